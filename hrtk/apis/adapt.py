@@ -1,0 +1,91 @@
+"""``adapt``: one call from a config to metrics."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import traceback
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config
+from mmengine.dist import is_distributed
+from mmengine.utils import import_modules_from_strings
+from torch import distributed
+
+from hrtk.engine import AdaptRunner
+from hrtk.structures import InputError
+
+
+def adapt(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str, Any]] = None,
+          **overrides: Any) -> dict[str, float]:
+    """Adapts an estimator to a data set as a config says.
+
+    Results, pictures and ``metrics.json`` land in the config's ``work_dir``. Sequences that are finished there already
+    are not computed again. Under ``torchrun`` the sequences are shared out over the processes.
+
+    Args:
+        config: path of a config, or the config itself.
+        cfg_options: replacements by dotted key, e.g. ``{'adapter.steps': 2, 'dataset.sequences': 4}``.
+        **overrides: top-level keys of the config, e.g. ``work_dir=...``, ``resume=False``, ``launcher='pytorch'``.
+
+    Returns:
+        ``'<row>/<metric>'`` numbers, see :class:`hrtk.evaluation.MeshEvaluator`.
+
+    Raises:
+        InputError: the config or a file that it names is wrong.
+    """
+    cfg = load_config(config)
+    options = {**(cfg_options or {}), **{k: str(v) if isinstance(v, Path) else v for k, v in overrides.items()}}
+    try:
+        cfg.merge_from_dict(options)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f'the options {options} do not fit the config: {error}') from error
+    if cfg.get('launcher', 'none') == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
+        cfg.launcher = 'pytorch'  # started by torchrun: separate runs would write over each other
+    joined = is_distributed()
+    try:
+        return AdaptRunner.from_cfg(cfg).adapt()
+    finally:
+        if is_distributed() and not joined:
+            distributed.destroy_process_group()
+
+
+def load_config(config: str | Path | dict | Config) -> Config:
+    """Reads a config.
+
+    Raises:
+        InputError: there is no such file (near names are listed), or it cannot be read; names file and line.
+    """
+    if isinstance(config, Config):
+        return Config(config.to_dict(), filename=config.filename)
+    if isinstance(config, dict):
+        if config.get('custom_imports'):
+            import_modules_from_strings(**config['custom_imports'])
+        return Config(config)
+    path = Path(config)
+    if not path.is_file():
+        raise InputError(f'there is no config {path}. {_near(path)}')
+    try:
+        return Config.fromfile(path)
+    except SyntaxError as error:
+        raise InputError(str(error).replace('<unknown>, ', '')) from error
+    except Exception as error:  # a config is a program: whatever it raises is the config's fault
+        raise InputError(f'{_place(path, error)}: {type(error).__name__}: {error}') from error
+
+
+def _near(path: Path) -> str:
+    folder = path.parent
+    if not folder.is_dir():
+        return f'The folder {folder} does not exist either.'
+    names = sorted(str(file.relative_to(folder)) for file in folder.glob('*.py'))
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5) or names[:10]
+    return f'In {folder}: {", ".join(near)}' if near else f'{folder} holds no config.'
+
+
+def _place(path: Path, error: Exception) -> str:
+    """The line of a config, perhaps of a base, that raised."""
+    lines = [f'{frame.filename}:{frame.lineno}' for frame in traceback.extract_tb(error.__traceback__)
+             if frame.name == '<module>' and frame.filename.endswith('.py')]
+    configs = [line for line in lines if Path(line.rpartition(':')[0]).resolve().is_relative_to(path.parent.resolve())]
+    return configs[-1] if configs else str(path)

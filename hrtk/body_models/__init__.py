@@ -1,0 +1,6 @@
+"""Bodies: skinning, the files they come from, and the names of their joints."""
+
+from hrtk.body_models.body import BodyModel, BodyOutput
+from hrtk.body_models.files import BodyData, load_body_file
+
+__all__ = ['BodyData', 'BodyModel', 'BodyOutput', 'load_body_file']

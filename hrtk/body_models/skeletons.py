@@ -1,0 +1,137 @@
+"""Joint lists by name, and the maps between them.
+
+Every joint name says which point of the body is meant, so that two lists can be matched by name alone: SMPL's own
+hip (``right_hip``) and the hip that annotators of LSP and COCO click (``right_hip_lsp``) are different points.
+No index map is typed anywhere else in hrtk; ask :func:`index_map`.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from hrtk.structures import InputError
+
+SMPL24 = (
+    'pelvis', 'left_hip', 'right_hip', 'spine1', 'left_knee', 'right_knee', 'spine2', 'left_ankle', 'right_ankle',
+    'spine3', 'left_foot', 'right_foot', 'neck', 'left_collar', 'right_collar', 'head', 'left_shoulder',
+    'right_shoulder', 'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist', 'left_hand', 'right_hand')
+
+PARENTS24 = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+# The rows of SPIN's J_regressor_extra.npy.
+EXTRA9 = ('right_hip_lsp', 'left_hip_lsp', 'neck_lsp', 'headtop_lsp', 'pelvis_mpii', 'thorax_mpii', 'spine_h36m',
+          'jaw_h36m', 'head_h36m')
+
+OPENPOSE25 = (
+    'nose', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder', 'left_elbow', 'left_wrist',
+    'pelvis', 'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle', 'right_eye', 'left_eye',
+    'right_ear', 'left_ear', 'left_big_toe', 'left_small_toe', 'left_heel', 'right_big_toe', 'right_small_toe',
+    'right_heel')
+
+SPIN24 = (
+    'right_ankle', 'right_knee', 'right_hip_lsp', 'left_hip_lsp', 'left_knee', 'left_ankle', 'right_wrist',
+    'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow', 'left_wrist', 'neck_lsp', 'headtop_lsp',
+    'pelvis_mpii', 'thorax_mpii', 'spine_h36m', 'jaw_h36m', 'head_h36m', 'nose', 'left_eye', 'right_eye', 'left_ear',
+    'right_ear')
+
+SKELETONS: dict[str, tuple[str, ...]] = {
+    'smpl24': SMPL24,
+    'openpose25': OPENPOSE25,
+    'spin24': SPIN24,
+    'spin49': OPENPOSE25 + SPIN24,
+    'extra9': EXTRA9,
+    'coco17': ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder',
+               'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist', 'left_hip_lsp', 'right_hip_lsp', 'left_knee',
+               'right_knee', 'left_ankle', 'right_ankle'),
+    'openpose18': ('nose', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder', 'left_elbow',
+                   'left_wrist', 'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle',
+                   'right_eye', 'left_eye', 'right_ear', 'left_ear'),
+    # The rows of J_regressor_h36m.npy; its joints are regressed from posed vertices, hence names of their own.
+    'h36m17': ('pelvis_mocap', 'left_hip_mocap', 'left_knee_mocap', 'left_ankle_mocap', 'right_hip_mocap',
+               'right_knee_mocap', 'right_ankle_mocap', 'spine_mocap', 'neck_mocap', 'jaw_mocap', 'head_mocap',
+               'left_shoulder_mocap', 'left_elbow_mocap', 'left_wrist_mocap', 'right_shoulder_mocap',
+               'right_elbow_mocap', 'right_wrist_mocap'),
+}
+# The 17 and 14 evaluation joints in SPIN's order, taken from the H36M regressor.
+SKELETONS['j17'] = tuple(SKELETONS['h36m17'][i] for i in (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10, 0, 7, 9))
+SKELETONS['lsp14'] = SKELETONS['j17'][:14]
+
+# Vertices that SPIN's 49 joints pick, for meshes of SMPL's 6890 vertices (ids of smplx's vertex table).
+SMPL_VERTEX_IDS = {
+    'nose': 332, 'right_eye': 6260, 'left_eye': 2800, 'right_ear': 4071, 'left_ear': 583, 'left_big_toe': 3216,
+    'left_small_toe': 3226, 'left_heel': 3387, 'right_big_toe': 6617, 'right_small_toe': 6624, 'right_heel': 6787}
+
+# Where a list lacks the exact point, the nearest one that another list has.
+NEAREST = {
+    'right_hip_lsp': 'right_hip', 'left_hip_lsp': 'left_hip', 'right_hip': 'right_hip_lsp', 'left_hip': 'left_hip_lsp',
+    'pelvis': 'pelvis_mpii', 'pelvis_mpii': 'pelvis', 'neck': 'neck_lsp', 'neck_lsp': 'neck'}
+
+# Bones to draw, by name.
+LIMBS = (
+    ('left_ankle', 'left_knee'), ('left_knee', 'left_hip_lsp'), ('right_ankle', 'right_knee'),
+    ('right_knee', 'right_hip_lsp'), ('left_hip_lsp', 'right_hip_lsp'), ('left_shoulder', 'left_hip_lsp'),
+    ('right_shoulder', 'right_hip_lsp'), ('left_shoulder', 'right_shoulder'), ('left_shoulder', 'left_elbow'),
+    ('left_elbow', 'left_wrist'), ('right_shoulder', 'right_elbow'), ('right_elbow', 'right_wrist'),
+    ('nose', 'left_eye'), ('nose', 'right_eye'), ('left_eye', 'left_ear'), ('right_eye', 'right_ear'))
+
+
+def joint_names(skeleton: str) -> tuple[str, ...]:
+    """The joints of a list, in order.
+
+    Raises:
+        InputError: no list has this name.
+    """
+    if skeleton not in SKELETONS:
+        raise InputError(f'there is no skeleton {skeleton!r}; known: {", ".join(sorted(SKELETONS))}')
+    return SKELETONS[skeleton]
+
+
+@functools.lru_cache(maxsize=None)
+def index_map(source: str, target: str, nearest: bool = False) -> tuple[int, ...]:
+    """For every joint of ``target`` its index in ``source``, or -1 where ``source`` does not have it.
+
+    Args:
+        source: name of the list that data comes in.
+        target: name of the list that is wanted.
+        nearest: also accept the nearest other point (an OpenPose hip for an LSP hip) where the exact one is missing.
+    """
+    have = {name: i for i, name in reversed(list(enumerate(joint_names(source))))}
+    found = []
+    for name in joint_names(target):
+        index = have.get(name, -1)
+        if index < 0 and nearest:
+            index = have.get(NEAREST.get(name, ''), -1)
+        found.append(index)
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=None)
+def flip_map(skeleton: str) -> tuple[int, ...]:
+    """The permutation that swaps left and right: joint i of the mirrored body is joint ``flip_map[i]``."""
+    names = joint_names(skeleton)
+    swap = {'left': 'right', 'right': 'left'}
+
+    def mirrored(name: str) -> str:
+        side, _, rest = name.partition('_')
+        return f'{swap[side]}_{rest}' if side in swap else name
+
+    # A list may hold a name twice (spin49 has two noses): the k-th left one belongs to the k-th right one.
+    seen: dict[str, int] = {}
+    keys = []
+    for name in names:
+        seen[name] = seen.get(name, -1) + 1
+        keys.append((name, seen[name]))
+    place = {key: i for i, key in enumerate(keys)}
+    return tuple(place[mirrored(name), k] for name, k in keys)
+
+
+def limbs(skeleton: str) -> tuple[tuple[int, int], ...]:
+    """Pairs of joint indices to draw as lines, as far as the list has both ends."""
+    names = joint_names(skeleton)
+    have = {name: i for i, name in reversed(list(enumerate(names)))}
+    pairs = []
+    for a, b in LIMBS:
+        ends = [have.get(end, have.get(NEAREST.get(end, ''), -1)) for end in (a, b)]
+        if min(ends) >= 0:
+            pairs.append((ends[0], ends[1]))
+    return tuple(pairs)

@@ -1,0 +1,88 @@
+"""What differs between the studio and the wild: one record of ranges, and named shifts that replace some of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import Iterable
+
+from hrtk.structures import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Domain:
+    """The ranges that a scene is drawn from; the defaults are the studio.
+
+    Attributes:
+        split: which motion clips, ``'train'`` or ``'test'``.
+        motion: factor on the joint angles' deviation from the mean pose of the motion.
+        distance: camera to person, metres; the focal length keeps the person's size in the picture.
+        tilt: camera pitch, degrees, positive looks down.
+        roll: standard deviation of the camera roll, degrees.
+        sway: amplitude of the hand-held camera, degrees.
+        shape: standard deviation of the betas.
+        texture: contrast of the background; 0 is a plain studio wall.
+        patterns: whether clothes have stripes, checks and blots and any colour.
+        light: standard deviation of the light's horizontal direction; 0.4 is frontal.
+        ambient: range of the share of light that comes from everywhere.
+        exposure: range of the picture's gain.
+        tint: range of the per-channel gain around 1.
+        blur: largest Gaussian blur, px.
+        noise: largest sensor noise, share of white.
+        shrink: largest factor by which the picture loses resolution.
+        occluders: share of videos in which something stands before the person.
+    """
+
+    split: str = 'train'
+    motion: float = 1.0
+    distance: tuple[float, float] = (5.0, 7.0)
+    tilt: tuple[float, float] = (-5.0, 10.0)
+    roll: float = 3.0
+    sway: float = 0.5
+    shape: float = 0.8
+    texture: float = 0.0
+    patterns: bool = False
+    light: float = 0.4
+    ambient: tuple[float, float] = (0.5, 0.7)
+    exposure: tuple[float, float] = (0.95, 1.05)
+    tint: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.01
+    shrink: float = 1.0
+    occluders: float = 0.0
+
+
+SHIFTS: dict[str, dict] = {
+    'motion': dict(split='test', motion=1.1),
+    'camera': dict(distance=(2.5, 4.5), tilt=(-8.0, 30.0), roll=9.0, sway=3.0),
+    'shape': dict(shape=1.3),
+    'background': dict(texture=0.6),
+    'clothing': dict(patterns=True),
+    'light': dict(light=1.2, ambient=(0.25, 0.6), exposure=(0.5, 1.2), tint=0.15),
+    'blur': dict(blur=2.0, noise=0.05),
+    'low_resolution': dict(shrink=3.0),
+    'occluders': dict(occluders=0.6),
+}
+
+DOMAINS: dict[str, tuple[str, ...]] = {'studio': (), 'wild': tuple(SHIFTS)}
+
+
+def make_domain(name: str = 'studio', shifts: Iterable[str] | None = None) -> Domain:
+    """The domain of a name, or the studio with the given shifts alone.
+
+    Raises:
+        InputError: an unknown domain or shift.
+    """
+    if shifts is None:
+        if name not in DOMAINS:
+            raise InputError(f'OpenStream: there is no domain {name!r}; use one of {", ".join(DOMAINS)}, or name '
+                             f'`shifts`')
+        shifts = DOMAINS[name]
+    fields: dict = {}
+    for shift in shifts:
+        if shift not in SHIFTS:
+            near = difflib.get_close_matches(shift, SHIFTS, n=1)
+            hint = f'did you mean {near[0]!r}?' if near else f'known: {", ".join(SHIFTS)}'
+            raise InputError(f'OpenStream: there is no shift {shift!r}; {hint}')
+        fields.update(SHIFTS[shift])
+    return dataclasses.replace(Domain(), **fields)

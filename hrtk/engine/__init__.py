@@ -1,0 +1,9 @@
+"""The run: configuration to results, sequence by sequence."""
+
+from hrtk.engine.hooks import ProgressHook
+from hrtk.engine.loop import AdaptLoop, predict_sequence
+from hrtk.engine.output_hook import OverlayHook
+from hrtk.engine.runner import AdaptRunner
+from hrtk.engine.store import Result, ResultStore
+
+__all__ = ['AdaptLoop', 'AdaptRunner', 'OverlayHook', 'ProgressHook', 'Result', 'ResultStore', 'predict_sequence']

@@ -1,0 +1,126 @@
+"""Errors of reconstructed bodies, one number per frame, in the units that papers print.
+
+Every function takes numpy arrays or tensors and computes in float64. Lengths come in metres and leave in millimetres.
+Root alignment is the caller's: see :mod:`hrtk.evaluation.protocols`.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+import numpy as np
+from torch import Tensor
+
+Array = Union[np.ndarray, Tensor]
+
+METRE = 1000.0
+
+
+def mpjpe(predicted: Array, truth: Array) -> np.ndarray:
+    """Mean per-joint position error.
+
+    Args:
+        predicted: (F, J, 3) root-aligned joints, m.
+        truth: (F, J, 3) root-aligned joints, m.
+
+    Returns:
+        (F,) mm.
+    """
+    return METRE * _distance(_float64(predicted), _float64(truth)).mean(-1)
+
+
+def pa_mpjpe(predicted: Array, truth: Array) -> np.ndarray:
+    """MPJPE after the best similarity transform of every frame (rotation, translation and scale, no reflection).
+
+    Args:
+        predicted: (F, J, 3), m; any root.
+        truth: (F, J, 3), m; any root.
+
+    Returns:
+        (F,) mm.
+    """
+    truth = _float64(truth)
+    return METRE * _distance(procrustes(_float64(predicted), truth), truth).mean(-1)
+
+
+def pve(predicted: Array, truth: Array) -> np.ndarray:
+    """Per-vertex error, the mean distance of corresponding vertices.
+
+    Args:
+        predicted: (F, V, 3) aligned vertices, m.
+        truth: (F, V, 3) aligned vertices, m.
+
+    Returns:
+        (F,) mm.
+    """
+    return mpjpe(predicted, truth)
+
+
+def accel_error(predicted: Array, truth: Array) -> np.ndarray:
+    """Error of the second difference over time, as in VIBE and TCMR.
+
+    Papers print it as mm/s^2; it is mm per frame squared.
+
+    Args:
+        predicted: (F, J, 3) root-aligned joints of consecutive frames, m.
+        truth: (F, J, 3) likewise.
+
+    Returns:
+        (F - 2,) mm/frame^2 for the frames 1 .. F - 2; empty for fewer than three frames.
+    """
+    difference = _float64(predicted) - _float64(truth)
+    if len(difference) < 3:
+        return np.zeros(0)
+    return METRE * np.linalg.norm(np.diff(difference, n=2, axis=0), axis=-1).mean(-1)
+
+
+def reprojection_error_px(predicted: Array, observed: Array, confidence: Array) -> np.ndarray:
+    """Mean distance of projected joints from the 2D keypoints that are there.
+
+    Args:
+        predicted: (F, K, 2) px of the source image.
+        observed: (F, K, 2) px of the source image.
+        confidence: (F, K); points above zero count, all alike.
+
+    Returns:
+        (F,) px; NaN for a frame without any keypoint.
+    """
+    visible = _float64(confidence) > 0
+    distance = np.where(visible, _distance(_float64(predicted), _float64(observed)), 0.0)
+    count = visible.sum(-1)
+    return np.where(count > 0, distance.sum(-1) / np.maximum(count, 1), np.nan)
+
+
+def procrustes(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Moves every frame's points onto its target by the similarity transform of least squared distance.
+
+    Umeyama, Least-squares estimation of transformation parameters between two point patterns, 1991, eqs. 38-43.
+
+    Args:
+        points: (F, J, 3).
+        target: (F, J, 3).
+
+    Returns:
+        (F, J, 3) the moved points.
+    """
+    centre, target_centre = points.mean(1, keepdims=True), target.mean(1, keepdims=True)
+    points, target = points - centre, target - target_centre
+    u, singular, vt = np.linalg.svd(np.swapaxes(target, 1, 2) @ points)
+    # The last axis is flipped where the best orthogonal matrix would mirror the body.
+    sign = np.ones_like(singular)
+    sign[:, -1] = np.sign(np.linalg.det(u @ vt))
+    rotation = (u * sign[:, None]) @ vt
+    spread = np.square(points).sum((1, 2))
+    # All points in one place: no rotation or scale is defined, the target's centre is the best answer.
+    scale = np.divide((singular * sign).sum(1), spread, out=np.zeros_like(spread), where=spread > 0)
+    return scale[:, None, None] * (points @ np.swapaxes(rotation, 1, 2)) + target_centre
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(a - b, axis=-1)
+
+
+def _float64(array: Array) -> np.ndarray:
+    if isinstance(array, Tensor):
+        array = array.detach().cpu().numpy()
+    return np.asarray(array, dtype=np.float64)

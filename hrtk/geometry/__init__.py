@@ -1,0 +1,1 @@
+"""Functions of geometry: rotations, cameras, boxes and rasterisation. Nothing here is learned."""

@@ -1,0 +1,100 @@
+"""Cameras: the weak-perspective camera of a crop, its official perspective form, and the full image.
+
+A crop camera ``[s, tx, ty]`` says where a body lies in its square crop, whose sides are the range [-1, 1]:
+approximately ``u = s * (x + tx)``, ``v = s * (y + ty)`` for camera-frame metres. SPIN and its family evaluate it as a
+perspective camera of focal length 5000 px on a 224 px crop, which :func:`project` does exactly.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FOCAL = 5000.0
+CROP = 224.0
+
+
+def crop_translation(camera: Tensor) -> Tensor:
+    """Weak-perspective camera (B, 3) -> translation (B, 3) in metres, ``[tx, ty, 2 * 5000 / (224 * s + 1e-9)]``.
+
+    Source: SPIN, used unchanged by VIBE, BOA, DynaBOA, TCMR and MPS-Net.
+    """
+    s, tx, ty = camera.unbind(-1)
+    return torch.stack([tx, ty, 2 * FOCAL / (CROP * s + 1e-9)], dim=-1)
+
+
+def project(points: Tensor, camera: Tensor) -> Tensor:
+    """Projects camera-frame points into a crop, as SPIN does.
+
+    Args:
+        points: (B, N, 3) metres, before translation.
+        camera: (B, 3) weak-perspective ``[s, tx, ty]``.
+
+    Returns:
+        (B, N, 2) positions, [-1, 1] inside the crop; x to the right, y down.
+    """
+    moved = points + crop_translation(camera)[:, None]
+    return moved[..., :2] * (FOCAL / (CROP / 2)) / moved[..., 2:]
+
+
+def fit_weak_perspective(points: Tensor, keypoints2d: Tensor) -> Tensor:
+    """Least-squares crop camera for known 3D and 2D points: ``keypoints2d ~ s * (points_xy + t)``.
+
+    Args:
+        points: (B, N, 3) metres.
+        keypoints2d: (B, N, 2) normalised crop positions.
+
+    Returns:
+        (B, 3) cameras ``[s, tx, ty]``.
+    """
+    flat = points[..., :2]
+    mean3, mean2 = flat.mean(1, keepdim=True), keypoints2d.mean(1, keepdim=True)
+    spread = (flat - mean3).square().sum((1, 2))
+    s = ((flat - mean3) * (keypoints2d - mean2)).sum((1, 2)) / spread
+    return torch.cat([s[:, None], mean2[:, 0] / s[:, None] - mean3[:, 0]], dim=1)
+
+
+def crop_to_image_camera(camera: Tensor, boxes: Tensor, image_size: tuple[float, float], focal: float) -> Tensor:
+    """Translation of a body in the full image's perspective camera.
+
+    The formula of HMR2's ``cam_crop_to_full``, principal point at the image centre.
+
+    Args:
+        camera: (B, 3) crop cameras.
+        boxes: (B, 3) ``[cx, cy, side]`` of the crops, px; the side is that of the *expanded* crop.
+        image_size: (width, height) of the image, px.
+        focal: focal length, px.
+
+    Returns:
+        (B, 3) translations in metres, to be added to camera-frame vertices.
+    """
+    s, tx, ty = camera.unbind(-1)
+    cx, cy, side = boxes.unbind(-1)
+    scaled = side * s + 1e-9
+    # Pixel centres are integers, so the middle of the image is half a pixel before width / 2.
+    dx, dy = cx - (image_size[0] - 1) / 2, cy - (image_size[1] - 1) / 2
+    return torch.stack([tx + 2 * dx / scaled, ty + 2 * dy / scaled, 2 * focal / scaled], dim=-1)
+
+
+def crop_to_image_weak(camera: Tensor, boxes: Tensor, image_size: tuple[float, float]) -> Tensor:
+    """VIBE's weak-perspective camera of the full image, (B, 4) ``[sx, sy, tx, ty]``.
+
+    The image's own sides are the range [-1, 1]: ``u = sx * (x + tx)``, ``v = sy * (y + ty)``. ``boxes`` must hold the
+    expanded crop (VIBE's demo passes the raw box, which draws the mesh about 9 % small).
+
+    Args:
+        camera: (B, 3) crop cameras.
+        boxes: (B, 3) ``[cx, cy, side]``, px.
+        image_size: (width, height), px.
+    """
+    s, tx, ty = camera.unbind(-1)
+    cx, cy, side = boxes.unbind(-1)
+    half_width, half_height = image_size[0] / 2, image_size[1] / 2
+    sx, sy = s * side / image_size[0], s * side / image_size[1]
+    dx, dy = (cx + 0.5 - half_width) / half_width, (cy + 0.5 - half_height) / half_height
+    return torch.stack([sx, sy, tx + dx / sx, ty + dy / sy], dim=-1)
+
+
+def default_focal(image_size: tuple[float, float]) -> float:
+    """HMR2's guess for an image without calibration: ``5000 / 256 * max(width, height)`` px."""
+    return FOCAL / 256 * max(image_size)

@@ -1,0 +1,1 @@
+"""Networks: backbones, heads, estimators and priors, and how their weights are read."""

@@ -1,0 +1,54 @@
+"""What every estimator has: a body, an input size, crops from a sequence, and a fingerprint of its weights."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Iterable, Optional
+
+import torch
+from torch import Tensor, nn
+
+from hrtk.body_models import BodyModel
+from hrtk.geometry.boxes import crop_image, normalise
+from hrtk.registry import BODY_MODELS
+from hrtk.structures import Prediction, Sequence
+
+
+class Estimator(nn.Module):
+    """A network that turns crops into :class:`~hrtk.structures.Prediction`.
+
+    A subclass implements ``forward(images (B, 3, R, R)) -> Prediction``.
+
+    Args:
+        resolution: R, side of the square crops, px.
+        body: config of the body model that its parameters belong to, or None where only parameters are needed.
+    """
+
+    def __init__(self, resolution: int, body: Optional[dict] = None) -> None:
+        super().__init__()
+        self.resolution = resolution
+        self.body: Optional[BodyModel] = BODY_MODELS.build(body) if body is not None else None
+
+    def forward(self, images: Tensor) -> Prediction:
+        """(B, 3, R, R) normalised crops -> B predictions."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def crops(self, sequence: Sequence, indices: Iterable[int]) -> Tensor:
+        """Reads, crops and normalises frames of a sequence: (B, 3, R, R) on the estimator's device."""
+        cut = [crop_image(sequence.frames[t], sequence.boxes[t], self.resolution) for t in indices]
+        return normalise(torch.stack(cut).to(self.device, non_blocking=True))
+
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes of everything that its predictions depend on besides the images."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+                          if value.ndim else str(value.item()).encode())
+        body = {} if self.body is None else {'body': self.body.data.sha256}
+        return {'weights': digest.hexdigest(), **body}

@@ -1,0 +1,85 @@
+"""The iterative regressor of HMR: pose, shape and camera refined from a mean in a few steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hrtk.registry import HEADS
+from hrtk.structures import InputError
+
+SIZES = {'pose': 144, 'shape': 10, 'cam': 3}
+
+
+@HEADS.register_module()
+class IterativeRegressor(nn.Module):
+    """Features to 6-D pose, betas and weak-perspective camera (Kanazawa et al., HMR, 2018; 6-D form of SPIN).
+
+    Every iteration feeds ``[features, pose, shape, cam]`` through two layers and adds three linear residuals. The
+    part of the first layer that sees the features is the same in every iteration and is computed once.
+
+    Args:
+        in_channels: F, size of the features.
+        hidden: width of both layers; 1024 in SPIN.
+        iterations: 3 in SPIN.
+        activation: None as in SPIN, VIBE, TCMR, MPS-Net and BOA; ``'relu'`` as in RSC-Net.
+        dropout: 0.5 in SPIN; active in training mode only.
+        mean_params: ``smpl_mean_params.npz`` (keys pose, shape, cam) for training from scratch; a checkpoint
+            brings its own start state. Without either the start is the rest pose.
+    """
+
+    def __init__(self, in_channels: int, hidden: int = 1024, iterations: int = 3, activation: Optional[str] = None,
+                 dropout: float = 0.5, mean_params: Optional[str | Path] = None) -> None:
+        super().__init__()
+        if activation not in (None, 'relu'):
+            raise InputError(f'IterativeRegressor: activation is None or relu, not {activation!r}')
+        self.iterations, self.activation = iterations, activation
+        self.fc1 = nn.Linear(in_channels + sum(SIZES.values()), hidden)
+        self.drop1 = nn.Dropout(dropout)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.drop2 = nn.Dropout(dropout)
+        for name, size in SIZES.items():
+            layer = nn.Linear(hidden, size)
+            nn.init.xavier_uniform_(layer.weight, gain=0.01)
+            nn.init.zeros_(layer.bias)
+            setattr(self, f'dec{name}', layer)
+        for name, value in _start(mean_params).items():
+            self.register_buffer(f'init_{name}', value)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, F) features -> (B, 144) pose in 6-D, (B, 10) betas, (B, 3) camera."""
+        count = len(features)
+        state = torch.cat([self.init_pose, self.init_shape, self.init_cam], dim=1).expand(count, -1)
+        split = features.shape[1]
+        shared = F.linear(features, self.fc1.weight[:, :split], self.fc1.bias)
+        from_state = self.fc1.weight[:, split:]
+        decode = torch.cat([self.decpose.weight, self.decshape.weight, self.deccam.weight])
+        decode_bias = torch.cat([self.decpose.bias, self.decshape.bias, self.deccam.bias])
+        for _ in range(self.iterations):
+            hidden = self.drop1(self._activate(shared + F.linear(state, from_state)))
+            hidden = self.drop2(self._activate(self.fc2(hidden)))
+            state = state + F.linear(hidden, decode, decode_bias)
+        pose, betas, camera = state.split(list(SIZES.values()), dim=1)
+        return pose, betas, camera
+
+    def _activate(self, x: Tensor) -> Tensor:
+        return F.relu(x) if self.activation == 'relu' else x
+
+
+def _start(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
+    if mean_params is None:
+        # The camera [0.9, 0, 0] shows a standing body at about the size that SPIN's boxes give.
+        return {'pose': torch.tensor([1., 0., 0., 1., 0., 0.]).repeat(24)[None], 'shape': torch.zeros(1, 10),
+                'cam': torch.tensor([[0.9, 0., 0.]])}
+    try:
+        with np.load(mean_params, allow_pickle=False) as data:
+            return {name: torch.as_tensor(data[name].astype(np.float32)).reshape(1, size)
+                    for name, size in SIZES.items()}
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f'{mean_params}: expected SPIN\'s smpl_mean_params.npz with the keys pose (144), shape (10) '
+                         f'and cam (3); {error}') from error

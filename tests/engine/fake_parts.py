@@ -1,0 +1,136 @@
+"""Small stand-ins for an estimator, a data set and an adapter; configs reach them through ``custom_imports``."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+
+from hrtk.body_models import BodyModel
+from hrtk.geometry.rotation import rot6d_to_rotmat
+from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS
+from hrtk.structures import GroundTruth, InputError, Keypoints2D, Prediction, Sequence
+
+REST = [1., 0, 0, 0, 1, 0]
+
+
+@ESTIMATORS.register_module()
+class FakeEstimator(nn.Module):
+    """A linear map from an 8 x 8 picture to body parameters."""
+
+    resolution = 8
+
+    def __init__(self, scale: float = 0.02) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.body = BodyModel('open')
+        self.weight = nn.Parameter(scale * torch.randn(157, 192, generator=generator))
+
+    def crops(self, sequence: Sequence, indices) -> torch.Tensor:
+        return torch.stack([torch.as_tensor(sequence.frames[t]).permute(2, 0, 1) / 255. for t in indices])
+
+    def forward(self, images: torch.Tensor) -> Prediction:
+        out = images.flatten(1) @ self.weight.T
+        six = out[:, :144].unflatten(1, (24, 6)) + torch.tensor(REST)
+        return Prediction(rot6d_to_rotmat(six), out[:, 144:154], out[:, 154:] + torch.tensor([.9, 0, 0]))
+
+    def fingerprint(self) -> dict:
+        return {'weights': float(self.weight.double().sum())}
+
+
+class FakeFrames:
+    def __init__(self, seed: int, count: int, broken: bool) -> None:
+        self.pictures = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+        self.broken = broken
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if self.broken and index == len(self) - 1:
+            raise InputError('clip/000002.jpg: cannot be decoded; copy it again')
+        return self.pictures[index]
+
+
+@DATASETS.register_module()
+class FakeDataset(torch.utils.data.Dataset):
+    """Sequences of random pictures, poses and keypoints."""
+
+    def __init__(self, lengths: tuple = (3, 5, 2, 4, 3), bad: int = -1, truth: bool = True, shift: float = 0) -> None:
+        self.lengths, self.bad, self.truth, self.shift = lengths, bad, truth, shift
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> Sequence:
+        count, rng = self.lengths[index], torch.Generator().manual_seed(100 + index)
+        xy = 64 + 20 * torch.randn(count, 17, 2, generator=rng) + float(os.environ.get('FAKE_SHIFT', self.shift))
+        keypoints = Keypoints2D(xy, torch.ones(count, 17), 'coco17', 'gt')
+        six = torch.tensor(REST) + 0.1 * torch.randn(count, 24, 6, generator=rng)
+        truth = GroundTruth(rot6d_to_rotmat(six), torch.zeros(count, 10)) if self.truth else None
+        boxes = torch.tensor([64., 64, 128]).repeat(count, 1)
+        return Sequence(f'clip/{index}', FakeFrames(index, count, index == self.bad), boxes, keypoints, truth)
+
+
+@ADAPTERS.register_module()
+class Jiggle:
+    """Walks at random, with momentum: every digit depends on weights, own state and random numbers.
+
+    ``FAKE_KILL=n`` in the environment kills the process, without any warning, at its n-th frame.
+    """
+
+    frames = 0
+
+    def __init__(self, step: float = 1e-3, reset: str = 'sequence', prepared: bool = False) -> None:
+        self.step, self.reset, self.prepared = step, reset, prepared
+        self.momentum = torch.zeros(157, 192)
+
+    def prepare(self, estimator, dataset):
+        if self.prepared:
+            return {'weight': torch.zeros(157, 192), **{k: v for k, v in estimator.state_dict().items() if k != 'weight'}}
+        return None
+
+    def adapt(self, estimator, sequence: Sequence) -> Iterator[Prediction]:
+        if self.reset == 'sequence':
+            self.momentum = torch.zeros(157, 192)
+        for t in range(len(sequence)):
+            Jiggle.frames += 1
+            if Jiggle.frames == int(os.environ.get('FAKE_KILL', 0)):
+                os.kill(os.getpid(), signal.SIGKILL)
+            noise = torch.rand(157, 1) + float(np.random.rand())
+            self.momentum = 0.9 * self.momentum + self.step * noise
+            with torch.no_grad():
+                estimator.weight += self.momentum
+            yield estimator(estimator.crops(sequence, [t]))
+
+    def report(self) -> dict:
+        return {'skipped_updates': 1, 'loss': torch.tensor(0.5)}
+
+    def state_dict(self) -> dict:
+        return {'momentum': self.momentum}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.momentum = state['momentum']
+
+    def fingerprint(self) -> dict:
+        return {}
+
+
+@ADAPTERS.register_module()
+class Careless(Jiggle):
+    """Breaks the rules of the generator in the way that ``rule`` names."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def adapt(self, estimator, sequence: Sequence) -> Iterator[Prediction]:
+        if self.rule == 'no_grad':
+            with torch.no_grad():
+                yield from super().adapt(estimator, sequence)
+        else:
+            yield next(iter(super().adapt(estimator, sequence)))
