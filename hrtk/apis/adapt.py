@@ -68,10 +68,9 @@ def load_config(config: str | Path | dict | Config) -> Config:
         raise InputError(f'there is no config {path}. {_near(path)}')
     try:
         return Config.fromfile(path)
-    except SyntaxError as error:
-        raise InputError(str(error).replace('<unknown>, ', '')) from error
     except Exception as error:  # a config is a program: whatever it raises is the config's fault
-        raise InputError(f'{_place(path, error)}: {type(error).__name__}: {error}') from error
+        text = error.msg if isinstance(error, SyntaxError) else error
+        raise InputError(f'{_place(path, error)}: {type(error).__name__}: {text}') from error
 
 
 def _near(path: Path) -> str:
@@ -84,8 +83,12 @@ def _near(path: Path) -> str:
 
 
 def _place(path: Path, error: Exception) -> str:
-    """The line of a config, perhaps of a base, that raised."""
-    lines = [f'{frame.filename}:{frame.lineno}' for frame in traceback.extract_tb(error.__traceback__)
-             if frame.name == '<module>' and frame.filename.endswith('.py')]
-    configs = [line for line in lines if Path(line.rpartition(':')[0]).resolve().is_relative_to(path.parent.resolve())]
-    return configs[-1] if configs else str(path)
+    """File and line of the config, perhaps of a base, that raised."""
+    place = str(path)
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == '<module>' and frame.f_code.co_filename.endswith('.py'):
+            place = f'{frame.f_code.co_filename}:{line}'
+        elif isinstance(error, SyntaxError):  # mmengine parses without telling the parser the file's name
+            name = frame.f_locals.get('filename')
+            place = f'{name}:{error.lineno}' if isinstance(name, str) and Path(name).is_file() else place
+    return place

@@ -1,27 +1,21 @@
-"""Body files from strangers, read without running them: SMPL as .npz or .pkl, and the body that hrtk ships.
-
-A pickle is a program. Official SMPL files are pickles of Python 2 that hold chumpy objects, so they are read here by
-an unpickler that knows the few names such a file needs, rebuilds plain arrays from them, and refuses all others.
-Neither chumpy nor scipy is imported.
-"""
+"""Body files, read and checked: SMPL as .npz or .pkl, and the body that hrtk ships."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import io
-import pickle
-import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
+from hrtk.body_models.safe_pickle import load_pickle, read_bytes, unpickle
 from hrtk.body_models.skeletons import SMPL_VERTEX_IDS
 from hrtk.structures import InputError
+
+__all__ = ['BodyData', 'load_body_file', 'load_pickle']
 
 OPEN_BODY = Path(__file__).parent / 'assets' / 'open_body.npz'
 OPEN_FORMAT = 'hrtk-body-1'
@@ -107,7 +101,7 @@ def load_body_file(path: str | Path = 'open', extra_regressor: Optional[str | Pa
             points outside the mesh.
     """
     file = OPEN_BODY if path == 'open' else Path(path)
-    data = _read(file, _WHERE)
+    data = read_bytes(file, _WHERE)
     raw = _parse(data, file)
     extras: dict[str, Any] = {}
     if 'format' in raw:
@@ -123,39 +117,11 @@ def load_body_file(path: str | Path = 'open', extra_regressor: Optional[str | Pa
                     sha256=hashlib.sha256(data).hexdigest())
 
 
-def load_pickle(path: str | Path) -> dict:
-    """Reads a pickled dict of arrays, of Python 2 or 3, without running foreign code.
-
-    Numbers, strings, containers and numpy arrays come back as they are (Python 2 strings as latin-1); chumpy's Ch,
-    Select, Concatenate and Reshape and scipy's csc, csr and coo matrices that are values of the dict come back as
-    dense arrays.
-
-    Raises:
-        InputError: no such file, not a pickle or a broken one, not a dict, or it names a function or class that
-            plain arrays do not need.
-    """
-    file = Path(path)
-    return _unpickle(_read(file, 'check the path'), file)
-
-
-def _read(file: Path, remedy: str) -> bytes:
-    if not file.exists():
-        raise InputError(f'{file}: there is no such file; {remedy}')
-    if file.is_dir():
-        raise InputError(f'{file}: this is a folder; name one file in it')
-    data = file.read_bytes()
-    if not data:
-        raise InputError(f'{file}: the file is empty; copy or download it again')
-    if data.lstrip()[:1] == b'<':
-        raise InputError(f'{file}: this is a web page, not data; such a page is saved when a download needs a login')
-    return data
-
-
 def _parse(data: bytes, file: Path) -> dict:
     if data[:2] == b'PK':
         return _read_npz(data, file)
     if data[:1] == b'\x80' or file.suffix in ('.pkl', '.pickle'):
-        return _unpickle(data, file)
+        return unpickle(data, file)
     raise InputError(f'{file}: neither an .npz nor a .pkl; {_WHERE}')
 
 
@@ -167,11 +133,12 @@ def _read_npz(data: bytes, file: Path) -> dict:
             arrays = {}
             for key in wanted:
                 arrays[key] = archive[key]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise InputError(f'{file}: broken at {key} ({error}); copy or download it again') from error
-    except ValueError as error:
-        raise InputError(f'{file}: {key} is not a plain array ({error}); Python objects inside an .npz are not read. '
-                         f'Give the official .pkl, or save a dense numeric array under this key') from error
+    except Exception as error:  # damage shows in zipfile, in zlib or in numpy's header reader, as any error
+        if 'allow_pickle' in str(error):
+            raise InputError(f'{file}: {key} is not a plain array; Python objects inside an .npz are not read. Give '
+                             f'the official .pkl, or save a dense numeric array under this key') from error
+        raise InputError(f'{file}: broken at {key} ({type(error).__name__}: {error}); copy or download it '
+                         f'again') from error
     return arrays
 
 
@@ -231,8 +198,8 @@ def _check(raw: dict, file: Path) -> dict[str, np.ndarray]:
     arrays['shapedirs'] = np.ascontiguousarray(arrays['shapedirs'][:, :, :10])
     faces, parents = arrays['f'], arrays['kintree_table'][0, 1:]
     if faces.size and not 0 <= faces.min() <= faces.max() < vertices[0]:
-        raise InputError(f'{file}: f points to vertices {faces.min()}..{faces.max()}, there are {vertices[0]}; the file '
-                         f'is damaged, download it again')
+        raise InputError(f'{file}: f points to vertices {faces.min()}..{faces.max()}, there are {vertices[0]}; the '
+                         f'file is damaged, download it again')
     if (parents < 0).any() or (parents >= np.arange(1, 24)).any():
         raise InputError(f'{file}: kintree_table must list every joint after its parent; its parents are '
                          f'{parents.tolist()}; {_WHERE}')
@@ -240,10 +207,10 @@ def _check(raw: dict, file: Path) -> dict[str, np.ndarray]:
 
 
 def _read_regressor(file: Path, rows: int, vertices: int, body: Path) -> np.ndarray:
-    data = _read(file, 'SPIN distributes it with its data (https://github.com/nkolot/SPIN); the open body brings its own')
+    data = read_bytes(file, 'SPIN distributes it (https://github.com/nkolot/SPIN); the open body brings its own')
     try:
         value = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # as above
         raise InputError(f'{file}: not a plain .npy array ({error}); take the .npy of SPIN') from error
     if getattr(value, 'shape', None) != (rows, vertices):
         have = getattr(value, 'shape', 'several arrays')
@@ -254,149 +221,3 @@ def _read_regressor(file: Path, rows: int, vertices: int, body: Path) -> np.ndar
     if value.dtype.kind != 'f' or not np.isfinite(value).all():
         raise InputError(f'{file}: must hold finite floats, its dtype is {value.dtype}; take the .npy of SPIN')
     return value.astype(np.float32)
-
-
-class _Stub:
-    """Stands for one class of chumpy or scipy: keeps the pickled attributes and computes the array they describe."""
-
-    def __init__(self) -> None:
-        self.state: dict = {}
-
-    def __setstate__(self, state: dict) -> None:
-        self.state = state
-
-
-class _Ch(_Stub):
-
-    def dense(self) -> np.ndarray:
-        return np.asarray(_dense(self.state['x']))
-
-
-class _Select(_Stub):
-
-    def dense(self) -> np.ndarray:
-        picked = np.ravel(_dense(self.state['a']))[np.asarray(self.state['idxs'])]
-        return picked.reshape(self.state.get('preferred_shape', picked.shape))
-
-
-class _Concatenate(_Stub):
-
-    def dense(self) -> np.ndarray:
-        return np.concatenate([_dense(self.state[key]) for key in self.state['dterms']], axis=self.state['axis'])
-
-
-class _Reshape(_Stub):
-
-    def dense(self) -> np.ndarray:
-        return np.reshape(_dense(self.state['a']), self.state['newshape'])
-
-
-class _Coo(_Stub):
-
-    def index(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.state['coords'] if 'coords' in self.state else (self.state['row'], self.state['col'])
-
-    def dense(self) -> np.ndarray:
-        out = np.zeros(self.state['_shape'], self.state['data'].dtype)
-        np.add.at(out, self.index(), self.state['data'])
-        return out
-
-
-class _Csr(_Coo):
-
-    def index(self) -> tuple[np.ndarray, np.ndarray]:
-        starts = self.state['indptr']
-        return np.repeat(np.arange(len(starts) - 1), np.diff(starts)), self.state['indices']
-
-
-class _Csc(_Csr):
-
-    def index(self) -> tuple[np.ndarray, np.ndarray]:
-        return super().index()[::-1]
-
-
-def _dense(value: Any) -> Any:
-    return value.dense() if isinstance(value, _Stub) else value
-
-
-def _latin1_bytes(text: str, encoding: str) -> bytes:
-    # Python 3 writes bytes this way at protocols below 3; the real codecs.encode would import any codec by name.
-    if encoding not in ('latin1', 'latin-1'):
-        raise pickle.UnpicklingError(f'bytes in the encoding {encoding!r}')
-    return text.encode('latin1')
-
-
-def _no_bytes() -> bytes:
-    # Python 3's way to write b'' at protocols below 3.
-    return b''
-
-
-def _dtype(code: str, align: bool = False, copy: bool = True) -> np.dtype:
-    # Always a copy: the state that follows would otherwise turn numpy's own float64 round for the whole process.
-    if not re.fullmatch(r'[biufcOSU]\d+', code):
-        raise pickle.UnpicklingError(f'an array of dtype {code!r}')
-    return np.dtype(code, copy=True)
-
-
-def _new_stub(cls: type, base: type, state: None) -> _Stub:
-    if not (isinstance(cls, type) and issubclass(cls, _Stub)):
-        raise pickle.UnpicklingError(f'an object of {cls!r}')
-    return cls()
-
-
-def _allowed() -> dict[tuple[str, str], Any]:
-    # numpy's rebuild functions moved between versions; arrays of the installed version say where they are now.
-    rebuild = {'multiarray': {'_reconstruct': np.empty(0).__reduce__()[0], 'scalar': np.float64(0).__reduce__()[0]},
-               'numeric': {'_frombuffer': np.empty(0).__reduce_ex__(5)[0]}}
-    names: dict[tuple[str, str], Any] = {('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): _dtype,
-                                         ('_codecs', 'encode'): _latin1_bytes}
-    for core in ('numpy.core', 'numpy._core'):
-        for module, functions in rebuild.items():
-            names.update({(f'{core}.{module}', name): function for name, function in functions.items()})
-    for builtins, copyreg in (('__builtin__', 'copy_reg'), ('builtins', 'copyreg')):
-        names.update({(builtins, 'set'): set, (builtins, 'object'): object, (builtins, 'bytes'): _no_bytes,
-                      (copyreg, '_reconstructor'): _new_stub})
-    names.update({('chumpy.ch', 'Ch'): _Ch, ('chumpy.reordering', 'Select'): _Select,
-                  ('chumpy.reordering', 'Concatenate'): _Concatenate, ('chumpy.reordering', 'Reshape'): _Reshape})
-    for kind, stub in (('csc', _Csc), ('csr', _Csr), ('coo', _Coo)):
-        names.update({(f'scipy.sparse.{module}', f'{kind}_matrix'): stub for module in (kind, f'_{kind}')})
-    return names
-
-
-class _Forbidden(Exception):
-    """Its message is the name that a pickle asked for."""
-
-
-class _Unpickler(pickle._Unpickler):
-    """Pickle's interpreter in Python; the one in C reserves gigabytes if a damaged file numbers an object so high."""
-
-    allowed = _allowed()
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.allowed:
-            raise _Forbidden(f'{module}.{name}')
-        return self.allowed[module, name]
-
-    def load_build(self) -> None:
-        # Else a file could set attributes of the functions above.
-        if not isinstance(self.stack[-2], (np.ndarray, np.dtype, _Stub)):
-            raise pickle.UnpicklingError(f'a state for {self.stack[-2]!r}')
-        super().load_build()
-
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
-
-
-def _unpickle(data: bytes, file: Path) -> dict:
-    try:
-        value = _Unpickler(io.BytesIO(data), encoding='latin1').load()
-        if isinstance(value, dict):
-            return {key: _dense(entry) for key, entry in value.items()}
-    except _Forbidden as error:
-        raise InputError(f'{file}: this pickle asks for {error}, which no file of plain arrays needs, and was not read '
-                         f'further. If you trust it, load it where its library is installed and save the arrays with '
-                         f'numpy.savez') from error
-    except Exception as error:  # a damaged pickle can make its interpreter fail in any way
-        raise InputError(f'{file}: not a pickle, or a truncated or damaged one ({type(error).__name__}: {error}); copy '
-                         f'or download it again') from error
-    raise InputError(f'{file}: holds a {type(value).__name__}, expected a dict of arrays; give a SMPL model file or '
-                     f'another file of that kind')

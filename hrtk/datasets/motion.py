@@ -9,14 +9,14 @@ from typing import Mapping, Optional
 
 import numpy as np
 
+from hrtk.body_models.skeletons import flip_map
 from hrtk.structures import InputError
 
 FORMAT = 'hrtk-motion-1'
 ASSET = Path(__file__).parent / 'assets' / 'cmu_motion.npz'
 SPLITS = ('train', 'test')
 
-# Left-right partners of the 24 SMPL joints.
-_MIRROR = np.array([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
+_MIRROR = np.array(flip_map('smpl24'))
 _PER_CLIP = ('names', 'actions', 'splits', 'lengths')
 _KEYS = ('format', 'licence', 'fps', *_PER_CLIP, 'joints', 'rotvec_quantum', 'rotvec_bytes', 'transl_quantum',
          'transl_bytes')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, Optional
+from typing import Iterator, Optional
 from urllib.parse import quote
 
 import numpy as np
@@ -13,13 +13,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from hrtk.body_models import BodyModel
+from hrtk.engine.store import Result
 from hrtk.registry import HOOKS
 from hrtk.structures import InputError, Prediction, Sequence
 from hrtk.visualization.overlay import Region, before_after, contact_sheet, person_region
 from hrtk.visualization.video import can_write_video, letterbox, write_picture, write_pictures, write_video
-
-if TYPE_CHECKING:
-    from hrtk.engine.store import Result
 
 SHEET_FRAMES = 8
 VIDEO_HEIGHT = 480

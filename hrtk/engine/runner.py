@@ -15,6 +15,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import BaseLoop, Runner
 from mmengine.visualization import Visualizer
@@ -83,6 +84,10 @@ class AdaptRunner(Runner):
                                  f"and use launcher 'pytorch'")
             torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=dist_cfg['timeout']))
         super().setup_env({**env_cfg, 'dist_cfg': dist_cfg})
+
+    def build_logger(self, log_level: int | str = 'INFO', log_file: Optional[str] = None, **kwargs: Any) -> MMLogger:
+        """Builds the logger, under our name."""
+        return super().build_logger(log_level, log_file, **{'logger_name': 'hrtk', **kwargs})
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds the estimator."""

@@ -91,15 +91,16 @@ def write_json(path: Path, protocol: Protocol, sources: list[str], metrics: dict
 
 def print_table(rows: dict[str, dict[str, float]], protocol: Protocol, sources: list[str],
                 console: Optional[Console] = None) -> None:
-    """Prints one line per row; the title names the protocol and the source of the 2D keypoints."""
+    """Prints one line per row, under a line that names the protocol and the source of the 2D keypoints."""
     console = console or Console(width=None if sys.stdout.isatty() else 120)
-    table = Table(title=f'protocol {protocol.name} ({protocol.summary}) · 2D keypoints: {", ".join(sources)}')
-    table.add_column('')
+    table = Table('')
     columns = [key for key in COLUMNS if any(key in values for values in rows.values())]
     for key in columns:
         table.add_column(COLUMNS[key], justify='right')
     for row, values in rows.items():
         table.add_row(row, *(_cell(key, values.get(key)) for key in columns))
+    console.print(f'protocol {protocol.name} ({protocol.summary}) · 2D keypoints: {", ".join(sources)}',
+                  highlight=False, markup=False)
     console.print(table)
 
 

@@ -112,7 +112,7 @@ def test_neighbours_leave_no_gap(backend: str) -> None:
 
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_interpolation_is_perspective_correct(backend: str) -> None:
-    # A tilted plane z = 4 + x / 2 seen with focal 20 and centre (30, 30): pixel (u, v) sees z = 4 / (1 - a / 2), a = x / z.
+    # The plane z = 4 + x / 2, focal 20, centre (30, 30): pixel (u, v) sees z = 4 / (1 - a / 2) with a = (u - 30) / 20.
     corners = np.array([[x, y, 4 + x / 2] for x, y in [(-2, -2), (3, -2), (3, 3), (-2, 3)]])
     points = np.column_stack([corners[:, :2] / corners[:, 2:] * 20 + 30, corners[:, 2]])
     faces = np.array([[0, 1, 2], [0, 2, 3]])

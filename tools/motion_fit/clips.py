@@ -26,7 +26,7 @@ TEST_CLIPS = frozenset(
 
 _DROPPED = frozenset(['indian_07'])  # the captured legs swap and fold through each other again and again
 _LEAD_IN = 6  # the first frames still blend out of the T pose that starts every recording
-_ACCELERATION = 250.0  # m/s^2 of one joint; the fastest kicks and landings stay below
+_ACCELERATION = 400.0  # m/s^2 of one joint; the fastest kicks and landings stay below
 _MARGIN = 3  # frames around a glitch that the resampling of the source has smeared
 _LONGEST_GAP = 15  # frames; a longer stretch of glitches cuts the clip in two
 _SHORTEST_PIECE = 60  # frames

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 
@@ -73,13 +74,36 @@ def fit_points(names: tuple[str, ...], points: dict[str, landmarks.AnchoredPoint
         anchor, rest = points[name]
         goal = np.einsum('nij,nj->ni', world[:, anchor], rest) + shift[:, anchor]
         near = {anchor, max(PARENTS[anchor], 0), *(j for j in range(24) if PARENTS[j] == anchor)}
-        rigid = weights[:, anchor] > .7
-        candidates = np.union1d(shell(template, rest.mean(0), weights[:, sorted(near)].sum(1) > .5),
-                                shell(template, rest.mean(0), rigid, directions=128, nearest=100) if rigid.any() else [])
+        candidates = shell(template, rest.mean(0), weights[:, sorted(near)].sum(1) > .5)
         rows[name] = fit_row(bodies, goal, candidates, mirror, central=not name.startswith('left_'))
         rows[other_side(name)] = rows[name][mirror]
         errors[name] = float(1e3 * row_error(rows[name][None], bodies, goal[:, None]).mean())
     return np.stack([rows[name] for name in names]), errors
+
+
+def fit_keypoints(points: dict[str, landmarks.AnchoredPoint], bodies: np.ndarray, template: np.ndarray,
+                  weights: np.ndarray, posedirs: np.ndarray, J_regressor: np.ndarray, mirror: np.ndarray,
+                  report: Callable[[str], None]) -> tuple[np.ndarray, np.ndarray]:
+    """The regressors of ``landmarks.EXTRA`` and ``landmarks.H36M``, fitted on bodies a quarter of which stay at rest.
+
+    Args:
+        points: rest positions on the N bodies (N, V, 3); the other arrays are the finished parts of the model.
+    """
+    # Joints of the model are where J_regressor says; points must follow those, not the rig's.
+    fitted = np.einsum('jv,nvd->njd', J_regressor, bodies)
+    rng = np.random.default_rng(2)
+    chosen = rng.integers(0, len(bodies), POSED_BODIES)
+    rotations = sample_poses(POSED_BODIES, rng)
+    rotations[:POSED_BODIES // 4] = np.eye(3)
+    world, shift = joint_transforms(rotations, fitted[chosen])
+    posed = skin(rotations, fitted[chosen], bodies[chosen], weights, posedirs)
+    at = {name: point._replace(rest=(fitted[:, INDEX[name]] if name in INDEX else point.rest)[chosen])
+          for name, point in points.items()}
+    extra, extra_error = fit_points(landmarks.EXTRA, at, posed, world, shift, template, weights, mirror)
+    h36m, h36m_error = fit_points(landmarks.H36M, at, posed, world, shift, template, weights, mirror)
+    report('regressed points on posed bodies, mean error in mm: '
+           + ', '.join(f'{name} {error:.1f}' for name, error in {**extra_error, **h36m_error}.items()))
+    return extra, h36m
 
 
 def triplets(prefix: str, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -89,7 +113,7 @@ def triplets(prefix: str, rows: np.ndarray) -> dict[str, np.ndarray]:
             f'{prefix}_val': rows[row, col].astype(np.float32)}
 
 
-def build(source: str | Path, report=print) -> dict[str, np.ndarray]:
+def build(source: str | Path, report: Callable[[str], None] = print) -> dict[str, np.ndarray]:
     """Every array of the asset.
 
     Args:
@@ -128,21 +152,7 @@ def build(source: str | Path, report=print) -> dict[str, np.ndarray]:
 
     crown = np.where(mirror == np.arange(len(mirror)), template[:, 1], -np.inf).argmax()
     points = landmarks.regressed_points(rig, heads, tails, joints, bodies[:, crown])
-    # Joints of the model are where J_regressor says; points must follow those, not the rig's.
-    fitted = np.einsum('jv,nvd->njd', J_regressor, bodies)
-    points = {name: point._replace(rest=fitted[:, INDEX[name]]) if name in INDEX else point
-              for name, point in points.items()}
-    rng = np.random.default_rng(2)
-    chosen = rng.integers(0, len(bodies), POSED_BODIES)
-    rotations = sample_poses(POSED_BODIES, rng)
-    rotations[:len(rotations) // 4] = np.eye(3)
-    world, shift = joint_transforms(rotations, fitted[chosen])
-    posed = skin(rotations, fitted[chosen], bodies[chosen], weights, posedirs)
-    at = {name: point._replace(rest=point.rest[chosen]) for name, point in points.items()}
-    extra, extra_error = fit_points(landmarks.EXTRA, at, posed, world, shift, template, weights, mirror)
-    h36m, h36m_error = fit_points(landmarks.H36M, at, posed, world, shift, template, weights, mirror)
-    report('regressed points on posed bodies, mean error in mm: '
-           + ', '.join(f'{name} {error:.1f}' for name, error in {**extra_error, **h36m_error}.items()))
+    extra, h36m = fit_keypoints(points, bodies, template, weights, posedirs, J_regressor, mirror, report)
     picks = landmarks.vertex_picks(rig, tails.mean(0), template, weights, mirror)
     return {
         'format': np.array('hrtk-body-1'), 'licence': np.array(LICENCE), 'provenance': np.array(PROVENANCE),

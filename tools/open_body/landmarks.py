@@ -1,6 +1,6 @@
 """Named points of the body besides the 24 joints: regressed keypoints of SPIN and Human3.6M, and single vertices.
 
-A regressed point moves rigidly with one joint, its anchor; that is what its regressor is asked to reproduce in any pose.
+A regressed point moves rigidly with one joint, its anchor; its regressor is asked to reproduce that in any pose.
 """
 
 from __future__ import annotations

@@ -6,12 +6,15 @@ the body's shape; what is left for the shape space is size and form.
 
 from __future__ import annotations
 
+from typing import Callable
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from .makehuman import Rig
 from .skeleton import INDEX, JOINTS, MIRROR_JOINTS
 
+SetWorld = Callable[[str, np.ndarray], None]  # bone name, world rotations (N, 3, 3) for it and all below it
 FINGERS = (2, 3, 4, 5)  # without the thumb
 SHOULDER_LIFT = .12  # rad: a raised arm lifts the girdle
 HIP_NARROWING = .8  # MakeHuman puts hip centres 11 cm from the midline, anatomy about 9 cm
@@ -48,7 +51,8 @@ def _mean_of(points: np.ndarray, rig: Rig, names: list[str]) -> np.ndarray:
     return np.mean([points[:, rig.index(n)] for n in names], axis=0)
 
 
-def _arm(rig: Rig, heads: np.ndarray, tails: np.ndarray, side: str, set_world) -> None:
+def _arm(rig: Rig, heads: np.ndarray, tails: np.ndarray, side: str,
+         set_world: SetWorld) -> None:
     out = 1. if side == 'L' else -1.
 
     def head(bone: str) -> np.ndarray:
@@ -75,7 +79,8 @@ def _arm(rig: Rig, heads: np.ndarray, tails: np.ndarray, side: str, set_world) -
             set_world(rig.names[bone], _turn(now, now * [1, .25, .6]) @ hand)
 
 
-def _leg(rig: Rig, heads: np.ndarray, side: str, set_world) -> None:
+def _leg(rig: Rig, heads: np.ndarray, side: str,
+         set_world: SetWorld) -> None:
     out = 1. if side == 'L' else -1.
 
     def head(bone: str) -> np.ndarray:

@@ -30,7 +30,7 @@ class IterativeRegressor(nn.Module):
         activation: None as in SPIN, VIBE, TCMR, MPS-Net and BOA; ``'relu'`` as in RSC-Net.
         dropout: 0.5 in SPIN; active in training mode only.
         mean_params: ``smpl_mean_params.npz`` (keys pose, shape, cam) for training from scratch; a checkpoint
-            brings its own start state. Without either the start is the rest pose.
+            brings its own start state. Without either the start is the rest pose, facing the camera.
     """
 
     def __init__(self, in_channels: int, hidden: int = 1024, iterations: int = 3, activation: Optional[str] = None,
@@ -73,9 +73,10 @@ class IterativeRegressor(nn.Module):
 
 def _start(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
     if mean_params is None:
+        pose = torch.tensor([1., 0., 0., 1., 0., 0.]).repeat(24)
+        pose[3] = -1.  # the root turns y up into the camera's y down
         # The camera [0.9, 0, 0] shows a standing body at about the size that SPIN's boxes give.
-        return {'pose': torch.tensor([1., 0., 0., 1., 0., 0.]).repeat(24)[None], 'shape': torch.zeros(1, 10),
-                'cam': torch.tensor([[0.9, 0., 0.]])}
+        return {'pose': pose[None], 'shape': torch.zeros(1, 10), 'cam': torch.tensor([[0.9, 0., 0.]])}
     try:
         with np.load(mean_params, allow_pickle=False) as data:
             return {name: torch.as_tensor(data[name].astype(np.float32)).reshape(1, size)

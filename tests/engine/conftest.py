@@ -1,0 +1,95 @@
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hrtk.apis import adapt
+from hrtk.structures import InputError
+
+ROOT = Path(__file__).parents[2]
+TEXT = """
+_base_ = {base!r}
+custom_imports = dict(imports=['fake_parts'], allow_failed_imports=False)
+estimator = dict(type='FakeEstimator')
+dataset = dict(type='FakeDataset')
+adapter = dict(type='Jiggle')
+evaluator = dict(type='MeshEvaluator')
+outputs = None
+"""
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    """A text config of the fakes."""
+    path = tmp_path / 'fake_run.py'
+    path.write_text(TEXT.format(base=str(ROOT / 'configs/_base_/default_runtime.py')))
+    return path
+
+
+@pytest.fixture
+def run_tool(config):
+    """Runs tools/adapt.py in processes of its own; gives the finished process."""
+
+    def run(work_dir, *options, processes=1, path=config, **environment):
+        env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
+                   **{k: str(v) for k, v in environment.items()})
+        launch = ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}']
+        command = [sys.executable, *(launch if processes > 1 else []), str(ROOT / 'tools/adapt.py'), str(path),
+                   '--work-dir', str(work_dir), *options]
+        return subprocess.run(command, env=env, cwd=config.parent, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+@pytest.fixture
+def fork(config):
+    """Calls ``adapt`` in forked processes, which may die or form a process group: (exit code, stderr) of each."""
+
+    def run(work_dir, options=None, processes=1, **environment):
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = probe.getsockname()[1]
+        context, children = multiprocessing.get_context('fork'), []
+        for rank in range(processes):
+            env = dict(environment)
+            if processes > 1:
+                env.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=processes, MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+            log = config.parent / f'rank{rank}.log'
+            children.append((context.Process(target=_child, args=(config, work_dir, options, env, log)), log))
+        for process, _ in children:
+            process.start()
+        for process, _ in children:
+            process.join(60)
+        return [(process.exitcode, log.read_text() if log.exists() else '') for process, log in children]
+
+    return run
+
+
+def _child(config, work_dir, options, environment, log):
+    os.environ.update({key: str(value) for key, value in environment.items()})
+    try:
+        adapt(config, work_dir=work_dir, cfg_options=options)
+    except InputError as error:
+        log.write_text(str(error))
+        raise SystemExit(2)
+
+
+@pytest.fixture
+def digits():
+    """Reads every error of a run, at full precision; times are the only numbers that may differ."""
+
+    def read(work_dir):
+        def untimed(value):
+            if isinstance(value, dict):
+                return {k: untimed(v) for k, v in value.items() if not k.endswith('ms_per_frame')}
+            return [untimed(v) for v in value] if isinstance(value, list) else value
+
+        report = json.loads((Path(work_dir) / 'metrics.json').read_text())
+        return untimed({key: report[key] for key in ('metrics', 'per_sequence', 'fingerprint')})
+
+    return read

@@ -1,0 +1,173 @@
+"""MeshEvaluator against the same numbers put together by hand."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from hrtk.body_models import BodyModel
+from hrtk.evaluation import MeshEvaluator, Protocol, get_protocol, register_protocol
+from hrtk.geometry.camera import project
+from hrtk.geometry.rotation import rot6d_to_rotmat
+from hrtk.structures import GroundTruth, InputError
+
+H36M_TO_J14 = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
+F = 70  # more than one chunk
+
+
+@pytest.fixture(scope='module')
+def body():
+    return BodyModel('open')
+
+
+def poses(seed, spread=.2, frames=F):
+    generator = torch.Generator().manual_seed(seed)
+    six = torch.tensor([1., 0, 0, 0, 1, 0]) + spread * torch.randn(frames, 24, 6, generator=generator)
+    return rot6d_to_rotmat(six), .5 * torch.randn(frames, 10, generator=generator)
+
+
+def result(body, name='a', seed=1, frames=F, **changes):
+    values = {}
+    for prefix, offset in (('', 0), ('before_', 50)):
+        rotmat, betas = poses(seed + offset, frames=frames)
+        values.update({prefix + 'rotmat': rotmat.numpy(), prefix + 'betas': betas.numpy(),
+                       prefix + 'camera': np.tile(np.float32([.9, .1, 0]), (frames, 1))})
+    xy = np.random.default_rng(seed).uniform(0, 200, (frames, 17, 2))
+    values.update(name=name, boxes=np.tile(np.float32([100, 90, 160]), (frames, 1)), skeleton='coco17',
+                  keypoints2d=np.concatenate([xy, np.ones((frames, 17, 1))], -1).astype(np.float32),
+                  keypoints_source='noise:test', ms_per_frame=2., before_ms_per_frame=1., report={'skipped_updates': 2})
+    return SimpleNamespace(**{**values, **changes})
+
+
+def evaluator(body, tmp_path=None, **kwargs):
+    metric = MeshEvaluator(**kwargs)
+    metric.dataset_meta = dict(body=body, adapter='Bilevel', **({'work_dir': tmp_path} if tmp_path else {}))
+    return metric
+
+
+def by_hand(body, rotmat, betas):
+    """Root-aligned joints and vertices through the full mesh and a dense regressor, float64."""
+    output = body(torch.as_tensor(rotmat), torch.as_tensor(betas))
+    vertices = output.vertices.double().numpy()
+    joints = np.einsum('jv,fvc->fjc', body.data.J_regressor_h36m.astype(np.float64), vertices)
+    return joints[:, H36M_TO_J14] - joints[:, :1], vertices - joints[:, :1]
+
+
+def test_numbers(body, tmp_path):
+    done, (rotmat, betas) = result(body), poses(7)
+    metric = evaluator(body, tmp_path)
+    metric.process(SimpleNamespace(truth=GroundTruth(rotmat, betas)), [done])
+    metrics = metric.evaluate(1)
+    true_joints, true_vertices = by_hand(body, rotmat, betas)
+    errors = {}
+    for row, prefix in (('Source', 'before_'), ('Bilevel', '')):
+        pose, shape, camera = (getattr(done, prefix + key) for key in ('rotmat', 'betas', 'camera'))
+        joints, vertices = by_hand(body, pose, shape)
+        errors[row] = 1000 * np.linalg.norm(joints - true_joints, axis=-1).mean(1)
+        assert metrics[f'{row}/mpjpe_mm'] == pytest.approx(errors[row].mean(), rel=1e-4)
+        assert metrics[f'{row}/pve_mm'] == pytest.approx(
+            1000 * np.linalg.norm(vertices - true_vertices, axis=-1).mean(), rel=1e-4)
+        moving = np.diff(joints - true_joints, 2, axis=0)
+        assert metrics[f'{row}/accel_mm'] == pytest.approx(1000 * np.linalg.norm(moving, axis=-1).mean(), rel=1e-4)
+        coco = body.joints(torch.as_tensor(pose), torch.as_tensor(shape), 'coco17')
+        pixels = project(coco, torch.as_tensor(camera)).numpy() * 80 + [100, 90]
+        assert metrics[f'{row}/reprojection_px'] == pytest.approx(
+            np.linalg.norm(pixels - done.keypoints2d[..., :2], axis=-1).mean(), rel=1e-4)
+    assert metrics['Bilevel/worse_share'] == pytest.approx((errors['Bilevel'] > errors['Source'] + 5).mean())
+    assert metrics['Bilevel/skipped_updates'] == 2 and metrics['Source/ms_per_frame'] == 1
+    report = json.loads((tmp_path / 'metrics.json').read_text())
+    assert report['protocol']['name'] == 'open' and report['keypoints_sources'] == ['noise:test']
+    assert report['metrics'] == metrics
+
+
+def test_a_perfect_result_has_no_error(body):
+    rotmat, betas = poses(1)
+    metric = evaluator(body)
+    metric.process(SimpleNamespace(truth=GroundTruth(rotmat, betas)), [result(body)])
+    metrics = metric.evaluate(1)
+    assert max(metrics[f'Bilevel/{key}'] for key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'accel_mm')) < 1e-2
+    assert metrics['Bilevel/worse_share'] == 0
+
+
+def test_frames_that_must_not_be_scored(body):
+    rotmat, betas = poses(7)
+    valid = torch.ones(F, dtype=torch.bool)
+    valid[5], valid[40:50] = False, False
+    done = result(body)
+    for prefix in ('', 'before_'):
+        getattr(done, prefix + 'rotmat')[~valid.numpy()] = np.eye(3, dtype=np.float32)
+    whole = evaluator(body)
+    whole.process(SimpleNamespace(truth=GroundTruth(rotmat, betas, valid=valid)), [done])
+    record = whole.results[0]
+    assert np.isnan(record.after['mpjpe_mm']).sum() == 11
+    # An acceleration needs three scored frames in a row: 4-6 and 39-50 have none, nor have the two ends.
+    assert set(np.flatnonzero(np.isnan(record.after['accel_mm']))) == {0, 4, 5, 6, *range(39, 51), F - 1}
+    metrics = whole.evaluate(1)
+    assert metrics['unscored_frames'] == 11 and metrics['frames'] == F
+    joints, _ = by_hand(body, done.rotmat, done.betas)
+    truth, _ = by_hand(body, rotmat, betas)
+    wanted = 1000 * np.linalg.norm(joints - truth, axis=-1).mean(1)[valid.numpy()].mean()
+    assert metrics['Bilevel/mpjpe_mm'] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_averages_weigh_frames_not_sequences(body):
+    metric, errors = evaluator(body), []
+    for name, seed, frames in (('a', 1, 4), ('b', 2, 9)):
+        rotmat, betas = poses(seed + 20, frames=frames)
+        metric.process(SimpleNamespace(truth=GroundTruth(rotmat, betas)), [result(body, name, seed, frames)])
+        errors.append(metric.results[-1].after['mpjpe_mm'])
+    assert metric.running()['Bilevel']['mpjpe_mm'] == pytest.approx(np.concatenate(errors).mean())
+    assert metric.evaluate(2)['Bilevel/mpjpe_mm'] == pytest.approx(np.concatenate(errors).mean())
+
+
+def test_without_truth_worse_is_measured_in_the_box(body):
+    done = result(body)
+    done.before_rotmat, done.before_betas = done.rotmat, done.betas
+    done.before_camera = done.camera.copy()
+    shift = np.linspace(0, .05, F)  # of normalised units; 160 px box, so 80 px each, and 1.6 px are too much
+    truth = body.joints(torch.as_tensor(done.rotmat), torch.as_tensor(done.betas), 'coco17')
+    done.keypoints2d[..., :2] = project(truth, torch.as_tensor(done.before_camera)).numpy() * 80 + [100, 90]
+    done.camera[:, 1] += (shift / .9).astype(np.float32)
+    metric = evaluator(body)
+    metric.process(SimpleNamespace(truth=None), [done])
+    metrics = metric.evaluate(1)
+    assert metrics['Bilevel/worse_share'] == pytest.approx((shift * 80 > 1.6).mean(), abs=.05)
+    assert metrics['Source/reprojection_px'] < 1e-3 and 'Bilevel/mpjpe_mm' not in metrics
+
+
+def test_joints_as_ground_truth(body):
+    rotmat, betas = poses(7)
+    joints = body.joints(rotmat, betas, 'h36m17') + torch.tensor([1., 2, 3])
+    rows = []
+    for truth in (GroundTruth(rotmat, betas), GroundTruth(joints3d=joints, skeleton='h36m17')):
+        metric = evaluator(body)
+        metric.process(SimpleNamespace(truth=truth), [result(body)])
+        rows.append(metric.evaluate(1))
+    for key in ('mpjpe_mm', 'pa_mpjpe_mm', 'accel_mm'):
+        assert rows[0][f'Bilevel/{key}'] == pytest.approx(rows[1][f'Bilevel/{key}'], rel=1e-4)
+    assert 'Bilevel/pve_mm' not in rows[1]
+    with pytest.raises(InputError, match="'coco17', which lacks"):
+        evaluator(body).process(SimpleNamespace(truth=GroundTruth(joints3d=joints, skeleton='coco17')), [result(body)])
+
+
+def test_refusals(body):
+    rotmat, betas = poses(7)
+    with pytest.raises(InputError, match='neutral bodies, but the ground truth is male'):
+        evaluator(body).process(SimpleNamespace(truth=GroundTruth(rotmat, betas, gender='male')), [result(body)])
+    with pytest.raises(InputError, match='needs a body'):
+        evaluator(None).process(SimpleNamespace(truth=None), [result(body)])
+    metric = evaluator(body)
+    for _ in range(2):
+        metric.process(SimpleNamespace(truth=None), [result(body)])
+    with pytest.raises(InputError, match="more than one sequence called 'a'"):
+        metric.evaluate(2)
+
+
+def test_protocols():
+    with pytest.raises(InputError, match="Did you mean 'open'"):
+        get_protocol('opne')
+    assert register_protocol(Protocol('open', get_protocol('open').summary)) == get_protocol('open')
+    with pytest.raises(ValueError, match='another'):
+        register_protocol(Protocol('open', 'something else'))

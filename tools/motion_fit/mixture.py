@@ -1,0 +1,87 @@
+"""Expectation maximisation for a mixture of Gaussians that is its own mirror image."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+
+from hrtk.body_models.skeletons import flip_map
+from motion_fit import skeleton as sk
+
+# Radians that are added to a component's spread, so that what the clips do not show (other people, other actions)
+# is unlikely and not impossible, and what they never show is held near rest.
+_FLOOR = 0.10
+_FLOOR_UNSEEN = {**dict.fromkeys(sk.WRISTS, 0.20), **dict.fromkeys(sk.HANDS, 0.15), **dict.fromkeys(sk.FEET, 0.10),
+                 **dict.fromkeys(sk.COLLARS, 0.15), **dict.fromkeys(sk.ELBOWS, 0.15)}
+
+
+def standard_deviation_floor() -> np.ndarray:
+    """(69,) radians per axis-angle value of joints 1..23."""
+    return np.repeat([_FLOOR_UNSEEN.get(joint, _FLOOR) for joint in range(1, 24)], 3)
+
+
+def mirrored(poses: np.ndarray) -> np.ndarray:
+    """(N, 69) body poses seen in a mirror."""
+    swapped = poses.reshape(-1, 23, 3)[:, np.array(flip_map('smpl24')[1:]) - 1] * np.array([1.0, -1.0, -1.0])
+    return swapped.reshape(len(poses), 69)
+
+
+def fit_symmetric_mixture(poses: np.ndarray, importance: np.ndarray, pairs: int, floor: np.ndarray,
+                          report: Callable[[str], None], iterations: int = 100, seed: int = 0) -> dict[str, np.ndarray]:
+    """Fits pairs of components, each pair mirror images of one another.
+
+    Only the first of each pair has its own numbers: its statistics are gathered over the poses as they are and,
+    from the second's responsibilities, over their mirror images.
+
+    Args:
+        poses: (N, 69) radians.
+        importance: (N,) relative weight of each pose.
+        pairs: half the number of components.
+        floor: (69,) radians, the standard deviation that is added to every component.
+        report: takes lines of text.
+        iterations: of expectation and maximisation.
+        seed: of the first choice of means.
+
+    Returns:
+        ``means`` (2 * pairs, 69), ``covars`` (2 * pairs, 69, 69), ``weights`` (2 * pairs,).
+    """
+    everything = np.concatenate([poses, mirrored(poses)])
+    importance = np.concatenate([importance, importance]) / (2 * importance.sum())
+    means = _spread_out(everything, importance, pairs, np.random.default_rng(seed))
+    covars = np.stack([np.diag((importance @ (everything - importance @ everything) ** 2) / pairs + floor ** 2)] * pairs)
+    weights = np.full(pairs, 0.5 / pairs)
+    for step in range(iterations):
+        # The mirrored component sees a pose as its twin sees the mirror image: half the work.
+        direct = np.stack([_log_density(everything, m, c) for m, c in zip(means, covars)]) + np.log(weights)[:, None]
+        both = np.concatenate([direct, np.roll(direct, len(poses), axis=1)])
+        top = both.max(0)
+        total = top + np.log(np.exp(both - top).sum(0))
+        share = np.exp(direct - total) * importance
+        amount = share.sum(1)
+        means = share @ everything / amount[:, None]
+        for k in range(pairs):
+            centred = everything - means[k]
+            covars[k] = (share[k][:, None] * centred).T @ centred / amount[k] + np.diag(floor ** 2)
+        weights = amount
+        if step % 20 == 0 or step == iterations - 1:
+            report(f'step {step}: mean log-likelihood {importance @ total:.3f}, pairs weigh {(2 * weights).round(3)}')
+    twin = mirrored(np.eye(69))
+    return {'means': np.concatenate([means, mirrored(means)]),
+            'covars': np.concatenate([covars, twin.T @ covars @ twin]), 'weights': np.concatenate([weights, weights])}
+
+
+def _spread_out(poses: np.ndarray, importance: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Picks (count, 69) poses far from one another and from one another's mirror images (k-means++)."""
+    chosen = [poses[rng.choice(len(poses), p=importance)]]
+    while len(chosen) < count:
+        known = np.concatenate([np.stack(chosen), mirrored(np.stack(chosen))])
+        distance = ((poses[:, None] - known) ** 2).sum(-1).min(1) * importance
+        chosen.append(poses[rng.choice(len(poses), p=distance / distance.sum())])
+    return np.stack(chosen)
+
+
+def _log_density(poses: np.ndarray, mean: np.ndarray, covar: np.ndarray) -> np.ndarray:
+    factor = np.linalg.cholesky(covar)
+    white = np.linalg.solve(factor, (poses - mean).T)
+    return -0.5 * (white ** 2).sum(0) - np.log(np.diag(factor)).sum() - 0.5 * len(mean) * np.log(2 * np.pi)
