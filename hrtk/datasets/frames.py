@@ -26,7 +26,8 @@ class ImageFrames:
             an entry may be None.
     """
 
-    def __init__(self, paths: Sequence[str | Path], sizes: Optional[Sequence[Optional[tuple[int, int]]]] = None) -> None:
+    def __init__(self, paths: Sequence[str | Path],
+                 sizes: Optional[Sequence[Optional[tuple[int, int]]]] = None) -> None:
         self.paths = tuple(Path(path) for path in paths)
         self.sizes = tuple(sizes) if sizes is not None else (None,) * len(self.paths)
 

@@ -134,6 +134,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _decode(arrays: Mapping[str, np.ndarray], path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     lengths, joints = arrays['lengths'].astype(np.int64), arrays['joints']
     frames = int(lengths.sum())
+    if joints.ndim != 1 or not np.isin(joints, np.arange(24)).all():
+        raise InputError(f'{path}: joints is {joints.tolist()}, expected numbers from 0 to 23; the file is damaged, '
+                         f'make it anew')
     for key, width in (('rotvec_bytes', 3 * len(joints)), ('transl_bytes', 3)):
         if arrays[key].shape != (2, width, frames) or arrays[key].dtype != np.uint8:
             raise InputError(f'{path}: {key} is {arrays[key].dtype} {arrays[key].shape}, expected uint8 '

@@ -55,8 +55,8 @@ class AdaptRunner(Runner):
             InputError: a key is unknown or missing, or something cannot be built.
         """
         cfg = cfg if isinstance(cfg, Config) else Config(cfg)
+        cfg = Config(cfg.to_dict(), filename=cfg.filename)  # without what a pure-Python config imports
         check_keys(cfg)
-        cfg = Config(cfg.to_dict(), filename=cfg.filename)
         stem = Path(cfg.filename).stem if cfg.filename else 'adapt'
         hooks = list(cfg.get('custom_hooks') or [])
         if cfg.get('outputs'):
@@ -141,6 +141,9 @@ class AdaptRunner(Runner):
 
     def load_or_resume(self) -> None:
         """Does nothing: an estimator loads its own weights and the loop resumes from its store."""
+
+    def dump_config(self) -> None:
+        """Does nothing: the config lies in ``run.json`` beside its results; here it could overwrite its own source."""
 
     def get_hooks_info(self) -> str:
         """The names of the hooks in order, for the log."""

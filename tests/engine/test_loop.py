@@ -1,6 +1,7 @@
 """What the loop promises to adapters, hooks and readers of results."""
 
 import json
+import sys
 from urllib.parse import unquote
 
 import numpy as np
@@ -116,6 +117,42 @@ def test_no_truth_means_reprojection_only(config, tmp_path, capfd):
 def test_wrong_settings(config, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         adapt(config, work_dir=tmp_path, cfg_options=change)
+
+
+def test_pure_python_config(config, tmp_path):
+    base = config.parent / 'pure_base.py'
+    base.write_text('from fake_parts import FakeDataset, FakeEstimator\n'
+                    'estimator = dict(type=FakeEstimator)\ndataset = dict(type=FakeDataset)\n')
+    path = config.parent / 'pure.py'
+    path.write_text('from mmengine.config import read_base\nwith read_base():\n    from .pure_base import *\n'
+                    'from fake_parts import Jiggle\nfrom hrtk.evaluation import MeshEvaluator\n'
+                    'adapter = dict(type=Jiggle)\nevaluator = dict(type=MeshEvaluator)\n')
+    wanted = adapt(config, work_dir=tmp_path / 'text')
+    metrics = adapt(path, work_dir=tmp_path / 'pure')
+    assert {k: v for k, v in metrics.items() if 'ms' not in k} == {k: v for k, v in wanted.items() if 'ms' not in k}
+    assert 'fake_parts.FakeEstimator' in next((tmp_path / 'pure/results').glob('*/run.json')).read_text()
+
+
+def test_config_as_a_dict_and_its_file_stay_as_they_are(config):
+    text, content = config.read_text(), load_config(config).to_dict()
+    adapt(dict(content), work_dir=config.parent)
+    adapt(config, work_dir=config.parent)
+    assert config.read_text() == text and content == load_config(config).to_dict()
+    assert len(list((config.parent / 'results').iterdir())) == 1  # the same settings, the same results
+
+
+@pytest.mark.parametrize('bad', [-1, 1])
+def test_progress_bar_on_a_terminal(config, tmp_path, monkeypatch, capsys, bad):
+    monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
+    monkeypatch.setenv('TERM', 'xterm')
+    if bad < 0:
+        adapt(config, work_dir=tmp_path, cfg_options={'dataset.bad': bad})
+    else:
+        with pytest.raises(InputError, match='1 of 5'):
+            adapt(config, work_dir=tmp_path, cfg_options={'dataset.bad': bad})
+    shown = capsys.readouterr().out
+    assert 'frames/s' in shown and 'MPJPE' in shown and 'left' in shown
+    assert shown.rfind('\x1b[?25h') > shown.rfind('\x1b[?25l')  # the cursor is back
 
 
 def test_private_keys_are_the_config_s_own(config):

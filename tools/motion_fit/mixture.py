@@ -28,11 +28,8 @@ def mirrored(poses: np.ndarray) -> np.ndarray:
 
 
 def fit_symmetric_mixture(poses: np.ndarray, importance: np.ndarray, pairs: int, floor: np.ndarray,
-                          report: Callable[[str], None], iterations: int = 100, seed: int = 0) -> dict[str, np.ndarray]:
-    """Fits pairs of components, each pair mirror images of one another.
-
-    Only the first of each pair has its own numbers: its statistics are gathered over the poses as they are and,
-    from the second's responsibilities, over their mirror images.
+                          report: Callable[[str], None], starts: int = 6) -> dict[str, np.ndarray]:
+    """Fits pairs of components, each pair mirror images of one another; the likeliest of several starts is kept.
 
     Args:
         poses: (N, 69) radians.
@@ -40,35 +37,48 @@ def fit_symmetric_mixture(poses: np.ndarray, importance: np.ndarray, pairs: int,
         pairs: half the number of components.
         floor: (69,) radians, the standard deviation that is added to every component.
         report: takes lines of text.
-        iterations: of expectation and maximisation.
-        seed: of the first choice of means.
+        starts: first choices of means.
 
     Returns:
         ``means`` (2 * pairs, 69), ``covars`` (2 * pairs, 69, 69), ``weights`` (2 * pairs,).
     """
     everything = np.concatenate([poses, mirrored(poses)])
     importance = np.concatenate([importance, importance]) / (2 * importance.sum())
-    means = _spread_out(everything, importance, pairs, np.random.default_rng(seed))
-    covars = np.stack([np.diag((importance @ (everything - importance @ everything) ** 2) / pairs + floor ** 2)] * pairs)
-    weights = np.full(pairs, 0.5 / pairs)
-    for step in range(iterations):
-        # The mirrored component sees a pose as its twin sees the mirror image: half the work.
-        direct = np.stack([_log_density(everything, m, c) for m, c in zip(means, covars)]) + np.log(weights)[:, None]
-        both = np.concatenate([direct, np.roll(direct, len(poses), axis=1)])
-        top = both.max(0)
-        total = top + np.log(np.exp(both - top).sum(0))
-        share = np.exp(direct - total) * importance
-        amount = share.sum(1)
-        means = share @ everything / amount[:, None]
-        for k in range(pairs):
-            centred = everything - means[k]
-            covars[k] = (share[k][:, None] * centred).T @ centred / amount[k] + np.diag(floor ** 2)
-        weights = amount
-        if step % 20 == 0 or step == iterations - 1:
-            report(f'step {step}: mean log-likelihood {importance @ total:.3f}, pairs weigh {(2 * weights).round(3)}')
+    best = -np.inf
+    for seed in range(starts):
+        first = _spread_out(everything, importance, pairs, np.random.default_rng(seed))
+        likelihood, *fit = _maximise(everything, importance, first, floor)
+        report(f'start {seed}: mean log-likelihood {likelihood:.3f}, pairs weigh {(2 * fit[2]).round(3)}')
+        if likelihood > best:
+            best, (means, covars, weights) = likelihood, fit
     twin = mirrored(np.eye(69))
     return {'means': np.concatenate([means, mirrored(means)]),
             'covars': np.concatenate([covars, twin.T @ covars @ twin]), 'weights': np.concatenate([weights, weights])}
+
+
+def _maximise(everything: np.ndarray, importance: np.ndarray, means: np.ndarray, floor: np.ndarray,
+              iterations: int = 100) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Expectation and maximisation from given means of the first of each pair.
+
+    Only the first of a pair has its own numbers. The second sees a pose as the first sees the mirror image, and as
+    the poses come with their mirror images, its statistics are the first's.
+    """
+    pairs, half = len(means), len(everything) // 2
+    centred = everything - importance @ everything
+    covars = np.stack([np.diag(importance @ centred ** 2 / pairs + floor ** 2)] * pairs)
+    weights = np.full(pairs, 0.5 / pairs)
+    for _ in range(iterations):
+        direct = np.stack([_log_density(everything, m, c) for m, c in zip(means, covars)]) + np.log(weights)[:, None]
+        both = np.concatenate([direct, np.roll(direct, half, axis=1)])
+        top = both.max(0)
+        total = top + np.log(np.exp(both - top).sum(0))
+        share = np.exp(direct - total) * importance
+        weights = share.sum(1)
+        means = share @ everything / weights[:, None]
+        for k in range(pairs):
+            centred = everything - means[k]
+            covars[k] = (share[k][:, None] * centred).T @ centred / weights[k] + np.diag(floor ** 2)
+    return float(importance @ total), means, covars, weights
 
 
 def _spread_out(poses: np.ndarray, importance: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

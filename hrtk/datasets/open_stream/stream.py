@@ -96,7 +96,7 @@ class OpenStream:
                                 'gt' if self.noise_name == 'clean' else f'noise:{self.noise_name}')
         truth = GroundTruth(rotmat, betas, translation, intrinsics)
         return Sequence(f'{self.label}_s{self.seed}_{index:03d}', ArrayFrames(video['frames']), boxes, keypoints, truth,
-                        ArrayFrames(video['masks']), fps=self.fps)
+                        video['masks'], fps=self.fps)
 
     def _entropy(self, index: int, what: str) -> list[int]:
         return list(hashlib.sha256(f'{self.label}/{self.seed}/{index}/{what}'.encode()).digest())

@@ -1,0 +1,3 @@
+# Row B3 of the paper's Table 5 on the free wild stream: one stage, L_F and L_T.
+_base_ = '../r18_wild.py'
+adapter = dict(scheme='one-stage', lower=(), upper=('frame', 'temporal'))
