@@ -114,10 +114,11 @@ class Bilevel(Adapter):
         return {'skipped_updates': float(self._state.skipped)} if self._state else {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Adam's moments and the teacher, for ``reset='never'``."""
+        """Adam's moments, the teacher and the place in the source, for ``reset='never'``."""
         if self._state is None:
             return {}
-        return {'optimizer': self._state.optimizer.state_dict(), 'teacher': dict(self._state.teacher)}
+        return {'optimizer': self._state.optimizer.state_dict(), 'teacher': dict(self._state.teacher),
+                'source': self.source.next if self.source is not None else 0}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes the state back; used when the next sequence begins."""
@@ -135,6 +136,8 @@ class Bilevel(Adapter):
         if self._restored is not None:
             self._state.optimizer.load_state_dict(self._restored['optimizer'])
             self._state.teacher = {k: v.to(estimator.device) for k, v in self._restored['teacher'].items()}
+            if self.source is not None:
+                self.source.next = self._restored['source']
             self._restored = None
         self._state.skipped = torch.zeros((), device=estimator.device)
         return self._state

@@ -95,9 +95,14 @@ def index_map(source: str, target: str, nearest: bool = False) -> tuple[int, ...
         target: name of the list that is wanted.
         nearest: also accept the nearest other point (an OpenPose hip for an LSP hip) where the exact one is missing.
     """
-    have = {name: i for i, name in reversed(list(enumerate(joint_names(source))))}
+    names, wanted = joint_names(source), joint_names(target)
+    for start in range(len(names) - len(wanted) + 1):
+        # spin49 holds most of spin24's names twice; files often fill one of its two blocks only.
+        if names[start:start + len(wanted)] == wanted:
+            return tuple(range(start, start + len(wanted)))
+    have = {name: i for i, name in reversed(list(enumerate(names)))}
     found = []
-    for name in joint_names(target):
+    for name in wanted:
         index = have.get(name, -1)
         if index < 0 and nearest:
             index = have.get(NEAREST.get(name, ''), -1)

@@ -92,11 +92,13 @@ def crop_image(image: np.ndarray | Tensor, box: Tensor, resolution: int) -> Tens
     """
     pixels = torch.as_tensor(image)
     cx, cy, side = (float(v) for v in box)
+    if not (np.isfinite(cx + cy) and 0 < side < np.inf):  # e.g. the NaN box of a frame without a visible point
+        return torch.zeros(3, resolution, resolution)
     height, width = pixels.shape[:2]
     margin = side / 2 + side / resolution + 2
     left, right = max(int(cx - margin), 0), min(int(np.ceil(cx + margin)) + 1, width)
     top, bottom = max(int(cy - margin), 0), min(int(np.ceil(cy + margin)) + 1, height)
-    if left >= right or top >= bottom or not side > 0:
+    if left >= right or top >= bottom:
         return torch.zeros(3, resolution, resolution)
     region = pixels[top:bottom, left:right].permute(2, 0, 1)[None].float()
     factor = max(int(side / resolution), 1)

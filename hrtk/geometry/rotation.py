@@ -32,14 +32,16 @@ def rotmat_to_rot6d(rotmat: Tensor) -> Tensor:
 def axis_angle_to_rotmat(axis_angle: Tensor) -> Tensor:
     """Rodrigues' formula: (..., 3) radians -> (..., 3, 3).
 
-    Smooth at zero: the coefficients are written with sinc, so the gradient of a zero rotation is exact.
+    Smooth at zero, where both coefficients are taken from their series: the gradient of a zero rotation is exact.
     """
     angle_squared = (axis_angle * axis_angle).sum(-1)
     # The square root has no derivative at zero; there the series of both coefficients is used instead.
     small = angle_squared < 1e-8
     angle = torch.where(small, torch.ones_like(angle_squared), angle_squared).sqrt()
     first = torch.where(small, 1 - angle_squared / 6, angle.sin() / angle)
-    second = torch.where(small, 0.5 - angle_squared / 24, (1 - angle.cos()) / angle.square())
+    # (1 - cos a) / a^2 in half angles: the difference would cancel to nothing in float32 below 1e-3.
+    half = angle / 2
+    second = torch.where(small, 0.5 - angle_squared / 24, 0.5 * (half.sin() / half).square())
     skew = _skew(axis_angle)
     identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
     return identity + first[..., None, None] * skew + second[..., None, None] * (skew @ skew)

@@ -14,7 +14,7 @@ Objective = Callable[[Weights], Tensor]
 def plain_gradient(weights: Weights, objective: Objective) -> tuple[tuple[Tensor, ...], Tensor]:
     """The gradient of one objective: (gradients in the order of ``weights``, loss)."""
     loss = objective(weights)
-    return torch.autograd.grad(loss, tuple(weights.values()), allow_unused=True, materialize_grads=True), loss.detach()
+    return _gradient(loss, tuple(weights.values())), loss.detach()
 
 
 def bilevel_gradient(weights: Weights, lower: Objective, upper: Objective, rate: float,
@@ -37,13 +37,19 @@ def bilevel_gradient(weights: Weights, lower: Objective, upper: Objective, rate:
     """
     leaves = tuple(weights.values())
     low = lower(weights)
-    probe = torch.autograd.grad(low, leaves, create_graph=order == 'second', allow_unused=True, materialize_grads=True)
+    probe = _gradient(low, leaves, create_graph=order == 'second')
     moved = torch._foreach_sub([w.detach() for w in leaves], [g.detach() for g in probe], alpha=rate)
     fast = {name: value.requires_grad_() for name, value in zip(weights, moved)}
     gradient, up = plain_gradient(fast, upper)
-    if order == 'second':
-        curved = [i for i, g in enumerate(probe) if g.requires_grad]
+    curved = [i for i, g in enumerate(probe) if g.requires_grad]
+    if curved:
         product = torch.autograd.grad([probe[i] for i in curved], leaves, [gradient[i] for i in curved],
                                       allow_unused=True, materialize_grads=True)
         gradient = torch._foreach_sub(list(gradient), list(product), alpha=rate)
     return tuple(gradient), (low.detach(), up)
+
+
+def _gradient(loss: Tensor, leaves: tuple[Tensor, ...], create_graph: bool = False) -> tuple[Tensor, ...]:
+    if not loss.requires_grad:  # no term of the objective is there, e.g. motion alone at the first frame
+        return tuple(torch.zeros_like(leaf) for leaf in leaves)
+    return torch.autograd.grad(loss, leaves, create_graph=create_graph, allow_unused=True, materialize_grads=True)

@@ -42,6 +42,9 @@ class SourceBank:
         batch: S, crops per step; 1 in BOA.
         pool: how many items are kept in memory.
         order: ``'random'`` as BOA's paper says, or ``'sequential'`` from the first item on, as its code does.
+
+    Attributes:
+        next: place in the pool where sequential order goes on.
     """
 
     def __init__(self, dataset: dict, batch: int = 1, pool: int = 512, order: str = 'random') -> None:
@@ -51,7 +54,7 @@ class SourceBank:
         self.batch, self.pool, self.order = batch, min(pool, len(self.dataset)), order
         self._images: Optional[Tensor] = None
         self._labels: dict[str, Tensor] = {}
-        self._next = 0
+        self.next = 0
 
     def load(self, resolution: int, device: torch.device) -> None:
         """Reads the pool if that has not happened yet.
@@ -73,11 +76,11 @@ class SourceBank:
         if self.order == 'random':
             index = torch.randint(self.pool, (self.batch,))
         else:
-            index = (self._next + torch.arange(self.batch)) % self.pool
-            self._next = int(index[-1]) + 1
+            index = (self.next + torch.arange(self.batch)) % self.pool
+            self.next = int(index[-1]) + 1
         index = index.to(self._images.device)
         return SourceBatch(normalise(self._images[index].float()), **{k: v[index] for k, v in self._labels.items()})
 
     def restart(self) -> None:
         """Sequential order begins again at the first item."""
-        self._next = 0
+        self.next = 0

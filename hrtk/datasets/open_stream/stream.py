@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from typing import Iterable, Optional
 
 import numpy as np
@@ -56,6 +57,7 @@ class OpenStream:
         if min(sequences, frames, size) < 1:
             raise InputError(f'OpenStream: sequences, frames and size must be positive, not {sequences}, {frames}, '
                              f'{size}')
+        shifts = shifts if shifts is None else tuple(shifts)
         self.domain: Domain = make_domain(domain, shifts)
         self.label = domain if shifts is None else '+'.join(['studio', *shifts])
         self.sequences, self.frames, self.fps, self.size, self.seed = sequences, frames, fps, size, seed
@@ -99,7 +101,7 @@ class OpenStream:
                         video['masks'], fps=self.fps)
 
     def _entropy(self, index: int, what: str) -> list[int]:
-        return list(hashlib.sha256(f'{self.label}/{self.seed}/{index}/{what}'.encode()).digest())
+        return list(hashlib.sha256(f'{self.seed}/{index}/{what}'.encode()).digest())
 
     def _cached(self, index: int) -> dict[str, np.ndarray]:
         root = cache_root()
@@ -107,7 +109,7 @@ class OpenStream:
         try:
             with np.load(path, allow_pickle=False) as data:
                 return dict(data)
-        except (OSError, ValueError, EOFError, KeyError):  # absent, or cut off while it was written
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):  # absent, or damaged on disk
             pass
         video = draw_video(np.random.default_rng(self._entropy(index, 'scene')), self.domain, self.frames, self.fps,
                            self.size)
@@ -125,18 +127,22 @@ class OpenStream:
 def draw_video(rng: np.random.Generator, domain: Domain, frames: int, fps: float, size: int) -> dict[str, np.ndarray]:
     """Draws one video.
 
+    Every part has random numbers of its own, so that a shift changes its part alone: the same seed shows the same
+    person in the same clothes before another background.
+
     Returns:
         frames (F, size, size, 3) uint8, masks (F, size, size) uint8, and float32 rotmat (F, 24, 3, 3), betas (F, 10),
         translation (F, 3) and intrinsics (F, 3).
     """
-    scene = sample_scene(rng, domain, frames, fps)
+    of_scene, of_outfit, of_light, of_optics, of_backdrop, of_occluder, of_sensor = rng.spawn(7)
+    scene = sample_scene(of_scene, domain, frames, fps)
     paint = painter()
-    outfit = Outfit.sample(rng, paint.marks, domain.patterns)
-    light = Light.sample(rng, domain.light, domain.ambient)
-    optics = Optics.sample(rng, domain)
-    backdrop = _Backdrop(rng, domain, scene, size, fps)
-    occluder = Occluder.sample(rng, size) if rng.random() < domain.occluders else None
-    path = rng.uniform(.1, .8, 2) + .25 * smooth_noise(rng, frames, fps, 2, top=.15) * [1, .2]
+    outfit = Outfit.sample(of_outfit, paint.marks, domain.patterns)
+    light = Light.sample(of_light, domain.light, domain.ambient)
+    optics = Optics.sample(of_optics, domain)
+    backdrop = _Backdrop(of_backdrop, domain, scene, size, fps)
+    occluder = Occluder.sample(of_occluder, size) if of_occluder.random() < domain.occluders else None
+    path = of_occluder.uniform(.1, .8, 2) + .25 * smooth_noise(of_occluder, frames, fps, 2, top=.15) * [1, .2]
     betas = np.repeat(scene.betas[None], frames, 0)
     vertices, pelvis = paint.pose(scene.rotmat, betas)
     translation = scene.offset - pelvis
@@ -149,7 +155,7 @@ def draw_video(rng: np.random.Generator, domain: Domain, frames: int, fps: float
         masks[t] = paint.draw(image, vertices[t] + translation[t], camera, outfit, light)
         if occluder is not None:
             occluder.cover(image, masks[t], int(path[t, 0] * size), int((.35 + .5 * path[t, 1]) * size))
-        pictures[t] = optics.apply(image, rng)
+        pictures[t] = optics.apply(image, of_sensor)
     return dict(frames=pictures, masks=masks, rotmat=scene.rotmat.astype(np.float32), betas=betas.astype(np.float32),
                 translation=translation.astype(np.float32),
                 intrinsics=np.repeat(camera[None], frames, 0).astype(np.float32))

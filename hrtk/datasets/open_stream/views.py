@@ -51,6 +51,8 @@ class OpenViews(Dataset):
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
         if self.cache is None:
             return self._draw_view(index)
         if not self.cache.has(index):

@@ -1,0 +1,48 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from typing import Any
+
+from hrtk.models.estimators import Estimator
+from hrtk.registry import ESTIMATORS
+from hrtk.structures import InputError
+
+_MODELS: dict[str, dict[str, Any]] = {
+    # Kolotouros et al., SPIN; its parameters belong to SMPL, which a user adds with body=dict(file=...).
+    'spin': dict(type='HMR', backbone=dict(type='ResNet', depth=50), body=None),
+    # The network of Guan et al., BOA: SPIN's with GroupNorm of four groups.
+    'boa': dict(type='HMR', backbone=dict(type='ResNet', depth=50, norm='gn', groups=4), body=None),
+    # The free start model's network, for the bundled body.
+    'hmr_r18': dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=32),
+                    head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0), resolution=112,
+                    body=dict(type='BodyModel', file='open')),
+}
+
+
+def build_model(name: str, **options: Any) -> Estimator:
+    """Builds a network by name, in evaluation mode.
+
+    Args:
+        name: one of :func:`list_models`.
+        **options: arguments of the estimator that replace the named ones, e.g. ``weights='checkpoint.pt'`` or
+            ``body=dict(type='BodyModel', file='SMPL_NEUTRAL.pkl')``. Without ``weights`` they are random.
+
+    Returns:
+        A module: ``(B, 3, R, R)`` crops -> :class:`~hrtk.structures.Prediction` with ``rotmat``, ``betas``, ``camera``.
+
+    Raises:
+        InputError: the name is unknown (near names are listed), or an option is.
+    """
+    if name not in _MODELS:
+        near = difflib.get_close_matches(name, _MODELS, n=3, cutoff=0.4)
+        hint = f'did you mean {" or ".join(map(repr, near))}?' if near else f'known: {", ".join(list_models())}'
+        raise InputError(f'there is no model {name!r}; {hint}')
+    return ESTIMATORS.build({**_MODELS[name], **options}).eval()
+
+
+def list_models(pattern: str = '*') -> list[str]:
+    """Names that :func:`build_model` knows, sorted, filtered by a shell pattern."""
+    return sorted(fnmatch.filter(_MODELS, pattern))

@@ -1,0 +1,61 @@
+"""From a training checkpoint to a weights file that can be shipped: half precision, with a record of its making."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from hrtk.engine.versions import versions
+from hrtk.models.checkpoints import read_checkpoint
+from hrtk.structures import InputError
+
+PREFIX = 'estimator.'
+
+
+def publish(work_dir: str | Path, output: str | Path) -> dict[str, Any]:
+    """Writes ``<output>`` (fp16 state dict) and ``<output>.json`` (how it was made) from a finished training.
+
+    Args:
+        work_dir: of ``tools/train.py``; its last checkpoint, config and log are read.
+        output: the weights file, e.g. ``hrtk/models/weights/r18_studio.pt``.
+
+    Returns:
+        What the json says: config, seed, versions, validation after every epoch, views per second.
+
+    Raises:
+        InputError: the folder holds no checkpoint of an estimator.
+    """
+    folder, output = Path(work_dir), Path(output)
+    pointer = folder / 'last_checkpoint'
+    if not pointer.is_file():
+        raise InputError(f'{folder}: no last_checkpoint; expected the work_dir of a training by tools/train.py')
+    checkpoint = read_checkpoint(folder / Path(pointer.read_text().strip()).name)
+    weights = {key.removeprefix(PREFIX): value.half() if value.is_floating_point() else value
+               for key, value in checkpoint.get('state_dict', {}).items() if key.startswith(PREFIX)}
+    if not weights:
+        raise InputError(f'{folder}: its last checkpoint holds no weights under {PREFIX!r}; publish takes estimators '
+                         f'that SupervisedTraining trained')
+    output.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({'state_dict': weights}, output)
+    config = Config.fromstring(checkpoint['meta']['cfg'], '.py')
+    record = dict(config=config.to_dict(), seed=checkpoint['meta']['seed'], iterations=checkpoint['meta']['iter'],
+                  versions=versions(), validation=_validation(folder), bytes=output.stat().st_size)
+    for key in ('work_dir', 'launcher', 'load_from', 'resume'):
+        record['config'].pop(key, None)
+    output.with_suffix('.json').write_text(json.dumps(record, indent=1, default=str) + '\n')
+    return record
+
+
+def _validation(folder: Path) -> list[dict[str, float]]:
+    """The validation rows of all logs of a training, in order."""
+    rows = {}
+    for log in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in log.read_text().splitlines():
+            row = json.loads(line)
+            if 'views/mpjpe_mm' in row:
+                rows[row['step']] = {'epoch': row['step'], 'mpjpe_mm': round(row['views/mpjpe_mm'], 2)}
+    return [rows[step] for step in sorted(rows)]
