@@ -24,7 +24,7 @@ from hrtk.adapters.parts.objectives import Evidence, Objectives, Posed, Weights
 from hrtk.adapters.parts.parameter_selection import select_parameters
 from hrtk.adapters.parts.source_bank import SourceBank, SourceBatch
 from hrtk.adapters.parts.targets import crop_targets
-from hrtk.models.estimators import Estimator
+from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import ADAPTERS, LOSSES
 from hrtk.structures import InputError, Prediction, Sequence
 
@@ -123,6 +123,12 @@ class Bilevel(Adapter):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes the state back; used when the next sequence begins."""
         self._restored = state or None
+
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes of the pose prior's file and of the source data."""
+        prior, source = self.objectives.pose_prior, self.source and getattr(self.source.dataset, 'fingerprint', None)
+        return {**({'pose_prior': hash_tensors(dict(prior.named_buffers()))} if prior is not None else {}),
+                **(source() if source else {})}
 
     def _begin(self, estimator: Estimator) -> _State:
         if self.source is not None:

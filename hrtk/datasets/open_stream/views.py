@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from hrtk.body_models.skeletons import index_map
-from hrtk.datasets.open_stream.cache import ViewCache
+from hrtk.datasets.open_stream.cache import ViewCache, generator_hash
 from hrtk.datasets.open_stream.clothing import Outfit
 from hrtk.datasets.open_stream.domain import make_domain
 from hrtk.datasets.open_stream.render import Light, painter
@@ -58,6 +58,10 @@ class OpenViews(Dataset):
         if not self.cache.has(index):
             self.cache.put(index, self._draw_view(index))
         return self.cache.get(index)
+
+    def fingerprint(self) -> dict[str, str]:
+        """A hash of the code and files that draw the views."""
+        return {'open_stream': generator_hash()}
 
     def _draw_view(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([self.seed, index])

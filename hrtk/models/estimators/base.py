@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Iterable, Optional
+from typing import Iterable, Mapping, Optional
 
 import torch
 from torch import Tensor, nn
@@ -45,10 +45,13 @@ class Estimator(nn.Module):
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of everything that its predictions depend on besides the images."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-                          if value.ndim else str(value.item()).encode())
         body = {} if self.body is None else {'body': self.body.data.sha256}
-        return {'weights': digest.hexdigest(), **body}
+        return {'weights': hash_tensors(self.state_dict()), **body}
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names and values, whatever the device."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
