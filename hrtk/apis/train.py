@@ -1,41 +1,118 @@
-"""Training of start models."""
+"""``train``: start models, through mmengine's training runner."""
 
 from __future__ import annotations
 
+import difflib
+import inspect
+import os
 from pathlib import Path
 from typing import Any, Optional
 
+import torch
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
 
-from hrtk.apis.configs import load_config
+from hrtk.apis.adapt import load_config
+from hrtk.registry import DATASETS, HOOKS, METRICS, MODELS
+from hrtk.structures import InputError
+
+PARTS = ('estimator', 'views')  # what the lines of a training config refer to; the runner does not read them
+KEYS = (*(set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}), 'custom_imports', *PARTS)
+REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
-def train(config: str | Path | Config, work_dir: Optional[str] = None, cfg_options: Optional[dict] = None,
-          resume: Optional[bool] = None, launcher: str = 'none') -> dict[str, Any]:
+def train(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str, Any]] = None,
+          **overrides: Any) -> dict[str, float]:
     """Trains the model of a config; a killed run goes on from its last checkpoint.
 
     Args:
-        config: path or loaded config, e.g. ``configs/hmr/r18_studio.py``.
-        work_dir: where checkpoints and logs go; default ``work_dirs/<config name>``.
-        cfg_options: dotted keys to override.
-        resume: whether to go on from the last checkpoint in ``work_dir``; default as the config says.
-        launcher: ``'none'``, ``'pytorch'`` or ``'slurm'``.
+        config: path of a config, e.g. ``configs/hmr/r18_studio.py``, or the config itself.
+        cfg_options: replacements by dotted key, e.g. ``{'model.bf16': False}``.
+        **overrides: top-level keys of the config, e.g. ``work_dir=...`` (default ``work_dirs/<config>``),
+            ``resume=False``, ``launcher='pytorch'``.
 
     Returns:
-        The metrics of the last validation.
+        The metrics of the last validation; empty if nothing was left to train.
 
     Raises:
-        InputError: the config is wrong.
+        InputError: the config or a file that it names is wrong.
     """
-    cfg = load_config(config, work_dir=work_dir, cfg_options=cfg_options, launcher=launcher)
-    if resume is not None:
-        cfg.resume = resume
-    # A config without work_dir was read from a path; mmengine needs the key, and `estimator` is only a building block.
-    for key in ('estimator', 'views'):
-        cfg.pop(key, None)
-    runner = Runner.from_cfg(cfg)
+    cfg = load_config(config)
+    options = {**(cfg_options or {}), **{k: str(v) if isinstance(v, Path) else v for k, v in overrides.items()}}
+    try:
+        cfg.merge_from_dict(options)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f'the options {options} do not fit the config: {error}') from error
+    check_keys(cfg)
+    if cfg.get('launcher', 'none') == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
+        cfg.launcher = 'pytorch'
+    if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available():
+        raise InputError('training in several processes needs GPUs; on CPUs train in one process')
+    cfg.work_dir = cfg.get('work_dir') or str(Path('work_dirs') / (Path(cfg.filename).stem if cfg.filename else 'train'))
+    for part in PARTS:
+        cfg.pop(part, None)
+    runner = TrainRunner.from_cfg(cfg)
     runner.train()
     scalars = runner.message_hub.log_scalars
-    return {name.removeprefix('val/'): value.current() for name, value in scalars.items() if name.startswith('val/')
-            and 'time' not in name}
+    return {name.removeprefix('val/'): value.current() for name, value in scalars.items()
+            if name.startswith('val/') and not name.endswith('time')}
+
+
+class TrainRunner(Runner):
+    """mmengine's runner, except that it builds through hrtk's registries: a misspelt name gets a suggestion."""
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Builds what is trained."""
+        return MODELS.build(model)
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, seed: Optional[int] = None,
+                         diff_rank_seed: bool = False) -> DataLoader:
+        """Builds a data set and its loader."""
+        if isinstance(dataloader, dict):
+            dataloader = {**dataloader, 'dataset': DATASETS.build(dataloader['dataset'])}
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def build_evaluator(self, evaluator: Evaluator | dict | list) -> Evaluator:
+        """Builds the metrics."""
+        if isinstance(evaluator, Evaluator):
+            return evaluator
+        return Evaluator([METRICS.build(metric) for metric in
+                          (evaluator if isinstance(evaluator, (list, tuple)) else [evaluator])])
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+        """Builds the optimiser."""
+        try:
+            return super().build_optim_wrapper(optim_wrapper)
+        except KeyError as error:  # of mmengine's registry
+            raise InputError(f'optim_wrapper: {error.args[0]}') from error
+
+    def register_hook(self, hook: Hook | dict, priority: Optional[Any] = None) -> None:
+        """Registers a hook."""
+        if isinstance(hook, dict):
+            config = dict(hook)
+            priority = config.pop('priority', priority)
+            hook = HOOKS.build(config)
+        super().register_hook(hook, priority)
+
+
+def check_keys(cfg: Config) -> None:
+    """Rejects top-level keys that nothing would read, and configs that lack a part.
+
+    Raises:
+        InputError: names the key, with near names.
+    """
+    where = f'{cfg.filename}: ' if cfg.filename else ''
+    for key in cfg.keys():
+        if key not in KEYS and not key.startswith('_'):
+            near = difflib.get_close_matches(key, KEYS, n=3, cutoff=0.5)
+            hint = f'Did you mean {" or ".join(map(repr, near))}?' if near else f'Known: {", ".join(sorted(KEYS))}.'
+            raise InputError(f"{where}unknown key {key!r}. {hint} A config's own variables start with an underscore.")
+    for key in REQUIRED:
+        if not cfg.get(key):
+            raise InputError(f'{where}the config lacks {key!r}; a training config names {", ".join(REQUIRED)}')

@@ -34,8 +34,8 @@ class MotionClip:
         poses: (F, 24, 3) float32 axis-angle in radians; joint 0 is the orientation of the pelvis in a world with y
             up, in which the rest pose faces +z; the others are relative to their parents. Wrists, hands and toes
             were not captured and stay at rest.
-        transl: (F, 3) float32 metres, where the root joint is; the lowest ankle of the clip stands on y = 0 plus
-            the height of an ankle.
+        transl: (F, 3) float32 metres, where the root joint is: the soles touch y = 0 in the clip's lowest frames,
+            and the first frame is at x = z = 0.
     """
 
     name: str

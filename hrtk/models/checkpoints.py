@@ -133,11 +133,11 @@ def read_checkpoint(path: str | Path) -> dict:
             content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(f'{path}: holds something other than tensors, which hrtk does not execute '
-                         f'({str(error).splitlines()[0]}). If you trust its author, load it with plain torch and save '
+                         f'({_first_line(error)}). If you trust its author, load it with plain torch and save '
                          f'its state dict alone.') from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(f'{path}: not a readable checkpoint, perhaps truncated ({str(error).splitlines()[0]}); '
-                         f'download or copy it again') from error
+    except Exception as error:  # damage shows in zipfile, in struct or in the unpickler, as any error
+        raise InputError(f'{path}: not a readable checkpoint, perhaps truncated ({_first_line(error)}); download or '
+                         f'copy it again') from error
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected a state dict, found a {type(content).__name__}')
     return content
@@ -154,3 +154,6 @@ def _unwrap(state_dict: Mapping) -> Mapping:
 def _some(what: str, keys: tuple[str, ...]) -> str:
     return f'{len(keys)} {what} ({", ".join(keys[:4])}{", ..." if len(keys) > 4 else ""}). ' if keys else ''
 
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

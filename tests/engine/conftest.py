@@ -41,7 +41,7 @@ def run_tool(config):
         launch = ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}']
         command = [sys.executable, *(launch if processes > 1 else []), str(ROOT / 'tools/adapt.py'), str(path),
                    '--work-dir', str(work_dir), *options]
-        return subprocess.run(command, env=env, cwd=config.parent, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, env=env, cwd=config.parent, capture_output=True, text=True, timeout=300)
 
     return run
 
@@ -64,7 +64,7 @@ def fork(config):
         for process, _ in children:
             process.start()
         for process, _ in children:
-            process.join(60)
+            process.join(300)
         return [(process.exitcode, log.read_text() if log.exists() else '') for process, log in children]
 
     return run

@@ -39,7 +39,7 @@ class FakeEstimator(nn.Module):
         return Prediction(rot6d_to_rotmat(six), out[:, 144:154], out[:, 154:] + torch.tensor([.9, 0, 0]))
 
     def fingerprint(self) -> dict:
-        return {'weights': float(self.weight.double().sum())}
+        return {'weights': self.weight.double().sum().item()}
 
 
 class FakeFrames:

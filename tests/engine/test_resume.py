@@ -104,12 +104,10 @@ def test_changed_keypoints_are_noticed(config, tmp_path, monkeypatch):
         adapt(config, work_dir=tmp_path / 'never', cfg_options={'adapter.reset': 'never'})
 
 
-def test_bad_file_ends_the_run_but_keeps_what_is_done(run_tool, tmp_path):
-    failed = run_tool(tmp_path / 'run', '--cfg-options', 'dataset.bad=3')
-    assert failed.returncode == 2
-    assert 'clip/000002.jpg: cannot be decoded' in failed.stderr and 'Traceback' not in failed.stderr
-    assert '3 of 5 sequences are finished' in failed.stderr and 're-run resumes' in failed.stderr
-    assert len(stored(tmp_path / 'run')) == 3
+def test_bad_file_ends_the_run_but_keeps_what_is_done(config, tmp_path):
+    with pytest.raises(InputError, match='cannot be decoded(.|\n)*3 of 5 sequences are finished(.|\n)*resumes'):
+        adapt(config, work_dir=tmp_path, cfg_options={'dataset.bad': 3})
+    assert len(stored(tmp_path)) == 3
 
 
 def test_bad_file_of_one_process_lets_the_other_finish(fork, tmp_path):

@@ -1,0 +1,32 @@
+# `make demo` and `make test` do all the set-up they need, in .venv; a second call starts at once.
+PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python3)
+WORKERS ?= 2
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test docs lint clean
+
+demo: $(READY)  ## adapts on the free synthetic stream, prints the table, draws the pictures
+	$(BIN)/python tools/adapt.py configs/boa/r18_wild.py
+	@echo 'Pictures: work_dirs/r18_wild/pictures, films: work_dirs/r18_wild/videos'
+
+test: $(READY)  ## every test, the documentation's code and build included
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests
+
+docs: $(READY)  ## the documentation as html
+	$(BIN)/python -m sphinx -W -q -b html docs/en docs/en/_build
+	@echo 'Open docs/en/_build/index.html'
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+clean:  ## removes what the other targets made, results excepted
+	rm -rf .venv .pytest_cache .ruff_cache docs/en/_build hrtk.egg-info
+
+$(READY): $(wildcard requirements/*.txt) setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "The pinned versions need Python 3.11 or newer: \
+	make PYTHON=/path/to/python3.11. For 3.10 see docs/en/get_started.md.")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -r requirements/pinned.txt
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@

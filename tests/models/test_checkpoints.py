@@ -1,0 +1,180 @@
+"""Checkpoints: official layouts load, others leave the module as it was, and nothing in a file is executed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from hrtk.models.checkpoints import find_weights, load_official, load_weights, read_checkpoint
+from hrtk.models.estimators import HMR
+from hrtk.structures import InputError
+
+
+def network(seed: int = 0, width: int = 4, norm: str = 'bn') -> HMR:
+    torch.manual_seed(seed)
+    return HMR(dict(type='ResNet', depth=18, width=width, norm=norm), dict(type='IterativeRegressor', hidden=8),
+               body=None).eval()
+
+
+def official(seed: int = 1, **options) -> dict[str, torch.Tensor]:
+    """A state dict under SPIN's flat names."""
+    return {key.split('.', 1)[1]: value.clone() for key, value in network(seed, **options).state_dict().items()}
+
+
+def values(module) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in module.state_dict().items()}
+
+
+def same(a, b) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda state: state,
+    lambda state: {'model': state, 'epoch': 3},
+    lambda state: {'state_dict': state},
+    lambda state: {'gen_state_dict': state, 'performance': np.float32(56.5)},
+    lambda state: {'model': {f'module.{key}': value for key, value in state.items()}}])
+def test_official_layouts(wrap):
+    module, state = network(), official()
+    report = load_official(module, wrap(state))
+    assert same(values(module), values(network(1)))
+    assert report.missing_keys == report.unexpected_keys == report.dropped == ()
+    assert len(report.loaded) == len(state)
+
+
+def test_every_unmatched_key_is_reported():
+    module, state = network(), official()
+    start = values(module)
+    del state['fc2.bias'], state['layer3.1.bn2.weight']
+    state.update({'keypoint_head.weight': torch.zeros(3), 'smpl.v_template': torch.zeros(9, 3),
+                  'regressor.smpl.betas': torch.zeros(1, 10)})
+    report = load_official(module, state)
+    assert set(report.missing_keys) == {'head.fc2.bias', 'backbone.layer3.1.bn2.weight'}
+    assert report.unexpected_keys == ('keypoint_head.weight',)
+    assert set(report.dropped) == {'smpl.v_template', 'regressor.smpl.betas'}
+    assert torch.equal(module.state_dict()['head.fc2.bias'], start['head.fc2.bias'])
+    assert torch.equal(module.state_dict()['head.fc1.bias'], state['fc1.bias'])
+
+
+def test_batch_counters_of_a_batch_norm_file_are_dropped_by_a_group_norm_network():
+    report = load_official(network(norm='gn'), official())
+    assert report.missing_keys == ()
+    assert {key.rsplit('.', 1)[1] for key in report.dropped} == {'num_batches_tracked'}
+    assert {key.rsplit('.', 1)[1] for key in report.unexpected_keys} == {'running_mean', 'running_var'}
+
+
+def test_another_shape_leaves_the_module_unchanged():
+    module = network()
+    before, state = values(module), official()
+    state['decshape.weight'] = torch.zeros(11, 8)
+    with pytest.raises(InputError, match=r'a\.pt.*HMR.*1 of its values.*decshape\.weight \(11, 8\), expected \(10, 8\)'):
+        load_official(module, state, name='a.pt')
+    assert same(values(module), before)
+
+
+@pytest.mark.parametrize('state', [
+    {'encoder.weight': torch.zeros(3)}, {}, {'fc1.weight': 'text'}, {'optimizer': {'lr': 1}}])
+def test_another_networks_checkpoint(state):
+    module = network()
+    before = values(module)
+    with pytest.raises(InputError, match='not a checkpoint of HMR as configured'):
+        load_official(module, state)
+    assert same(values(module), before)
+
+
+def test_load_weights_reads_own_and_official_files(tmp_path):
+    torch.save({'model': official()}, tmp_path / 'official.pt')
+    torch.save(network(1).state_dict(), tmp_path / 'own.pt')
+    for name in ('official.pt', 'own.pt'):
+        module = network()
+        load_weights(module, tmp_path / name)
+        assert same(values(module), values(network(1)))
+    module = HMR(dict(type='ResNet', depth=18, width=4), dict(type='IterativeRegressor', hidden=8), body=None,
+                 weights=str(tmp_path / 'own.pt'))
+    assert same(values(module), values(network(1)))
+
+
+def test_load_weights_insists_on_every_key(tmp_path):
+    state = official()
+    del state['fc1.bias']
+    torch.save(state, tmp_path / 'partial.pt')
+    with pytest.raises(InputError, match=r'partial\.pt.*1 missing \(head\.fc1\.bias\)'):
+        load_weights(network(), tmp_path / 'partial.pt')
+    torch.save(official(width=8), tmp_path / 'wide.pt')
+    with pytest.raises(InputError, match=r'wide\.pt.*another shape'):
+        load_weights(network(), tmp_path / 'wide.pt')
+
+
+def test_half_precision_files_load_into_float32(tmp_path):
+    torch.save({key: value.half() if value.is_floating_point() else value for key, value in official().items()},
+               tmp_path / 'half.pt')
+    module = network()
+    load_weights(module, tmp_path / 'half.pt')
+    assert module.head.fc1.weight.dtype == torch.float32
+    torch.testing.assert_close(module.head.fc1.weight, network(1).head.fc1.weight, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('scalar', [np.float32(56.5), np.float64(56.5), np.int64(7)])
+@pytest.mark.parametrize('old_numpy', [False, True])
+def test_numpy_scalars_beside_the_weights(tmp_path, scalar, old_numpy):
+    path = tmp_path / 'vibe.pth.tar'
+    torch.save({'gen_state_dict': official(), 'performance': scalar}, path, _use_new_zipfile_serialization=False)
+    if old_numpy:  # the module's name before numpy 2, which the released files carry
+        path.write_bytes(path.read_bytes().replace(b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n'))
+        assert b'numpy._core' not in path.read_bytes()
+    content = read_checkpoint(path)
+    assert content['performance'] == scalar
+    assert load_official(network(), content).missing_keys == ()
+
+
+class Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_payload_is_refused_and_not_run(tmp_path, zipped):
+    target = tmp_path / 'made_by_the_payload'
+    torch.save({'model': official(), 'extra': Payload(target)}, tmp_path / 'evil.pt',
+               _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputError, match=r'evil\.pt.*does not execute'):
+        read_checkpoint(tmp_path / 'evil.pt')
+    assert not target.exists()
+    (tmp_path / 'plain.pkl').write_bytes(pickle.dumps(Payload(target)))
+    with pytest.raises(InputError, match=r'plain\.pkl'):
+        read_checkpoint(tmp_path / 'plain.pkl')
+    assert not target.exists()
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize('share', [0, 1e-4, .01, .5, .9, .999])
+def test_a_truncated_file(tmp_path, zipped, share):
+    torch.save({'model': official()}, tmp_path / 'whole.pt', _use_new_zipfile_serialization=zipped)
+    data = (tmp_path / 'whole.pt').read_bytes()
+    (tmp_path / 'cut.pt').write_bytes(data[:int(share * len(data))])
+    with pytest.raises(InputError, match=r'cut\.pt'):
+        read_checkpoint(tmp_path / 'cut.pt')
+
+
+def test_a_file_that_is_no_state_dict(tmp_path):
+    torch.save([torch.zeros(3)], tmp_path / 'list.pt')
+    with pytest.raises(InputError, match=r'list\.pt.*found a list'):
+        read_checkpoint(tmp_path / 'list.pt')
+    (tmp_path / 'page.pt').write_text('<html>please log in</html>')
+    with pytest.raises(InputError, match=r'page\.pt'):
+        read_checkpoint(tmp_path / 'page.pt')
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(InputError, match=r'none\.pt: no such checkpoint.*weights=open:'):
+        find_weights(tmp_path / 'none.pt')
+    with pytest.raises(InputError, match="weights='open:r18_studi'.*bundles"):
+        find_weights('open:r18_studi')

@@ -1,0 +1,198 @@
+"""HMR against numbers of SPIN's own classes, run once under a rule that fills any network the same way.
+
+``tests/data/spin_hmr_golden.npz`` holds the outputs, SPIN's key names with shapes, and the sum of every filled tensor.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hrtk.models.checkpoints import load_official
+from hrtk.models.estimators import HMR
+from hrtk.structures import InputError
+
+GOLDEN = dict(np.load(Path(__file__).parents[1] / 'data' / 'spin_hmr_golden.npz', allow_pickle=False))
+TOLERANCE = 1e-5  # the reference's float32 and float64 runs differ by up to 2.2e-6
+
+
+def normal(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """Standard normal numbers that depend on a name alone."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+
+
+def golden_tensor(key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """The rule "hmr-golden-v1": matrices of unit gain (heads a tenth of it), small biases, norms close to one."""
+    noise = normal(key, shape)
+    module, _, last = key.rpartition('.')
+    fixed = {'running_mean': lambda: .1 * noise, 'running_var': lambda: 1 + .1 * noise.abs(),
+             'init_pose': lambda: torch.tensor([1., 0, 0, 1, 0, 0]).repeat(24) + .1 * noise,
+             'init_shape': lambda: .1 * noise, 'init_cam': lambda: torch.tensor([.9, 0, 0]) + .05 * noise,
+             'bias': lambda: .05 * noise, 'num_batches_tracked': lambda: torch.zeros(shape, dtype=torch.int64)}
+    if last in fixed:
+        return fixed[last]()
+    if noise.ndim == 1:
+        return 1 + .1 * noise
+    gain = .1 if module in ('decpose', 'decshape', 'deccam') else 1.
+    return gain * (noise / float(noise[0].numel()) ** .5)
+
+
+@pytest.fixture(scope='module')
+def weights():
+    shapes = [tuple(int(n) for n in text.split('x') if n) for text in GOLDEN['shapes'].tolist()]
+    filled = {key: golden_tensor(key, shape) for key, shape in zip(GOLDEN['keys'].tolist(), shapes)}
+    sums = np.array([value.double().sum().item() for value in filled.values()])
+    np.testing.assert_allclose(sums, GOLDEN['sums'], atol=1e-6, err_msg='another random number generator')
+    return filled
+
+
+@pytest.fixture(scope='module')
+def spin(weights):
+    network = HMR(body=None).eval()
+    report = load_official(network, weights)
+    assert report.missing_keys == report.unexpected_keys == report.dropped == () and len(report.loaded) == 331
+    return network
+
+
+@pytest.fixture(scope='module')
+def images():
+    images = normal('input:image', (2, 3, 224, 224))
+    np.testing.assert_array_equal(images.flatten()[:4].numpy(), GOLDEN['image_first'])
+    return images
+
+
+@pytest.fixture(scope='module')
+def features(spin, images):
+    """The pooled features, with mean and standard deviation of five maps on the way."""
+    statistics = []
+    stages = [spin.backbone.get_submodule(name) for name in ('maxpool', 'layer1', 'layer2', 'layer3', 'layer4')]
+    hooks = [stage.register_forward_hook(lambda module, given, out: statistics.append((out.mean(), out.std())))
+             for stage in stages]
+    with torch.no_grad():
+        found = spin.backbone(images)
+    for hook in hooks:
+        hook.remove()
+    return found, torch.tensor(statistics)
+
+
+@torch.no_grad()
+def regress(network, features, iterations=3, activation=None):
+    head = network.head
+    kept = head.iterations, head.activation
+    head.iterations, head.activation = iterations, activation
+    try:
+        return head(features)
+    finally:
+        head.iterations, head.activation = kept
+
+
+def worst(found, name):
+    return np.abs(found.numpy() - GOLDEN[name]).max()
+
+
+def test_features_and_maps(features):
+    found, statistics = features
+    assert worst(found, 'features') < TOLERANCE
+    assert worst(statistics[:, 0], 'layer_mean') < TOLERANCE and worst(statistics[:, 1], 'layer_std') < TOLERANCE
+
+
+def test_prediction(spin, images):
+    with torch.no_grad():
+        prediction = spin(images)
+    assert prediction.rotmat.shape == (2, 24, 3, 3)
+    for found, name in ((prediction.rotmat, 'pred_rotmat'), (prediction.betas, 'pred_betas'),
+                        (prediction.camera, 'pred_cam'), (prediction.features, 'features')):
+        assert worst(found, name) < TOLERANCE
+
+
+@pytest.mark.parametrize('iteration', [1, 2, 3])
+def test_pose_after_every_iteration(spin, features, iteration):
+    assert worst(regress(spin, features[0], iteration)[0], f'pose6d_iter{iteration}') < TOLERANCE
+
+
+def test_one_iteration(spin, features):
+    prediction = spin.decode(*regress(spin, features[0], 1), features[0])
+    assert worst(prediction.rotmat, 'niter1_pred_rotmat') < TOLERANCE
+    assert worst(prediction.betas, 'niter1_pred_betas') < TOLERANCE
+    assert worst(prediction.camera, 'niter1_pred_cam') < TOLERANCE
+
+
+def test_the_goldens_notice_a_wrong_network(spin, features):
+    pose, betas, camera = regress(spin, features[0], 3, 'relu')
+    assert worst(spin.decode(pose, betas, camera, features[0]).rotmat, 'pred_rotmat') > .1
+    assert worst(regress(spin, features[0], 2)[0], 'pose6d_iter3') > .01
+
+
+def test_the_shared_product_equals_the_plain_regressor():
+    torch.manual_seed(0)
+    head = HMR(dict(type='ResNet', depth=18, width=4), dict(type='IterativeRegressor', hidden=16, activation='relu'),
+               body=None).head.double().eval()
+    features = torch.randn(5, 32, dtype=torch.float64)
+    state = [buffer.expand(5, -1) for buffer in (head.init_pose, head.init_shape, head.init_cam)]
+    for _ in range(3):
+        hidden = head.fc1(torch.cat([features, *state], 1)).clamp_min(0)
+        hidden = head.fc2(hidden).clamp_min(0)
+        state = [value + layer(hidden) for value, layer in zip(state, (head.decpose, head.decshape, head.deccam))]
+    for ours, plain in zip(head(features), state):
+        torch.testing.assert_close(ours, plain, rtol=1e-12, atol=1e-13)
+
+
+def test_dropout_acts_in_training_only():
+    torch.manual_seed(0)
+    network = HMR(dict(type='ResNet', depth=18, width=4), dict(type='IterativeRegressor', hidden=16), body=None)
+    features = torch.randn(3, 32)
+    network.train()
+    assert not torch.equal(network.head(features)[0], network.head(features)[0])
+    network.eval()
+    assert torch.equal(network.head(features)[0], network.head(features)[0])
+
+
+def test_start_state(tmp_path):
+    small = dict(backbone=dict(type='ResNet', depth=18, width=4), body=None)
+    prediction = HMR.decode(*(HMR(**small).head.get_buffer(f'init_{n}') for n in ('pose', 'shape', 'cam')), None)
+    np.testing.assert_array_equal(prediction.rotmat[0, 0].numpy(), np.diag([1., -1., -1.]))  # upright in the picture
+    np.testing.assert_array_equal(prediction.rotmat[0, 1:].numpy(), np.broadcast_to(np.eye(3), (23, 3, 3)))
+    means = dict(pose=np.arange(144.), shape=np.arange(10.), cam=np.array([.9, .1, .2]))
+    np.savez(tmp_path / 'smpl_mean_params.npz', **means)
+    head = dict(type='IterativeRegressor', mean_params=str(tmp_path / 'smpl_mean_params.npz'))
+    assert HMR(head=head, **small).head.init_pose[0].tolist() == means['pose'].tolist()
+    np.savez(tmp_path / 'broken.npz', pose=means['pose'])
+    with pytest.raises(InputError, match='broken.npz.*smpl_mean_params'):
+        HMR(head=dict(type='IterativeRegressor', mean_params=str(tmp_path / 'broken.npz')), **small)
+    with pytest.raises(InputError, match='activation'):
+        HMR(head=dict(type='IterativeRegressor', activation='tanh'), **small)
+
+
+def test_any_module_with_out_channels_is_a_backbone():
+    class Mean(nn.Module):
+        out_channels = 3
+
+        def forward(self, images):
+            return images.mean((2, 3))
+
+    from hrtk.registry import BACKBONES
+    BACKBONES.register_module(name='MeanOfTheImage', module=Mean, force=True)
+    network = HMR(dict(type='MeanOfTheImage'), dict(type='IterativeRegressor', hidden=8), resolution=10, body=None)
+    assert network(torch.zeros(2, 3, 10, 10)).rotmat.shape == (2, 24, 3, 3)
+
+
+def test_crops_and_fingerprint():
+    class Clip:
+        frames = np.random.default_rng(0).integers(0, 256, (2, 30, 40, 3), dtype=np.uint8)
+        boxes = torch.tensor([[9.5, 9.5, 20.], [24.5, 14.5, 20.]])
+
+    torch.manual_seed(0)
+    network = HMR(dict(type='ResNet', depth=18, width=4), dict(type='IterativeRegressor', hidden=8), 20, body=None)
+    crop = network.crops(Clip, [1])[0].permute(1, 2, 0).double().numpy()
+    expected = (Clip.frames[1, 5:25, 15:35] / 255. - [.485, .456, .406]) / [.229, .224, .225]
+    np.testing.assert_allclose(crop, expected, atol=1e-4)
+    before = network.fingerprint()
+    assert network.fingerprint() == before
+    with torch.no_grad():
+        network.head.deccam.bias[1] += 1e-6
+    assert network.fingerprint() != before
