@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hrtk.apis.adapt import load_config
-from hrtk.registry import DATASETS, HOOKS, METRICS, MODELS
+from hrtk.registry import DATASETS, HOOKS, METRICS, MODELS, OPTIMIZERS
 from hrtk.structures import InputError
 
 PARTS = ('estimator', 'views')  # what the lines of a training config refer to; the runner does not read them
@@ -87,10 +87,9 @@ class TrainRunner(Runner):
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Builds the optimiser."""
-        try:
-            return super().build_optim_wrapper(optim_wrapper)
-        except KeyError as error:  # of mmengine's registry
-            raise InputError(f'optim_wrapper: {error.args[0]}') from error
+        if isinstance(optim_wrapper, dict):  # mmengine calls whatever it finds under the name, even nothing
+            OPTIMIZERS.build(optim_wrapper['optimizer'], default_args=dict(params=[nn.Parameter(torch.zeros(1))]))
+        return super().build_optim_wrapper(optim_wrapper)
 
     def register_hook(self, hook: Hook | dict, priority: Optional[Any] = None) -> None:
         """Registers a hook."""

@@ -72,11 +72,11 @@ class ProgressHook(Hook):
         self.done += 1
         self.computed += self.frames > 0
         error = _running_error(runner)
+        speed = f'{1000 / result.ms_per_frame:.1f} frames/s' if self.frames else 'stored before'
         if self.bar is not None:
-            self.bar.update(self.task, completed=self.done, speed=self._speed(now), error=error)
+            self.bar.update(self.task, completed=self.done, speed=speed, error=error)
         elif self.active:
             self.spoken = now
-            speed = self._speed(now) if self.frames else 'stored before'
             runner.logger.info(f'[{self.done}/{self.total}] {sequence.name}: {len(sequence)} frames, {speed}, '
                                f'{error}{self._left(now)}')
 
@@ -88,7 +88,7 @@ class ProgressHook(Hook):
             _log_to_current_stdout(runner.logger)
 
     def _speed(self, now: float) -> str:
-        return f'{self.frames / max(now - self.start, 1e-9):.1f} frames/s' if self.frames else ''
+        return f'{self.frames / max(now - self.start, 1e-9):.1f} frames/s'
 
     def _left(self, now: float) -> str:
         if not self.computed or self.done == self.total:

@@ -148,7 +148,7 @@ def test_a_payload_is_refused_and_not_run(tmp_path, zipped):
     with pytest.raises(InputError, match=r'evil\.pt.*does not execute'):
         read_checkpoint(tmp_path / 'evil.pt')
     assert not target.exists()
-    (tmp_path / 'plain.pkl').write_bytes(pickle.dumps(Payload(target)))
+    (tmp_path / 'plain.pkl').write_bytes(pickle.dumps(Payload(target), protocol=2))
     with pytest.raises(InputError, match=r'plain\.pkl'):
         read_checkpoint(tmp_path / 'plain.pkl')
     assert not target.exists()

@@ -67,8 +67,8 @@ class GMMPosePrior(nn.Module):
             (B,) energies; differentiable any number of times except where two components are equally near.
         """
         if body_pose.ndim != 2 or body_pose.shape[1] != self.means.shape[1]:
-            raise InputError(f'body_pose is {tuple(body_pose.shape)}, the pose prior expects (B, {self.means.shape[1]}) '
-                             f'axis-angle values without the global orientation')
+            raise InputError(f'body_pose is {tuple(body_pose.shape)}, the pose prior expects '
+                             f'(B, {self.means.shape[1]}) axis-angle values without the global orientation')
         white = (body_pose - self.means[:, None]) @ self.whitening
         return (0.5 * white.square().sum(-1) - self.log_weights[:, None]).min(dim=0).values
 

@@ -1,0 +1,63 @@
+"""Random data of the right form: a sequence of noise pictures with keypoints, and labelled source crops."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from hrtk.body_models.skeletons import joint_names
+from hrtk.registry import DATASETS
+from hrtk.structures import Keypoints2D, Sequence
+
+
+def random_sequence(name: str, frames: int, size: int, seed: int = 0, skeleton: str = 'spin24', dropped: float = 0.1,
+                    dtype: torch.dtype = torch.float32) -> Sequence:
+    """A sequence of noise.
+
+    Args:
+        name: of the sequence.
+        frames: F.
+        size: side of the pictures, px; boxes cover most of them.
+        seed: of the pictures, boxes and keypoints.
+        skeleton: of the keypoints.
+        dropped: share of keypoints with confidence 0; half of these are NaN.
+        dtype: of boxes and keypoints.
+    """
+    rng = np.random.default_rng(seed)
+    points = len(joint_names(skeleton))
+    xy = size * (.5 + .2 * rng.normal(size=(frames, points, 2)))
+    confidence = rng.uniform(.3, 1, (frames, points))
+    absent = rng.random((frames, points)) < dropped
+    confidence[absent] = 0
+    xy[absent & (rng.random((frames, points)) < .5)] = np.nan
+    boxes = np.stack([size * (.5 + .03 * rng.normal(size=frames)), size * (.5 + .03 * rng.normal(size=frames)),
+                      size * rng.uniform(.8, 1., frames)], axis=1)
+    keypoints = Keypoints2D(torch.tensor(xy, dtype=dtype), torch.tensor(confidence, dtype=dtype), skeleton, 'noise')
+    return Sequence(name, rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
+                    torch.tensor(boxes, dtype=dtype), keypoints)
+
+
+@DATASETS.register_module()
+class RandomViews:
+    """Labelled crops of noise, in the form of :class:`hrtk.datasets.open_stream.OpenViews`.
+
+    Args:
+        resolution: side of the crops, px.
+        length: how many there are.
+        double: float64 labels.
+    """
+
+    def __init__(self, resolution: int, length: int = 8, double: bool = False) -> None:
+        self.resolution, self.length, self.double = resolution, length, double
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        rng = np.random.default_rng([7, index])
+        image = rng.integers(0, 256, (3, self.resolution, self.resolution), dtype=np.uint8)
+        labels = dict(rotmat=Rotation.from_rotvec(.4 * rng.normal(size=(24, 3))).as_matrix(),
+                      betas=rng.normal(size=10), keypoints2d=rng.uniform(-.8, .8, (24, 2)))
+        dtype = torch.float64 if self.double else torch.float32
+        return dict(image=torch.from_numpy(image), **{k: torch.tensor(v, dtype=dtype) for k, v in labels.items()})
