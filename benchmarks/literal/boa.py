@@ -36,8 +36,8 @@ class LiteralBOA:
         draw: gives the indices of the next source batch.
         evaluate_probe: pose the probe's prediction four times more, as code that logs the lower level does.
         adapts: which parameters change, by name; all by default.
-        lr, adam_betas, inner_lr, steps, scheme, lower, upper, order, interval, keep, normalise, truncate, **factors:
-            as of :class:`hrtk.adapters.Bilevel` (``keep`` is its ``teacher_keep``).
+        lr, adam_betas, inner_lr, steps, scheme, lower, upper, order, interval, keep, normalise, truncate,
+            predict, **factors: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its ``teacher_keep``).
     """
 
     def __init__(self, model: nn.Module, mixture: Optional[Mapping] = None, pool: Optional[list[dict]] = None,
@@ -46,11 +46,13 @@ class LiteralBOA:
                  adam_betas: tuple[float, float] = (0.5, 0.999), inner_lr: float = 8e-6, steps: int = 1,
                  scheme: str = 'bilevel', lower: tuple[str, ...] = ('frame',),
                  upper: tuple[str, ...] = ('frame', 'temporal'), order: str = 'second', interval: int = 5,
-                 keep: float = 0.1, normalise: str = 'all', truncate: bool = False, **factors: float) -> None:
+                 keep: float = 0.1, normalise: str = 'all', truncate: bool = False, predict: str = 'after',
+                 **factors: float) -> None:
         self.model, self.pool, self.draw, self.evaluate_probe = model.eval(), pool, draw, evaluate_probe
         self.lr, self.adam_betas, self.inner_lr, self.steps, self.scheme = lr, adam_betas, inner_lr, steps, scheme
         self.lower, self.upper, self.second, self.interval, self.keep = lower, upper, order == 'second', interval, keep
-        self.normalise, self.truncate, self.factors = normalise, truncate, {**FACTORS, **factors}
+        self.normalise, self.truncate, self.when = normalise, truncate, predict
+        self.factors = {**FACTORS, **factors}
         self.mesh = WholeMesh(model.body.data).to(next(model.parameters()).dtype)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(adapts(name))
@@ -62,17 +64,21 @@ class LiteralBOA:
         self.probe_seconds = 0.0
 
     def adapt(self, sequence) -> Iterator[dict[str, Tensor]]:
-        """Yields, for every frame, the predictions before and after its update."""
+        """Yields the prediction of every frame."""
         history: list[tuple[Tensor, Tensor, Tensor]] = []
         for t in range(len(sequence)):
             xy, confidence = self._evidence(sequence, t)
             image = self.model.crops(sequence, [t])
             past = history[t - self.interval] if t >= self.interval else None
             history.append((image, xy, confidence))
+            before = self._predict(image) if self.when == 'before' else None
             for _ in range(self.steps):
                 self._step(image, xy, confidence, past)
-            with torch.no_grad():
-                yield self._network(self.weights, self.model, image)
+            yield self._predict(image) if before is None else before
+
+    @torch.no_grad()
+    def _predict(self, image: Tensor) -> dict[str, Tensor]:
+        return self._network(self.weights, self.model, image)
 
     def _step(self, image: Tensor, xy: Tensor, confidence: Tensor, past: Optional[tuple]) -> None:
         batch = [self.pool[i] for i in self.draw()] if self.pool is not None else None
@@ -89,8 +95,7 @@ class LiteralBOA:
                 self._look_at(fast, image)
             self._adam(torch.autograd.grad(loss(fast, self.upper, True), list(self.weights.values())))
         else:
-            teacher = copy.deepcopy(self.teacher) if self.scheme == 'two-stage' else None
-            if teacher is not None:
+            if self.scheme == 'two-stage':
                 self._adam(torch.autograd.grad(loss(self.weights, self.lower, False), list(self.weights.values())))
             self._adam(torch.autograd.grad(loss(self.weights, self.upper, True), list(self.weights.values())))
         with torch.no_grad():

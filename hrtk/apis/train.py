@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -53,14 +53,28 @@ def train(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str,
         cfg.launcher = 'pytorch'
     if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available():
         raise InputError('training in several processes needs GPUs; on CPUs train in one process')
-    cfg.work_dir = cfg.get('work_dir') or str(Path('work_dirs') / (Path(cfg.filename).stem if cfg.filename else 'train'))
+    stem = Path(cfg.filename).stem if cfg.filename else 'train'
+    cfg.work_dir = cfg.get('work_dir') or str(Path('work_dirs') / stem)
     for part in PARTS:
         cfg.pop(part, None)
+    _choose_start(cfg)
     runner = TrainRunner.from_cfg(cfg)
     runner.train()
     scalars = runner.message_hub.log_scalars
     return {name.removeprefix('val/'): value.current() for name, value in scalars.items()
             if name.startswith('val/') and not name.endswith('time')}
+
+
+def _choose_start(cfg: Config) -> None:
+    """The last checkpoint of this training if there is one, else the weights of ``load_from``."""
+    if cfg.get('resume') and find_latest_checkpoint(cfg.work_dir):
+        cfg.load_from = None  # mmengine would resume from there instead, optimiser and all
+    elif cfg.get('load_from'):
+        cfg.resume = False
+        if not Path(cfg.load_from).is_file():
+            raise InputError(f'load_from={cfg.load_from!r}: no such checkpoint. It is the result of an earlier stage: '
+                             f'train that first (its config is the `_base_` of this one), or set load_from to where it '
+                             f'is, or to None to start from scratch')
 
 
 class TrainRunner(Runner):

@@ -174,9 +174,10 @@ class AdaptLoop(BaseLoop):
                 raise RuntimeError(f'{name} yields inside torch.no_grad(), which switches gradients off for its caller')
             predictions.append(Prediction(prediction.rotmat, prediction.betas, prediction.camera).detach())
             self.runner.call_hook('after_frame', sequence=sequence, index=index)
-        if sum(map(len, predictions)) != len(sequence):
-            raise RuntimeError(f'{name} gave {sum(map(len, predictions))} predictions for the {len(sequence)} frames of '
-                               f'{sequence.name!r}; an adapter yields one per frame')
+        count = sum(map(len, predictions))
+        if count != len(sequence):
+            raise RuntimeError(f'{name} gave {count} predictions for the {len(sequence)} frames of {sequence.name!r}; '
+                               f'an adapter yields one per frame')
         return Prediction.cat(predictions)
 
     def _begin(self) -> None:

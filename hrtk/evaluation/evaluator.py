@@ -123,8 +123,8 @@ class MeshEvaluator(BaseMetric):
         wanted = index_map(truth.skeleton, self.protocol.joints)
         root = index_map(truth.skeleton, self.protocol.root_skeleton)[self._root()]
         if min(*wanted, root) < 0:
-            raise InputError(f'protocol {self.protocol.name!r} compares the joints {self.protocol.joints!r} relative to '
-                             f'{self.protocol.root!r}; the ground truth has {truth.skeleton!r}, which lacks some')
+            raise InputError(f'protocol {self.protocol.name!r} compares the joints {self.protocol.joints!r} relative '
+                             f'to {self.protocol.root!r}; the ground truth has {truth.skeleton!r}, which lacks some')
         joints = truth.joints3d[part]
         return _Posed(joints[:, list(wanted)] - joints[:, root, None], None)
 

@@ -1,4 +1,4 @@
-"""Training of start models: learns, resumes, and says what is wrong with a config."""
+"""Training of start models: resumes, and says what is wrong with a config."""
 
 import runpy
 import sys
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hrtk.apis.train import train
+from hrtk.engine import training
 from hrtk.structures import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -21,22 +22,30 @@ SMALL = {
     'default_hooks.checkpoint': dict(type='CheckpointHook', by_epoch=True, interval=1)}
 
 
-def run(work_dir, name, epochs, **options):
+def run(work_dir, name, **options):
     return train(CONFIG, work_dir=work_dir, experiment_name=name,
-                 cfg_options={**SMALL, 'train_cfg.max_epochs': epochs, **options})
+                 cfg_options={**SMALL, 'train_cfg.max_epochs': 2, **options})
 
 
-def test_resumed_training_is_as_long_as_an_uninterrupted_one(tmp_path, monkeypatch):
+def test_interrupted_training_goes_on_to_the_same_length_and_rate(tmp_path, monkeypatch):
     monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
-    metrics = run(tmp_path / 'whole', 'whole', 2)
-    assert metrics['views/mpjpe_mm'] > 0
-    run(tmp_path / 'parts', 'first', 1)
-    run(tmp_path / 'parts', 'second', 2)
+    assert run(tmp_path / 'whole', 'whole')['views/mpjpe_mm'] > 0
+    steps, mirror_half = iter(range(100)), training.mirror_half
+
+    def killed(*args):
+        if next(steps) == 3:  # in the second epoch
+            raise KeyboardInterrupt
+        return mirror_half(*args)
+
+    monkeypatch.setattr(training, 'mirror_half', killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / 'parts', 'first')
+    run(tmp_path / 'parts', 'second')
     whole, parts = (torch.load(tmp_path / folder / 'epoch_2.pth', weights_only=True)['optimizer']
                     for folder in ('whole', 'parts'))
     assert whole['state'][0]['step'] == parts['state'][0]['step'] == 4
     assert whole['param_groups'][0]['lr'] == pytest.approx(parts['param_groups'][0]['lr'], rel=1e-9)
-    assert run(tmp_path / 'parts', 'third', 2) == {}
+    assert run(tmp_path / 'parts', 'third') == {}
 
 
 @pytest.mark.parametrize('options, parts', [

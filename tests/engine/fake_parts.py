@@ -91,7 +91,7 @@ class Jiggle:
 
     def prepare(self, estimator, dataset):
         if self.prepared:
-            return {'weight': torch.zeros(157, 192), **{k: v for k, v in estimator.state_dict().items() if k != 'weight'}}
+            return {**estimator.state_dict(), 'weight': torch.zeros(157, 192)}
         return None
 
     def adapt(self, estimator, sequence: Sequence) -> Iterator[Prediction]:

@@ -21,7 +21,8 @@ class Domain:
         roll: standard deviation of the camera roll, degrees.
         sway: amplitude of the hand-held camera, degrees.
         shape: standard deviation of the betas.
-        texture: contrast of the background; 0 is a plain studio wall.
+        plain: share of scenes before a plain wall.
+        texture: range of the contrast of all other backgrounds.
         patterns: whether clothes have stripes, checks and blots and any colour.
         light: standard deviation of the light's horizontal direction; 0.4 is frontal.
         ambient: range of the share of light that comes from everywhere.
@@ -40,7 +41,8 @@ class Domain:
     roll: float = 3.0
     sway: float = 0.5
     shape: float = 0.8
-    texture: float = 0.0
+    plain: float = 0.4
+    texture: tuple[float, float] = (0.05, 0.35)
     patterns: bool = False
     light: float = 0.4
     ambient: tuple[float, float] = (0.5, 0.7)
@@ -56,7 +58,7 @@ SHIFTS: dict[str, dict] = {
     'motion': dict(split='test', motion=1.1),
     'camera': dict(distance=(2.5, 4.5), tilt=(-8.0, 30.0), roll=9.0, sway=3.0),
     'shape': dict(shape=1.3),
-    'background': dict(texture=0.6),
+    'background': dict(plain=0.0, texture=(0.35, 0.85)),
     'clothing': dict(patterns=True),
     'light': dict(light=1.2, ambient=(0.25, 0.6), exposure=(0.5, 1.2), tint=0.15),
     'blur': dict(blur=2.0, noise=0.05),
@@ -64,7 +66,11 @@ SHIFTS: dict[str, dict] = {
     'occluders': dict(occluders=0.6),
 }
 
-DOMAINS: dict[str, tuple[str, ...]] = {'studio': (), 'wild': tuple(SHIFTS)}
+DOMAINS: dict[str, dict] = {
+    'plain': dict(plain=1.0),
+    'studio': {},
+    'wild': {name: value for shift in SHIFTS.values() for name, value in shift.items()},
+}
 
 
 def make_domain(name: str = 'studio', shifts: Iterable[str] | None = None) -> Domain:
@@ -77,7 +83,7 @@ def make_domain(name: str = 'studio', shifts: Iterable[str] | None = None) -> Do
         if name not in DOMAINS:
             raise InputError(f'OpenStream: there is no domain {name!r}; use one of {", ".join(DOMAINS)}, or name '
                              f'`shifts`')
-        shifts = DOMAINS[name]
+        return dataclasses.replace(Domain(), **DOMAINS[name])
     fields: dict = {}
     for shift in shifts:
         if shift not in SHIFTS:

@@ -10,6 +10,13 @@ import numpy as np
 from hrtk.datasets.open_stream.domain import Domain
 
 
+def backdrop(rng: np.random.Generator, size: int, domain: Domain) -> np.ndarray:
+    """A background of a domain, (size, size, 3) float32 in [0, 1]."""
+    if rng.random() < domain.plain:
+        return wall(rng, size)
+    return clutter(rng, size, rng.uniform(*domain.texture))
+
+
 def wall(rng: np.random.Generator, size: int) -> np.ndarray:
     """A studio wall: one colour, a soft gradient, perhaps a floor. (size, size, 3) float32 in [0, 1]."""
     colour = rng.uniform(.1, .9, 3) if rng.random() < .6 else np.full(3, rng.uniform(.1, .9))

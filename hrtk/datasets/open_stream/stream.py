@@ -18,7 +18,7 @@ from hrtk.datasets.open_stream.clothing import Outfit
 from hrtk.datasets.open_stream.domain import Domain, make_domain
 from hrtk.datasets.open_stream.render import Light, painter
 from hrtk.datasets.open_stream.scene import Scene, sample_scene, smooth_noise
-from hrtk.datasets.open_stream.scenery import Occluder, Optics, clutter, wall
+from hrtk.datasets.open_stream.scenery import Occluder, Optics, backdrop
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, InputError, Keypoints2D, Sequence
@@ -140,7 +140,7 @@ def draw_video(rng: np.random.Generator, domain: Domain, frames: int, fps: float
     outfit = Outfit.sample(of_outfit, paint.marks, domain.patterns)
     light = Light.sample(of_light, domain.light, domain.ambient)
     optics = Optics.sample(of_optics, domain)
-    backdrop = _Backdrop(of_backdrop, domain, scene, size, fps)
+    background = _Background(of_backdrop, domain, scene, size, fps)
     occluder = Occluder.sample(of_occluder, size) if of_occluder.random() < domain.occluders else None
     path = of_occluder.uniform(.1, .8, 2) + .25 * smooth_noise(of_occluder, frames, fps, 2, top=.15) * [1, .2]
     betas = np.repeat(scene.betas[None], frames, 0)
@@ -151,7 +151,7 @@ def draw_video(rng: np.random.Generator, domain: Domain, frames: int, fps: float
     camera = np.array([focal, (size - 1) / 2, (size - 1) / 2])
     pictures, masks = np.empty((frames, size, size, 3), np.uint8), np.empty((frames, size, size), np.uint8)
     for t in range(frames):
-        image = backdrop.at(t)
+        image = background.at(t)
         masks[t] = paint.draw(image, vertices[t] + translation[t], camera, outfit, light)
         if occluder is not None:
             occluder.cover(image, masks[t], int(path[t, 0] * size), int((.35 + .5 * path[t, 1]) * size))
@@ -161,18 +161,14 @@ def draw_video(rng: np.random.Generator, domain: Domain, frames: int, fps: float
                 intrinsics=np.repeat(camera[None], frames, 0).astype(np.float32))
 
 
-class _Backdrop:
+class _Background:
     """A background that moves as the hand-held camera does."""
 
     def __init__(self, rng: np.random.Generator, domain: Domain, scene: Scene, size: int, fps: float) -> None:
         self.size = size
-        if domain.texture > 0:
-            self.image = clutter(rng, 2 * size, domain.texture * rng.uniform(.6, 1.4))
-            pan = size * (.5 + .12 * smooth_noise(rng, len(scene.rotmat), fps, 2, top=.2))
-            self.corner = pan.clip(0, size).astype(int)
-        else:
-            self.image = wall(rng, size)
-            self.corner = np.zeros((len(scene.rotmat), 2), int)
+        self.image = backdrop(rng, 2 * size, domain)
+        pan = size * (.5 + .04 * domain.sway * smooth_noise(rng, len(scene.rotmat), fps, 2, top=.2))
+        self.corner = pan.clip(0, size).astype(int)
 
     def at(self, t: int) -> np.ndarray:
         y, x = self.corner[t]

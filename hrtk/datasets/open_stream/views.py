@@ -15,7 +15,7 @@ from hrtk.datasets.open_stream.clothing import Outfit
 from hrtk.datasets.open_stream.domain import make_domain
 from hrtk.datasets.open_stream.render import Light, painter
 from hrtk.datasets.open_stream.scene import sample_scene
-from hrtk.datasets.open_stream.scenery import Occluder, Optics, clutter, wall
+from hrtk.datasets.open_stream.scenery import Occluder, Optics, backdrop
 from hrtk.geometry.boxes import boxes_from_keypoints, to_crop
 from hrtk.geometry.camera import fit_weak_perspective
 from hrtk.registry import DATASETS
@@ -90,7 +90,7 @@ class OpenViews(Dataset):
         camera = np.array([focal, *((size - 1) / 2 - box[:2] * focal)])
         outfit = Outfit.sample(rng, painter().marks, domain.patterns)
         light = Light.sample(rng, domain.light, domain.ambient)
-        image = clutter(rng, size, domain.texture * rng.uniform(.6, 1.4)) if domain.texture > 0 else wall(rng, size)
+        image = backdrop(rng, size, domain)
         mask = painter().draw(image, vertices, camera, outfit, light)
         if rng.random() < domain.occluders:
             x, y = (int(v) for v in rng.uniform(0, .8, 2) * size)
