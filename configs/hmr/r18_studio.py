@@ -2,9 +2,9 @@
 # CPU: about 25 minutes on two cores with AVX512-BF16.
 _base_ = './r18_plain.py'
 
-load_from = 'work_dirs/r18_plain/iter_7810.pth'
+load_from = 'work_dirs/r18_plain/iter_6000.pth'
 train_dataloader = dict(dataset=dict(domain='studio', length=80_000))
 val_dataloader = dict(dataset=dict(domain='studio'))
-train_cfg = dict(max_epochs=3)  # 240k views
+train_cfg = dict(max_epochs=4)  # 320k views
 optim_wrapper = dict(optimizer=dict(lr=6e-4))
-param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, T_max=3, eta_min=2e-6, convert_to_iter_based=True)]
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, T_max=4, eta_min=2e-6, convert_to_iter_based=True)]

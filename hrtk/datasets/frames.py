@@ -66,11 +66,11 @@ class VideoFrames:
 
     Raises:
         InputError: the file is missing or no video, or an index lies outside it.
+        RuntimeError: a process reads on that was forked after its parent had begun to read.
     """
 
     def __init__(self, path: str | Path, indices: Optional[Sequence[int]] = None) -> None:
         self.path = Path(path)
-        self._capture: Optional[cv2.VideoCapture] = None
         self._times: list[float] = []
         self._open()
         read = self._capture.get
@@ -78,6 +78,8 @@ class VideoFrames:
         self.fps = read(cv2.CAP_PROP_FPS) or 25.0
         self.size = int(read(cv2.CAP_PROP_FRAME_WIDTH)), int(read(cv2.CAP_PROP_FRAME_HEIGHT))
         self.indices = tuple(range(self.count)) if indices is None else tuple(operator.index(i) for i in indices)
+        # Opened again for the first frame, so that worker processes forked before that each have their own decoder.
+        self._capture = None
         outside = [i for i in self.indices if not 0 <= i < self.count]
         if outside:
             raise InputError(f'{self.path}: has the frames 0..{self.count - 1}, asked for {outside[:5]}; check that '
@@ -93,8 +95,13 @@ class VideoFrames:
             InputError: the video ends or breaks before this frame; its number is named.
         """
         wanted = self.indices[_position(index, len(self))]
-        if self._capture is None or self._process != os.getpid():
+        if self._capture is None:
             self._open()
+        if self._process != os.getpid():
+            # Both processes would move the one position in the file, and closing it here waits for threads that the
+            # fork did not copy.
+            raise RuntimeError(f'{self.path}: a forked process cannot share a decoder that is in use; start worker '
+                               f'processes before the first frame is read, or use the spawn method')
         if wanted < self._next - 1:
             self._step_back(wanted)
         while self._next <= wanted:
@@ -108,9 +115,7 @@ class VideoFrames:
         return {**self.__dict__, '_capture': None}
 
     def _open(self) -> None:
-        # A decoder must not be shared with a forked process: both would move the one position in the file.
-        self._process = os.getpid()
-        self._next = 0
+        self._process, self._next = os.getpid(), 0
         if not self.path.is_file():
             raise InputError(f'{self.path}: there is no such video file; check the path')
         self._capture = cv2.VideoCapture(str(self.path))

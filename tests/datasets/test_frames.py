@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import struct
 from pathlib import Path
 
@@ -185,12 +186,24 @@ def test_video_frames_travel_to_other_processes(tmp_path):
     frames[5]
     copy = pickle.loads(pickle.dumps(frames))
     np.testing.assert_array_equal(copy[2], reference[2])
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if np.array_equal(frames[20], reference[20]) else 1)
-    # The child has moved on to frame 20; this process's position must not have.
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    fresh = VideoFrames(path)
+
+    def child() -> int:
+        if not np.array_equal(fresh[20], reference[20]):
+            return 1
+        try:
+            frames[6]
+        except RuntimeError:
+            return 0
+        return 2
+
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # a deadlock must not outlive the test
+        os._exit(child())
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     np.testing.assert_array_equal(frames[6], reference[6])
+    np.testing.assert_array_equal(fresh[1], reference[1])
 
 
 def test_broken_videos(tmp_path):

@@ -1,0 +1,252 @@
+"""What Bilevel does around its steps: bad frames, resets, carried state, options."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from tiny_parts import VIEWS, Tiny, equal, tiny_sequence, weights_of, with_infinity
+
+from hrtk.adapters import Bilevel, bilevel
+from hrtk.adapters.parts.parameter_selection import select_parameters
+from hrtk.adapters.parts.source_bank import SourceBank
+from hrtk.adapters.parts.targets import crop_targets
+from hrtk.body_models.skeletons import joint_names
+from hrtk.registry import ADAPTERS
+from hrtk.structures import InputError, Keypoints2D
+
+
+def make(weights: dict | None = None, **options) -> Bilevel:
+    settings = dict(type='Bilevel', lr=1e-3, inner_lr=1e-3, order='first', interval=3,
+                    weights={'pose_prior': 0., **(weights or {})})
+    return ADAPTERS.build({**settings, **options})
+
+
+def run(adapter, model, sequence, seed: int = 0):
+    torch.manual_seed(seed)
+    return torch.cat([prediction.rotmat for prediction in adapter.adapt(model, sequence)])
+
+
+@pytest.mark.parametrize('fused', [True, False])
+@pytest.mark.parametrize('scheme', ['bilevel', 'one-stage'])
+def test_a_frame_that_is_not_finite_is_skipped_and_leaves_no_trace(monkeypatch, fused, scheme):
+    if not fused:
+        monkeypatch.setattr(bilevel, '_fused', lambda example: {})
+    model, adapter = Tiny(), make(dict(motion=0.), scheme=scheme)
+    sequence = with_infinity(tiny_sequence(frames=5), 2)
+    seen, moments = [weights_of(model)], []
+    for prediction in adapter.adapt(model, sequence):
+        seen.append(weights_of(model))
+        moments.append(copy.deepcopy(adapter.state_dict()['optimizer']['state']))
+    assert adapter.report() == {'skipped_updates': 1.0}
+    assert [equal(a, b) for a, b in zip(seen, seen[1:])] == [False, False, True, False, False]
+    for before, after in zip(moments[1].values(), moments[2].values()):
+        assert equal(before, after), 'Adam remembers the bad frame'
+    assert all(torch.isfinite(w).all() for w in seen[-1].values()) and torch.isfinite(prediction.rotmat).all()
+
+
+def test_a_bad_frame_is_skipped_again_as_the_past_of_a_later_one():
+    model, adapter = Tiny(), make(interval=2)
+    list(adapter.adapt(model, with_infinity(tiny_sequence(frames=6), 1)))
+    assert adapter.report() == {'skipped_updates': 2.0}
+    assert all(torch.isfinite(w).all() for w in weights_of(model).values())
+
+
+def test_after_a_bad_frame_the_run_goes_on_as_if_it_had_not_been():
+    whole = tiny_sequence(frames=4)
+    without = dataclasses.replace(
+        whole, frames=whole.frames[[0, 2, 3]], boxes=whole.boxes[[0, 2, 3]], frame_ids=('0', '2', '3'),
+        keypoints2d=dataclasses.replace(whole.keypoints2d, xy=whole.keypoints2d.xy[[0, 2, 3]],
+                                        confidence=whole.keypoints2d.confidence[[0, 2, 3]]))
+    options = dict(weights=dict(motion=0., teacher=0.))
+    bad, good = Tiny(), Tiny()
+    with_gap = run(make(**options), bad, with_infinity(whole, 1))
+    assert torch.equal(with_gap[[0, 2, 3]], run(make(**options), good, without))
+    assert equal(weights_of(bad), weights_of(good))
+
+
+def test_the_count_of_skipped_updates_starts_anew_with_every_sequence():
+    model, adapter = Tiny(), make(reset='never')
+    list(adapter.adapt(model, with_infinity(tiny_sequence(frames=3), 0)))
+    assert adapter.report()['skipped_updates'] == 1
+    list(adapter.adapt(model, tiny_sequence(frames=3)))
+    assert adapter.report()['skipped_updates'] == 0
+
+
+@pytest.mark.parametrize('order', ['random', 'sequential'])
+def test_reset_by_sequence_forgets_everything_but_the_weights_that_the_loop_restores(order):
+    source = dict(dataset=VIEWS, order=order)
+    model, adapter = Tiny(), make(source=source)
+    start = copy.deepcopy(model.state_dict())
+    run(adapter, model, tiny_sequence('first', 4, seed=1))
+    model.load_state_dict(start)
+    again = run(adapter, model, tiny_sequence('second', 4, seed=2))
+    assert torch.equal(again, run(make(source=source), Tiny(), tiny_sequence('second', 4, seed=2)))
+
+
+def test_without_reset_moments_and_teacher_carry_over_and_motion_does_not():
+    sequences = [tiny_sequence('first', 5, seed=1), tiny_sequence('second', 3, seed=2)]
+    model, adapter = Tiny(), make(reset='never', interval=3)
+    run(adapter, model, sequences[0])
+    middle = copy.deepcopy(model)
+    carried = run(adapter, model, sequences[1])
+    assert not torch.equal(carried, run(make(interval=3), middle, sequences[1]))
+    # Three frames are too few for motion within the second, so its factor must not matter there.
+    model, adapter = Tiny(), make(reset='never', interval=3)
+    run(adapter, model, sequences[0])
+    adapter.objectives.weights = dataclasses.replace(adapter.objectives.weights, motion=1e6)
+    assert torch.equal(carried, run(adapter, model, sequences[1]))
+
+
+@pytest.mark.parametrize('order', ['random', 'sequential'])
+def test_a_stream_killed_between_sequences_goes_on_to_the_same_digits(tmp_path, order):
+    options = dict(reset='never', order='second', source=dict(dataset=VIEWS, batch=3, order=order))
+    sequences = [tiny_sequence('first', 4, seed=1), tiny_sequence('second', 4, seed=2)]
+    model, adapter = Tiny(), make(**options)
+    run(adapter, model, sequences[0], seed=10)
+    torch.save(dict(model=model.state_dict(), adapter=adapter.state_dict()), tmp_path / 'state.pt')
+    expected = run(adapter, model, sequences[1], seed=11)
+
+    stored = torch.load(tmp_path / 'state.pt', weights_only=True)
+    resumed, adapter = Tiny(seed=5), make(**options)
+    resumed.load_state_dict(stored['model'])
+    adapter.load_state_dict(stored['adapter'])
+    assert torch.equal(run(adapter, resumed, sequences[1], seed=11), expected)
+    assert equal(weights_of(resumed), weights_of(model))
+
+
+def test_state_of_an_adapter_that_has_not_run():
+    adapter = make()
+    assert adapter.state_dict() == {} and adapter.report() == {}
+    adapter.load_state_dict({})
+    assert run(adapter, Tiny(), tiny_sequence(frames=1)).shape == (1, 24, 3, 3)
+
+
+def test_predict_before_the_update():
+    sequence = tiny_sequence(frames=4)
+    after_model, before_model, frozen = Tiny(), Tiny(), Tiny()
+    before = run(make(predict='before'), before_model, sequence)
+    after = run(make(), after_model, sequence)
+    assert equal(weights_of(before_model), weights_of(after_model))
+    with torch.no_grad():
+        assert torch.equal(before[:1], frozen(frozen.crops(sequence, [0])).rotmat)
+        last = after_model(after_model.crops(sequence, [3])).rotmat
+    assert torch.equal(after[3:], last) and not torch.equal(before[3:], last)
+
+
+def test_generator_yields_with_gradients_on_and_predictions_without_graph():
+    model = Tiny()
+    for prediction in make().adapt(model, tiny_sequence(frames=2)):
+        assert torch.is_grad_enabled() and not prediction.rotmat.requires_grad and len(prediction) == 1
+
+
+def test_dropout_and_batch_statistics_stay_off():
+    model = Tiny(norm='bn')
+    statistics = {name: value.clone() for name, value in model.named_buffers() if 'running' in name}
+    model.train()
+    first = run(make(), model, tiny_sequence(frames=2))
+    assert equal(statistics, {name: value for name, value in model.named_buffers() if 'running' in name})
+    assert torch.equal(first, run(make(), Tiny(norm='bn'), tiny_sequence(frames=2)))
+
+
+@pytest.mark.parametrize('which, chosen', [
+    ('all', lambda name: True), ('head', lambda name: name.startswith('head.')),
+    ('norm', lambda name: '.bn' in name or 'downsample.1' in name), ('layer4|dec', lambda n: 'layer4' in n or 'dec' in n)])
+def test_only_the_chosen_weights_move(which, chosen):
+    model = Tiny()
+    before = weights_of(model)
+    assert set(select_parameters(model, which)) == {name for name in before if chosen(name)}
+    run(make(parameters=which), model, tiny_sequence(frames=1))
+    moved = {name for name, value in weights_of(model).items() if not torch.equal(value, before[name])}
+    assert moved and moved <= {name for name in before if chosen(name)}
+
+
+def test_temporal_terms_alone_wait_for_their_first_pair():
+    model, adapter = Tiny(), make(dict(teacher=0.), scheme='one-stage', upper=('temporal',), interval=2)
+    seen = [weights_of(model)]
+    for _ in adapter.adapt(model, tiny_sequence(frames=4)):
+        seen.append(weights_of(model))
+    assert [equal(a, b) for a, b in zip(seen, seen[1:])] == [True, True, False, False]
+
+
+def test_adaptation_lowers_the_reprojection_error():
+    """The direction is right: repeated on one frame, predictions approach its keypoints."""
+    model, sequence = Tiny(), tiny_sequence(frames=1)
+    still = dataclasses.replace(sequence, frames=sequence.frames.repeat(30, 0), boxes=sequence.boxes.repeat(30, 1),
+                                keypoints2d=dataclasses.replace(
+                                    sequence.keypoints2d, xy=sequence.keypoints2d.xy.repeat(30, 1, 1),
+                                    confidence=sequence.keypoints2d.confidence.repeat(30, 1)))
+    xy, confidence = crop_targets(sequence)
+    found = [bilevel.Posed.of(p, model.body).joints2d for p in make().adapt(model, still)]
+    errors = [((points - xy).norm(dim=-1) * (confidence > 0)).mean().item() for points in found]
+    assert errors[-1] < .7 * errors[0]
+
+
+def test_targets():
+    sequence = tiny_sequence(skeleton='coco17', dropped=.3)
+    xy, confidence = crop_targets(sequence)
+    names = [name.removesuffix('_lsp') for name in joint_names('spin24')]
+    coco = [name.removesuffix('_lsp') for name in joint_names('coco17')]
+    for k, name in enumerate(names):
+        if name not in coco:
+            assert (confidence[:, k] == 0).all()
+            continue
+        given = sequence.keypoints2d.confidence[:, coco.index(name)]
+        assert torch.equal(confidence[:, k], given)
+        pixels = sequence.keypoints2d.xy[:, coco.index(name)]
+        expected = (pixels - sequence.boxes[:, :2]) / (sequence.boxes[:, 2:] / 2)
+        torch.testing.assert_close(xy[given > 0, k], expected[given > 0])
+    assert torch.isfinite(xy).all()
+
+
+def test_targets_take_the_block_of_the_49_that_the_losses_use():
+    xy = torch.zeros(1, 49, 2)
+    confidence = torch.cat([torch.zeros(1, 25), torch.ones(1, 24)], dim=1)
+    keypoints = Keypoints2D(xy, confidence, 'spin49', 'annotated')
+    assert crop_targets(dataclasses.replace(tiny_sequence(frames=1), keypoints2d=keypoints))[1].sum() == 24
+
+
+def test_keypoints_without_a_usable_point():
+    sequence = tiny_sequence('empty clip')
+    keypoints = dataclasses.replace(sequence.keypoints2d, confidence=torch.zeros_like(sequence.keypoints2d.confidence))
+    with pytest.raises(InputError, match='empty clip.*spin24 keypoints.*needs 2D keypoints'):
+        run(make(), Tiny(), dataclasses.replace(sequence, keypoints2d=keypoints))
+    keypoints = dataclasses.replace(sequence.keypoints2d, xy=torch.full_like(sequence.keypoints2d.xy, torch.nan))
+    with pytest.raises(InputError, match='confidence above zero'):
+        crop_targets(dataclasses.replace(sequence, keypoints2d=keypoints))
+
+
+def test_source_bank():
+    bank = SourceBank(VIEWS, batch=3, pool=5, order='sequential')
+    bank.load(32, torch.device('cpu'))
+    drawn = torch.cat([bank.draw().betas for _ in range(3)])
+    expected = torch.stack([bank.dataset[i]['betas'] for i in (0, 1, 2, 3, 4, 0, 1, 2, 3)])
+    assert torch.equal(drawn, expected)
+    random = SourceBank(VIEWS, batch=4)
+    random.load(32, torch.device('cpu'))
+    torch.manual_seed(0)
+    first = random.draw()
+    torch.manual_seed(0)
+    assert torch.equal(first.images, random.draw().images) and first.images.shape == (4, 3, 32, 32)
+    assert not torch.equal(first.betas, random.draw().betas)
+    with pytest.raises(InputError, match='32 px and the estimator takes 224 px'):
+        SourceBank(VIEWS).load(224, torch.device('cpu'))
+    with pytest.raises(InputError, match='order'):
+        SourceBank(VIEWS, order='shuffled')
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(scheme='bi-level'), 'scheme'), (dict(order='third'), 'order'), (dict(predict='now'), 'predict'),
+    (dict(normalise='none'), 'normalise'), (dict(lower=('temporal',)), 'lower'), (dict(upper=()), 'upper'),
+    (dict(upper=('motion',)), 'upper'), (dict(weights=dict(motoin=1.)), 'motoin'), (dict(reset='frame'), 'reset'),
+    (dict(learning_rate=1.), 'learning_rate')])
+def test_wrong_options(options, message):
+    with pytest.raises(InputError, match=message):
+        ADAPTERS.build({**dict(type='Bilevel'), **options})
+
+
+def test_parameters_that_match_nothing():
+    with pytest.raises(InputError, match="parameters='transformer'"):
+        run(make(parameters='transformer'), Tiny(), tiny_sequence(frames=1))
