@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from hrtk.registry import BACKBONES
 
@@ -26,6 +27,10 @@ def installed(tmp_path_factory):
 
 def test_unknown_until_it_is_installed():
     assert BACKBONES.get('TinyConvNet') is None
+
+
+def test_dotted_path_needs_no_registration():
+    assert BACKBONES.get('torch.nn.Identity') is torch.nn.Identity
 
 
 def test_its_own_tests_pass_where_it_is_installed(installed):

@@ -218,7 +218,7 @@ def test_flipped_bytes_raise_nothing_but_input_errors(tmp_path):
     data = bytearray((DATA / 'chumpy_py2_protocol1.pkl').read_bytes())
     rng = np.random.default_rng(0)
     errors = 0
-    for _ in range(300):
+    for _ in range(120):
         broken = data.copy()
         for place in rng.integers(0, len(data), 3):
             broken[place] = rng.integers(256)
@@ -227,7 +227,7 @@ def test_flipped_bytes_raise_nothing_but_input_errors(tmp_path):
             load_pickle(tmp_path / 'x.pkl')
         except InputError:
             errors += 1
-    assert errors > 100
+    assert errors > 40
 
 
 def test_a_chumpy_object_inside_itself(tmp_path):
@@ -269,17 +269,23 @@ def test_smpl_layout_as_python_2_and_chumpy_wrote_it():
 
 def test_smplx_takes_the_mapping(tmp_path):
     smplx = pytest.importorskip('smplx', reason='smplx is in requirements/tests')
-    data = load_body_file(write(tmp_path / 'body.npz', official(6890)))
+    data = load_body_file(write(tmp_path / 'body.npz', official()))
     body = smplx.SMPL('', data_struct=smplx.utils.Struct(**data), create_transl=False)
     assert body.parents.tolist() == data.parents.tolist()
-    np.testing.assert_allclose(body().vertices[0].detach(), data.v_template, atol=1e-5)
+    for key in ('v_template', 'shapedirs', 'J_regressor'):
+        np.testing.assert_array_equal(getattr(body, key), data[key])
+    np.testing.assert_array_equal(body.lbs_weights, data.weights)
+    np.testing.assert_array_equal(body.posedirs, data.posedirs.reshape(-1, 207).T)
     assert set(dict(**data)) == set(official()) and data['f'] is data.f
     with pytest.raises(KeyError):
         data['sha256']
 
 
 def test_vertex_picks_belong_to_the_mesh_of_6890_vertices(tmp_path):
-    ids = load_body_file(write(tmp_path / 'body.npz', official(6890))).vertex_ids
+    content = {key: np.zeros((6890, *value.shape[1:]), np.float32) if len(value) == 30 else value
+               for key, value in official().items()}
+    content['J_regressor'] = np.zeros((24, 6890))
+    ids = load_body_file(write(tmp_path / 'body.npz', content)).vertex_ids
     assert (ids['nose'], ids['right_eye'], ids['left_heel'], ids['right_small_toe']) == (332, 6260, 3387, 6624)
 
 

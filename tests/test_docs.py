@@ -1,0 +1,64 @@
+"""The documentation: its code runs, its build is clean, its links within the repository lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sybil = pytest.importorskip('sybil', reason='sybil executes the code of the documentation')
+from sybil.parsers import myst  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / 'docs/en'
+PAGES = sorted(DOCS.glob('**/*.md'))
+LINKED = [*PAGES, *ROOT.glob('*.md'), *ROOT.glob('projects/**/*.md')]
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """The current directory as the root of a clone, where runs may leave what they make."""
+    for name in ('configs', 'tools', 'projects'):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setenv('PYTHONPATH', str(ROOT), prepend=':')
+    monkeypatch.setenv('PATH', str(Path(sys.executable).parent), prepend=':')
+    return tmp_path
+
+
+def run_bash(example):
+    """Runs a block as a reader would type it."""
+    run = subprocess.run(['bash', '-euo', 'pipefail', '-c', example.parsed], text=True, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT)
+    assert run.returncode == 0, f'{example.path}:{example.line}\n{example.parsed}\n{run.stdout}'
+
+
+def examples(page):
+    """The blocks of a page; ``console`` blocks are for reading only."""
+    return list(sybil.Sybil([myst.PythonCodeBlockParser(), myst.CodeBlockParser('bash', run_bash)]).parse(page))
+
+
+@pytest.mark.parametrize('page', [page for page in PAGES if examples(page)],
+                         ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_code(page, clone):
+    for example in examples(page):
+        example.evaluate()
+
+
+def test_build(tmp_path):
+    build = pytest.importorskip('sphinx.cmd.build', reason='sphinx builds the documentation')
+    assert build.main(['-W', '-q', '-b', 'html', '-d', str(tmp_path / 'trees'), str(DOCS), str(tmp_path / 'html')]) == 0
+
+
+def test_links_and_named_files_exist():
+    missing = []
+    for page in LINKED:
+        text = page.read_text(encoding='utf-8')
+        links = [link for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', text) if '://' not in link]
+        named = re.findall(r'(?<![\w/])((?:configs|tools|benchmarks|hrtk|requirements|docs|tests)/[\w./]+\w)', text)
+        missing += [f'{page.relative_to(ROOT)}: {link}' for link in links if not (page.parent / link).exists()]
+        missing += [f'{page.relative_to(ROOT)}: {name}' for name in named
+                    if not (ROOT / name).exists() and not (page.parent / name).exists()]
+    assert not missing

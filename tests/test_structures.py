@@ -1,0 +1,55 @@
+"""The dataclasses that flow through everything."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from hrtk.structures import InputError, Keypoints2D, Prediction, Sequence
+
+
+def prediction(count: int, features: bool = True) -> Prediction:
+    torch.manual_seed(count)
+    return Prediction(torch.randn(count, 24, 3, 3), torch.randn(count, 10), torch.randn(count, 3),
+                      torch.randn(count, 7) if features else None)
+
+
+def test_slices_and_cat_are_inverse():
+    whole = prediction(5)
+    joined = Prediction.cat([whole[:2], whole[2:3], whole[torch.tensor([3, 4])]])
+    assert len(joined) == 5
+    for field in dataclasses.fields(Prediction):
+        assert torch.equal(getattr(joined, field.name), getattr(whole, field.name))
+
+
+def test_features_are_kept_only_if_all_have_them():
+    joined = Prediction.cat([prediction(2), prediction(3, features=False)])
+    assert joined.features is None and len(joined) == 5
+    assert prediction(3, features=False)[1:].features is None
+
+
+def test_detach_and_cpu_keep_values():
+    weight = torch.ones(1, requires_grad=True)
+    tracked = Prediction(*(weight * x for x in dataclasses.astuple(prediction(2))))
+    free = tracked.detach().cpu()
+    assert not free.rotmat.requires_grad and torch.equal(free.betas, tracked.betas)
+
+
+def test_predictions_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        prediction(1).betas = torch.zeros(1, 10)
+
+
+def test_sequence_labels_its_frames():
+    keypoints = Keypoints2D(torch.zeros(3, 17, 2), torch.ones(3, 17), 'coco17', 'gt')
+    sequence = Sequence('clip', np.zeros((3, 4, 4, 3), np.uint8), torch.ones(3, 3), keypoints)
+    assert len(sequence) == 3 and sequence.frame_ids == ('000000', '000001', '000002')
+    named = dataclasses.replace(sequence, frame_ids=('a', 'b', 'c'))
+    assert named.frame_ids == ('a', 'b', 'c') and named.truth is None and named.masks is None
+
+
+def test_input_error_is_a_value_error():
+    assert issubclass(InputError, ValueError)
