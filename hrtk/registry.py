@@ -11,6 +11,7 @@ The module it names is imported once, the first time any name is looked up, and 
 from __future__ import annotations
 
 import difflib
+import inspect
 from importlib.metadata import entry_points
 from typing import Any, Optional
 
@@ -73,7 +74,16 @@ def _build(cfg: dict, registry: Registry, default_args: Optional[dict] = None) -
     except TypeError as error:
         if 'argument' not in str(error):
             raise
-        raise InputError(f'{registry.name} {cls.__name__}: {error}') from error
+        raise InputError(f'{registry.name} {cls.__name__}: {_misfit(cls, kwargs) or error}') from error
+
+
+def _misfit(cls: type, kwargs: dict) -> str:
+    """Which arguments a class does not take, with near names; empty if that is not what went wrong."""
+    takes = [name for name in inspect.signature(cls).parameters if name not in ('args', 'kwargs')]
+    wrong = [name for name in kwargs if name not in takes]
+    near = [match for name in wrong for match in difflib.get_close_matches(name, takes, n=1, cutoff=0.5)]
+    hint = f'did you mean {", ".join(near)}?' if near else f'it takes {", ".join(takes)}'
+    return f'has no argument {", ".join(wrong)}; {hint}' if wrong else ''
 
 
 def _child(name: str, *locations: str) -> Registry:

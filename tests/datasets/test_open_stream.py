@@ -40,8 +40,9 @@ def shifted(tmp_path_factory):
 
 def arrays(sequence) -> dict[str, np.ndarray]:
     truth, points = sequence.truth, sequence.keypoints2d
-    return dict(frames=np.stack([sequence.frames[t] for t in range(len(sequence))]),
-                masks=np.stack([sequence.masks[t] for t in range(len(sequence))]),
+    count = range(len(sequence))
+    return dict(frames=np.stack([sequence.frames[t] for t in count]),
+                masks=np.stack([sequence.masks[t] for t in count]),
                 rotmat=truth.rotmat.numpy(), betas=truth.betas.numpy(), translation=truth.translation.numpy(),
                 intrinsics=truth.intrinsics.numpy(), boxes=sequence.boxes.numpy(), xy=points.xy.numpy(),
                 confidence=points.confidence.numpy())
@@ -204,15 +205,15 @@ def test_clothing_changes_nothing_beside_the_person(shifted):
 
 
 def test_an_occluder_hides_the_person_where_it_stands():
-    clean, hidden = (OpenStream(shifts=names, sequences=6, frames=2, size=64, seed=0) for names in ([], ['occluders']))
-    shares = []
+    clean, hidden = (OpenStream(shifts=names, sequences=5, frames=30, size=48, seed=0) for names in ([], ['occluders']))
+    covered = []
     for a, b in zip(clean, hidden):
         a, b = arrays(a), arrays(b)
-        assert (b['masks'] <= a['masks']).all()
-        shares.append(b['masks'].sum() / a['masks'].sum())
-        still = a['frames'][(a['frames'] == b['frames']).all(-1)].size / a['frames'].size
-        assert still == 1 if shares[-1] == 1 and still > .99 else still > .6
-    assert min(shares) < .97 and max(shares) == 1  # six of ten videos have one, and not every board meets the person
+        changed = (a['frames'] != b['frames']).any(-1)
+        assert (b['masks'] <= a['masks']).all() and changed.mean() < .2
+        assert changed[a['masks'] != b['masks']].mean() > .9 if changed.any() else (a['masks'] == b['masks']).all()
+        covered.append((a['masks'] != b['masks']).sum())
+    assert max(covered) > 100
 
 
 def test_the_camera_shift_keeps_the_person_and_how_it_moves(shifted):
@@ -268,7 +269,7 @@ def test_views_are_labelled_exactly(body, domain):
     error = (project(joints, labels['camera']) - labels['keypoints2d']).norm(dim=-1) * 112
     assert error.mean() < (3 if domain == 'studio' else 7) and error.max() < (25 if domain == 'studio' else 60)
     assert items[0]['image'].shape == (3, 48, 48) and items[0]['image'].dtype == torch.uint8
-    assert labels['keypoints2d'].abs().amax() < 1.3 and labels['keypoints2d'].abs().mean() > .2
+    assert labels['keypoints2d'].abs().amax() < 1.7 and labels['keypoints2d'].abs().mean() > .2
 
 
 def test_views_are_reproducible_and_cached_bit_for_bit(own_cache, monkeypatch):

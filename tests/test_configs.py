@@ -1,0 +1,105 @@
+"""Every config builds, stays small, and says what it needs."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from hrtk.apis import adapt, load_config
+from hrtk.apis.train import check_keys as check_train_keys
+from hrtk.engine.runner import check_keys
+from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS, HOOKS, METRICS, MODELS, OPTIMIZERS
+from hrtk.structures import InputError
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('**/*.py') if '_base_' not in path.parts)
+TRAININGS = [name for name in LEAVES if name.startswith('hmr/')]
+ADAPTATIONS = [name for name in LEAVES if name not in TRAININGS]
+# The parts that need a user's files, and the first of these files.
+NEEDS = {
+    'boa/r18_photos.py': {'dataset': 'yogait_coco.json'},
+    'boa/r50_photos.py': {'dataset': 'yogait_coco.json', 'estimator': 'SMPL_NEUTRAL.pkl', 'adapter': 'gmm_08.pkl'},
+}
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(tmp_path, monkeypatch):
+    """No files of the user's, no cache."""
+    monkeypatch.delenv('HRTK_TEST_DATA', raising=False)
+    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize('name', LEAVES)
+def test_small(name):
+    text = (CONFIGS / name).read_text()
+    assert len(text.splitlines()) <= 60
+    bases = [node.value for node in ast.parse(text.replace('{{', '').replace('}}', '')).body
+             if isinstance(node, ast.Assign) and node.targets[0].id == '_base_']
+    assert len(getattr(bases[0], 'elts', bases)) <= 3
+
+
+@pytest.mark.parametrize('name', ADAPTATIONS)
+def test_adaptation_builds(name):
+    cfg = load_config(CONFIGS / name)
+    check_keys(cfg)
+    builders = {'estimator': ESTIMATORS, 'dataset': DATASETS, 'adapter': ADAPTERS, 'evaluator': METRICS}
+    for part, registry in builders.items():
+        needed = NEEDS.get(name, {}).get(part)
+        if needed is None:
+            registry.build(cfg[part])
+        else:
+            with pytest.raises(InputError, match=needed):
+                registry.build(cfg[part])
+    for hook in [*cfg.default_hooks.values(), *cfg.custom_hooks, dict(type='OverlayHook', **cfg.outputs)]:
+        HOOKS.build(hook)
+
+
+@pytest.mark.parametrize('name', [name for name in NEEDS if 'estimator' in NEEDS[name]])
+def test_network_without_its_files(name):
+    estimator = ESTIMATORS.build(dict(load_config(CONFIGS / name).estimator, weights=None, body=None))
+    size = estimator.resolution
+    assert estimator.eval()(torch.zeros(1, 3, size, size)).rotmat.shape == (1, 24, 3, 3)
+
+
+@pytest.mark.parametrize('name', TRAININGS)
+def test_training_builds(name):
+    cfg = load_config(CONFIGS / name)
+    check_train_keys(cfg)
+    model = MODELS.build(cfg.model)
+    OPTIMIZERS.build(cfg.optim_wrapper.optimizer, default_args=dict(params=model.parameters()))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        view = DATASETS.build(loader.dataset)[0]
+        assert view['image'].shape[-1] == model.estimator.resolution
+    METRICS.build(cfg.val_evaluator)
+    for hook in cfg.custom_hooks:
+        HOOKS.build(hook)
+
+
+PYTHON_CONFIG = '''
+from mmengine.config import read_base
+
+from hrtk.adapters import Bilevel
+
+with read_base():
+    from .._base_.default_runtime import *
+    from .._base_.estimators.hmr_r18 import *
+    from .._base_.datasets.open_wild import *
+
+dataset.update(sequences=1, frames=3, size=64)
+adapter = dict(type=Bilevel, lr=3e-4, order='first', interval=1, normalise='visible')
+'''
+
+
+def test_python_config_gives_the_digits_of_a_text_config(tmp_path):
+    shutil.copytree(CONFIGS, tmp_path / 'configs')
+    (tmp_path / 'configs/boa/python.py').write_text(PYTHON_CONFIG)
+    text = load_config(CONFIGS / 'boa/r18_wild.py')
+    text.merge_from_dict({'estimator.weights': None, 'dataset.sequences': 1, 'dataset.frames': 3, 'dataset.size': 64})
+    text.adapter = dict(type='Bilevel', lr=3e-4, order='first', interval=1, normalise='visible')
+    metrics = [adapt(config, work_dir=tmp_path / name, outputs=None)
+               for name, config in (('python', tmp_path / 'configs/boa/python.py'), ('text', text))]
+    first, second = ({key: value for key, value in row.items() if 'ms_per' not in key} for row in metrics)
+    assert first == second and first['Bilevel/mpjpe_mm'] != first['Source/mpjpe_mm']
