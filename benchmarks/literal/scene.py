@@ -1,4 +1,4 @@
-"""Random data of the right form: a sequence of noise pictures with keypoints, and labelled source crops."""
+"""Random data of the right form: noise pictures with keypoints, labelled source crops, a network in float64."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.models.estimators import HMR
 from hrtk.registry import DATASETS
 from hrtk.structures import Keypoints2D, Sequence
 
@@ -61,3 +62,21 @@ class RandomViews:
                       betas=rng.normal(size=10), keypoints2d=rng.uniform(-.8, .8, (24, 2)))
         dtype = torch.float64 if self.double else torch.float32
         return dict(image=torch.from_numpy(image), **{k: torch.tensor(v, dtype=dtype) for k, v in labels.items()})
+
+
+class DoubleHMR(HMR):
+    """HMR in float64, where two correct programs agree to many digits even after steps of Adam."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.double()
+        # A body keeps its rest joints as float32 numbers; give this one the float64 ones that its files stand for.
+        data = self.body.data
+        regressor = torch.from_numpy(data.J_regressor).double()
+        self.body.joint_template.copy_(regressor @ torch.from_numpy(data.v_template).double())
+        self.body.joint_basis.copy_(
+            torch.einsum('jv,vcs->sjc', regressor, torch.from_numpy(data.shapedirs).double()).flatten(1))
+
+    def crops(self, sequence: Sequence, indices) -> torch.Tensor:
+        """The crops of float32 networks, widened."""
+        return super().crops(sequence, indices).double()

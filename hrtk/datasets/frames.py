@@ -77,6 +77,9 @@ class VideoFrames:
         self.count = int(read(cv2.CAP_PROP_FRAME_COUNT))
         self.fps = read(cv2.CAP_PROP_FPS) or 25.0
         self.size = int(read(cv2.CAP_PROP_FRAME_WIDTH)), int(read(cv2.CAP_PROP_FRAME_HEIGHT))
+        if self.count < 1:
+            raise InputError(f'{self.path}: the header counts no frames, so none can be found by number; write them '
+                             f'into a file first: ffmpeg -i {self.path.name} -c:v libx264 fixed.mp4')
         self.indices = tuple(range(self.count)) if indices is None else tuple(operator.index(i) for i in indices)
         # Opened again for the first frame, so that worker processes forked before that each have their own decoder.
         self._capture = None

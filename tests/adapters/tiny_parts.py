@@ -12,15 +12,13 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
 
-from literal.scene import RandomViews, random_sequence  # noqa: E402, F401
-
-from hrtk.models.estimators import HMR  # noqa: E402
+from literal.scene import DoubleHMR, RandomViews, random_sequence  # noqa: E402, F401
 
 SIZE = 32
 VIEWS = dict(type='RandomViews', resolution=SIZE, double=True)
 
 
-class Tiny(HMR):
+class Tiny(DoubleHMR):
     """A ResNet-18 of width 4 on 32 px, in float64, with poses far from rest."""
 
     def __init__(self, seed: int = 0, norm: str = 'gn', activation: str | None = None) -> None:
@@ -29,16 +27,7 @@ class Tiny(HMR):
                          dict(type='IterativeRegressor', hidden=16, activation=activation, dropout=0.5), SIZE)
         for layer, spread in ((self.head.decpose, .08), (self.head.decshape, .1), (self.head.deccam, .02)):
             nn.init.normal_(layer.weight, std=spread)
-        self.double().eval()
-        # A body keeps its rest joints as float32 numbers; give this one the float64 ones that its files stand for.
-        data, body = self.body.data, self.body
-        regressor = torch.from_numpy(data.J_regressor).double()
-        body.joint_template.copy_(regressor @ torch.from_numpy(data.v_template).double())
-        body.joint_basis.copy_(torch.einsum('jv,vcs->sjc', regressor, torch.from_numpy(data.shapedirs).double())
-                               .flatten(1))
-
-    def crops(self, sequence, indices):
-        return super().crops(sequence, indices).double()
+        self.eval()
 
 
 def tiny_sequence(name: str = 'noise', frames: int = 8, seed: int = 0, **options):

@@ -12,7 +12,7 @@ from hrtk.engine import training
 from hrtk.structures import InputError
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs/hmr/r18_studio.py'
+CONFIG = ROOT / 'configs/hmr/r18_plain.py'
 SMALL = {
     'model.estimator.backbone.width': 4, 'model.estimator.head.hidden': 16, 'model.estimator.resolution': 32,
     'model.bf16': False, 'model.augment': 0.0, 'train_dataloader.batch_size': 8, 'train_dataloader.num_workers': 0,
@@ -50,6 +50,7 @@ def test_interrupted_training_goes_on_to_the_same_length_and_rate(tmp_path, monk
 
 @pytest.mark.parametrize('options, parts', [
     ({'modle': {}}, ["unknown key 'modle'", "'model'"]),
+    ({'load_from': 'none.pth'}, ['none.pth', 'load_from']),
     ({'model.type': 'SupervisedTrainning'}, ['SupervisedTrainning', "Did you mean 'SupervisedTraining'"]),
     ({'model.estimator.backbone.type': 'ResNett'}, ["Did you mean 'ResNet'"]),
     ({'train_dataloader.dataset.type': 'OpenView'}, ["Did you mean 'OpenViews'"]),

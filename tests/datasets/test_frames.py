@@ -225,6 +225,25 @@ def test_broken_videos(tmp_path):
             VideoFrames(tmp_path / name)
 
 
+def test_a_video_that_counts_no_frames(tmp_path, monkeypatch):
+    path = write_video(tmp_path / 'clip.mp4')
+
+    class Uncounted:
+        def __init__(self, name):
+            self.inner = real(name)
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def get(self, key):
+            return 0.0 if key == cv2.CAP_PROP_FRAME_COUNT else self.inner.get(key)
+
+    real = cv2.VideoCapture
+    monkeypatch.setattr(cv2, 'VideoCapture', Uncounted)
+    with pytest.raises(InputError, match=r'clip\.mp4: the header counts no frames'):
+        VideoFrames(path)
+
+
 def test_arrays():
     array = np.stack([picture(i) for i in range(2)])
     frames = ArrayFrames(array)

@@ -10,6 +10,7 @@ from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.open_stream import DOMAINS, SHIFTS, OpenStream, OpenViews, make_domain
 from hrtk.datasets.open_stream.clothing import Outfit
+from hrtk.datasets.open_stream.scenery import Occluder
 from hrtk.geometry.camera import project
 from hrtk.geometry.raster import rasterize
 from hrtk.registry import DATASETS
@@ -205,15 +206,28 @@ def test_clothing_changes_nothing_beside_the_person(shifted):
 
 
 def test_an_occluder_hides_the_person_where_it_stands():
-    clean, hidden = (OpenStream(shifts=names, sequences=5, frames=30, size=48, seed=0) for names in ([], ['occluders']))
-    covered = []
+    clean, hidden = (OpenStream(shifts=names, sequences=10, frames=2, size=48, seed=0) for names in ([], ['occluders']))
+    boards = 0
     for a, b in zip(clean, hidden):
         a, b = arrays(a), arrays(b)
         changed = (a['frames'] != b['frames']).any(-1)
-        assert (b['masks'] <= a['masks']).all() and changed.mean() < .2
-        assert changed[a['masks'] != b['masks']].mean() > .9 if changed.any() else (a['masks'] == b['masks']).all()
-        covered.append((a['masks'] != b['masks']).sum())
-    assert max(covered) > 100
+        boards += changed.any()
+        assert (b['masks'] <= a['masks']).all() and changed.mean() < .2  # at most a ninth, and a little for chance
+        assert changed.any() or np.array_equal(a['masks'], b['masks'])
+    assert 2 <= boards <= 9  # six of ten videos have one
+
+
+@pytest.mark.parametrize('x, y', [(3, 2), (-4, 5), (17, 9), (-30, 0), (12, -2)])
+def test_an_occluder_takes_its_area_from_the_mask(x, y):
+    board = np.random.default_rng(0).random((7, 9, 3))
+    image, mask = np.zeros((12, 20, 3), np.float32), np.ones((12, 20), np.uint8)
+    Occluder(board).cover(image, mask, x, y)
+    for row in range(12):
+        for column in range(20):
+            inside = 0 <= row - y < 7 and 0 <= column - x < 9
+            expected = board[row - y, column - x] if inside else 0
+            np.testing.assert_allclose(image[row, column], expected, rtol=1e-6)
+            assert mask[row, column] == (not inside)
 
 
 def test_the_camera_shift_keeps_the_person_and_how_it_moves(shifted):
