@@ -10,7 +10,7 @@ from torch import Tensor
 from hrtk.models.estimators import Estimator
 from hrtk.structures import InputError, Prediction, Sequence
 
-RESETS = ('sequence', 'never')
+RESETS = ('frame', 'sequence', 'never')
 
 
 class Adapter:
@@ -21,8 +21,9 @@ class Adapter:
     ``torch.no_grad()``: the caller would inherit it.
 
     Args:
-        reset: ``'sequence'``, the weights return to the start at every new sequence, or ``'never'``, they carry over
-            (as BOA's and DynaBOA's code does), which ties the result to the order of the sequences and to one process.
+        reset: ``'sequence'``, the weights return to the start at every new sequence; ``'frame'``, at every frame, for
+            pictures that are not a video; ``'never'``, they carry over (as BOA's and DynaBOA's code does), which ties
+            the result to the order of the sequences and to one process.
     """
 
     def __init__(self, reset: str = 'sequence') -> None:

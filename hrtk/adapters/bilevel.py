@@ -56,7 +56,7 @@ class Bilevel(Adapter):
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
         predict: ``'after'`` the update, as all published numbers, or ``'before'`` it.
         truncate: replay the official loaders' whole-pixel 2D targets.
-        reset: ``'sequence'`` or ``'never'``, which is what BOA's code does.
+        reset: ``'frame'``, ``'sequence'`` or ``'never'``, which is what BOA's code does.
 
     Raises:
         InputError: an option has another value.
@@ -102,6 +102,8 @@ class Bilevel(Adapter):
         for t in range(len(sequence)):
             image = estimator.crops(sequence, [t])
             evidence = Evidence(xy[t:t + 1], confidence[t:t + 1])
+            if self.reset == 'frame' and t > 0:
+                state.restart()
             before = predict(estimator, image) if self.when == 'before' else None
             past = history[0] if len(history) == self.interval else None
             for _ in range(self.steps):
@@ -201,10 +203,17 @@ class _State:
             parameter.requires_grad_(False)
         self.weights = {name: value.requires_grad_() for name, value in
                         select_parameters(model, settings.parameters).items()}
-        self.optimizer = torch.optim.Adam(self.weights.values(), lr=settings.lr, betas=settings.adam_betas,
-                                          **_fused(next(iter(self.weights.values()))))
-        self.teacher = copy.deepcopy({name: value.detach() for name, value in self.weights.items()})
+        self.start = copy.deepcopy({name: value.detach() for name, value in self.weights.items()})
+        self.adam = dict(lr=settings.lr, betas=settings.adam_betas, **_fused(next(iter(self.weights.values()))))
         self.skipped = torch.zeros(())
+        self.restart()
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Back to the weights of the beginning, without memory of any step."""
+        torch._foreach_copy_(list(self.weights.values()), list(self.start.values()))
+        self.teacher = copy.deepcopy(self.start)
+        self.optimizer = torch.optim.Adam(self.weights.values(), **self.adam)
 
     @torch.no_grad()
     def teach(self, image: Tensor) -> Posed:

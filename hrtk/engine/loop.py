@@ -14,6 +14,7 @@ from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.runner import BaseLoop
 from torch import nn
 
+from hrtk.adapters import RESETS
 from hrtk.engine.store import Result, ResultStore
 from hrtk.engine.versions import versions
 from hrtk.registry import ADAPTERS, LOOPS
@@ -70,8 +71,8 @@ class AdaptLoop(BaseLoop):
         self.resume = resume
         if len(self.dataset) == 0:
             raise InputError(f'the data set {type(self.dataset).__name__} holds no sequence; check its paths')
-        if self.adapter.reset not in ('sequence', 'never'):
-            raise InputError(f"adapter.reset must be 'sequence' or 'never', not {self.adapter.reset!r}")
+        if self.adapter.reset not in RESETS:
+            raise InputError(f"adapter.reset is one of {RESETS}, not {self.adapter.reset!r}")
         self.carries = self.adapter.reset == 'never'
         if self.carries and get_world_size() > 1:
             raise InputError(f"{type(self.adapter).__name__} with reset='never' carries its weights from sequence to "

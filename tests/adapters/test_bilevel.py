@@ -179,9 +179,10 @@ def test_adaptation_lowers_the_reprojection_error():
                                     sequence.keypoints2d, xy=sequence.keypoints2d.xy.repeat(30, 1, 1),
                                     confidence=sequence.keypoints2d.confidence.repeat(30, 1)))
     xy, confidence = crop_targets(sequence)
-    found = [bilevel.Posed.of(p, model.body).joints2d for p in make().adapt(model, still)]
-    errors = [((points - xy).norm(dim=-1) * (confidence > 0)).mean().item() for points in found]
-    assert errors[-1] < .7 * errors[0]
+    adapter = make(dict(motion=0., teacher=0.), lr=3e-4)
+    found = [bilevel.Posed.of(p, model.body).joints2d for p in adapter.adapt(model, still)]
+    errors = [(confidence[..., None] * (points - xy).square()).mean().item() for points in found]
+    assert errors[-1] < .6 * errors[0]
 
 
 def test_targets():
