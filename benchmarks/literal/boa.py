@@ -134,7 +134,8 @@ class LiteralBOA:
         found = self._network(weights, self.model, images)
         joints, points = self._joints(found)
         true = self.mesh(labels['rotmat'], labels['betas'])[1]
-        return (5 * (_centred(joints) - _centred(true)).pow(2).mean() + 5 * (points - labels['keypoints2d']).pow(2).mean()
+        return (5 * (_centred(joints) - _centred(true)).pow(2).mean()
+                + 5 * (points - labels['keypoints2d']).pow(2).mean()
                 + (found['rotmat'] - labels['rotmat']).pow(2).mean()
                 + 0.001 * (found['betas'] - labels['betas']).pow(2).mean())
 

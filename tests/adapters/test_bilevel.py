@@ -153,7 +153,8 @@ def test_dropout_and_batch_statistics_stay_off():
 
 @pytest.mark.parametrize('which, chosen', [
     ('all', lambda name: True), ('head', lambda name: name.startswith('head.')),
-    ('norm', lambda name: '.bn' in name or 'downsample.1' in name), ('layer4|dec', lambda n: 'layer4' in n or 'dec' in n)])
+    ('norm', lambda name: '.bn' in name or 'downsample.1' in name),
+    ('layer4|dec', lambda name: 'layer4' in name or 'dec' in name)])
 def test_only_the_chosen_weights_move(which, chosen):
     model = Tiny()
     before = weights_of(model)

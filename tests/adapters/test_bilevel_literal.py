@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_parts import SIZE, VIEWS, RandomViews, Tiny, tiny_sequence, weights_of
 
-from literal.boa import LiteralBOA  # noqa: I100  (tiny_parts puts its folder on the path)
+from literal.boa import LiteralBOA  # tiny_parts puts its folder on the path
 
 from hrtk.adapters import Bilevel
 from hrtk.models.priors.gmm import OPEN_GMM, read_gmm
