@@ -86,6 +86,18 @@ def test_reset_by_sequence_forgets_everything_but_the_weights_that_the_loop_rest
     assert torch.equal(again, run(make(source=source), Tiny(), tiny_sequence('second', 4, seed=2)))
 
 
+def test_reset_by_frame_treats_every_frame_as_a_sequence_of_its_own():
+    whole = tiny_sequence(frames=3)
+    together = run(make(reset='frame', steps=2), Tiny(), whole)
+    for t in range(3):
+        single = dataclasses.replace(
+            whole, frames=whole.frames[[t]], boxes=whole.boxes[[t]], frame_ids=(str(t),),
+            keypoints2d=dataclasses.replace(whole.keypoints2d, xy=whole.keypoints2d.xy[[t]],
+                                            confidence=whole.keypoints2d.confidence[[t]]))
+        # Motion needs a past, which a single frame has not and the third of three (interval 3) has not either.
+        assert torch.equal(together[[t]], run(make(steps=2), Tiny(), single))
+
+
 def test_without_reset_moments_and_teacher_carry_over_and_motion_does_not():
     sequences = [tiny_sequence('first', 5, seed=1), tiny_sequence('second', 3, seed=2)]
     model, adapter = Tiny(), make(reset='never', interval=3)
@@ -242,7 +254,7 @@ def test_source_bank():
 @pytest.mark.parametrize('options, message', [
     (dict(scheme='bi-level'), 'scheme'), (dict(order='third'), 'order'), (dict(predict='now'), 'predict'),
     (dict(normalise='none'), 'normalise'), (dict(lower=('temporal',)), 'lower'), (dict(upper=()), 'upper'),
-    (dict(upper=('motion',)), 'upper'), (dict(weights=dict(motoin=1.)), 'motoin'), (dict(reset='frame'), 'reset'),
+    (dict(upper=('motion',)), 'upper'), (dict(weights=dict(motoin=1.)), 'motoin'), (dict(reset='video'), 'reset'),
     (dict(learning_rate=1.), 'learning_rate')])
 def test_wrong_options(options, message):
     with pytest.raises(InputError, match=message):

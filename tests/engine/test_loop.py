@@ -101,7 +101,7 @@ def test_no_truth_means_reprojection_only(config, tmp_path, capfd):
 
 
 @pytest.mark.parametrize('change, message', [
-    ({'adapter.reset': 'somtimes'}, "'sequence' or 'never'"),
+    ({'adapter.reset': 'somtimes'}, "'frame', 'sequence', 'never'"),
     ({'dataset.lengths': ()}, 'no sequence'),
     ({'dataset.lengths': (2, 0)}, "'clip/1' has no frames"),
     ({'adapter.stepp': 1}, 'stepp'),
