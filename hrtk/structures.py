@@ -6,7 +6,8 @@ Everything here is a plain dataclass of tensors; this module imports nothing of 
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional, Protocol, Sequence as SequenceOf
+from typing import Optional, Protocol
+from typing import Sequence as SequenceOf
 
 import numpy as np
 import torch

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hrtk.apis import adapt, load_config
-from hrtk.apis.train import check_keys as check_train_keys
+from hrtk.apis.train import KEYS, REQUIRED
 from hrtk.engine.runner import check_keys
 from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS, HOOKS, METRICS, MODELS, OPTIMIZERS
 from hrtk.structures import InputError
@@ -68,7 +68,7 @@ def test_network_without_its_files(name):
 @pytest.mark.parametrize('name', TRAININGS)
 def test_training_builds(name):
     cfg = load_config(CONFIGS / name)
-    check_train_keys(cfg)
+    check_keys(cfg, KEYS, REQUIRED)
     model = MODELS.build(cfg.model)
     OPTIMIZERS.build(cfg.optim_wrapper.optimizer, default_args=dict(params=model.parameters()))
     for loader in (cfg.train_dataloader, cfg.val_dataloader):

@@ -20,8 +20,8 @@ def installed(tmp_path_factory):
     """A folder that holds the installed plugin alone."""
     folder = tmp_path_factory.mktemp('plugin')
     source = shutil.copytree(PLUGIN, folder / 'source')  # setuptools builds inside the source
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation', '--no-index',
-                    '--target', str(folder / 'site'), str(source)], check=True)
+    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation',
+                    '--no-index', '--target', str(folder / 'site'), str(source)], check=True)
     return folder / 'site'
 
 

@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-
 from open_body.asset import build, digest
 
 

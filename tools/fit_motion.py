@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from motion_fit.clips import read_clips
+from motion_fit.pack import LICENCE, fit_clips
+from motion_fit.skeleton import Skeleton, to_tensor
 
 from hrtk.body_models.files import load_body_file
 from hrtk.datasets.motion import pack_motion
 from hrtk.structures import InputError
-from motion_fit.clips import read_clips
-from motion_fit.pack import LICENCE, fit_clips
-from motion_fit.skeleton import Skeleton, to_tensor
 
 
 def main() -> int:

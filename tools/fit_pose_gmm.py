@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from motion_fit.mixture import fit_symmetric_mixture, standard_deviation_floor
 
 from hrtk.datasets.motion import ASSET, load_motion
 from hrtk.structures import InputError
-from motion_fit.mixture import fit_symmetric_mixture, standard_deviation_floor
 
 
 def main() -> int:

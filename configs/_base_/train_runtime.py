@@ -1,10 +1,10 @@
-# mmengine's runner for start models: log every 50 steps, keep the last two checkpoints, resume where it stopped.
+# mmengine's runner for start models: log every 50 steps, keep the last two epochs, resume at the last whole one.
 default_scope = 'hrtk'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=500, max_keep_ckpts=2),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [dict(type='PlainCheckpoints')]
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))

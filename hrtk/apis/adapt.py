@@ -35,14 +35,7 @@ def adapt(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str,
     Raises:
         InputError: the config or a file that it names is wrong.
     """
-    cfg = load_config(config)
-    options = {**(cfg_options or {}), **{k: str(v) if isinstance(v, Path) else v for k, v in overrides.items()}}
-    try:
-        cfg.merge_from_dict(options)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f'the options {options} do not fit the config: {error}') from error
-    if cfg.get('launcher', 'none') == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
-        cfg.launcher = 'pytorch'  # started by torchrun: separate runs would write over each other
+    cfg = load_config(config, {**(cfg_options or {}), **overrides})
     joined = is_distributed()
     try:
         return AdaptRunner.from_cfg(cfg).adapt()
@@ -51,12 +44,29 @@ def adapt(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str,
             distributed.destroy_process_group()
 
 
-def load_config(config: str | Path | dict | Config) -> Config:
-    """Reads a config.
+def load_config(config: str | Path | dict | Config, options: Optional[dict[str, Any]] = None) -> Config:
+    """Reads a config and puts options into it.
+
+    Args:
+        config: path of a config, or the config itself, which is left as it is.
+        options: replacements by dotted key.
 
     Raises:
-        InputError: there is no such file (near names are listed), or it cannot be read; names file and line.
+        InputError: there is no such file (near names are listed), it cannot be read (names file and line), or the
+            options do not fit it.
     """
+    cfg = _read_config(config)
+    options = {key: str(value) if isinstance(value, Path) else value for key, value in (options or {}).items()}
+    try:
+        cfg.merge_from_dict(options)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f'the options {options} do not fit the config: {error}') from error
+    if cfg.get('launcher', 'none') == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
+        cfg.launcher = 'pytorch'  # started by torchrun: separate runs would write over each other
+    return cfg
+
+
+def _read_config(config: str | Path | dict | Config) -> Config:
     if isinstance(config, Config):
         return Config(config.to_dict(), filename=config.filename)
     if isinstance(config, dict):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import os
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,6 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hrtk.apis.adapt import load_config
+from hrtk.engine.runner import check_keys
 from hrtk.registry import DATASETS, HOOKS, METRICS, MODELS, OPTIMIZERS
 from hrtk.structures import InputError
 
@@ -42,15 +41,8 @@ def train(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str,
     Raises:
         InputError: the config or a file that it names is wrong.
     """
-    cfg = load_config(config)
-    options = {**(cfg_options or {}), **{k: str(v) if isinstance(v, Path) else v for k, v in overrides.items()}}
-    try:
-        cfg.merge_from_dict(options)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f'the options {options} do not fit the config: {error}') from error
-    check_keys(cfg)
-    if cfg.get('launcher', 'none') == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
-        cfg.launcher = 'pytorch'
+    cfg = load_config(config, {**(cfg_options or {}), **overrides})
+    check_keys(cfg, KEYS, REQUIRED)
     if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available():
         raise InputError('training in several processes needs GPUs; on CPUs train in one process')
     stem = Path(cfg.filename).stem if cfg.filename else 'train'
@@ -112,20 +104,3 @@ class TrainRunner(Runner):
             priority = config.pop('priority', priority)
             hook = HOOKS.build(config)
         super().register_hook(hook, priority)
-
-
-def check_keys(cfg: Config) -> None:
-    """Rejects top-level keys that nothing would read, and configs that lack a part.
-
-    Raises:
-        InputError: names the key, with near names.
-    """
-    where = f'{cfg.filename}: ' if cfg.filename else ''
-    for key in cfg.keys():
-        if key not in KEYS and not key.startswith('_'):
-            near = difflib.get_close_matches(key, KEYS, n=3, cutoff=0.5)
-            hint = f'Did you mean {" or ".join(map(repr, near))}?' if near else f'Known: {", ".join(sorted(KEYS))}.'
-            raise InputError(f"{where}unknown key {key!r}. {hint} A config's own variables start with an underscore.")
-    for key in REQUIRED:
-        if not cfg.get(key):
-            raise InputError(f'{where}the config lacks {key!r}; a training config names {", ".join(REQUIRED)}')

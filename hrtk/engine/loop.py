@@ -72,7 +72,7 @@ class AdaptLoop(BaseLoop):
         if len(self.dataset) == 0:
             raise InputError(f'the data set {type(self.dataset).__name__} holds no sequence; check its paths')
         if self.adapter.reset not in RESETS:
-            raise InputError(f"adapter.reset is one of {RESETS}, not {self.adapter.reset!r}")
+            raise InputError(f'adapter.reset is one of {RESETS}, not {self.adapter.reset!r}')
         self.carries = self.adapter.reset == 'never'
         if self.carries and get_world_size() > 1:
             raise InputError(f"{type(self.adapter).__name__} with reset='never' carries its weights from sequence to "

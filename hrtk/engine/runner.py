@@ -6,7 +6,7 @@ import datetime
 import difflib
 import itertools
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Iterable, Optional
 
 import torch
 from mmengine.config import Config
@@ -154,21 +154,24 @@ class AdaptRunner(Runner):
         self.logger.info(', '.join(f'{key} {value}' for key, value in versions().items()))
 
 
-def check_keys(cfg: Config) -> None:
+def check_keys(cfg: Config, keys: Iterable[str] = KEYS, required: Iterable[str] = REQUIRED) -> None:
     """Rejects top-level keys that nothing would read, and configs that lack a part.
+
+    Args:
+        cfg: an adapt config, or another kind whose ``keys`` and ``required`` ones are given.
 
     Raises:
         InputError: names the key, with near names.
     """
     where = f'{cfg.filename}: ' if cfg.filename else ''
     for key in cfg.keys():
-        if key not in KEYS and not key.startswith('_'):
-            near = difflib.get_close_matches(key, KEYS, n=3, cutoff=0.5)
-            hint = f'Did you mean {" or ".join(map(repr, near))}?' if near else f'Known: {", ".join(KEYS)}.'
+        if key not in keys and not key.startswith('_'):
+            near = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)
+            hint = f'Did you mean {" or ".join(map(repr, near))}?' if near else f'Known: {", ".join(keys)}.'
             raise InputError(f"{where}unknown key {key!r}. {hint} A config's own variables start with an underscore.")
-    for key in REQUIRED:
+    for key in required:
         if not cfg.get(key):
-            raise InputError(f'{where}the config lacks {key!r}; an adapt config names {", ".join(REQUIRED)}')
+            raise InputError(f'{where}the config lacks {key!r}; it must name {", ".join(required)}')
 
 
 def _first(batch: list) -> Any:

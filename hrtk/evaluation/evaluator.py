@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple, Optional, Sequence as SequenceOf
+from typing import Any, NamedTuple, Optional
+from typing import Sequence as SequenceOf
 
 import numpy as np
 import torch

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_parts import SIZE, VIEWS, RandomViews, Tiny, tiny_sequence, weights_of
-
 from literal.boa import LiteralBOA  # tiny_parts puts its folder on the path
+from tiny_parts import SIZE, VIEWS, RandomViews, Tiny, tiny_sequence, weights_of
 
 from hrtk.adapters import Bilevel
 from hrtk.models.priors.gmm import OPEN_GMM, read_gmm

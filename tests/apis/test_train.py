@@ -18,8 +18,7 @@ SMALL = {
     'model.bf16': False, 'model.augment': 0.0, 'train_dataloader.batch_size': 8, 'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False, 'train_dataloader.dataset.length': 16,
     'train_dataloader.dataset.resolution': 32, 'train_dataloader.dataset.cache': False, 'val_dataloader.batch_size': 8,
-    'val_dataloader.dataset.length': 8, 'val_dataloader.dataset.resolution': 32, 'val_dataloader.dataset.cache': False,
-    'default_hooks.checkpoint': dict(type='CheckpointHook', by_epoch=True, interval=1)}
+    'val_dataloader.dataset.length': 8, 'val_dataloader.dataset.resolution': 32, 'val_dataloader.dataset.cache': False}
 
 
 def run(work_dir, name, **options):

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from hrtk.body_models.skeletons import (EXTRA9, NEAREST, PARENTS24, SKELETONS, SMPL_VERTEX_IDS, flip_map, index_map,
-                                        joint_names, limbs)
+from hrtk.body_models.skeletons import (
+    EXTRA9,
+    NEAREST,
+    PARENTS24,
+    SKELETONS,
+    SMPL_VERTEX_IDS,
+    flip_map,
+    index_map,
+    joint_names,
+    limbs,
+)
 from hrtk.structures import InputError
 
 # The 54 points that SPIN selects from: 24 SMPL joints, vertices (finger tips are never selected), 9 regressed joints.

@@ -4,12 +4,12 @@ import json
 import sys
 from urllib.parse import unquote
 
+import fake_parts
 import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
 
-import fake_parts
 from hrtk.apis import adapt, load_config
 from hrtk.engine import AdaptRunner, Result, ResultStore, predict_sequence
 from hrtk.engine.store import canonical

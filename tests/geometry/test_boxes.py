@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from hrtk.geometry.boxes import (boxes_from_centers, boxes_from_corners, boxes_from_diagonal, boxes_from_keypoints,
-                                 crop_image, normalise, to_crop, to_image, truncate_to_crop_pixels)
+from hrtk.geometry.boxes import (
+    boxes_from_centers,
+    boxes_from_corners,
+    boxes_from_diagonal,
+    boxes_from_keypoints,
+    crop_image,
+    normalise,
+    to_crop,
+    to_image,
+    truncate_to_crop_pixels,
+)
 
 RNG = np.random.default_rng(0)
 XY = RNG.uniform(0, 500, (5, 17, 2)).astype(np.float32)

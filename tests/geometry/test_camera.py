@@ -7,8 +7,14 @@ import pytest
 import torch
 
 from hrtk.geometry.boxes import to_image
-from hrtk.geometry.camera import (crop_to_image_camera, crop_to_image_weak, crop_translation, default_focal,
-                                  fit_weak_perspective, project)
+from hrtk.geometry.camera import (
+    crop_to_image_camera,
+    crop_to_image_weak,
+    crop_translation,
+    default_focal,
+    fit_weak_perspective,
+    project,
+)
 
 SIZE = (1280, 720)
 RNG = np.random.default_rng(0)

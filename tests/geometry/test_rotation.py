@@ -8,8 +8,13 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch.autograd import gradcheck, gradgradcheck
 
-from hrtk.geometry.rotation import (axis_angle_to_rotmat, rot6d_to_rotmat, rotmat_to_axis_angle, rotmat_to_quaternion,
-                                    rotmat_to_rot6d)
+from hrtk.geometry.rotation import (
+    axis_angle_to_rotmat,
+    rot6d_to_rotmat,
+    rotmat_to_axis_angle,
+    rotmat_to_quaternion,
+    rotmat_to_rot6d,
+)
 
 AXES = np.random.default_rng(0).normal(size=(20, 3))
 AXES = np.concatenate([AXES / np.linalg.norm(AXES, axis=1, keepdims=True), np.eye(3), -np.eye(3)])

@@ -9,8 +9,17 @@ import torch
 from hrtk.body_models import BodyModel
 from hrtk.geometry.camera import project
 from hrtk.structures import InputError, Prediction
-from hrtk.visualization.overlay import (LEFT, PAPER, RIGHT, Region, before_after, contact_sheet, draw_keypoints,
-                                        overlay, person_region)
+from hrtk.visualization.overlay import (
+    LEFT,
+    PAPER,
+    RIGHT,
+    Region,
+    before_after,
+    contact_sheet,
+    draw_keypoints,
+    overlay,
+    person_region,
+)
 
 
 @pytest.fixture(scope='module')

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
+from motion_fit import skeleton as sk
+from motion_fit.targets import BONES, Targets
 from torch import Tensor
 
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
-from motion_fit import skeleton as sk
-from motion_fit.targets import BONES, Targets
 
 
 def first_guess(body: sk.Skeleton, targets: Targets) -> Tensor:

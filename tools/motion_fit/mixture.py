@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Callable
 
 import numpy as np
+from motion_fit import skeleton as sk
 
 from hrtk.body_models.skeletons import flip_map
-from motion_fit import skeleton as sk
 
 # Radians that are added to a component's spread, so that what the clips do not show (other people, other actions)
 # is unlikely and not impossible, and what they never show is held near rest.

@@ -6,14 +6,14 @@ from typing import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
-
-from hrtk.datasets.motion import MotionClip
-from hrtk.geometry.rotation import rotmat_to_axis_angle
 from motion_fit import skeleton as sk
 from motion_fit.clips import JOINTS, SourceClip
 from motion_fit.solve import bone_errors, solve
 from motion_fit.targets import BONES, Targets, make_targets
+from torch import Tensor
+
+from hrtk.datasets.motion import MotionClip
+from hrtk.geometry.rotation import rotmat_to_axis_angle
 
 LICENCE = ('The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding '
            'from NSF EIA-0196217. It is free for all uses and may be part of products that are sold; the data itself '

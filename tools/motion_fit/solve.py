@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Callable, Optional
 
 import torch
-from torch import Tensor
-
-from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
 from motion_fit import skeleton as sk
 from motion_fit.initial import first_guess
 from motion_fit.targets import BONES, Targets
+from torch import Tensor
+
+from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
 
 # Standard deviations: metres for what is seen, radians for the rest.
 _SEEN = 0.010

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+from motion_fit import skeleton as sk
+from motion_fit.clips import JOINTS, SourceClip
 from torch import Tensor
 
 from hrtk.geometry.rotation import axis_angle_to_rotmat
-from motion_fit import skeleton as sk
-from motion_fit.clips import JOINTS, SourceClip
 
 # Each bone: captured start and end, body start and end (a joint number or a marker), weight.
 BONES = (

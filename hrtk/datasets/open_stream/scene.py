@@ -78,8 +78,8 @@ def _pick(rng: np.random.Generator, split: str, frames: int, fps: float) -> Moti
     step = max(round(clips[0].fps / fps), 1)
     room = np.cumsum([max(len(clip) - step * (frames - 1), 0) for clip in clips])
     if room[-1] == 0:
-        raise InputError(f'OpenStream: no motion clip is long enough for {frames} frames at {fps} frames/s; the longest '
-                         f'has {max(map(len, clips)) // step}')
+        raise InputError(f'OpenStream: no motion clip is long enough for {frames} frames at {fps} frames/s; the '
+                         f'longest has {max(map(len, clips)) // step}')
     place = int(rng.integers(room[-1]))
     which = int(np.searchsorted(room, place, side='right'))
     start = place - int(room[which - 1] if which else 0)
