@@ -8,16 +8,14 @@ from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
-from mmengine.evaluator import Evaluator
-from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
 from hrtk.apis.adapt import load_config
-from hrtk.engine.runner import check_keys
-from hrtk.registry import DATASETS, HOOKS, METRICS, MODELS, OPTIMIZERS
+from hrtk.engine.runner import RegistryRunner, check_keys
+from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
 from hrtk.structures import InputError
 
 PARTS = ('estimator', 'views')  # what the lines of a training config refer to; the runner does not read them
@@ -69,8 +67,8 @@ def _choose_start(cfg: Config) -> None:
                              f'is, or to None to start from scratch')
 
 
-class TrainRunner(Runner):
-    """mmengine's runner, except that it builds through hrtk's registries: a misspelt name gets a suggestion."""
+class TrainRunner(RegistryRunner):
+    """Trains what a training config names."""
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds what is trained."""
@@ -84,23 +82,8 @@ class TrainRunner(Runner):
             dataloader = {**dataloader, 'dataset': DATASETS.build(dataloader['dataset'])}
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
-    def build_evaluator(self, evaluator: Evaluator | dict | list) -> Evaluator:
-        """Builds the metrics."""
-        if isinstance(evaluator, Evaluator):
-            return evaluator
-        return Evaluator([METRICS.build(metric) for metric in
-                          (evaluator if isinstance(evaluator, (list, tuple)) else [evaluator])])
-
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Builds the optimiser."""
         if isinstance(optim_wrapper, dict):  # mmengine calls whatever it finds under the name, even nothing
             OPTIMIZERS.build(optim_wrapper['optimizer'], default_args=dict(params=[nn.Parameter(torch.zeros(1))]))
         return super().build_optim_wrapper(optim_wrapper)
-
-    def register_hook(self, hook: Hook | dict, priority: Optional[Any] = None) -> None:
-        """Registers a hook."""
-        if isinstance(hook, dict):
-            config = dict(hook)
-            priority = config.pop('priority', priority)
-            hook = HOOKS.build(config)
-        super().register_hook(hook, priority)

@@ -33,8 +33,27 @@ PATIENCE = 7 * 24 * 3600  # seconds that a rank waits for the others at the end:
 _RUNS = itertools.count()
 
 
+class RegistryRunner(Runner):
+    """mmengine's runner, building through hrtk's registries: a misspelt name gets a suggestion."""
+
+    def build_evaluator(self, evaluator: Evaluator | dict | list) -> Evaluator:
+        """Builds the metrics."""
+        if isinstance(evaluator, Evaluator):
+            return evaluator
+        configs = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+        return Evaluator([METRICS.build(config) for config in configs])
+
+    def register_hook(self, hook: Hook | dict, priority: Optional[Any] = None) -> None:
+        """Registers a hook; built here so that a misspelt name gets a suggestion."""
+        if isinstance(hook, dict):
+            config = dict(hook)
+            priority = config.pop('priority', priority)
+            hook = HOOKS.build(config)
+        super().register_hook(hook, priority)
+
+
 @RUNNERS.register_module()
-class AdaptRunner(Runner):
+class AdaptRunner(RegistryRunner):
     """Builds what an adapt config names and runs :class:`~hrtk.engine.loop.AdaptLoop`.
 
     Every rank owns whole sequences and private weights, so nothing is wrapped for data parallelism. mmengine's
@@ -107,13 +126,6 @@ class AdaptRunner(Runner):
         sampler = DefaultSampler(dataset, shuffle=False, seed=seed, round_up=False)
         return DataLoader(dataset, batch_size=1, sampler=sampler, collate_fn=_first)
 
-    def build_evaluator(self, evaluator: Evaluator | dict | list) -> Evaluator:
-        """Builds the metrics."""
-        if isinstance(evaluator, Evaluator):
-            return evaluator
-        configs = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-        return Evaluator([METRICS.build(config) for config in configs])
-
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop."""
         return LOOPS.build(loop, default_args=dict(runner=self, dataloader=self._test_dataloader,
@@ -130,14 +142,6 @@ class AdaptRunner(Runner):
         for hook in (hooks or dict(progress=dict(type='ProgressHook'))).values():
             if hook is not None:
                 self.register_hook(hook)
-
-    def register_hook(self, hook: Hook | dict, priority: Optional[Any] = None) -> None:
-        """Registers a hook; built here so that a misspelt name gets a suggestion."""
-        if isinstance(hook, dict):
-            config = dict(hook)
-            priority = config.pop('priority', priority)
-            hook = HOOKS.build(config)
-        super().register_hook(hook, priority)
 
     def load_or_resume(self) -> None:
         """Does nothing: an estimator loads its own weights and the loop resumes from its store."""
