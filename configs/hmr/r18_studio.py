@@ -1,10 +1,6 @@
-# Second and last stage of the bundled start model: the whole studio domain, from the weights of r18_plain.py.
-# CPU: about 25 minutes on two cores with AVX512-BF16.
-_base_ = './r18_plain.py'
+# Last stage of the bundled start model: a warm restart on other views of the studio.
+# CPU: about 40 minutes on two cores with AVX512-BF16.
+_base_ = './r18_studio_early.py'
 
-load_from = 'work_dirs/r18_plain/epoch_4.pth'  # the bundled weights took over 248 steps before its end
-train_dataloader = dict(dataset=dict(domain='studio', length=80_000))
-val_dataloader = dict(dataset=dict(domain='studio'))
-train_cfg = dict(max_epochs=4)  # 320k views
-optim_wrapper = dict(optimizer=dict(lr=6e-4))
-param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, T_max=4, eta_min=2e-6, convert_to_iter_based=True)]
+load_from = 'work_dirs/r18_studio_early/epoch_4.pth'
+train_dataloader = dict(dataset=dict(length=120_000, seed=2))  # 480k views

@@ -16,6 +16,7 @@ class Domain:
     Attributes:
         split: which motion clips, ``'train'`` or ``'test'``.
         motion: factor on the joint angles' deviation from the mean pose of the motion.
+        upright: share of people whose knees are straightened, by 30 to 100 percent of their bend.
         distance: camera to person, metres; the focal length keeps the person's size in the picture.
         tilt: camera pitch, degrees, positive looks down.
         roll: standard deviation of the camera roll, degrees.
@@ -36,6 +37,7 @@ class Domain:
 
     split: str = 'train'
     motion: float = 1.0
+    upright: float = 0.5
     distance: tuple[float, float] = (5.0, 7.0)
     tilt: tuple[float, float] = (-5.0, 10.0)
     roll: float = 3.0

@@ -17,6 +17,7 @@ from hrtk.structures import InputError
 # Radians; how far each joint of a person may sit from the captured pose, wrists and ankles furthest.
 _WIDE = {'left_wrist': .2, 'right_wrist': .2, 'left_ankle': .1, 'right_ankle': .1, 'left_hand': .1, 'right_hand': .1}
 HABIT = np.array([_WIDE.get(name, .05) for name in SMPL24[1:]])
+LEGS = [tuple(SMPL24.index(f'{side}_{part}') - 1 for part in ('hip', 'knee', 'ankle')) for side in ('left', 'right')]
 FLIP = np.diag([1., -1., -1.])  # y up, facing the viewer -> y down, z away
 
 
@@ -59,6 +60,7 @@ def sample_scene(rng: np.random.Generator, domain: Domain, frames: int, fps: flo
     # Capture leaves wrists, hands and toes at rest, and people differ in how they hold the rest of themselves.
     pose[:, 1:] += rng.normal(size=(23, 3)) * HABIT[:, None]
     local = Rotation.from_rotvec(pose[:, 1:].reshape(-1, 3)).as_matrix().reshape(frames, 23, 3, 3)
+    _stretch_legs(local, pose, rng.random() < domain.upright and rng.uniform(.3, 1.))
     turn = Rotation.from_euler('y', rng.uniform(-np.pi, np.pi)).as_matrix()
     shake = domain.sway * smooth_noise(rng, frames, fps, 3)
     tilt, roll = rng.uniform(*domain.tilt), rng.normal() * domain.roll
@@ -70,6 +72,19 @@ def sample_scene(rng: np.random.Generator, domain: Domain, frames: int, fps: flo
     offset[:, :2] += .04 * distance * np.tan(np.radians(8)) * smooth_noise(rng, frames, fps, 2)
     offset[:, 2] = np.maximum(offset[:, 2], -.5) + distance
     return Scene(np.concatenate([root[:, None], local], 1), rng.normal(size=10) * domain.shape, offset, clip.action)
+
+
+def _stretch_legs(local: np.ndarray, pose: np.ndarray, share: float) -> None:
+    """Takes away a share of the bend of both knees, in place; half of it each at hip and ankle keeps the foot below.
+
+    Half of the captured frames are dance, fights and ball games on bent knees; people on photographs stand.
+    """
+    for hip, knee, ankle in LEGS:
+        bend = share * np.maximum(pose[:, 1 + knee, 0], 0)
+        half, whole = (Rotation.from_euler('x', angle).as_matrix() for angle in (bend / 2, -bend))
+        local[:, hip] = local[:, hip] @ half
+        local[:, knee] = local[:, knee] @ whole
+        local[:, ankle] = half @ local[:, ankle]
 
 
 def _pick(rng: np.random.Generator, split: str, frames: int, fps: float) -> MotionClip:
