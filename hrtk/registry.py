@@ -100,6 +100,8 @@ HEADS = _own('head', 'hrtk.models.heads')
 ESTIMATORS = _own('estimator', 'hrtk.models.estimators')
 BODY_MODELS = _own('body model', 'hrtk.body_models')
 LOSSES = _own('loss', 'hrtk.losses', 'hrtk.models.priors')
+TEACHERS = _own('teacher', 'hrtk.teachers')
+CORRUPTIONS = _own('corruption', 'hrtk.adapters.parts.corruption')
 ADAPTERS = _own('adapter', 'hrtk.adapters')
 
 MODELS = _child('MODELS', 'hrtk.engine.training')

@@ -1,7 +1,9 @@
 """Adapters: methods that make an estimator better on its target."""
 
-from hrtk.adapters.base import RESETS, Adapter, predict
+from hrtk.adapters.base import RESETS, Adapter, Preparation, predict
 from hrtk.adapters.bilevel import Bilevel
+from hrtk.adapters.pre_adapt import PreAdapt
+from hrtk.adapters.regeneration import Regeneration
 from hrtk.adapters.source import Source
 
-__all__ = ['RESETS', 'Adapter', 'Bilevel', 'Source', 'predict']
+__all__ = ['RESETS', 'Adapter', 'Bilevel', 'PreAdapt', 'Preparation', 'Regeneration', 'Source', 'predict']

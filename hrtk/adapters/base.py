@@ -13,6 +13,23 @@ from hrtk.structures import InputError, Prediction, Sequence
 RESETS = ('frame', 'sequence', 'never')
 
 
+class Preparation:
+    """Where :meth:`Adapter.prepare` keeps what has to survive a kill, and whom it tells how far it is.
+
+    This one keeps nothing and tells nobody; a run's own (:mod:`hrtk.engine.preparation`) does both.
+    """
+
+    def load(self, name: str) -> Optional[dict[str, Any]]:
+        """What was saved under this name by an earlier, interrupted run of the same configuration, or None."""
+        return None
+
+    def save(self, name: str, state: dict[str, Any]) -> None:
+        """Keeps tensors and plain types under a name."""
+
+    def step(self, done: int, total: int, **numbers: float) -> None:
+        """Reports progress, with numbers such as the loss."""
+
+
 class Adapter:
     """Makes an estimator better on the footage it is shown.
 
@@ -31,8 +48,16 @@ class Adapter:
             raise InputError(f'{type(self).__name__}: reset is one of {RESETS}, not {reset!r}')
         self.reset = reset
 
-    def prepare(self, estimator: Estimator, dataset: Any) -> Optional[dict[str, Tensor]]:
+    def prepare(self, estimator: Estimator, dataset: Any,
+                preparation: Optional[Preparation] = None) -> Optional[dict[str, Tensor]]:
         """Runs once over the whole target before any sequence.
+
+        Random numbers are seeded before the call, alike in every process.
+
+        Args:
+            estimator: may be changed.
+            dataset: every sequence of the target.
+            preparation: keeps states of long work and shows its progress.
 
         Returns:
             A state dict of the estimator to start every sequence from, or None to keep the given weights.

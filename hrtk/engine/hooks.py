@@ -48,6 +48,26 @@ class ProgressHook(Hook):
             self.bar.start()
             _log_to_current_stdout(runner.logger)  # rich keeps log lines above its bar
             self.task = self.bar.add_task('', total=self.total, speed='', error='')
+        self.preparing: Optional[int] = None
+
+    def after_prepare_step(self, runner: Any, done: int, total: int, numbers: dict[str, Any]) -> None:
+        """Shows how far the preparation is, e.g. labels or epochs; numbers are read only when they are shown."""
+        now = time.perf_counter()
+        if self.bar is not None:
+            if self.preparing is None:
+                self.preparing = self.bar.add_task('prepare', total=total, speed='', error='')
+            if now - self.spoken > 0.2 or done == total:
+                self.spoken = now
+                self.bar.update(self.preparing, completed=done, total=total, error=_listed(numbers))
+        elif self.active and (now - self.spoken > self.interval or done == total):
+            self.spoken = now
+            runner.logger.info(f'prepare: {done}/{total}, {_listed(numbers)}')
+
+    def after_prepare(self, runner: Any) -> None:
+        """The clock of the sequences starts when the preparation is done."""
+        self.begin = time.perf_counter()
+        if self.bar is not None and self.preparing is not None:
+            self.bar.remove_task(self.preparing)
 
     def before_sequence(self, runner: Any, sequence: Sequence) -> None:
         """Names the sequence."""
@@ -106,6 +126,10 @@ def _running_error(runner: Any) -> str:
             if values:
                 return f'{label} {" -> ".join(values)} {unit}'
     return ''
+
+
+def _listed(numbers: dict[str, Any]) -> str:
+    return ', '.join(f'{name} {float(value):.4g}' for name, value in numbers.items())
 
 
 def _log_to_current_stdout(logger: logging.Logger) -> None:

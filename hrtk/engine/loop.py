@@ -15,6 +15,7 @@ from mmengine.runner import BaseLoop
 from torch import nn
 
 from hrtk.adapters import RESETS
+from hrtk.engine.preparation import StoredPreparation
 from hrtk.engine.store import Result, ResultStore
 from hrtk.engine.versions import versions
 from hrtk.registry import ADAPTERS, LOOPS
@@ -48,7 +49,8 @@ class AdaptLoop(BaseLoop):
     Random numbers are seeded from the run's seed and the name of the sequence, so neither the order, the number of
     processes nor an interruption changes a digit.
 
-    Hooks may define, besides mmengine's points, ``before_sequence(runner, sequence)``, ``after_frame(runner, sequence,
+    Hooks may define, besides mmengine's points, ``after_prepare_step(runner, done, total, numbers)`` and
+    ``after_prepare(runner)``, ``before_sequence(runner, sequence)``, ``after_frame(runner, sequence,
     index)``, ``after_sequence(runner, sequence, result)`` (also for results that were stored before) and
     ``after_sequences(runner)`` (also after a failure).
 
@@ -184,8 +186,14 @@ class AdaptLoop(BaseLoop):
     def _begin(self) -> None:
         """Prepares the adapter, just before the first sequence that is really computed."""
         source = _clone(self.estimator)
-        self._seed('prepare')
-        prepared = self.adapter.prepare(self.estimator, self.dataset)
+        preparation = StoredPreparation(self.store.folder, self.runner, self.resume)
+        prepared = preparation.result()
+        if prepared is None:
+            self._seed('prepare')
+            prepared = self.adapter.prepare(self.estimator, self.dataset, preparation)
+            if prepared is not None:
+                preparation.finish(prepared)
+        self.runner.call_hook('after_prepare')
         self.estimator.load_state_dict(source if prepared is None else prepared)
         self.estimator.eval()
         self._start = _clone(self.estimator)

@@ -116,9 +116,19 @@ def crop_image(image: np.ndarray | Tensor, box: Tensor, resolution: int) -> Tens
 
 def normalise(crops: Tensor) -> Tensor:
     """(B, 3, R, R) in [0, 255] -> the ImageNet-normalised input of every network of the family."""
-    mean = torch.tensor(IMAGE_MEAN, device=crops.device).view(3, 1, 1) * 255
-    std = torch.tensor(IMAGE_STD, device=crops.device).view(3, 1, 1) * 255
+    mean, std = _statistics(crops)
     return (crops - mean) / std
+
+
+def denormalise(crops: Tensor) -> Tensor:
+    """The inverse of :func:`normalise`: network input (B, 3, R, R) -> grey levels in [0, 255]."""
+    mean, std = _statistics(crops)
+    return crops * std + mean
+
+
+def _statistics(like: Tensor) -> tuple[Tensor, Tensor]:
+    mean, std = (torch.tensor(v, device=like.device, dtype=like.dtype).view(3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
+    return 255 * mean, 255 * std
 
 
 def _extent(xy: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:

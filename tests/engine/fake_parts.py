@@ -89,7 +89,7 @@ class Jiggle:
         self.step, self.reset, self.prepared = step, reset, prepared
         self.momentum = torch.zeros(157, 192)
 
-    def prepare(self, estimator, dataset):
+    def prepare(self, estimator, dataset, preparation=None):
         if self.prepared:
             return {**estimator.state_dict(), 'weight': torch.zeros(157, 192)}
         return None
@@ -134,3 +134,22 @@ class Careless(Jiggle):
                 yield from super().adapt(estimator, sequence)
         else:
             yield next(iter(super().adapt(estimator, sequence)))
+
+
+@ADAPTERS.register_module()
+class Diligent(Jiggle):
+    """Prepares in ten random steps, keeping a state after each; ``FAKE_KILL_PREPARE=n`` kills it after the n-th."""
+
+    def prepare(self, estimator, dataset, preparation=None):
+        state = preparation.load('progress') or {'done': 0, 'weight': estimator.weight.detach().clone()}
+        seed = torch.initial_seed()
+        for step in range(state['done'], 10):
+            torch.manual_seed(seed + step)
+            state = {'done': step + 1, 'weight': .9 * state['weight'] + 1e-3 * torch.rand(157, 192)}
+            preparation.save('progress', state)
+            preparation.step(step + 1, 10, loss=float(state['weight'].mean()))
+            with open(os.environ.get('FAKE_DIARY', os.devnull), 'a') as diary:
+                diary.write('x')
+            if step + 1 == int(os.environ.get('FAKE_KILL_PREPARE', 0)):
+                os.kill(os.getpid(), signal.SIGKILL)
+        return {**estimator.state_dict(), 'weight': state['weight']}

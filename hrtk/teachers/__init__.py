@@ -1,0 +1,1 @@
+"""Teachers: networks that label frames for a student."""
