@@ -23,6 +23,14 @@ NEEDS = {
     'boa/r18_video.py': {'dataset': 'single_person_coco.json'},
     'boa/r50_photos.py': {'dataset': 'yogait_coco.json', 'estimator': 'SMPL_NEUTRAL.pkl', 'adapter': 'gmm_08.pkl'},
 }
+_SETS = {'3dpw_ps': {'dataset': 'SMPL_MALE.pkl', 'evaluator': 'SMPL_MALE.pkl'}, '3dpw_ph': {'dataset': '3dpw_ph.npz'},
+         '3dhp': {'dataset': 'mpi_inf_3dhp_test.npz'}}
+_TEACHERS = {'mpn': 'mpsnet_model_best.pth.tar', 'tcmr': 'tcmr_table6_3dpw_test.pth.tar'}
+NEEDS.update({f'{method}/r50_{name}.py': dict(parts, estimator='SMPL_NEUTRAL.pkl', adapter='gmm_08.pkl')
+              for method in ('boa', 'dynaboa') for name, parts in _SETS.items()})
+NEEDS.update({name: dict(_SETS['3dpw_ps'], estimator='SMPL_NEUTRAL.pkl',
+                         **({} if name.startswith('source/') else {'adapter': _TEACHERS[name.split('_')[1]]}))
+              for name in LEAVES if name.startswith(('3dhrco/', 'source/')) and name.endswith('_3dpw.py')})
 
 
 @pytest.fixture(autouse=True)

@@ -159,8 +159,8 @@ class LiteralBOA:
         activate = torch.relu if model.head.activation == 'relu' else lambda x: x
         for _ in range(model.head.iterations):
             hidden = torch.cat([features, *state], dim=1)
-            for layer in ('fc1', 'fc2'):
-                hidden = activate(hidden @ head[f'{layer}.weight'].T + head[f'{layer}.bias'])
+            inner = hidden @ head['fc1.weight'].T + head['fc1.bias']
+            hidden = activate(activate(inner) @ head['fc2.weight'].T + head['fc2.bias'])
             state = [value + hidden @ head[f'{layer}.weight'].T + head[f'{layer}.bias']
                      for value, layer in zip(state, ('decpose', 'decshape', 'deccam'))]
         pairs = state[0].reshape(-1, 3, 2)
@@ -168,7 +168,8 @@ class LiteralBOA:
         second = pairs[:, :, 1] - (first * pairs[:, :, 1]).sum(1, keepdim=True) * first
         second = second / second.norm(dim=1, keepdim=True)
         matrices = torch.stack([first, second, torch.linalg.cross(first, second, dim=1)], dim=2)
-        return dict(rotmat=matrices.view(len(images), 24, 3, 3), betas=state[1], camera=state[2])
+        return dict(rotmat=matrices.view(len(images), 24, 3, 3), betas=state[1], camera=state[2], features=features,
+                    hidden=inner)
 
     def _joints(self, found: Named) -> tuple[Tensor, Tensor]:
         """The 24 joints in metres and in the crop, through the mesh and the camera of f = 5000 px."""

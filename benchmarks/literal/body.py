@@ -14,6 +14,11 @@ SPIN24_SOURCES = (8, 5, ('extra', 0), ('extra', 1), 4, 7, 21, 19, 17, 16, 18, 20
                   ('extra', 4), ('extra', 5), ('extra', 6), ('extra', 7), ('extra', 8), 'nose', 'left_eye', 'right_eye',
                   'left_ear', 'right_ear')
 
+# The 25 of OpenPose before them.
+OPENPOSE25_SOURCES = ('nose', 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 'right_eye', 'left_eye', 'right_ear',
+                      'left_ear', 'left_big_toe', 'left_small_toe', 'left_heel', 'right_big_toe', 'right_small_toe',
+                      'right_heel')
+
 
 def pose_body(data: BodyData, rotmat: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Poses one body with loops over joints and vertices in float64 (Loper et al., SMPL, 2015, Eq. 2-4, 9).
@@ -50,10 +55,12 @@ class WholeMesh(nn.Module):
 
     Args:
         data: the body; it must have SPIN's extra regressor.
+        sources: where its joints come from.
     """
 
-    def __init__(self, data: BodyData) -> None:
+    def __init__(self, data: BodyData, sources: tuple = SPIN24_SOURCES) -> None:
         super().__init__()
+        self.sources = sources
         self.parents = [int(p) for p in data.kintree_table[0]]
         for name in ('v_template', 'shapedirs', 'weights', 'J_regressor', 'J_regressor_extra'):
             self.register_buffer(name, torch.from_numpy(getattr(data, name).copy()))
@@ -61,7 +68,7 @@ class WholeMesh(nn.Module):
         self.vertex_ids = dict(data.vertex_ids)
 
     def forward(self, rotmat: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 24, 3, 3) and (B, 10) -> vertices (B, V, 3) and SPIN's 24 joints (B, 24, 3)."""
+        """(B, 24, 3, 3) and (B, 10) -> vertices (B, V, 3) and joints (B, J, 3), by default SPIN's 24."""
         count = len(rotmat)
         shaped = self.v_template + torch.einsum('bl,mkl->bmk', betas, self.shapedirs)
         joints = torch.einsum('bik,ji->bjk', shaped, self.J_regressor)
@@ -80,12 +87,12 @@ class WholeMesh(nn.Module):
         blend = (self.weights @ (world - offset).view(count, 24, 16)).view(count, -1, 4, 4)
         homogeneous = torch.cat([posed, posed.new_ones(count, posed.shape[1], 1)], dim=2)[..., None]
         vertices = (blend @ homogeneous)[:, :, :3, 0]
-        return vertices, self._spin24(vertices, world[:, :, :3, 3])
+        return vertices, self._pick(vertices, world[:, :, :3, 3])
 
-    def _spin24(self, vertices: Tensor, posed: Tensor) -> Tensor:
+    def _pick(self, vertices: Tensor, posed: Tensor) -> Tensor:
         extra = torch.einsum('bik,ji->bjk', vertices, self.J_regressor_extra)
         found = []
-        for source in SPIN24_SOURCES:
+        for source in self.sources:
             if isinstance(source, int):
                 found.append(posed[:, source])
             elif isinstance(source, str):

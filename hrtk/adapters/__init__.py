@@ -2,8 +2,9 @@
 
 from hrtk.adapters.base import RESETS, Adapter, Preparation, predict
 from hrtk.adapters.bilevel import Bilevel
+from hrtk.adapters.dynamic_bilevel import DynamicBilevel
 from hrtk.adapters.pre_adapt import PreAdapt
 from hrtk.adapters.regeneration import Regeneration
 from hrtk.adapters.source import Source
 
-__all__ = ['RESETS', 'Adapter', 'Bilevel', 'PreAdapt', 'Preparation', 'Regeneration', 'Source', 'predict']
+__all__ = ['RESETS', 'Adapter', 'Bilevel', 'DynamicBilevel', 'PreAdapt', 'Preparation', 'Regeneration', 'Source', 'predict']

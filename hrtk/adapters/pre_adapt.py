@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hrtk.adapters.base import Preparation
 from hrtk.adapters.parts.crop_reader import Batch, CropReader
+from hrtk.adapters.parts.gradients import plain_gradient
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.objectives import Evidence, Posed
 from hrtk.adapters.parts.parameter_selection import select_parameters
@@ -100,8 +101,7 @@ class PreAdapt(Source):
         labels = self._labels(estimator, tracks, preparation)
         evidence = self._evidence(estimator, tracks)
         chosen = select_parameters(estimator, self.parameters)
-        weights = [w.requires_grad_() for w in chosen.values()]
-        adam = GuardedAdam(weights, self.lr, self.adam_betas)
+        adam = GuardedAdam([w.requires_grad_() for w in chosen.values()], self.lr, self.adam_betas)
         first = self._resume(estimator, adam, preparation)
         steps = CropReader(estimator, tracks).read(
             batch for epoch in range(first, self.epochs) for batch in self._draw(tracks, seed + epoch))
@@ -111,10 +111,11 @@ class PreAdapt(Source):
             losses = []
             for _ in range(min(self.sequences, len(tracks))):
                 (which, frames), crops = next(steps)
-                loss = self._loss(estimator, crops, labels and labels[which][frames],
-                                  evidence and Evidence(*(part[frames] for part in evidence[which])))
-                adam.step(torch.autograd.grad(loss, weights), [loss.detach()])
-                losses.append(loss.detach())
+                label = labels and labels[which][frames]
+                seen = evidence and Evidence(*(part[frames] for part in evidence[which]))
+                gradient, loss = plain_gradient(chosen, lambda _: self._loss(estimator, crops, label, seen))
+                adam.step(gradient, [loss])
+                losses.append(loss)
             last = epoch + 1 == self.epochs
             if last or (epoch + 1) % self.save_every == 0:
                 preparation.save('progress', dict(epoch=epoch + 1, estimator=estimator.state_dict(),

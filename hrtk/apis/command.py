@@ -42,12 +42,26 @@ def run_command(run: Callable[..., Any], description: str, advice: str) -> int:
                         help='replacements by dotted key, e.g. adapter.steps=2')
     args = parser.parse_args()
     named = {key: getattr(args, key) for key in ('work_dir', 'launcher', 'resume')}
+    named = {key: value for key, value in named.items() if value is not None}
+    return guarded(lambda: run(args.config, cfg_options=args.cfg_options, **named), advice)
+
+
+def guarded(command: Callable[[], Any], advice: str) -> int:
+    """Runs a command and says what went wrong.
+
+    Args:
+        command: its exit code is what it returns, if that is an int, else 0.
+        advice: what to tell who interrupts it.
+
+    Returns:
+        Its exit code, 2 for bad input, 130 when interrupted.
+    """
     try:
-        run(args.config, cfg_options=args.cfg_options, **{k: v for k, v in named.items() if v is not None})
+        code = command()
+        return code if isinstance(code, int) else 0
     except InputError as error:
         Console(stderr=True, soft_wrap=True).print(f'error: {error}', style='red', markup=False, highlight=False)
         return 2
     except KeyboardInterrupt:
         Console(stderr=True).print(f'interrupted; {advice}', style='yellow')
         return 130
-    return 0

@@ -7,7 +7,8 @@ import fnmatch
 from typing import Any
 
 from hrtk.models.estimators import Estimator
-from hrtk.registry import ESTIMATORS
+from hrtk.models.temporal import TemporalNetwork
+from hrtk.registry import ESTIMATORS, TEMPORAL
 from hrtk.structures import InputError
 
 _MODELS: dict[str, dict[str, Any]] = {
@@ -15,14 +16,18 @@ _MODELS: dict[str, dict[str, Any]] = {
     'spin': dict(type='HMR', backbone=dict(type='ResNet', depth=50), body=None),
     # The network of Guan et al., BOA: SPIN's with GroupNorm of four groups.
     'boa': dict(type='HMR', backbone=dict(type='ResNet', depth=50, norm='gn', groups=4), body=None),
+    # Xu et al., RSC-Net: SPIN's network for pictures of any size, ``size`` px across the crop.
+    'rsc_net': dict(type='RSCNet', body=None),
     # The free start model's network, for the bundled body.
     'hmr_r18': dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=32),
                     head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0), resolution=112,
                     body=dict(type='BodyModel', file='open')),
 }
+# Networks over 16 frames of image features, those of SPIN: Choi et al., TCMR, and Wei et al., MPS-Net.
+_TEMPORAL: dict[str, dict[str, Any]] = {'tcmr': dict(type='TCMR'), 'mpsnet': dict(type='MPSNet')}
 
 
-def build_model(name: str, **options: Any) -> Estimator:
+def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork:
     """Builds a network by name, in evaluation mode.
 
     Args:
@@ -31,18 +36,21 @@ def build_model(name: str, **options: Any) -> Estimator:
             ``body=dict(type='BodyModel', file='SMPL_NEUTRAL.pkl')``. Without ``weights`` they are random.
 
     Returns:
-        A module: ``(B, 3, R, R)`` crops -> :class:`~hrtk.structures.Prediction` with ``rotmat``, ``betas``, ``camera``.
+        A module: ``(B, 3, R, R)`` crops, or ``(B, 16, F)`` features for a temporal network ->
+        :class:`~hrtk.structures.Prediction` with ``rotmat``, ``betas``, ``camera``.
 
     Raises:
         InputError: the name is unknown (near names are listed), or an option is.
     """
-    if name not in _MODELS:
-        near = difflib.get_close_matches(name, _MODELS, n=3, cutoff=0.4)
+    known = {**_MODELS, **_TEMPORAL}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f'did you mean {" or ".join(map(repr, near))}?' if near else f'known: {", ".join(list_models())}'
         raise InputError(f'there is no model {name!r}; {hint}')
-    return ESTIMATORS.build({**_MODELS[name], **options}).eval()
+    registry = TEMPORAL if name in _TEMPORAL else ESTIMATORS
+    return registry.build({**known[name], **options}).eval()
 
 
 def list_models(pattern: str = '*') -> list[str]:
     """Names that :func:`build_model` knows, sorted, filtered by a shell pattern."""
-    return sorted(fnmatch.filter(_MODELS, pattern))
+    return sorted(fnmatch.filter({**_MODELS, **_TEMPORAL}, pattern))

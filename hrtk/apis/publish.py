@@ -13,7 +13,7 @@ from hrtk.engine.versions import versions
 from hrtk.models.checkpoints import read_checkpoint
 from hrtk.structures import InputError
 
-PREFIX = 'estimator.'
+PREFIXES = ('estimator.', 'network.')  # what SupervisedTraining and TemporalTraining train
 
 
 def publish(work_dir: str | Path, output: str | Path) -> dict[str, Any]:
@@ -27,18 +27,18 @@ def publish(work_dir: str | Path, output: str | Path) -> dict[str, Any]:
         What the json says: config, seed, versions, validation after every epoch, views per second.
 
     Raises:
-        InputError: the folder holds no checkpoint of an estimator.
+        InputError: the folder holds no checkpoint of an estimator or temporal network.
     """
     folder, output = Path(work_dir), Path(output)
     pointer = folder / 'last_checkpoint'
     if not pointer.is_file():
         raise InputError(f'{folder}: no last_checkpoint; expected the work_dir of a training by tools/train.py')
     checkpoint = read_checkpoint(folder / Path(pointer.read_text().strip()).name)
-    weights = {key.removeprefix(PREFIX): value.half() if value.is_floating_point() else value
-               for key, value in checkpoint.get('state_dict', {}).items() if key.startswith(PREFIX)}
+    weights = {key.partition('.')[2]: value.half() if value.is_floating_point() else value
+               for key, value in checkpoint.get('state_dict', {}).items() if key.startswith(PREFIXES)}
     if not weights:
-        raise InputError(f'{folder}: its last checkpoint holds no weights under {PREFIX!r}; publish takes estimators '
-                         f'that SupervisedTraining trained')
+        raise InputError(f'{folder}: its last checkpoint holds no weights under {" or ".join(PREFIXES)}; publish takes '
+                         f'what SupervisedTraining or TemporalTraining trained')
     output.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': weights}, output)
     config = Config.fromstring(checkpoint['meta']['cfg'], '.py')

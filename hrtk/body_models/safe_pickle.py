@@ -36,18 +36,22 @@ def load_pickle(path: str | Path) -> dict:
 def unpickle(data: bytes, file: Path) -> dict:
     """:func:`load_pickle` for bytes that are at hand; ``file`` is named in errors."""
     try:
-        value = _Unpickler(io.BytesIO(data), encoding='latin1').load()
+        value = SafeUnpickler(io.BytesIO(data), encoding='latin1').load()
         if isinstance(value, dict):
             return {key: _dense(entry) for key, entry in value.items()}
-    except _Forbidden as error:
-        raise InputError(f'{file}: this pickle asks for {error}, which no file of plain arrays needs, and was not read '
-                         f'further. If you trust it, load it where its library is installed and save the arrays with '
-                         f'numpy.savez') from error
+    except Forbidden as error:
+        raise InputError(refusal(file, error)) from error
     except Exception as error:  # a damaged pickle can make its interpreter fail in any way
         raise InputError(f'{file}: not a pickle, or a truncated or damaged one ({type(error).__name__}: {error}); copy '
                          f'or download it again') from error
     raise InputError(f'{file}: holds a {type(value).__name__}, expected a dict of arrays; give a SMPL model file or '
                      f'another file of that kind')
+
+
+def refusal(file: Path, error: Forbidden) -> str:
+    """What to tell about a pickle that asked for a name it must not have."""
+    return (f'{file}: this pickle asks for {error}, which no file of plain arrays needs, and was not read further. If '
+            f'you trust it, load it where its library is installed and save the arrays with numpy.savez')
 
 
 def read_bytes(file: Path, remedy: str) -> bytes:
@@ -179,23 +183,24 @@ def _allowed() -> dict[tuple[str, str], Any]:
     return names
 
 
-class _Forbidden(Exception):
+class Forbidden(Exception):
     """Its message is the name that a pickle asked for."""
 
 
-class _Unpickler(pickle._Unpickler):
+class SafeUnpickler(pickle._Unpickler):
     """Pickle's interpreter in Python; the one in C reserves gigabytes if a damaged file numbers an object so high."""
 
     allowed = _allowed()
+    states = (np.ndarray, np.dtype, _Stub)
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self.allowed:
-            raise _Forbidden(f'{module}.{name}')
+            raise Forbidden(f'{module}.{name}')
         return self.allowed[module, name]
 
     def load_build(self) -> None:
         # Else a file could set attributes of the functions above.
-        if not isinstance(self.stack[-2], (np.ndarray, np.dtype, _Stub)):
+        if not isinstance(self.stack[-2], self.states):
             raise pickle.UnpicklingError(f'a state for {self.stack[-2]!r}')
         super().load_build()
 

@@ -55,6 +55,10 @@ SKELETONS: dict[str, tuple[str, ...]] = {
 # The 17 and 14 evaluation joints in SPIN's order, taken from the H36M regressor.
 SKELETONS['j17'] = tuple(SKELETONS['h36m17'][i] for i in (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10, 0, 7, 9))
 SKELETONS['lsp14'] = SKELETONS['j17'][:14]
+# VIBE's 2D joints, and the 24 places of SPIN's 3D joints `S`, which hold motion capture in those of `j17`.
+SKELETONS['common14'] = SPIN24[:14]
+SKELETONS['spin24_mocap'] = (*SKELETONS['j17'][:13], 'headtop_lsp', SKELETONS['j17'][14], 'thorax_mpii',
+                             *SKELETONS['j17'][15:], SKELETONS['j17'][13], *SPIN24[19:])
 
 # Vertices that SPIN's 49 joints pick, for meshes of SMPL's 6890 vertices (ids of smplx's vertex table).
 SMPL_VERTEX_IDS = {

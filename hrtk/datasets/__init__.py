@@ -1,6 +1,13 @@
 """Data sets: an item of an adaptation set is one whole :class:`~hrtk.structures.Sequence`."""
 
 from hrtk.datasets.coco_keypoints import CocoKeypointsDataset
+from hrtk.datasets.feature_windows import FeatureWindows
 from hrtk.datasets.open_stream import OpenStream, OpenViews
+from hrtk.datasets.open_tracks import OpenTracks
+from hrtk.datasets.spin_npz import SPINFile
+from hrtk.datasets.spin_views import SPINViews
+from hrtk.datasets.threedpw import ThreeDPW
+from hrtk.datasets.vibe_db import VIBEDatabase
 
-__all__ = ['CocoKeypointsDataset', 'OpenStream', 'OpenViews']
+__all__ = ['CocoKeypointsDataset', 'FeatureWindows', 'OpenStream', 'OpenTracks', 'OpenViews', 'SPINFile', 'SPINViews',
+           'ThreeDPW', 'VIBEDatabase']

@@ -12,12 +12,15 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor
 
+from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import flip_map
 from hrtk.geometry.boxes import normalise
 from hrtk.geometry.camera import project
 from hrtk.losses import betas_loss, rotmat_loss
 from hrtk.registry import ESTIMATORS, HOOKS, METRICS, MODELS
 from hrtk.structures import Prediction
+
+WEIGHTS = dict(rotmat=8.0, joints3d=15.0, keypoints2d=6.0, betas=0.03)
 
 
 @MODELS.register_module()
@@ -37,7 +40,7 @@ class SupervisedTraining(BaseModel):
         super().__init__()
         self.estimator = ESTIMATORS.build(estimator)
         self.estimator.to(memory_format=torch.channels_last)
-        self.weights = weights or dict(rotmat=8.0, joints3d=15.0, keypoints2d=6.0, betas=0.03)
+        self.weights = weights or WEIGHTS
         self.augment, self.bf16 = augment, bf16
 
     def forward(self, image: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor,
@@ -47,17 +50,9 @@ class SupervisedTraining(BaseModel):
             image, rotmat, keypoints2d = mirror_half(image, rotmat, keypoints2d)
             image = distort(image.float(), self.augment)
         predicted = self._predict(normalise(image.float()))
-        body = self.estimator.body
-        joints = body.joints(predicted.rotmat, predicted.betas, 'spin24')
-        with torch.no_grad():
-            true = body.joints(rotmat, betas, 'spin24')
-        centred, true_centred = joints - joints[:, 2:4].mean(1, keepdim=True), true - true[:, 2:4].mean(1, keepdim=True)
+        terms, errors = supervise(self.estimator.body, predicted, rotmat, betas, keypoints2d)
         if mode != 'loss':
-            error = (centred - true_centred).norm(dim=-1).mean(1) * 1000
-            return [dict(mpjpe_mm=e) for e in error]
-        terms = dict(rotmat=rotmat_loss(predicted.rotmat, rotmat), joints3d=(centred - true_centred).abs().mean(),
-                     keypoints2d=(project(joints, predicted.camera) - keypoints2d).abs().mean(),
-                     betas=betas_loss(predicted.betas, betas))
+            return [dict(mpjpe_mm=error) for error in errors]
         return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
 
     def _predict(self, images: Tensor) -> Prediction:
@@ -71,15 +66,33 @@ class SupervisedTraining(BaseModel):
         return self.estimator.decode(pose, betas, camera, features)
 
 
+def supervise(body: BodyModel, predicted: Prediction, rotmat: Tensor, betas: Tensor,
+              keypoints2d: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Losses of B predictions against labels, without factors, and the joint error (B,) of each in mm."""
+    joints = body.joints(predicted.rotmat, predicted.betas, 'spin24')
+    with torch.no_grad():
+        true = body.joints(rotmat, betas, 'spin24')
+    centred, true_centred = joints - joints[:, 2:4].mean(1, keepdim=True), true - true[:, 2:4].mean(1, keepdim=True)
+    terms = dict(rotmat=rotmat_loss(predicted.rotmat, rotmat), joints3d=(centred - true_centred).abs().mean(),
+                 keypoints2d=(project(joints, predicted.camera) - keypoints2d).abs().mean(),
+                 betas=betas_loss(predicted.betas, betas))
+    return terms, (centred - true_centred).detach().norm(dim=-1).mean(1) * 1000
+
+
 def mirror_half(image: Tensor, rotmat: Tensor, keypoints2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mirrors a random half of a batch: crops (B, 3, R, R), rotations (B, 24, 3, 3), ``spin24`` points (B, 24, 2)."""
     chosen = torch.rand(len(image), device=image.device) < 0.5
-    reflect = torch.tensor([-1., 1., 1.], device=image.device)
-    mirrored = reflect[:, None] * rotmat[:, flip_map('smpl24')] * reflect
     image = torch.where(chosen[:, None, None, None], image.flip(3), image)
+    return image, *mirror_labels(chosen, rotmat, keypoints2d)
+
+
+def mirror_labels(chosen: Tensor, rotmat: Tensor, keypoints2d: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirrors the labels where ``chosen`` (B,): rotations (B, 24, 3, 3) and ``spin24`` points (B, 24, 2)."""
+    reflect = torch.tensor([-1., 1., 1.], device=rotmat.device)
+    mirrored = reflect[:, None] * rotmat[:, flip_map('smpl24')] * reflect
     rotmat = torch.where(chosen[:, None, None, None], mirrored, rotmat)
-    keypoints2d = torch.where(chosen[:, None, None], keypoints2d[:, flip_map('spin24')] * reflect[:2], keypoints2d)
-    return image, rotmat, keypoints2d
+    points = keypoints2d[:, flip_map('spin24')] * reflect[:2]
+    return rotmat, torch.where(chosen[:, None, None], points, keypoints2d)
 
 
 def distort(image: Tensor, strength: float) -> Tensor:

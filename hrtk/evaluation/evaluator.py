@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+import dataclasses
+from typing import Any, Mapping, Optional
 from typing import Sequence as SequenceOf
 
 import numpy as np
@@ -11,8 +12,18 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from hrtk.body_models.skeletons import index_map, joint_names
-from hrtk.evaluation.functional import accel_error, mpjpe, pa_mpjpe, pve, reprojection_error_px
+from hrtk.body_models.gendered import GenderedBodies
+from hrtk.evaluation.functional import (
+    AUC_MM,
+    accel_error,
+    mpjpe,
+    pa_mpjpe,
+    pck,
+    procrustes,
+    pve,
+    reprojection_error_px,
+)
+from hrtk.evaluation.posing import Posed, Poser, needs_genders
 from hrtk.evaluation.protocols import Protocol, get_protocol
 from hrtk.evaluation.report import Record, print_table, summarise, write_json
 from hrtk.geometry.boxes import to_image
@@ -21,13 +32,6 @@ from hrtk.registry import METRICS
 from hrtk.structures import GroundTruth, InputError, Sequence
 
 CHUNK = 64  # frames whose full meshes are in memory at once
-
-
-class _Posed(NamedTuple):
-    """Root-aligned ``joints`` (F, J, 3) and, if asked for, ``vertices`` (F, V, 3), metres."""
-
-    joints: Tensor
-    vertices: Optional[Tensor]
 
 
 @METRICS.register_module()
@@ -42,15 +46,20 @@ class MeshEvaluator(BaseMetric):
         protocol: name of a protocol of :mod:`hrtk.evaluation.protocols`.
         collect_device: how ranks exchange records: ``'gpu'`` (through the process group, CPU too) or ``'cpu'``
             (through a shared folder).
+        bodies: ``dict(male=..., female=...)``, the body files of gendered ground truth, for protocols that pose it on
+            its own body; may name ``extra_regressor`` and ``h36m_regressor``, else those of the estimator's body serve.
 
     Raises:
-        InputError: no such protocol.
+        InputError: no such protocol, or a body file that it needs is missing.
     """
 
-    def __init__(self, protocol: str = 'open', collect_device: str = 'gpu') -> None:
+    def __init__(self, protocol: str = 'open', collect_device: str = 'gpu',
+                 bodies: Optional[Mapping[str, str]] = None) -> None:
         super().__init__(collect_device=collect_device, prefix='hrtk')
         self.prefix = None  # the rows ('Source', 'Bilevel') are the prefixes; given as None, mmengine would warn
         self.protocol: Protocol = get_protocol(protocol)
+        needed = bodies is not None and needs_genders(self.protocol)
+        self.poser = Poser(self.protocol, GenderedBodies(bodies) if needed else None)
 
     def process(self, data_batch: Sequence, data_samples: SequenceOf[Any]) -> None:
         """Measures the results of one sequence.
@@ -70,7 +79,7 @@ class MeshEvaluator(BaseMetric):
 
         Returns:
             ``'<row>/<metric>'`` numbers: ``mpjpe_mm``, ``pa_mpjpe_mm``, ``pve_mm``, ``accel_mm`` (per frame squared),
-            ``reprojection_px``, ``ms_per_frame``, for the adapted row also ``worse_share`` (0..1) and
+            ``reprojection_px``, ``ms_per_frame``, and what else the protocol asks for (``pve_boa_mm``, ``pck``, ...); for the adapted row also ``worse_share`` (0..1) and
             ``skipped_updates``; and ``sequences``, ``frames``, ``unscored_frames``.
         """
         names = [record.name for record in results]
@@ -78,6 +87,8 @@ class MeshEvaluator(BaseMetric):
         if twice:
             raise InputError(f'the data set holds more than one sequence called {twice[0]!r}; results are stored by '
                              f'name, so names must be unique')
+        if self.protocol.accel_across:
+            results = _accelerate_across(results)
         rows = summarise(results)
         metrics = {f'{row}/{key}': value for row, values in rows.items() for key, value in values.items()}
         metrics.update(sequences=len(results), frames=sum(record.frames for record in results),
@@ -86,7 +97,7 @@ class MeshEvaluator(BaseMetric):
         if 'work_dir' in (self.dataset_meta or {}):
             write_json(Path(self.dataset_meta['work_dir']) / 'metrics.json', self.protocol, sources, metrics, results,
                        {key: self.dataset_meta.get(key) for key in ('config', 'fingerprint', 'adapter')})
-        print_table(rows, self.protocol, sources)
+        print_table(rows, self.protocol, sources, metrics['frames'] - metrics['unscored_frames'])
         return metrics
 
     def running(self) -> dict[str, dict[str, float]]:
@@ -98,78 +109,77 @@ class MeshEvaluator(BaseMetric):
         if body is None:
             raise InputError("the evaluator needs a body to measure; give the estimator body=dict(type='BodyModel')")
         valid = np.ones(len(result.rotmat), dtype=bool)
-        if truth is not None and truth.valid is not None:
+        if truth is not None and truth.valid is not None and self.protocol.use_valid:
             valid = truth.valid.cpu().numpy().astype(bool)
+        valid[len(valid) // self.protocol.chunk * self.protocol.chunk:] = False
         before, after = [], []
         for start in range(0, len(valid), CHUNK):
             part = slice(start, start + CHUNK)
-            target = self._truth(body, truth, part)
+            target = self.poser.truth(body, truth, part)
             before.append(self._measure(body, result, 'before_', part, target))
             after.append(self._measure(body, result, '', part, target))
         errors = [self._finish(parts, valid) for parts in (before, after)]
         return Record(result.name, len(valid), int((~valid).sum()), result.keypoints_source,
                       self.dataset_meta.get('adapter', 'Adapted'), errors[0], errors[1], result.boxes[:, 2],
-                      result.before_ms_per_frame, result.ms_per_frame, dict(result.report))
-
-    def _truth(self, body: Any, truth: Optional[GroundTruth], part: slice) -> Optional[_Posed]:
-        if truth is None:
-            return None
-        if truth.rotmat is not None and truth.betas is not None:
-            if truth.gender not in self.protocol.genders:
-                raise InputError(f'protocol {self.protocol.name!r} scores {" or ".join(self.protocol.genders)} bodies, '
-                                 f'but the ground truth is {truth.gender}; choose a protocol for gendered truth')
-            return self._pose(body, truth.rotmat[part], truth.betas[part], mesh=True)
-        if truth.joints3d is None:
-            return None
-        wanted = index_map(truth.skeleton, self.protocol.joints)
-        root = index_map(truth.skeleton, self.protocol.root_skeleton)[self._root()]
-        if min(*wanted, root) < 0:
-            raise InputError(f'protocol {self.protocol.name!r} compares the joints {self.protocol.joints!r} relative '
-                             f'to {self.protocol.root!r}; the ground truth has {truth.skeleton!r}, which lacks some')
-        joints = truth.joints3d[part]
-        return _Posed(joints[:, list(wanted)] - joints[:, root, None], None)
+                      result.before_ms_per_frame, result.ms_per_frame, dict(result.report),
+                      _joints(before, after) if self.protocol.accel_across else None)
 
     @torch.no_grad()
-    def _pose(self, body: Any, rotmat: Any, betas: Any, mesh: bool) -> _Posed:
-        device = body.template.device
-        rotmat, betas = (torch.as_tensor(x, dtype=torch.float32, device=device) for x in (rotmat, betas))
-        protocol = self.protocol
-        if mesh:
-            output = body(rotmat, betas)
-            joints, roots = (body.joints_from_mesh(output, s) for s in (protocol.joints, protocol.root_skeleton))
-        else:
-            joints, roots = (body.joints(rotmat, betas, s) for s in (protocol.joints, protocol.root_skeleton))
-        root = roots[:, self._root(), None]
-        vertices = None
-        if mesh:
-            vertices = output.vertices - root if protocol.align_vertices else output.vertices
-        return _Posed(joints - root, vertices)
-
-    @torch.no_grad()
-    def _measure(self, body: Any, result: Any, prefix: str, part: slice, truth: Optional[_Posed]) -> dict[str, Any]:
+    def _measure(self, body: Any, result: Any, prefix: str, part: slice, truth: Optional[Posed]) -> dict[str, Any]:
         rotmat, betas, camera = (getattr(result, prefix + key)[part] for key in ('rotmat', 'betas', 'camera'))
         tensors = [torch.as_tensor(x, device=body.template.device) for x in (rotmat, betas, camera, result.boxes[part])]
         projected = to_image(project(body.joints(tensors[0], tensors[1], result.skeleton), tensors[2]), tensors[3])
         keypoints = result.keypoints2d[part]
         errors = dict(reprojection_px=reprojection_error_px(projected, keypoints[..., :2], keypoints[..., 2]))
         if truth is not None:
-            posed = self._pose(body, rotmat, betas, mesh=truth.vertices is not None)
+            posed = self.poser.prediction(body, rotmat, betas, meshes=bool(truth.meshes))
             errors.update(mpjpe_mm=mpjpe(posed.joints, truth.joints), pa_mpjpe_mm=pa_mpjpe(posed.joints, truth.joints),
-                          joints=(posed.joints.cpu(), truth.joints.cpu()))
-            if truth.vertices is not None:
-                errors['pve_mm'] = pve(posed.vertices, truth.vertices)
+                          joints=(posed.joints.cpu().numpy(), truth.joints.cpu().numpy()))
+            for mesh, predicted, true in zip(self.protocol.meshes, posed.meshes, truth.meshes):
+                errors[mesh.name] = pve(predicted, true)
+            if self.protocol.pck:
+                predicted, true = (np.float64(joints) for joints in errors['joints'])
+                moved = procrustes(predicted, true)
+                errors.update(pck=pck(predicted, true), auc=pck(predicted, true, AUC_MM), pa_pck=pck(moved, true),
+                              pa_auc=pck(moved, true, AUC_MM))
         return errors
 
     def _finish(self, parts: list[dict[str, Any]], valid: np.ndarray) -> dict[str, np.ndarray]:
         """Joins chunks; frames that the protocol must not score become NaN in all 3D errors."""
         errors = {key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != 'joints'}
         if 'joints' in parts[0]:
-            predicted, truth = (torch.cat([part['joints'][side] for part in parts]) for side in (0, 1))
+            predicted, truth = (np.concatenate([part['joints'][side] for part in parts]) for side in (0, 1))
             errors['accel_mm'] = np.full(len(valid), np.nan)
             errors['accel_mm'][1:-1] = np.where(valid[:-2] & valid[1:-1] & valid[2:], accel_error(predicted, truth),
                                                 np.nan)
         return {key: value if key == 'reprojection_px' else np.where(valid, value, np.nan)
                 for key, value in errors.items()}
 
-    def _root(self) -> int:
-        return joint_names(self.protocol.root_skeleton).index(self.protocol.root)
+
+def _joints(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Optional[np.ndarray]:
+    """Joints of chunks as in :class:`Record`."""
+    if 'joints' not in before[0]:
+        return None
+    return np.stack([np.concatenate([part['joints'][side] for part in parts])
+                     for parts, side in ((before, 0), (after, 0), (after, 1))])
+
+
+def _accelerate_across(records: SequenceOf[Record]) -> list[Record]:
+    """Acceleration errors of the scored frames of all sequences as if they were one, as VIBE's evaluator has them."""
+    scored = [~np.isnan(record.after['mpjpe_mm']) if record.joints is not None else np.zeros(0, bool)
+              for record in records]
+    if not sum(map(np.sum, scored)):
+        return list(records)
+    stack = np.concatenate([record.joints[:, keep] for record, keep in zip(records, scored) if len(keep)], axis=1)
+    errors = [np.pad(accel_error(stack[side], stack[2]), 1, constant_values=np.nan)[:stack.shape[1]]
+              for side in (0, 1)]
+    changed, start = [], 0
+    for record, keep in zip(records, scored):
+        rows = []
+        for row, error in zip((record.before, record.after), errors):
+            accel = np.full(record.frames, np.nan)
+            accel[:len(keep)][keep] = error[start:start + keep.sum()]
+            rows.append({**row, 'accel_mm': accel} if len(keep) else row)
+        start += int(keep.sum())
+        changed.append(dataclasses.replace(record, before=rows[0], after=rows[1]))
+    return changed

@@ -7,8 +7,24 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from typing import Optional
 
 from hrtk.structures import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshError:
+    """One way to measure per-vertex errors; published ones are not comparable with each other.
+
+    Attributes:
+        name: of the metric.
+        truth: whose body the true betas are given to: ``'own'`` (that of their gender) or ``'neutral'``.
+        aligned: compare vertices relative to the root; if False, relative to the body's own origin.
+    """
+
+    name: str = 'pve_mm'
+    truth: str = 'own'
+    aligned: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,19 +35,36 @@ class Protocol:
         name: what tables print.
         summary: the same in words.
         joints: the compared joints, a list of :mod:`hrtk.body_models.skeletons`.
-        root: name of the joint that both sides are moved to the origin by, in ``root_skeleton``.
+        root: the joint, or joints whose middle, both sides are moved to the origin by, in ``root_skeleton``.
         root_skeleton: list that holds the root.
-        align_vertices: PVE compares vertices relative to the root; if False, relative to the body's own origin.
         genders: whose betas a ground truth may hold. Scoring the betas of another body would be silently wrong.
+        truth: where the true joints come from, in order of preference: ``'body'`` (posed), ``'joints'`` (measured).
+        truth_body: the body that the true betas are given to for joints: ``'own'`` or ``'neutral'``.
+        meshes: the vertex errors.
+        use_valid: leave frames out that the ground truth calls invalid.
+        half: joints (in metres, with the translation) and pose of the truth are rounded to float16, as VIBE's data
+            loader does.
+        chunk: score only whole chunks of so many frames of a sequence; the rest at its end is left out.
+        accel_across: take second differences over the scored frames of all sequences in a row.
+        pck: also PCK at 150 mm and the area under its curve, in percent, root-aligned and after Procrustes.
+        frames: how many frames the published numbers are over; another number is reported with the table.
     """
 
     name: str
     summary: str
     joints: str = 'lsp14'
-    root: str = 'pelvis_mocap'
+    root: tuple[str, ...] = ('pelvis_mocap',)
     root_skeleton: str = 'h36m17'
-    align_vertices: bool = True
     genders: tuple[str, ...] = ('neutral',)
+    truth: tuple[str, ...] = ('body', 'joints')
+    truth_body: str = 'own'
+    meshes: tuple[MeshError, ...] = (MeshError(),)
+    use_valid: bool = True
+    half: bool = False
+    chunk: int = 1
+    accel_across: bool = False
+    pck: bool = False
+    frames: Optional[int] = None
 
 
 _PROTOCOLS: dict[str, Protocol] = {}
@@ -61,4 +94,28 @@ def get_protocol(name: str) -> Protocol:
     return _PROTOCOLS[name]
 
 
+ANY = ('neutral', 'male', 'female')
+GENDERED = 'LSP-14 joints of the H36M regressor, pelvis-aligned, truth on the gendered body'
+MOCAP = 'measured joints, pelvis-aligned'
+
 register_protocol(Protocol('open', 'LSP-14 joints of the H36M regressor, pelvis-aligned, neutral body'))
+# Kolotouros et al., SPIN, eval.py on 3dpw_test.npz; also RSC-Net.
+register_protocol(Protocol('spin_3dpw', GENDERED, genders=ANY, truth=('body',), frames=35515))
+# Guan et al., BOA and DynaBOA, 3DPW #PS. Vertex errors: aligned as in CycleAdapt, then BOA's and DynaBOA's own.
+register_protocol(Protocol(
+    'boa_ps', f'{GENDERED}; PVE aligned, PVE of BOA unaligned, PVE of DynaBOA unaligned on the neutral body',
+    genders=ANY, truth=('body',), frames=35515,
+    meshes=(MeshError(), MeshError('pve_boa_mm', aligned=False), MeshError('pve_dynaboa_mm', 'neutral', False))))
+register_protocol(Protocol('boa_ph', 'LSP-14 joints of the H36M regressor, pelvis-aligned, neutral bodies fitted by '
+                           'HMMR', truth=('body',), frames=26234))
+# Kocabas et al., VIBE, lib/core/evaluate.py on 3dpw_test_db.pt.
+register_protocol(Protocol(
+    'vibe_3dpw', 'LSP-14 joints, mid-hip-aligned, neutral body, float16 truth, whole chunks of 16 frames, acceleration '
+    'across sequences, PVE unaligned', root=('right_hip_mocap', 'left_hip_mocap'), genders=ANY,
+    truth=('joints', 'body'), truth_body='neutral', meshes=(MeshError(truth='neutral', aligned=False),),
+    use_valid=False, half=True, chunk=16, accel_across=True))
+# SPIN, eval.py: P1 every fifth frame of all cameras of S9 and S11, P2 of camera 60457274 alone.
+register_protocol(Protocol('h36m_p1', f'14 {MOCAP}; all cameras', genders=ANY, truth=('joints',), meshes=()))
+register_protocol(Protocol('h36m_p2', f'14 {MOCAP}; camera 60457274', genders=ANY, truth=('joints',), meshes=()))
+register_protocol(Protocol('mpi_inf_3dhp', f'17 {MOCAP}', joints='j17', genders=ANY, truth=('joints',), meshes=(),
+                           pck=True))

@@ -21,7 +21,9 @@ WORSE_MM = 5.0
 WORSE_BOX = 0.01
 WORSE_RULE = (f'share of frames whose MPJPE is more than {WORSE_MM:g} mm above the one before; without 3D truth, whose '
               f'reprojection error is more than {WORSE_BOX:.0%} of the box side above')
-COLUMNS = {'mpjpe_mm': 'MPJPE\nmm', 'pa_mpjpe_mm': 'PA-MPJPE\nmm', 'pve_mm': 'PVE\nmm', 'accel_mm': 'Accel\nmm/frame²',
+COLUMNS = {'mpjpe_mm': 'MPJPE\nmm', 'pa_mpjpe_mm': 'PA-MPJPE\nmm', 'pve_mm': 'PVE\nmm',
+           'pve_boa_mm': 'PVE BOA\nmm', 'pve_dynaboa_mm': 'PVE DynaBOA\nmm', 'pck': 'PCK150\n%', 'auc': 'AUC\n%',
+           'pa_pck': 'PA-PCK150\n%', 'pa_auc': 'PA-AUC\n%', 'accel_mm': 'Accel\nmm/frame²',
            'reprojection_px': '2D\npx', 'ms_per_frame': 'time\nms/frame', 'worse_share': 'worse\n% frames',
            'skipped_updates': 'skipped\nupdates'}
 
@@ -42,6 +44,8 @@ class Record:
         before_ms: ms per frame of the source model.
         after_ms: ms per frame of the adapter.
         report: what the adapter itself counted.
+        joints: predictions before and after and the truth, (3, F, J, 3) root-aligned m; only for protocols that
+            compare across sequences.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Record:
     before_ms: float
     after_ms: float
     report: dict[str, float]
+    joints: Optional[np.ndarray] = None
 
 
 def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
@@ -90,7 +95,7 @@ def write_json(path: Path, protocol: Protocol, sources: list[str], metrics: dict
 
 
 def print_table(rows: dict[str, dict[str, float]], protocol: Protocol, sources: list[str],
-                console: Optional[Console] = None) -> None:
+                scored: Optional[int] = None, console: Optional[Console] = None) -> None:
     """Prints one line per row, under a line that names the protocol and the source of the 2D keypoints."""
     console = console or Console(width=None if sys.stdout.isatty() else 120)
     table = Table('')
@@ -101,6 +106,9 @@ def print_table(rows: dict[str, dict[str, float]], protocol: Protocol, sources: 
         table.add_row(row, *(_cell(key, values.get(key)) for key in columns))
     console.print(f'protocol {protocol.name} ({protocol.summary}) · 2D keypoints: {", ".join(sources)}',
                   highlight=False, markup=False)
+    if protocol.frames not in (None, scored):
+        console.print(f'published numbers of this protocol are over {protocol.frames} frames, these over {scored}: not '
+                      f'the same data', highlight=False, markup=False)
     console.print(table)
 
 

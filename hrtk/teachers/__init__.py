@@ -1,1 +1,6 @@
-"""Teachers: networks that label frames for a student."""
+"""Teachers: networks that label frames for others to learn from."""
+
+from hrtk.teachers.temporal import TemporalTeacher
+from hrtk.teachers.windows import BORDERS, window_indices
+
+__all__ = ['BORDERS', 'TemporalTeacher', 'window_indices']

@@ -9,7 +9,9 @@ import pytest
 import torch
 from tiny_parts import VIEWS, Tiny, equal, tiny_sequence, weights_of, with_infinity
 
-from hrtk.adapters import Bilevel, bilevel
+from hrtk.adapters import Bilevel
+from hrtk.adapters.parts import state
+from hrtk.adapters.parts.objectives import Posed
 from hrtk.adapters.parts.parameter_selection import select_parameters
 from hrtk.adapters.parts.source_bank import SourceBank
 from hrtk.adapters.parts.targets import crop_targets
@@ -33,7 +35,7 @@ def run(adapter, model, sequence, seed: int = 0):
 @pytest.mark.parametrize('scheme', ['bilevel', 'one-stage'])
 def test_a_frame_that_is_not_finite_is_skipped_and_leaves_no_trace(monkeypatch, fused, scheme):
     if not fused:
-        monkeypatch.setattr(bilevel, '_fused', lambda example: {})
+        monkeypatch.setattr(state, '_fused', lambda example: {})
     model, adapter = Tiny(), make(dict(motion=0.), scheme=scheme)
     sequence = with_infinity(tiny_sequence(frames=5), 2)
     seen, moments = [weights_of(model)], []
@@ -193,7 +195,7 @@ def test_adaptation_lowers_the_reprojection_error():
                                     confidence=sequence.keypoints2d.confidence.repeat(30, 1)))
     xy, confidence = crop_targets(sequence)
     adapter = make(dict(motion=0., teacher=0.), lr=3e-4)
-    found = [bilevel.Posed.of(p, model.body).joints2d for p in adapter.adapt(model, still)]
+    found = [Posed.of(p, model.body).joints2d for p in adapter.adapt(model, still)]
     errors = [(confidence[..., None] * (points - xy).square()).mean().item() for points in found]
     assert errors[-1] < .6 * errors[0]
 

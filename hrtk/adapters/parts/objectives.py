@@ -41,20 +41,25 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True)
 class Posed:
-    """A prediction with its ``spin24`` joints (B, 24, 3) in metres and (B, 24, 2) in the crop."""
+    """A prediction with its joints (B, J, 3) in metres and (B, J, 2) in the crop: ``spin24`` or ``spin49``."""
 
     prediction: Prediction
     joints3d: Tensor
     joints2d: Tensor
 
     @staticmethod
-    def of(prediction: Prediction, body: BodyModel) -> Posed:
+    def of(prediction: Prediction, body: BodyModel, skeleton: str = SKELETON) -> Posed:
         """Poses the body's joints; no mesh is computed."""
-        joints = body.joints(prediction.rotmat, prediction.betas, SKELETON)
+        joints = body.joints(prediction.rotmat, prediction.betas, skeleton)
         return Posed(prediction, joints, project(joints, prediction.camera))
 
     def __getitem__(self, index: slice) -> Posed:
         return Posed(self.prediction[index], self.joints3d[index], self.joints2d[index])
+
+    @property
+    def points(self) -> Tensor:
+        """The 24 of ``joints2d`` that keypoints are compared with, the last ones of either list."""
+        return self.joints2d[:, -24:]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,16 +77,21 @@ class Objectives:
         weights: factors of the terms.
         pose_prior: maps (B, 69) axis-angle to (B,) energies; None if its weight is zero.
         normalise: of :func:`~hrtk.losses.keypoint2d_loss`.
+        teacher_joints: what student and teacher share: ``'spin24'`` about the mid-hip, as BOA, or ``'spin49'`` where
+            they lie in space, as DynaBOA.
+        certain_motion: score motion only where both confidences are exactly one, as DynaBOA's code does.
     """
 
-    def __init__(self, weights: Weights, pose_prior: Optional[nn.Module], normalise: str) -> None:
+    def __init__(self, weights: Weights, pose_prior: Optional[nn.Module], normalise: str,
+                 teacher_joints: str = SKELETON, certain_motion: bool = False) -> None:
         self.weights, self.pose_prior, self.normalise = weights, pose_prior, normalise
+        self.teacher_joints, self.certain_motion = teacher_joints, certain_motion
         self.hips = hips(SKELETON)
 
     def frame(self, posed: Posed, evidence: Evidence) -> Tensor:
         """Single-frame constraints: reprojection and both priors (the unlabelled part of Eq. 2)."""
         w, prediction = self.weights, posed.prediction
-        loss = w.keypoints2d * keypoint2d_loss(posed.joints2d, evidence.xy, evidence.confidence, self.normalise)
+        loss = w.keypoints2d * keypoint2d_loss(posed.points, evidence.xy, evidence.confidence, self.normalise)
         if w.shape_prior:
             loss = loss + w.shape_prior * shape_prior(prediction.betas)
         if w.pose_prior:
@@ -100,11 +110,13 @@ class Objectives:
 
     def teacher(self, student: Posed, teacher: Posed) -> Tensor:
         """Consistency with the mean teacher (Eq. 6): the same mixture as the source loss, against its predictions."""
-        return self.weights.teacher * (5 * keypoint3d_loss(student.joints3d, teacher.joints3d, root=self.hips)
+        root = self.hips if self.teacher_joints == SKELETON else None
+        return self.weights.teacher * (5 * keypoint3d_loss(student.joints3d, teacher.joints3d, root=root)
                                        + 5 * (student.joints2d - teacher.joints2d).square().mean()
                                        + parameter_loss(student.prediction, teacher.prediction))
 
     def motion(self, now: Posed, then: Posed, evidence_now: Evidence, evidence_then: Evidence) -> Tensor:
         """2D motion over the interval (Eq. 5), where both ends of a point's path were seen."""
-        both = ((evidence_now.confidence > 0) & (evidence_then.confidence > 0)).to(now.joints2d.dtype)
-        return self.weights.motion * motion_loss(now.joints2d, then.joints2d, evidence_now.xy, evidence_then.xy, both)
+        a, b = evidence_now.confidence, evidence_then.confidence
+        both = (a + b == 2 if self.certain_motion else (a > 0) & (b > 0)).to(now.points.dtype)
+        return self.weights.motion * motion_loss(now.points, then.points, evidence_now.xy, evidence_then.xy, both)

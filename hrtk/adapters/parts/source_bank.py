@@ -8,6 +8,7 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
+from hrtk.adapters.parts.trunk import Trunk
 from hrtk.geometry.boxes import normalise
 from hrtk.registry import DATASETS
 from hrtk.structures import InputError
@@ -21,7 +22,7 @@ class SourceBatch:
     """S labelled crops.
 
     Attributes:
-        images: (S, 3, R, R) normalised.
+        images: (S, 3, R, R) normalised, or what a frozen trunk made of them.
         rotmat: (S, 24, 3, 3).
         betas: (S, 10).
         keypoints2d: (S, 24, 2) ``spin24`` in [-1, 1].
@@ -71,7 +72,7 @@ class SourceBank:
         self._images = torch.stack([item['image'] for item in items]).to(device)
         self._labels = {name: torch.stack([item[name] for item in items]).to(device) for name in LABELS}
 
-    def draw(self) -> SourceBatch:
+    def draw(self, trunk: Optional[Trunk] = None) -> SourceBatch:
         """The next batch; random ones come from torch's CPU generator, which is seeded per sequence."""
         if self.order == 'random':
             index = torch.randint(self.pool, (self.batch,))
@@ -79,8 +80,12 @@ class SourceBank:
             index = (self.next + torch.arange(self.batch)) % self.pool
             self.next = int(index[-1]) + 1
         index = index.to(self._images.device)
-        return SourceBatch(normalise(self._images[index].float()), **{k: v[index] for k, v in self._labels.items()})
+        images = trunk.recall(index, self._read) if trunk is not None else self._read(index)
+        return SourceBatch(images, **{k: v[index] for k, v in self._labels.items()})
 
     def restart(self) -> None:
         """Sequential order begins again at the first item."""
         self.next = 0
+
+    def _read(self, index: Tensor) -> Tensor:
+        return normalise(self._images[index].float())

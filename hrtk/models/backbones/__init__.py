@@ -1,5 +1,6 @@
 """Backbones: ``(B, 3, R, R)`` crops to ``(B, out_channels)`` features. A plugin's backbone needs no more than that."""
 
 from hrtk.models.backbones.resnet import ResNet
+from hrtk.models.backbones.rsc_resnet import RSCResNet
 
-__all__ = ['ResNet']
+__all__ = ['RSCResNet', 'ResNet']

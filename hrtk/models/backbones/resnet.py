@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable
+from typing import Callable, Optional
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,22 @@ from hrtk.structures import InputError
 Norm = Callable[[int], nn.Module]
 
 
-class BasicBlock(nn.Module):
+class Block(nn.Module):
+    """A branch of convolutions beside a shortcut."""
+
+    downsample: Optional[nn.Module]
+
+    def branch(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, gain: Optional[Tensor] = None) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride); ``gain`` (1, 1, 1, 1) scales the branch."""
+        out = self.branch(x) if gain is None else gain * self.branch(x)
+        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+
+
+class BasicBlock(Block):
     """Two 3x3 convolutions around a shortcut (He et al., 2016)."""
 
     expansion = 1
@@ -28,14 +43,12 @@ class BasicBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(inputs, width, stride, norm)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def branch(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, width, H / stride, W / stride)."""
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+        return self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Block):
     """1x1, 3x3, 1x1 with the stride in the 3x3 convolution, the "v1.5" form that SPIN's weights have."""
 
     expansion = 4
@@ -52,12 +65,11 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(inputs, outputs, stride, norm)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def branch(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, 4 * width, H / stride, W / stride)."""
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.relu(self.bn2(self.conv2(out)))
-        out = self.bn3(self.conv3(out))
-        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+        return self.bn3(self.conv3(out))
 
 
 LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 34: (BasicBlock, (3, 4, 6, 3)), 50: (Bottleneck, (3, 4, 6, 3)),
@@ -92,17 +104,29 @@ class ResNet(nn.Module):
             for i in range(count):
                 blocks.append(block(inputs, size, 2 if i == 0 and stage > 0 else 1, layer))
                 inputs = size * block.expansion
-            setattr(self, f'layer{stage + 1}', nn.Sequential(*blocks))
+            setattr(self, f'layer{stage + 1}', self.stage(blocks))
         self.out_channels = inputs
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
 
+    @staticmethod
+    def stage(blocks: list[Block]) -> nn.Module:
+        """The module that runs the blocks of one stage."""
+        return nn.Sequential(*blocks)
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, R, R) normalised crops -> (B, out_channels) features, the mean over the last map."""
+        return self.from_trunk(self.trunk(images))
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """All but the last stage: (B, 3, R, R) -> (B, out_channels / 2, R / 16, R / 16)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return torch.mean(x, dim=(2, 3))
+        return self.layer3(self.layer2(self.layer1(x)))
+
+    def from_trunk(self, maps: Tensor) -> Tensor:
+        """The last stage and the mean over its map."""
+        return torch.mean(self.layer4(maps), dim=(2, 3))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module | None:

@@ -2,5 +2,6 @@
 
 from hrtk.models.estimators.base import Estimator, hash_tensors
 from hrtk.models.estimators.hmr import HMR
+from hrtk.models.estimators.rsc_net import RSCNet
 
-__all__ = ['Estimator', 'HMR', 'hash_tensors']
+__all__ = ['Estimator', 'HMR', 'RSCNet', 'hash_tensors']

@@ -17,7 +17,9 @@ from hrtk.structures import Prediction, Sequence
 class Estimator(nn.Module):
     """A network that turns crops into :class:`~hrtk.structures.Prediction`.
 
-    A subclass implements ``forward(images (B, 3, R, R)) -> Prediction``.
+    A subclass implements ``forward(images (B, 3, R, R)) -> Prediction``. It may cut its network in two,
+    ``forward(x) == from_trunk(trunk(x))``: adapters that leave the weights before the cut alone run that part once per
+    crop. Without a cut of its own everything lies behind an empty trunk.
 
     Args:
         resolution: R, side of the square crops, px.
@@ -32,6 +34,18 @@ class Estimator(nn.Module):
     def forward(self, images: Tensor) -> Prediction:
         """(B, 3, R, R) normalised crops -> B predictions."""
         raise NotImplementedError
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """What lies before the cut: (B, 3, R, R) crops -> maps."""
+        return images
+
+    def from_trunk(self, maps: Tensor) -> Prediction:
+        """What lies behind the cut: maps -> B predictions."""
+        return self(maps)
+
+    def behind_trunk(self, name: str) -> bool:
+        """Whether the weight of this name plays no part in :meth:`trunk`."""
+        return True
 
     @property
     def device(self) -> torch.device:

@@ -46,6 +46,24 @@ class HMR(Estimator):
         features = self.backbone(images)
         return self.decode(*self.head(features), features)
 
+    def trunk(self, images: Tensor) -> Tensor:
+        """The backbone up to its last stage, if it has stages."""
+        return self.backbone.trunk(images) if self._has_cut() else images
+
+    def from_trunk(self, maps: Tensor) -> Prediction:
+        """The backbone's last stage and the head."""
+        if not self._has_cut():
+            return self(maps)
+        features = self.backbone.from_trunk(maps)
+        return self.decode(*self.head(features), features)
+
+    def behind_trunk(self, name: str) -> bool:
+        """The last stage's and the head's weights."""
+        return not self._has_cut() or name.startswith(('head.', 'backbone.layer4.'))
+
+    def _has_cut(self) -> bool:
+        return hasattr(self.backbone, 'from_trunk')
+
     @staticmethod
     def decode(pose: Tensor, betas: Tensor, camera: Tensor, features: Tensor) -> Prediction:
         """The head's numbers, (B, 144), (B, 10) and (B, 3), as a prediction."""

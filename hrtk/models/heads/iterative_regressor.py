@@ -31,6 +31,10 @@ class IterativeRegressor(nn.Module):
         dropout: 0.5 in SPIN; active in training mode only.
         mean_params: ``smpl_mean_params.npz`` (keys pose, shape, cam) for training from scratch; a checkpoint
             brings its own start state. Without either the start is the rest pose, facing the camera.
+
+    Attributes:
+        hidden: (B, hidden) what the first layer gave in the last iteration of the last pass, before activation and
+            without graph; DynaBOA stops by how far it turns.
     """
 
     def __init__(self, in_channels: int, hidden: int = 1024, iterations: int = 3, activation: Optional[str] = None,
@@ -39,6 +43,7 @@ class IterativeRegressor(nn.Module):
         if activation not in (None, 'relu'):
             raise InputError(f'IterativeRegressor: activation is None or relu, not {activation!r}')
         self.iterations, self.activation = iterations, activation
+        self.hidden: Optional[Tensor] = None
         self.fc1 = nn.Linear(in_channels + sum(SIZES.values()), hidden)
         self.drop1 = nn.Dropout(dropout)
         self.fc2 = nn.Linear(hidden, hidden)
@@ -61,9 +66,11 @@ class IterativeRegressor(nn.Module):
         decode = torch.cat([self.decpose.weight, self.decshape.weight, self.deccam.weight])
         decode_bias = torch.cat([self.decpose.bias, self.decshape.bias, self.deccam.bias])
         for _ in range(self.iterations):
-            hidden = self.drop1(self._activate(shared + F.linear(state, from_state)))
+            first = shared + F.linear(state, from_state)
+            hidden = self.drop1(self._activate(first))
             hidden = self.drop2(self._activate(self.fc2(hidden)))
             state = state + F.linear(hidden, decode, decode_bias)
+        self.hidden = first.detach()
         pose, betas, camera = state.split(list(SIZES.values()), dim=1)
         return pose, betas, camera
 

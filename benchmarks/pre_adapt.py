@@ -1,0 +1,91 @@
+"""Pre-adaptation: frames per second of labelling, of whole epochs, and of the bare student passes that they contain.
+
+The floor is one forward and backward pass and one fused Adam step over a batch that lies ready. What an epoch takes
+beyond it is reading, cropping, corruption and the losses. ``live`` is what an epoch would take if every batch asked the
+teacher anew, its window's features included, as Algorithm 1 is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bilevel_step import NETS  # noqa: E402
+from literal.scene import random_sequence  # noqa: E402
+
+from hrtk.adapters import PreAdapt, Preparation  # noqa: E402
+from hrtk.models.estimators import HMR  # noqa: E402
+
+TEACHERS = {'r50': dict(type='MPSNet'), 'r18': dict(type='MPSNet', features=256, hidden=256)}
+
+
+class Clock(Preparation):
+    """Notes when labelling and every epoch end."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.labelled, self.epochs = device, [now(device)], []
+
+    def step(self, done: int, total: int, **numbers: float) -> None:
+        """Takes the time."""
+        (self.labelled if 'labelled' in numbers else self.epochs).append(now(self.device))
+
+
+def now(device: torch.device) -> float:
+    """Wall time after all that the device has to do."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def measure(net: str, epochs: int, device: torch.device) -> dict[str, float]:
+    """Frames per second of one network; ``epochs`` beyond the first are timed."""
+    config, size, *_ = NETS[net]
+    torch.manual_seed(0)
+    student = HMR(**config, resolution=size).to(device).eval()
+    tracks = [random_sequence(f'noise{i}', 16, 2 * size, seed=i, dropped=0.0) for i in range(3)]
+    clock = Clock(device)
+    adapter = PreAdapt(teacher=dict(type='TemporalTeacher', network=TEACHERS[net]), epochs=1 + epochs)
+    adapter.prepare(student, tracks, clock)
+    label = (clock.labelled[-1] - clock.labelled[0]) / sum(map(len, tracks))
+    epoch = (clock.epochs[-1] - clock.epochs[0]) / epochs
+    batch = torch.randn(8, 3, size, size, device=device)
+    weights = list(student.requires_grad_().parameters())
+    adam = torch.optim.Adam(weights, fused=True)
+    floor = []
+    for _ in range(1 + epochs):
+        begin = now(device)
+        out = student(batch)
+        (out.rotmat.mean() + out.betas.mean() + out.camera.mean()).backward()
+        adam.step()
+        floor.append(now(device) - begin)
+    floor = sum(floor[1:]) / epochs
+    return dict(label=1 / label, epoch=24 / epoch, floor=8 / floor, share=3 * floor / epoch,
+                live=24 / (epoch + 24 * 16 * label), ms_per_batch=1000 * epoch / 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--nets', nargs='+', choices=sorted(NETS), default=sorted(NETS))
+    parser.add_argument('--epochs', type=int, default=4)
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--device', default='cpu')
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    for net in args.nets:
+        row = measure(net, args.epochs, device)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20
+        print(f'{net}: labelling {row["label"]:.1f} frames/s; epochs {row["epoch"]:.1f} frames/s '
+              f'({row["ms_per_batch"]:.0f} ms per batch of 8), of which the bare passes are {row["share"]:.0%} '
+              f'({row["floor"]:.1f} frames/s); with a live teacher {row["live"]:.1f} frames/s; peak {peak:.1f} GiB')
+
+
+if __name__ == '__main__':
+    main()

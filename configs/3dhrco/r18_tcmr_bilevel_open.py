@@ -1,0 +1,3 @@
+# 3DHR-Co with BOA's bilevel steps on the free wild stream, taught by the free TCMR.
+_base_ = './r18_tcmr_pre_open.py'
+adapter = dict(_delete_=True, type='Regeneration', pre={{_base_.adapter}}, online={{_base_._bilevel}})

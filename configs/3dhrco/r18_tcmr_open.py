@@ -1,0 +1,3 @@
+# The whole of 3DHR-Co on the free wild stream, taught by the free TCMR.
+_base_ = './r18_tcmr_pre_open.py'
+adapter = dict(_delete_=True, type='Regeneration', pre={{_base_.adapter}}, online={{_base_._dynamic}})

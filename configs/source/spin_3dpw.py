@@ -1,0 +1,3 @@
+# SPIN without adaptation on 3DPW.
+_base_ = '../_base_/3dhrco_paper.py'
+adapter = dict(_delete_=True, type='Source')

@@ -1,0 +1,141 @@
+"""Labelled crops that resemble a frame, found by the network's own features (DynaBOA's exemplars)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hrtk.adapters.parts.bank_files import CHUNK, FORMAT, LABELS, build_bank, read_meta
+from hrtk.adapters.parts.source_bank import SourceBatch
+from hrtk.adapters.parts.trunk import Trunk
+from hrtk.geometry.boxes import normalise
+from hrtk.models.estimators import Estimator, hash_tensors
+from hrtk.registry import DATASETS
+from hrtk.structures import InputError
+
+MODES = ('nearest', 'cluster')
+
+
+class RetrievalBank:
+    """Finds labelled crops by the cosine between pooled features.
+
+    A bank is a folder that ``tools/build_retrieval_bank.py`` wrote, or is built once from a data set with the weights
+    that the estimator starts with, and kept in ``$HRTK_CACHE`` under a hash of both.
+
+    Args:
+        folder: of a bank.
+        dataset: in place of ``folder``, config of a data set of labelled views, see
+            :class:`~hrtk.datasets.open_stream.views.OpenViews`.
+        pool: how many items of the data set; None for all.
+        batch: S, crops per look-up; 1 in DynaBOA.
+        mode: ``'nearest'``, or ``'cluster'``: random members of the cluster with the nearest centre, as DynaBOA's code.
+        topk: with ``'nearest'``, S at random among so many nearest ones; None for the S nearest.
+        clusters: with ``dataset``, K of k-means.
+        resident: banks of at most so many bytes are kept on the estimator's device; larger ones stay on disk, mapped.
+
+    Raises:
+        InputError: an option has another value, or both or none of ``folder`` and ``dataset`` are given.
+    """
+
+    def __init__(self, folder: Optional[str] = None, dataset: Optional[dict] = None, pool: Optional[int] = None,
+                 batch: int = 1, mode: str = 'nearest', topk: Optional[int] = None, clusters: int = 0,
+                 resident: int = 1 << 30) -> None:
+        if (folder is None) == (dataset is None):
+            raise InputError('exemplars: name either the `folder` of a retrieval bank or a `dataset` of labelled views')
+        if mode not in MODES:
+            raise InputError(f'exemplars: mode is one of {MODES}, not {mode!r}')
+        if topk is not None and topk < batch:
+            raise InputError(f'exemplars: topk={topk} is less than batch={batch}')
+        if mode == 'cluster' and dataset is not None and not clusters:
+            raise InputError("exemplars: mode='cluster' needs `clusters`, the number of clusters, e.g. 64")
+        self.folder, self.config, self.pool = None if folder is None else Path(folder), dataset, pool
+        self.dataset: Any = None if dataset is None else DATASETS.build(dataset)
+        self.batch, self.mode, self.topk, self.clusters, self.resident = batch, mode, topk, clusters, resident
+        self._arrays: dict[str, Tensor] = {}
+
+    def load(self, estimator: Estimator) -> None:
+        """Opens the bank, and builds it first if it comes from a data set; nothing if that has happened already.
+
+        Warns if the features of a folder are those of other weights than the estimator's.
+
+        Raises:
+            InputError: the bank is missing, or does not fit the estimator.
+        """
+        if self._arrays:
+            return
+        weights = hash_tensors(estimator.state_dict())
+        folder = self.folder or self._cached(estimator, weights)
+        meta = read_meta(folder)
+        names = ['features', 'images', *LABELS] + (['centers', 'members', 'counts'] if self.mode == 'cluster' else [])
+        mapped = {name: _map(folder / f'{name}.npy') for name in names}
+        if mapped['images'].shape[-1] != estimator.resolution:
+            raise InputError(f'{folder}: its crops are {mapped["images"].shape[-1]} px and the estimator takes '
+                             f'{estimator.resolution} px; build it again for this estimator')
+        if meta['weights'] != weights:
+            warnings.warn(f'{folder}: its features are those of other weights than the estimator starts with; '
+                          f'crops are found by comparing the two')
+        small = sum(array.nbytes for array in mapped.values()) <= self.resident
+        self._arrays = {name: array.to(estimator.device) if small else array for name, array in mapped.items()}
+
+    def find(self, query: Tensor) -> Tensor:
+        """The S crops for pooled features (1, F), as indices; random choices come from torch's CPU generator."""
+        query = F.normalize(query[0], dim=0).to(self._arrays['features'].device)
+        if self.mode == 'cluster':
+            counts = self._arrays['counts']
+            cluster = (self._arrays['centers'].to(query.dtype) @ query).argmax()
+            place = (torch.rand(self.batch).to(counts.device) * counts[cluster]).long()
+            return self._arrays['members'][counts.cumsum(0)[cluster] - counts[cluster] + place]
+        found = self._nearest(query, min(self.topk or self.batch, len(self._arrays['features'])))
+        return found if self.topk is None else found[torch.randperm(len(found))[:self.batch].to(found.device)]
+
+    def draw(self, query: Tensor, trunk: Trunk) -> SourceBatch:
+        """The crops for pooled features (1, F), through the trunk, on the features' device."""
+        index = self.find(query.detach())
+        return SourceBatch(trunk.recall(index, lambda wanted: normalise(self._take('images', wanted, query).float())),
+                           **{name: self._take(name, index, query) for name in LABELS})
+
+    def fingerprint(self) -> dict[str, str]:
+        """What the bank holds."""
+        if self.folder is not None:
+            return {'exemplars': read_meta(self.folder)['content']}
+        return self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
+
+    def _nearest(self, query: Tensor, count: int) -> Tensor:
+        """Indices of the rows with the largest products, the best first, a chunk of the bank at a time."""
+        scores, places = query.new_empty(0), torch.empty(0, dtype=torch.long, device=query.device)
+        for number, rows in enumerate(self._arrays['features'].split(CHUNK)):
+            best = (rows.to(query.dtype) @ query).topk(min(count, len(rows)))
+            scores, order = torch.cat([scores, best.values]).sort(descending=True, stable=True)
+            places = torch.cat([places, best.indices + number * CHUNK])[order][:count]
+            scores = scores[:count]
+        return places
+
+    def _take(self, name: str, index: Tensor, like: Tensor) -> Tensor:
+        array = self._arrays[name]
+        return array[index.to(array.device)].to(like.device)
+
+    def _cached(self, estimator: Estimator, weights: str) -> Path:
+        found = self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
+        key = json.dumps([FORMAT, weights, self.config, found, self.pool, self.clusters], sort_keys=True, default=str)
+        root = Path(os.environ.get('HRTK_CACHE', Path.home() / '.cache' / 'hrtk')) / 'retrieval'
+        folder = root / hashlib.sha256(key.encode()).hexdigest()[:20]
+        if not (folder / 'bank.json').exists():
+            build_bank(estimator, self.dataset, folder, self.pool, self.clusters, dtype='float32')
+        return folder
+
+
+def _map(path: Path) -> Tensor:
+    try:
+        return torch.from_numpy(np.load(path, mmap_mode='c', allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise InputError(f'{path}: not readable ({error}); build the bank again with tools/build_retrieval_bank.py'
+                         + (', with --clusters' if path.stem in ('centers', 'members', 'counts') else '')) from error

@@ -1,0 +1,112 @@
+"""What online adapters carry from step to step."""
+
+from __future__ import annotations
+
+import copy
+from typing import Mapping, Optional
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from hrtk.adapters.parts.objectives import SKELETON, Posed
+from hrtk.adapters.parts.parameter_selection import select_parameters
+from hrtk.adapters.parts.trunk import Trunk
+from hrtk.models.estimators import Estimator
+from hrtk.structures import Prediction
+
+
+class State:
+    """The weights that adapt, Adam's moments and the mean teacher.
+
+    Args:
+        model: the estimator; of its parameters only the selected ones require gradients from now on.
+        parameters: of :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
+        lr: of Adam.
+        adam_betas: of Adam.
+        before: the state that this one replaces.
+
+    Attributes:
+        weights: the adapting parameters by name, the model's own tensors.
+        teacher: the mean teacher's values of them.
+        trunk: turns crops into what :meth:`run` takes.
+        skipped: how many updates were not finite, a scalar on the device.
+    """
+
+    def __init__(self, model: Estimator, parameters: str, lr: float, adam_betas: tuple[float, float],
+                 before: Optional[State] = None) -> None:
+        self.model = model
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        self.weights = {name: value.requires_grad_() for name, value in select_parameters(model, parameters).items()}
+        self.trunk = Trunk(model, self.weights)
+        if before is not None:
+            self.trunk.inherit(before.trunk)
+        self._rest = _Rest(model)
+        self.start = copy.deepcopy({name: value.detach() for name, value in self.weights.items()})
+        self.adam = dict(lr=lr, betas=adam_betas, **_fused(next(iter(self.weights.values()))))
+        self.skipped = torch.zeros(())
+        self.restart()
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Back to the weights of the beginning, without memory of any step."""
+        torch._foreach_copy_(list(self.weights.values()), list(self.start.values()))
+        self.teacher = copy.deepcopy(self.start)
+        self.optimizer = torch.optim.Adam(self.weights.values(), **self.adam)
+
+    def run(self, weights: Mapping[str, Tensor], maps: Tensor) -> Prediction:
+        """The network behind the trunk with these weights in place of its own."""
+        if not self.trunk.shared:
+            return functional_call(self.model, dict(weights), (maps,))
+        return functional_call(self._rest, {f'model.{name}': value for name, value in weights.items()}, (maps,))
+
+    @torch.no_grad()
+    def predict(self, maps: Tensor) -> Prediction:
+        """The present prediction, without a graph."""
+        return self.model.from_trunk(maps) if self.trunk.shared else self.model(maps)
+
+    @torch.no_grad()
+    def teach(self, maps: Tensor, skeleton: str = SKELETON) -> Posed:
+        """The mean teacher's view of a frame."""
+        return Posed.of(self.run(self.teacher, maps), self.model.body, skeleton)
+
+    @torch.no_grad()
+    def update(self, gradient: tuple[Tensor, ...], losses: tuple[Tensor, ...]) -> None:
+        """One Adam step, or none at all where a loss or a gradient is not finite: the last good weights stay."""
+        total = torch.stack([*torch._foreach_norm(gradient), *losses]).sum()
+        bad = (~torch.isfinite(total)).float()
+        self.skipped = self.skipped + bad
+        for weight, value in zip(self.weights.values(), gradient):
+            weight.grad = value
+        if self.optimizer.defaults.get('fused'):
+            # The fused kernel itself leaves everything as it is when told so: no wait for the device.
+            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad
+            self.optimizer.step()
+        elif not bad:
+            self.optimizer.step()
+
+    @torch.no_grad()
+    def update_teacher(self, keep: float) -> None:
+        """teacher = keep * teacher + (1 - keep) * student."""
+        torch._foreach_lerp_(list(self.teacher.values()), [w.detach() for w in self.weights.values()], 1 - keep)
+
+
+class _Rest(nn.Module):
+    """An estimator behind its trunk, as a module of its own."""
+
+    def __init__(self, model: Estimator) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, maps: Tensor) -> Prediction:
+        return self.model.from_trunk(maps)
+
+
+def _fused(example: Tensor) -> dict[str, bool]:
+    """Adam in one kernel where this torch has it for the device (CPU: since 2.4)."""
+    try:
+        torch.optim.Adam([example], fused=True)
+    except (RuntimeError, TypeError):
+        return {}
+    return {'fused': True}

@@ -1,0 +1,201 @@
+"""``benchmark``: one call from a table file to the whole table."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import fnmatch
+import hashlib
+import json
+import multiprocessing
+import os
+import re
+import sys
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, Iterator, Optional
+from typing import Sequence as SequenceOf
+
+import torch
+from mmengine.config import Config
+from rich.console import Console
+
+from hrtk.apis.adapt import adapt, load_config
+from hrtk.apis.config_check import PARTS, check_arguments, obstacles_of
+from hrtk.apis.table_report import fill, print_filled, write_table
+from hrtk.apis.tables import Row, Table, load_table
+from hrtk.engine.runner import check_keys
+from hrtk.engine.store import canonical, write_atomically
+from hrtk.structures import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A row at one seed; rows that come to the same, in one table or several, share a ``folder`` and so their results."""
+
+    label: str
+    config: Path
+    seed: int
+    options: dict[str, Any]
+    folder: Path
+
+
+def benchmark(table: str | Path, *, only: Optional[str] = None, work_dir: str | Path = 'work_dirs/tables',
+              seeds: Optional[SequenceOf[int]] = None, jobs: int = 1, dry_run: bool = False) -> dict[str, Any]:
+    """Computes and prints a table; what is finished is not computed again.
+
+    A row whose config cannot be built on this machine, since a licensed file is not there, keeps the paper's values and
+    is marked ``not reproduced``, with the reason. An error in one row does not stop the others. After every run
+    ``table.md``, ``table.csv`` and ``table.json`` are written to ``<work_dir>/<name of the table>``; the runs lie in
+    ``<work_dir>/runs``.
+
+    Args:
+        table: path of a table file, see :func:`hrtk.apis.tables.load_table`.
+        only: rows whose label holds this pattern of the shell.
+        work_dir: folder for tables and runs.
+        seeds: replaces the table's.
+        jobs: runs at once, each in a process of its own.
+        dry_run: prints the plan and the paper's values; nothing is run or written.
+
+    Returns:
+        What ``table.json`` holds.
+
+    Raises:
+        InputError: the table file or a config is wrong, or no row matches ``only``.
+    """
+    table = _choose(load_table(table), only, seeds)
+    configs = {row.label: _read(table, row, table.seeds[0]) for row in table.rows}
+    for label, cfg in configs.items():
+        check_arguments(cfg, f'{table.file}, {label!r}')
+    memory: dict[str, Optional[str]] = {}
+    obstacles = {label: reasons for label, cfg in configs.items() if (reasons := obstacles_of(cfg, memory))}
+    runs = [run for row in table.rows if row.label not in obstacles for run in _runs(table, row, Path(work_dir))]
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    folder = Path(work_dir) / table.file.stem
+    finished: dict[str, list[dict[str, Any]]] = {}
+    console.print(f'{len(table.rows)} rows, {len(runs)} runs; {len(obstacles)} rows lack files', highlight=False)
+    if not dry_run:
+        write_table(fill(table, finished, obstacles), folder)
+        for run, outcome in _execute(runs, jobs, console):
+            entry = dict(seed=run.seed, folder=os.path.relpath(run.folder), **outcome)
+            finished[run.label] = sorted([*finished.get(run.label, ()), entry], key=lambda entry: entry['seed'])
+            write_table(fill(table, finished, obstacles), folder)
+    content = fill(table, finished, obstacles)
+    print_filled(content, console)
+    if not dry_run:
+        console.print(f'written: {folder}/table.md, table.csv, table.json', highlight=False)
+    return content
+
+
+def _choose(table: Table, only: Optional[str], seeds: Optional[SequenceOf[int]]) -> Table:
+    rows = tuple(row for row in table.rows if only is None or fnmatch.fnmatch(row.label, f'*{only}*'))
+    if not rows:
+        raise InputError(f'{table.file}: no label matches {only!r}; labels are '
+                         f'{", ".join(row.label for row in table.rows)}')
+    baseline = table.baseline if table.baseline in [row.label for row in rows] else None
+    return dataclasses.replace(table, rows=rows, seeds=tuple(seeds or table.seeds), baseline=baseline)
+
+
+def _read(table: Table, row: Row, seed: int) -> Config:
+    cfg = load_config(row.config, _options(table, row, seed))
+    check_keys(cfg)
+    return cfg
+
+
+def _options(table: Table, row: Row, seed: int) -> dict[str, Any]:
+    return {'outputs': None, **row.options, **dict.fromkeys(table.seed_keys, seed)}
+
+
+def _runs(table: Table, row: Row, work_dir: Path) -> Iterator[Run]:
+    for seed in table.seeds:
+        cfg = _read(table, row, seed)
+        what = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
+        digest = hashlib.sha256(canonical(what).encode()).hexdigest()[:8]
+        yield Run(row.label, row.config, seed, _options(table, row, seed),
+                  work_dir / 'runs' / f'{row.config.stem}-{digest}')
+
+
+def _execute(runs: list[Run], jobs: int, console: Console) -> Iterator[tuple[Run, dict[str, Any]]]:
+    """Yields every run with its outcome, as they finish; says how long the rest may take."""
+    folders: dict[Path, list[Run]] = {}
+    for run in runs:
+        folders.setdefault(run.folder, []).append(run)
+    spent, done = [], 0
+    one_by_one = ((same, _work(same[0])) for same in folders.values())
+    with contextlib.closing(one_by_one if jobs == 1 else _side_by_side(list(folders.values()), jobs)) as outcomes:
+        for same, outcome in outcomes:
+            done += 1
+            spent += [outcome['seconds']] if outcome['computed'] else []
+            left = len(folders) - done
+            rest = f', about {_clock(sum(spent) / len(spent) * left / jobs)} left' if spent and left else ''
+            for run in same:
+                console.print(f'[{done}/{len(folders)}] {run.label}, seed {run.seed}: {_headline(outcome)}, '
+                              f'{_clock(outcome["seconds"])}{rest}', highlight=False, markup=False, soft_wrap=True)
+                yield run, outcome
+
+
+def _side_by_side(groups: list[list[Run]], jobs: int) -> Iterator[tuple[list[Run], dict[str, Any]]]:
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        futures = {pool.submit(_work_apart, same[0], jobs): same for same in groups}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _work(run: Run) -> dict[str, Any]:
+    """Runs one adaptation; whatever goes wrong is its outcome, with the traceback in ``error.txt``."""
+    begin, before = time.perf_counter(), _results(run.folder)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / 'error.txt').unlink(missing_ok=True)
+    try:
+        metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
+        last = [name.split('/')[0] for name in metrics if '/' in name][-1]
+        outcome = dict(adapter=last, metrics={name.removeprefix(f'{last}/'): value for name, value in metrics.items()
+                                              if name.startswith(f'{last}/')},
+                       fingerprint=json.loads((run.folder / 'metrics.json').read_text())['fingerprint'])
+    except Exception as error:  # the other rows go on; nothing is lost, the table and error.txt show it
+        (run.folder / 'error.txt').write_text(traceback.format_exc())
+        outcome = dict(error=f'{type(error).__name__}: {error}')
+    return dict(outcome, seconds=time.perf_counter() - begin, computed=_results(run.folder) != before)
+
+
+def _work_apart(run: Run, jobs: int) -> dict[str, Any]:
+    """The same in a process of its own, which may die without taking others along."""
+    begin, path = time.perf_counter(), run.folder / 'outcome.json'
+    run.folder.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    process = multiprocessing.get_context('spawn').Process(target=_child, args=(run, jobs, path), daemon=True)
+    process.start()
+    process.join()
+    if process.exitcode or not path.exists():
+        return dict(error=f'the process ended with exit code {process.exitcode}, see {run.folder}/output.txt',
+                    seconds=time.perf_counter() - begin, computed=True)
+    return json.loads(path.read_text())
+
+
+def _child(run: Run, jobs: int, path: Path) -> None:
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    with open(run.folder / 'output.txt', 'w') as file, contextlib.redirect_stdout(file):
+        outcome = _work(run)
+    write_atomically(path, lambda stream: stream.write(json.dumps(outcome).encode()))
+
+
+def _results(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.glob('results/*/*.npz')}
+
+
+def _headline(outcome: dict[str, Any]) -> str:
+    if 'error' in outcome:
+        return f'failed, {outcome["error"]}'
+    key = next(iter(outcome['metrics']))
+    known = '' if outcome['computed'] else ', stored before'
+    return f'{re.sub("_.*", "", key).upper()} {outcome["metrics"][key]:.1f}{known}'
+
+
+def _clock(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))

@@ -1,0 +1,55 @@
+"""Files of plain arrays, read with messages that help."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from hrtk.structures import InputError
+
+
+def read_npz(path: str | Path, keys: Iterable[str], required: Iterable[str], remedy: str) -> dict[str, np.ndarray]:
+    """Reads arrays of an npz; without unpickling anything.
+
+    Args:
+        path: the file.
+        keys: arrays to read where they are there; others are left alone.
+        required: arrays that must be there.
+        remedy: where such files come from, for messages.
+
+    Raises:
+        InputError: the file is missing, broken, holds Python objects, or lacks a required array.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f'{path}: there is no such file; {remedy}')
+    key = 'the list of arrays'
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            have, arrays = file.files, {}
+            for key in keys:
+                if key in have:
+                    arrays[key] = file[key]
+    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        if 'allow_pickle' in str(error):
+            raise InputError(f'{path}: {key} holds Python objects, which are not read; save it as a plain array of '
+                             f'numbers or strings') from error
+        raise InputError(f'{path}: cannot be read as an npz at {key} ({error}); copy or download it again') from error
+    missing = [key for key in required if key not in arrays]
+    if missing:
+        raise InputError(f'{path}: lacks {", ".join(missing)}; it has {", ".join(have)}. {remedy}')
+    return arrays
+
+
+def sha256(path: str | Path) -> str:
+    """Hash of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,58 @@
+"""RSC-Net's backbone: a ResNet whose residual branches count by how fine the picture is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hrtk.models.backbones.resnet import Block, ResNet
+from hrtk.registry import BACKBONES
+
+LEAST_SIZES = (224, 128, 64, 40, 0)
+
+
+def resolution_bucket(size: int) -> int:
+    """Which gains a picture of ``size`` px has: 0 from 224 px, 1 from 128, 2 from 64, 3 from 40, else 4."""
+    return next(bucket for bucket, least in enumerate(LEAST_SIZES) if size >= least)
+
+
+class ScaledStage(nn.Module):
+    """The blocks of a stage and, for every bucket, a gain of each block, under RSC-Net's key names."""
+
+    def __init__(self, blocks: list[Block]) -> None:
+        super().__init__()
+        self.hmr_layer = nn.ModuleList(blocks)
+        self.alphas = nn.ParameterList([torch.ones(len(blocks), 1, 1, 1, 1) for _ in LEAST_SIZES])
+
+    def forward(self, x: Tensor, bucket: int) -> Tensor:
+        """Every block is ``relu(gain * branch + shortcut)``."""
+        for block, gain in zip(self.hmr_layer, self.alphas[bucket]):
+            x = block(x, gain)
+        return x
+
+
+@BACKBONES.register_module()
+class RSCResNet(ResNet):
+    """A ResNet with gains per resolution bucket (Xu et al., "3D Human Shape and Pose from a Single Low-Resolution
+    Image with Self-Supervised Learning", ECCV 2020; the buckets are those of its released code).
+
+    Convolutions and norms are shared by all buckets. The arguments are those of
+    :class:`~hrtk.models.backbones.resnet.ResNet`.
+    """
+
+    stage = staticmethod(ScaledStage)
+
+    def forward(self, images: Tensor, bucket: int = 0) -> Tensor:
+        """(B, 3, R, R) normalised crops, all of one bucket -> (B, out_channels) features."""
+        return self.from_trunk(self.trunk(images, bucket), bucket)
+
+    def trunk(self, images: Tensor, bucket: int = 0) -> Tensor:
+        """All but the last stage: (B, 3, R, R) -> (B, out_channels / 2, R / 16, R / 16)."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        for stage in (self.layer1, self.layer2, self.layer3):
+            x = stage(x, bucket)
+        return x
+
+    def from_trunk(self, maps: Tensor, bucket: int = 0) -> Tensor:
+        """The last stage and the mean over its map."""
+        return torch.mean(self.layer4(maps, bucket), dim=(2, 3))

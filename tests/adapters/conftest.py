@@ -1,0 +1,6 @@
+"""Tests here compare with the literal implementations that the benchmarks time."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
