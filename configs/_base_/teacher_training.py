@@ -14,8 +14,8 @@ val_dataloader = dict(
     dataset=dict(type='FeatureWindows', border='clamp', tracks=dict(type='OpenTracks', length=100, seed=1001)))
 val_evaluator = dict(type='ViewError')
 val_cfg = dict()
-train_cfg = dict(by_epoch=True, max_epochs=6, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs=8, val_interval=1)
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-2), clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', by_epoch=True, T_max=6, end=6, eta_min=2e-6, convert_to_iter_based=True)]
+    dict(type='CosineAnnealingLR', by_epoch=True, T_max=8, end=8, eta_min=2e-6, convert_to_iter_based=True)]

@@ -19,6 +19,10 @@ class Preparation:
     This one keeps nothing and tells nobody; a run's own (:mod:`hrtk.engine.preparation`) does both.
     """
 
+    def result(self) -> Optional[dict[str, Tensor]]:
+        """The weights that an earlier run of the same configuration ended with, or None: nothing is left to do."""
+        return None
+
     def load(self, name: str) -> Optional[dict[str, Any]]:
         """What was saved under this name by an earlier, interrupted run of the same configuration, or None."""
         return None

@@ -87,18 +87,19 @@ class DynamicBilevel(Online):
 
     def frame(self, state: State, view: View, past: Optional[View]) -> Prediction:
         """One bilevel step and as many more as it takes."""
-        first = look = self._look(state, state.weights, view)
+        scene = self._see(state, state.weights, view)
+        first = now = scene.now
         for step in range(self.max_extra + 1):
-            before = state.model.head.hidden if self.max_extra else None
-            self._step(state, view, past, look, bilevel=step == 0 or self.extra == 'bilevel')
-            last = step == self.max_extra
+            before = now.hidden
+            self._step(state, view, past, now, scene, bilevel=step == 0 or self.extra == 'bilevel')
+            last, scene = step == self.max_extra, None
             # The graph is for the next step; without one this is the prediction.
             with torch.set_grad_enabled(not last):
-                look = self._look(state, state.weights, view)
-            if last or not _turn(before, state.model.head.hidden) > self.threshold:
+                now = self._look(state, state.weights, [view.maps])
+            if last or not _turn(before, now.hidden) > self.threshold:
                 break
         self._extra_steps.append(step)
-        return (first if self.when == 'before' else look).prediction.detach()
+        return (first if self.when == 'before' else now).prediction.detach()
 
     def report(self) -> dict[str, float]:
         """``skipped_updates`` of the last sequence, and ``extra_steps``, their mean number per frame."""
@@ -109,19 +110,26 @@ class DynamicBilevel(Online):
         """Hashes of the pose prior's file and of the exemplars."""
         return {**super().fingerprint(), **(self.exemplars.fingerprint() if self.exemplars is not None else {})}
 
-    def _step(self, state: State, view: View, past: Optional[View], look: Posed, bilevel: bool) -> None:
+    def _step(self, state: State, view: View, past: Optional[View], now: Look, scene: Optional[Scene],
+              bilevel: bool) -> None:
+        """One update.
+
+        Args:
+            state, view, past: of :meth:`frame`.
+            now: the frame at the present weights.
+            scene: the lower level at the present weights, if it has been seen.
+            bilevel: or a plain step on the upper level.
+        """
         teacher = state.teach(view.maps, JOINTS) if self.objectives.weights.teacher else None
 
-        def at(weights: dict[str, Tensor]) -> Posed:
-            return look if weights is state.weights else self._look(state, weights, view)
-
         def lower(weights: dict[str, Tensor]) -> Tensor:
-            return self._loss(state, weights, at(weights), view)
+            return self._loss(state, scene or self._see(state, weights, view, now=now), view)
 
         def upper(weights: dict[str, Tensor]) -> Tensor:
-            now = at(weights)
-            loss = self._loss(state, weights, now, view, past)
-            return loss if teacher is None else loss + self.objectives.teacher(now, teacher)
+            known = now if weights is state.weights else None
+            seen = self._see(state, weights, view, past if self.objectives.weights.motion else None, known)
+            loss = self._loss(state, seen, view, past)
+            return loss if teacher is None else loss + self.objectives.teacher(seen.now.posed, teacher)
 
         if bilevel:
             gradient, losses = bilevel_gradient(state.weights, lower, upper, self.inner_lr, self.order)
@@ -130,6 +138,14 @@ class DynamicBilevel(Online):
         state.update(gradient, losses)
         state.update_teacher(self.teacher_keep)
 
+    def _see(self, state: State, weights: dict[str, Tensor], view: View, past: Optional[View] = None,
+             now: Optional[Look] = None) -> Scene:
+        """What a level compares, in as few passes as its exemplars allow; ``now`` is the frame if it has been seen."""
+        bank, trunk, level = self.exemplars, state.trunk, 'lower' if past is None else 'upper'
+        lookup = bank.guess(level, trunk) if bank is not None else None
+        batch = lookup.batch if lookup is not None and now is None else None
+        maps = ([view.maps] if now is None else []) + ([past.maps] if past is not None else [])
+        ...
     def _loss(self, state: State, weights: dict[str, Tensor], now: Posed, view: View,
               past: Optional[View] = None) -> Tensor:
         """The frame's terms from its pass, those of exemplars and motion from one pass over both."""

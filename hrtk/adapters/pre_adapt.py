@@ -95,6 +95,9 @@ class PreAdapt(Source):
                 preparation: Optional[Preparation] = None) -> dict[str, Tensor]:
         """Pre-adapts the estimator and returns its weights f_s."""
         preparation = preparation or Preparation()
+        finished = preparation.result()
+        if finished is not None:
+            return finished
         seed = torch.initial_seed()
         tracks = [dataset[i] for i in range(len(dataset))]
         estimator.eval().requires_grad_(False)

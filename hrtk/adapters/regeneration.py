@@ -33,11 +33,13 @@ class Regeneration(Adapter):
 
     def prepare(self, estimator: Estimator, dataset: Any,
                 preparation: Optional[Preparation] = None) -> Optional[dict[str, Tensor]]:
-        """Prepares by ``pre``, then lets ``online`` prepare from there."""
-        prepared = self.pre.prepare(estimator, dataset, preparation) if self.pre is not None else None
-        if prepared is not None:
-            estimator.load_state_dict(prepared)
-        return self.online.prepare(estimator, dataset) or prepared
+        """Prepares both parts; ``online`` first, whose exemplars are described by the source model."""
+        weights = self.online.prepare(estimator, dataset)
+        if self.pre is None:
+            return weights
+        if weights is not None:
+            estimator.load_state_dict(weights)
+        return self.pre.prepare(estimator, dataset, preparation)
 
     def adapt(self, estimator: Estimator, sequence: Sequence) -> Iterator[Prediction]:
         """Yields the online adapter's predictions."""

@@ -7,40 +7,25 @@ import dataclasses
 import datetime
 import fnmatch
 import hashlib
-import json
-import multiprocessing
 import os
 import re
 import sys
-import time
-import traceback
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Iterator, Optional
 from typing import Sequence as SequenceOf
 
-import torch
 from mmengine.config import Config
 from rich.console import Console
 
-from hrtk.apis.adapt import adapt, load_config
+from hrtk.apis.adapt import load_config
 from hrtk.apis.config_check import PARTS, check_arguments, obstacles_of
 from hrtk.apis.table_report import fill, print_filled, write_table
+from hrtk.apis.table_run import Run, work, work_apart
 from hrtk.apis.tables import Row, Table, load_table
 from hrtk.engine.runner import check_keys
-from hrtk.engine.store import canonical, write_atomically
+from hrtk.engine.store import canonical
 from hrtk.structures import InputError
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A row at one seed; rows that come to the same, in one table or several, share a ``folder`` and so their results."""
-
-    label: str
-    config: Path
-    seed: int
-    options: dict[str, Any]
-    folder: Path
 
 
 def benchmark(table: str | Path, *, only: Optional[str] = None, work_dir: str | Path = 'work_dirs/tables',
@@ -124,7 +109,7 @@ def _execute(runs: list[Run], jobs: int, console: Console) -> Iterator[tuple[Run
     for run in runs:
         folders.setdefault(run.folder, []).append(run)
     spent, done = [], 0
-    one_by_one = ((same, _work(same[0])) for same in folders.values())
+    one_by_one = ((same, work(same[0])) for same in folders.values())
     with contextlib.closing(one_by_one if jobs == 1 else _side_by_side(list(folders.values()), jobs)) as outcomes:
         for same, outcome in outcomes:
             done += 1
@@ -140,53 +125,11 @@ def _execute(runs: list[Run], jobs: int, console: Console) -> Iterator[tuple[Run
 def _side_by_side(groups: list[list[Run]], jobs: int) -> Iterator[tuple[list[Run], dict[str, Any]]]:
     pool = ThreadPoolExecutor(jobs)
     try:
-        futures = {pool.submit(_work_apart, same[0], jobs): same for same in groups}
+        futures = {pool.submit(work_apart, same[0], jobs): same for same in groups}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _work(run: Run) -> dict[str, Any]:
-    """Runs one adaptation; whatever goes wrong is its outcome, with the traceback in ``error.txt``."""
-    begin, before = time.perf_counter(), _results(run.folder)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / 'error.txt').unlink(missing_ok=True)
-    try:
-        metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
-        last = [name.split('/')[0] for name in metrics if '/' in name][-1]
-        outcome = dict(adapter=last, metrics={name.removeprefix(f'{last}/'): value for name, value in metrics.items()
-                                              if name.startswith(f'{last}/')},
-                       fingerprint=json.loads((run.folder / 'metrics.json').read_text())['fingerprint'])
-    except Exception as error:  # the other rows go on; nothing is lost, the table and error.txt show it
-        (run.folder / 'error.txt').write_text(traceback.format_exc())
-        outcome = dict(error=f'{type(error).__name__}: {error}')
-    return dict(outcome, seconds=time.perf_counter() - begin, computed=_results(run.folder) != before)
-
-
-def _work_apart(run: Run, jobs: int) -> dict[str, Any]:
-    """The same in a process of its own, which may die without taking others along."""
-    begin, path = time.perf_counter(), run.folder / 'outcome.json'
-    run.folder.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    process = multiprocessing.get_context('spawn').Process(target=_child, args=(run, jobs, path), daemon=True)
-    process.start()
-    process.join()
-    if process.exitcode or not path.exists():
-        return dict(error=f'the process ended with exit code {process.exitcode}, see {run.folder}/output.txt',
-                    seconds=time.perf_counter() - begin, computed=True)
-    return json.loads(path.read_text())
-
-
-def _child(run: Run, jobs: int, path: Path) -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-    with open(run.folder / 'output.txt', 'w') as file, contextlib.redirect_stdout(file):
-        outcome = _work(run)
-    write_atomically(path, lambda stream: stream.write(json.dumps(outcome).encode()))
-
-
-def _results(folder: Path) -> dict[str, int]:
-    return {str(path): path.stat().st_mtime_ns for path in folder.glob('results/*/*.npz')}
 
 
 def _headline(outcome: dict[str, Any]) -> str:

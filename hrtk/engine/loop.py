@@ -187,12 +187,10 @@ class AdaptLoop(BaseLoop):
         """Prepares the adapter, just before the first sequence that is really computed."""
         source = _clone(self.estimator)
         preparation = StoredPreparation(self.store.folder, self.runner, self.resume)
-        prepared = preparation.result()
-        if prepared is None:
-            self._seed('prepare')
-            prepared = self.adapter.prepare(self.estimator, self.dataset, preparation)
-            if prepared is not None:
-                preparation.finish(prepared)
+        self._seed('prepare')
+        prepared = self.adapter.prepare(self.estimator, self.dataset, preparation)
+        if prepared is not None:
+            preparation.finish(prepared)
         self.runner.call_hook('after_prepare')
         self.estimator.load_state_dict(source if prepared is None else prepared)
         self.estimator.eval()

@@ -191,3 +191,15 @@ def test_regeneration_starts_from_the_prepared_weights(reset, expected):
             model.load_state_dict(start)
         list(whole.adapt(model, tiny_sequence(frames=3)))
     assert torch.allclose(model.head.deccam.bias, start['head.deccam.bias'] + expected)
+
+
+def test_the_online_part_is_prepared_by_the_source_model():
+    whole = Regeneration(pre=dict(type='PreAdapt', teacher=dict(type='RandomTeacher'), epochs=1, lr=RATE,
+                                  corruption=None), online=dict(type='Drifting'))
+    seen, source = [], weights_of(Tiny())
+    whole.online.prepare = lambda model, dataset: seen.append(weights_of(model))
+    whole.prepare(Tiny(), Tracks())
+    assert equal(seen[0], source)
+    finished = Diary()
+    finished.result = lambda: {'done': torch.ones(())}  # also after a kill: the weights are not those of the source yet
+    assert whole.prepare(Tiny(), Tracks(), finished) == finished.result() and equal(seen[1], source)

@@ -110,16 +110,21 @@ def test_processes_give_the_same_table(table, tmp_path):
     assert len(rows_of(two)['Source']['runs']) == 2
 
 
-@pytest.mark.parametrize('jobs', [1, 2])
-def test_error_in_one_row(tmp_path, monkeypatch, jobs):
+@pytest.fixture
+def fakes(tmp_path, monkeypatch):
+    """``fake.py``, a config of tests/engine/fake_parts.py, in the current directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('PYTHONPATH', str(ROOT / 'tests/engine'), prepend=':')
     monkeypatch.syspath_prepend(ROOT / 'tests/engine')
     (tmp_path / 'fake.py').write_text(
         "custom_imports = dict(imports=['fake_parts'], allow_failed_imports=False)\n"
         "estimator = dict(type='FakeEstimator')\ndataset = dict(type='FakeDataset', lengths=(2, 2))\n"
         "adapter = dict(type='Jiggle')\nevaluator = dict(type='MeshEvaluator')\n")
-    (tmp_path / 'fake.yaml').write_text(
+    return tmp_path / 'fake.yaml'
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_error_in_one_row(fakes, monkeypatch, jobs):
+    fakes.write_text(
         'title: t\nmetrics: [mpjpe_mm]\nrows:\n'
         '- {label: "bad {}", config: fake.py, vary: {dataset.bad: [1]}}\n'
         '- {label: careless, config: fake.py, options: {adapter.type: Careless, adapter.rule: few}}\n'
@@ -133,6 +138,15 @@ def test_error_in_one_row(tmp_path, monkeypatch, jobs):
     assert 'cannot be decoded' in rows['bad 1']['runs'][0]['error']
     assert 'Traceback' in (Path(rows['careless']['runs'][0]['folder']) / 'error.txt').read_text()
     assert rows['good']['ours']['mpjpe_mm']['interval'] is None
+
+
+def test_process_that_is_killed(fakes, monkeypatch):
+    fakes.write_text('title: t\nmetrics: [mpjpe_mm]\nrows:\n- {label: good, config: fake.py}\n'
+                     '- {label: killed, config: fake.py, options: {dataset.lengths: [9]}}\n')
+    monkeypatch.setenv('FAKE_KILL', '8')  # the other row ends at its fourth frame
+    rows = rows_of(benchmark('fake.yaml', work_dir='out', jobs=2))
+    assert rows['good']['status'] == 'done' and rows['killed']['status'] == 'failed'
+    assert 'exit code -9' in rows['killed']['runs'][0]['error']
 
 
 def test_dry_run_writes_nothing(table, tmp_path, capfd):

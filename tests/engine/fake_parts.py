@@ -141,6 +141,8 @@ class Diligent(Jiggle):
     """Prepares in ten random steps, keeping a state after each; ``FAKE_KILL_PREPARE=n`` kills it after the n-th."""
 
     def prepare(self, estimator, dataset, preparation=None):
+        if preparation.result() is not None:
+            return preparation.result()
         state = preparation.load('progress') or {'done': 0, 'weight': estimator.weight.detach().clone()}
         seed = torch.initial_seed()
         for step in range(state['done'], 10):

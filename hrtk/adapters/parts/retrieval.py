@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -23,6 +24,21 @@ from hrtk.registry import DATASETS
 from hrtk.structures import InputError
 
 MODES = ('nearest', 'cluster')
+
+
+@dataclasses.dataclass(frozen=True)
+class Lookup:
+    """A look-up that waits for its query.
+
+    Attributes:
+        level: who looks.
+        chance: its random numbers.
+        batch: the crops that it will probably give, or None.
+    """
+
+    level: str
+    chance: Optional[Tensor]
+    batch: Optional[SourceBatch] = None
 
 
 class RetrievalBank:
@@ -61,6 +77,7 @@ class RetrievalBank:
         self.dataset: Any = None if dataset is None else DATASETS.build(dataset)
         self.batch, self.mode, self.topk, self.clusters, self.resident = batch, mode, topk, clusters, resident
         self._arrays: dict[str, Tensor] = {}
+        self.forget()
 
     def load(self, estimator: Estimator) -> None:
         """Opens the bank, and builds it first if it comes from a data set; nothing if that has happened already.
@@ -87,27 +104,72 @@ class RetrievalBank:
         self._arrays = {name: array.to(estimator.device) if small else array for name, array in mapped.items()}
 
     def find(self, query: Tensor) -> Tensor:
-        """The S crops for pooled features (1, F), as indices; random choices come from torch's CPU generator."""
-        query = F.normalize(query[0], dim=0).to(self._arrays['features'].device)
-        if self.mode == 'cluster':
-            counts = self._arrays['counts']
-            cluster = (self._arrays['centers'].to(query.dtype) @ query).argmax()
-            place = (torch.rand(self.batch).to(counts.device) * counts[cluster]).long()
-            return self._arrays['members'][counts.cumsum(0)[cluster] - counts[cluster] + place]
-        found = self._nearest(query, min(self.topk or self.batch, len(self._arrays['features'])))
-        return found if self.topk is None else found[torch.randperm(len(found))[:self.batch].to(found.device)]
+        """The S crops for pooled features (1, F), as indices."""
+        return self._pick(self._locate(query), self._chance())
 
-    def draw(self, query: Tensor, trunk: Trunk) -> SourceBatch:
-        """The crops for pooled features (1, F), through the trunk, on the features' device."""
-        index = self.find(query.detach())
-        return SourceBatch(trunk.recall(index, lambda wanted: normalise(self._take('images', wanted, query).float())),
-                           **{name: self._take(name, index, query) for name in LABELS})
+    def forget(self) -> None:
+        """The next look-up has nothing to guess from."""
+        self._last, self._steady = None, {}
+
+    def guess(self, level: str, trunk: Trunk) -> Lookup:
+        """Begins a look-up: the crops it will give if the frame still resembles what the last one did.
+
+        A guess lets frame and crops share a pass before the frame's features are known. There is none at first, nor
+        where the last one of this ``level`` was wrong.
+        """
+        chance = self._chance()
+        if self._last is None or not self._steady.get(level, True):
+            return Lookup(level, chance)
+        return Lookup(level, chance, self._read(self._pick(self._last, chance), trunk))
+
+    def settle(self, lookup: Lookup, query: Tensor, trunk: Trunk) -> SourceBatch:
+        """Ends a look-up with the frame's pooled features (1, F): its guess itself, or else the right crops.
+
+        Waits for the device.
+        """
+        place = self._locate(query.detach())
+        same = self._last is not None and torch.equal(place, self._last)
+        self._last = place
+        self._steady[lookup.level] = same
+        return lookup.batch if same and lookup.batch is not None else self._read(self._pick(place, lookup.chance), trunk)
 
     def fingerprint(self) -> dict[str, str]:
         """What the bank holds."""
         if self.folder is not None:
             return {'exemplars': read_meta(self.folder)['content']}
         return self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
+
+    def _chance(self) -> Optional[Tensor]:
+        """The random numbers of one look-up, from torch's CPU generator."""
+        if self.mode == 'cluster':
+            return torch.rand(self.batch)
+        return None if self.topk is None else torch.randperm(min(self.topk, len(self._arrays['features'])))[:self.batch]
+
+    def _locate(self, query: Tensor) -> Tensor:
+        """What the features point at: a cluster, or the nearest crops."""
+        query = F.normalize(query[0], dim=0).to(self._arrays['features'].device)
+        if self.mode == 'cluster':
+            return (self._arrays['centers'].to(query.dtype) @ query).argmax()
+        return self._nearest(query, min(self.topk or self.batch, len(self._arrays['features'])))
+
+    def _pick(self, place: Tensor, chance: Optional[Tensor]) -> Tensor:
+        """The crops at a place, as indices."""
+        chance = None if chance is None else chance.to(place.device)
+        if self.mode == 'cluster':
+            counts = self._arrays['counts']
+            first = counts.cumsum(0)[place] - counts[place]
+            return self._arrays['members'][first + (chance * counts[place]).long()]
+        return place if chance is None else place[chance]
+
+    def _read(self, index: Tensor, trunk: Trunk) -> SourceBatch:
+        device = trunk.model.device
+
+        def take(name: str, wanted: Tensor) -> Tensor:
+            array = self._arrays[name]
+            return array[wanted.to(array.device)].to(device)
+
+        return SourceBatch(trunk.recall(index, lambda wanted: normalise(take('images', wanted).float())),
+                           **{name: take(name, index) for name in LABELS})
 
     def _nearest(self, query: Tensor, count: int) -> Tensor:
         """Indices of the rows with the largest products, the best first, a chunk of the bank at a time."""
@@ -118,10 +180,6 @@ class RetrievalBank:
             places = torch.cat([places, best.indices + number * CHUNK])[order][:count]
             scores = scores[:count]
         return places
-
-    def _take(self, name: str, index: Tensor, like: Tensor) -> Tensor:
-        array = self._arrays[name]
-        return array[index.to(array.device)].to(like.device)
 
     def _cached(self, estimator: Estimator, weights: str) -> Path:
         found = self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}

@@ -45,13 +45,14 @@ class Trunk:
             return self(read(index))
         keys = index.tolist()
         known = {key: self._maps[key] for key in keys if key in self._maps}
-        missing = [key for key in dict.fromkeys(keys) if key not in known]
-        if missing:
-            found = self(read(torch.tensor(missing, device=index.device)))
-            known.update((key, maps.clone()) for key, maps in zip(missing, found))
-            while self._maps and (len(self._maps) + len(found)) * found[0].nbytes > BUDGET:
-                del self._maps[next(iter(self._maps))]  # the one that came first
-            self._maps.update(known)
+        for key in dict.fromkeys(keys):
+            if key not in known:
+                # One by one: a convolution rounds by the size of its batch, and results must not depend on what
+                # happens to be remembered.
+                known[key] = self(read(torch.tensor([key], device=index.device)))[0]
+        self._maps.update(known)
+        while len(self._maps) * known[keys[0]].nbytes > BUDGET:
+            del self._maps[next(iter(self._maps))]  # the one that came first
         return torch.stack([known[key] for key in keys])
 
     def inherit(self, other: Trunk) -> None:
