@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ('structures', 'geometry', 'body_models', 'losses', 'models', 'teachers', 'adapters', 'datasets', 'evaluation',
-          'visualization', 'engine', 'apis', 'tools')
+          'visualization', 'testing', 'engine', 'apis', 'tools')
 BASE = ('version', 'structures', 'registry')  # a registry knows its modules by name only, so it stands below them
 STRANGERS = {'datasets', 'evaluation', 'visualization'}
 # mmengine is touched where it is the shell, and by the base class of metrics.

@@ -7,13 +7,14 @@ compare are computed by passes of their own, before the step and after every one
 
 from __future__ import annotations
 
-from typing import Mapping, Optional
+import time
+from typing import Mapping, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from literal.body import OPENPOSE25_SOURCES, SPIN24_SOURCES, WholeMesh
 from literal.boa import LiteralBOA, Named
+from literal.body import OPENPOSE25_SOURCES, SPIN24_SOURCES, WholeMesh
 
 
 class LiteralDynaBOA(LiteralBOA):
@@ -22,7 +23,7 @@ class LiteralDynaBOA(LiteralBOA):
     Args:
         model: as of :class:`LiteralBOA`.
         mixture: the same.
-        pool: labelled source items, or None.
+        pool: labelled source items, read anew at every look-up; or None.
         features: (N, F) of the pool.
         clusters: lists of indices of the pool, one per row of ``centers``; None to take the nearest of the pool.
         centers: (K, F).
@@ -33,9 +34,10 @@ class LiteralDynaBOA(LiteralBOA):
 
     Attributes:
         extra_steps: of every frame.
+        read_seconds: spent on reading exemplars.
     """
 
-    def __init__(self, model: nn.Module, mixture: Optional[Mapping] = None, pool: Optional[list[dict]] = None,
+    def __init__(self, model: nn.Module, mixture: Optional[Mapping] = None, pool: Optional[Sequence[dict]] = None,
                  features: Optional[Tensor] = None, clusters: Optional[list[list[int]]] = None,
                  centers: Optional[Tensor] = None, batch: int = 1, threshold: float = 3.1e-4, max_extra: int = 7,
                  extra: str = 'single', certain_motion: bool = False, **options) -> None:
@@ -45,6 +47,7 @@ class LiteralDynaBOA(LiteralBOA):
         self.threshold, self.max_extra, self.extra, self.certain_motion = threshold, max_extra, extra, certain_motion
         self.mesh49 = WholeMesh(model.body.data, OPENPOSE25_SOURCES + SPIN24_SOURCES).to(next(model.parameters()).dtype)
         self.extra_steps: list[int] = []
+        self.read_seconds = 0.0
 
     def _step(self, image: Tensor, xy: Tensor, confidence: Tensor, past: Optional[tuple]) -> None:
         frame = image, xy, confidence, past
@@ -91,7 +94,7 @@ class LiteralDynaBOA(LiteralBOA):
             loss = loss + factors['pose_prior'] * self._energy(now['rotmat'])
         if self.pool is not None:
             found = self._retrieve(now['features'].detach()[0])
-            loss = loss + factors['source'] * self._source(weights, [self.pool[i] for i in found])
+            loss = loss + factors['source'] * self._source(weights, self._read(found))
         if upper and factors['teacher']:
             loss = loss + factors['teacher'] * self._consistency(now, image)
         if upper and past is not None and factors['motion']:
@@ -109,6 +112,12 @@ class LiteralDynaBOA(LiteralBOA):
             return apart.argsort()[:self.batch].tolist()
         members = self.clusters[int(apart.argmin())]
         return [members[int(share * len(members))] for share in torch.rand(self.batch).tolist()]
+
+    def _read(self, found: list[int]) -> list[dict]:
+        start = time.process_time()
+        items = [self.pool[i] for i in found]
+        self.read_seconds += time.process_time() - start
+        return items
 
     def _consistency(self, student: Named, image: Tensor) -> Tensor:
         """Against the mean teacher, 49 joints in space and in the crop."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.geometry.boxes import crop_image
 from hrtk.models.estimators import HMR
 from hrtk.registry import DATASETS
 from hrtk.structures import Keypoints2D, Sequence
@@ -62,6 +64,24 @@ class RandomViews:
                       betas=rng.normal(size=10), keypoints2d=rng.uniform(-.8, .8, (24, 2)))
         dtype = torch.float64 if self.double else torch.float32
         return dict(image=torch.from_numpy(image), **{k: torch.tensor(v, dtype=dtype) for k, v in labels.items()})
+
+
+@DATASETS.register_module()
+class RandomPhotos(RandomViews):
+    """The same labels beside compressed pictures of 1000 x 1000 px, which are decoded and cropped at every look."""
+
+    def __init__(self, resolution: int, length: int = 8, double: bool = False) -> None:
+        super().__init__(resolution, length, double)
+        self.files = []
+        for index in range(length):
+            coarse = np.random.default_rng([8, index]).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            picture = cv2.resize(coarse, (1000, 1000), interpolation=cv2.INTER_CUBIC)
+            self.files.append(cv2.imencode('.jpg', picture)[1])
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        picture = cv2.cvtColor(cv2.imdecode(self.files[index], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        box = torch.tensor([500., 500., 700.])
+        return {**super().__getitem__(index), 'image': crop_image(picture, box, self.resolution)}
 
 
 class DoubleHMR(HMR):

@@ -1,4 +1,4 @@
-# The open MPS-Net teacher. One core: about 3 minutes after the features, see the base.
+# The open MPS-Net teacher. One core: about 5 minutes after the features, see the base.
 _base_ = ['../_base_/teacher_training.py', '../_base_/teachers/mpsnet_open.py']
 
 model = dict(type='TemporalTraining', network={{_base_._network}}, start={{_base_.estimator}})

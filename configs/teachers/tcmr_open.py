@@ -1,4 +1,4 @@
-# The open TCMR teacher. One core: about 3 minutes after the features, see the base.
+# The open TCMR teacher. One core: about 5 minutes after the features, see the base.
 _base_ = ['../_base_/teacher_training.py', '../_base_/teachers/tcmr_open.py']
 
 model = dict(type='TemporalTraining', network={{_base_._network}}, start={{_base_.estimator}})

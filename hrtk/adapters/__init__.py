@@ -7,4 +7,5 @@ from hrtk.adapters.pre_adapt import PreAdapt
 from hrtk.adapters.regeneration import Regeneration
 from hrtk.adapters.source import Source
 
-__all__ = ['RESETS', 'Adapter', 'Bilevel', 'DynamicBilevel', 'PreAdapt', 'Preparation', 'Regeneration', 'Source', 'predict']
+__all__ = ['RESETS', 'Adapter', 'Bilevel', 'DynamicBilevel', 'PreAdapt', 'Preparation', 'Regeneration', 'Source',
+           'predict']

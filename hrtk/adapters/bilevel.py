@@ -113,13 +113,13 @@ class Bilevel(Online):
 
         if self.scheme == 'bilevel':
             gradient, losses = bilevel_gradient(state.weights, lower, upper, self.inner_lr, self.order)
-            state.update(gradient, losses)
+            state.adam.step(gradient, losses)
         else:
             if self.scheme == 'two-stage':
                 gradient, loss = plain_gradient(state.weights, lower)
-                state.update(gradient, (loss,))
+                state.adam.step(gradient, (loss,))
             gradient, loss = plain_gradient(state.weights, upper)
-            state.update(gradient, (loss,))
+            state.adam.step(gradient, (loss,))
         state.update_teacher(self.teacher_keep)
 
     def _loss(self, state: State, weights: dict[str, Tensor], terms: tuple[str, ...], view: View,

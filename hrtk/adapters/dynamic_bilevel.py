@@ -9,6 +9,7 @@ teacher has no dropout, motion history ends at the end of a track and motion is 
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Optional
 
 import torch
@@ -20,6 +21,7 @@ from hrtk.adapters.online import Online, View
 from hrtk.adapters.parts.gradients import bilevel_gradient, plain_gradient
 from hrtk.adapters.parts.objectives import Posed
 from hrtk.adapters.parts.retrieval import RetrievalBank
+from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.adapters.parts.state import State
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
@@ -28,14 +30,35 @@ from hrtk.structures import InputError, Prediction
 JOINTS = 'spin49'
 
 
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What passes at the same weights showed.
+
+    Attributes:
+        now: the frame.
+        hidden: its features in the regressor.
+        then: the frame ``interval`` frames ago.
+        batch: labelled crops that resemble the frame.
+        exemplars: the network's view of them.
+    """
+
+    now: Posed
+    hidden: Optional[Tensor]
+    then: Optional[Posed] = None
+    batch: Optional[SourceBatch] = None
+    exemplars: Optional[Posed] = None
+
+
 @ADAPTERS.register_module()
 class DynamicBilevel(Online):
     """DynaBOA.
 
     Per frame: a pass over it gives the lower level's terms, the query for its exemplars and, at last, something to
     compare with; the upper level at the probed weights finds exemplars of its own. While the features of the regressor
-    (first layer, last iteration) turn by more than ``threshold`` over a step, up to ``max_extra`` steps more. The rule
-    needs its number on the host: one wait for the device per step.
+    (first layer, last iteration) turn by more than ``threshold`` over a step, up to ``max_extra`` steps more. A level
+    guesses that its exemplars are those of the look-up before, takes them along in the frame's own pass, and looks
+    again only where that was wrong. The rule and the guess need their numbers on the host: one wait for the device per
+    step, and one per look-up.
 
     Args:
         lr: rate of Adam.
@@ -82,24 +105,26 @@ class DynamicBilevel(Online):
             raise InputError(f'DynamicBilevel: the head of {type(estimator).__name__} does not keep `hidden`, which '
                              f'tells when to stop; use an IterativeRegressor, or max_extra=0')
         self.prepare(estimator, None)
+        if self.exemplars is not None:
+            self.exemplars.forget()  # a guess takes another way to the same numbers, but for rounding
         self._extra_steps = []
         return super().begin(estimator)
 
     def frame(self, state: State, view: View, past: Optional[View]) -> Prediction:
         """One bilevel step and as many more as it takes."""
-        scene = self._see(state, state.weights, view)
-        first = now = scene.now
+        past = past if self.objectives.weights.motion else None
+        first = look = self._look(state, state.weights, view, 'lower')
         for step in range(self.max_extra + 1):
-            before = now.hidden
-            self._step(state, view, past, now, scene, bilevel=step == 0 or self.extra == 'bilevel')
-            last, scene = step == self.max_extra, None
+            hidden = look.hidden
+            self._step(state, view, past, look, bilevel=step == 0 or self.extra == 'bilevel')
+            last = step == self.max_extra
             # The graph is for the next step; without one this is the prediction.
             with torch.set_grad_enabled(not last):
-                now = self._look(state, state.weights, [view.maps])
-            if last or not _turn(before, now.hidden) > self.threshold:
+                look = self._look(state, state.weights, view)
+            if last or not _turn(hidden, look.hidden) > self.threshold:
                 break
         self._extra_steps.append(step)
-        return (first if self.when == 'before' else now).prediction.detach()
+        return (first if self.when == 'before' else look).now.prediction.detach()
 
     def report(self) -> dict[str, float]:
         """``skipped_updates`` of the last sequence, and ``extra_steps``, their mean number per frame."""
@@ -110,64 +135,73 @@ class DynamicBilevel(Online):
         """Hashes of the pose prior's file and of the exemplars."""
         return {**super().fingerprint(), **(self.exemplars.fingerprint() if self.exemplars is not None else {})}
 
-    def _step(self, state: State, view: View, past: Optional[View], now: Look, scene: Optional[Scene],
-              bilevel: bool) -> None:
-        """One update.
-
-        Args:
-            state, view, past: of :meth:`frame`.
-            now: the frame at the present weights.
-            scene: the lower level at the present weights, if it has been seen.
-            bilevel: or a plain step on the upper level.
-        """
+    def _step(self, state: State, view: View, past: Optional[View], look: Look, bilevel: bool) -> None:
+        """One update from what was seen at the present weights: two-level, or plain on the upper level."""
         teacher = state.teach(view.maps, JOINTS) if self.objectives.weights.teacher else None
 
         def lower(weights: dict[str, Tensor]) -> Tensor:
-            return self._loss(state, scene or self._see(state, weights, view, now=now), view)
+            seen = look if look.exemplars is not None else self._complete(state, weights, 'lower', look)
+            return self._loss(state, seen, view)
 
         def upper(weights: dict[str, Tensor]) -> Tensor:
-            known = now if weights is state.weights else None
-            seen = self._see(state, weights, view, past if self.objectives.weights.motion else None, known)
+            seen = self._complete(state, weights, 'upper', look, past) if weights is state.weights else \
+                self._look(state, weights, view, 'upper', past)
             loss = self._loss(state, seen, view, past)
-            return loss if teacher is None else loss + self.objectives.teacher(seen.now.posed, teacher)
+            return loss if teacher is None else loss + self.objectives.teacher(seen.now, teacher)
 
         if bilevel:
             gradient, losses = bilevel_gradient(state.weights, lower, upper, self.inner_lr, self.order)
         else:
             gradient, *losses = plain_gradient(state.weights, upper)
-        state.update(gradient, losses)
+        state.adam.step(gradient, losses)
         state.update_teacher(self.teacher_keep)
 
-    def _see(self, state: State, weights: dict[str, Tensor], view: View, past: Optional[View] = None,
-             now: Optional[Look] = None) -> Scene:
-        """What a level compares, in as few passes as its exemplars allow; ``now`` is the frame if it has been seen."""
-        bank, trunk, level = self.exemplars, state.trunk, 'lower' if past is None else 'upper'
-        lookup = bank.guess(level, trunk) if bank is not None else None
-        batch = lookup.batch if lookup is not None and now is None else None
-        maps = ([view.maps] if now is None else []) + ([past.maps] if past is not None else [])
-        ...
-    def _loss(self, state: State, weights: dict[str, Tensor], now: Posed, view: View,
-              past: Optional[View] = None) -> Tensor:
-        """The frame's terms from its pass, those of exemplars and motion from one pass over both."""
-        loss = self.objectives.frame(now, view.evidence)
-        batch = self.exemplars.draw(now.prediction.features, state.trunk) if self.exemplars is not None else None
-        past = past if self.objectives.weights.motion else None
-        maps = ([past.maps] if past is not None else []) + ([batch.images] if batch is not None else [])
-        if not maps:
-            return loss
-        others = Posed.of(state.run(weights, torch.cat(maps)), state.model.body)
-        if past is not None:
-            loss = loss + self.objectives.motion(now, others[:1], view.evidence, past.evidence)
-        if batch is not None:
-            loss = loss + self.objectives.source(others[len(others.joints2d) - len(batch.images):], batch,
-                                                 state.model.body)
-        return loss
+    def _look(self, state: State, weights: dict[str, Tensor], view: View, level: Optional[str] = None,
+              past: Optional[View] = None) -> Look:
+        """A pass over the frame, and with a ``level`` over what it compares: one pass if the exemplars were guessed."""
+        bank = self.exemplars if level is not None else None
+        chance = bank.chance() if bank is not None else None
+        guess = bank.guess(level, chance, state.trunk) if bank is not None else None
+        posed, hidden = self._pass(state, weights, view.maps, past, guess)
+        now, then = posed[:1], posed[1:2] if past is not None else None
+        if bank is None:
+            return Look(now, hidden, then)
+        batch = bank.draw(level, chance, now.prediction.features, state.trunk, guess)
+        exemplars = posed[-len(batch.images):] if batch is guess else self._pass(state, weights, batch=batch)[0]
+        return Look(now, hidden, then, batch, exemplars)
+
+    def _complete(self, state: State, weights: dict[str, Tensor], level: str, look: Look,
+                  past: Optional[View] = None) -> Look:
+        """What a level compares a frame with that has been seen at these weights."""
+        bank, batch = self.exemplars, None
+        if bank is not None:
+            batch = bank.draw(level, bank.chance(), look.now.prediction.features, state.trunk)
+        if past is None and batch is None:
+            return look
+        posed, _ = self._pass(state, weights, past=past, batch=batch)
+        return Look(look.now, look.hidden, posed[:1] if past is not None else None, batch,
+                    posed[-len(batch.images):] if batch is not None else None)
 
     @staticmethod
-    def _look(state: State, weights: dict[str, Tensor], view: View) -> Posed:
-        return Posed.of(state.run(weights, view.maps), state.model.body, JOINTS)
+    def _pass(state: State, weights: dict[str, Tensor], maps: Optional[Tensor] = None, past: Optional[View] = None,
+              batch: Optional[SourceBatch] = None) -> tuple[Posed, Optional[Tensor]]:
+        """One pass over all that is given, in this order, and the regressor's features of the first."""
+        given = [maps, past and past.maps, batch and batch.images]
+        prediction = state.run(weights, torch.cat([part for part in given if part is not None]))
+        hidden = getattr(state.model.head, 'hidden', None)
+        return Posed.of(prediction, state.model.body, JOINTS), None if hidden is None else hidden[:1]
+
+    def _loss(self, state: State, look: Look, view: View, past: Optional[View] = None) -> Tensor:
+        """The frame's terms, the exemplars' and the motion's."""
+        loss = self.objectives.frame(look.now, view.evidence)
+        if look.exemplars is not None:
+            loss = loss + self.objectives.source(look.exemplars, look.batch, state.model.body)
+        if past is not None:
+            loss = loss + self.objectives.motion(look.now, look.then, view.evidence, past.evidence)
+        return loss
 
 
 def _turn(before: Tensor, after: Tensor) -> float:
     """1 - cosine; a NaN, which ends the loop, where something was not finite."""
     return 1 - F.cosine_similarity(before, after).item()
+

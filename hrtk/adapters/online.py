@@ -90,21 +90,21 @@ class Online(Adapter):
         if self._state is None or self.reset == 'sequence':
             self._state = State(estimator, self.parameters, self.lr, self.adam_betas, self._state)
         if self._restored is not None:
-            self._state.optimizer.load_state_dict(self._restored['optimizer'])
+            self._state.adam.optimizer.load_state_dict(self._restored['optimizer'])
             self._state.teacher = {k: v.to(estimator.device) for k, v in self._restored['teacher'].items()}
             self._restored = None
-        self._state.skipped = torch.zeros((), device=estimator.device)
+        self._state.adam.skipped = torch.zeros((), device=estimator.device)
         return self._state
 
     def report(self) -> dict[str, float]:
         """``skipped_updates`` of the last sequence: steps whose loss or gradient was not finite."""
-        return {'skipped_updates': float(self._state.skipped)} if self._state else {}
+        return {'skipped_updates': float(self._state.adam.skipped)} if self._state else {}
 
     def state_dict(self) -> dict[str, Any]:
         """Adam's moments and the teacher, for ``reset='never'``."""
         if self._state is None:
             return {}
-        return {'optimizer': self._state.optimizer.state_dict(), 'teacher': dict(self._state.teacher)}
+        return {'optimizer': self._state.adam.optimizer.state_dict(), 'teacher': dict(self._state.teacher)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes the state back; used when the next sequence begins."""

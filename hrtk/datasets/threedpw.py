@@ -119,7 +119,8 @@ class ThreeDPW:
         boxes = _fill(boxes_from_keypoints(evidence.xy, evidence.confidence, self.box_scale))
         frames, (fx, fy, cx, cy) = len(paths), track.intrinsics
         truth = GroundTruth(track.rotmat, track.betas.expand(frames, 10), translation,
-                            torch.stack([(fx + fy) / 2, cx, cy]).expand(frames, 3), valid=track.valid, gender=track.gender)
+                            torch.stack([(fx + fy) / 2, cx, cy]).expand(frames, 3), valid=track.valid,
+                            gender=track.gender)
         return Sequence(f'{track.clip}_{track.person}', ImageFrames(paths), boxes, evidence, truth,
                         frame_ids=tuple(path.name for path in paths), fps=30.0)
 

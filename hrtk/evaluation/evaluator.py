@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 import dataclasses
+from pathlib import Path
 from typing import Any, Mapping, Optional
 from typing import Sequence as SequenceOf
 
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
-from torch import Tensor
 
 from hrtk.body_models.gendered import GenderedBodies
 from hrtk.evaluation.functional import (
@@ -79,8 +78,9 @@ class MeshEvaluator(BaseMetric):
 
         Returns:
             ``'<row>/<metric>'`` numbers: ``mpjpe_mm``, ``pa_mpjpe_mm``, ``pve_mm``, ``accel_mm`` (per frame squared),
-            ``reprojection_px``, ``ms_per_frame``, and what else the protocol asks for (``pve_boa_mm``, ``pck``, ...); for the adapted row also ``worse_share`` (0..1) and
-            ``skipped_updates``; and ``sequences``, ``frames``, ``unscored_frames``.
+            ``reprojection_px``, ``ms_per_frame`` and what else the protocol asks for (``pve_boa_mm``, ``pck``, ...);
+            for the adapted row also ``worse_share`` (0..1) and ``skipped_updates``; and ``sequences``, ``frames``,
+            ``unscored_frames``.
         """
         names = [record.name for record in results]
         twice = sorted({name for name in names if names.count(name) > 1})

@@ -10,7 +10,7 @@ import torch
 from tiny_parts import VIEWS, Tiny, equal, tiny_sequence, weights_of, with_infinity
 
 from hrtk.adapters import Bilevel
-from hrtk.adapters.parts import state
+from hrtk.adapters.parts import guarded_adam
 from hrtk.adapters.parts.objectives import Posed
 from hrtk.adapters.parts.parameter_selection import select_parameters
 from hrtk.adapters.parts.source_bank import SourceBank
@@ -35,7 +35,7 @@ def run(adapter, model, sequence, seed: int = 0):
 @pytest.mark.parametrize('scheme', ['bilevel', 'one-stage'])
 def test_a_frame_that_is_not_finite_is_skipped_and_leaves_no_trace(monkeypatch, fused, scheme):
     if not fused:
-        monkeypatch.setattr(state, '_fused', lambda example: {})
+        monkeypatch.setattr(guarded_adam, '_fused', lambda example: {})
     model, adapter = Tiny(), make(dict(motion=0.), scheme=scheme)
     sequence = with_infinity(tiny_sequence(frames=5), 2)
     seen, moments = [weights_of(model)], []

@@ -42,6 +42,10 @@ def unit(model):
 DATA = dict(VIEWS, length=40)
 
 
+def find(bank, query):
+    return bank._pick(bank._locate(query), bank.chance())
+
+
 @pytest.mark.parametrize('resident', [1 << 30, 0])
 @pytest.mark.parametrize('chunk', [7, 1 << 16])
 def test_nearest_by_brute_force(model, unit, resident, chunk, monkeypatch):
@@ -50,9 +54,9 @@ def test_nearest_by_brute_force(model, unit, resident, chunk, monkeypatch):
     bank.load(model)
     for seed in range(5):
         query = torch.randn(1, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).abs()
-        expected = (unit @ query[0]).argsort(descending=True)[:3]
-        assert bank.find(query).tolist() == expected.tolist()
-        batch = bank.draw(query, Trunk(model, ['backbone.conv1.weight']))
+        expected = (unit @ query[0]).argsort(descending=True)[:3].sort().values
+        assert find(bank, query).tolist() == expected.tolist()
+        batch = bank.draw('lower', bank.chance(), query, Trunk(model, ['backbone.conv1.weight']))
         views = [RandomViews(SIZE, double=True)[int(i)] for i in expected]
         for name in ('rotmat', 'betas', 'keypoints2d'):
             assert torch.equal(getattr(batch, name), torch.stack([view[name] for view in views]))
@@ -63,7 +67,7 @@ def test_topk_draws_among_the_best(model, unit):
     bank = RetrievalBank(dataset=DATA, batch=2, topk=6)
     bank.load(model)
     torch.manual_seed(0)
-    drawn = [bank.find(unit[:1]).tolist() for _ in range(60)]
+    drawn = [find(bank, unit[:1]).tolist() for _ in range(60)]
     assert {i for pair in drawn for i in pair} == set((unit @ unit[0]).argsort(descending=True)[:6].tolist())
     assert all(a != b for a, b in drawn)
 
@@ -78,9 +82,32 @@ def test_clusters_partition_the_bank_and_members_lie_near_their_centre(model, un
     assert all(i in clusters[k] for i, k in enumerate(nearest.tolist()))
     torch.manual_seed(0)
     for i in range(40):
-        assert set(bank.find(unit[i:i + 1]).tolist()) <= clusters[nearest[i]]
-    drawn = {i for _ in range(200) for i in bank.find(unit[:1]).tolist()}
+        assert set(find(bank, unit[i:i + 1]).tolist()) <= clusters[nearest[i]]
+    drawn = {i for _ in range(200) for i in find(bank, unit[:1]).tolist()}
     assert drawn == clusters[nearest[0]]
+
+
+def test_a_guess_is_the_last_answer_with_new_chances(model, unit):
+    bank, trunk = RetrievalBank(dataset=DATA, mode='cluster', clusters=5, batch=2), Trunk(model, ['head.fc1.weight'])
+    bank.load(model)
+    _, members, counts = (bank._arrays[name] for name in ('centers', 'members', 'counts'))
+    one, other = (unit[part[:1]] for part in members.split(counts.tolist())[:2])
+    assert bank.guess('lower', bank.chance(), trunk) is None
+    bank.draw('lower', bank.chance(), one, trunk)
+    for level, query, guessed, right in (('upper', one, True, True), ('upper', one, True, True),
+                                         ('upper', other, True, False), ('upper', other, False, True),
+                                         ('upper', other, True, True), ('lower', other, False, True)):
+        torch.manual_seed(4)
+        chance = bank.chance()
+        guess = bank.guess(level, chance, trunk)
+        assert (guess is not None) == guessed
+        found = bank.draw(level, chance, query, trunk, guess)
+        assert (found is guess) == (guessed and right)
+        torch.manual_seed(4)
+        expected = [RandomViews(SIZE, double=True)[int(i)]['betas'] for i in find(bank, query)]
+        assert torch.equal(found.betas, torch.stack(expected))
+    bank.forget()
+    assert bank.guess('upper', None, trunk) is None
 
 
 def test_a_bank_is_built_once_per_network(model, cache, monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hrtk.models.checkpoints import load_official
-from hrtk.models.temporal import MPSNet, TCMR
+from hrtk.models.temporal import TCMR, MPSNet
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / 'data' / 'temporal_golden.npz', allow_pickle=False))
 NETWORKS = dict(mpsnet=MPSNet, tcmr=TCMR)

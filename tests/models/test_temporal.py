@@ -9,7 +9,7 @@ from temporal_golden import GOLDEN, NETWORKS, TOLERANCE, golden_features, offici
 
 from hrtk.apis import build_model, list_models
 from hrtk.models.checkpoints import load_weights
-from hrtk.models.temporal import MPSNet, ScoredSum, TCMR
+from hrtk.models.temporal import TCMR, MPSNet, ScoredSum
 from hrtk.structures import InputError, Prediction
 
 SMALL = dict(features=12, attention=4, regressor=dict(type='IterativeRegressor', hidden=8))

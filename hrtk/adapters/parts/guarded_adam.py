@@ -33,7 +33,8 @@ class GuardedAdam:
         bad = (~torch.isfinite(total)).float()
         self.skipped = self.skipped + bad
         for weight, value in zip(self.weights, gradients):
-            weight.grad = value
+            # Fused kernels walk through memory side by side, so both must be laid out alike.
+            weight.grad = value if value.stride() == weight.stride() else torch.empty_like(weight).copy_(value)
         if self.optimizer.defaults.get('fused'):
             # The fused kernel itself leaves everything as it is when told so: no wait for the device.
             self.optimizer.grad_scale, self.optimizer.found_inf = None, bad

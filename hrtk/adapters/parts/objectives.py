@@ -61,6 +61,11 @@ class Posed:
         """The 24 of ``joints2d`` that keypoints are compared with, the last ones of either list."""
         return self.joints2d[:, -24:]
 
+    @property
+    def joints(self) -> Tensor:
+        """The same 24 in space."""
+        return self.joints3d[:, -24:]
+
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
@@ -104,8 +109,8 @@ class Objectives:
         with torch.no_grad():
             true = body.joints(batch.rotmat, batch.betas, SKELETON)
         labels = Prediction(batch.rotmat, batch.betas, posed.prediction.camera)
-        return self.weights.source * (5 * keypoint3d_loss(posed.joints3d, true, root=self.hips)
-                                      + 5 * (posed.joints2d - batch.keypoints2d).square().mean()
+        return self.weights.source * (5 * keypoint3d_loss(posed.joints, true, root=self.hips)
+                                      + 5 * (posed.points - batch.keypoints2d).square().mean()
                                       + parameter_loss(posed.prediction, labels))
 
     def teacher(self, student: Posed, teacher: Posed) -> Tensor:

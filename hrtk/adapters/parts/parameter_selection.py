@@ -33,6 +33,6 @@ def select_parameters(model: nn.Module, which: str = 'all') -> dict[str, Tensor]
     else:
         chosen = {name: value for name, value in named.items() if re.search(which, name)}
     if not chosen:
-        raise InputError(f'parameters={which!r} selects none of the model\'s {len(named)} weights; use all, norm, head, '
-                         f'layer4+head or a regular expression that matches names such as {next(iter(named))!r}')
+        raise InputError(f'parameters={which!r} selects none of the model\'s {len(named)} weights; use all, norm, '
+                         f'head, layer4+head or a regular expression that matches names such as {next(iter(named))!r}')
     return chosen

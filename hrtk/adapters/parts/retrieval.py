@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -24,21 +23,6 @@ from hrtk.registry import DATASETS
 from hrtk.structures import InputError
 
 MODES = ('nearest', 'cluster')
-
-
-@dataclasses.dataclass(frozen=True)
-class Lookup:
-    """A look-up that waits for its query.
-
-    Attributes:
-        level: who looks.
-        chance: its random numbers.
-        batch: the crops that it will probably give, or None.
-    """
-
-    level: str
-    chance: Optional[Tensor]
-    batch: Optional[SourceBatch] = None
 
 
 class RetrievalBank:
@@ -103,35 +87,42 @@ class RetrievalBank:
         small = sum(array.nbytes for array in mapped.values()) <= self.resident
         self._arrays = {name: array.to(estimator.device) if small else array for name, array in mapped.items()}
 
-    def find(self, query: Tensor) -> Tensor:
-        """The S crops for pooled features (1, F), as indices."""
-        return self._pick(self._locate(query), self._chance())
-
     def forget(self) -> None:
         """The next look-up has nothing to guess from."""
-        self._last, self._steady = None, {}
+        self._last: Optional[Tensor] = None
+        self._steady: dict[str, bool] = {}
 
-    def guess(self, level: str, trunk: Trunk) -> Lookup:
-        """Begins a look-up: the crops it will give if the frame still resembles what the last one did.
+    def chance(self) -> Optional[Tensor]:
+        """The random numbers of one look-up, from torch's CPU generator."""
+        if self.mode == 'cluster':
+            return torch.rand(self.batch)
+        return None if self.topk is None else torch.randperm(min(self.topk, len(self._arrays['features'])))[:self.batch]
 
-        A guess lets frame and crops share a pass before the frame's features are known. There is none at first, nor
-        where the last one of this ``level`` was wrong.
+    def guess(self, level: str, chance: Optional[Tensor], trunk: Trunk) -> Optional[SourceBatch]:
+        """The crops of a look-up whose frame still resembles what the last one did.
+
+        Made before the frame's features are known, so that frame and crops share a pass. None at first, and where the
+        last frame of this ``level`` had turned to others.
         """
-        chance = self._chance()
         if self._last is None or not self._steady.get(level, True):
-            return Lookup(level, chance)
-        return Lookup(level, chance, self._read(self._pick(self._last, chance), trunk))
+            return None
+        return self._read(self._pick(self._last, chance), trunk)
 
-    def settle(self, lookup: Lookup, query: Tensor, trunk: Trunk) -> SourceBatch:
-        """Ends a look-up with the frame's pooled features (1, F): its guess itself, or else the right crops.
+    def draw(self, level: str, chance: Optional[Tensor], query: Tensor, trunk: Trunk,
+             guess: Optional[SourceBatch] = None) -> SourceBatch:
+        """The S crops for pooled features (1, F): the guess itself if it was right. Waits for the device.
 
-        Waits for the device.
+        Args:
+            level: under which later guesses are judged.
+            chance: of :meth:`chance`.
+            query: the features; no gradient flows through the choice.
+            trunk: what the crops pass through.
+            guess: of :meth:`guess`.
         """
         place = self._locate(query.detach())
         same = self._last is not None and torch.equal(place, self._last)
-        self._last = place
-        self._steady[lookup.level] = same
-        return lookup.batch if same and lookup.batch is not None else self._read(self._pick(place, lookup.chance), trunk)
+        self._last, self._steady[level] = place, same
+        return guess if same and guess is not None else self._read(self._pick(place, chance), trunk)
 
     def fingerprint(self) -> dict[str, str]:
         """What the bank holds."""
@@ -139,18 +130,12 @@ class RetrievalBank:
             return {'exemplars': read_meta(self.folder)['content']}
         return self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
 
-    def _chance(self) -> Optional[Tensor]:
-        """The random numbers of one look-up, from torch's CPU generator."""
-        if self.mode == 'cluster':
-            return torch.rand(self.batch)
-        return None if self.topk is None else torch.randperm(min(self.topk, len(self._arrays['features'])))[:self.batch]
-
     def _locate(self, query: Tensor) -> Tensor:
-        """What the features point at: a cluster, or the nearest crops."""
+        """What the features point at: a cluster, or the nearest crops, in whatever order of nearness."""
         query = F.normalize(query[0], dim=0).to(self._arrays['features'].device)
         if self.mode == 'cluster':
             return (self._arrays['centers'].to(query.dtype) @ query).argmax()
-        return self._nearest(query, min(self.topk or self.batch, len(self._arrays['features'])))
+        return self._nearest(query, min(self.topk or self.batch, len(self._arrays['features']))).sort().values
 
     def _pick(self, place: Tensor, chance: Optional[Tensor]) -> Tensor:
         """The crops at a place, as indices."""

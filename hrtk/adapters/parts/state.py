@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.objectives import SKELETON, Posed
 from hrtk.adapters.parts.parameter_selection import select_parameters
 from hrtk.adapters.parts.trunk import Trunk
@@ -30,7 +31,7 @@ class State:
         weights: the adapting parameters by name, the model's own tensors.
         teacher: the mean teacher's values of them.
         trunk: turns crops into what :meth:`run` takes.
-        skipped: how many updates were not finite, a scalar on the device.
+        adam: steps the weights; it counts the updates that were not finite.
     """
 
     def __init__(self, model: Estimator, parameters: str, lr: float, adam_betas: tuple[float, float],
@@ -44,8 +45,8 @@ class State:
             self.trunk.inherit(before.trunk)
         self._rest = _Rest(model)
         self.start = copy.deepcopy({name: value.detach() for name, value in self.weights.items()})
-        self.adam = dict(lr=lr, betas=adam_betas, **_fused(next(iter(self.weights.values()))))
-        self.skipped = torch.zeros(())
+        self._rates = lr, adam_betas
+        self.adam = GuardedAdam(self.weights.values(), *self._rates)
         self.restart()
 
     @torch.no_grad()
@@ -53,7 +54,9 @@ class State:
         """Back to the weights of the beginning, without memory of any step."""
         torch._foreach_copy_(list(self.weights.values()), list(self.start.values()))
         self.teacher = copy.deepcopy(self.start)
-        self.optimizer = torch.optim.Adam(self.weights.values(), **self.adam)
+        skipped = self.adam.skipped
+        self.adam = GuardedAdam(self.weights.values(), *self._rates)
+        self.adam.skipped = skipped  # a count, not a memory
 
     def run(self, weights: Mapping[str, Tensor], maps: Tensor) -> Prediction:
         """The network behind the trunk with these weights in place of its own."""
@@ -72,21 +75,6 @@ class State:
         return Posed.of(self.run(self.teacher, maps), self.model.body, skeleton)
 
     @torch.no_grad()
-    def update(self, gradient: tuple[Tensor, ...], losses: tuple[Tensor, ...]) -> None:
-        """One Adam step, or none at all where a loss or a gradient is not finite: the last good weights stay."""
-        total = torch.stack([*torch._foreach_norm(gradient), *losses]).sum()
-        bad = (~torch.isfinite(total)).float()
-        self.skipped = self.skipped + bad
-        for weight, value in zip(self.weights.values(), gradient):
-            weight.grad = value
-        if self.optimizer.defaults.get('fused'):
-            # The fused kernel itself leaves everything as it is when told so: no wait for the device.
-            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad
-            self.optimizer.step()
-        elif not bad:
-            self.optimizer.step()
-
-    @torch.no_grad()
     def update_teacher(self, keep: float) -> None:
         """teacher = keep * teacher + (1 - keep) * student."""
         torch._foreach_lerp_(list(self.teacher.values()), [w.detach() for w in self.weights.values()], 1 - keep)
@@ -101,12 +89,3 @@ class _Rest(nn.Module):
 
     def forward(self, maps: Tensor) -> Prediction:
         return self.model.from_trunk(maps)
-
-
-def _fused(example: Tensor) -> dict[str, bool]:
-    """Adam in one kernel where this torch has it for the device (CPU: since 2.4)."""
-    try:
-        torch.optim.Adam([example], fused=True)
-    except (RuntimeError, TypeError):
-        return {}
-    return {'fused': True}

@@ -80,7 +80,7 @@ def _stretch_legs(local: np.ndarray, pose: np.ndarray, share: float) -> None:
     Half of the captured frames are dance, fights and ball games on bent knees; people on photographs stand.
     """
     for hip, knee, ankle in LEGS:
-        bend = share * np.maximum(pose[:, 1 + knee, 0], 0)
+        bend = share * np.maximum(pose[:, 1 + knee], 0)[:, :1]
         half, whole = (Rotation.from_euler('x', angle).as_matrix() for angle in (bend / 2, -bend))
         local[:, hip] = local[:, hip] @ half
         local[:, knee] = local[:, knee] @ whole

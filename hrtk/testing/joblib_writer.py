@@ -1,0 +1,54 @@
+"""Writes a dict of arrays as ``joblib.dump`` does, without joblib."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+ALIGNMENT = 16
+
+
+class _Wrapper:
+    """Pickled under the name of joblib's NumpyArrayWrapper."""
+
+
+class _Pickler(pickle._Pickler):
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream, protocol=3)  # as joblib 0.13 under Python 3.7; has no frames, so bytes can follow
+        self.stream = stream
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        if not isinstance(obj, np.ndarray) or obj.dtype.hasobject:
+            super().save(obj, save_persistent_id)
+            return
+        wrapper = _Wrapper()
+        wrapper.__dict__.update(subclass=np.ndarray, shape=obj.shape, order='C', dtype=obj.dtype, allow_mmap=True,
+                                numpy_array_alignment_bytes=ALIGNMENT)
+        self._kept = [*getattr(self, '_kept', []), wrapper]  # the memo knows objects by id, so they must live on
+        super().save(wrapper)
+        padding = ALIGNMENT - (self.stream.tell() + 1) % ALIGNMENT
+        self.stream.write(bytes([padding]) + b'\xff' * padding + np.ascontiguousarray(obj).tobytes())
+
+    def save_type(self, obj: type) -> None:
+        if obj is not _Wrapper:
+            super().save_type(obj)
+            return
+        self.write(pickle.GLOBAL + b'joblib.numpy_pickle\nNumpyArrayWrapper\n')
+        self.memoize(obj)
+
+    dispatch = {**pickle._Pickler.dispatch, type: save_type}
+
+
+def dump_joblib(content: dict[str, Any], path: str | Path) -> None:
+    """Writes a file that ``joblib.load`` (and :func:`hrtk.datasets.joblib_file.load_joblib`) reads back.
+
+    Args:
+        content: arrays of plain dtypes, numbers and strings.
+        path: where.
+    """
+    with open(path, 'wb') as stream:
+        _Pickler(stream).dump(content)
