@@ -13,6 +13,7 @@ from mmengine.dist import is_distributed
 from mmengine.utils import import_modules_from_strings
 from torch import distributed
 
+from hrtk.apis.assets import require_assets
 from hrtk.engine import AdaptRunner
 from hrtk.structures import InputError
 
@@ -36,6 +37,7 @@ def adapt(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str,
         InputError: the config or a file that it names is wrong.
     """
     cfg = load_config(config, {**(cfg_options or {}), **overrides})
+    require_assets({key: value for key, value in cfg.items() if not key.startswith('_')})
     joined = is_distributed()
     try:
         return AdaptRunner.from_cfg(cfg).adapt()

@@ -1,0 +1,122 @@
+"""Licensed files: what is there is checked, and configs run on files of the official layouts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from hrtk.apis import adapt, build_model
+from hrtk.apis.assets import ABSENT, ASSETS, PRESENT, WRONG, missing_assets, status
+from hrtk.registry import DATASETS
+from hrtk.structures import InputError
+from hrtk.testing import write_checkpoint, write_official_files
+
+ROOT = Path(__file__).parents[2]
+SETS = {'threedpw': 3, 'threedpw_spin': 3, 'threedpw_boa_ps': 3, 'threedpw_ph': 3, 'h36m_p1': 3, 'h36m_p2': 2,
+        'mpi_inf_3dhp': 2}
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('HRTK_CACHE', str(tmp_path_factory.mktemp('cache')))
+        return write_official_files(tmp_path_factory.mktemp('assets') / 'data', frames=3, size=64)
+
+
+@pytest.fixture
+def beside(data, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    return data
+
+
+def by_path(path):
+    return next(asset for asset in ASSETS if asset.path == path)
+
+
+def test_every_file_that_is_written_passes(data):
+    states = {asset.path: status(asset, data)[0] for asset in ASSETS}
+    networks = {path for path in states if path.endswith(('.pt', '.tar')) and not path.startswith('vibe')}
+    assert {path for path, state in states.items() if state == ABSENT} == networks
+    assert {state for path, state in states.items() if path not in networks} == {PRESENT}
+    assert status(by_path('spin/3dpw_test.npz'), data)[1] == '8 rows (published numbers: 35515)'
+    assert status(by_path('3dpw/sequenceFiles/test'), data)[1] == '2 sequences, 3 people, 8 valid frames'
+
+
+def test_wrong_files_are_seen(tmp_path):
+    files = {'spin/J_regressor_h36m.npy': lambda p: np.save(p, np.zeros((17, 100))),
+             'body_models/smpl/SMPL_MALE.pkl': lambda p: p.write_bytes(b'<html>'),
+             'spin/3dpw_test.npz': lambda p: np.savez(p, imgname=np.array(['a'])),
+             'boa/basemodel.pt': lambda p: p.write_bytes(b'nothing')}
+    for path, write in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / path)
+        state, told = status(by_path(path), tmp_path)
+        assert state == WRONG and Path(path).name in told
+    (tmp_path / 'boa/3dpw_vid').mkdir()
+    assert 'no .npz' in status(by_path('boa/3dpw_vid'), tmp_path)[1]
+
+
+@pytest.mark.parametrize('path, name, wrapper, prefix', [
+    ('mpsnet/mpsnet_model_best.pth.tar', 'mpsnet', 'gen_state_dict', ''),
+    ('boa/basemodel.pt', 'boa', 'model', 'module.')])
+def test_checkpoints(path, name, wrapper, prefix, tmp_path):
+    write_checkpoint(build_model(name), tmp_path / path, wrapper, prefix)
+    assert status(by_path(path), tmp_path)[0] == PRESENT
+    other = 'tcmr/tcmr_table6_3dpw_test.pth.tar'
+    (tmp_path / other).parent.mkdir(parents=True)
+    (tmp_path / path).rename(tmp_path / other)
+    assert status(by_path(other), tmp_path)[0] == WRONG
+
+
+def test_missing_of_a_config(beside, monkeypatch, tmp_path):
+    smpl = 'data/body_models/smpl'
+    cfg = dict(estimator=dict(weights='data/spin/model_checkpoint.pt', body=dict(file=f'{smpl}/SMPL_NEUTRAL.pkl')),
+               dataset=dict(root='data/3dpw'), evaluator=[dict(bodies=dict(male=f'{smpl}/SMPL_MALE.pkl'))])
+    assert [asset.path for asset in missing_assets(cfg)] == ['spin/model_checkpoint.pt']
+    monkeypatch.chdir(tmp_path)
+    assert [asset.path for asset in missing_assets(Config(cfg))] == [
+        'body_models/smpl/SMPL_NEUTRAL.pkl', 'body_models/smpl/SMPL_MALE.pkl', 'spin/model_checkpoint.pt',
+        '3dpw/sequenceFiles/test', '3dpw/imageFiles']
+
+
+def test_commands(beside, tmp_path):
+    def run(*args):
+        return subprocess.run([sys.executable, *args], text=True, capture_output=True)
+
+    listed = run(ROOT / 'tools/check_assets.py', '--quick')
+    assert listed.returncode == 0 and all(asset.path in listed.stdout for asset in ASSETS)
+    made = run(ROOT / 'tools/prepare_dataset.py', '3dpw', 'data/3dpw', tmp_path / 'x.npz')
+    assert made.returncode == 0 and '8 rows' in made.stdout
+    refused = run(ROOT / 'tools/prepare_dataset.py', 'vibe', 'data/none.pt', tmp_path / 'y.npz')
+    assert refused.returncode == 2 and 'data/none.pt' in refused.stderr and 'Traceback' not in refused.stderr
+
+
+@pytest.mark.parametrize('name', SETS)
+def test_official_path(beside, name, tmp_path):
+    """A small network adapts to each data set through its config, and is scored under its protocol."""
+    part = Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py')
+    assert len(DATASETS.build(part.dataset)) == SETS[name]
+    body = dict(type='BodyModel', file='data/body_models/smpl/SMPL_NEUTRAL.pkl',
+                extra_regressor='data/spin/J_regressor_extra.npy', h36m_regressor='data/spin/J_regressor_h36m.npy')
+    estimator = dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=4), head=dict(
+        type='IterativeRegressor', hidden=16), resolution=32, body=body)
+    weights = dict(keypoints2d=10.0, shape_prior=2e-6, pose_prior=1e-4, source=0.0)
+    adapter = dict(type='Bilevel', lr=1e-4, order='first', interval=1, weights=weights,
+                   pose_prior=dict(type='GMMPosePrior', file='data/spin/gmm_08.pkl'))
+    if part.dataset.get('keypoints') == 'none':
+        with pytest.raises(InputError, match='adaptation needs 2D keypoints'):
+            adapt(dict(estimator=estimator, dataset=part.dataset, adapter=adapter, evaluator=part.evaluator,
+                       outputs=None, work_dir=str(tmp_path)))
+        adapter = dict(type='Source')
+    metrics = adapt(dict(estimator=estimator, dataset=part.dataset, adapter=adapter, evaluator=part.evaluator,
+                         outputs=None, work_dir=str(tmp_path)))
+    row = adapter['type']
+    assert 10 < metrics['Source/mpjpe_mm'] < 2000 and 10 < metrics[f'{row}/pa_mpjpe_mm'] < 1000
+    assert metrics[f'{row}/skipped_updates'] == 0
+    if row == 'Bilevel':
+        assert metrics['Bilevel/mpjpe_mm'] != metrics['Source/mpjpe_mm']
