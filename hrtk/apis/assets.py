@@ -182,7 +182,7 @@ def missing_assets(cfg: Config | dict) -> list[Asset]:
 
     A folder that a config names (``data/3dpw``) stands for every asset below it.
     """
-    named = {Path(text) for text in _strings(cfg)}
+    named = {Path(text) for text in _strings(cfg.to_dict() if isinstance(cfg, Config) else cfg)}
     return [asset for asset in ASSETS if not (Path(ROOT) / asset.path).exists()
             and any(path in named for path in (Path(ROOT) / asset.path, *(Path(ROOT) / asset.path).parents[:-2]))]
 

@@ -238,6 +238,7 @@ def test_vibe_rounds_what_moves_far_away(neutral):
     assert .3 < metrics['Bilevel/mpjpe_mm'] < 4 and 1 < metrics['Bilevel/accel_mm'] < 10
     # The grid of float16 is coarser than float32's noise, but a point near its middle may fall to either side.
     assert metrics['Bilevel/accel_mm'] == pytest.approx(wanted['accel_mm'], rel=1e-2)
+    assert metrics['Bilevel/pve_mm'] > .05 and metrics['Bilevel/pve_mm'] == pytest.approx(wanted['pve_mm'], rel=2e-2)
 
 
 def test_vibe_on_bodies_alone(neutral):
@@ -245,9 +246,12 @@ def test_vibe_on_bodies_alone(neutral):
     truth = truth_of(7, 16, 'male', translation=torch.full((16, 3), 4.))
     joints = neutral.joints(truth.rotmat, truth.betas, 'lsp14') + 4
     measured = GroundTruth(truth.rotmat, truth.betas, joints3d=joints, skeleton='lsp14')
-    rows = [score('vibe_3dpw', neutral, [(result('a', 1, 16), t)]) for t in (truth, measured)]
+    done = result('a', 1, 16)
+    done.rotmat, done.betas = truth.rotmat.numpy(), truth.betas.numpy()
+    rows = [score('vibe_3dpw', neutral, [(done, t)]) for t in (truth, measured)]
     for key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'accel_mm'):
-        assert rows[0][f'Bilevel/{key}'] == pytest.approx(rows[1][f'Bilevel/{key}'], rel=1e-3)
+        assert rows[0][f'Bilevel/{key}'] == pytest.approx(rows[1][f'Bilevel/{key}'], rel=1e-2)
+    assert rows[0]['Bilevel/mpjpe_mm'] > .3
 
 
 # Measured joints
