@@ -57,6 +57,14 @@ class Side:
         return prediction
 
 
+def apart(model: torch.nn.Module, twin: torch.nn.Module, start: dict[str, torch.Tensor]) -> dict[str, float]:
+    """How far the weights of two networks lie apart: at most, and as a share of the way from the start."""
+    pairs = list(zip(model.parameters(), twin.parameters(), start.values()))
+    difference, moved = (torch.cat([x.detach().flatten() for x in part]) for part in (
+        [a - b for a, b, _ in pairs], [a - c for a, _, c in pairs]))
+    return dict(weights=difference.abs().max().item(), relative=(difference.norm() / moved.norm()).item())
+
+
 def compare(net: str, order: str, frames: int, dtype: torch.dtype = torch.float32) -> dict[str, float]:
     """Runs both sides in turn.
 
@@ -84,13 +92,9 @@ def compare(net: str, order: str, frames: int, dtype: torch.dtype = torch.float3
             literal.probe_seconds = 0.0
         found = {side: side.step(t >= warm) for side in ((left, right) if t % 2 else (right, left))}
         worst = max(worst, (found[left].rotmat - found[right]['rotmat']).abs().max().item())
-    pairs = list(zip(model.parameters(), twin.parameters(), start.values()))
-    difference, moved = (torch.cat([x.detach().flatten() for x in part]) for part in (
-        [a - b for a, b, _ in pairs], [a - c for a, _, c in pairs]))
     return dict(ours=1e3 * left.cpu / frames, literal=1e3 * right.cpu / frames, ratio=right.cpu / left.cpu,
                 wall_ratio=right.wall / left.wall, bare_ratio=(right.cpu - literal.probe_seconds) / left.cpu,
-                prediction=worst, weights=difference.abs().max().item(),
-                relative=(difference.norm() / moved.norm()).item())
+                prediction=worst, **apart(model, twin, start))
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bilevel_step import NETS, Side  # noqa: E402
+from bilevel_step import NETS, Side, apart  # noqa: E402
 from literal.dynamic import LiteralDynaBOA  # noqa: E402
 from literal.scene import DoubleHMR, RandomPhotos, random_sequence  # noqa: E402
 
@@ -80,15 +80,11 @@ def compare(net: str, extra: int, order: str, frames: int, double: bool = False)
             literal.probe_seconds = literal.read_seconds = 0.0
         seen = {name: turns[name].step(t >= warm) for name in (turns if t % 2 else reversed(turns))}
         worst = max(worst, (seen['hrtk'].rotmat - seen['literal']['rotmat']).abs().max().item())
-    pairs = list(zip(found['hrtk'][1].parameters(), found['literal'][1].parameters(), start.values()))
-    difference, moved = (torch.cat([x.detach().flatten() for x in part]) for part in (
-        [a - b for a, b, _ in pairs], [a - c for a, _, c in pairs]))
     ours, plain, part = (turns[name].cpu for name in ('hrtk', 'literal', 'part'))
     bare = plain - literal.probe_seconds - literal.read_seconds
     return dict(ours=1e3 * ours / frames, literal=1e3 * plain / frames, part=1e3 * part / frames, ratio=plain / ours,
                 bare_ratio=bare / ours, gain=ours / part, over=plain / part,
-                prediction=worst, weights=difference.abs().max().item(),
-                relative=(difference.norm() / moved.norm()).item())
+                prediction=worst, **apart(found['hrtk'][1], found['literal'][1], start))
 
 
 def main() -> None:

@@ -15,12 +15,13 @@ from typing import Any
 
 from hrtk.adapters.parts.bank_files import build_bank
 from hrtk.apis import load_config
-from hrtk.apis.command import Options
+from hrtk.apis.command import Options, guarded
 from hrtk.registry import DATASETS, ESTIMATORS
 from hrtk.structures import InputError
 
 
 def main() -> int:
+    """Runs the command; 0 when done, 2 for bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of an adapt config')
     parser.add_argument('folder', type=Path, help='the folder to write')
@@ -31,17 +32,17 @@ def main() -> int:
     parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE',
                         help='replacements by dotted key')
     args = parser.parse_args()
-    try:
-        config = load_config(args.config, args.cfg_options)
-        dataset = DATASETS.build(views_of(config, args.config))
-        estimator = ESTIMATORS.build(config.estimator).to(args.device)
-        build_bank(estimator, dataset, args.folder, args.count, args.clusters, args.dtype)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    return guarded(lambda: build(args), 'nothing was written')
+
+
+def build(args: argparse.Namespace) -> None:
+    """Writes the bank that the arguments describe and says how large it is."""
+    config = load_config(args.config, args.cfg_options)
+    dataset = DATASETS.build(views_of(config, args.config))
+    estimator = ESTIMATORS.build(config.estimator).to(args.device)
+    build_bank(estimator, dataset, args.folder, args.count, args.clusters, args.dtype)
     size = sum(file.stat().st_size for file in args.folder.iterdir())
     print(f'{args.folder}: {min(args.count or len(dataset), len(dataset))} crops, {size / 1e6:.1f} MB')
-    return 0
 
 
 def views_of(config: Any, name: str) -> dict:
@@ -61,4 +62,4 @@ def views_of(config: Any, name: str) -> dict:
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    sys.exit(main())

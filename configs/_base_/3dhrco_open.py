@@ -5,7 +5,7 @@ _base_ = '../dynaboa/r18_wild.py'
 _dynamic = {{_base_.adapter}}
 adapter = dict(
     _delete_=True, type='PreAdapt',
-    epochs=80,  # of 3 videos x 8 frames: six passes over a stream of 8 x 40
+    epochs=160,  # of 3 videos x 8 frames: twelve passes over a stream of 8 x 40
     sequences=3, frames=8, lr=3e-4,
     corruption=dict(type='GaussianNoise', sigma=5.0),  # the paper's 35 is too much for a network this small
     weights=dict(pose=10.0, betas=0.1, camera=1.0, keypoints2d=10.0), normalise='visible')

@@ -1,9 +1,10 @@
 """Pre-adaptation of 3DHR-Co: a student learns from a temporal teacher's labels, before any frame is predicted.
 
 Lumentut and Lee, "3DHR-Co: A Collaborative Test-Time Refinement Framework for In-the-Wild 3D Human-Body Reconstruction
-Task", IEEE Access 2023: Algorithm 1, lines 3-11, and Eq. 1. The teacher sees clean crops and their neighbours in time, the student the same
-crops corrupted by noise; both cameras refer to one crop, without which their comparison would mean nothing. The
-method is transductive: all frames of the target, not their 3D truth, are seen before the first prediction counts.
+Task", IEEE Access 2023: Algorithm 1, lines 3-11, and Eq. 1. The teacher sees clean crops and their neighbours in time,
+the student the same crops corrupted by noise; both cameras refer to one crop, without which their comparison would mean
+nothing. The method is transductive: all frames of the target, not their 3D truth, are seen before the first prediction
+counts.
 """
 
 from __future__ import annotations

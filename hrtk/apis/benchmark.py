@@ -80,8 +80,10 @@ def _choose(table: Table, only: Optional[str], seeds: Optional[SequenceOf[int]])
     if not rows:
         raise InputError(f'{table.file}: no label matches {only!r}; labels are '
                          f'{", ".join(row.label for row in table.rows)}')
-    baseline = table.baseline if table.baseline in [row.label for row in rows] else None
-    return dataclasses.replace(table, rows=rows, seeds=tuple(seeds or table.seeds), baseline=baseline)
+    labels = [row.label for row in rows]
+    rows = tuple(dataclasses.replace(row, baseline=row.baseline if row.baseline in labels else None) for row in rows)
+    return dataclasses.replace(table, rows=rows, seeds=tuple(seeds or table.seeds),
+                               baseline=table.baseline if table.baseline in labels else None)
 
 
 def _read(table: Table, row: Row, seed: int) -> Config:

@@ -9,6 +9,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from hrtk import registry as known
+from hrtk.apis.assets import ROOT, missing_assets
 from hrtk.engine.store import canonical
 from hrtk.structures import InputError
 
@@ -21,10 +22,15 @@ KINDS = (*PARTS.values(), known.BACKBONES, known.HEADS, known.BODY_MODELS, known
 def obstacles_of(cfg: Config, memory: Optional[dict[str, Optional[str]]] = None) -> list[str]:
     """Why the parts of an adapt config cannot be built on this machine; empty if they can.
 
+    All licensed files that are not there; if none is missing, what else the parts say when they are built.
+
     Args:
         cfg: the config.
         memory: filled with what was found out, for other configs with the same parts.
     """
+    missing = missing_assets({key: cfg[key] for key in PARTS})
+    if missing:
+        return [f'{ROOT}/{asset.path} ({asset.how}: {asset.home})' for asset in missing]
     memory = {} if memory is None else memory
     reasons = []
     for key, registry in PARTS.items():

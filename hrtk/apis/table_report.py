@@ -42,26 +42,27 @@ def fill(table: Table, runs: Mapping[str, list[dict[str, Any]]], obstacles: Mapp
 
     Args:
         table: what was asked for.
-        runs: of every label, its finished runs: ``seed``, ``folder``, ``fingerprint`` and either ``metrics`` (those of
-            the adapted row) or ``error``.
+        runs: of every label, its finished runs: ``seed``, ``folder`` and what :func:`hrtk.apis.table_run.work`
+            returned.
         obstacles: why a label cannot be computed here.
     """
     rows = []
-    base = {run['seed']: run['metrics'] for run in runs.get(table.baseline, ()) if 'metrics' in run}
-    base_paper = next((row.paper for row in table.rows if row.label == table.baseline), {})
     for row in table.rows:
+        base = {run['seed']: run['metrics'] for run in runs.get(row.baseline, ()) if 'metrics' in run}
+        base_paper = next((other.paper for other in table.rows if other.label == row.baseline), {})
         done = [run for run in runs.get(row.label, ()) if 'metrics' in run]
         ours, changes, paper_changes = {}, {}, {}
         for key in table.metrics:
             values = {run['seed']: run['metrics'][key] for run in done if key in run['metrics']}
             paired = [value - base[seed][key] for seed, value in values.items() if key in base.get(seed, {})]
             ours.update({key: _numbers(values.values())} if values else {})
-            if row.label != table.baseline and key not in ALONE:
+            if row.label != row.baseline and key not in ALONE:
                 changes.update({key: _numbers(paired)} if paired else {})
                 paper_changes.update({key: round(row.paper[key] - base_paper[key], 6)}
                                      if key in row.paper and key in base_paper else {})
         rows.append(dict(label=row.label, status=_status(runs.get(row.label, ()), row.label in obstacles),
                          config=os.path.relpath(row.config), options=row.options, ours=ours, paper=row.paper,
+                         baseline=row.baseline,
                          change=changes, paper_change=paper_changes, needed=obstacles.get(row.label, []),
                          runs=list(runs.get(row.label, ()))))
     return dict(title=table.title, paper=table.paper, table=os.path.relpath(table.file),
@@ -159,12 +160,34 @@ def _cell(row: dict[str, Any], key: str, kind: str) -> str:
 
 def _remarks(content: dict[str, Any]) -> list[str]:
     lines = [f'paper: {content["paper"]}'] if content['paper'] else []
-    if content['baseline'] is not None:
-        lines.append(f'change: against {content["baseline"]}')
-    lines += [f'ours: {content["interval"]}; seeds {", ".join(map(str, content["seeds"]))}', *content['notes']]
     absent = [row['label'] for row in content['rows'] if row['needed']]
+    seeds, everything = content['seeds'], len(absent) == len(content['rows'])
+    lines += _comparisons(content) + _protocols(content)
+    if not everything:
+        lines.append(f'ours: {content["interval"]}; seeds {", ".join(map(str, seeds))}' if len(seeds) > 1 else
+                     f'ours: seed {seeds[0]} alone')
+    lines += content['notes']
     if absent:
-        lines.append(f'{ABSENT} here: {"; ".join(absent)}')
+        lines.append(f'{ABSENT} here: {"no row could be computed" if everything else "; ".join(absent)}')
         lines += [f'needed: {reason}' for reason in dict.fromkeys(x for row in content['rows'] for x in row['needed'])]
     return lines + [f'failed ({row["label"]}, seed {run["seed"]}): {run["error"]}'
                     for row in content['rows'] for run in row['runs'] if 'error' in run]
+
+
+def _comparisons(content: dict[str, Any]) -> list[str]:
+    """What every change is against: the table's baseline in a line, then the rows with one of their own."""
+    groups: dict[str, list[str]] = {}
+    for row in content['rows']:
+        if row['baseline'] not in (None, row['label']):
+            groups.setdefault(row['baseline'], []).append(row['label'])
+    return [f'change{"" if base == content["baseline"] else " of " + "; ".join(labels)}: against {base}'
+            for base, labels in groups.items()]
+
+
+def _protocols(content: dict[str, Any]) -> list[str]:
+    """How our numbers were scored, and whether over the frames of the published ones."""
+    seen = [(run['protocol'], run['frames'], run['published_frames']) for row in content['rows'] for run in row['runs']
+            if 'metrics' in run]
+    other = '; published numbers are over {}: not the same data'
+    return [f'protocol: {name}, {frames} frames{other.format(published) if published not in (None, frames) else ""}'
+            for name, frames, published in dict.fromkeys(seen)]

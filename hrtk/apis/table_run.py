@@ -37,7 +37,8 @@ def work(run: Run) -> dict[str, Any]:
 
     Returns:
         ``seconds``; ``computed``, whether anything was not stored yet; and either ``metrics`` of the adapted row,
-        ``adapter`` and ``fingerprint``, or ``error``, whose traceback lies in ``error.txt``.
+        ``adapter``, ``fingerprint``, ``protocol``, ``frames`` (scored) and ``published_frames`` (those of the
+        protocol's published numbers, or None), or ``error``, whose traceback lies in ``error.txt``.
     """
     begin, before = time.perf_counter(), _results(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +47,9 @@ def work(run: Run) -> dict[str, Any]:
         metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
         adapter = [name.split('/')[0] for name in metrics if '/' in name][-1]
         report = json.loads((run.folder / 'metrics.json').read_text())
-        outcome = dict(adapter=adapter, fingerprint=report['fingerprint'],
+        outcome = dict(adapter=adapter, fingerprint=report['fingerprint'], protocol=report['protocol']['name'],
+                       frames=metrics['frames'] - metrics['unscored_frames'],
+                       published_frames=report['protocol']['frames'],
                        metrics={name.removeprefix(f'{adapter}/'): value for name, value in metrics.items()
                                 if name.startswith(f'{adapter}/')})
     except Exception as error:  # the other runs go on, and the table shows it

@@ -22,12 +22,14 @@ class Row:
         config: path of its config.
         options: replacements in it by dotted key.
         paper: the paper's values by metric.
+        baseline: label of the row that it is compared with, or None.
     """
 
     label: str
     config: Path
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     paper: dict[str, float] = dataclasses.field(default_factory=dict)
+    baseline: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Table:
         rows: with the table's ``options`` put before their own.
         seeds: every row is run once with each.
         seed_keys: which keys of a config take the seed.
-        baseline: label of the row that the others are compared with, or None.
+        baseline: label of the row that those are compared with which name no other, or None.
         notes: what a reader must know, e.g. known errors of the paper's table.
     """
 
@@ -58,13 +60,14 @@ class Table:
 
 
 KEYS = ('title', 'paper', 'metrics', 'seeds', 'seed_keys', 'baseline', 'notes', 'options', 'rows')
-ROW_KEYS = ('label', 'config', 'options', 'vary', 'paper')
+ROW_KEYS = ('label', 'config', 'options', 'vary', 'paper', 'baseline')
 
 
 def load_table(file: str | Path) -> Table:
     """Reads a table file.
 
-    A row has a ``label``, a ``config`` (path, relative to the file), ``options`` and ``paper`` values. With ``vary``,
+    A row has a ``label``, a ``config`` (path, relative to the file), ``options``, ``paper`` values and, where it is not
+    the table's, a ``baseline``. With ``vary``,
     lists of values by dotted key, it stands for one row per combination, the last key changing fastest: every ``{}`` of
     its label takes the next key's value, and its ``paper`` values are lists with one number per combination.
 
@@ -83,16 +86,18 @@ def load_table(file: str | Path) -> Table:
     _check(content, KEYS, ('title', 'metrics', 'rows'), str(file))
     common = content.pop('options', None) or {}
     rows = tuple(row for number, row in enumerate(content.pop('rows'), 1)
-                 for row in _expand(row, common, file.parent, f'{file}: row {number}'))
+                 for row in _expand({'baseline': content.get('baseline'), **row} if isinstance(row, dict) else row,
+                                    common, file.parent, f'{file}: row {number}'))
     labels = [row.label for row in rows]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise InputError(f'{file}: more than one row is called {twice[0]!r}')
     table = Table(file, rows=rows, **{key: tuple(value) if isinstance(value, list) else value
                                       for key, value in content.items()})
-    if table.baseline is not None and table.baseline not in labels:
-        near = difflib.get_close_matches(table.baseline, labels, n=1)
-        raise InputError(f'{file}: baseline names no row, {table.baseline!r}; labels are {", ".join(near or labels)}')
+    for baseline in dict.fromkeys([table.baseline, *(row.baseline for row in rows)]):
+        if baseline is not None and baseline not in labels:
+            near = difflib.get_close_matches(baseline, labels, n=1)
+            raise InputError(f'{file}: baseline names no row, {baseline!r}; labels are {", ".join(near or labels)}')
     unknown = sorted({key for row in rows for key in row.paper} - set(table.metrics))
     if unknown:
         raise InputError(f'{file}: paper values of {", ".join(unknown)}, which metrics does not list')
@@ -114,7 +119,8 @@ def _expand(row: Any, common: Mapping[str, Any], folder: Path, where: str) -> It
     for number, values in enumerate(combinations):
         yield Row(row['label'].format(*values), folder / row['config'],
                   {**common, **(row.get('options') or {}), **dict(zip(vary, values))},
-                  {metric: float(value[number] if vary else value) for metric, value in paper.items()})
+                  {metric: float(value[number] if vary else value) for metric, value in paper.items()},
+                  row['baseline'])
 
 
 def _check(mapping: Mapping[str, Any], known: Iterable[str], required: Iterable[str], where: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from hrtk.structures import InputError
 
@@ -53,3 +56,29 @@ def sha256(path: str | Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def sha256_of_all(paths: Iterable[str | Path]) -> str:
+    """Hash of several files, in their order."""
+    return hashlib.sha256(''.join(map(sha256, paths)).encode()).hexdigest()
+
+
+def float_tensor(array: np.ndarray) -> Tensor:
+    """A float32 tensor of any array of numbers."""
+    return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))
+
+
+def read_or_make(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Reads tensors from an npz of the cache; where it is absent or damaged, makes and keeps them."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {name: torch.from_numpy(array) for name, array in data.items()}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        pass
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f'.{os.getpid()}.tmp')
+    with open(temporary, 'wb') as file:
+        np.savez(file, **{name: value.numpy() for name, value in made.items()})
+    os.replace(temporary, path)
+    return made

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from hrtk.datasets.arrays import read_or_make
 from hrtk.datasets.open_stream.cache import cache_key, cache_root
 from hrtk.geometry.boxes import normalise
 from hrtk.registry import DATASETS, ESTIMATORS
@@ -61,17 +58,7 @@ class FeatureWindows(Dataset):
 
     def _load(self, estimator: torch.nn.Module, mirror: bool) -> tuple[Tensor, dict[str, Tensor]]:
         key = cache_key('features', self.tracks.key, len(self.tracks), estimator.fingerprint()['weights'], mirror)
-        path = cache_root() / f'{key}.npz'
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                stored = {name: torch.from_numpy(array) for name, array in data.items()}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):  # absent, or damaged on disk
-            stored = self._compute(estimator, mirror)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f'.{os.getpid()}.tmp')
-            with open(temporary, 'wb') as file:
-                np.savez(file, **{name: value.numpy() for name, value in stored.items()})
-            os.replace(temporary, path)
+        stored = read_or_make(cache_root() / f'{key}.npz', lambda: self._compute(estimator, mirror))
         return stored.pop('features'), stored
 
     @torch.inference_mode()

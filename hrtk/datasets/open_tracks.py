@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
 from typing import Iterable
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from hrtk.datasets.arrays import read_or_make
 from hrtk.datasets.open_stream.cache import cache_key, cache_root, generator_hash
 from hrtk.datasets.open_stream.domain import SHIFTS
 from hrtk.datasets.open_stream.render import painter
@@ -74,19 +73,7 @@ class OpenTracks(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         if not 0 <= index < self.length:
             raise IndexError(index)
-        path = cache_root() / self.key / f'{index:06d}.npz'
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                return {name: torch.from_numpy(array) for name, array in data.items()}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):  # absent, or damaged on disk
-            pass
-        track = self._draw(index)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f'.{os.getpid()}.tmp')
-        with open(temporary, 'wb') as file:
-            np.savez(file, **{name: value.numpy() for name, value in track.items()})
-        os.replace(temporary, path)
-        return track
+        return read_or_make(cache_root() / self.key / f'{index:06d}.npz', lambda: self._draw(index))
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the code and files that draw the tracks."""

@@ -7,17 +7,15 @@ Layout: SPIN, datasets/preprocess (Kolotouros et al., 2019); BOA's ``3dpw_vid/<s
 from __future__ import annotations
 
 import glob
-import hashlib
 import re
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hrtk.body_models.skeletons import index_map
-from hrtk.datasets.arrays import read_npz, sha256
+from hrtk.datasets.arrays import float_tensor, read_npz, sha256_of_all
 from hrtk.datasets.frames import ImageFrames
 from hrtk.geometry.boxes import boxes_from_centers
 from hrtk.geometry.rotation import axis_angle_to_rotmat
@@ -86,13 +84,13 @@ class SPINFile:
         number, name, rows = self._tracks[index]
         table = self._tables[number]
         paths = [self.image_root / imgname for imgname in table['imgname'][rows]]
-        boxes = boxes_from_centers(_tensor(table['center'][rows]), _tensor(table['scale'][rows]))
+        boxes = boxes_from_centers(float_tensor(table['center'][rows]), float_tensor(table['scale'][rows]))
         return Sequence(name, ImageFrames(paths), boxes, self._evidence(number, rows), _truth(table, rows),
                         frame_ids=tuple(path.name for path in paths), fps=self.fps)
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the npz files; the pictures are taken for granted."""
-        return {'npz': hashlib.sha256(''.join(map(sha256, self.files)).encode()).hexdigest()}
+        return {'npz': sha256_of_all(self.files)}
 
     def _evidence(self, number: int, rows: np.ndarray) -> Keypoints2D:
         table, key = self._tables[number], None
@@ -109,7 +107,7 @@ class SPINFile:
         if points.shape[1] not in SKELETONS:
             raise InputError(f'{self.files[number]}: {key} has {points.shape[1]} points, expected one of '
                              f'{tuple(SKELETONS)}')
-        points = _tensor(points)
+        points = float_tensor(points)
         return Keypoints2D(points[..., :2], points[..., 2].clamp(0, 1), SKELETONS[points.shape[1]], self.keypoints)
 
     def _find_tracks(self) -> list[tuple[int, str, np.ndarray]]:
@@ -182,17 +180,13 @@ def _breaks(table: dict[str, np.ndarray], places: list[tuple[str, int]], row: in
 def _truth(table: dict[str, np.ndarray], rows: np.ndarray) -> GroundTruth | None:
     fields: dict = {}
     if 'S' in table:
-        joints = _tensor(table['S'][rows])
+        joints = float_tensor(table['S'][rows])
         fields.update(joints3d=joints[..., :3], skeleton='spin24_mocap', valid=(joints[:, MEASURED, 3] > 0).all(1))
     if 'pose' in table and 'shape' in table:
-        fields.update(rotmat=axis_angle_to_rotmat(_tensor(table['pose'][rows]).unflatten(1, (24, 3))),
-                      betas=_tensor(table['shape'][rows]), valid=None)
+        fields.update(rotmat=axis_angle_to_rotmat(float_tensor(table['pose'][rows]).unflatten(1, (24, 3))),
+                      betas=float_tensor(table['shape'][rows]), valid=None)
         if 'has_smpl' in table:
             fields['valid'] = torch.as_tensor(table['has_smpl'][rows] > 0)
     if 'gender' in table:
         fields['gender'] = GENDERS[table['gender'][rows[0]]]
     return GroundTruth(**fields) if fields else None
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))

@@ -7,7 +7,6 @@ https://virtualhumans.mpi-inf.mpg.de/3DPW.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Optional
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from hrtk.body_models.gendered import GenderedBodies
 from hrtk.body_models.safe_pickle import load_pickle
-from hrtk.datasets.arrays import sha256
+from hrtk.datasets.arrays import sha256_of_all
 from hrtk.datasets.frames import ImageFrames
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
@@ -126,7 +125,7 @@ class ThreeDPW:
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the sequence files; the pictures are taken for granted."""
-        return {'sequence_files': hashlib.sha256(''.join(map(sha256, self.files)).encode()).hexdigest()}
+        return {'sequence_files': sha256_of_all(self.files)}
 
     def _find(self, names: Optional[list[str]]) -> list[Path]:
         folder = self.root / 'sequenceFiles' / self.split

@@ -7,9 +7,8 @@ from typing import Optional
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from hrtk.datasets.arrays import read_npz, sha256
+from hrtk.datasets.arrays import float_tensor, read_npz, sha256
 from hrtk.datasets.frames import ImageFrames
 from hrtk.datasets.joblib_file import load_joblib
 from hrtk.geometry.rotation import axis_angle_to_rotmat
@@ -66,7 +65,7 @@ class VIBEDatabase:
     def __getitem__(self, index: int) -> Sequence:
         rows, table = self._rows[index], self.table
         paths = [self.image_root.joinpath(*_parts(str(name))[self._skip[index]:]) for name in table['img_name'][rows]]
-        box = _tensor(table['bbox'][rows])
+        box = float_tensor(table['bbox'][rows])
         boxes = torch.cat([box[:, :2], self.box_scale * box[:, 2:].amax(1, keepdim=True)], dim=1)
         return Sequence(str(table['vid_name'][rows[0]]), ImageFrames(paths), boxes, self._evidence(rows),
                         self._truth(rows), frame_ids=tuple(path.name for path in paths), fps=self.fps)
@@ -78,17 +77,17 @@ class VIBEDatabase:
     def _evidence(self, rows: np.ndarray) -> Keypoints2D:
         if 'joints2D' not in self.table:
             return Keypoints2D(torch.zeros(len(rows), 24, 2), torch.zeros(len(rows), 24), 'spin24', 'none')
-        points = _tensor(self.table['joints2D'][rows])
+        points = float_tensor(self.table['joints2D'][rows])
         return Keypoints2D(points[..., :2], points[..., 2].clamp(0, 1), SKELETONS2D[points.shape[1]], self.source)
 
     def _truth(self, rows: np.ndarray) -> Optional[GroundTruth]:
         table, fields = self.table, {}
         if 'joints3D' in table:
-            joints = _tensor(table['joints3D'][rows])
+            joints = float_tensor(table['joints3D'][rows])
             fields.update(joints3d=joints, skeleton=SKELETONS3D[joints.shape[1]])
         if 'pose' in table and 'shape' in table:
-            fields.update(rotmat=axis_angle_to_rotmat(_tensor(table['pose'][rows]).unflatten(1, (24, 3))),
-                          betas=_tensor(table['shape'][rows]))
+            fields.update(rotmat=axis_angle_to_rotmat(float_tensor(table['pose'][rows]).unflatten(1, (24, 3))),
+                          betas=float_tensor(table['shape'][rows]))
         if fields and 'valid' in table:
             fields['valid'] = torch.as_tensor(table['valid'][rows] > 0)
         return GroundTruth(**fields) if fields else None
@@ -140,7 +139,3 @@ def read_vibe_db(path: str | Path) -> dict[str, np.ndarray]:
 
 def _parts(name: str) -> tuple[str, ...]:
     return tuple(part for part in name.replace('\\', '/').split('/') if part not in ('', '.', '..'))
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))

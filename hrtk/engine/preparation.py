@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import pickle
 from pathlib import Path
 from typing import Any, Optional
 
 import torch
 from mmengine.dist import barrier, broadcast, is_main_process
-from mmengine.logging import print_log
 from torch import Tensor
 
 from hrtk.adapters import Preparation
-from hrtk.engine.store import BROKEN, write_atomically
+from hrtk.engine.store import read_state, write_atomically
 
 RESULT = 'prepared'
 STATES = ('labels', 'progress')
@@ -69,15 +66,7 @@ class StoredPreparation(Preparation):
             write_atomically(self.folder / f'{name}.pt', lambda file: torch.save(content, file))
 
     def _read(self, name: str) -> Optional[dict[str, Any]]:
-        path = self.folder / f'{name}.pt'
-        if not path.exists():
-            return None
-        try:
-            return torch.load(path, map_location='cpu', weights_only=True)
-        except (*BROKEN, RuntimeError, pickle.UnpicklingError) as error:
-            print_log(f'{path}: damaged ({error}). That part of the preparation is computed again.', logger='current',
-                      level=logging.WARNING)
-            return None
+        return read_state(self.folder / f'{name}.pt', 'That part of the preparation is computed again')
 
 
 def _state(name: str) -> str:

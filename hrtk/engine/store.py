@@ -157,15 +157,7 @@ class ResultStore:
 
     def load_state(self) -> Optional[dict[str, Any]]:
         """The stored state, or None; a damaged file is reported and counts as missing."""
-        path = self.folder / 'state.pt'
-        if not path.exists():
-            return None
-        try:
-            return torch.load(path, map_location='cpu', weights_only=True)
-        except (*BROKEN, RuntimeError, pickle.UnpicklingError) as error:
-            print_log(f'{path}: damaged ({error}). The run starts from its first sequence.', logger='current',
-                      level=logging.WARNING)
-            return None
+        return read_state(self.folder / 'state.pt', 'The run starts from its first sequence')
 
     def write_run(self, content: dict[str, Any]) -> None:
         """Writes ``run.json``; says so if earlier results of this folder were made with other versions."""
@@ -181,6 +173,17 @@ class ResultStore:
                       level=logging.WARNING)
         text = json.dumps(content, indent=1, default=str)
         write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_state(path: Path, consequence: str) -> Optional[dict[str, Any]]:
+    """Tensors and plain types that were stored, or None; a damaged file is reported and counts as missing."""
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except (*BROKEN, RuntimeError, pickle.UnpicklingError) as error:
+        print_log(f'{path}: damaged ({error}). {consequence}.', logger='current', level=logging.WARNING)
+        return None
 
 
 def write_atomically(path: Path, write: Callable[[io.BufferedIOBase], Any]) -> None:

@@ -93,6 +93,11 @@ def load_weights(module: nn.Module, weights: str | Path) -> LoadReport:
     return report
 
 
+def bundled() -> list[str]:
+    """Names of the weights that ship with hrtk."""
+    return sorted(path.stem for path in BUNDLED.glob('*.pt'))
+
+
 def find_weights(weights: str | Path) -> Path:
     """The file behind a weights setting.
 
@@ -103,15 +108,15 @@ def find_weights(weights: str | Path) -> Path:
     if text.startswith('open:'):
         path = BUNDLED / f'{text[5:]}.pt'
         if not path.exists():
-            have = sorted(p.stem for p in BUNDLED.glob('*.pt'))
+            have = bundled()
             near = difflib.get_close_matches(text[5:], have, n=1)
             raise InputError(f'weights={text!r}: hrtk bundles {have or "no weights"}'
                              + (f'; did you mean open:{near[0]}?' if near else ''))
         return path
     path = Path(text).expanduser()
     if not path.is_file():
-        raise InputError(f'{path}: no such checkpoint. Put the file there, set `weights` to where it is, or use the '
-                         f'bundled start model with `weights=open:r18_studio` and its config.')
+        raise InputError(f'{path}: no such checkpoint. Put the file there, set `weights` to where it is, or use '
+                         f'bundled ones with their configs: {", ".join(f"weights=open:{name}" for name in bundled())}.')
     return path
 
 

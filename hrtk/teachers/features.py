@@ -22,10 +22,11 @@ class FeatureMemory:
     network gets features of its own.
 
     Args:
-        limit: bytes; the 35 thousand frames of 3DPW's test set take 290 MB with a ResNet-50.
+        limit: bytes; the 35 thousand frames of 3DPW's test set take 290 MB with a ResNet-50, and a smaller limit would
+            help nothing: data sets are walked through in one order, so the oldest is what is asked for next.
     """
 
-    def __init__(self, limit: int = 2 ** 28) -> None:
+    def __init__(self, limit: int = 2 ** 29) -> None:
         self.limit = limit
         self._known: collections.OrderedDict[tuple, Tensor] = collections.OrderedDict()
 

@@ -12,12 +12,11 @@ from torch import nn
 from hrtk.body_models import load_body_file
 from hrtk.body_models.files import BodyData
 from hrtk.body_models.skeletons import SMPL_VERTEX_IDS
-from hrtk.models.priors.gmm import read_gmm
+from hrtk.models.priors.gmm import OPEN_GMM, read_gmm
 
 VERTICES, FACES = 6890, 13776
 HEIGHT = {'NEUTRAL': 1.0, 'MALE': 1.04, 'FEMALE': 0.95}  # of the free body's
 SPIN_START = ((1., 0, 0, 1, 0, 0), (.9, 0, 0))  # pose of one joint as (3, 2) in rows, and camera
-GMM = Path(__file__).parents[1] / 'models' / 'priors' / 'assets' / 'pose_gmm.npz'
 
 
 def write_body_files(root: str | Path) -> None:
@@ -45,7 +44,7 @@ def write_body_files(root: str | Path) -> None:
     pose, camera = SPIN_START
     np.savez(spin / 'smpl_mean_params.npz', pose=np.tile(np.float32(pose), 24), shape=np.zeros(10, np.float32),
              cam=np.float32(camera))
-    mixture = read_gmm(GMM)
+    mixture = read_gmm(OPEN_GMM)
     (spin / 'gmm_08.pkl').write_bytes(pickle.dumps({key: mixture[key] for key in ('means', 'covars', 'weights')}, 2))
 
 

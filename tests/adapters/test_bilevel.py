@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 import torch
-from tiny_parts import VIEWS, Tiny, equal, tiny_sequence, weights_of, with_infinity
+from tiny_parts import VIEWS, Tiny, equal, run, tiny_sequence, weights_of, with_infinity
 
 from hrtk.adapters import Bilevel
 from hrtk.adapters.parts import guarded_adam
@@ -24,11 +24,6 @@ def make(weights: dict | None = None, **options) -> Bilevel:
     settings = dict(type='Bilevel', lr=1e-3, inner_lr=1e-3, order='first', interval=3,
                     weights={'pose_prior': 0., **(weights or {})})
     return ADAPTERS.build({**settings, **options})
-
-
-def run(adapter, model, sequence, seed: int = 0):
-    torch.manual_seed(seed)
-    return torch.cat([prediction.rotmat for prediction in adapter.adapt(model, sequence)])
 
 
 @pytest.mark.parametrize('fused', [True, False])

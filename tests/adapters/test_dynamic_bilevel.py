@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from tiny_parts import SIZE, VIEWS, Tiny, equal, tiny_sequence, weights_of, with_infinity
+from tiny_parts import SIZE, VIEWS, Tiny, equal, run, tiny_sequence, weights_of, with_infinity
 
 from hrtk.adapters import Bilevel, DynamicBilevel
 from hrtk.adapters.parts import trunk as trunk_module
@@ -26,11 +26,6 @@ def make(weights: dict | None = None, **options) -> DynamicBilevel:
     settings = dict(lr=1e-3, inner_lr=1e-3, interval=2, threshold=5e-3, max_extra=2,
                     weights={'pose_prior': 0., **(weights or {})})
     return DynamicBilevel(**{**settings, **options})
-
-
-def run(adapter, model, sequence, seed: int = 0):
-    torch.manual_seed(seed)
-    return torch.cat([prediction.rotmat for prediction in adapter.adapt(model, sequence)])
 
 
 class WithoutCut(Tiny):

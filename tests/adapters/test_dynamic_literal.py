@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from literal.dynamic import LiteralDynaBOA  # tiny_parts puts its folder on the path
-from tiny_parts import SIZE, VIEWS, RandomViews, Tiny, tiny_sequence, weights_of
+from literal.dynamic import LiteralDynaBOA  # conftest.py puts its folder on the path
+from tiny_parts import SIZE, VIEWS, RandomViews, Tiny, same_run, tiny_sequence
 
 from hrtk.adapters import DynamicBilevel
 from hrtk.models.priors.gmm import OPEN_GMM, read_gmm
@@ -51,18 +51,7 @@ def pair(case: str, prior: bool):
 def test_equals_the_literal_implementation(case, prior, tmp_path, monkeypatch):
     monkeypatch.setenv('HRTK_CACHE', str(tmp_path))
     ours, model, literal, plain, sequence = pair(case, prior)
-    start = weights_of(model)
-    torch.manual_seed(3)
-    found = list(ours.adapt(model, sequence))
-    torch.manual_seed(3)
-    expected = list(literal.adapt(sequence))
-    assert len(found) == len(expected) == len(sequence)
-    for prediction, wanted in zip(found, expected):
-        for name in ('rotmat', 'betas', 'camera'):
-            assert (getattr(prediction, name) - wanted[name]).abs().max() < 1e-9
-    end, wanted = weights_of(model), weights_of(plain)
-    assert max((end[name] - wanted[name]).abs().max() for name in end) < 1e-9
-    assert max((end[name] - start[name]).abs().max() for name in end) > 1e-3, 'nothing was adapted'
+    same_run(ours, model, literal, plain, sequence)
     assert ours._extra_steps == literal.extra_steps
     assert ours.report() == dict(skipped_updates=0., extra_steps=sum(literal.extra_steps) / len(sequence))
     if ours.max_extra:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
+from literal.scene import DoubleHMR, RandomViews, random_sequence  # noqa: F401  # conftest.py puts it on the path
 from torch import nn
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
-
-from literal.scene import DoubleHMR, RandomViews, random_sequence  # noqa: E402, F401
 
 SIZE = 32
 VIEWS = dict(type='RandomViews', resolution=SIZE, double=True)
@@ -50,3 +45,25 @@ def weights_of(model) -> dict[str, torch.Tensor]:
 def equal(a, b) -> bool:
     """Same keys, same bits."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def run(adapter, model, sequence, seed: int = 0) -> torch.Tensor:
+    """The rotations that an adapter predicts."""
+    torch.manual_seed(seed)
+    return torch.cat([prediction.rotmat for prediction in adapter.adapt(model, sequence)])
+
+
+def same_run(ours, model, literal, plain, sequence) -> None:
+    """Asserts that an adapter and its literal twin, both anew, predict alike and leave the same weights behind."""
+    start = weights_of(model)
+    torch.manual_seed(3)
+    found = list(ours.adapt(model, sequence))
+    torch.manual_seed(3)
+    expected = list(literal.adapt(sequence))
+    assert len(found) == len(expected) == len(sequence)
+    for prediction, wanted in zip(found, expected):
+        for name in ('rotmat', 'betas', 'camera'):
+            assert (getattr(prediction, name) - wanted[name]).abs().max() < 1e-9
+    end, wanted = weights_of(model), weights_of(plain)
+    assert max((end[name] - wanted[name]).abs().max() for name in end) < 1e-9
+    assert max((end[name] - start[name]).abs().max() for name in end) > 1e-3, 'nothing was adapted'

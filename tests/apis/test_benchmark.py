@@ -80,6 +80,7 @@ def test_table(table, tmp_path, capfd):
     markdown = (tmp_path / 'out/small/table.md').read_text()
     for shown in (text, markdown):
         assert 'not reproduced' in shown and '63.72' in shown and '98.25' in shown and 'known to be wrong' in shown
+        assert shown.count('protocol: open, 6 frames\n') == 1
     with open(tmp_path / 'out/small/table.csv', newline='') as file:
         lines = list(csv.DictReader(file))
     assert [(line['row'], line['metric']) for line in lines][:2] == [('Source', 'mpjpe_mm'), ('Source', 'pa_mpjpe_mm')]
@@ -167,7 +168,9 @@ def test_vary(tmp_path):
 
 
 @pytest.mark.parametrize('change, message', [
-    (('baseline: Source', 'baseline: Sorce'), 'baseline'), (('seed_keys', 'seedkeys'), "unknown key 'seedkeys'"),
+    (('baseline: Source', 'baseline: Sorce'), 'baseline'), (('label: absent', 'label: absent\n  baseline: Sorce'),
+                                                           "baseline names no row, 'Sorce'"),
+    (('seed_keys', 'seedkeys'), "unknown key 'seedkeys'"),
     (('label: absent', 'label: Source'), "more than one row is called 'Source'"),
     (('{mpjpe_mm: 63.72}', '{mpjpe: 63.72}'), 'mpjpe'), (('paper: {mpjpe_mm: 63.72}', 'vary: {a: [1]}'), '{}'),
     (('63.72', '[63.72]'), 'must be a number'), (('title: A small table', ''), "lacks 'title'"), (('rows:', 'rows: ['),

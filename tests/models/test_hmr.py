@@ -1,16 +1,13 @@
-"""HMR against numbers of SPIN's own classes, run once under a rule that fills any network the same way.
-
-``tests/data/spin_hmr_golden.npz`` holds the outputs, SPIN's key names with shapes, and the sum of every filled tensor.
-"""
+"""HMR against numbers of SPIN's own classes, run once under the rule of golden_rule.py."""
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from golden_rule import golden_weights, normal
 from torch import nn
 
 from hrtk.models.checkpoints import load_official
@@ -21,34 +18,9 @@ GOLDEN = dict(np.load(Path(__file__).parents[1] / 'data' / 'spin_hmr_golden.npz'
 TOLERANCE = 1e-5  # the reference's float32 and float64 runs differ by up to 2.2e-6
 
 
-def normal(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """Standard normal numbers that depend on a name alone."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
-
-
-def golden_tensor(key: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The rule "hmr-golden-v1": matrices of unit gain (heads a tenth of it), small biases, norms close to one."""
-    noise = normal(key, shape)
-    module, _, last = key.rpartition('.')
-    fixed = {'running_mean': lambda: .1 * noise, 'running_var': lambda: 1 + .1 * noise.abs(),
-             'init_pose': lambda: torch.tensor([1., 0, 0, 1, 0, 0]).repeat(24) + .1 * noise,
-             'init_shape': lambda: .1 * noise, 'init_cam': lambda: torch.tensor([.9, 0, 0]) + .05 * noise,
-             'bias': lambda: .05 * noise, 'num_batches_tracked': lambda: torch.zeros(shape, dtype=torch.int64)}
-    if last in fixed:
-        return fixed[last]()
-    if noise.ndim == 1:
-        return 1 + .1 * noise
-    gain = .1 if module in ('decpose', 'decshape', 'deccam') else 1.
-    return gain * (noise / float(noise[0].numel()) ** .5)
-
-
 @pytest.fixture(scope='module')
 def weights():
-    shapes = [tuple(int(n) for n in text.split('x') if n) for text in GOLDEN['shapes'].tolist()]
-    filled = {key: golden_tensor(key, shape) for key, shape in zip(GOLDEN['keys'].tolist(), shapes)}
-    sums = np.array([value.double().sum().item() for value in filled.values()])
-    np.testing.assert_allclose(sums, GOLDEN['sums'], atol=1e-6, err_msg='another random number generator')
-    return filled
+    return golden_weights(GOLDEN)
 
 
 @pytest.fixture(scope='module')

@@ -1,18 +1,17 @@
-"""RSC-Net against numbers of its own classes, run once under the rule that test_hmr.py explains.
+"""RSC-Net against numbers of its own classes, run once under the rule of golden_rule.py.
 
-``tests/data/rsc_net_golden.npz`` holds the outputs of all five buckets (every eighth feature), RSC-Net's key names with
-shapes, and the sum of every filled tensor.
+``tests/data/rsc_net_golden.npz`` holds the outputs of all five buckets (every eighth feature).
 """
 
 from __future__ import annotations
 
 import io
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from golden_rule import golden_weights, normal
 
 from hrtk.apis import build_model, load_config
 from hrtk.geometry.boxes import denormalise
@@ -30,29 +29,9 @@ TINY = dict(backbone=dict(type='RSCResNet', depth=18, width=4), body=None)
 BUCKETS = range(5)
 
 
-def golden_tensor(key, shape):
-    """The rule "hmr-golden-v1" with RSC-Net's gains."""
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
-    module, _, last = key.rpartition('.')
-    fixed = {'running_mean': lambda: .1 * noise, 'running_var': lambda: 1 + .1 * noise.abs(),
-             'init_pose': lambda: torch.tensor([1., 0, 0, 1, 0, 0]).repeat(24) + .1 * noise,
-             'init_shape': lambda: .1 * noise, 'init_cam': lambda: torch.tensor([.9, 0, 0]) + .05 * noise,
-             'bias': lambda: .05 * noise, 'num_batches_tracked': lambda: torch.zeros(shape, dtype=torch.int64)}
-    if last in fixed:
-        return fixed[last]()
-    if noise.ndim == 1 or module.endswith('alphas'):
-        return 1 + .1 * noise
-    gain = .1 if module in ('decpose', 'decshape', 'deccam') else 1.
-    return gain * (noise / float(noise[0].numel()) ** .5)
-
-
 @pytest.fixture(scope='module')
 def weights():
-    shapes = [tuple(int(n) for n in text.split('x') if n) for text in GOLDEN['shapes'].tolist()]
-    filled = {key: golden_tensor(key, shape) for key, shape in zip(GOLDEN['keys'].tolist(), shapes)}
-    sums = np.array([value.double().sum().item() for value in filled.values()])
-    np.testing.assert_allclose(sums, GOLDEN['sums'], atol=1e-6, err_msg='another random number generator')
-    return filled
+    return golden_weights(GOLDEN)
 
 
 @pytest.fixture(scope='module')
@@ -65,7 +44,7 @@ def network(weights):
 
 @pytest.fixture(scope='module')
 def images():
-    images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(zlib.crc32(b'input:image')))
+    images = normal('input:image', (2, 3, 224, 224))
     np.testing.assert_array_equal(images.flatten()[:4].numpy(), GOLDEN['image_first'])
     return images
 

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hrtk.adapters.parts.source_bank import LABELS
 from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.structures import InputError
 
 FORMAT = 1
-LABELS = ('rotmat', 'betas', 'keypoints2d')
 CHUNK = 1 << 16  # rows of features that are looked at together
 
 

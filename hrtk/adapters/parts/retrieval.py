@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrtk.adapters.parts.bank_files import CHUNK, FORMAT, LABELS, build_bank, read_meta
-from hrtk.adapters.parts.source_bank import SourceBatch
+from hrtk.adapters.parts.bank_files import CHUNK, FORMAT, build_bank, read_meta
+from hrtk.adapters.parts.source_bank import LABELS, SourceBatch
 from hrtk.adapters.parts.trunk import Trunk
 from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator, hash_tensors
