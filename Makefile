@@ -6,9 +6,8 @@ READY := .venv/.ready
 
 .PHONY: demo test docs lint clean
 
-demo: $(READY)  ## adapts on the free synthetic stream, prints the table, draws the pictures
-	$(BIN)/python tools/adapt.py configs/boa/r18_wild.py
-	@echo 'Pictures: work_dirs/r18_wild/pictures, films: work_dirs/r18_wild/videos'
+demo: $(READY)  ## adapts on the free synthetic stream in five ways, prints the table, draws the pictures
+	$(BIN)/python tools/benchmark.py configs/3dhrco/tables/demo.yaml --jobs $(WORKERS)
 
 test: $(READY)  ## every test, the documentation's code and build included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests

@@ -14,7 +14,7 @@ TABLES = sorted(ROOT.glob('configs/**/tables/*.yaml'))
 ROWS = {f'{table.stem}/{row.label}': row for table in TABLES for row in load_table(table).rows}
 # Arguments that configs leave at their defaults and rows set.
 DEFAULTS = ('reset', 'scheme', 'lower', 'upper')
-OPEN = [table.stem for table in TABLES if table.stem.startswith('open')]
+OPEN = [table.stem for table in TABLES if table.stem.startswith(('open', 'demo'))]
 
 
 @pytest.fixture(autouse=True)

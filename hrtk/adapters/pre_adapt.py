@@ -107,6 +107,8 @@ class PreAdapt(Source):
         chosen = select_parameters(estimator, self.parameters)
         adam = GuardedAdam([w.requires_grad_() for w in chosen.values()], self.lr, self.adam_betas)
         first = self._resume(estimator, adam, preparation)
+        # The paper's sample percentage (0.068 % of 3DPW an epoch), counted with repetition.
+        share = min(self.sequences, len(tracks)) * self.frames / sum(map(len, tracks))
         steps = CropReader(estimator, tracks).read(
             batch for epoch in range(first, self.epochs) for batch in self._draw(tracks, seed + epoch))
         for epoch in range(first, self.epochs):
@@ -124,15 +126,9 @@ class PreAdapt(Source):
             if last or (epoch + 1) % self.save_every == 0:
                 preparation.save('progress', dict(epoch=epoch + 1, estimator=estimator.state_dict(),
                                                   adam=adam.optimizer.state_dict()))
-            preparation.step(epoch + 1, self.epochs, loss=sum(losses) / len(losses))
+            preparation.step(epoch + 1, self.epochs, loss=sum(losses) / len(losses), passes=(epoch + 1) * share)
         estimator.requires_grad_(False).zero_grad(set_to_none=True)
         return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
-
-    def share(self, dataset: Any) -> float:
-        """What part of the target's frames an epoch sees, as the paper states it (0.068 % on 3DPW), counted with
-        repetition; times the epochs, the sample percentage of its Tables 1-3."""
-        lengths = [len(dataset[i]) for i in range(len(dataset))]
-        return min(self.sequences, len(lengths)) * self.frames / sum(lengths)
 
     def fingerprint(self) -> dict[str, str]:
         """The teacher's hashes."""

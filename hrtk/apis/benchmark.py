@@ -10,18 +10,19 @@ import hashlib
 import os
 import re
 import sys
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Iterator, Optional
 from typing import Sequence as SequenceOf
 
 from mmengine.config import Config
 from rich.console import Console
+from rich.markup import escape
 
 from hrtk.apis.adapt import load_config
 from hrtk.apis.config_check import PARTS, check_arguments, obstacles_of
 from hrtk.apis.table_report import fill, print_filled, write_table
-from hrtk.apis.table_run import Run, work, work_apart
+from hrtk.apis.table_run import Run, last_words, work, work_apart
 from hrtk.apis.tables import Row, Table, load_table
 from hrtk.engine.runner import check_keys
 from hrtk.engine.store import canonical
@@ -72,7 +73,14 @@ def benchmark(table: str | Path, *, only: Optional[str] = None, work_dir: str | 
     print_filled(content, console)
     if not dry_run:
         console.print(f'written: {folder}/table.md, table.csv, table.json', highlight=False)
+        for run in (run for run in runs if run.options.get('outputs') and 'error' not in _last(finished, run)):
+            console.print(f'pictures and films of {run.label!r}, seed {run.seed}: {os.path.relpath(run.folder)}',
+                          highlight=False, markup=False, soft_wrap=True)
     return content
+
+
+def _last(finished: dict[str, list[dict[str, Any]]], run: Run) -> dict[str, Any]:
+    return next(entry for entry in finished[run.label] if entry['seed'] == run.seed)
 
 
 def _choose(table: Table, only: Optional[str], seeds: Optional[SequenceOf[int]]) -> Table:
@@ -111,8 +119,9 @@ def _execute(runs: list[Run], jobs: int, console: Console) -> Iterator[tuple[Run
     for run in runs:
         folders.setdefault(run.folder, []).append(run)
     spent, done = [], 0
-    one_by_one = ((same, work(same[0])) for same in folders.values())
-    with contextlib.closing(one_by_one if jobs == 1 else _side_by_side(list(folders.values()), jobs)) as outcomes:
+    groups = list(folders.values())
+    one_by_one = ((same, work(same[0])) for same in groups)
+    with contextlib.closing(one_by_one if jobs == 1 else _side_by_side(groups, jobs, console)) as outcomes:
         for same, outcome in outcomes:
             done += 1
             spent += [outcome['seconds']] if outcome['computed'] else []
@@ -124,12 +133,17 @@ def _execute(runs: list[Run], jobs: int, console: Console) -> Iterator[tuple[Run
                 yield run, outcome
 
 
-def _side_by_side(groups: list[list[Run]], jobs: int) -> Iterator[tuple[list[Run], dict[str, Any]]]:
+def _side_by_side(groups: list[list[Run]], jobs: int,
+                  console: Console) -> Iterator[tuple[list[Run], dict[str, Any]]]:
     pool = ThreadPoolExecutor(jobs)
     try:
         futures = {pool.submit(work_apart, same[0], jobs): same for same in groups}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        with console.status('starting') as status:  # silent where nobody watches
+            while futures:
+                for future in wait(futures, timeout=1, return_when=FIRST_COMPLETED).done:
+                    yield futures.pop(future), future.result()
+                status.update('\n'.join(escape(f'{same[0].label}, seed {same[0].seed}: {last_words(same[0])}')
+                                        for future, same in futures.items() if future.running()))
     finally:
         pool.shutdown(cancel_futures=True)
 

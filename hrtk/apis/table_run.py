@@ -74,6 +74,15 @@ def work_apart(run: Run, jobs: int) -> dict[str, Any]:
                 seconds=time.perf_counter() - begin, computed=True)
 
 
+def last_words(run: Run) -> str:
+    """The last line that a run apart has printed, without the logger's prefix; empty as long as there is none."""
+    try:
+        lines = (run.folder / OUTPUT).read_text(errors='replace').split('\n')
+    except OSError:
+        return ''
+    return next((line.split(' - INFO - ')[-1].strip() for line in reversed(lines) if line.strip()), '')
+
+
 def _results(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.glob('results/*/*.npz')}
 

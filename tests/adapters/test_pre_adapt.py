@@ -162,10 +162,15 @@ def test_a_frame_that_is_not_finite_spoils_nothing():
     assert all(torch.isfinite(value).all() for value in out.values())
 
 
-def test_share_is_the_papers_count():
-    assert adapter().share(Tracks()) == 24 / 29
-    paper = 24 / 35515
-    assert round(100 * paper, 2) == 0.07 and round(100 * 601 * paper) == 41
+def test_passes_are_the_papers_sample_percentage():
+    class Told(Preparation):
+        passes = []
+
+        def step(self, done, total, **numbers):
+            self.passes += [numbers['passes']] if 'passes' in numbers else []
+
+    adapter(epochs=3).prepare(Tiny(), Tracks(), Told())
+    assert Told.passes == pytest.approx([24 / 29, 48 / 29, 72 / 29])
 
 
 @pytest.mark.parametrize('options, said', [

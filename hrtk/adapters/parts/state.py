@@ -47,7 +47,7 @@ class State:
         self.start = copy.deepcopy({name: value.detach() for name, value in self.weights.items()})
         self._rates = lr, adam_betas
         self.adam = GuardedAdam(self.weights.values(), *self._rates)
-        self.restart()
+        self.teacher = copy.deepcopy(self.start)
 
     @torch.no_grad()
     def restart(self) -> None:
