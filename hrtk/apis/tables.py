@@ -67,9 +67,9 @@ def load_table(file: str | Path) -> Table:
     """Reads a table file.
 
     A row has a ``label``, a ``config`` (path, relative to the file), ``options``, ``paper`` values and, where it is not
-    the table's, a ``baseline``. With ``vary``,
-    lists of values by dotted key, it stands for one row per combination, the last key changing fastest: every ``{}`` of
-    its label takes the next key's value, and its ``paper`` values are lists with one number per combination.
+    the table's, a ``baseline``. With ``vary``, lists of values by dotted key, it stands for one row per combination,
+    the last key changing fastest: every ``{}`` of its label takes the next key's value, and its ``paper`` values are
+    lists with one number per combination.
 
     Raises:
         InputError: names the file, the row and what is wrong with it.
@@ -117,7 +117,8 @@ def _expand(row: Any, common: Mapping[str, Any], folder: Path, where: str) -> It
         if wanted != (len(values) if isinstance(values, list) else None):
             raise InputError(f'{where}: paper.{metric} must be {f"a list of {wanted} numbers" if vary else "a number"}')
     for number, values in enumerate(combinations):
-        yield Row(row['label'].format(*values), folder / row['config'],
+        shown = [f'{value:g}' if isinstance(value, float) else value for value in values]
+        yield Row(row['label'].format(*shown), folder / row['config'],
                   {**common, **(row.get('options') or {}), **dict(zip(vary, values))},
                   {metric: float(value[number] if vary else value) for metric, value in paper.items()},
                   row['baseline'])
