@@ -37,6 +37,21 @@ def project(points: Tensor, camera: Tensor) -> Tensor:
     return moved[..., :2] * (FOCAL / (CROP / 2)) / moved[..., 2:]
 
 
+def crop_points(points: Tensor, camera: Tensor, side: int) -> Tensor:
+    """Projects camera-frame points into the pixels of a crop, with their depth, as a rasteriser wants them.
+
+    Args:
+        points: (B, N, 3) metres, before translation.
+        camera: (B, 3) weak-perspective ``[s, tx, ty]``.
+        side: px of the crop.
+
+    Returns:
+        (B, N, 3): u and v px, the centre of the top-left pixel being (0, 0), and depth in metres.
+    """
+    pixels = (project(points, camera) + 1) * (side / 2) - 0.5
+    return torch.cat([pixels, points[..., 2:] + crop_translation(camera)[:, None, 2:]], dim=-1)
+
+
 def fit_weak_perspective(points: Tensor, keypoints2d: Tensor) -> Tensor:
     """Least-squares crop camera for known 3D and 2D points: ``keypoints2d ~ s * (points_xy + t)``.
 

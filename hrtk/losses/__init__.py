@@ -2,6 +2,15 @@
 
 from hrtk.losses.keypoint import hips, keypoint2d_loss, keypoint3d_loss, motion_loss
 from hrtk.losses.smpl_params import betas_loss, parameter_loss, rotmat_loss, shape_prior
+from hrtk.losses.topology import (
+    alignment_losses,
+    mask_l2,
+    silhouette_loss,
+    silhouette_target,
+    skeleton_l2,
+    topology_loss,
+)
 
-__all__ = ['betas_loss', 'hips', 'keypoint2d_loss', 'keypoint3d_loss', 'motion_loss', 'parameter_loss', 'rotmat_loss',
-           'shape_prior']
+__all__ = ['alignment_losses', 'betas_loss', 'hips', 'keypoint2d_loss', 'keypoint3d_loss', 'mask_l2', 'motion_loss',
+           'parameter_loss', 'rotmat_loss', 'shape_prior', 'silhouette_loss', 'silhouette_target', 'skeleton_l2',
+           'topology_loss']

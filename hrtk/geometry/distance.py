@@ -1,0 +1,186 @@
+"""Distance maps of binary pictures, and the thin skeletons that their ridges make.
+
+Everything measures pixel centres in the chessboard metric, ``max(|dx|, |dy|)``, which is what thinning by a 3 x 3
+kernel counts (Aligning Silhouette Topology, NeurIPS 2021, Eq. 2). What lies beyond the frame counts as "mask goes on":
+the frame itself is never an outline.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import cv2
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
+
+from hrtk.structures import InputError
+
+METHODS = ('auto', 'opencv', 'separable', 'thinning')
+CHUNK = 1 << 26  # candidates that the separable transform holds at once, 4 bytes each
+
+
+def chessboard_distance(mask: Tensor, method: str = 'auto') -> Tensor:
+    """How far inside the mask each pixel lies: S2D of Eq. 2 (Aligning Silhouette Topology, NeurIPS 2021).
+
+    The distance to the nearest pixel that is not in the mask, 0 where the mask is 0. The *outwards* map of the paper
+    is ``chessboard_distance(1 - mask)``. All methods give the same numbers, those of
+    ``scipy.ndimage.distance_transform_cdt(mask, 'chessboard')``:
+
+    * ``'thinning'``: the paper's sum of ``S_(i+1) = ReLU(N * S_i - m)`` with N all ones, ``m = n^2 - 1`` and a border
+      of ones. (The printed ``m = n^2 - 2`` gives 2, 11, 92, ... instead of ones, and a kernel with a hollow centre
+      fills holes of one pixel.) As many convolutions as there are levels; for study.
+    * ``'separable'``: the nearest gap of every row, then of every column of rows. Runs on the device of the mask.
+    * ``'opencv'``: OpenCV's exact ``DIST_C`` transform on the CPU, picture by picture.
+    * ``'auto'``: OpenCV for masks on the CPU, separable elsewhere.
+
+    Args:
+        mask: (B, H, W) of 0 and 1, of any dtype, bool included.
+        method: one of the above.
+
+    Returns:
+        (B, H, W) float32, pixels. A mask with no 0 in it has no such distance; it gets ``max(H, W)`` everywhere, one
+        more than any distance inside a frame can be.
+
+    Raises:
+        InputError: the mask has another shape or holds other values, or there is no such method.
+    """
+    mask = as_mask(mask)
+    if method == 'auto':
+        method = 'separable' if mask.is_cuda else 'opencv'
+    if method == 'opencv':
+        return _opencv(mask)
+    if method == 'separable':
+        return _separable(mask)
+    if method == 'thinning':
+        return _thinning(mask)
+    raise InputError(f'chessboard_distance: there is no method {method!r}; use {", ".join(METHODS)}')
+
+
+def topological_skeleton(mask: Tensor, window: int = 3) -> Tensor:
+    """Ridge of the inwards distance map: D2T of Eq. 3, ``ReLU(D - MaxPool(D) + 1) * S``.
+
+    A limb that the frame cuts has its ridge run straight into the frame, since the mask is taken to go on beyond it.
+    The result is thin but no connected line: on a person of 224 px it has some 90 pieces, and half of its pixels lie
+    in blocks of 2 x 2 where a limb is an even number of pixels wide.
+
+    Args:
+        mask: (B, H, W) of 0 and 1.
+        window: side of the window of the max-pooling, odd. The paper does not say its own; 5 leaves about 80 % of
+            the pixels that 3 leaves.
+
+    Returns:
+        (B, H, W) of 0 and 1, of the mask's dtype. A mask with no 0 in it has no outline, hence no ridge: all 0.
+
+    Raises:
+        InputError: the mask is none, or the window is even or below 3.
+    """
+    if window < 3 or window % 2 == 0:
+        raise InputError(f'topological_skeleton: window must be odd and at least 3, not {window}')
+    distance = chessboard_distance(mask)
+    ridge = (distance >= _highest(distance, window)) & (distance > 0) & (distance < max(mask.shape[1:]))
+    return ridge.to(mask.dtype)
+
+
+def nearest_pixels(mask: Tensor) -> Tensor:
+    """Which pixel of the mask is nearest to each pixel, in the Euclidean metric; scipy on the CPU, torch elsewhere.
+
+    Args:
+        mask: (B, H, W) of 0 and 1.
+
+    Returns:
+        (B, H, W) int64 indices into the flattened picture. Of several pixels at the same distance any may be named;
+        if the mask is all 0 the indices are valid and mean nothing.
+    """
+    mask = as_mask(mask)
+    if mask.is_cuda:
+        return _nearest_separable(mask)
+    height, width = mask.shape[1:]
+    nearest = np.empty((len(mask), 2, height, width), np.int32)
+    for picture, indices in zip(mask.numpy(), nearest):
+        ndimage.distance_transform_edt(~picture, return_distances=False, return_indices=True, indices=indices)
+    nearest = torch.from_numpy(nearest).long()
+    return (nearest[:, 0] * width + nearest[:, 1]).clamp_(0, height * width - 1)
+
+
+def as_mask(mask: Tensor) -> Tensor:
+    """Checks a batch of binary pictures.
+
+    Returns:
+        (B, H, W) bool.
+
+    Raises:
+        InputError: another shape, or values other than 0 and 1.
+    """
+    if mask.ndim != 3 or 0 in mask.shape[1:]:
+        raise InputError(f'a mask must be (B, H, W), got {tuple(mask.shape)}; add the batch axis with mask[None]')
+    if mask.dtype == torch.bool:
+        return mask
+    binary = mask > 0.5
+    if not torch.equal(binary.to(mask.dtype), mask):
+        raise InputError(f'a mask must hold 0 and 1 alone, got values from {mask.min().item():g} to '
+                         f'{mask.max().item():g}; compare it with a threshold first')
+    return binary
+
+
+def _opencv(mask: Tensor) -> Tensor:
+    pictures = mask.contiguous().cpu().numpy().view(np.uint8)
+    maps = np.stack([cv2.distanceTransform(picture, cv2.DIST_C, 3) for picture in pictures])
+    return torch.from_numpy(maps).clamp_(max=max(mask.shape[1:])).to(mask.device)
+
+
+def _thinning(mask: Tensor, n: int = 3) -> Tensor:
+    level = mask.float()[:, None]
+    kernel, distance = level.new_ones(1, 1, n, n), level.clone()
+    for _ in range(max(mask.shape[1:]) - 1):
+        level = F.relu(F.conv2d(F.pad(level, (n // 2,) * 4, value=1.0), kernel) - (n ** 2 - 1))
+        if not level.any():
+            break
+        distance += level
+    return distance[:, 0]
+
+
+def _highest(distance: Tensor, window: int) -> Tensor:
+    """Max-pooling within the frame."""
+    if distance.is_cuda:
+        return F.max_pool2d(distance, window, 1, window // 2)
+    kernel = np.ones((window, window), np.uint8)
+    pooled = [cv2.dilate(picture, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+              for picture in distance.numpy()]
+    return torch.from_numpy(np.stack(pooled))
+
+
+def _separable(mask: Tensor) -> Tensor:
+    """Chessboard distance to the nearest pixel outside of the mask."""
+    gap, _ = _along_rows(~mask)
+    lowest = [torch.maximum(gap[:, None], rise).amin(2) for rise in _rises(mask)]
+    return torch.cat(lowest, 1).clamp(max=max(mask.shape[1:])).float()
+
+
+def _nearest_separable(mask: Tensor) -> Tensor:
+    gap, column = _along_rows(mask)
+    row = torch.cat([(gap.square()[:, None] + rise.square()).argmin(2) for rise in _rises(mask)], 1)
+    return row * mask.shape[2] + column.gather(1, row)
+
+
+def _along_rows(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest pixel of the mask in the same row: its distance (B, H, W) int32, H + W if none, and its column."""
+    height, width = mask.shape[1:]
+    x = torch.arange(width, device=mask.device)
+    left = torch.where(mask, x, -1).cummax(2).values
+    right = torch.where(mask, x, width).flip(2).cummin(2).values.flip(2)
+    far = height + width
+    to_left = torch.where(left < 0, far, x - left)
+    to_right = torch.where(right == width, far, right - x)
+    column = torch.where(to_left <= to_right, left, right).clamp(0, width - 1)
+    return torch.minimum(to_left, to_right).int(), column
+
+
+def _rises(mask: Tensor) -> Iterator[Tensor]:
+    """``|y - y'|`` as (1, rows, H, 1), for as many rows y at a time as CHUNK allows."""
+    batch, height, width = mask.shape
+    y = torch.arange(height, device=mask.device, dtype=torch.int32)
+    for rows in y.split(max(1, CHUNK // (batch * height * width))):
+        yield (rows[:, None] - y).abs()[None, :, :, None]
