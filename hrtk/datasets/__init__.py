@@ -2,6 +2,7 @@
 
 from hrtk.datasets.coco_keypoints import CocoKeypointsDataset
 from hrtk.datasets.feature_windows import FeatureWindows
+from hrtk.datasets.open_poses import OpenPoses
 from hrtk.datasets.open_stream import OpenStream, OpenViews
 from hrtk.datasets.open_tracks import OpenTracks
 from hrtk.datasets.spin_npz import SPINFile
@@ -9,5 +10,5 @@ from hrtk.datasets.spin_views import SPINViews
 from hrtk.datasets.threedpw import ThreeDPW
 from hrtk.datasets.vibe_db import VIBEDatabase
 
-__all__ = ['CocoKeypointsDataset', 'FeatureWindows', 'OpenStream', 'OpenTracks', 'OpenViews', 'SPINFile', 'SPINViews',
-           'ThreeDPW', 'VIBEDatabase']
+__all__ = ['CocoKeypointsDataset', 'FeatureWindows', 'OpenPoses', 'OpenStream', 'OpenTracks', 'OpenViews', 'SPINFile',
+           'SPINViews', 'ThreeDPW', 'VIBEDatabase']
