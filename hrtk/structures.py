@@ -123,6 +123,7 @@ class Sequence:
         masks: F lazy (H, W) uint8 foreground masks (0 or 1), or None.
         frame_ids: F labels, e.g. file names; default ``'000000'``, ``'000001'``, ...
         fps: frames per second, for videos that are written.
+        masks_source: who made the masks: ``'files'``, ``'background:median'``, ...; ``''``: the data set itself.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Sequence:
     masks: Optional[Frames] = None
     frame_ids: tuple[str, ...] = ()
     fps: float = 25.0
+    masks_source: str = ''
 
     def __post_init__(self) -> None:
         if not self.frame_ids:

@@ -6,6 +6,7 @@ from hrtk.adapters.dynamic_bilevel import DynamicBilevel
 from hrtk.adapters.pre_adapt import PreAdapt
 from hrtk.adapters.regeneration import Regeneration
 from hrtk.adapters.source import Source
+from hrtk.adapters.topology import TopologyAdapter
 
 __all__ = ['RESETS', 'Adapter', 'Bilevel', 'DynamicBilevel', 'PreAdapt', 'Preparation', 'Regeneration', 'Source',
-           'predict']
+           'TopologyAdapter', 'predict']

@@ -15,7 +15,7 @@ import torch
 from hrtk.datasets.frames import ImageFrames, VideoFrames
 from hrtk.datasets.tracks import FrameRef, KeypointTable, read_keypoints
 from hrtk.geometry.boxes import boxes_from_keypoints
-from hrtk.registry import DATASETS
+from hrtk.registry import DATASETS, MASK_SOURCES
 from hrtk.structures import InputError, Keypoints2D, Sequence
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -41,6 +41,7 @@ class CocoKeypointsDataset:
         box_scale: side of the crop box over the larger extent of the visible points, 1.2 in SPIN.
         name: of the data set, the beginning of every sequence's name; default: the keypoint file's.
         skeleton: joint list of the points; None takes it from the file.
+        masks: config of a mask source, see :mod:`hrtk.datasets.mask_sources`; None for no masks.
 
     Raises:
         InputError: a file or folder is missing or broken, a picture is missing, or nobody is visible. A picture that
@@ -49,11 +50,12 @@ class CocoKeypointsDataset:
 
     def __init__(self, images: str | Path, keypoints: str | Path, source: Optional[str] = None,
                  min_confidence: float = 0.0, box_scale: float = 1.2, name: Optional[str] = None,
-                 skeleton: Optional[str] = None) -> None:
+                 skeleton: Optional[str] = None, masks: Optional[dict] = None) -> None:
         self.images, self.keypoints = Path(images), Path(keypoints)
         self.name = name or self.keypoints.stem
         self.table = read_keypoints(keypoints, skeleton)
         self.source = source or self.table.source
+        self.masks = MASK_SOURCES.build(masks) if masks is not None else None
         points = torch.from_numpy(self.table.points)
         self._xy, confidence = points[..., :2], points[..., 2]
         self._confidence = confidence.where(confidence >= min_confidence, 0)
@@ -77,13 +79,18 @@ class CocoKeypointsDataset:
             frames, fps = ImageFrames(places, [self.table.frames[row].size for row in rows]), 25.0
             labels = tuple(place.name for place in places)
         evidence = Keypoints2D(self._xy[rows].clone(), self._confidence[rows].clone(), self.table.skeleton, self.source)
-        return Sequence(name, frames, self._boxes[rows].clone(), evidence, frame_ids=labels, fps=fps)
+        sequence = Sequence(name, frames, self._boxes[rows].clone(), evidence, frame_ids=labels, fps=fps)
+        return sequence if self.masks is None else self.masks.attach(sequence)
 
     def fingerprint(self) -> dict[str, str]:
-        """A hash over the names and sizes in bytes of the pictures or the video; keypoints are compared by value."""
+        """A hash over the names and sizes in bytes of the pictures or the video, and the mask source's own hashes.
+
+        Keypoints are compared by value.
+        """
         files = [self.images] if self._video else sorted({place for _, places, _ in self._tracks for place in places})
         listing = '\n'.join(f'{file.name} {file.stat().st_size}' for file in files)
-        return {'images': hashlib.sha256(listing.encode()).hexdigest()}
+        of_masks = {} if self.masks is None else self.masks.fingerprint()
+        return {'images': hashlib.sha256(listing.encode()).hexdigest(), **of_masks}
 
     def _find_tracks(self, places: list) -> list[tuple[str, list, list[int]]]:
         """Name, places in order of time, and rows of the table for every track."""

@@ -2,8 +2,10 @@
 
 from hrtk.engine.hooks import ProgressHook
 from hrtk.engine.loop import AdaptLoop, predict_sequence
+from hrtk.engine.mask_figures import MaskFigureHook
 from hrtk.engine.output_hook import OverlayHook
 from hrtk.engine.runner import AdaptRunner
 from hrtk.engine.store import Result, ResultStore
 
-__all__ = ['AdaptLoop', 'AdaptRunner', 'OverlayHook', 'ProgressHook', 'Result', 'ResultStore', 'predict_sequence']
+__all__ = ['AdaptLoop', 'AdaptRunner', 'MaskFigureHook', 'OverlayHook', 'ProgressHook', 'Result', 'ResultStore',
+           'predict_sequence']

@@ -58,10 +58,10 @@ class OverlayHook(Hook):
             self._draw_video(Path(runner.work_dir) / 'videos', panels, runner)
 
     def _draw_pictures(self, folder: Path, panels: _Panels) -> None:
-        sequence, name = panels.sequence, _file_name(panels.sequence.name)
+        sequence, name = panels.sequence, file_name(panels.sequence.name)
         count = len(sequence)
         chosen = list(range(count)) if self.pictures == 'all' else spread(count, self.pictures)
-        paths = [folder / name / f'{_file_name(sequence.frame_ids[t])}.png' for t in chosen]
+        paths = [folder / name / f'{file_name(sequence.frame_ids[t])}.png' for t in chosen]
         note = _Note(folder, name, panels.result)
         if note.covers([*paths, folder / f'{name}.png']):
             return
@@ -78,7 +78,7 @@ class OverlayHook(Hook):
         note.write()
 
     def _draw_video(self, folder: Path, panels: _Panels, runner: Runner) -> None:
-        name, films = _file_name(panels.sequence.name), can_write_video()
+        name, films = file_name(panels.sequence.name), can_write_video()
         path = folder / f'{name}.mp4' if films else folder / name
         note = _Note(folder, name, panels.result)
         if note.covers([path]):
@@ -131,7 +131,7 @@ def _prediction(*arrays: np.ndarray) -> Prediction:
     return Prediction(*(torch.as_tensor(np.asarray(a), dtype=torch.float32)[None] for a in arrays))
 
 
-def _file_name(label: str) -> str:
+def file_name(label: str) -> str:
     """A label as a file name, escaped as the result store does."""
     escaped = quote(label, safe=' ()[]+=,@')
     return '%2E' + escaped[1:] if escaped.startswith('.') else escaped

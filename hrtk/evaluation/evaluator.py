@@ -10,6 +10,7 @@ from typing import Sequence as SequenceOf
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
+from torch import Tensor
 
 from hrtk.body_models.gendered import GenderedBodies
 from hrtk.evaluation.functional import (
@@ -25,10 +26,11 @@ from hrtk.evaluation.functional import (
 from hrtk.evaluation.posing import Posed, Poser, needs_genders
 from hrtk.evaluation.protocols import Protocol, get_protocol
 from hrtk.evaluation.report import Record, print_table, summarise, write_json
+from hrtk.evaluation.silhouettes import crop_masks, silhouette_iou
 from hrtk.geometry.boxes import to_image
 from hrtk.geometry.camera import project
 from hrtk.registry import METRICS
-from hrtk.structures import GroundTruth, InputError, Sequence
+from hrtk.structures import InputError, Sequence
 
 CHUNK = 64  # frames whose full meshes are in memory at once
 
@@ -47,17 +49,19 @@ class MeshEvaluator(BaseMetric):
             (through a shared folder).
         bodies: ``dict(male=..., female=...)``, the body files of gendered ground truth, for protocols that pose it on
             its own body; may name ``extra_regressor`` and ``h36m_regressor``, else those of the estimator's body serve.
+        silhouettes: also compare outlines with the masks of sequences that have some.
 
     Raises:
         InputError: no such protocol, or a body file that it needs is missing.
     """
 
     def __init__(self, protocol: str = 'open', collect_device: str = 'gpu',
-                 bodies: Optional[Mapping[str, str]] = None) -> None:
+                 bodies: Optional[Mapping[str, str]] = None, silhouettes: bool = False) -> None:
         super().__init__(collect_device=collect_device, prefix='hrtk')
         self.prefix = None  # the rows ('Source', 'Bilevel') are the prefixes; given as None, mmengine would warn
         self.protocol: Protocol = get_protocol(protocol)
         needed = bodies is not None and needs_genders(self.protocol)
+        self.silhouettes = silhouettes
         self.poser = Poser(self.protocol, GenderedBodies(bodies) if needed else None)
 
     def process(self, data_batch: Sequence, data_samples: SequenceOf[Any]) -> None:
@@ -71,7 +75,7 @@ class MeshEvaluator(BaseMetric):
             InputError: the ground truth does not fit the protocol.
         """
         for result in data_samples:
-            self.results.append(self._record(result, data_batch.truth))
+            self.results.append(self._record(result, data_batch))
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """Averages over all frames of all sequences, prints the table and writes ``metrics.json``.
@@ -104,8 +108,8 @@ class MeshEvaluator(BaseMetric):
         """The rows of the table over the sequences that this process has scored so far."""
         return summarise(self.results)
 
-    def _record(self, result: Any, truth: Optional[GroundTruth]) -> Record:
-        body = self.dataset_meta['body']
+    def _record(self, result: Any, sequence: Sequence) -> Record:
+        body, truth = self.dataset_meta['body'], sequence.truth
         if body is None:
             raise InputError("the evaluator needs a body to measure; give the estimator body=dict(type='BodyModel')")
         valid = np.ones(len(result.rotmat), dtype=bool)
@@ -116,8 +120,9 @@ class MeshEvaluator(BaseMetric):
         for start in range(0, len(valid), CHUNK):
             part = slice(start, start + CHUNK)
             target = self.poser.truth(body, truth, part)
-            before.append(self._measure(body, result, 'before_', part, target))
-            after.append(self._measure(body, result, '', part, target))
+            masks = crop_masks(sequence, part) if self.silhouettes and sequence.masks is not None else None
+            before.append(self._measure(body, result, 'before_', part, target, masks))
+            after.append(self._measure(body, result, '', part, target, masks))
         errors = [self._finish(parts, valid) for parts in (before, after)]
         return Record(result.name, len(valid), int((~valid).sum()), result.keypoints_source,
                       self.dataset_meta.get('adapter', 'Adapted'), errors[0], errors[1], result.boxes[:, 2],
@@ -125,12 +130,15 @@ class MeshEvaluator(BaseMetric):
                       _joints(before, after) if self.protocol.accel_across else None)
 
     @torch.no_grad()
-    def _measure(self, body: Any, result: Any, prefix: str, part: slice, truth: Optional[Posed]) -> dict[str, Any]:
+    def _measure(self, body: Any, result: Any, prefix: str, part: slice, truth: Optional[Posed],
+                 masks: Optional[Tensor]) -> dict[str, Any]:
         rotmat, betas, camera = (getattr(result, prefix + key)[part] for key in ('rotmat', 'betas', 'camera'))
         tensors = [torch.as_tensor(x, device=body.template.device) for x in (rotmat, betas, camera, result.boxes[part])]
         projected = to_image(project(body.joints(tensors[0], tensors[1], result.skeleton), tensors[2]), tensors[3])
         keypoints = result.keypoints2d[part]
         errors = dict(reprojection_px=reprojection_error_px(projected, keypoints[..., :2], keypoints[..., 2]))
+        if masks is not None:
+            errors['iou'] = silhouette_iou(body, *tensors[:3], masks)
         if truth is not None:
             posed = self.poser.prediction(body, rotmat, betas, meshes=bool(truth.meshes))
             errors.update(mpjpe_mm=mpjpe(posed.joints, truth.joints), pa_mpjpe_mm=pa_mpjpe(posed.joints, truth.joints),
@@ -152,7 +160,7 @@ class MeshEvaluator(BaseMetric):
             errors['accel_mm'] = np.full(len(valid), np.nan)
             errors['accel_mm'][1:-1] = np.where(valid[:-2] & valid[1:-1] & valid[2:], accel_error(predicted, truth),
                                                 np.nan)
-        return {key: value if key == 'reprojection_px' else np.where(valid, value, np.nan)
+        return {key: value if key in ('reprojection_px', 'iou') else np.where(valid, value, np.nan)
                 for key, value in errors.items()}
 
 

@@ -24,8 +24,8 @@ WORSE_RULE = (f'share of frames whose MPJPE is more than {WORSE_MM:g} mm above t
 COLUMNS = {'mpjpe_mm': 'MPJPE\nmm', 'pa_mpjpe_mm': 'PA-MPJPE\nmm', 'pve_mm': 'PVE\nmm',
            'pve_boa_mm': 'PVE BOA\nmm', 'pve_dynaboa_mm': 'PVE DynaBOA\nmm', 'pck': 'PCK150\n%', 'auc': 'AUC\n%',
            'pa_pck': 'PA-PCK150\n%', 'pa_auc': 'PA-AUC\n%', 'accel_mm': 'Accel\nmm/frame²',
-           'reprojection_px': '2D\npx', 'ms_per_frame': 'time\nms/frame', 'worse_share': 'worse\n% frames',
-           'skipped_updates': 'skipped\nupdates'}
+           'reprojection_px': '2D\npx', 'iou': 'mask IoU\n%', 'ms_per_frame': 'time\nms/frame',
+           'worse_share': 'worse\n% frames', 'skipped_updates': 'skipped\nupdates'}
 
 
 @dataclasses.dataclass(frozen=True)

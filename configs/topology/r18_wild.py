@@ -1,0 +1,11 @@
+# Silhouette topology of the free start model on the free wild stream: masks alone, no keypoints. The rates are those of
+# a small network, chosen on seed 100 of the stream (docs/en/adapters/topology.md); results are on seeds 0, 1 and 2.
+_base_ = ['../_base_/default_runtime.py', '../_base_/estimators/hmr_r18.py', '../_base_/datasets/open_wild.py']
+
+estimator = dict(weights='open:r18_studio')
+evaluator = dict(silhouettes=True)
+custom_hooks = [dict(type='MaskFigureHook')]
+adapter = dict(
+    type='TopologyAdapter', mode='set', iterations=400, batch=16,  # batch as the paper
+    every=4, fitting_steps=10, fitting_rate=1e-2,  # K and MaxIter_opt of Algorithm 1
+    lr=1e-4, silhouette='chamfer', topology='chamfer', weights=dict(silhouette=1.0, topology=1.0, betas=1e-3, fit=1.0))

@@ -1,0 +1,51 @@
+"""A data set seen through transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as SequenceOf
+from typing import Any
+
+from hrtk.registry import DATASETS, TRANSFORMS
+from hrtk.structures import InputError, Sequence
+
+
+@DATASETS.register_module()
+class Transformed:
+    """Applies transforms, in order, to every sequence of a data set; its other attributes stay reachable.
+
+    Args:
+        dataset: config of the data set.
+        transforms: configs of :mod:`hrtk.datasets.transforms`.
+
+    Raises:
+        InputError: there is no transform.
+    """
+
+    def __init__(self, dataset: dict, transforms: SequenceOf[dict]) -> None:
+        if isinstance(transforms, (dict, str)) or not transforms:
+            raise InputError(f'Transformed: transforms is a list of configs, e.g. [dict(type=\'Greyscale\')], not '
+                             f'{transforms!r}')
+        self.dataset = DATASETS.build(dataset)
+        self.transforms = [TRANSFORMS.build(transform) for transform in transforms]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sequence:
+        sequence = self.dataset[index]
+        for transform in self.transforms:
+            sequence = transform(sequence)
+        return sequence
+
+    def __getattr__(self, name: str) -> Any:
+        # Asked for what is not here; before __init__ has run (copies, unpickling) there is nothing to ask.
+        if name.startswith('__') or 'dataset' not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def fingerprint(self) -> dict[str, str]:
+        """The data set's hashes and those of the transforms, each under its place."""
+        found = self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
+        for place, transform in enumerate(self.transforms):
+            found = {**found, **{f'{place}.{key}': value for key, value in transform.fingerprint().items()}}
+        return found

@@ -1,0 +1,10 @@
+"""Transforms: target domains made of other data sets, lazily, one sequence after the other."""
+
+from hrtk.datasets.transforms.base import MappedFrames, Transform
+from hrtk.datasets.transforms.colour import Greyscale, Thermal
+from hrtk.datasets.transforms.crop import CropTo, LowResolution
+from hrtk.datasets.transforms.masks import WithMasks
+from hrtk.datasets.transforms.perturbation import AddPerturbation
+
+__all__ = ['AddPerturbation', 'CropTo', 'Greyscale', 'LowResolution', 'MappedFrames', 'Thermal', 'Transform',
+           'WithMasks']
