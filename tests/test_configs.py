@@ -20,6 +20,7 @@ ADAPTATIONS = [name for name in LEAVES if not name.startswith(('hmr/', 'teachers
 # The parts that need a user's files, and the first of these files.
 NEEDS = {
     'boa/r18_photos.py': {'dataset': 'yogait_coco.json'},
+    'topology/r18_photos.py': {'dataset': 'yogait_coco.json'},
     'boa/r18_video.py': {'dataset': 'single_person_coco.json'},
     'boa/r50_photos.py': {'dataset': 'yogait_coco.json', 'estimator': 'SMPL_NEUTRAL.pkl', 'adapter': 'gmm_08.pkl'},
 }

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 TABLES = sorted(ROOT.glob('configs/**/tables/*.yaml'))
 ROWS = {f'{table.stem}/{row.label}': row for table in TABLES for row in load_table(table).rows}
 # Arguments that configs leave at their defaults and rows set.
-DEFAULTS = ('reset', 'scheme', 'lower', 'upper')
-OPEN = [table.stem for table in TABLES if table.stem.startswith(('open', 'demo'))]
+DEFAULTS = ('silhouettes', 'reset', 'scheme', 'lower', 'upper')
+OPEN = [table.stem for table in TABLES if table.stem.startswith(('open', 'demo')) or table.stem.endswith('_open')]
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def test_options_fit(name):
     for key in row.options:  # an option replaces something; one that adds a key is a misspelt one
         where = plain
         for part in key.split('.')[:-1]:
-            where = where[part]
+            where = where[int(part) if part.isdigit() else part]
         last = key.split('.')[-1]
         assert last in where or last in DEFAULTS, f'{row.config} has no {key}'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
 import traceback
@@ -58,7 +59,9 @@ def load_config(config: str | Path | dict | Config, options: Optional[dict[str, 
             options do not fit it.
     """
     cfg = _read_config(config)
-    options = {key: str(value) if isinstance(value, Path) else value for key, value in (options or {}).items()}
+    # A copy: merging takes `_delete_` out of dicts that belong to the caller.
+    options = {key: str(value) if isinstance(value, Path) else copy.deepcopy(value)
+               for key, value in (options or {}).items()}
     try:
         cfg.merge_from_dict(options)
     except (AttributeError, KeyError, TypeError) as error:

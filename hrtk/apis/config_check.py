@@ -16,7 +16,7 @@ from hrtk.structures import InputError
 PARTS = {'dataset': known.DATASETS, 'estimator': known.ESTIMATORS, 'adapter': known.ADAPTERS,
          'evaluator': known.METRICS}
 KINDS = (*PARTS.values(), known.BACKBONES, known.HEADS, known.BODY_MODELS, known.LOSSES, known.TEACHERS,
-         known.TEMPORAL, known.CORRUPTIONS)
+         known.TEMPORAL, known.CORRUPTIONS, known.TRANSFORMS, known.MASK_SOURCES)
 
 
 def obstacles_of(cfg: Config, memory: Optional[dict[str, Optional[str]]] = None) -> list[str]:
@@ -70,13 +70,21 @@ def _check(config: Any, where: str) -> None:
         return
     kind = config.get('type')
     if kind is not None:
-        cls = kind if not isinstance(kind, str) else next(filter(None, (r.get(kind) for r in KINDS)), None)
-        if cls is None:
+        # A name may stand in several registries, e.g. a corruption and a transform; one of them has to fit.
+        classes = [kind] if not isinstance(kind, str) else [cls for cls in (r.get(kind) for r in KINDS) if cls]
+        if not classes:
             near = difflib.get_close_matches(kind, [name for registry in KINDS for name in registry.names()], n=3)
             raise InputError(f'{where}: nothing is called {kind!r}{"; near: " + ", ".join(near) if near else ""}')
-        takes = inspect.signature(cls).parameters
-        wrong = [key for key in config if key not in takes and key != 'type']
-        if wrong and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-            raise InputError(f'{where}: {cls.__name__} has no argument {", ".join(wrong)}; it takes {", ".join(takes)}')
+        wrong = [_unknown(cls, config) for cls in dict.fromkeys(classes)]
+        if all(wrong):
+            takes = ', '.join(inspect.signature(classes[0]).parameters)
+            raise InputError(f'{where}: {classes[0].__name__} has no argument {", ".join(wrong[0])}; it takes {takes}')
     for item in config.values():
         _check(item, where)
+
+
+def _unknown(cls: type, config: dict) -> list[str]:
+    takes = inspect.signature(cls).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        return []
+    return [key for key in config if key not in takes and key != 'type']
