@@ -21,6 +21,7 @@ ADAPTATIONS = [name for name in LEAVES if not name.startswith(('hmr/', 'teachers
 NEEDS = {
     'boa/r18_photos.py': {'dataset': 'yogait_coco.json'},
     'topology/r18_photos.py': {'dataset': 'yogait_coco.json'},
+    'topology/r50_3dpw.py': {'dataset': '3dpw_test.npz', 'estimator': 'SMPL_NEUTRAL.pkl', 'evaluator': 'SMPL_MALE.pkl'},
     'boa/r18_video.py': {'dataset': 'single_person_coco.json'},
     'boa/r50_photos.py': {'dataset': 'yogait_coco.json', 'estimator': 'SMPL_NEUTRAL.pkl', 'adapter': 'gmm_08.pkl'},
 }
