@@ -13,8 +13,9 @@ ROOT = Path(__file__).parents[1]
 TABLES = sorted(ROOT.glob('configs/**/tables/*.yaml'))
 ROWS = {f'{table.stem}/{row.label}': row for table in TABLES for row in load_table(table).rows}
 # Arguments that configs leave at their defaults and rows set.
-DEFAULTS = ('silhouettes', 'reset', 'scheme', 'lower', 'upper')
-OPEN = [table.stem for table in TABLES if table.stem.startswith(('open', 'demo')) or table.stem.endswith('_open')]
+DEFAULTS = ('silhouettes', 'parameters', 'precision', 'reset', 'scheme', 'lower', 'upper')
+OPEN = [table.stem for table in TABLES if table.stem.startswith(('open', 'demo')) or table.stem.endswith('_open')
+        or table.stem == 'speed']
 
 
 @pytest.fixture(autouse=True)

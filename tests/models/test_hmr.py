@@ -168,3 +168,28 @@ def test_crops_and_fingerprint():
     with torch.no_grad():
         network.head.deccam.bias[1] += 1e-6
     assert network.fingerprint() != before
+
+
+def test_bfloat16_is_close_and_leaves_weights_and_gradients_whole(images):
+    torch.manual_seed(0)
+    network = HMR(dict(type='ResNet', depth=18, width=8), dict(type='IterativeRegressor', hidden=32), 64, body=None)
+    network.eval()
+    pictures = images[:, :, :64, :64]
+    found = {}
+    for precision in ('float32', 'bfloat16'):
+        network.precision = precision
+        prediction = network(pictures)
+        loss = (prediction.rotmat.sum((1, 2, 3)) + prediction.betas.sum(1)).sum()
+        # Twice, as the outer level of second-order adaptation does.
+        first = torch.autograd.grad(loss, list(network.parameters()), create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), list(network.backbone.parameters()))
+        found[precision] = prediction, first, second
+        assert torch.equal(network.from_trunk(network.trunk(pictures)).rotmat, prediction.rotmat)
+    (exact, *gradients), (rough, *halves) = found.values()
+    assert {x.dtype for x in (rough.rotmat, rough.features, *halves[0], *halves[1])} == {torch.float32}
+    assert 0 < (exact.rotmat - rough.rotmat).abs().max() < 0.01
+    for whole, half, least in zip(gradients, halves, (0.999, 0.95)):
+        whole, half = (torch.cat([g.flatten() for g in part]) for part in (whole, half))
+        assert nn.functional.cosine_similarity(whole, half, dim=0) > least
+    with pytest.raises(InputError, match='float16'):
+        HMR(precision='float16')
