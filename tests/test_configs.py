@@ -16,7 +16,7 @@ from hrtk.structures import InputError
 CONFIGS = Path(__file__).parents[1] / 'configs'
 LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('**/*.py') if '_base_' not in path.parts)
 TRAININGS = [name for name in LEAVES if name.startswith('hmr/')]
-ADAPTATIONS = [name for name in LEAVES if not name.startswith(('hmr/', 'teachers/', 'pose_prior/'))]
+ADAPTATIONS = [name for name in LEAVES if not name.startswith(('hmr/', 'teachers/', 'pose_prior/', 'mpm/'))]
 # The parts that need a user's files, and the first of these files.
 NEEDS = {
     'boa/r18_photos.py': {'dataset': 'yogait_coco.json'},

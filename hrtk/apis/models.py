@@ -7,8 +7,9 @@ import fnmatch
 from typing import Any
 
 from hrtk.models.estimators import Estimator
+from hrtk.models.lifting import MPMStage1, MPMStage2
 from hrtk.models.temporal import TemporalNetwork
-from hrtk.registry import ESTIMATORS, TEMPORAL
+from hrtk.registry import ESTIMATORS, LIFTERS, TEMPORAL
 from hrtk.structures import InputError
 
 _MODELS: dict[str, dict[str, Any]] = {
@@ -25,32 +26,36 @@ _MODELS: dict[str, dict[str, Any]] = {
 }
 # Networks over 16 frames of image features, those of SPIN: Choi et al., TCMR, and Wei et al., MPS-Net.
 _TEMPORAL: dict[str, dict[str, Any]] = {'tcmr': dict(type='TCMR'), 'mpsnet': dict(type='MPSNet')}
+# Networks over joints, for Human3.6M with 243 frames: Zhang et al., MPM.
+_LIFTERS: dict[str, dict[str, Any]] = {'mpm_stage1': dict(type='MPMStage1'), 'mpm_stage2': dict(type='MPMStage2')}
 
 
-def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork:
+def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork | MPMStage1 | MPMStage2:
     """Builds a network by name, in evaluation mode.
 
     Args:
         name: one of :func:`list_models`.
-        **options: arguments of the estimator that replace the named ones, e.g. ``weights='checkpoint.pt'`` or
+        **options: arguments of the network that replace the named ones, e.g. ``weights='checkpoint.pt'`` or
             ``body=dict(type='BodyModel', file='SMPL_NEUTRAL.pkl')``. Without ``weights`` they are random.
 
     Returns:
         A module: ``(B, 3, R, R)`` crops, or ``(B, 16, F)`` features for a temporal network ->
-        :class:`~hrtk.structures.Prediction` with ``rotmat``, ``betas``, ``camera``.
+        :class:`~hrtk.structures.Prediction` with ``rotmat``, ``betas``, ``camera``. Networks over joints take and
+        return joints: :meth:`MPMStage1.forward <hrtk.models.lifting.MPMStage1.forward>` and
+        :meth:`MPMStage2.forward <hrtk.models.lifting.MPMStage2.forward>` say which.
 
     Raises:
         InputError: the name is unknown (near names are listed), or an option is.
     """
-    known = {**_MODELS, **_TEMPORAL}
+    known = {**_MODELS, **_TEMPORAL, **_LIFTERS}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         hint = f'did you mean {" or ".join(map(repr, near))}?' if near else f'known: {", ".join(list_models())}'
         raise InputError(f'there is no model {name!r}; {hint}')
-    registry = TEMPORAL if name in _TEMPORAL else ESTIMATORS
+    registry = TEMPORAL if name in _TEMPORAL else LIFTERS if name in _LIFTERS else ESTIMATORS
     return registry.build({**known[name], **options}).eval()
 
 
 def list_models(pattern: str = '*') -> list[str]:
     """Names that :func:`build_model` knows, sorted, filtered by a shell pattern."""
-    return sorted(fnmatch.filter({**_MODELS, **_TEMPORAL}, pattern))
+    return sorted(fnmatch.filter({**_MODELS, **_TEMPORAL, **_LIFTERS}, pattern))

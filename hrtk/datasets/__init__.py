@@ -2,6 +2,7 @@
 
 from hrtk.datasets.coco_keypoints import CocoKeypointsDataset
 from hrtk.datasets.feature_windows import FeatureWindows
+from hrtk.datasets.lifting import AMASSLifting, H36MLifting, MocapLifting, MPIINF3DHPLifting
 from hrtk.datasets.open_poses import OpenPoses
 from hrtk.datasets.open_stream import OpenStream, OpenViews
 from hrtk.datasets.open_tracks import OpenTracks
@@ -10,5 +11,6 @@ from hrtk.datasets.spin_views import SPINViews
 from hrtk.datasets.threedpw import ThreeDPW
 from hrtk.datasets.vibe_db import VIBEDatabase
 
-__all__ = ['CocoKeypointsDataset', 'FeatureWindows', 'OpenPoses', 'OpenStream', 'OpenTracks', 'OpenViews', 'SPINFile',
-           'SPINViews', 'ThreeDPW', 'VIBEDatabase']
+__all__ = ['AMASSLifting', 'CocoKeypointsDataset', 'FeatureWindows', 'H36MLifting', 'MPIINF3DHPLifting',
+           'MocapLifting', 'OpenPoses', 'OpenStream', 'OpenTracks', 'OpenViews', 'SPINFile', 'SPINViews',
+           'ThreeDPW', 'VIBEDatabase']

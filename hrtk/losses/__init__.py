@@ -1,6 +1,7 @@
 """Losses: functions of tensors. Every weight belongs to the method that uses them and is set in its config."""
 
 from hrtk.losses.keypoint import hips, keypoint2d_loss, keypoint3d_loss, motion_loss
+from hrtk.losses.masked_pose import joint_distance, lifting_losses, pretext_losses
 from hrtk.losses.smpl_params import betas_loss, parameter_loss, rotmat_loss, shape_prior
 from hrtk.losses.topology import (
     alignment_losses,
@@ -11,6 +12,6 @@ from hrtk.losses.topology import (
     topology_loss,
 )
 
-__all__ = ['alignment_losses', 'betas_loss', 'hips', 'keypoint2d_loss', 'keypoint3d_loss', 'mask_l2', 'motion_loss',
-           'parameter_loss', 'rotmat_loss', 'shape_prior', 'silhouette_loss', 'silhouette_target', 'skeleton_l2',
-           'topology_loss']
+__all__ = ['alignment_losses', 'betas_loss', 'hips', 'joint_distance', 'keypoint2d_loss', 'keypoint3d_loss',
+           'lifting_losses', 'mask_l2', 'motion_loss', 'parameter_loss', 'pretext_losses', 'rotmat_loss', 'shape_prior',
+           'silhouette_loss', 'silhouette_target', 'skeleton_l2', 'topology_loss']

@@ -1,0 +1,10 @@
+"""Paired 2D and 3D joints over time, for networks from 2D to 3D."""
+
+from hrtk.datasets.lifting.amass import AMASSLifting
+from hrtk.datasets.lifting.h36m import H36MLifting
+from hrtk.datasets.lifting.mocap import MocapLifting
+from hrtk.datasets.lifting.mpi_inf_3dhp import MPIINF3DHPLifting
+from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows, mirror_pose
+
+__all__ = ['AMASSLifting', 'H36MLifting', 'MPIINF3DHPLifting', 'MocapLifting', 'PoseTrack', 'PoseWindows',
+           'mirror_pose']

@@ -1,0 +1,72 @@
+"""Losses of masked pose modelling and of lifting (MPM): distances of joints, never squared.
+
+Weights as released: 5 for 2D and 2 for 3D in stage I (2 and 3 in the paper), 1 for both heads in stage II, and 2 for
+lifting against 1 for 2D where 2D poses are completed.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+
+def joint_distance(predicted: Tensor, target: Tensor, counted: Optional[Tensor] = None) -> Tensor:
+    """Mean distance between joints, in their unit: how the released code reads the norms of Eqs. 6, 9 and 10.
+
+    Args:
+        predicted: (..., J, D).
+        target: (..., J, D).
+        counted: bool that broadcasts to (..., J); the mean is over these joints only. None counts all, as the released
+            pretext tasks do, those that were visible too.
+
+    Returns:
+        A scalar; 0 and no gradient if nothing counts, where the released code gives NaN.
+    """
+    distance = torch.linalg.vector_norm(predicted - target, dim=-1)
+    if counted is None:
+        return distance.sum() / max(distance.numel(), 1)
+    counted = counted.expand_as(distance)
+    return distance.where(counted, distance.new_zeros(())).sum() / counted.sum().clamp_min(1)
+
+
+def pretext_losses(reconstruction2d: Tensor, keypoints2d: Tensor, reconstruction3d: Tensor, joints3d: Tensor,
+                   hidden2d: Optional[Tensor] = None, hidden3d: Optional[Tensor] = None) -> dict[str, Tensor]:
+    """Both pretext tasks of stage I (Eq. 6), unweighted.
+
+    A shuffled batch may hold poses of one kind only; the other kind's loss is 0 then.
+
+    Args:
+        reconstruction2d: (B2, F, J, 2).
+        keypoints2d: (B2, F, J, 2), nothing hidden.
+        reconstruction3d: (B3, F, J, 3).
+        joints3d: (B3, F, J, 3) metres from the root, nothing hidden.
+        hidden2d: (B2 or 1, F, J) bool to count these joints only; None counts all, as released.
+        hidden3d: the same for 3D.
+
+    Returns:
+        ``pose2d`` in picture units and ``pose3d`` in metres.
+    """
+    return dict(pose2d=joint_distance(reconstruction2d, keypoints2d, hidden2d),
+                pose3d=joint_distance(reconstruction3d, joints3d, hidden3d))
+
+
+def lifting_losses(joints3d_seq: Tensor, joints3d: Tensor, target: Tensor, root: int = 0) -> dict[str, Tensor]:
+    """Both heads of stage II (Eqs. 9 and 10), unweighted.
+
+    Args:
+        joints3d_seq: (B, F, J, 3) of the sequence head.
+        joints3d: (B, 1, J, 3) of the other, for frame ``F // 2``.
+        target: (B, F, J, 3) metres from the root; what stands in the root's row does not matter, official files keep
+            its place in the camera's frame there.
+        root: place of the root, whose target is zero.
+
+    Returns:
+        ``sequence`` and ``centre``, mean distances in metres.
+    """
+    target = target.clone()
+    target[..., root, :] = 0
+    middle = target.shape[1] // 2
+    return dict(sequence=joint_distance(joints3d_seq, target),
+                centre=joint_distance(joints3d, target[:, middle:middle + 1]))
