@@ -32,16 +32,16 @@ class SupervisedTraining(BaseModel):
         weights: factors of the losses ``rotmat`` (squared), ``joints3d`` (absolute, metres, pelvis-centred, SPIN's
             24), ``keypoints2d`` (absolute, [-1, 1]) and ``betas`` (squared).
         augment: strength of colour, noise and erased patches; 0 leaves only the mirror image.
-        bf16: compute convolutions in bfloat16 (CPUs with AVX512-BF16, GPUs).
+        bf16: the estimator's ``precision='bfloat16'`` (CPUs with AVX512-BF16, GPUs).
     """
 
     def __init__(self, estimator: dict, weights: Optional[dict[str, float]] = None, augment: float = 1.0,
                  bf16: bool = False) -> None:
         super().__init__()
-        self.estimator = ESTIMATORS.build(estimator)
+        self.estimator = ESTIMATORS.build(dict(estimator, precision='bfloat16') if bf16 else estimator)
         self.estimator.to(memory_format=torch.channels_last)
         self.weights = weights or WEIGHTS
-        self.augment, self.bf16 = augment, bf16
+        self.augment = augment
 
     def forward(self, image: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor,
                 mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, Tensor]]:
@@ -49,21 +49,12 @@ class SupervisedTraining(BaseModel):
         if mode == 'loss':
             image, rotmat, keypoints2d = mirror_half(image, rotmat, keypoints2d)
             image = distort(image.float(), self.augment)
-        predicted = self._predict(normalise(image.float()))
+        crops = normalise(image.float()).contiguous(memory_format=torch.channels_last)
+        predicted = self.estimator(crops)
         terms, errors = supervise(self.estimator.body, predicted, rotmat, betas, keypoints2d)
         if mode != 'loss':
             return [dict(mpjpe_mm=error) for error in errors]
         return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
-
-    def _predict(self, images: Tensor) -> Prediction:
-        images = images.contiguous(memory_format=torch.channels_last)
-        if not self.bf16:
-            return self.estimator(images)
-        with torch.autocast(images.device.type, torch.bfloat16):
-            features = self.estimator.backbone(images)
-        # The regressor adds small residuals to a state, which eight bits of mantissa would lose.
-        pose, betas, camera = self.estimator.head(features.float())
-        return self.estimator.decode(pose, betas, camera, features)
 
 
 def supervise(body: BodyModel, predicted: Prediction, rotmat: Tensor, betas: Tensor,
