@@ -10,10 +10,9 @@ import torch
 from mmengine.config import Config
 
 from hrtk.engine.versions import versions
-from hrtk.models.checkpoints import read_checkpoint
+from hrtk.models.checkpoints import TRAINED, read_checkpoint
 from hrtk.structures import InputError
 
-PREFIXES = ('estimator.', 'network.')  # what SupervisedTraining and TemporalTraining train
 
 
 def publish(work_dir: str | Path, output: str | Path) -> dict[str, Any]:
@@ -35,9 +34,9 @@ def publish(work_dir: str | Path, output: str | Path) -> dict[str, Any]:
         raise InputError(f'{folder}: no last_checkpoint; expected the work_dir of a training by tools/train.py')
     checkpoint = read_checkpoint(folder / Path(pointer.read_text().strip()).name)
     weights = {key.partition('.')[2]: value.half() if value.is_floating_point() else value
-               for key, value in checkpoint.get('state_dict', {}).items() if key.startswith(PREFIXES)}
+               for key, value in checkpoint.get('state_dict', {}).items() if key.startswith(TRAINED)}
     if not weights:
-        raise InputError(f'{folder}: its last checkpoint holds no weights under {" or ".join(PREFIXES)}; publish takes '
+        raise InputError(f'{folder}: its last checkpoint holds no weights under {" or ".join(TRAINED)}; publish takes '
                          f'what SupervisedTraining or TemporalTraining trained')
     output.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': weights}, output)

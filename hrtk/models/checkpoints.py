@@ -17,6 +17,7 @@ from hrtk.structures import InputError
 
 BUNDLED = Path(__file__).parent / 'weights'
 WRAPPERS = ('model', 'state_dict', 'gen_state_dict')
+TRAINED = ('estimator.', 'network.')  # what hrtk's trainings call the network that they train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +40,8 @@ class LoadReport:
 def load_official(module: nn.Module, state_dict: Mapping[str, Tensor], name: str = 'state_dict') -> LoadReport:
     """Copies a state dict with official key names into one of our networks.
 
-    ``module.`` prefixes are stripped, a wrapper dict (``{'model': ...}``) is opened, embedded SMPL buffers are left
-    out. The module's ``official_key`` says which key becomes which.
+    ``module.`` prefixes are stripped, and those of hrtk's own trainings; a wrapper dict (``{'model': ...}``) is opened,
+    embedded SMPL buffers are left out. The module's ``official_key`` says which key becomes which.
 
     Args:
         module: one of hrtk's networks.
@@ -63,6 +64,9 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Tensor], name: str
             dropped.append(key)
             continue
         target = translate(plain)
+        for wrapper in TRAINED:
+            if target not in own and plain.startswith(wrapper):
+                target = translate(plain.removeprefix(wrapper))
         if target not in own:
             (dropped if plain.endswith('num_batches_tracked') else unexpected).append(key)
         elif not isinstance(value, Tensor) or value.shape != own[target].shape:
