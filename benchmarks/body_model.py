@@ -1,9 +1,14 @@
-"""The 24 joints that losses compare: hrtk's joints-only path against posing the whole mesh, plainly and literally."""
+"""The 24 joints that losses compare: hrtk's joints-only path against posing the whole mesh, plainly and literally.
+
+``--smplx`` takes a generated body of SMPL's size, 6890 vertices, and adds the ``smplx`` package, whose mesh gives the
+same joints through the same regressors.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Callable
@@ -14,8 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from literal.body import WholeMesh  # noqa: E402
 
-from hrtk.body_models import BodyModel  # noqa: E402
+from hrtk.body_models import BodyModel, load_body_file  # noqa: E402
+from hrtk.body_models.body import BodyOutput  # noqa: E402
 from hrtk.geometry.rotation import axis_angle_to_rotmat  # noqa: E402
+from hrtk.testing.smpl_files import write_body_files  # noqa: E402
 
 Path24 = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -37,6 +44,21 @@ def cpu_ms(paths: dict[str, Path24], batch: int, backward: bool, repeat: int) ->
     return {name: 1e3 * seconds / repeat for name, seconds in spent.items()}
 
 
+def smplx_path(file: Path, body: BodyModel) -> Path24:
+    """Joints through smplx's mesh."""
+    import smplx
+    data = {key: value for key, value in vars(load_body_file(file)).items() if value is not None}
+    data.update(kintree_table=torch.tensor([list(body.data.parents), range(24)]).numpy(), shapedirs=body.data.shapedirs)
+    model = smplx.SMPL('', data_struct=smplx.utils.Struct(**data), create_transl=False, create_body_pose=False,
+                       create_global_orient=False, create_betas=False)
+
+    def path(rotmat: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
+        out = model(betas=betas, global_orient=rotmat[:, :1], body_pose=rotmat[:, 1:], pose2rot=False)
+        return body.joints_from_mesh(BodyOutput(out.vertices, out.joints[:, :24]), 'spin24')
+
+    return path
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -44,14 +66,22 @@ def main() -> None:
     parser.add_argument('--extra-regressor', help='J_regressor_extra.npy, for an SMPL file')
     parser.add_argument('--batch', type=int, nargs='+', default=[1, 8, 64], help='bodies per call')
     parser.add_argument('--repeat', type=int, default=30, help='calls of each')
+    parser.add_argument('--smplx', action='store_true', help='see above; needs smplx')
     args = parser.parse_args()
     torch.set_num_threads(1)
+    folder = tempfile.TemporaryDirectory()
+    if args.smplx:
+        write_body_files(folder.name)
+        args.file = Path(folder.name) / 'body_models/smpl/SMPL_NEUTRAL.pkl'
+        args.extra_regressor = Path(folder.name) / 'spin/J_regressor_extra.npy'
     body = BodyModel(args.file, args.extra_regressor)
     literal = WholeMesh(body.data)
     paths: dict[str, Path24] = {
         'joints only': lambda r, b: body.joints(r, b, 'spin24'),
         'whole mesh': lambda r, b: body.joints_from_mesh(body(r, b), 'spin24'),
         'literal': lambda r, b: literal(r, b)[1]}
+    if args.smplx:
+        paths['smplx'] = smplx_path(args.file, body)
     rotmat, betas = axis_angle_to_rotmat(torch.randn(4, 24, 3)), torch.randn(4, 10)
     apart = max((paths[name](rotmat, betas) - paths['joints only'](rotmat, betas)).abs().max() for name in paths)
     print(f'{body.num_vertices} vertices; the paths differ by at most {apart:.1e} m\n'
