@@ -116,19 +116,21 @@ class TopologyAdapter(Adapter):
 
     def adapt(self, estimator: Estimator, sequence: Sequence) -> Iterator[Prediction]:
         """Yields predictions through the prior, after what the mode does with the frames."""
-        if self._learner is None or self._learner.estimator is not estimator or self.reset != 'never':
+        estimator.eval()
+        self._place(estimator)
+        if self.mode != 'set' and (self._learner is None or self.reset != 'never'):
             self._begin(estimator).resume(self._restored)
             self._restored = None
         learner, masks = self._learner, MaskTargets(sequence, estimator.resolution, estimator.device)
         improved = []
         for start in range(0, len(sequence), self.batch):
             chunk = range(start, min(start + self.batch, len(sequence)))
-            if self.reset == 'frame':
-                learner.restart()
             crops = estimator.crops(sequence, chunk)
             if self.mode != 'set':
                 found, usable = masks.get(chunk)
                 batch = MaskBatch(crops, silhouette_target(found), usable)
+                if self.reset == 'frame':
+                    learner.restart()
             for iteration in range(self.iterations if self.mode == 'online' else 0):
                 learner.step(iteration, batch)
             with torch.no_grad():
@@ -140,7 +142,9 @@ class TopologyAdapter(Adapter):
                 prediction = self.space.prediction(theta)
             for i in range(len(chunk)):
                 yield prediction[i:i + 1]
-        self._report = {'skipped_masks': float(sum(masks.skipped.values())), 'skipped_updates': float(learner.skipped)}
+        self._report = {'skipped_masks': float(sum(masks.skipped.values()))}
+        if learner is not None:
+            self._report['skipped_updates'] = float(learner.skipped)
         if improved:
             self._report['improved_by_fitting'] = float(torch.cat(improved).float().mean())
 
@@ -162,10 +166,13 @@ class TopologyAdapter(Adapter):
         return {} if self.space.prior is None else {'pose_prior': hash_tensors(self.space.prior.state_dict())}
 
     def _begin(self, estimator: Estimator) -> MaskLearner:
-        if self.space.prior is not None:
-            self.space.prior.to(estimator.device)
+        self._place(estimator)
         self._learner = MaskLearner(estimator, self.space, self.objectives, self.schedule)
         return self._learner
+
+    def _place(self, estimator: Estimator) -> None:
+        if self.space.prior is not None:
+            self.space.prior.to(estimator.device)
 
     @staticmethod
     def _masks(estimator: Estimator, sequences: list[Sequence], preparation: Preparation) -> list[MaskTargets]:
