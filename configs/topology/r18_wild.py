@@ -6,6 +6,7 @@ estimator = dict(weights='open:r18_studio')
 evaluator = dict(silhouettes=True)
 custom_hooks = [dict(type='MaskFigureHook')]
 adapter = dict(
-    type='TopologyAdapter', mode='set', iterations=200, batch=16,  # ten passes over a stream of 8 x 40; batch as the paper
+    type='TopologyAdapter', mode='set', iterations=200,  # ten passes over a stream of 8 x 40
+    batch=16,  # as the paper
     every=4, fitting_steps=10, fitting_rate=1e-2,  # K and MaxIter_opt of Algorithm 1
     lr=2e-5, silhouette='chamfer', topology='chamfer', weights=dict(silhouette=1.0, topology=1.0, betas=1e-3, fit=1.0))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-import tempfile
 from pathlib import Path
-from typing import Any, Iterable, Optional
+from typing import Iterable, Optional
 
-from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
+from hrtk.apis.stored import body_of, result_folders, stored_config
 from hrtk.engine.store import Result
-from hrtk.registry import ADAPTERS, BODY_MODELS, DATASETS, ESTIMATORS, METRICS
+from hrtk.registry import ADAPTERS, DATASETS, METRICS
 from hrtk.structures import InputError
 
 AGAIN = 'evaluation'
@@ -36,23 +33,13 @@ def evaluate(results: str | Path | Iterable[str | Path], *,
             does not fit the ground truth.
     """
     given = [results] if isinstance(results, (str, Path)) else results
-    folders = [found for folder in given for found in _folders(Path(folder))]
+    folders = [found for folder in given for found in result_folders(Path(folder))]
     return {str(folder): _evaluate(folder, protocol) for folder in folders}
 
 
-def _folders(folder: Path) -> list[Path]:
-    if (folder / 'run.json').is_file():
-        return [folder]
-    found = sorted(path.parent for path in folder.glob('results/*/run.json'))
-    if not found:
-        raise InputError(f'{folder}: neither a folder of results (with a run.json) nor a work dir that has some in '
-                         f'results/; run tools/adapt.py first')
-    return found
-
-
 def _evaluate(folder: Path, protocol: Optional[str]) -> dict[str, float]:
-    cfg = _config(folder / 'run.json')
-    dataset, body = DATASETS.build(cfg.dataset), _body(cfg.estimator)
+    cfg = stored_config(folder / 'run.json')
+    dataset, body = DATASETS.build(cfg.dataset), body_of(cfg.estimator)
     metrics = [METRICS.build(dict(part, protocol=protocol) if protocol else part)
                for part in (cfg.evaluator if isinstance(cfg.evaluator, list) else [cfg.evaluator])]
     work_dir = folder / AGAIN / '+'.join(dict.fromkeys(metric.protocol.name for metric in metrics))
@@ -72,31 +59,6 @@ def _evaluate(folder: Path, protocol: Optional[str]) -> dict[str, float]:
         evaluator.process(data_samples=[result], data_batch=sequence)
     work_dir.mkdir(parents=True, exist_ok=True)
     return evaluator.evaluate(len(dataset))
-
-
-def _config(path: Path) -> Config:
-    """The config that results were computed with, from their ``run.json``."""
-    try:
-        run = json.loads(path.read_text())
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / 'stored.py'  # a config is read from a file, so that its custom_imports happen
-            file.write_text(run['config'])
-            cfg = Config.fromfile(file)
-    except (OSError, ValueError, KeyError, SyntaxError, ImportError) as error:
-        raise InputError(f'{path}: its config cannot be read ({type(error).__name__}: {error})') from error
-    cfg._config_file = run.get('config_file')
-    return cfg
-
-
-def _body(estimator: dict) -> Any:
-    """The estimator's body alone: its weights may be large, or gone."""
-    kind = estimator['type']
-    cls = ESTIMATORS.get(kind) if isinstance(kind, str) else kind
-    parameter = inspect.signature(cls).parameters.get('body') if cls is not None else None
-    config = estimator.get('body', parameter.default if parameter else None)
-    if config is None:
-        return ESTIMATORS.build(estimator).body
-    return BODY_MODELS.build(config)
 
 
 def _name(adapter: dict) -> str:

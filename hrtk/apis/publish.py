@@ -14,7 +14,6 @@ from hrtk.models.checkpoints import TRAINED, read_checkpoint
 from hrtk.structures import InputError
 
 
-
 def publish(work_dir: str | Path, output: str | Path) -> dict[str, Any]:
     """Writes ``<output>`` (fp16 state dict) and ``<output>.json`` (how it was made) from a finished training.
 

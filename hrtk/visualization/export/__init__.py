@@ -1,0 +1,11 @@
+"""Motions as files of other programs. Every function gives the content of a file; who calls it writes it."""
+
+from hrtk.visualization.export.bvh import to_bvh
+from hrtk.visualization.export.glb import to_glb
+from hrtk.visualization.export.joints import joint_positions, to_csv, to_json
+from hrtk.visualization.export.motion import WORLDS, Motion, in_world, motion_of_crops, steady
+from hrtk.visualization.export.npz_amass import to_amass, to_amass_smplx
+from hrtk.visualization.export.obj import to_obj
+
+__all__ = ['WORLDS', 'Motion', 'in_world', 'joint_positions', 'motion_of_crops', 'steady', 'to_amass',
+           'to_amass_smplx', 'to_bvh', 'to_csv', 'to_glb', 'to_json', 'to_obj']
