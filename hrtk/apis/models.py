@@ -8,7 +8,7 @@ from typing import Any
 
 from hrtk.models.estimators import Estimator
 from hrtk.models.lifting import MPMStage1, MPMStage2
-from hrtk.models.temporal import TemporalNetwork
+from hrtk.models.temporal import VIBE, TemporalNetwork
 from hrtk.registry import ESTIMATORS, LIFTERS, TEMPORAL
 from hrtk.structures import InputError
 
@@ -24,13 +24,15 @@ _MODELS: dict[str, dict[str, Any]] = {
                     head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0), resolution=112,
                     body=dict(type='BodyModel', file='open')),
 }
-# Networks over 16 frames of image features, those of SPIN: Choi et al., TCMR, and Wei et al., MPS-Net.
-_TEMPORAL: dict[str, dict[str, Any]] = {'tcmr': dict(type='TCMR'), 'mpsnet': dict(type='MPSNet')}
+# Networks over image features of a video, those of SPIN: Choi et al., TCMR, and Wei et al., MPS-Net, over 16 frames;
+# Kocabas et al., VIBE, over any number.
+_TEMPORAL: dict[str, dict[str, Any]] = {'tcmr': dict(type='TCMR'), 'mpsnet': dict(type='MPSNet'),
+                                        'vibe': dict(type='VIBE')}
 # Networks over joints, for Human3.6M with 243 frames: Zhang et al., MPM.
 _LIFTERS: dict[str, dict[str, Any]] = {'mpm_stage1': dict(type='MPMStage1'), 'mpm_stage2': dict(type='MPMStage2')}
 
 
-def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork | MPMStage1 | MPMStage2:
+def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork | VIBE | MPMStage1 | MPMStage2:
     """Builds a network by name, in evaluation mode.
 
     Args:
@@ -40,8 +42,9 @@ def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork | MPMS
 
     Returns:
         A module: ``(B, 3, R, R)`` crops, or ``(B, 16, F)`` features for a temporal network ->
-        :class:`~hrtk.structures.Prediction` with ``rotmat``, ``betas``, ``camera``. Networks over joints take and
-        return joints: :meth:`MPMStage1.forward <hrtk.models.lifting.MPMStage1.forward>` and
+        :class:`~hrtk.structures.Prediction` with ``rotmat``, ``betas``, ``camera``. VIBE takes ``(B, T, F)`` features
+        of any number of frames and predicts all of them: its fields begin with ``(B, T)``. Networks over joints take
+        and return joints: :meth:`MPMStage1.forward <hrtk.models.lifting.MPMStage1.forward>` and
         :meth:`MPMStage2.forward <hrtk.models.lifting.MPMStage2.forward>` say which.
 
     Raises:

@@ -1,6 +1,15 @@
 """Losses: functions of tensors. Every weight belongs to the method that uses them and is set in its config."""
 
 from hrtk.losses.keypoint import hips, keypoint2d_loss, keypoint3d_loss, motion_loss
+from hrtk.losses.log_ratio import (
+    LogRatioLoss,
+    Triplets,
+    log_distance,
+    log_pose_distance,
+    log_ratio_loss,
+    ranked_triplets,
+    video_triplets,
+)
 from hrtk.losses.masked_pose import joint_distance, lifting_losses, pretext_losses
 from hrtk.losses.smpl_params import betas_loss, parameter_loss, rotmat_loss, shape_prior
 from hrtk.losses.topology import (
@@ -12,6 +21,7 @@ from hrtk.losses.topology import (
     topology_loss,
 )
 
-__all__ = ['alignment_losses', 'betas_loss', 'hips', 'joint_distance', 'keypoint2d_loss', 'keypoint3d_loss',
-           'lifting_losses', 'mask_l2', 'motion_loss', 'parameter_loss', 'pretext_losses', 'rotmat_loss', 'shape_prior',
-           'silhouette_loss', 'silhouette_target', 'skeleton_l2', 'topology_loss']
+__all__ = ['LogRatioLoss', 'Triplets', 'alignment_losses', 'betas_loss', 'hips', 'joint_distance', 'keypoint2d_loss',
+           'keypoint3d_loss', 'lifting_losses', 'log_distance', 'log_pose_distance', 'log_ratio_loss', 'mask_l2',
+           'motion_loss', 'parameter_loss', 'pretext_losses', 'ranked_triplets', 'rotmat_loss', 'shape_prior',
+           'silhouette_loss', 'silhouette_target', 'skeleton_l2', 'topology_loss', 'video_triplets']

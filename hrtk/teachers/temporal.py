@@ -9,7 +9,7 @@ import torch
 from hrtk.models.estimators import Estimator
 from hrtk.models.temporal import TemporalNetwork
 from hrtk.registry import ESTIMATORS, TEACHERS, TEMPORAL
-from hrtk.structures import Prediction, Sequence
+from hrtk.structures import InputError, Prediction, Sequence
 from hrtk.teachers.features import FeatureMemory
 from hrtk.teachers.windows import window_indices
 
@@ -39,6 +39,9 @@ class TemporalTeacher:
                  border: str = 'repeat') -> None:
         window_indices(1, border)
         self.network: TemporalNetwork = TEMPORAL.build(network).eval().requires_grad_(False)
+        if not isinstance(self.network, TemporalNetwork):
+            raise InputError(f'TemporalTeacher: {type(self.network).__name__} does not label the middle frame of a '
+                             f'window; use MPSNet or TCMR')
         self.features: Optional[Estimator] = None
         if features is not None:
             self.features = ESTIMATORS.build(dict(features)).eval().requires_grad_(False)

@@ -3,5 +3,6 @@
 from hrtk.models.estimators.base import Estimator, hash_tensors
 from hrtk.models.estimators.hmr import HMR
 from hrtk.models.estimators.rsc_net import RSCNet
+from hrtk.models.estimators.video_hmr import VideoHMR
 
-__all__ = ['Estimator', 'HMR', 'RSCNet', 'hash_tensors']
+__all__ = ['Estimator', 'HMR', 'RSCNet', 'VideoHMR', 'hash_tensors']

@@ -1,0 +1,82 @@
+"""The motion prior of VIBE: a critic that learns to tell recorded motion from predicted motion."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from torch import Tensor, nn
+
+from hrtk.models.checkpoints import find_weights, load_official, read_checkpoint
+from hrtk.registry import MODELS
+from hrtk.structures import InputError
+
+BODY_POSE = 69  # axis-angle of joints 1..23
+WRAPPER = 'disc_motion_state_dict'
+
+
+@MODELS.register_module()
+class MotionDiscriminator(nn.Module):
+    """Clips of body poses to one number each: 1 where the motion is real, 0 where a network made it up.
+
+    Kocabas et al., VIBE, 2020, section 3.3: recurrent units over the poses, and learnt attention that sums up their
+    states over time. It is trained by least squares: ``(D(real) - 1)^2 + D(fake)^2`` for the critic, ``(D(fake) -
+    1)^2`` for the network that it teaches. The defaults are the released critic, whose weights load under their own
+    key names, also out of a generator's checkpoint, where they stand under ``disc_motion_state_dict``. The released
+    code loses the batch axis for a batch of one; this does not.
+
+    Args:
+        hidden: width of the recurrent units.
+        layers: recurrent layers.
+        attention: width of the attention's layers.
+        dropout: in the attention, in training mode only.
+        weights: a path to a checkpoint, or None for random ones.
+
+    Raises:
+        InputError: the weights are missing, unreadable or those of another network.
+    """
+
+    def __init__(self, hidden: int = 1024, layers: int = 2, attention: int = 1024, dropout: float = 0.2,
+                 weights: Optional[str] = None) -> None:
+        super().__init__()
+        self.gru = nn.GRU(BODY_POSE, hidden, num_layers=layers, batch_first=True)
+        steps = [(nn.Linear(wide, narrow), nn.Tanh(), nn.Dropout(dropout))
+                 for wide, narrow in ((hidden, attention), (attention, attention), (attention, 1))]
+        self.attention = nn.Sequential(*(layer for step in steps for layer in step))
+        self.fc = nn.Linear(hidden, 1)
+        if weights is not None:
+            self._load(weights)
+
+    def forward(self, body_pose: Tensor) -> Tensor:
+        """How real motions look.
+
+        Args:
+            body_pose: (B, T, 69) axis-angle of joints 1..23 in radians, without global orientation.
+
+        Returns:
+            (B, 1), without bounds.
+
+        Raises:
+            InputError: another shape.
+        """
+        if body_pose.ndim != 3 or body_pose.shape[2] != BODY_POSE:
+            raise InputError(f'MotionDiscriminator: body_pose is {tuple(body_pose.shape)}, expected (B, T, '
+                             f'{BODY_POSE}): axis-angle of joints 1..23, without global orientation')
+        states = self.gru(body_pose)[0]
+        return self.fc((self.shares(states)[..., None] * states).sum(1))
+
+    def shares(self, states: Tensor) -> Tensor:
+        """(B, T, hidden) recurrent states -> (B, T) how much each counts; they sum to one."""
+        return self.attention(states).squeeze(2).softmax(1)
+
+    def _load(self, weights: str) -> None:
+        path = find_weights(weights)
+        content = read_checkpoint(path)
+        report = load_official(self, content.get(WRAPPER, content), str(path))
+        if report.missing_keys or report.unexpected_keys:
+            raise InputError(f'{path}: not a checkpoint of MotionDiscriminator as configured: missing '
+                             f'{report.missing_keys[:4]}, unexpected {report.unexpected_keys[:4]}')
+
+    @staticmethod
+    def official_key(key: str) -> str:
+        """The released name -> ours (``attention.attention.0.weight`` -> ``attention.0.weight``)."""
+        return key.replace('attention.attention.', 'attention.', 1)
