@@ -55,6 +55,9 @@ SKELETONS: dict[str, tuple[str, ...]] = {
 # The 17 and 14 evaluation joints in SPIN's order, taken from the H36M regressor.
 SKELETONS['j17'] = tuple(SKELETONS['h36m17'][i] for i in (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10, 0, 7, 9))
 SKELETONS['lsp14'] = SKELETONS['j17'][:14]
+# The same 17 points in the order of Human3.6M's own files and of networks from 2D to 3D; some leave out the jaw.
+SKELETONS['human36m17'] = tuple(SKELETONS['h36m17'][i] for i in (0, 4, 5, 6, 1, 2, 3, *range(7, 17)))
+SKELETONS['human36m16'] = tuple(name for name in SKELETONS['human36m17'] if name != 'jaw_mocap')
 # VIBE's 2D joints, and the 24 places of SPIN's 3D joints `S`, which hold motion capture in those of `j17`.
 SKELETONS['common14'] = SPIN24[:14]
 SKELETONS['spin24_mocap'] = (*SKELETONS['j17'][:13], 'headtop_lsp', SKELETONS['j17'][14], 'thorax_mpii',

@@ -11,12 +11,13 @@ from torch import Tensor
 from hrtk.datasets.lifting.joints import mirror_order
 from hrtk.evaluation.lifting import average_with_mirror
 from hrtk.losses import joint_distance, lifting_losses, pretext_losses
-from hrtk.models.lifting import Masks, MaskSampler, PartSampler, step_generator
+from hrtk.models.lifting import HoleSampler, Masks, MaskSampler, PartSampler, step_generator
 from hrtk.registry import LIFTERS, MODELS
 from hrtk.structures import InputError
 
 COUNTED = ('all', 'hidden')
 TASKS = ('complete2d', 'complete3d')
+SAMPLERS = {'MaskSampler': MaskSampler, 'HoleSampler': HoleSampler}
 
 
 class _Stepping(BaseModel):
@@ -47,7 +48,8 @@ class MaskedPoseTraining(_Stepping):
 
     Args:
         network: config of :class:`~hrtk.models.lifting.MPMStage1`.
-        masks: arguments of :class:`~hrtk.models.lifting.MaskSampler`.
+        masks: ``dict(type=..., ...)`` with the arguments of :class:`~hrtk.models.lifting.MaskSampler` (the default) or,
+            for weights that shall complete keypoints, of :class:`~hrtk.models.lifting.HoleSampler`.
         weights: of ``pose2d`` and ``pose3d``; 5 and 2 as released, 2 and 3 in the paper.
         counted: ``'all'`` joints, as released, or the ``'hidden'`` ones only.
         seed: of the masks.
@@ -61,7 +63,11 @@ class MaskedPoseTraining(_Stepping):
         super().__init__(seed)
         if counted not in COUNTED:
             raise InputError(f'MaskedPoseTraining: counted is one of {COUNTED}, not {counted!r}')
-        self.network, self.masks = LIFTERS.build(network), MaskSampler(**(masks or {}))
+        options = dict(masks or {})
+        kind = options.pop('type', 'MaskSampler')
+        if kind not in SAMPLERS:
+            raise InputError(f'MaskedPoseTraining: masks.type is one of {sorted(SAMPLERS)}, not {kind!r}')
+        self.network, self.masks = LIFTERS.build(network), SAMPLERS[kind](**options)
         self.weights, self.counted = {'pose2d': 5.0, 'pose3d': 2.0, **(weights or {})}, counted
 
     def forward(self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor',

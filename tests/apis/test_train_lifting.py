@@ -71,6 +71,10 @@ def test_released_weights_and_masks_of_a_step(batch):
         model.network(batch['joints3d'], '3d', masks3d), batch['joints3d']))
     hidden = MaskedPoseTraining(dict(type='MPMStage1', **SIZE), counted='hidden')
     assert set(hidden(**batch, mode='loss')) == {'loss_pose2d', 'loss_pose3d'}
+    holes = MaskedPoseTraining(dict(type='MPMStage1', **SIZE), masks=dict(type='HoleSampler'))
+    assert set(holes(**batch, mode='loss')) == {'loss_pose2d', 'loss_pose3d'}
+    with pytest.raises(InputError, match='masks.type'):
+        MaskedPoseTraining(dict(type='MPMStage1', **SIZE), masks=dict(type='Holes'))
     with pytest.raises(InputError, match='counted'):
         MaskedPoseTraining(dict(type='MPMStage1', **SIZE), counted='some')
     with pytest.raises(InputError, match='task'):

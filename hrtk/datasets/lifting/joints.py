@@ -7,10 +7,7 @@ import numpy as np
 from hrtk.body_models.skeletons import joint_names
 from hrtk.structures import InputError
 
-H36M17 = (
-    'pelvis_mocap', 'right_hip_mocap', 'right_knee_mocap', 'right_ankle_mocap', 'left_hip_mocap', 'left_knee_mocap',
-    'left_ankle_mocap', 'spine_mocap', 'neck_mocap', 'jaw_mocap', 'head_mocap', 'left_shoulder_mocap',
-    'left_elbow_mocap', 'left_wrist_mocap', 'right_shoulder_mocap', 'right_elbow_mocap', 'right_wrist_mocap')
+H36M17 = joint_names('human36m17')
 
 # Those of Human3.6M's 32 measured points that H36M17 keeps; the others do not move or exist twice.
 OF_H36M32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
@@ -19,7 +16,7 @@ MPI17 = (
     'headtop', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder', 'left_elbow', 'left_wrist',
     'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle', 'pelvis', 'spine', 'head')
 
-ORDERS = {'h36m17': H36M17, 'h36m16': tuple(name for name in H36M17 if name != 'jaw_mocap'), 'mpi17': MPI17}
+ORDERS = {'h36m17': H36M17, 'h36m16': joint_names('human36m16'), 'mpi17': MPI17}
 ROOTS = {'h36m17': 0, 'h36m16': 0, 'mpi17': MPI17.index('pelvis')}
 
 

@@ -1,0 +1,4 @@
+# Stage I for the completion of keypoints (CompleteKeypoints): it hides what detectors miss, single joints and limbs,
+# not 72 % of everything.
+_base_ = './stage1_open.py'
+model = dict(masks=dict(type='HoleSampler'))
