@@ -1,6 +1,6 @@
 """How well a body's silhouette and its skeleton lie on those of a mask: the losses of silhouette-topology alignment.
 
-Kundu et al., "Aligning Silhouette Topology for Self-Adaptive 3D Human Pose Recovery", NeurIPS 2021. With S the target
+Rakesh et al., "Aligning Silhouette Topology for Self-Adaptive 3D Human Pose Recovery", NeurIPS 2021. With S the target
 mask, T its topological skeleton, S^ and T^ those of the body, and D_out the outwards chessboard distance::
 
     L_T = sum(D_out(T^) * T) + sum(D_out(T) * T^)       (Eq. 5)      L_S: the same with S, S^ for T, T^
