@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -143,6 +144,47 @@ def test_in_a_dataset(complete, weights, clip):
     torch.manual_seed(5)
     other = TRANSFORMS.build(dict(type='CompleteKeypoints', network=NETWORK))
     assert len(stamp) == 64 and other.fingerprint()['completer'] != stamp
+
+
+def test_straight_lines_are_numpys(clip):
+    xy, confidence = clip
+    generator = torch.Generator().manual_seed(3)
+    confidence = torch.where(torch.rand(20, 17, generator=generator) < .4, .05, confidence)
+    confidence[:, 3] = 0
+    found = TRANSFORMS.build(dict(type='InterpolateKeypoints', threshold=.1))(sequence(xy, confidence)).keypoints2d
+    filled = found.confidence == .3
+    for k in range(17):
+        seen = (confidence[:, k] > .1).nonzero()[:, 0].numpy()
+        inside = np.zeros(20, bool)
+        if len(seen):
+            inside[seen[0]:seen[-1]] = True
+            inside[seen] = False
+            line = np.stack([np.interp(np.arange(20), seen, xy[seen, k, c]) for c in range(2)], 1)
+            np.testing.assert_allclose(found.xy[inside, k], line[inside], rtol=1e-5)
+        assert (filled[:, k].numpy() == inside).all()
+    assert filled.sum() > 40 and torch.equal(found.xy[~filled], xy[~filled])
+    assert found.source == 'interpolated:noise:x'
+
+
+def test_hidden_limbs(clip):
+    xy, confidence = clip
+    hide = TRANSFORMS.build(dict(type='HideLimbs', limbs=2, share=.5, seed=4))
+    found = hide(sequence(xy, confidence)).keypoints2d
+    hidden = found.confidence == 0
+    assert torch.equal(found.xy, xy) and torch.equal(found.confidence[~hidden], confidence[~hidden])
+    lost = [COCO[k] for k in hidden.any(0).nonzero()[:, 0].tolist()]
+    assert len(lost) == 6 and len({(name.split('_')[0], name.split('_')[1] in ('shoulder', 'elbow', 'wrist'))
+                                   for name in lost}) == 2
+    for k in hidden.any(0).nonzero()[:, 0]:
+        frames = hidden[:, k].nonzero()[:, 0]
+        assert len(frames) == 10 and frames[-1] - frames[0] == 9
+    again = hide(sequence(xy, confidence)).keypoints2d
+    assert torch.equal(again.confidence, found.confidence) and found.source == 'hidden:noise:x'
+    for wrong in (dict(limbs=0), dict(limbs=5), dict(share=0.)):
+        with pytest.raises(InputError, match='HideLimbs: limbs='):
+            TRANSFORMS.build(dict(type='HideLimbs', **wrong))
+    with pytest.raises(InputError, match='InterpolateKeypoints: threshold'):
+        TRANSFORMS.build(dict(type='InterpolateKeypoints', threshold=1.))
 
 
 @pytest.mark.parametrize('options, message', [

@@ -2,10 +2,11 @@
 
 from hrtk.datasets.transforms.base import MappedFrames, Transform
 from hrtk.datasets.transforms.colour import Greyscale, Thermal
-from hrtk.datasets.transforms.complete_keypoints import CompleteKeypoints
+from hrtk.datasets.transforms.complete_keypoints import CompleteKeypoints, InterpolateKeypoints
 from hrtk.datasets.transforms.crop import CropTo, LowResolution
+from hrtk.datasets.transforms.hide_limbs import HideLimbs
 from hrtk.datasets.transforms.masks import WithMasks
 from hrtk.datasets.transforms.perturbation import AddPerturbation
 
-__all__ = ['AddPerturbation', 'CompleteKeypoints', 'CropTo', 'Greyscale', 'LowResolution', 'MappedFrames', 'Thermal',
-           'Transform', 'WithMasks']
+__all__ = ['AddPerturbation', 'CompleteKeypoints', 'CropTo', 'Greyscale', 'HideLimbs', 'InterpolateKeypoints',
+           'LowResolution', 'MappedFrames', 'Thermal', 'Transform', 'WithMasks']

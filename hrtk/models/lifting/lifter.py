@@ -7,12 +7,14 @@ from typing import Optional
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from hrtk.models.lifting.mpm import MPMStage1, MPMStage2
 from hrtk.models.lifting.windowed import Windowed
 from hrtk.registry import LIFTERS
 from hrtk.structures import InputError, Sequence
+
+NOISE = 0.05  # of a single frame's error, as a share of the variance of the errors that neighbours have in common
+BLOCK = 256  # frames whose errors are regressed at once
 
 
 @LIFTERS.register_module()
@@ -23,8 +25,8 @@ class KeypointCompleter(Windowed):
     do in training, and its 2D reconstruction is taken where something was missing. It should have been trained with
     :class:`~hrtk.models.lifting.holes.HoleSampler`: masks that always hide equally much prepare for no others.
 
-    A reconstruction that is off in the frames around, where the joint was seen, is moved by what it is off there. So
-    a track that is lost and found again has no steps; far from frames that saw the joint nothing is moved.
+    A reconstruction that is off in the frames around, where the joint was seen, is moved by what it probably is off.
+    So a track that is lost and found again has no steps; far from frames that saw the joint nothing is moved.
 
     Args:
         network: config of :class:`~hrtk.models.lifting.MPMStage1`, with its ``weights``.
@@ -37,8 +39,8 @@ class KeypointCompleter(Windowed):
             whatever the picture; ``'picture'`` takes the picture's width for [-1, 1], as in training: right for whole
             pictures with people 5 m away.
         skeleton: of the network; default Human3.6M's 17 or 16 joints, by the network's number.
-        anchor: frames of a window over which the influence of seen joints falls to 1 / e; 0 takes reconstructions as
-            they are.
+        anchor: frames of a window over which errors are alike (see :func:`anchored`); 0 takes reconstructions as they
+            are.
 
     Raises:
         InputError: an option has no such value; see the network for others.
@@ -46,7 +48,7 @@ class KeypointCompleter(Windowed):
 
     def __init__(self, network: dict, threshold: float = 0.0, fps: Optional[float] = None, hop: Optional[int] = None,
                  flip: bool = True, placement: str = 'person', skeleton: Optional[str] = None,
-                 anchor: float = 2.0) -> None:
+                 anchor: float = 8.0) -> None:
         super().__init__(network, threshold, fps, hop, flip, placement, skeleton)
         if not anchor >= 0:
             raise InputError(f'KeypointCompleter: anchor is a number of frames, at least 0, not {anchor}')
@@ -161,24 +163,30 @@ class SequenceLifter(Windowed):
 
 
 def anchored(found: Tensor, pose: Tensor, seen: Tensor, reach: float) -> Tensor:
-    """Reconstructions moved by their mean error in the frames around in which the joint was seen.
+    """Reconstructions moved by what their error probably is, given their errors where the joint was seen.
+
+    Gaussian process regression of every coordinate's error over time (Rasmussen and Williams, 2006, Eq. 2.25): a
+    Matern covariance of smoothness 3/2, and :data:`NOISE` for what is not shared with other frames. Between two frames
+    that saw the joint the errors of both count, alone in a long gap the reconstruction stays as it is.
 
     Args:
         found: (N, J, 2) reconstructions of all frames; NaN stays.
         pose: (N, J, 2) what was seen.
         seen: (N, J) bool.
-        reach: frames r; an error d frames away weighs exp(-d / r), and a joint is moved by the weighted mean of errors
-            times the largest of the weights. Beyond 4 r nothing counts.
+        reach: frames, the length scale of the covariance; beyond six of them nothing counts.
     """
-    furthest = math.ceil(4 * reach)
-    kernel = torch.exp(-torch.arange(-furthest, furthest + 1).to(pose).abs() / reach)
-
-    def around(values: Tensor) -> Tensor:
-        """(N, ...) -> (N, ..., 2 * furthest + 1), weighted; nothing is beyond the ends."""
-        flat = functional.pad(values.flatten(1).T, (furthest, furthest))
-        return (flat.unfold(1, len(kernel), 1) * kernel).transpose(0, 1).unflatten(1, values.shape[1:])
-
-    error = torch.where(seen[..., None], pose - found, pose.new_zeros(())).nan_to_num()
-    near = around(seen.to(pose))
-    shares = near.amax(-1) / near.sum(-1).clamp_min(1e-9)
-    return found + around(error).sum(-1) * shares[..., None]
+    known = (seen & found.isfinite().all(-1)).T
+    error = torch.where(known[..., None], (pose - found).transpose(0, 1), 0.0).double()
+    moved, margin = found.clone(), math.ceil(6 * reach)
+    for start in range(0, len(found), BLOCK):
+        first, end = max(0, start - margin), min(len(found), start + BLOCK + margin)
+        frame = torch.arange(first, end, device=found.device, dtype=torch.float64)
+        distance = math.sqrt(3) / reach * (frame[:, None] - frame).abs()
+        covariance = (1 + distance) * torch.exp(-distance)
+        # An unseen frame is one that says nothing: its noise is without end, and all joints can be solved at once.
+        both = known[:, first:end, None] & known[:, None, first:end]
+        system = torch.where(both, covariance, 0.0) + torch.diag_embed(torch.where(known[:, first:end], NOISE, 1.0))
+        expected = covariance @ torch.linalg.solve(system, error[:, first:end])
+        inner = slice(start - first, min(start + BLOCK, len(found)) - first)
+        moved[start:start + BLOCK] += expected[:, inner].transpose(0, 1).to(found)
+    return moved
