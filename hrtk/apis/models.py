@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-import fnmatch
 from typing import Any
 
 from hrtk.models.estimators import Estimator
@@ -36,7 +36,7 @@ def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork | VIBE
     """Builds a network by name, in evaluation mode.
 
     Args:
-        name: one of :func:`list_models`.
+        name: one of :func:`~hrtk.apis.model_zoo.list_models`.
         **options: arguments of the network that replace the named ones, e.g. ``weights='checkpoint.pt'`` or
             ``body=dict(type='BodyModel', file='SMPL_NEUTRAL.pkl')``. Without ``weights`` they are random.
 
@@ -53,12 +53,17 @@ def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork | VIBE
     known = {**_MODELS, **_TEMPORAL, **_LIFTERS}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f'did you mean {" or ".join(map(repr, near))}?' if near else f'known: {", ".join(list_models())}'
+        hint = f'did you mean {" or ".join(map(repr, near))}?' if near else f'known: {", ".join(network_names())}'
         raise InputError(f'there is no model {name!r}; {hint}')
     registry = TEMPORAL if name in _TEMPORAL else LIFTERS if name in _LIFTERS else ESTIMATORS
     return registry.build({**known[name], **options}).eval()
 
 
-def list_models(pattern: str = '*') -> list[str]:
-    """Names that :func:`build_model` knows, sorted, filtered by a shell pattern."""
-    return sorted(fnmatch.filter({**_MODELS, **_TEMPORAL, **_LIFTERS}, pattern))
+def model_config(name: str) -> dict[str, Any]:
+    """The config behind a name of :func:`list_models`, for use in a config."""
+    return copy.deepcopy({**_MODELS, **_TEMPORAL, **_LIFTERS}[name])
+
+
+def network_names() -> list[str]:
+    """Names that :func:`build_model` knows, sorted."""
+    return sorted({**_MODELS, **_TEMPORAL, **_LIFTERS})

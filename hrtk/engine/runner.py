@@ -28,7 +28,7 @@ from hrtk.structures import InputError
 
 REQUIRED = ('estimator', 'dataset', 'adapter', 'evaluator')
 KEYS = (*REQUIRED, 'outputs', 'work_dir', 'randomness', 'resume', 'default_scope', 'default_hooks', 'custom_hooks',
-        'custom_imports', 'env_cfg', 'log_level', 'launcher', 'visualizer')
+        'custom_imports', 'env_cfg', 'log_level', 'launcher', 'visualizer', 'device')
 PATIENCE = 7 * 24 * 3600  # seconds that a rank waits for the others at the end: their shares may differ by hours
 _RUNS = itertools.count()
 
@@ -67,7 +67,8 @@ class AdaptRunner(RegistryRunner):
         Args:
             cfg: ``estimator``, ``dataset``, ``adapter`` and ``evaluator`` (configs, required); ``outputs`` (arguments
                 of the ``OverlayHook``, or None for no pictures), ``work_dir`` (default ``work_dirs/<config>``),
-                ``randomness`` (default ``dict(seed=0)``), ``resume`` (default True), and mmengine's keys of
+                ``randomness`` (default ``dict(seed=0)``), ``resume`` (default True), ``device`` (default the GPU that
+                PyTorch sees, else the processor), and mmengine's keys of
                 :data:`KEYS`. Keys that start with an underscore are the config's own.
 
         Raises:
@@ -114,7 +115,7 @@ class AdaptRunner(RegistryRunner):
 
     def wrap_model(self, model_wrapper_cfg: Optional[dict], model: nn.Module) -> nn.Module:
         """Moves the estimator to its device, and nothing more: ranks must not average gradients."""
-        return revert_sync_batchnorm(model.to(get_device()))
+        return revert_sync_batchnorm(model.to(self.cfg.get('device') or get_device()))
 
     @staticmethod
     def build_dataloader(dataloader: DataLoader | dict, seed: Optional[int] = None,

@@ -257,7 +257,7 @@ def _without(where, key):
     ({'images': [], 'annotations': {}}, 'annotations must be a list'),
     ([], 'no person with keypoints'),
     ([{'keypoints': []}], 'entry 0 of the list lacks image_id'),
-    ([{'image_id': 2, 'keypoints': points(count=26)}], 'has 26 keypoints; known are 17'),
+    ([{'image_id': 2, 'keypoints': points(count=27)}], 'has 27 keypoints; known are 17'),
     ([{'image_id': 2.5, 'keypoints': points()}], 'image_id must be a whole number'),
     ([{'image_id': 77, 'keypoints': points()}], 'number 77'),
     ([3], 'must be a list of objects'),

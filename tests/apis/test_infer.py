@@ -1,0 +1,260 @@
+"""One command from a video: what it makes, what it leaves alone when it is run again, and what it refuses."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from hrtk.apis.camera import record
+from hrtk.apis.detect import detect
+from hrtk.apis.infer import infer
+from hrtk.datasets.footage import Footage
+from hrtk.datasets.keypoint_files import read_keypoints
+from hrtk.structures import InputError
+
+ROOT = Path(__file__).parents[2]
+BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (30, 80)
+FRAMES = 7
+
+
+def picture(t):
+    """Grey, with a bright square that moves by 4 px per frame, where the stub of a detector finds a person."""
+    image = np.full((120, 160, 3), 90, np.uint8)
+    image[10:20, 20 + 4 * t:30 + 4 * t] = 250
+    return image
+
+
+def points(x):
+    return np.column_stack([BODY + (x, 20), np.full(17, 0.9)]).astype(np.float32)
+
+
+class Stub:
+    """Finds one person at the bright square and counts how often it was asked."""
+
+    source, skeleton = 'stub', 'coco17'
+
+    def __init__(self, stop_at=None):
+        self.asked, self.stop_at = 0, stop_at
+
+    def __call__(self, image):
+        if self.asked == self.stop_at:
+            raise KeyboardInterrupt
+        self.asked += 1
+        columns = np.flatnonzero(image[12:18].mean((0, 2)) > 170)
+        return points(columns.min())[None]
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10, (160, 120))
+    for t in range(FRAMES):
+        writer.write(picture(t))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope='module')
+def two_people(tmp_path_factory):
+    """A file of two people in every frame."""
+    path = tmp_path_factory.mktemp('keypoints') / 'kp.json'
+    entries = [[points(20 + 4 * t), points(100)] for t in range(FRAMES)]
+    path.write_text(json.dumps([dict(keypoints=[p[:, :2].tolist() for p in people],
+                                     scores=[p[:, 2].tolist() for p in people]) for people in entries]))
+    return path
+
+
+def film(path):
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        frames.append(read[1].astype(int))
+    return frames
+
+
+def test_start_model(clip, two_people, tmp_path):
+    made = infer(clip, two_people, output=tmp_path, export=['npz', 'bvh'])
+    names = sorted(path.name for path in made.results.glob('*.npz'))
+    assert names == ['clip_person0.npz', 'clip_person1.npz']
+    result = np.load(made.results / names[0])
+    assert result['rotmat'].shape == (FRAMES, 24, 3, 3) and result['keypoints_source'] == 'rtmlib'
+    np.testing.assert_array_equal(result['rotmat'], result['before_rotmat'])
+    assert made.metrics['frames'] == 2 * FRAMES
+    frames = film(made.overlay)
+    assert made.overlay == tmp_path / 'overlay.mp4' and len(frames) == FRAMES
+    # Bodies are drawn over both people and not between them.
+    changed = np.mean([np.abs(frame - picture(t)).max(-1) > 40 for t, frame in enumerate(frames)], axis=0)
+    assert changed[50:80, 110:125].max() > 0.5 and changed[50:80, 25:60].max() > 0.5 and changed[:, 90:95].max() == 0
+    assert [path.suffix for path in made.exports] == ['.npz', '.npz', '.bvh'] * 2
+    assert len(list(tmp_path.glob('pictures/*/*.png'))) == 2 * FRAMES
+
+    stamps = {path: path.stat().st_mtime_ns for path in [*made.results.glob('*.npz'), made.overlay]}
+    assert infer(clip, two_people, output=tmp_path).metrics['Source/reprojection_px'] == pytest.approx(
+        made.metrics['Source/reprojection_px'])
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+    one = infer(clip, two_people, output=tmp_path, max_people=1)
+    assert one.results != made.results and one.metrics['sequences'] == 1
+    assert made.overlay.stat().st_mtime_ns != stamps[made.overlay]  # the film shows the last call
+    infer(clip, two_people, output=tmp_path)
+    changed = np.mean([np.abs(frame - picture(t)).max(-1) > 40 for t, frame in enumerate(film(made.overlay))], axis=0)
+    assert changed[50:80, 110:125].max() > 0.5
+
+
+def test_adapts_as_a_config_says(clip, two_people, tmp_path):
+    # A data set with ground truth, masks of its own and another protocol are all replaced.
+    config = dict(default_scope='hrtk', randomness=dict(seed=0), outputs=None,
+                  estimator=dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=32), resolution=112,
+                                 head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0),
+                                 weights='open:r18_studio', body=dict(type='BodyModel', file='open')),
+                  dataset=dict(type='OpenStream', domain='wild', sequences=8, frames=40),
+                  evaluator=[dict(type='MeshEvaluator', protocol='boa_ps', bodies=dict(male='m', female='f'))],
+                  adapter=dict(type='Bilevel', lr=2e-4, inner_lr=3e-4, steps=3, order='first', interval=2,
+                               normalise='visible', weights=dict(keypoints2d=10.0, motion=1.0)))
+    made = infer(clip, two_people, adapt=config, output=tmp_path, max_people=1, device='cpu',
+                 cfg_options={'adapter.steps': 2, 'dataset.name': 'mine'})
+    assert [path.name for path in made.results.glob('*.npz')] == ['mine_person0.npz']
+    assert made.metrics['Bilevel/reprojection_px'] < made.metrics['Source/reprojection_px']
+    run = json.loads((made.results / 'run.json').read_text())
+    assert 'steps=2' in run['config'] and "protocol='open'" in run['config']
+
+
+def test_photographs(tmp_path):
+    (tmp_path / 'photos').mkdir()
+    for name in ('a', 'b'):
+        cv2.imwrite(str(tmp_path / f'photos/{name}.png'), picture(0))
+    made = infer(tmp_path / 'photos', output=tmp_path / 'out', pose2d=Stub())
+    assert made.metrics['sequences'] == 2
+    assert sorted(path.name for path in made.overlay.glob('*.png')) == ['a.png', 'b.png']
+    assert cv2.imread(str(made.overlay / 'a.png')).shape == (120, 160, 3)
+
+
+def test_detection_goes_on_where_it_was(clip, tmp_path):
+    path = tmp_path / 'keypoints.json'
+    with pytest.raises(KeyboardInterrupt):
+        detect(Footage(clip), Stub(stop_at=4), path)
+    part = tmp_path / 'keypoints.json.part'
+    part.write_bytes(part.read_bytes() + b'{"frame": 4, "keyp')  # killed within a line
+    again = Stub()
+    detect(Footage(clip), again, path)
+    assert again.asked == FRAMES - 4 and not part.exists()
+    table = read_keypoints(path)
+    assert table.source == 'stub' and [frame.number for frame in table.frames] == list(range(FRAMES))
+    for t in range(FRAMES):  # each frame's own answer, within the codec's pixel
+        np.testing.assert_allclose(table.points[t], points(20 + 4 * t), atol=1.1)
+    done = Stub()
+    detect(Footage(clip), done, path)
+    assert done.asked == 0
+    other = Stub()
+    other.source = 'other'
+    detect(Footage(clip), other, path)
+    assert other.asked == FRAMES and read_keypoints(path).source == 'other'
+
+
+class FakeCamera:
+    """A webcam of so many pictures; Ctrl-C is pressed after them, or it is unplugged."""
+
+    def __init__(self, count, end=KeyboardInterrupt, step=1 / 16):
+        self.count, self.end, self.step, self.given, self.released, self.time = count, end, step, 0, False, 100.0
+
+    def __call__(self, index):
+        self.index = index
+        return self
+
+    def isOpened(self):
+        return self.count > 0
+
+    def read(self):
+        if self.given == self.count:
+            if self.end is None:
+                return False, None
+            raise self.end
+        self.given += 1
+        self.time += self.step
+        return True, picture(self.given - 1)
+
+    def release(self):
+        self.released = True
+
+    def monotonic(self):
+        return self.time
+
+
+@pytest.fixture
+def camera(monkeypatch):
+    def plug(*args, **kwargs):
+        fake = FakeCamera(*args, **kwargs)
+        stand_in = SimpleNamespace(VideoCapture=fake, cvtColor=cv2.cvtColor, COLOR_BGR2RGB=cv2.COLOR_BGR2RGB)
+        monkeypatch.setattr('hrtk.apis.camera.cv2', stand_in)  # films are read with the real one
+        monkeypatch.setattr('hrtk.apis.camera.time', fake)
+        return fake
+    return plug
+
+
+@pytest.mark.parametrize('end', [KeyboardInterrupt, None])
+def test_recording(camera, tmp_path, end):
+    fake = camera(6, end)
+    count, fps = record(2, tmp_path / 'rec')
+    assert (fake.index, fake.released, count, round(fps, 6)) == (2, True, 6, 16)
+    names = [f'{t:06d}.jpg' for t in range(6)]
+    assert sorted(path.name for path in (tmp_path / 'rec').iterdir()) == names
+    for t, name in enumerate(names):
+        assert np.abs(cv2.imread(str(tmp_path / 'rec' / name)).astype(int) - picture(t)).mean() < 2
+    with pytest.raises(InputError, match='holds a recording already'):
+        record(2, tmp_path / 'rec')
+
+
+def test_recording_for_some_seconds(camera, tmp_path):
+    camera(1000)
+    assert record(0, tmp_path, seconds=0.5)[0] == 9
+
+
+def test_no_camera(camera, tmp_path):
+    camera(0)
+    with pytest.raises(InputError, match='camera 5 gives no picture'):
+        record(5, tmp_path / 'rec')
+
+
+def test_webcam(camera, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fake = camera(6)
+    made = infer('0', pose2d=Stub())
+    assert fake.index == 0 and made.keypoints == Path('work_dirs/infer/camera0/keypoints.json')
+    result = np.load(made.results / 'recording_person0.npz')
+    assert len(result['rotmat']) == 6 and result['fps'] == 16 and result['frame_ids'][5] == '000005.jpg'
+
+
+def test_webcam_is_not_recorded_in_vain(camera, tmp_path, monkeypatch):
+    fake = camera(6)
+    monkeypatch.setitem(sys.modules, 'rtmlib', None)
+    with pytest.raises(InputError, match=r'hrtk\[pose2d\]'):
+        infer(0, output=tmp_path)
+    with pytest.raises(InputError, match='without --keypoints'):
+        infer(0, tmp_path / 'kp.json', output=tmp_path)
+    assert fake.given == 0
+
+
+def test_device_that_is_not_there(clip, two_people, tmp_path):
+    with pytest.raises(InputError, match="'xpu9' cannot be used here.*--device cpu"):
+        infer(clip, two_people, output=tmp_path, device='xpu9')
+
+
+@pytest.mark.parametrize('arguments, code, said', [
+    (['clip.mp4'], 2, 'hrtk[pose2d]'), (['nowhere.mp4', '--keypoints', 'kp.json'], 2, 'nowhere.mp4'),
+    (['clip.mp4', '--keypoints', 'nowhere.json'], 2, 'nowhere.json: there is no such keypoint file'),
+    (['clip.mp4', '--keypoints', 'kp.json', '--adapt', 'nowhere.py'], 2, 'no config nowhere.py'),
+    (['clip.mp4', '--keypoints', 'kp.json', '--export', 'fbx'], 2, "no format 'fbx'"),
+    (['clip.mp4', '--keypoints', 'kp.json', '--max-people', '1', '--export', 'bvh'], 0, 'clip_person0.bvh')])
+def test_tool(clip, two_people, tmp_path, monkeypatch, capsys, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'clip.mp4').symlink_to(clip)
+    (tmp_path / 'kp.json').symlink_to(two_people)
+    monkeypatch.setitem(sys.modules, 'rtmlib', None)
+    monkeypatch.setattr(sys, 'argv', ['infer.py', *arguments])
+    with pytest.raises(SystemExit) as exit:
+        runpy.run_path(str(ROOT / 'tools/infer.py'), run_name='__main__')
+    captured = capsys.readouterr()
+    assert exit.value.code == code and said in (captured.err if code else captured.out).replace('\n', '')
