@@ -2,4 +2,4 @@
 _base_ = '../_base_/mpm_open.py'
 
 model = dict(type='LiftingTraining', network=dict(
-    type='MPMStage2', pretrained='work_dirs/stage1_open/epoch_20.pth'))
+    type='MPMStage2', pretrained='work_dirs/stage1_open/epoch_6.pth'))
