@@ -14,9 +14,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition(':')[0])
     parser.add_argument('work_dir', help='folder of a training by tools/train.py')
     parser.add_argument('output', help='weights file to write; a .json with its record lands beside it')
+    parser.add_argument('--without', nargs='+', default=(), metavar='PART',
+                        help='parts of the network that other files bring, e.g. backbone segmenter')
     args = parser.parse_args()
     try:
-        record = publish(args.work_dir, args.output)
+        record = publish(args.work_dir, args.output, args.without)
     except InputError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import torch
 from mmengine.config import Config
@@ -14,12 +14,13 @@ from hrtk.models.checkpoints import TRAINED, read_checkpoint
 from hrtk.structures import InputError
 
 
-def publish(work_dir: str | Path, output: str | Path) -> dict[str, Any]:
+def publish(work_dir: str | Path, output: str | Path, without: Sequence[str] = ()) -> dict[str, Any]:
     """Writes ``<output>`` (fp16 state dict) and ``<output>.json`` (how it was made) from a finished training.
 
     Args:
         work_dir: of ``tools/train.py``; its last checkpoint, config and log are read.
         output: the weights file, e.g. ``hrtk/models/weights/r18_studio.pt``.
+        without: parts of the network that other files bring, e.g. ``('backbone', 'segmenter')``.
 
     Returns:
         What the json says: config, seed, versions, validation after every epoch, views per second.
@@ -34,6 +35,7 @@ def publish(work_dir: str | Path, output: str | Path) -> dict[str, Any]:
     checkpoint = read_checkpoint(folder / Path(pointer.read_text().strip()).name)
     weights = {key.partition('.')[2]: value.half() if value.is_floating_point() else value
                for key, value in checkpoint.get('state_dict', {}).items() if key.startswith(TRAINED)}
+    weights = {key: value for key, value in weights.items() if key.partition('.')[0] not in without}
     if not weights:
         raise InputError(f'{folder}: its last checkpoint holds no weights under {" or ".join(TRAINED)}; publish takes '
                          f'what SupervisedTraining or TemporalTraining trained')
@@ -54,6 +56,8 @@ def _validation(folder: Path) -> list[dict[str, float]]:
     for log in sorted(folder.glob('*/vis_data/scalars.json')):
         for line in log.read_text().splitlines():
             row = json.loads(line)
-            if 'views/mpjpe_mm' in row:
-                rows[row['step']] = {'epoch': row['step'], 'mpjpe_mm': round(row['views/mpjpe_mm'], 2)}
+            views = {name.removeprefix('views/'): round(value, 2) for name, value in row.items()
+                     if name.startswith('views/')}
+            if views:
+                rows[row['step']] = {'epoch': row['step'], **views}
     return [rows[step] for step in sorted(rows)]

@@ -16,7 +16,7 @@ from hrtk.datasets.open_stream.stream import OpenStream, draw_video
 from hrtk.geometry.boxes import crop_image, to_crop
 from hrtk.geometry.camera import fit_weak_perspective
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
+from hrtk.structures import InputError, Sequence
 
 FORMAT = 'hrtk-tracks-1'  # raise it when the crops or labels of a track change; what is drawn has a hash of its own
 LOOKS = tuple(name for name in SHIFTS if name != 'motion')
@@ -53,6 +53,8 @@ class OpenTracks(Dataset):
         InputError: an unknown shift.
     """
 
+    format = FORMAT
+
     def __init__(self, shifts: Iterable[str] = LOOKS, share: float = 0.75, length: int = 1500, frames: int = 32,
                  fps: float = 15.0, resolution: int = 112, seed: int = 1000) -> None:
         self.shifts, self.share, self.length, self.frames = tuple(shifts), share, length, frames
@@ -65,7 +67,7 @@ class OpenTracks(Dataset):
     @property
     def key(self) -> str:
         """A name for what these settings draw; the length is left out, since more tracks are the same and others."""
-        return cache_key(FORMAT, self.shifts, self.share, self.frames, self.fps, self.resolution, self.seed)
+        return cache_key(self.format, self.shifts, self.share, self.frames, self.fps, self.resolution, self.seed)
 
     def __len__(self) -> int:
         return self.length
@@ -83,7 +85,10 @@ class OpenTracks(Dataset):
         chosen = np.random.default_rng([self.seed, index]).random(len(self.shifts)) < self.share
         stream = _PassingStream(shifts=[name for name, take in zip(self.shifts, chosen) if take],
                                 sequences=self.length, frames=self.frames, fps=self.fps, seed=self.seed)
-        sequence = stream[index]
+        return self._label(stream[index])
+
+    def _label(self, sequence: Sequence) -> dict[str, torch.Tensor]:
+        """The item of a track."""
         truth = sequence.truth
         with torch.no_grad():
             joints = painter().body.joints(truth.rotmat, truth.betas, 'spin24')

@@ -57,15 +57,19 @@ class SupervisedTraining(BaseModel):
         return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
 
 
-def supervise(body: BodyModel, predicted: Prediction, rotmat: Tensor, betas: Tensor,
-              keypoints2d: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """Losses of B predictions against labels, without factors, and the joint error (B,) of each in mm."""
+def supervise(body: BodyModel, predicted: Prediction, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor,
+              squared: bool = False) -> tuple[dict[str, Tensor], Tensor]:
+    """Losses of B predictions against labels, without factors, and the joint error (B,) of each in mm.
+
+    Distances of joints, in the picture too, count absolutely, or ``squared`` as in SPIN and VIBE.
+    """
     joints = body.joints(predicted.rotmat, predicted.betas, 'spin24')
     with torch.no_grad():
         true = body.joints(rotmat, betas, 'spin24')
     centred, true_centred = joints - joints[:, 2:4].mean(1, keepdim=True), true - true[:, 2:4].mean(1, keepdim=True)
-    terms = dict(rotmat=rotmat_loss(predicted.rotmat, rotmat), joints3d=(centred - true_centred).abs().mean(),
-                 keypoints2d=(project(joints, predicted.camera) - keypoints2d).abs().mean(),
+    size = torch.square if squared else torch.abs
+    terms = dict(rotmat=rotmat_loss(predicted.rotmat, rotmat), joints3d=size(centred - true_centred).mean(),
+                 keypoints2d=size(project(joints, predicted.camera) - keypoints2d).mean(),
                  betas=betas_loss(predicted.betas, betas))
     return terms, (centred - true_centred).detach().norm(dim=-1).mean(1) * 1000
 

@@ -103,7 +103,7 @@ def print_table(rows: dict[str, dict[str, float]], protocol: Protocol, sources: 
     for key in columns:
         table.add_column(COLUMNS[key], justify='right')
     for row, values in rows.items():
-        table.add_row(row, *(_cell(key, values.get(key)) for key in columns))
+        table.add_row(row, *(cell_text(key, values.get(key)) for key in columns))
     console.print(f'protocol {protocol.name} ({protocol.summary}) · 2D keypoints: {", ".join(sources)}',
                   highlight=False, markup=False)
     if protocol.frames not in (None, scored):
@@ -112,7 +112,8 @@ def print_table(rows: dict[str, dict[str, float]], protocol: Protocol, sources: 
     console.print(table)
 
 
-def _cell(key: str, value: Optional[float]) -> str:
+def cell_text(key: str, value: Optional[float]) -> str:
+    """A number of a column as tables show it; shares are percentages."""
     if value is None:
         return ''
     if key == 'skipped_updates':

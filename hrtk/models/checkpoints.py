@@ -41,7 +41,8 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Tensor], name: str
     """Copies a state dict with official key names into one of our networks.
 
     ``module.`` prefixes are stripped, and those of hrtk's own trainings; a wrapper dict (``{'model': ...}``) is opened,
-    embedded SMPL buffers are left out. The module's ``official_key`` says which key becomes which.
+    embedded SMPL buffers are left out. The module's ``official_key`` says which key becomes which, its ``ignored_keys``
+    with which prefixes a checkpoint's keys are no weights of the network.
 
     Args:
         module: one of hrtk's networks.
@@ -55,18 +56,15 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Tensor], name: str
         InputError: a value has another shape than its place, or no key matches: it is another network's checkpoint.
             The module is left as it was.
     """
-    translate = getattr(module, 'official_key', lambda key: key)
+    ignored = ('smpl.', *getattr(module, 'ignored_keys', ()))
     own = module.state_dict()
     matched, loaded, unexpected, dropped, wrong = {}, [], [], [], []
     for key, value in _unwrap(state_dict).items():
         plain = key.removeprefix('module.')
-        if '.smpl.' in key or plain.startswith('smpl.'):
+        if '.smpl.' in key or plain.startswith(ignored):
             dropped.append(key)
             continue
-        target = translate(plain)
-        for wrapper in TRAINED:
-            if target not in own and plain.startswith(wrapper):
-                target = translate(plain.removeprefix(wrapper))
+        target = _place(module, plain, own)
         if target not in own:
             (dropped if plain.endswith('num_batches_tracked') else unexpected).append(key)
         elif not isinstance(value, Tensor) or value.shape != own[target].shape:
@@ -83,18 +81,54 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Tensor], name: str
     return LoadReport(tuple(loaded), tuple(missing), tuple(unexpected), tuple(dropped))
 
 
-def load_weights(module: nn.Module, weights: str | Path) -> LoadReport:
+def load_weights(module: nn.Module, weights: str | Path, optional: tuple[str, ...] = ()) -> LoadReport:
     """Loads ``'open:<name>'`` (bundled) or a checkpoint file into a module and insists that every key matches.
+
+    Args:
+        module: one of hrtk's networks.
+        weights: what to load.
+        optional: prefixes of keys (ours) that the file may lack, since other files bring them.
 
     Raises:
         InputError: the file is missing or unreadable, would need full unpickling, or its keys do not match.
     """
     path = find_weights(weights)
     report = load_official(module, read_checkpoint(path), name=str(path))
-    if report.missing_keys or report.unexpected_keys:
+    missing = tuple(key for key in report.missing_keys if not key.startswith(optional))
+    if missing or report.unexpected_keys:
         raise InputError(f'{path}: not a checkpoint of {type(module).__name__} as configured: '
-                         f'{_some("missing", report.missing_keys)}{_some("unexpected", report.unexpected_keys)}')
+                         f'{_some("missing", missing)}{_some("unexpected", report.unexpected_keys)}')
     return report
+
+
+def load_pretrained(module: nn.Module, weights: str | Path, heads: tuple[str, ...]) -> tuple[str, ...]:
+    """Loads all of a module but its heads from the checkpoint of a network that was trained for something else.
+
+    Keys of heads are taken as far as they are there in the right shape; keys that have no place are left out.
+
+    Args:
+        module: one of hrtk's networks.
+        weights: what to load.
+        heads: prefixes of keys (ours) that may be missing or have another shape.
+
+    Returns:
+        Keys of the module that stay as they were.
+
+    Raises:
+        InputError: the file is missing or unreadable, or its network differs before the heads.
+    """
+    path = find_weights(weights)
+    own, state_dict = module.state_dict(), _unwrap(read_checkpoint(path))
+    found = {_place(module, key.removeprefix('module.'), own): value for key, value in state_dict.items()}
+    fitting = {key: found[key] for key, value in own.items()
+               if isinstance(found.get(key), Tensor) and found[key].shape == value.shape}
+    left = tuple(key for key in own if key not in fitting and not key.endswith('num_batches_tracked'))
+    wrong = tuple(key for key in left if not key.startswith(heads))
+    if wrong:
+        raise InputError(f'{path}: not a network that {type(module).__name__} can start from: before its heads, '
+                         f'{_some("missing or of another shape", wrong)}Name one of the same sizes')
+    module.load_state_dict(fitting, strict=False)
+    return left
 
 
 def bundled() -> list[str]:
@@ -150,6 +184,16 @@ def read_checkpoint(path: str | Path) -> dict:
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected a state dict, found a {type(content).__name__}')
     return content
+
+
+def _place(module: nn.Module, key: str, own: Mapping[str, Tensor]) -> str:
+    """Our name of an official key, also where one of hrtk's trainings put its own before it."""
+    translate = getattr(module, 'official_key', lambda name: name)
+    target = translate(key)
+    for wrapper in TRAINED:
+        if target not in own and key.startswith(wrapper):
+            target = translate(key.removeprefix(wrapper))
+    return target
 
 
 def _unwrap(state_dict: Mapping) -> Mapping:

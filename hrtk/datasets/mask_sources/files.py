@@ -48,7 +48,7 @@ class MaskFiles(MaskSource):
             InputError: a file is missing; or, when it is read, no picture, of another size than its frame, or not
                 binary.
         """
-        paths = [self._path(sequence, t) for t in range(len(sequence))]
+        paths = [self.path(sequence, t) for t in range(len(sequence))]
         missing = [path for path in paths if not path.is_file()]
         if missing:
             raise InputError(f'{missing[0]}: there is no such mask ({len(missing)} of {len(paths)} are missing); write '
@@ -64,7 +64,8 @@ class MaskFiles(MaskSource):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return {'masks': digest.hexdigest()}
 
-    def _path(self, sequence: Sequence, t: int) -> Path:
+    def path(self, sequence: Sequence, t: int) -> Path:
+        """The file of frame t."""
         label = Path(sequence.frame_ids[t])
         return self.folder / self.pattern.format(id=label.stem if label.suffix else label.name, name=sequence.name,
                                                  index=t)

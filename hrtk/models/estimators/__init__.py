@@ -1,8 +1,9 @@
 """Estimators: image crops to body parameters."""
 
 from hrtk.models.estimators.base import Estimator, hash_tensors
+from hrtk.models.estimators.foreground_hmr import ForegroundHMR
 from hrtk.models.estimators.hmr import HMR
 from hrtk.models.estimators.rsc_net import RSCNet
 from hrtk.models.estimators.video_hmr import VideoHMR
 
-__all__ = ['Estimator', 'HMR', 'RSCNet', 'VideoHMR', 'hash_tensors']
+__all__ = ['Estimator', 'ForegroundHMR', 'HMR', 'RSCNet', 'VideoHMR', 'hash_tensors']

@@ -1,0 +1,150 @@
+"""Object-contextual representations on HRNet: the foreground segmenter."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hrtk.models.checkpoints import load_pretrained, load_weights
+from hrtk.models.segmentation.hrnet import HRNet
+from hrtk.registry import SEGMENTERS
+from hrtk.structures import InputError
+
+DROPOUT = 0.05
+THRESHOLD = 0.2  # probabilities below it are no foreground (thesis, section 3.6)
+HEADS = ('conv3x3_ocr.', 'ocr_distri_head.', 'cls_head.', 'aux_head.')
+
+
+class Logits(NamedTuple):
+    """What a segmenter says about B pictures, both (B, K, H / 4, W / 4).
+
+    Attributes:
+        main: the answer.
+        auxiliary: the coarse answer that object regions are gathered by; it has a loss of its own.
+    """
+
+    main: Tensor
+    auxiliary: Tensor
+
+
+@SEGMENTERS.register_module()
+class HRNetOCR(HRNet):
+    """HRNet with object-contextual representations (Yuan et al., ECCV 2020), for background and foreground.
+
+    A coarse answer says how much every pixel belongs to every class; the mean feature of each class, weighted so, is a
+    region, and every pixel attends to the regions. Key names are those of the released HRNet-Semantic-Segmentation
+    (branch HRNet-OCR), whose checkpoints load; ``model.`` prefixes and the class weights of its loss are left out.
+
+    Args:
+        width, stem, first, blocks, modules, align_corners: of :class:`~hrtk.models.segmentation.hrnet.HRNet`; the
+            defaults are W48.
+        channels: of the pixels' features, 512 as published.
+        keys: channels of queries, keys and values, 256 as published.
+        classes: K, 2: background first, then foreground.
+        weights: ``'open:<name>'``, a path to a checkpoint, or None for random ones.
+        pretrained: path to a checkpoint of the same HRNet with other heads: classification on ImageNet, or other
+            classes. Heads that do not fit stay random.
+
+    Raises:
+        InputError: a size is not positive, or the weights are missing, unreadable or those of another network.
+    """
+
+    ignored_keys = ('loss.', 'model.loss.')
+
+    def __init__(self, width: int = 48, stem: int = 64, first: int = 4, blocks: int = 4,
+                 modules: Sequence[int] = (1, 4, 3), channels: int = 512, keys: int = 256, classes: int = 2,
+                 align_corners: bool = True, weights: Optional[str] = None, pretrained: Optional[str] = None) -> None:
+        super().__init__(width, stem, first, blocks, modules, align_corners)
+        if min(channels, keys) < 1 or classes < 2:
+            raise InputError(f'HRNetOCR: channels and keys are positive and classes at least 2, not {channels}, {keys} '
+                             f'and {classes}')
+        inputs = self.out_channels
+        self.conv3x3_ocr = nn.Sequential(nn.Conv2d(inputs, channels, 3, 1, 1), *_norm_relu(channels))
+        self.ocr_distri_head = ObjectContext(channels, keys)
+        self.cls_head = nn.Conv2d(channels, classes, 1)
+        self.aux_head = nn.Sequential(nn.Conv2d(inputs, inputs, 1), *_norm_relu(inputs), nn.Conv2d(inputs, classes, 1))
+        if pretrained is not None:
+            load_pretrained(self, pretrained, HEADS)
+        if weights is not None:
+            load_weights(self, weights)
+
+    def forward(self, images: Tensor) -> Logits:
+        """(B, 3, H, W) normalised pictures -> logits at a quarter of the size."""
+        maps = self.maps(images)
+        auxiliary = self.aux_head(maps)
+        pixels = self.conv3x3_ocr(maps)
+        return Logits(self.cls_head(self.ocr_distri_head(pixels, gather(pixels, auxiliary))), auxiliary)
+
+    @staticmethod
+    def official_key(key: str) -> str:
+        """``model.conv1.weight`` -> ``conv1.weight``; ``last_layer`` is the auxiliary head in files without OCR."""
+        return key.removeprefix('model.').replace('last_layer.', 'aux_head.')
+
+
+class ObjectContext(nn.Module):
+    """Pixels attend to object regions; their own features and what they found are merged.
+
+    Args:
+        channels: of pixels and regions.
+        keys: of queries, keys and values.
+    """
+
+    def __init__(self, channels: int, keys: int) -> None:
+        super().__init__()
+        self.object_context_block = _Attention(channels, keys)
+        self.conv_bn_dropout = nn.Sequential(nn.Conv2d(2 * channels, channels, 1, bias=False),
+                                             nn.Sequential(*_norm_relu(channels)), nn.Dropout2d(DROPOUT))
+
+    def forward(self, pixels: Tensor, regions: Tensor) -> Tensor:
+        """(B, C, h, w) pixels and (B, C, K, 1) regions -> (B, C, h, w)."""
+        return self.conv_bn_dropout(torch.cat([self.object_context_block(pixels, regions), pixels], 1))
+
+
+class _Attention(nn.Module):
+    def __init__(self, channels: int, keys: int) -> None:
+        super().__init__()
+        self.keys = keys
+        self.f_pixel = nn.Sequential(*_layer(channels, keys), *_layer(keys, keys))
+        self.f_object = nn.Sequential(*_layer(channels, keys), *_layer(keys, keys))
+        self.f_down = nn.Sequential(*_layer(channels, keys))
+        self.f_up = nn.Sequential(*_layer(keys, channels))
+
+    def forward(self, pixels: Tensor, regions: Tensor) -> Tensor:
+        query = self.f_pixel(pixels).flatten(2).transpose(1, 2)
+        key, value = self.f_object(regions).flatten(2), self.f_down(regions).flatten(2).transpose(1, 2)
+        attention = (query @ key * self.keys ** -0.5).softmax(-1)
+        found = (attention @ value).transpose(1, 2).unflatten(2, pixels.shape[2:])
+        return self.f_up(found)
+
+
+def gather(pixels: Tensor, logits: Tensor) -> Tensor:
+    """Mean features of the classes: (B, C, h, w) pixels, (B, K, h, w) logits -> (B, C, K, 1)."""
+    share = logits.flatten(2).softmax(2)  # over the pixels
+    return (pixels.flatten(2) @ share.transpose(1, 2)).unsqueeze(3)
+
+
+def foreground_map(logits: Tensor, size: Sequence[int], threshold: float = THRESHOLD) -> Tensor:
+    """The probability of the foreground, 0 where it is below the threshold.
+
+    Args:
+        logits: (B, 2, h, w), background first; enlarged as the losses do.
+        size: (H, W) wanted.
+        threshold: 0.2 in the thesis.
+
+    Returns:
+        (B, 1, H, W) in [0, 1].
+    """
+    large = F.interpolate(logits, tuple(size), mode='bilinear', align_corners=False)
+    probability = (large[:, 1:] - large[:, :1]).sigmoid()
+    return probability.where(probability >= threshold, probability.new_zeros(()))
+
+
+def _norm_relu(channels: int) -> list[nn.Module]:
+    return [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+
+
+def _layer(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 1, bias=False), nn.Sequential(*_norm_relu(outputs))]
