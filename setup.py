@@ -1,11 +1,25 @@
-"""Installs hrtk: ``pip install -e .``; extras: smpl, legacy, optional, tests, docs."""
+"""Installs hrtk: ``pip install -e .``; extras: smpl, legacy, optional, pose2d, report, viewer, tests,
+docs."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
+NOT_INSTALLED = ('__pycache__', '*.sh', 'open_body', 'motion_fit', 'build_open_body.py', 'fit_*.py')
+
+
+class BuildWithConfigs(build_py):
+    """Puts configs and commands into the package, where an installed hrtk looks for them."""
+
+    def run(self):
+        super().run()
+        for name in () if self.editable_mode else ('configs', 'tools'):
+            shutil.copytree(HERE / name, Path(self.build_lib) / 'hrtk' / name, dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns(*NOT_INSTALLED))
 
 
 def requirements(name):
@@ -26,9 +40,11 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['hrtk', 'hrtk.*']),
     include_package_data=True,
+    cmdclass={'build_py': BuildWithConfigs},
+    entry_points={'console_scripts': ['hrtk = hrtk.apis.cli:main']},
     install_requires=requirements('runtime'),
     extras_require={
-        **{name: requirements(name) for name in ('smpl', 'optional', 'tests', 'docs')},
+        **{name: requirements(name) for name in ('smpl', 'optional', 'pose2d', 'report', 'viewer', 'tests', 'docs')},
         'legacy': ['chumpy==0.70'],  # with --no-build-isolation only, see requirements/smpl.txt
     },
     classifiers=[

@@ -15,6 +15,7 @@ from mmengine.utils import import_modules_from_strings
 from torch import distributed
 
 from hrtk.apis.assets import require_assets
+from hrtk.apis.locations import bundled_folder, bundled_name, find_config
 from hrtk.engine import AdaptRunner
 from hrtk.structures import InputError
 
@@ -27,7 +28,7 @@ def adapt(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str,
     are not computed again. Under ``torchrun`` the sequences are shared out over the processes.
 
     Args:
-        config: path of a config, or the config itself.
+        config: path of a config, name of a bundled one (``'boa/r18_wild'``), or the config itself.
         cfg_options: replacements by dotted key, e.g. ``{'adapter.steps': 2, 'dataset.sequences': 4}``.
         **overrides: top-level keys of the config, e.g. ``work_dir=...``, ``resume=False``, ``launcher='pytorch'``.
 
@@ -51,7 +52,8 @@ def load_config(config: str | Path | dict | Config, options: Optional[dict[str, 
     """Reads a config and puts options into it.
 
     Args:
-        config: path of a config, or the config itself, which is left as it is.
+        config: path of a config, name of a bundled one (``'boa/r18_wild'``), or the config itself, which is left as it
+            is.
         options: replacements by dotted key.
 
     Raises:
@@ -78,9 +80,9 @@ def _read_config(config: str | Path | dict | Config) -> Config:
         if config.get('custom_imports'):
             import_modules_from_strings(**config['custom_imports'])
         return Config(config)
-    path = Path(config)
-    if not path.is_file():
-        raise InputError(f'there is no config {path}. {_near(path)}')
+    path = find_config(config)
+    if path is None:
+        raise InputError(f'there is no config {config}. {_near(Path(config))}')
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is a program: whatever it raises is the config's fault
@@ -89,12 +91,18 @@ def _read_config(config: str | Path | dict | Config) -> Config:
 
 
 def _near(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f'The folder {folder} does not exist either.'
+    folder, bundled = path.parent, bundled_folder('configs')
     names = sorted(str(file.relative_to(folder)) for file in folder.glob('*.py'))
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5) or names[:10]
-    return f'In {folder}: {", ".join(near)}' if near else f'{folder} holds no config.'
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    if near:
+        return f'In {folder}: {", ".join(near)}'
+    known = [file.relative_to(bundled).with_suffix('').as_posix() for file in bundled.glob('[!_]*/**/*.py')]
+    wanted = bundled_name(path).with_suffix('').as_posix()
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5) or sorted(
+        name for name in known if Path(name).name == wanted)[:5]
+    if near:
+        return f'Bundled ones with such names: {", ".join(near)}'
+    return f'In {folder}: {", ".join(names[:10])}' if names else f'The folder {folder} holds no config.'
 
 
 def _place(path: Path, error: Exception) -> str:

@@ -145,6 +145,8 @@ ASSETS = (
     Asset('boa/3dpw_vid', 'protocol boa_ps', _BOA, "BOA's script, or tools/prepare_dataset.py 3dpw", check_npz_folder),
     Asset('boa/3dpw_ph.npz', 'protocol boa_ph', 'https://github.com/akanazawa/human_dynamics',
           "nobody offers it; make it from HMMR's records", check_rows(26234)),
+    Asset('vibe/vibe_model_wo_3dpw.pth.tar', 'VIBE', 'https://github.com/mkocabas/VIBE', 'its pretrained models',
+          check_network('vibe')),
     Asset('vibe/3dpw_test_db.pt', 'protocol vibe_3dpw', 'https://github.com/mkocabas/VIBE',
           "VIBE's or TCMR's preprocessed data", check_database),
     Asset('spin/h36m_valid_protocol1.npz', 'protocol h36m_p1', _SPIN, 'its data archive', check_rows()),

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.apis.adapt import load_config
-from hrtk.apis.models import build_model, list_models
+from hrtk.apis.model_zoo import list_models
+from hrtk.apis.models import build_model
 from hrtk.engine.versions import versions
 from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator

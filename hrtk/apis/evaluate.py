@@ -7,10 +7,8 @@ from typing import Iterable, Optional
 
 from mmengine.evaluator import Evaluator
 
-from hrtk.apis.stored import body_of, result_folders, stored_config
-from hrtk.engine.store import Result
-from hrtk.registry import ADAPTERS, DATASETS, METRICS
-from hrtk.structures import InputError
+from hrtk.apis.stored import adapter_name, body_of, result_folders, stored_config, stored_pairs
+from hrtk.registry import DATASETS, METRICS
 
 AGAIN = 'evaluation'
 
@@ -44,24 +42,10 @@ def _evaluate(folder: Path, protocol: Optional[str]) -> dict[str, float]:
                for part in (cfg.evaluator if isinstance(cfg.evaluator, list) else [cfg.evaluator])]
     work_dir = folder / AGAIN / '+'.join(dict.fromkeys(metric.protocol.name for metric in metrics))
     evaluator = Evaluator(metrics)
-    evaluator.dataset_meta = dict(getattr(dataset, 'metainfo', None) or {}, body=body, adapter=_name(cfg.adapter),
-                                  work_dir=str(work_dir), config=cfg.get('_config_file'), fingerprint=folder.name)
-    stored = {result.name: result for result in map(Result.load, sorted(folder.glob('*.npz')))}
-    for index in range(len(dataset)):
-        sequence = dataset[index]
-        result = stored.get(sequence.name)
-        if result is None:
-            raise InputError(f'{folder}: {sequence.name!r} has no result, {len(stored)} of {len(dataset)} sequences '
-                             f'have one; run tools/adapt.py again to finish it')
-        if not result.matches(sequence):
-            raise InputError(f'{folder}: frames, boxes or keypoints of {sequence.name!r} changed since its result was '
-                             f'computed; run tools/adapt.py again')
+    evaluator.dataset_meta = dict(getattr(dataset, 'metainfo', None) or {}, body=body, work_dir=str(work_dir),
+                                  adapter=adapter_name(cfg.adapter), config=cfg.get('_config_file'),
+                                  fingerprint=folder.name)
+    for sequence, result in stored_pairs(folder, dataset):
         evaluator.process(data_samples=[result], data_batch=sequence)
     work_dir.mkdir(parents=True, exist_ok=True)
     return evaluator.evaluate(len(dataset))
-
-
-def _name(adapter: dict) -> str:
-    kind = adapter['type']
-    cls = ADAPTERS.get(kind) if isinstance(kind, str) else kind
-    return cls.__name__ if cls is not None else kind

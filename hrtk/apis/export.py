@@ -5,15 +5,13 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import io
-import json
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, Optional
 from urllib.parse import unquote
 
 import numpy as np
 
-from hrtk.apis.stored import body_of, result_folders, stored_config
-from hrtk.body_models import BodyModel
+from hrtk.apis.stored import result_folders, stored_body
 from hrtk.engine.store import Result, write_atomically
 from hrtk.structures import InputError
 from hrtk.visualization import export as files
@@ -64,7 +62,7 @@ def export(results: str | Path | Iterable[str | Path], formats: Iterable[str] = 
         names = [unquote(path.stem) for folder in folders for path in sorted(folder.glob('*.npz'))]
         raise InputError(f'{folders[0]}: no result fits {sequences!r}; there are {", ".join(names[:8])}' if names else
                          f'{folders[0]}: has a run.json and no results; run tools/adapt.py again to finish it')
-    bodies = [_stored_body(folder) for folder in folders]
+    bodies = [stored_body(folder).double() for folder in folders]
     written = []
     for (folder, motions), body in zip(jobs, bodies):
         target = (folder / 'exports' if out is None else Path(out) / folder.name) / row
@@ -87,17 +85,6 @@ def _known(what: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
     if not names:
         raise InputError(f'no {what} was named; use {", ".join(known)}')
     return names
-
-
-def _stored_body(folder: Path) -> BodyModel:
-    """The body that results are for."""
-    path = folder / 'run.json'
-    body = body_of(stored_config(path).estimator)
-    expected = json.loads(path.read_text()).get('fingerprints', {}).get('estimator', {}).get('body')
-    if expected not in (None, body.data.sha256):
-        raise InputError(f'{body.data.path}: not the body file that the results in {folder} were computed with; '
-                         f'bring that back, or run tools/adapt.py again')
-    return body.double()
 
 
 def _motions(folder: Path, row: str, pattern: str, focal: Optional[float]) -> dict[str, files.Motion]:

@@ -10,6 +10,7 @@ from typing import Any, Iterable, Mapping, Optional
 
 import yaml
 
+from hrtk.apis.locations import find_config
 from hrtk.structures import InputError
 
 
@@ -74,7 +75,7 @@ def load_table(file: str | Path) -> Table:
     Raises:
         InputError: names the file, the row and what is wrong with it.
     """
-    file = Path(file)
+    file = find_config(file, '.yaml') or Path(file)
     try:
         content = yaml.safe_load(file.read_text(encoding='utf-8'))
     except FileNotFoundError as error:

@@ -84,6 +84,7 @@ class TrainRunner(RegistryRunner):
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Builds the optimiser."""
-        if isinstance(optim_wrapper, dict):  # mmengine calls whatever it finds under the name, even nothing
+        # mmengine calls whatever it finds under the name, even nothing; a constructor looks names up itself.
+        if isinstance(optim_wrapper, dict) and 'constructor' not in optim_wrapper:
             OPTIMIZERS.build(optim_wrapper['optimizer'], default_args=dict(params=[nn.Parameter(torch.zeros(1))]))
         return super().build_optim_wrapper(optim_wrapper)

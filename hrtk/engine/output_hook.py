@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 from typing import Iterator, Optional
+from typing import Sequence as SequenceOf
 from urllib.parse import quote
 
 import numpy as np
@@ -16,7 +17,7 @@ from hrtk.body_models import BodyModel
 from hrtk.engine.store import Result
 from hrtk.registry import HOOKS
 from hrtk.structures import InputError, Prediction, Sequence
-from hrtk.visualization.overlay import Region, before_after, contact_sheet, person_region
+from hrtk.visualization.overlay import PANELS, Region, before_after, contact_sheet, person_region
 from hrtk.visualization.video import can_write_video, letterbox, write_picture, write_pictures, write_video
 
 SHEET_FRAMES = 8
@@ -51,13 +52,13 @@ class OverlayHook(Hook):
 
     def after_sequence(self, runner: Runner, sequence: Sequence, result: Result) -> None:
         """Draws one finished sequence, new or taken from the store."""
-        panels = _Panels(runner.model.body, sequence, result)
+        panels = Panels(runner.model.body, sequence, result)
         if self.pictures:
             self._draw_pictures(Path(runner.work_dir) / 'pictures', panels)
         if self.video:
             self._draw_video(Path(runner.work_dir) / 'videos', panels, runner)
 
-    def _draw_pictures(self, folder: Path, panels: _Panels) -> None:
+    def _draw_pictures(self, folder: Path, panels: Panels) -> None:
         sequence, name = panels.sequence, file_name(panels.sequence.name)
         count = len(sequence)
         chosen = list(range(count)) if self.pictures == 'all' else spread(count, self.pictures)
@@ -77,7 +78,7 @@ class OverlayHook(Hook):
         write_picture(folder / f'{name}.png', contact_sheet(sheet, columns=2, width=1920))
         note.write()
 
-    def _draw_video(self, folder: Path, panels: _Panels, runner: Runner) -> None:
+    def _draw_video(self, folder: Path, panels: Panels, runner: Runner) -> None:
         name, films = file_name(panels.sequence.name), can_write_video()
         path = folder / f'{name}.mp4' if films else folder / name
         note = _Note(folder, name, panels.result)
@@ -91,27 +92,34 @@ class OverlayHook(Hook):
         note.write()
 
 
-class _Panels:
-    """Draws the frames of one sequence."""
+class Panels:
+    """Draws the frames of one sequence.
+
+    Args:
+        body: the body model of the result.
+        sequence: F frames.
+        result: what to draw on them; also one whose ``before`` was exchanged for another run's.
+    """
 
     def __init__(self, body: BodyModel, sequence: Sequence, result: Result) -> None:
         self.body, self.sequence, self.result = body, sequence, result
 
-    def row(self, t: int) -> np.ndarray:
+    def row(self, t: int, panels: SequenceOf[str] = PANELS) -> np.ndarray:
         """The picture of one frame, cut around the person."""
         image, points = self.sequence.frames[t], self.sequence.keypoints2d
         region = person_region(self.sequence.boxes[t:t + 1], image.shape[1::-1])
         keypoints = torch.cat([points.xy[t], points.confidence[t, :, None]], dim=1).numpy()
-        return self._draw(image, t, region, keypoints=keypoints, skeleton=points.skeleton,
+        return self._draw(image, t, region, keypoints=keypoints, skeleton=points.skeleton, panels=panels,
                           title=f'{self.sequence.frame_ids[t]} | 2D: {points.source}')
 
-    def film(self) -> Iterator[np.ndarray]:
-        """All frames, before | after, one view and one size for all."""
+    def film(self, frames: Optional[SequenceOf[int]] = None, panels: SequenceOf[str] = ('before', 'after'),
+             height: int = VIDEO_HEIGHT) -> Iterator[np.ndarray]:
+        """Some frames (default all), before | after, one view and one size for all."""
         size: Optional[tuple[int, int]] = None
-        for t in range(len(self.sequence)):
+        for t in range(len(self.sequence)) if frames is None else frames:
             image = self.sequence.frames[t]
             region = person_region(self.sequence.boxes, image.shape[1::-1])
-            picture = self._draw(image, t, region, panels=('before', 'after'), max_height=VIDEO_HEIGHT)
+            picture = self._draw(image, t, region, panels=panels, max_height=height)
             size = size or picture.shape[1::-1]
             yield letterbox(picture, size)
 
