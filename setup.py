@@ -1,5 +1,4 @@
-"""Installs hrtk: ``pip install -e .``; extras: smpl, legacy, optional, pose2d, report, viewer, tests,
-docs."""
+"""Installs hrtk: ``pip install -e .``; extras: smpl, legacy, optional, pose2d, report, viewer, tests, docs."""
 
 import re
 import shutil
