@@ -11,6 +11,7 @@ from hrtk.models.estimators import Estimator
 from hrtk.structures import InputError, Prediction, Sequence
 
 RESETS = ('frame', 'sequence', 'never')
+STATES = ('labels', 'progress')  # names of what a preparation may keep
 
 
 class Preparation:
@@ -28,7 +29,7 @@ class Preparation:
         return None
 
     def save(self, name: str, state: dict[str, Any]) -> None:
-        """Keeps tensors and plain types under a name."""
+        """Keeps tensors and plain types under a name, one of :data:`STATES`."""
 
     def step(self, done: int, total: int, **numbers: float) -> None:
         """Reports progress, with numbers such as the loss."""

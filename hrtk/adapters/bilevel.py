@@ -84,7 +84,7 @@ class Bilevel(Online):
         """The state at the start of a sequence, with the source read."""
         if self.source is not None:
             self.source.load(estimator.resolution, estimator.device)
-            if self._state is None or self.reset == 'sequence':
+            if self._state is None or self.reset != 'never':
                 self.source.restart()
             if self._restored is not None:
                 self.source.next = self._restored['source']

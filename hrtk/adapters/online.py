@@ -87,7 +87,7 @@ class Online(Adapter):
         """The state at the start of a sequence."""
         if self.objectives.pose_prior is not None:
             self.objectives.pose_prior.to(estimator.device)
-        if self._state is None or self.reset == 'sequence':
+        if self._state is None or self.reset != 'never':
             self._state = State(estimator, self.parameters, self.lr, self.adam_betas, self._state)
         if self._restored is not None:
             self._state.adam.optimizer.load_state_dict(self._restored['optimizer'])

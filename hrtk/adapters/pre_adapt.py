@@ -18,10 +18,8 @@ from torch import Tensor
 
 from hrtk.adapters.base import Preparation
 from hrtk.adapters.parts.crop_reader import Batch, CropReader
-from hrtk.adapters.parts.gradients import plain_gradient
-from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.objectives import Evidence, Posed
-from hrtk.adapters.parts.parameter_selection import select_parameters
+from hrtk.adapters.parts.progress import Learner, Progress
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.adapters.source import Source
 from hrtk.geometry.boxes import normalise as to_input
@@ -104,14 +102,13 @@ class PreAdapt(Source):
         estimator.eval().requires_grad_(False)
         labels = self._labels(estimator, tracks, preparation)
         evidence = self._evidence(estimator, tracks)
-        chosen = select_parameters(estimator, self.parameters)
-        adam = GuardedAdam([w.requires_grad_() for w in chosen.values()], self.lr, self.adam_betas)
-        first = self._resume(estimator, adam, preparation)
+        learner = Learner(estimator, self.parameters, self.lr, self.adam_betas)
+        progress = Progress(preparation, learner, self.epochs, self.save_every)
         # The paper's sample percentage (0.068 % of 3DPW an epoch), counted with repetition.
         share = min(self.sequences, len(tracks)) * self.frames / sum(map(len, tracks))
         steps = CropReader(estimator, tracks).read(
-            batch for epoch in range(first, self.epochs) for batch in self._draw(tracks, seed + epoch))
-        for epoch in range(first, self.epochs):
+            batch for epoch in progress for batch in self._draw(tracks, seed + epoch))
+        for epoch in progress:
             # One seed per epoch: nothing but the epoch's number has to be known to go on.
             torch.manual_seed(seed + epoch)
             losses = []
@@ -119,16 +116,9 @@ class PreAdapt(Source):
                 (which, frames), crops = next(steps)
                 label = labels and labels[which][frames]
                 seen = evidence and Evidence(*(part[frames] for part in evidence[which]))
-                gradient, loss = plain_gradient(chosen, lambda _: self._loss(estimator, crops, label, seen))
-                adam.step(gradient, [loss])
-                losses.append(loss)
-            last = epoch + 1 == self.epochs
-            if last or (epoch + 1) % self.save_every == 0:
-                preparation.save('progress', dict(epoch=epoch + 1, estimator=estimator.state_dict(),
-                                                  adam=adam.optimizer.state_dict()))
-            preparation.step(epoch + 1, self.epochs, loss=sum(losses) / len(losses), passes=(epoch + 1) * share)
-        estimator.requires_grad_(False).zero_grad(set_to_none=True)
-        return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
+                losses.append(learner.descend(lambda _: self._loss(estimator, crops, label, seen)))
+            progress.finish(epoch, loss=sum(losses) / len(losses), passes=(epoch + 1) * share)
+        return progress.weights()
 
     def fingerprint(self) -> dict[str, str]:
         """The teacher's hashes."""
@@ -155,15 +145,6 @@ class PreAdapt(Source):
         if not self.weights['keypoints2d']:
             return None
         return [crop_targets(track, self.skeleton, self.truncate, estimator.device) for track in tracks]
-
-    @staticmethod
-    def _resume(estimator: Estimator, adam: GuardedAdam, preparation: Preparation) -> int:
-        state = preparation.load('progress')
-        if state is None:
-            return 0
-        estimator.load_state_dict(state['estimator'])
-        adam.optimizer.load_state_dict(state['adam'])
-        return state['epoch']
 
     def _draw(self, tracks: SequenceOf[Sequence], seed: int) -> Iterator[Batch]:
         """An epoch's batches; from a generator of its own, since it is asked ahead of time."""

@@ -18,6 +18,7 @@ from hrtk.adapters.parts.mask_learner import MaskBatch, MaskLearner, Schedule
 from hrtk.adapters.parts.mask_objectives import MaskObjectives
 from hrtk.adapters.parts.mask_targets import MaskTargets
 from hrtk.adapters.parts.pose_space import PoseSpace
+from hrtk.adapters.parts.progress import Progress
 from hrtk.geometry.boxes import normalise
 from hrtk.losses.topology import silhouette_target
 from hrtk.models.estimators import Estimator, hash_tensors
@@ -99,20 +100,16 @@ class TopologyAdapter(Adapter):
         sequences = [dataset[i] for i in range(len(dataset))]
         masks = self._masks(estimator, sequences, preparation)
         learner = self._begin(estimator)
-        first = learner.resume(preparation.load('progress'))
-        draws = (draw for iteration in range(first, self.iterations)
-                 for draw in self._draw(sequences, seed + iteration))
+        progress = Progress(preparation, learner, self.iterations, self.save_every)
+        draws = (draw for iteration in progress for draw in self._draw(sequences, seed + iteration))
         reader = CropReader(estimator, sequences).read(draws)
-        for iteration in range(first, self.iterations):
+        for iteration in progress:
             parts = list(itertools.islice(reader, min(self.tracks, len(sequences))))
             crops = normalise(torch.cat([crops for _, crops in parts]))
             found, usable = zip(*(masks[which].get(frames) for (which, frames), _ in parts))
             losses = learner.step(iteration, MaskBatch(crops, silhouette_target(torch.cat(found)), torch.cat(usable)))
-            if iteration + 1 == self.iterations or (iteration + 1) % self.save_every == 0:
-                preparation.save('progress', learner.state_dict(iteration + 1))
-            preparation.step(iteration + 1, self.iterations, **losses)
-        estimator.requires_grad_(False).zero_grad(set_to_none=True)
-        return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
+            progress.finish(iteration, **losses)
+        return progress.weights()
 
     def adapt(self, estimator: Estimator, sequence: Sequence) -> Iterator[Prediction]:
         """Yields predictions through the prior, after what the mode does with the frames."""

@@ -1,0 +1,384 @@
+"""FewShotMetric against Algorithm 1 read as a loop over triplets in float64; shots; kills; what it asks for."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from tiny_parts import SIZE, VIEWS, Tiny, equal, tiny_sequence, weights_of, with_infinity
+
+from hrtk.adapters import FewShotMetric, Preparation, Regeneration
+from hrtk.adapters.base import Adapter
+from hrtk.adapters.parts.shots import draw_shots
+from hrtk.body_models.skeletons import joint_names
+from hrtk.geometry.camera import project
+from hrtk.models.estimators import VideoHMR
+from hrtk.models.temporal import VIBE
+from hrtk.registry import ADAPTERS, DATASETS
+from hrtk.structures import GroundTruth, InputError
+
+RATE = 1e-3
+SOURCE = dict(dataset=dict(VIEWS, length=7), batch=7)
+
+
+def with_truth(sequence, seed=0, **options):
+    """The same sequence with random bodies as its truth."""
+    random = torch.Generator().manual_seed(seed)
+    turns = .4 * torch.randn(24 * len(sequence), 3, generator=random)
+    rotmat = torch.tensor(Rotation.from_rotvec(turns.numpy()).as_matrix()).view(-1, 24, 3, 3)
+    betas = torch.randn(len(sequence), 10, generator=random, dtype=torch.float64)
+    return dataclasses.replace(sequence, truth=GroundTruth(rotmat, betas, **options))
+
+
+@DATASETS.register_module(force=True)
+class Labelled(list):
+    """Sequences of 5, 9, 12 and 3 frames with truth."""
+
+    def __init__(self, prefix='labelled'):
+        super().__init__(with_truth(tiny_sequence(f'{prefix}{i}', frames, seed=i), i)
+                         for i, frames in enumerate((5, 9, 12, 3)))
+
+    def fingerprint(self):
+        return {'kind': 'random'}
+
+
+@DATASETS.register_module(force=True)
+class RandomClips:
+    """Source clips of 4 frames, made of the views."""
+
+    def __init__(self, length=5):
+        self.views, self.length = DATASETS.build(dict(VIEWS, length=4 * length)), length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        items = [self.views[4 * index + t] for t in range(4)]
+        return {name: torch.stack([item[name] for item in items]) for name in items[0]}
+
+
+@ADAPTERS.register_module(force=True)
+class Reader(Adapter):
+    """An online adapter that changes nothing."""
+
+    def adapt(self, estimator, sequence):
+        yield from FewShotMetric(SOURCE).adapt(estimator, sequence)
+
+
+class Diary(Preparation):
+    """Keeps states in memory and can be killed after a step."""
+
+    def __init__(self, kill=None):
+        self.states, self.kill, self.numbers = {}, kill, []
+
+    def load(self, name):
+        return self.states.get(name)
+
+    def save(self, name, state):
+        self.states[name] = copy.deepcopy(state)
+
+    def step(self, done, total, **numbers):
+        self.numbers.append(numbers)
+        if done == self.kill:
+            raise KeyboardInterrupt
+
+
+def adapter(**options):
+    return FewShotMetric(**{**dict(source=SOURCE, shots=6, labelled=dict(type='Labelled'), steps=5, batch=4, lr=RATE,
+                                   save_every=2, weights=dict(metric=.5)), **options})
+
+
+def prepared(model, seed=7, diary=None, target=(), **options):
+    torch.manual_seed(seed)
+    return adapter(**options).prepare(model, list(target), diary)
+
+
+def poses(joints):
+    """The joints of LSP relative to the middle of its hips."""
+    names = joint_names('spin24')
+    hips = (joints[names.index('right_hip_lsp')] + joints[names.index('left_hip_lsp')]) / 2
+    return joints - hips
+
+
+def metric(anchors, anchor_poses, others, other_poses, variant, reduction):
+    """Algorithm 1 triplet by triplet; square roots have the offset that keeps them from zero."""
+    def apart(a, b):
+        return ((a - b).square().sum() + 1e-8).sqrt()
+
+    total = 0
+    for f, y in zip(anchors, anchor_poses):
+        gaps = [sum((p - q).norm() for p, q in zip(y, z)) / 14 for z in other_poses]
+        order = sorted(range(len(gaps)), key=lambda k: gaps[k])
+        count = int(.3 * len(gaps))
+        terms = []
+        for i in order[:count]:
+            for j in order[-count:]:
+                wanted = ((gaps[i] ** 2 + 1e-8) / (gaps[j] ** 2 + 1e-8)) ** .5
+                ratio = apart(f, others[i]) / apart(f, others[j]) / wanted
+                terms.append(dict(thesis=(1 + ratio).log(), kim=ratio.log() ** 2, abs=ratio.log().abs())[variant])
+        total = total + sum(terms) / len(terms)
+    return total if reduction == 'sum' else total / len(anchors)
+
+
+def one_loss(model, draws, shots, sequences, variant, reduction, w, w_joints):
+    """The loss of one step, crop by crop: shots are (sequence, frame), source items are views."""
+    parts, supervised = [], 0
+    views = DATASETS.build(SOURCE['dataset'])
+    items = [[(model.crops(sequences[s], [t]), sequences[s].truth.rotmat[t], sequences[s].truth.betas[t],
+               *points_of(sequences[s], t)) for s, t in (shots[i] for i in draws[0])],
+             [(grey(view['image']), view['rotmat'], view['betas'], view['keypoints2d'],
+               torch.ones(24, dtype=torch.float64)) for view in (views[i] for i in draws[1])]]
+    for batch in items:
+        outs, seen, true = [], [], []
+        for crop, rotmat, betas, xy, sure in batch:
+            out = model(crop)
+            joints = model.body.joints(out.rotmat, out.betas, 'spin24')
+            goal = model.body.joints(rotmat[None], betas[None], 'spin24')[0]
+            flat = project(joints, out.camera)[0]
+            loss = 300 * (sure[:, None] * (flat - xy) ** 2).mean()
+            loss = loss + 300 * ((poses(joints[0]) - poses(goal)) ** 2).mean()
+            loss = loss + 60 * ((out.rotmat[0] - rotmat) ** 2).mean() + .06 * ((out.betas[0] - betas) ** 2).mean()
+            supervised = supervised + loss / len(batch) / 2
+            outs.append(out.features[0])
+            seen.append(poses(joints[0])[:14].flatten())
+            true.append(poses(goal)[:14])
+        parts.append((outs, seen, true))
+    (a, b, y), (c, d, z) = parts
+    return (supervised + w * metric(a, y, c, z, variant, reduction)
+            + w_joints * metric(b, y, d, z, variant, reduction))
+
+
+def grey(image):
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in ((.485, .456, .406), (.229, .224, .225)))
+    return ((image.double() / 255 - mean) / std)[None]
+
+
+def points_of(sequence, t):
+    sure = sequence.keypoints2d.confidence[t]
+    place = (sequence.keypoints2d.xy[t] - sequence.boxes[t, :2]) / (sequence.boxes[t, 2] / 2)
+    return torch.nan_to_num(place), sure
+
+
+@pytest.mark.parametrize('variant, reduction, w_joints, rates', [
+    ('thesis', 'mean', 0., (RATE, RATE)), ('kim', 'sum', .3, (RATE, RATE / 2)), ('abs', 'mean', 0., (RATE, RATE))])
+def test_equals_a_loop_over_triplets(variant, reduction, w_joints, rates):
+    factors, diary = dict(metric=.5, metric_joints=w_joints), Diary()
+    ours = prepared(Tiny(), diary=diary, steps=2, variant=variant, reduction=reduction, weights=factors,
+                    schedule='linear' if rates[1] < RATE else 'constant')
+    model, sequences = Tiny(), Labelled()
+    shots = [(s, frames[0]) for s, frames in draw_shots(sequences, 6, 7)]
+    adam = torch.optim.Adam(model.parameters(), lr=RATE)
+    for step in range(2):
+        torch.manual_seed(7 + step)
+        draws = torch.randperm(6)[:4].tolist(), torch.randint(7, (7,)).tolist()
+        adam.zero_grad()
+        loss = one_loss(model, draws, shots, sequences, variant, reduction, .5, w_joints)
+        told = sum(factors.get(name, 1) * float(value) for name, value in diary.numbers[step].items())
+        assert loss.item() == pytest.approx(told, rel=1e-8)  # crops of the source are float32
+        loss.backward()
+        adam.param_groups[0]['lr'] = rates[step]
+        adam.step()
+    start, theirs = weights_of(Tiny()), weights_of(model)
+    assert max((theirs[name] - start[name]).abs().max().item() for name in theirs) > 1.4 * RATE
+    for name, value in theirs.items():
+        # Adam's first steps are signs: where a gradient all but vanishes, its rounding is a share of a step.
+        torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-3 * RATE)
+
+
+def test_reports_the_parts_of_its_loss_and_the_metric_matters():
+    diary, plain = Diary(), Diary()
+    whole = prepared(Tiny(), diary=diary)
+    bare = prepared(Tiny(), diary=plain, weights=dict(metric=0))
+    assert set(diary.numbers[0]) == {'loss', 'metric'} and set(plain.numbers[0]) == {'loss'}
+    assert float(diary.numbers[0]['loss']) == float(plain.numbers[0]['loss'])  # the same shots and source crops
+    assert len(diary.numbers) == 5 and not equal(whole, bare)
+
+
+@pytest.mark.parametrize('kill, options', [
+    (1, {}), (2, {}), (3, dict(schedule='linear')), (4, dict(parameters='layer4+head'))])
+def test_goes_on_inside_with_the_same_digits(kill, options):
+    whole, diary = prepared(Tiny(), **options), Diary(kill)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(Tiny(), diary=diary, **options)
+    diary.kill = None
+    assert equal(prepared(Tiny(), diary=diary, **options), whole)
+    diary.result = lambda: whole
+    assert prepared(Tiny(), diary=diary, **options) is whole
+
+
+def test_a_frozen_trunk_changes_time_alone():
+    ours = prepared(Tiny(), parameters='layer4+head')
+    model = Tiny()
+    model.behind_trunk = lambda name: True  # as if nothing could be run once for all
+    theirs = prepared(model, parameters='layer4+head')
+    start = Tiny().state_dict()
+    moved = {name for name in start if not torch.equal(ours[name], start[name])}
+    assert moved and all(name.startswith(('backbone.layer4.', 'head.')) for name in moved)
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-9)
+
+
+def test_batch_norm_keeps_its_statistics():
+    model = Tiny(norm='bn')
+    before = {name: value.clone() for name, value in model.named_buffers() if 'running' in name}
+    after = prepared(model, steps=1)
+    assert before and all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_few_shots_are_among_more_and_spread_over_the_sequences():
+    sequences = Labelled()
+    draws = {count: draw_shots(sequences, count, 3) for count in (1, 4, 8, 12, 29)}
+    for fewer, more in zip(list(draws), list(draws)[1:]):
+        assert draws[more][:fewer] == draws[fewer]
+    assert sorted(which for which, _ in draws[4]) == [0, 1, 2, 3]
+    assert sorted(which for which, _ in draws[12]) == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    assert len({(which, frames[0]) for which, frames in draws[29]}) == 29
+    assert draw_shots(sequences, 12, 3) == draws[12] != draw_shots(sequences, 12, 4)
+    clips = draw_shots(sequences, 5, 3, clip=4)
+    assert all(len(frames) == 4 and frames[0] % 4 == 0 for _, frames in clips)
+    assert len({(which, frames[0]) for which, frames in clips}) == 5
+
+
+def test_frames_without_labels_are_no_shots():
+    sequences = Labelled()
+    valid = torch.zeros(5, dtype=torch.bool)
+    valid[2] = True
+    sequences[0] = dataclasses.replace(sequences[0], truth=dataclasses.replace(sequences[0].truth, valid=valid))
+    sequences[3] = dataclasses.replace(sequences[3], truth=None)
+    drawn = draw_shots(sequences, 22, 0)
+    assert [frames[0] for which, frames in drawn if which == 0] == [2] and 3 not in {which for which, _ in drawn}
+    with pytest.raises(InputError, match='23 labelled frames are wanted; 4 sequences have 22'):
+        draw_shots(sequences, 23, 0)
+    with pytest.raises(InputError, match='6 labelled clips of 4 frames .* have 5'):
+        draw_shots(sequences, 6, 0, clip=4)
+
+
+def test_without_shots_nothing_changes():
+    model = Tiny()
+    assert prepared(model, shots=0) is None and equal(weights_of(model), weights_of(Tiny()))
+
+
+def test_shots_of_the_target_itself_are_a_choice():
+    target = Labelled('target')
+    own = prepared(Tiny(), target=target, labelled=None)
+    assert not equal(own, prepared(Tiny(), target=target, labelled=dict(type='Labelled'), seed=8))
+    assert equal(own, prepared(Tiny(), labelled=dict(type='Labelled', prefix='target')))
+    with pytest.raises(InputError, match="'target0' is in the labelled data set and in the target"):
+        prepared(Tiny(), target=target, labelled=dict(type='Labelled', prefix='target'))
+
+
+def test_a_frame_that_is_not_finite_spoils_nothing():
+    target = Labelled('target')
+    target[1] = with_truth(with_infinity(target[1], 4))
+    out = prepared(Tiny(), target=target, labelled=None, shots=29, steps=10)
+    assert all(torch.isfinite(value).all() for value in out.values())
+    assert not equal(out, Tiny().state_dict())
+
+
+def test_gendered_truth_needs_its_body_and_gives_no_betas():
+    target = Labelled('target')
+    female = [dataclasses.replace(sequence, truth=dataclasses.replace(sequence.truth, gender='female'))
+              for sequence in target]
+    with pytest.raises(InputError, match='target. *: its bodies are female; give the adapter bodies'):
+        prepared(Tiny(), target=female, labelled=None)
+
+    class Same:
+        """The neutral body for everybody, with other betas in the truth."""
+
+        def get(self, gender, like):
+            return like
+
+    def learn(sequences, **weights):
+        ours = adapter(labelled=None, weights=dict(metric=0, keypoints2d=0, joints3d=0, rotmat=0, **weights))
+        ours.bodies = Same()
+        diary = Diary()
+        torch.manual_seed(7)
+        ours.prepare(Tiny(), sequences, diary)
+        return float(diary.numbers[0]['loss'])
+
+    of_source = learn(female, betas=1.)
+    other = [dataclasses.replace(sequence, truth=dataclasses.replace(sequence.truth, betas=9 + sequence.truth.betas))
+             for sequence in female]
+    assert learn(other, betas=1.) == of_source < learn(target, betas=1.)
+
+
+class TinyVideo(VideoHMR):
+    """VIBE behind the tiny network, in float64."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        image = Tiny()
+        self.image, self.body, self.resolution, self.window = image, image.body, SIZE, 4
+        torch.manual_seed(1)
+        self.network = VIBE(image.backbone.out_channels, 8, 1, regressor=dict(
+            type='IterativeRegressor', hidden=16, activation='relu', dropout=0.)).double()
+
+
+CLIPS = dict(source=dict(dataset=dict(type='RandomClips'), batch=2), shots=12, clip=4, batch=2, parameters='network')
+
+
+def test_clips_of_a_video_network():
+    model, diary = TinyVideo(), Diary()
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    after = prepared(model, diary=diary, **CLIPS)
+    moved = {name for name in start if not torch.equal(after[name], start[name])}
+    assert moved and all(name.startswith('network.') for name in moved)
+    again = Diary(kill=3)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(TinyVideo(), diary=again, **CLIPS)
+    again.kill = None
+    assert equal(prepared(TinyVideo(), diary=again, **CLIPS), after)
+    # The first step's metric, from the two drawn clips' 8 frames among the 8 of the two source clips.
+    fresh, sequences, clips = TinyVideo(), Labelled(), RandomClips()
+    shots = draw_shots(sequences, 3, 7, 4)
+    torch.manual_seed(7)
+    drawn, source = torch.randperm(3)[:2].tolist(), torch.randint(5, (2,)).tolist()
+    with torch.no_grad():
+        sides = ([(fresh(fresh.crops(sequences[s], frames)), sequences[s].truth.rotmat[list(frames)],
+                   sequences[s].truth.betas[list(frames)]) for s, frames in (shots[i] for i in drawn)],
+                 [(fresh(torch.cat([grey(image) for image in clips[i]['image']])[None]), clips[i]['rotmat'],
+                   clips[i]['betas']) for i in source])
+        found = [([f for out, _, _ in side for f in out.features],
+                  [poses(j)[:14] for _, r, b in side for j in fresh.body.joints(r, b, 'spin24')]) for side in sides]
+    (f, y), (g, z) = found
+    assert len(f) == len(g) == 8
+    assert float(diary.numbers[0]['metric']) == pytest.approx(float(metric(f, y, g, z, 'thesis', 'mean')), abs=1e-6)
+
+
+@pytest.mark.parametrize('model, options, said', [
+    (TinyVideo, {**CLIPS, 'source': SOURCE}, 'takes clips and the source has pictures.*OpenTracks'),
+    (Tiny, {'source': CLIPS['source']}, 'takes pictures and the source has clips.*OpenViews'),
+    (Tiny, CLIPS, 'Tiny takes single pictures, not clips of 4 frames')])
+def test_pictures_and_clips_are_told_apart(model, options, said):
+    with pytest.raises(InputError, match=said):
+        prepared(model(), **{**options, 'parameters': 'all'})
+
+
+@pytest.mark.parametrize('options, said', [
+    (dict(weights=dict(theta=1)), 'theta'), (dict(variant='kimm'), 'kimm'), (dict(shots=-1), 'shots'),
+    (dict(batch=0), 'batch'), (dict(schedule='cosine'), 'cosine'), (dict(shots=10, clip=4), 'whole clips'),
+    (dict(bodies=dict(male='m.pkl')), 'female')])
+def test_wrong_options_are_named(options, said):
+    with pytest.raises(InputError, match=said):
+        adapter(**options)
+
+
+def test_too_small_a_source_batch_is_named():
+    with pytest.raises(InputError, match='share=0.3 of 2 samples'):
+        prepared(Tiny(), source=dict(SOURCE, batch=2))
+
+
+def test_plugs_into_regeneration():
+    whole = Regeneration(pre=dict(type='FewShotMetric', source=SOURCE, shots=6, labelled=dict(type='Labelled'), steps=5,
+                                  batch=4, lr=RATE, weights=dict(metric=.5)), online=dict(type='Reader'))
+    model = Tiny()
+    torch.manual_seed(7)
+    start = whole.prepare(model, [])
+    assert equal(start, prepared(Tiny()))
+    assert whole.fingerprint() == {'pre.labelled.kind': 'random'}
+    model.load_state_dict(start)
+    sequence = tiny_sequence(frames=3)
+    found = torch.cat([p.rotmat for p in whole.adapt(model, sequence)])
+    with torch.no_grad():
+        assert torch.equal(found, model(model.crops(sequence, range(3))).rotmat)
