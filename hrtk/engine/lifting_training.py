@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from hrtk.datasets.lifting.joints import mirror_order
+from hrtk.engine.stepping import SteppingModel
 from hrtk.evaluation.lifting import average_with_mirror
 from hrtk.losses import joint_distance, lifting_losses, pretext_losses
 from hrtk.models.lifting import HoleSampler, Masks, MaskSampler, PartSampler, step_generator
@@ -20,27 +20,8 @@ TASKS = ('complete2d', 'complete3d')
 SAMPLERS = {'MaskSampler': MaskSampler, 'HoleSampler': HoleSampler}
 
 
-class _Stepping(BaseModel):
-    """Knows which step of training it is at, across interruptions, and has that step's random numbers."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self.seed = seed
-        # In the checkpoint, so that a resumed run hides what an uninterrupted one would.
-        self.register_buffer('steps', torch.zeros((), dtype=torch.int64))
-        self._count: Optional[int] = None
-
-    def next_generator(self) -> torch.Generator:
-        """Random numbers of the next step; waits for the device once after every start."""
-        self._count = int(self.steps) if self._count is None else self._count
-        generator = step_generator(self.seed, self._count)
-        self._count += 1
-        self.steps += 1
-        return generator
-
-
 @MODELS.register_module()
-class MaskedPoseTraining(_Stepping):
+class MaskedPoseTraining(SteppingModel):
     """Stage I of MPM: hides joints and frames of 2D and of 3D poses and learns to fill both in.
 
     Every step takes both pretext tasks, on the 2D and the 3D poses of the batch with a mask each: the "same frequency"
@@ -115,7 +96,7 @@ class LiftingTraining(BaseModel):
 
 
 @MODELS.register_module()
-class CompletionTraining(_Stepping):
+class CompletionTraining(SteppingModel):
     """Completion by MPM: parts of the body are hidden in all frames of a window, and the whole 3D pose is asked for.
 
     Args:

@@ -9,11 +9,10 @@ import torch
 from mmengine.dist import barrier, broadcast, is_main_process
 from torch import Tensor
 
-from hrtk.adapters import Preparation
+from hrtk.adapters import STATES, Preparation
 from hrtk.engine.store import read_state, write_atomically
 
 RESULT = 'prepared'
-STATES = ('labels', 'progress')
 
 
 class StoredPreparation(Preparation):

@@ -6,8 +6,9 @@ from typing import Optional
 
 import torch
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
+from hrtk.body_models import BodyModel
 from hrtk.engine.training import WEIGHTS, mirror_labels, supervise
 from hrtk.registry import ESTIMATORS, MODELS, TEMPORAL
 from hrtk.structures import InputError
@@ -29,26 +30,54 @@ class TemporalTraining(BaseModel):
 
     def __init__(self, network: dict, start: dict, weights: Optional[dict[str, float]] = None) -> None:
         super().__init__()
-        self.network = TEMPORAL.build(network)
-        image_network = ESTIMATORS.build(dict(start))
-        self.body = image_network.body
-        try:
-            self.network.regressor.load_state_dict(image_network.head.state_dict())
-        except RuntimeError as error:
-            raise InputError(f'TemporalTraining: the regressor of {type(self.network).__name__} cannot start from that '
-                             f'of the image network, which has another size or form; give both the same config '
-                             f'({str(error).splitlines()[-1].strip()})') from error
+        self.network, self.body = build_from_start(network, start)
         self.weights = weights or WEIGHTS
 
     def forward(self, features: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor,
                 mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """One batch of windows, see :class:`~hrtk.datasets.feature_windows.FeatureWindows`; mmengine's modes."""
         windows = features[:, 0]
-        if mode == 'loss' and features.shape[1] == 2:
-            chosen = torch.rand(len(features), device=features.device) < 0.5
-            windows = torch.where(chosen[:, None, None], features[:, 1], windows)
-            rotmat, keypoints2d = mirror_labels(chosen, rotmat, keypoints2d)
+        if mode == 'loss':
+            windows, rotmat, keypoints2d = mirror_some(features, rotmat, keypoints2d)
         terms, errors = supervise(self.body, self.network(windows), rotmat, betas, keypoints2d)
         if mode != 'loss':
             return [dict(mpjpe_mm=error) for error in errors]
         return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
+
+
+def build_from_start(network: dict, start: dict) -> tuple[nn.Module, BodyModel]:
+    """A temporal network whose regressor is that of the image network that made its features, and the latter's body.
+
+    Raises:
+        InputError: the regressors of both networks differ.
+    """
+    built, image_network = TEMPORAL.build(network), ESTIMATORS.build(dict(start))
+    try:
+        built.regressor.load_state_dict(image_network.head.state_dict())
+    except RuntimeError as error:
+        raise InputError(f'the regressor of {type(built).__name__} cannot start from that of the image network, which '
+                         f'has another size or form; give both the same config '
+                         f'({str(error).splitlines()[-1].strip()})') from error
+    return built, image_network.body
+
+
+def mirror_some(features: Tensor, rotmat: Tensor, keypoints2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Takes the mirrored features of a random half of a batch, and mirrors its labels.
+
+    Args:
+        features: (B, 2, T, F), the second those of mirrored crops, or (B, 1, T, F), where nothing is mirrored.
+        rotmat: (B, 24, 3, 3), or (B, T, 24, 3, 3) of all frames.
+        keypoints2d: (B, 24, 2), or (B, T, 24, 2) of all frames; ``spin24``.
+
+    Returns:
+        (B, T, F) features, and the labels in their shapes.
+    """
+    if features.shape[1] == 1:
+        return features[:, 0], rotmat, keypoints2d
+    chosen = torch.rand(len(features), device=features.device) < 0.5
+    windows = torch.where(chosen[:, None, None], features[:, 1], features[:, 0])
+    if rotmat.ndim == 4:
+        return windows, *mirror_labels(chosen, rotmat, keypoints2d)
+    every = chosen.repeat_interleave(rotmat.shape[1])
+    mirrored = mirror_labels(every, rotmat.flatten(0, 1), keypoints2d.flatten(0, 1))
+    return windows, *(labels.unflatten(0, (len(chosen), -1)) for labels in mirrored)

@@ -1,0 +1,4 @@
+# The open VIBE behind the free start model on the free wild stream, without adaptation.
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/estimators/vibe_open.py', '../_base_/datasets/open_wild.py']
+adapter = dict(type='Source')

@@ -1,0 +1,308 @@
+"""Training of video networks: its data, one step against its formulas, who learns from what, and resuming."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from torch.utils.data import default_collate
+
+from hrtk.apis import load_config
+from hrtk.apis.publish import publish
+from hrtk.apis.train import KEYS, REQUIRED, train
+from hrtk.datasets import FeatureClips, MotionWindows, OpenStream
+from hrtk.datasets.motion import load_motion
+from hrtk.engine import temporal_training
+from hrtk.engine.part_optimizers import PartOptimizers
+from hrtk.engine.runner import check_keys
+from hrtk.engine.temporal_training import mirror_some
+from hrtk.engine.training import mirror_labels
+from hrtk.engine.video_training import ClipError, VideoTraining
+from hrtk.evaluation import accel_error
+from hrtk.geometry.camera import project
+from hrtk.models.checkpoints import find_weights
+from hrtk.models.estimators import HMR
+from hrtk.models.lifting import step_generator
+from hrtk.registry import DATASETS, ESTIMATORS, MODELS, TEMPORAL
+from hrtk.structures import InputError
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+HEAD = dict(type='IterativeRegressor', hidden=8, dropout=0.0)
+NETWORK = dict(type='VIBE', features=32, hidden=8, bidirectional=True, regressor=HEAD)
+CRITIC = dict(type='MotionDiscriminator', hidden=8, attention=8, dropout=0.0)
+MOTION = dict(type='MotionWindows', split='test', frames=6)
+TRACKS = dict(type='OpenTracks', length=2, frames=8, resolution=32)
+RATE = {'network': 1e-3, 'critic': 1e-2}
+SGD = {name: dict(optimizer=dict(type='SGD', lr=rate)) for name, rate in RATE.items()}
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('HRTK_CACHE', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
+@pytest.fixture(scope='module')
+def start(cache, tmp_path_factory):
+    """The config of a small image network with weights that say something."""
+    torch.manual_seed(0)
+    options = dict(backbone=dict(type='ResNet', depth=18, width=4), head=HEAD, resolution=32,
+                   body=dict(type='BodyModel', file='open'))
+    network = HMR(**options)
+    for layer in (network.head.decpose, network.head.decshape, network.head.deccam):
+        torch.nn.init.normal_(layer.weight, std=0.03)
+    file = tmp_path_factory.mktemp('start') / 'start.pt'
+    torch.save(network.state_dict(), file)
+    return dict(type='HMR', **options, weights=str(file))
+
+
+@pytest.fixture(scope='module')
+def batch(start):
+    clips = FeatureClips(TRACKS, start, frames=6, stride=1)
+    return default_collate([clips[index] for index in range(len(clips))])
+
+
+def build(start, **options):
+    torch.manual_seed(1)
+    return VideoTraining(NETWORK, start, **{**dict(critic=CRITIC, motion=MOTION), **options}).train()
+
+
+def changes(before, after):
+    return {name: value - dict(before.named_parameters())[name] for name, value in after.named_parameters()}
+
+
+def test_clips_of_features(start):
+    clips = FeatureClips(TRACKS, start, frames=5, stride=3, mirror=True)  # begin at the frames 0 and 3
+    assert len(clips) == 4 and clips[3]['features'].shape == (2, 5, 32)
+    windows = DATASETS.build(dict(type='FeatureWindows', tracks=TRACKS, estimator=start, mirror=True))
+    track = DATASETS.build(TRACKS)[1]
+    for name in ('rotmat', 'betas', 'camera', 'keypoints2d'):
+        assert torch.equal(clips[3][name], track[name][3:])
+    for frame in range(5):
+        # The middle of the window around a frame is that frame.
+        assert torch.equal(clips[3]['features'][:, frame], windows[8 + 3 + frame]['features'][:, 8])
+    with pytest.raises(IndexError):
+        clips[4]
+    with pytest.raises(InputError, match='no clip is longer than a track of 8 frames'):
+        FeatureClips(TRACKS, start, frames=9)
+
+
+def test_windows_of_motion():
+    motion, clips = MotionWindows('test', frames=16, fps=15), load_motion('test')
+    assert len(motion) == sum(max(len(clip) - 30, 0) for clip in clips)
+    np.testing.assert_array_equal(motion[7]['body_pose'], clips[0].poses[7:38:2, 1:].reshape(16, 69))
+    first_of_second = len(clips[0]) - 30
+    np.testing.assert_array_equal(motion[first_of_second]['body_pose'], clips[1].poses[:31:2, 1:].reshape(16, 69))
+    np.testing.assert_array_equal(motion[len(motion) - 1]['body_pose'], clips[-1].poses[-31::2, 1:].reshape(16, 69))
+    both = MotionWindows('test', mirror=True)
+    assert len(both) == 2 * len(motion)
+    left_knee, right_knee = (slice(3 * (joint - 1), 3 * joint) for joint in (4, 5))
+    np.testing.assert_array_equal(both[len(motion) + 7]['body_pose'][:, right_knee],
+                                  motion[7]['body_pose'][:, left_knee] * torch.tensor([1., -1, -1]))
+    with pytest.raises(InputError, match='no clip holds 100000 frames'):
+        MotionWindows('test', frames=100000)
+
+
+def test_one_step_is_that_of_the_formulas(start, batch):
+    model = build(start, seed=5, weights=dict(betas=2.0))
+    network, critic, body = copy.deepcopy(model.network), copy.deepcopy(model.critic), model.body
+    logged = model.train_step(batch, PartOptimizers(SGD)(model))
+
+    predicted = network(batch['features'][:, 0])
+    shape = predicted.rotmat.shape[:2]
+    matrices = predicted.rotmat[:, :, 1:].double()
+    axis = torch.stack([matrices[..., 2, 1] - matrices[..., 1, 2], matrices[..., 0, 2] - matrices[..., 2, 0],
+                        matrices[..., 1, 0] - matrices[..., 0, 1]], -1) / 2
+    angle = torch.atan2(axis.norm(dim=-1), (matrices.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2)
+    made_up = (axis * (angle / axis.norm(dim=-1))[..., None]).flatten(2).float()
+    np.testing.assert_allclose(made_up.detach().reshape(-1, 3),
+                               Rotation.from_matrix(matrices.detach().reshape(-1, 3, 3)).as_rotvec(), atol=1e-5)
+    joints, true = (body.joints(rotmat.flatten(0, 1), betas.flatten(0, 1), 'spin24').unflatten(0, shape)
+                    for rotmat, betas in ((predicted.rotmat, predicted.betas), (batch['rotmat'], batch['betas'])))
+    in_crop = project(joints.flatten(0, 1), predicted.camera.flatten(0, 1)).unflatten(0, shape)
+    apart = (joints - (joints[:, :, 2:3] + joints[:, :, 3:4]) / 2) - (true - (true[:, :, 2:3] + true[:, :, 3:4]) / 2)
+    terms = dict(rotmat=60 * ((predicted.rotmat - batch['rotmat']) ** 2).mean(), joints3d=300 * (apart ** 2).mean(),
+                 keypoints2d=300 * ((in_crop - batch['keypoints2d']) ** 2).mean(),
+                 betas=2 * ((predicted.betas - batch['betas']) ** 2).mean(),
+                 motion=0.5 * ((critic(made_up) - 1) ** 2).mean())
+    for name, value in terms.items():
+        torch.testing.assert_close(logged[f'loss_{name}'], value, rtol=1e-4, atol=1e-6)
+    for name, gradient in zip(dict(network.named_parameters()),
+                              torch.autograd.grad(sum(terms.values()), network.parameters())):
+        change = changes(network, model.network)[name]
+        torch.testing.assert_close(change, -RATE['network'] * gradient, rtol=2e-3, atol=2e-7)
+
+    motion = MotionWindows('test', frames=6)
+    chosen = torch.randint(len(motion), (len(made_up),), generator=step_generator(5, 0))
+    real = torch.stack([motion[int(number)]['body_pose'] for number in chosen])
+    loss = 0.5 * ((critic(real) - 1) ** 2).mean() + 0.5 * (critic(made_up.detach()) ** 2).mean()
+    torch.testing.assert_close(logged['loss_critic_real'] + logged['loss_critic_made_up'], loss, rtol=1e-4, atol=1e-6)
+    gradients = torch.autograd.grad(loss, critic.parameters())
+    assert all(gradient.abs().max() > 0 for name, gradient in zip(dict(critic.named_parameters()), gradients)
+               if not name.startswith('attention.6.bias'))  # which softmax forgets
+    for name, gradient in zip(dict(critic.named_parameters()), gradients):
+        torch.testing.assert_close(changes(critic, model.critic)[name], -RATE['critic'] * gradient, rtol=2e-3,
+                                   atol=2e-7)
+
+
+def test_who_learns_from_which_loss(start, batch):
+    model = build(start)
+
+    def learners():
+        found = {name.split('.')[0] for name, value in model.named_parameters()
+                 if value.grad is not None and value.grad.abs().sum() > 0}
+        model.zero_grad()
+        return found
+
+    losses, made_up = model.network_losses(**batch)
+    losses['loss_motion'].backward(retain_graph=True)
+    assert learners() == {'network'} and all(value.requires_grad for value in model.critic.parameters())
+    real = model.motion.batch(torch.arange(len(made_up)))
+    sum(model.critic_losses(real, made_up.detach()).values()).backward()
+    assert learners() == {'critic'}
+
+
+def test_without_the_prior(start, batch):
+    model = build(start, critic=None, motion=None)
+    optimisers = PartOptimizers(SGD)(model)
+    before = copy.deepcopy(model.network)
+    logged = model.train_step(batch, optimisers)
+    assert list(optimisers.keys()) == ['network']
+    assert set(logged) == {'loss', 'loss_rotmat', 'loss_joints3d', 'loss_keypoints2d', 'loss_betas'}
+    assert changes(before, model.network)['regressor.decpose.weight'].abs().max() > 0
+    assert set(model(**batch, mode='loss')) == set(logged) - {'loss'}
+
+
+def test_critic_learns_to_tell_and_network_to_deceive(start, batch):
+    model = build(start, weights=dict(keypoints2d=0., joints3d=0., rotmat=0., betas=0., motion=1.))
+    optimisers = PartOptimizers(dict(network=dict(optimizer=dict(type='Adam', lr=0.0)),
+                                     critic=dict(optimizer=dict(type='Adam', lr=1e-2))))(model)
+    for _ in range(40):
+        logged = model.train_step(batch, optimisers)
+    assert logged['loss_critic_real'] < 0.1 and logged['loss_critic_made_up'] < 0.1 and logged['loss_motion'] > 0.5
+    optimisers = PartOptimizers(dict(network=dict(optimizer=dict(type='Adam', lr=1e-2)),
+                                     critic=dict(optimizer=dict(type='Adam', lr=0.0))))(model)
+    for _ in range(40):
+        logged = model.train_step(batch, optimisers)
+    assert logged['loss_motion'] < 0.3
+
+
+def test_mirrored_clips_come_with_mirrored_labels(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    features, rotmat, points = (torch.randn(*shape, generator=generator) for shape in
+                                ((2, 2, 3, 4), (2, 3, 24, 3, 3), (2, 3, 24, 2)))
+    monkeypatch.setattr(temporal_training.torch, 'rand', lambda *args, **kwargs: torch.tensor([.9, .1]))
+    clips, turned, flipped = mirror_some(features, rotmat, points)
+    assert torch.equal(clips, torch.stack([features[0, 0], features[1, 1]]))
+    for frame in range(3):
+        for clip, chosen in enumerate((False, True)):
+            one = mirror_labels(torch.tensor([chosen]), rotmat[clip, frame:frame + 1], points[clip, frame:frame + 1])
+            assert torch.equal(turned[clip, frame], one[0][0]) and torch.equal(flipped[clip, frame], one[1][0])
+    assert all(torch.equal(*pair) for pair in zip(mirror_some(features[:, :1], rotmat, points),
+                                                  (features[:, 0], rotmat, points)))
+
+
+def test_validation_measures_position_and_acceleration(start, batch):
+    model = build(start).eval()
+    with torch.no_grad():
+        samples = model.val_step(batch)
+        predicted = model.network(batch['features'][:, 0])
+    metric = ClipError()
+    metric.process({}, samples)
+    found = metric.compute_metrics(metric.results)
+    place, acceleration = [], []
+    for clip in range(len(samples)):
+        joints, true = (model.body.joints(rotmat[clip], betas[clip], 'spin24').detach().double().numpy() for
+                        rotmat, betas in ((predicted.rotmat, predicted.betas), (batch['rotmat'], batch['betas'])))
+        apart = (joints - joints[:, 2:4].mean(1, keepdims=True)) - (true - true[:, 2:4].mean(1, keepdims=True))
+        place.append(np.linalg.norm(apart, axis=-1).mean())
+        acceleration.append(np.linalg.norm(apart[2:] - 2 * apart[1:-1] + apart[:-2], axis=-1).mean())
+    assert found == {'mpjpe_mm': pytest.approx(1000 * np.mean(place), rel=1e-4),
+                     'accel_mm': pytest.approx(1000 * np.mean(acceleration), rel=1e-4)}
+    assert found['accel_mm'] > 1
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(motion=None), 'needs captured motion'), (dict(weights=dict(pose=1.0)), 'weights are of keypoints2d'),
+    (dict(motion=dict(type='MotionWindow')), 'MotionWindows')])
+def test_wrong_options(start, options, message):
+    with pytest.raises(InputError, match=message):
+        build(start, **options)
+
+
+@pytest.mark.parametrize('parts, message', [
+    (dict(netwrok=SGD['network']), 'netwrok: expected a part of VideoTraining'),
+    (dict(network=dict(lr=1.0)), '`optimizer`'), (dict(network=dict(optimizer=dict(type='Adan'))), 'Adam')])
+def test_wrong_optimisers(start, parts, message):
+    with pytest.raises(InputError, match=message):
+        PartOptimizers(parts)(build(start))
+    with pytest.raises(InputError, match='paramwise_cfg'):
+        PartOptimizers(parts, dict(norm_decay_mult=0.0))
+
+
+def run(folder, start):
+    loaders = {f'{loader}.dataset.{key}': value for loader in ('train_dataloader', 'val_dataloader')
+               for key, value in dict(frames=6, stride=1, tracks=TRACKS, estimator=start).items()}
+    train(CONFIGS / 'vibe/vibe_open.py', work_dir=folder, cfg_options={
+        **loaders, 'model.start': start, 'model.network': dict(NETWORK, regressor=dict(HEAD, dropout=0.5)),
+        'model.critic.hidden': 8, 'model.critic.attention': 8, 'model.motion.frames': 6,
+        'train_dataloader.batch_size': 2, 'train_cfg.max_epochs': 2, 'default_hooks.logger.interval': 1})
+    return torch.load(folder / 'epoch_2.pth', weights_only=True)
+
+
+def flat(value):
+    """All tensors and numbers of nested containers."""
+    if isinstance(value, (dict, list, tuple)):
+        return [leaf for item in (value.values() if isinstance(value, dict) else value) for leaf in flat(item)]
+    return [torch.as_tensor(value)] if isinstance(value, (torch.Tensor, int, float)) else []
+
+
+def test_resumed_training_gives_the_same_digits_and_publishes(start, tmp_path):
+    whole = run(tmp_path / 'whole', start)
+    killed = tmp_path / 'parts'  # as a kill in the second epoch leaves it
+    killed.mkdir()
+    shutil.copy(tmp_path / 'whole/epoch_1.pth', killed)
+    (killed / 'last_checkpoint').write_text(str(killed / 'epoch_1.pth'))
+    torch.manual_seed(99)
+    resumed = run(killed, start)
+    assert whole['state_dict']['steps'] == 6 and set(whole['optimizer']) == {'network', 'critic'}
+    for key in ('state_dict', 'optimizer'):
+        first, second = flat(whole[key]), flat(resumed[key])
+        assert len(first) == len(second) > 40 and all(torch.equal(*pair) for pair in zip(first, second))
+    record = publish(tmp_path / 'whole', tmp_path / 'mine.pt')
+    assert [row['epoch'] for row in record['validation']] == [1, 2]
+    assert all(row['mpjpe_mm'] > 0 and row['accel_mm'] > 0 for row in record['validation'])
+    network = TEMPORAL.build(dict(NETWORK, weights=str(tmp_path / 'mine.pt')))
+    torch.testing.assert_close(network.gru.weight_ih_l0, whole['state_dict']['network.gru.weight_ih_l0'], atol=1e-3,
+                               rtol=1e-3)
+
+
+def test_config_fits_the_video_estimator(cache):
+    cfg = load_config(CONFIGS / 'vibe/vibe_open.py')
+    check_keys(cfg, KEYS, REQUIRED)
+    model = MODELS.build(cfg.model)
+    PartOptimizers({name: part for name, part in cfg.optim_wrapper.items() if name != 'constructor'})(model)
+    estimator = cfg.estimator
+    estimator.network.weights = None
+    video = ESTIMATORS.build(estimator)
+    video.network.load_state_dict(model.network.state_dict())
+    assert len(model.motion) > 10000
+
+
+def test_bundled_weights_move_more_smoothly_than_their_image_network(cache):
+    cfg = load_config(CONFIGS / 'vibe/r18_vibe_wild.py')
+    assert find_weights(cfg.estimator.network.weights).stat().st_size < 6 * 2 ** 20
+    video = ESTIMATORS.build(cfg.estimator).eval()
+    sequence = OpenStream(domain='wild', sequences=1, frames=24, seed=7)[0]
+    with torch.no_grad():
+        crops = video.crops(sequence, range(24))
+        true, *found = (video.body.joints(body.rotmat, body.betas, 'spin24')
+                        for body in (sequence.truth, video(crops), video.image(crops[0])))
+    smooth, rough = (accel_error(joints, true).mean() for joints in found)
+    assert 0 < smooth < rough
