@@ -13,6 +13,8 @@ from hrtk.engine.versions import versions
 from hrtk.models.checkpoints import TRAINED, read_checkpoint
 from hrtk.structures import InputError
 
+VALIDATED = ('views/', 'lifting/')  # prefixes of validation metrics in a training's log
+
 
 def publish(work_dir: str | Path, output: str | Path, without: Sequence[str] = ()) -> dict[str, Any]:
     """Writes ``<output>`` (fp16 state dict) and ``<output>.json`` (how it was made) from a finished training.
@@ -56,8 +58,8 @@ def _validation(folder: Path) -> list[dict[str, float]]:
     for log in sorted(folder.glob('*/vis_data/scalars.json')):
         for line in log.read_text().splitlines():
             row = json.loads(line)
-            views = {name.removeprefix('views/'): round(value, 2) for name, value in row.items()
-                     if name.startswith('views/')}
-            if views:
-                rows[row['step']] = {'epoch': row['step'], **views}
+            found = {name.partition('/')[2]: round(value, 2) for name, value in row.items()
+                     if name.startswith(VALIDATED) and name.count('/') == 1}
+            if found:
+                rows[row['step']] = {'epoch': row['step'], **found}
     return [rows[step] for step in sorted(rows)]
