@@ -7,38 +7,11 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from hrtk.body_models.skeletons import joint_names
 from hrtk.geometry.boxes import crop_image
 from hrtk.models.estimators import HMR
 from hrtk.registry import DATASETS
-from hrtk.structures import Keypoints2D, Sequence
-
-
-def random_sequence(name: str, frames: int, size: int, seed: int = 0, skeleton: str = 'spin24', dropped: float = 0.1,
-                    dtype: torch.dtype = torch.float32) -> Sequence:
-    """A sequence of noise.
-
-    Args:
-        name: of the sequence.
-        frames: F.
-        size: side of the pictures, px; boxes cover most of them.
-        seed: of the pictures, boxes and keypoints.
-        skeleton: of the keypoints.
-        dropped: share of keypoints with confidence 0; half of these are NaN.
-        dtype: of boxes and keypoints.
-    """
-    rng = np.random.default_rng(seed)
-    points = len(joint_names(skeleton))
-    xy = size * (.5 + .2 * rng.normal(size=(frames, points, 2)))
-    confidence = rng.uniform(.3, 1, (frames, points))
-    absent = rng.random((frames, points)) < dropped
-    confidence[absent] = 0
-    xy[absent & (rng.random((frames, points)) < .5)] = np.nan
-    boxes = np.stack([size * (.5 + .03 * rng.normal(size=frames)), size * (.5 + .03 * rng.normal(size=frames)),
-                      size * rng.uniform(.8, 1., frames)], axis=1)
-    keypoints = Keypoints2D(torch.tensor(xy, dtype=dtype), torch.tensor(confidence, dtype=dtype), skeleton, 'noise')
-    return Sequence(name, rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
-                    torch.tensor(boxes, dtype=dtype), keypoints)
+from hrtk.structures import Sequence
+from hrtk.testing.random_sequences import random_sequence  # noqa: F401  # for those who take the scene from here
 
 
 @DATASETS.register_module()

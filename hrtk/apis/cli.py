@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import runpy
 import sys
 from pathlib import Path
 from typing import Optional
@@ -51,7 +50,8 @@ def main(arguments: Optional[SequenceOf[str]] = None) -> int:
         return 2
     before, sys.argv = sys.argv, [f'hrtk {name}', *rest]
     try:
-        runpy.run_path(str(path), run_name='__main__')
+        # Not runpy.run_path, which would put the file's name into the usage message.
+        exec(compile(path.read_bytes(), path, 'exec'), {'__name__': '__main__', '__file__': str(path)})
     except SystemExit as done:
         if isinstance(done.code, str):
             print(done.code, file=sys.stderr)

@@ -1,8 +1,15 @@
-"""What tests of hrtk and of its users need: files in the layouts of licensed data sets, drawn from the free stream."""
+"""What tests of hrtk and of its users need: contracts of adapters and estimators, and files in the layouts of licensed
+data sets, drawn from the free stream."""
 
+from hrtk.testing.adapter_contracts import ADAPTER_CONTRACTS, check_adapter
+from hrtk.testing.contracts import BrokenContract
+from hrtk.testing.estimator_contracts import ESTIMATOR_CONTRACTS, check_estimator
 from hrtk.testing.joblib_writer import dump_joblib
 from hrtk.testing.lifting_files import write_lifting_files
 from hrtk.testing.official_files import write_official_files
+from hrtk.testing.random_sequences import coloured_sequence, random_sequence
 from hrtk.testing.smpl_files import write_body_files, write_checkpoint
 
-__all__ = ['dump_joblib', 'write_body_files', 'write_checkpoint', 'write_lifting_files', 'write_official_files']
+__all__ = ['ADAPTER_CONTRACTS', 'BrokenContract', 'ESTIMATOR_CONTRACTS', 'check_adapter', 'check_estimator',
+           'coloured_sequence', 'dump_joblib', 'random_sequence', 'write_body_files', 'write_checkpoint',
+           'write_lifting_files', 'write_official_files']

@@ -7,8 +7,7 @@ import pytest
 import torch
 import yaml
 
-from hrtk.apis import list_models, load_config, load_model
-from hrtk.apis import model_zoo
+from hrtk.apis import list_models, load_config, load_model, model_zoo
 from hrtk.apis.model_zoo import read_zoo
 from hrtk.models.checkpoints import bundled, find_weights, read_checkpoint
 from hrtk.models.estimators import Estimator
@@ -68,6 +67,12 @@ def test_teachers_read_features_of_the_start_model(name):
     assert prediction.rotmat.shape == (1, 24, 3, 3)
 
 
+@pytest.mark.parametrize('name', list_models(pretrained=True))
+def test_everything_loads(name):
+    model = load_model(name)
+    assert not model.training and sum(value.numel() for value in model.parameters()) > 1e5
+
+
 def test_options_and_unknown_names():
     assert load_model('r18_studio', body=None).body is None
     with pytest.raises(InputError, match="no model 'r18_studo'; did you mean 'r18_studio'"):
@@ -79,7 +84,7 @@ def test_options_and_unknown_names():
 @pytest.mark.parametrize('text, message', [
     ('Collections: []\nModels: [{Name: x, In Collection: y}]', 'not a metafile'),
     ('Models: 3', 'not a metafile'),
-    ('Collections: [{Name: y, README: z}]\nModels: [{Name: x, In Collection: y, Colour: red}]', "unknown key 'Colour'")])
+    ('Collections: [{Name: y, README: z}]\nModels: [{Name: x, In Collection: y, Colour: red}]', "key 'Colour'")])
 def test_bad_metafile(tmp_path, monkeypatch, text, message):
     (tmp_path / 'method').mkdir()
     (tmp_path / 'method/metafile.yml').write_text(text)

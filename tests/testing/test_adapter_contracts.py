@@ -1,0 +1,174 @@
+"""Every adapter of hrtk keeps the contracts, and for every contract one that breaks it is caught."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hrtk.adapters import Adapter, predict
+from hrtk.datasets import OpenStream
+from hrtk.registry import ADAPTERS, DATASETS
+from hrtk.structures import InputError, Prediction
+from hrtk.testing import ADAPTER_CONTRACTS, BrokenContract, check_adapter, coloured_sequence
+
+ONLINE = dict(lr=1e-4, inner_lr=1e-4, interval=2)
+MASKS = dict(type='TopologyAdapter', batch=2, tracks=2, every=2, fitting_steps=2)
+TEACHER = dict(type='TemporalTeacher', border='clamp', network=dict(
+    type='TCMR', features=32, hidden=8, attention=8, regressor=dict(type='IterativeRegressor', hidden=8)))
+NO_LABELS = dict(pose=0, betas=0, camera=0)
+
+
+@DATASETS.register_module(force=True)
+class GreyViews:
+    """Four labelled crops of 32 px."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return dict(image=torch.full((3, 32, 32), 50 * index, dtype=torch.uint8), rotmat=torch.eye(3).repeat(24, 1, 1),
+                    betas=torch.zeros(10), keypoints2d=torch.linspace(-.5, .5, 48).reshape(24, 2))
+
+
+@DATASETS.register_module(force=True)
+class Labelled(list):
+    """Two sequences with true bodies."""
+
+    def __init__(self):
+        super().__init__(coloured_sequence(f'labelled {seed}', 2, 64, seed) for seed in range(2))
+
+
+VIEWS = dict(type='GreyViews')
+ADAPTERS_OF_HRTK = {
+    'Source': dict(type='Source', batch_size=2),
+    'Bilevel': dict(type='Bilevel', source=dict(batch=1, pool=4, dataset=VIEWS), **ONLINE),
+    'Bilevel, never': dict(type='Bilevel', reset='never', order='first',
+                           source=dict(batch=1, pool=4, dataset=VIEWS, order='sequential'), **ONLINE),
+    'Bilevel, frame': dict(type='Bilevel', reset='frame', order='first', **ONLINE),
+    'DynamicBilevel': dict(type='DynamicBilevel', max_extra=1, exemplars=dict(dataset=VIEWS, batch=2), **ONLINE),
+    'PreAdapt': dict(type='PreAdapt', teacher=TEACHER, epochs=2, sequences=1, frames=2, save_every=1),
+    'Regeneration': dict(
+        type='Regeneration', online=dict(type='DynamicBilevel', max_extra=0, **ONLINE),
+        pre=dict(type='PreAdapt', weights=NO_LABELS, epochs=2, sequences=1, frames=2, save_every=1)),
+    'FewShotMetric': dict(type='FewShotMetric', shots=2, steps=2, batch=2, save_every=1,
+                          source=dict(batch=4, pool=4, dataset=VIEWS), labelled=dict(type='Labelled')),
+    'TopologyAdapter': dict(MASKS, prior=None, iterations=2, save_every=1),
+    'TopologyAdapter, online': dict(MASKS, mode='online', iterations=2, prior=None, reset='never'),
+    'TopologyAdapter, fit': dict(MASKS, mode='fit'),
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('HRTK_CACHE', str(tmp_path))
+
+
+@pytest.mark.parametrize('name', ADAPTERS_OF_HRTK)
+def test_adapters_of_hrtk(name):
+    check_adapter(ADAPTERS_OF_HRTK[name])
+
+
+def test_none_is_forgotten():
+    ours = {name for name in ADAPTERS.names() if ADAPTERS.get(name).__module__.startswith('hrtk.')}
+    assert ours == {name.split(',')[0] for name in ADAPTERS_OF_HRTK}
+
+
+@ADAPTERS.register_module(force=True)
+class Good(Adapter):
+    """Moves a bias a little, at random, towards the mean of what it sees; ``rule`` names the contract it breaks."""
+
+    def __init__(self, rule='', reset='sequence', options=None):
+        super().__init__(reset)
+        self.rule, self.momentum, self.count = rule, 0., 0
+        if rule == 'config':
+            options['gone'] = True
+
+    def prepare(self, estimator, dataset, preparation=None):
+        if preparation.result() is not None and self.rule != 'resumed':
+            return preparation.result()
+        first = torch.initial_seed()
+        state = preparation.load('progress') or dict(done=0, bias=estimator.head.deccam.bias.detach().clone())
+        for step in range(state['done'], 4):
+            torch.manual_seed(first + step * (self.rule != 'resumed'))
+            state = dict(done=step + 1, bias=state['bias'] + .01 * torch.rand(3))
+            if self.rule != 'resumed' or step < 3:
+                preparation.save('progress', state if self.rule != 'resumed' else {**state, 'done': 0})
+            preparation.step(step + 1, 4)
+        weights = dict(estimator.state_dict())
+        weights['head.deccam.bias'] = state['bias']
+        if self.rule == 'prepare':
+            weights.pop('head.fc1.bias')
+        return weights
+
+    def adapt(self, estimator, sequence):
+        self.count += 1
+        if self.reset == 'sequence' and self.rule != 'isolation':
+            self.momentum = 0.
+        frames = list(range(len(sequence)))
+        if self.rule == 'order':
+            frames[0], frames[-1] = frames[-1], frames[0]
+        if self.rule == 'frames':
+            frames = frames[1:]
+        if self.rule == 'one_frame':
+            assert len(frames) > 1, 'there is no motion in one frame'
+        confidence, xy = sequence.keypoints2d.confidence, sequence.keypoints2d.xy
+        if self.rule == 'no_keypoints' and not (confidence > 0).any(1).all():
+            raise ValueError('a frame without keypoints')
+        if self.rule == 'inputs':
+            xy.add_(1)
+        if self.rule == 'buffers':
+            estimator.backbone.bn1.running_mean += .01
+        if self.rule == 'body':
+            estimator.body.joint_template.add_(1e-3)
+        rng = np.random.default_rng() if self.rule == 'seeds' else np.random
+        for t in frames:
+            self.momentum = .9 * self.momentum + 1e-3 * rng.random()
+            with torch.no_grad():
+                estimator.head.deccam.bias += self.momentum
+                if self.rule == 'no_truth' and sequence.truth is not None:
+                    estimator.head.deccam.bias += 1e-2
+            prediction = predict(estimator, estimator.crops(sequence, [t]))
+            if self.rule == 'rotations':
+                prediction = Prediction(prediction.rotmat * 1.1, prediction.betas, prediction.camera)
+            if self.rule == 'grad_mode':
+                with torch.no_grad():
+                    yield prediction
+            else:
+                yield prediction
+
+    def report(self):
+        return {'momentum': 'large' if self.rule == 'report' else self.momentum}
+
+    def state_dict(self):
+        return {} if self.rule == 'state' else {'momentum': self.momentum}
+
+    def load_state_dict(self, state):
+        self.momentum = state.get('momentum', 0.)
+
+    def fingerprint(self):
+        return {'count': str(self.count)} if self.rule == 'fingerprint' else {}
+
+
+@pytest.mark.parametrize('reset', ['sequence', 'never'])
+def test_the_adapter_that_breaks_nothing(reset):
+    check_adapter(dict(type='Good', reset=reset, options={}))
+
+
+@pytest.mark.parametrize('rule', ADAPTER_CONTRACTS)
+def test_a_broken_contract_is_named(rule):
+    reset = 'never' if rule == 'state' else 'sequence'
+    with pytest.raises(BrokenContract, match=f"Good breaks the contract '{rule}'") as error:
+        check_adapter(dict(type='Good', rule=rule, reset=reset, options={}))
+    assert ADAPTER_CONTRACTS[rule].promise in str(error.value) and 'documented in ' in str(error.value)
+
+
+def test_sequences_of_a_data_set():
+    stream = OpenStream('studio', sequences=2, frames=3, size=48)  # its frames are drawn when they are asked for
+    check_adapter(dict(type='Source'), sequences=[stream[0], stream[1]])
+
+
+def test_a_contract_can_be_left_out():
+    check_adapter(dict(type='Good', rule='report', options={}), skip=['report'])
+    with pytest.raises(InputError, match="no contract 'colour'"):
+        check_adapter(dict(type='Good'), skip=['colour'])
