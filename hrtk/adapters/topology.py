@@ -14,11 +14,13 @@ from torch import Tensor
 
 from hrtk.adapters.base import Adapter, Preparation
 from hrtk.adapters.parts.crop_reader import Batch, CropReader
-from hrtk.adapters.parts.mask_learner import MaskBatch, MaskLearner, Schedule
-from hrtk.adapters.parts.mask_objectives import MaskObjectives
+from hrtk.adapters.parts.mask_learner import MaskLearner, Schedule
+from hrtk.adapters.parts.mask_objectives import MaskBatch, MaskObjectives
 from hrtk.adapters.parts.mask_targets import MaskTargets
+from hrtk.adapters.parts.objectives import SKELETON
 from hrtk.adapters.parts.pose_space import PoseSpace
 from hrtk.adapters.parts.progress import Progress
+from hrtk.adapters.parts.targets import crop_targets
 from hrtk.geometry.boxes import normalise
 from hrtk.losses.topology import silhouette_target
 from hrtk.models.estimators import Estimator, hash_tensors
@@ -31,7 +33,7 @@ MODES = ('set', 'online', 'fit')
 
 @ADAPTERS.register_module()
 class TopologyAdapter(Adapter):
-    """Learns from masks: no keypoints, no labels.
+    """Learns from masks, without labels; 2D keypoints can be added.
 
     Of ``every`` iterations all but one move the network's weights down L_S, and then, after another forward pass, down
     L_T, with an Adam each. The remaining one fits the batch's bodies to their masks from where the network puts them,
@@ -54,7 +56,8 @@ class TopologyAdapter(Adapter):
         silhouette: the loss on silhouettes: ``'chamfer'``, L_S; ``'l2'``, B1 of Table 4; None.
         topology: the loss on skeletons: ``'chamfer'``, L_T; ``'l2'``, B3; None.
         weights: factors that differ from ``silhouette`` 1, ``topology`` 1, ``betas`` 1e-3 (pull to the mean shape, as
-            SPIN) and ``fit`` 1 (of L_Theta).
+            SPIN), ``fit`` 1 (of L_Theta), and ``keypoints2d`` 0, of the squared reprojection error of 2D keypoints:
+            alone A1 of Table 5, with L_S A2.
         grad: of :func:`~hrtk.losses.topology_loss`.
         prior: weights of the :class:`~hrtk.models.priors.PoseAutoEncoder` through which every pose goes, ``'open'``, a
             file, or None: poses are free.
@@ -81,6 +84,7 @@ class TopologyAdapter(Adapter):
         self.objectives = MaskObjectives(silhouette, topology, weights, grad)
         self.space = PoseSpace(PoseAutoEncoder(weights=prior) if prior is not None else None)
         self.schedule = Schedule(every, fitting_steps, fitting_rate, lr, tuple(adam_betas), parameters)
+        self.pointed = 'keypoints2d' in self.objectives.names
         self.mode, self.iterations, self.save_every = mode, iterations, save_every
         self.batch, self.tracks = batch, tracks
         self._learner: Optional[MaskLearner] = None
@@ -99,6 +103,7 @@ class TopologyAdapter(Adapter):
         seed = torch.initial_seed()
         sequences = [dataset[i] for i in range(len(dataset))]
         masks = self._masks(estimator, sequences, preparation)
+        points = [self._points(estimator, sequence) for sequence in sequences] if self.pointed else []
         learner = self._begin(estimator)
         progress = Progress(preparation, learner, self.iterations, self.save_every)
         draws = (draw for iteration in progress for draw in self._draw(sequences, seed + iteration))
@@ -107,7 +112,10 @@ class TopologyAdapter(Adapter):
             parts = list(itertools.islice(reader, min(self.tracks, len(sequences))))
             crops = normalise(torch.cat([crops for _, crops in parts]))
             found, usable = zip(*(masks[which].get(frames) for (which, frames), _ in parts))
-            losses = learner.step(iteration, MaskBatch(crops, silhouette_target(torch.cat(found)), torch.cat(usable)))
+            seen = tuple(torch.cat(part) for part in zip(*(
+                [values[frames] for values in points[which]] for (which, frames), _ in parts if points))) or None
+            batch = MaskBatch(crops, silhouette_target(torch.cat(found)), torch.cat(usable), seen)
+            losses = learner.step(iteration, batch)
             progress.finish(iteration, **losses)
         return progress.weights()
 
@@ -119,13 +127,15 @@ class TopologyAdapter(Adapter):
             self._begin(estimator).resume(self._restored)
             self._restored = None
         learner, masks = self._learner, MaskTargets(sequence, estimator.resolution, estimator.device)
+        points = self._points(estimator, sequence) if self.pointed and self.mode != 'set' else ()
         improved = []
         for start in range(0, len(sequence), self.batch):
             chunk = range(start, min(start + self.batch, len(sequence)))
             crops = estimator.crops(sequence, chunk)
             if self.mode != 'set':
                 found, usable = masks.get(chunk)
-                batch = MaskBatch(crops, silhouette_target(found), usable)
+                seen = tuple(part[chunk.start:chunk.stop] for part in points) or None
+                batch = MaskBatch(crops, silhouette_target(found), usable, seen)
                 if self.reset == 'frame':
                     learner.restart()
             for iteration in range(self.iterations if self.mode == 'online' else 0):
@@ -170,6 +180,10 @@ class TopologyAdapter(Adapter):
     def _place(self, estimator: Estimator) -> None:
         if self.space.prior is not None:
             self.space.prior.to(estimator.device)
+
+    @staticmethod
+    def _points(estimator: Estimator, sequence: Sequence) -> tuple[Tensor, Tensor]:
+        return crop_targets(sequence, SKELETON, device=estimator.device)
 
     @staticmethod
     def _masks(estimator: Estimator, sequences: list[Sequence], preparation: Preparation) -> list[MaskTargets]:

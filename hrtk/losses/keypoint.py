@@ -18,15 +18,17 @@ def keypoint2d_loss(predicted: Tensor, target: Tensor, confidence: Tensor, norma
         confidence: (B, K) in [0, 1].
         normalise: ``'all'`` divides by all ``B * K * 2`` numbers, also those of absent points, as SPIN, BOA and
             DynaBOA do; ``'visible'`` divides by twice the sum of the confidences, so that frames with few visible
-            points pull as strongly as others.
+            points pull as strongly as others; ``'each'`` does so in every picture by itself.
 
     Returns:
-        A scalar.
+        A scalar; (B,) for ``'each'``.
     """
     weight = confidence[..., None]
     squared = weight * (predicted - target.where(weight > 0, predicted.detach())).square()
     if normalise == 'all':
         return squared.mean()
+    if normalise == 'each':
+        return squared.sum((1, 2)) / (2 * confidence.sum(1)).clamp_min(1)
     return squared.sum() / (2 * confidence.sum()).clamp_min(1)
 
 

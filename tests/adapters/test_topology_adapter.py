@@ -10,9 +10,11 @@ from tiny_parts import Tiny, equal, run, tiny_sequence, weights_of
 
 from hrtk.adapters import Preparation, TopologyAdapter
 from hrtk.adapters.parts.fitting import fit
+from hrtk.adapters.parts.mask_objectives import MaskBatch
 from hrtk.adapters.parts.mask_targets import MaskTargets
 from hrtk.adapters.parts.pose_space import PoseSpace
-from hrtk.geometry.camera import crop_points
+from hrtk.adapters.parts.targets import crop_targets
+from hrtk.geometry.camera import crop_points, project
 from hrtk.geometry.coverage import cover
 from hrtk.losses.topology import alignment_losses, silhouette_target
 from hrtk.registry import ADAPTERS
@@ -160,7 +162,8 @@ def test_fitting_lowers_every_loss_and_rows_do_not_meet():
 
     def objective(rows):
         target = silhouette_target(masks[rows])
-        return lambda prediction: ours.objectives.every(prediction, model.body, target, usable[rows])
+        batch = MaskBatch(None, target, usable[rows])
+        return lambda prediction: ours.objectives.every(prediction, model.body, batch)
 
     every = slice(0, 4)
     fitted, better = fit(space, start, objective(every), 20, 1e-2)
@@ -230,7 +233,7 @@ def test_a_track_without_masks_is_named():
 
 @pytest.mark.parametrize('options, said', [
     (dict(mode='offline'), 'offline'), (dict(silhouette='l1'), 'l1'), (dict(weights=dict(pose=1.0)), 'pose'),
-    (dict(silhouette=None, topology=None), 'both off'), (dict(batch=0), 'batch'),
+    (dict(silhouette=None, topology=None), 'both off, and keypoints2d'), (dict(batch=0), 'batch'),
     (dict(grad='soft'), 'soft')])
 def test_wrong_options_are_named(options, said):
     with pytest.raises(InputError, match=said):
@@ -246,3 +249,36 @@ def test_baselines_of_table_4_change_the_weights(options):
     start = weights_of(Tiny())
     assert not equal({name: after[name] for name in start}, start)
     assert all(torch.isfinite(value).all() for value in after.values())
+
+
+def reprojection(model, sequence):
+    """The squared error of every frame's visible keypoints, frame by frame."""
+    points, confidence = crop_targets(sequence)
+    found = model(model.crops(sequence, range(len(sequence))))
+    joints = project(model.body.joints(found.rotmat, found.betas, 'spin24'), found.camera)
+    return sum((confidence[t, :, None] * (joints[t] - points[t]) ** 2).sum() / (2 * confidence[t].sum())
+               for t in range(len(sequence))) / len(sequence)
+
+
+@pytest.mark.parametrize('kinds', [dict(silhouette=None, topology=None), dict(topology=None)])
+def test_baselines_of_table_5_follow_keypoints(kinds):
+    """A1 and A2, a step of each loss in turn, written out."""
+    sequence = with_masks(tiny_sequence(frames=3))
+    sequence.keypoints2d.confidence[1, ::2] = 0
+    ours, plain, start = Tiny(), Tiny(), weights_of(Tiny())
+    list(adapter(mode='online', every=0, iterations=1, weights=dict(betas=0., keypoints2d=10.), **kinds).adapt(
+        ours, sequence))
+    losses = [lambda: 10 * reprojection(plain, sequence)]
+    if 'silhouette' not in kinds:
+        target = silhouette_target(MaskTargets(sequence, plain.resolution).get(range(3))[0])
+        found = plain(plain.crops(sequence, range(3)))
+        losses.insert(0, lambda: (loss_of(plain, found, target, 'silhouette')
+                                  - .01 * found.betas.square().mean(1)).mean())
+    for loss in losses:
+        adam = torch.optim.Adam(plain.parameters(), lr=RATE)
+        plain.zero_grad()
+        loss().backward()
+        adam.step()
+    after, expected = weights_of(ours), weights_of(plain)
+    assert max((after[name] - expected[name]).abs().max() for name in after) < 1e-6
+    assert max((after[name] - start[name]).abs().max() for name in after) > RATE / 2

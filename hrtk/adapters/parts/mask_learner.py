@@ -11,20 +11,10 @@ from torch import Tensor
 from hrtk.adapters.parts.fitting import fit
 from hrtk.adapters.parts.gradients import plain_gradient
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
-from hrtk.adapters.parts.mask_objectives import MaskObjectives
+from hrtk.adapters.parts.mask_objectives import MaskBatch, MaskObjectives
 from hrtk.adapters.parts.parameter_selection import select_parameters
 from hrtk.adapters.parts.pose_space import PoseSpace, Theta
-from hrtk.losses.topology import SilhouetteTarget
 from hrtk.models.estimators import Estimator
-
-
-@dataclasses.dataclass(frozen=True)
-class MaskBatch:
-    """Normalised crops (B, 3, R, R), what their masks are compared by, and which (B,) of these are usable."""
-
-    crops: Tensor
-    target: SilhouetteTarget
-    usable: Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +66,7 @@ class MaskLearner:
     def fit(self, start: Theta, batch: MaskBatch) -> tuple[Theta, Tensor]:
         """Bodies fitted to their masks, those of unusable masks as they were; and (B,) which got better."""
         def objective(prediction):
-            return self.objectives.every(prediction, self.estimator.body, batch.target, batch.usable)
+            return self.objectives.every(prediction, self.estimator.body, batch)
 
         return fit(self.space, start, objective, self.schedule.fitting_steps, self.schedule.fitting_rate)
 
@@ -111,7 +101,7 @@ class MaskLearner:
 
     def _aligned(self, name: str, batch: MaskBatch) -> Tensor:
         prediction = self.space.prediction(self.space.theta(self.estimator(batch.crops)))
-        return self.objectives.mean(name, prediction, self.estimator.body, batch.target, batch.usable)
+        return self.objectives.mean(name, prediction, self.estimator.body, batch)
 
     def _towards(self, crops: Tensor, target: Theta, better: Tensor) -> Tensor:
         """L_Theta over the bodies whose fit got better."""

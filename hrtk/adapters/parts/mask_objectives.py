@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Optional
 
 from torch import Tensor
 
+from hrtk.adapters.parts.objectives import SKELETON
 from hrtk.body_models import BodyModel
-from hrtk.geometry.camera import crop_points
+from hrtk.geometry.camera import crop_points, project
+from hrtk.losses import keypoint2d_loss
 from hrtk.losses.topology import GRADS, SilhouetteTarget, alignment_losses, mask_l2, skeleton_l2
 from hrtk.structures import InputError, Prediction
 
 KINDS = ('chamfer', 'l2', None)
-FACTORS = dict(silhouette=1.0, topology=1.0, betas=1e-3, fit=1.0)
+FACTORS = dict(silhouette=1.0, topology=1.0, keypoints2d=0.0, betas=1e-3, fit=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskBatch:
+    """What is known about B pictures.
+
+    Attributes:
+        crops: (B, 3, R, R), normalised.
+        target: what their masks are compared by.
+        usable: (B,) bool, whose masks say anything.
+        keypoints2d: (B, 24, 2) positions in [-1, 1] and (B, 24) confidences of ``spin24``, or None.
+    """
+
+    crops: Tensor
+    target: SilhouetteTarget
+    usable: Tensor
+    keypoints2d: Optional[tuple[Tensor, Tensor]] = None
 
 
 class MaskObjectives:
@@ -28,7 +48,7 @@ class MaskObjectives:
         grad: of :func:`~hrtk.losses.topology_loss`.
 
     Attributes:
-        names: the terms that there are, ``'silhouette'`` and ``'topology'``.
+        names: the terms that there are, of ``'silhouette'``, ``'topology'`` and ``'keypoints2d'``.
 
     Raises:
         InputError: there is no such kind or gradient, a weight has another name, or there is no term.
@@ -47,23 +67,32 @@ class MaskObjectives:
         self.weights, self.grad = {**FACTORS, **(weights or {})}, grad
         kinds = dict(silhouette=silhouette, topology=topology)
         self.kinds = {name: kind for name, kind in kinds.items() if kind is not None and self.weights[name]}
+        if self.weights['keypoints2d']:
+            self.kinds['keypoints2d'] = 'l2'
         if not self.kinds:
-            raise InputError('TopologyAdapter: silhouette and topology are both off; give one a kind and a weight')
+            raise InputError('TopologyAdapter: silhouette and topology are both off, and keypoints2d has no weight; '
+                             'give one a kind and a weight')
         self.names = tuple(self.kinds)
 
-    def mean(self, name: str, prediction: Prediction, body: BodyModel, target: SilhouetteTarget,
-             usable: Tensor) -> Tensor:
+    def mean(self, name: str, prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
         """One term over the usable pictures of a batch, with the pull to the mean shape."""
-        loss = self._terms(prediction, body, target, (name,)) + self.weights['betas'] * _shape(prediction)
-        return (loss * usable).sum() / usable.sum().clamp_min(1)
+        loss = self._terms(prediction, body, batch, (name,)) + self.weights['betas'] * _shape(prediction)
+        return (loss * batch.usable).sum() / batch.usable.sum().clamp_min(1)
 
-    def every(self, prediction: Prediction, body: BodyModel, target: SilhouetteTarget, usable: Tensor) -> Tensor:
+    def every(self, prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
         """All terms of every picture: (B,), 0 where its mask is not usable."""
-        loss = self._terms(prediction, body, target, self.names) + self.weights['betas'] * _shape(prediction)
-        return loss * usable
+        loss = self._terms(prediction, body, batch, self.names) + self.weights['betas'] * _shape(prediction)
+        return loss * batch.usable
 
-    def _terms(self, prediction: Prediction, body: BodyModel, target: SilhouetteTarget,
-               names: tuple[str, ...]) -> Tensor:
+    def _terms(self, prediction: Prediction, body: BodyModel, batch: MaskBatch, names: tuple[str, ...]) -> Tensor:
+        loss = prediction.betas.new_zeros(len(prediction.betas))
+        if 'keypoints2d' in names:
+            loss = loss + self.weights['keypoints2d'] * _reprojection(prediction, body, batch)
+        of_mask = tuple(name for name in names if name != 'keypoints2d')
+        return loss + self._of_masks(prediction, body, batch.target, of_mask) if of_mask else loss
+
+    def _of_masks(self, prediction: Prediction, body: BodyModel, target: SilhouetteTarget,
+                  names: tuple[str, ...]) -> Tensor:
         side = target.mask.shape[-1]
         vertices = body(prediction.rotmat, prediction.betas).vertices
         points, faces = crop_points(vertices, prediction.camera, side), body.faces
@@ -78,6 +107,13 @@ class MaskObjectives:
                 l2 = mask_l2 if name == 'silhouette' else skeleton_l2
                 loss = loss + self.weights[name] * l2(points, faces, target, reduction='mean')
         return loss
+
+
+def _reprojection(prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
+    """(B,) mean squared error of each picture's visible keypoints."""
+    joints = project(body.joints(prediction.rotmat, prediction.betas, SKELETON), prediction.camera)
+    points, confidence = batch.keypoints2d
+    return keypoint2d_loss(joints, points, confidence, 'each')
 
 
 def _shape(prediction: Prediction) -> Tensor:
