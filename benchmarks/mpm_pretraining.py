@@ -61,7 +61,7 @@ def stage2(folder: Path, seed: int, pretrained: Path | None, epochs: int = EPOCH
     """Errors of lifting after stage II."""
     found = train(CONFIGS / 'stage2_open.py', work_dir=str(folder), resume=False, cfg_options={
         **schedule(epochs, seed), 'model.network.pretrained': pretrained and str(pretrained)})
-    return {name.removeprefix('lifting/'): value for name, value in found.items() if '/' not in name[8:]}
+    return {name.removeprefix('lifting/'): float(value) for name, value in found.items() if name.count('/') == 1}
 
 
 def completion(folder: Path, seed: int, task: str) -> dict[str, float]:
