@@ -14,7 +14,7 @@ from torch import nn
 from hrtk.apis.adapt import load_config
 from hrtk.apis.locations import bundled_folder
 from hrtk.apis.models import network_names
-from hrtk.registry import ESTIMATORS, MODELS, SEGMENTERS, TEMPORAL
+from hrtk.registry import ESTIMATORS, LIFTERS, MODELS, SEGMENTERS, TEMPORAL
 from hrtk.structures import InputError
 
 KEYS = ('Name', 'In Collection', 'Config', 'Weights', 'Metadata', 'Results')
@@ -72,7 +72,7 @@ def load_model(name: str, **options: Any) -> nn.Module:
         name: of :func:`list_models` with ``pretrained=True``: ``'r18_studio'``, the start model, is an
             :class:`~hrtk.models.estimators.Estimator` with its body; ``'tcmr_open'``, ``'mpsnet_open'`` and
             ``'vibe_open'`` are networks over its features, ``'pose_aae_open'`` is a pose prior, ``'hrnet_w8_open'`` a
-            segmenter.
+            segmenter, ``'mpm_holes_open'`` fills in 2D poses.
         **options: arguments of the network that replace those of its config, e.g. ``precision='bfloat16'``.
 
     Raises:
@@ -85,7 +85,7 @@ def load_model(name: str, **options: Any) -> nn.Module:
         raise InputError(f'hrtk brings no model {name!r}; {hint} Networks without weights: hrtk.apis.build_model')
     model = load_config(trained[name].config).model
     part = (model.get('estimator') or model.network).to_dict()
-    registry = next(known for known in (ESTIMATORS, TEMPORAL, SEGMENTERS, MODELS) if known.get(part['type']))
+    registry = next(known for known in (ESTIMATORS, TEMPORAL, SEGMENTERS, LIFTERS, MODELS) if known.get(part['type']))
     return registry.build({**part, 'weights': trained[name].weights, **options}).eval()
 
 
