@@ -10,7 +10,7 @@ from torch import Tensor
 from hrtk.datasets.lifting.joints import mirror_order
 from hrtk.engine.stepping import SteppingModel
 from hrtk.evaluation.lifting import average_with_mirror
-from hrtk.losses import joint_distance, lifting_losses, pretext_losses
+from hrtk.losses import joint_distance, lifting_losses
 from hrtk.models.lifting import HoleSampler, Masks, MaskSampler, PartSampler, step_generator
 from hrtk.registry import LIFTERS, MODELS
 from hrtk.structures import InputError
@@ -31,7 +31,9 @@ class MaskedPoseTraining(SteppingModel):
         network: config of :class:`~hrtk.models.lifting.MPMStage1`.
         masks: ``dict(type=..., ...)`` with the arguments of :class:`~hrtk.models.lifting.MaskSampler` (the default) or,
             for weights that shall complete keypoints, of :class:`~hrtk.models.lifting.HoleSampler`.
-        weights: of ``pose2d`` and ``pose3d``; 5 and 2 as released, 2 and 3 in the paper.
+        weights: of ``pose2d`` and ``pose3d``; 5 and 2 as released, 2 and 3 in the paper. The shared layers' batch norms
+            remember the mean of both kinds, which is neither's: a network that is to fill in 2D poses by itself, not
+            to go on to stage II, should end with ``pose3d=0``, which leaves 3D poses out.
         counted: ``'all'`` joints, as released, or the ``'hidden'`` ones only.
         seed: of the masks.
 
@@ -59,12 +61,14 @@ class MaskedPoseTraining(SteppingModel):
             masks = self.masks(*size, step_generator(self.seed, -1)).to(joints3d.device)
             masked = masks.hidden.expand(size)
             return _samples(self.network(joints3d, '3d', masks), masked)
-        generator = self.next_generator()
-        masks2d, masks3d = (self.masks(*size, generator).to(joints3d.device) for _ in range(2))
-        hidden = (masks2d.hidden, masks3d.hidden) if self.counted == 'hidden' else (None, None)
-        terms = pretext_losses(self.network(keypoints2d, '2d', masks2d), keypoints2d,
-                               self.network(joints3d, '3d', masks3d), joints3d, *hidden)
-        return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
+        generator, losses = self.next_generator(), {}
+        for name, poses, kind in (('pose2d', keypoints2d, '2d'), ('pose3d', joints3d, '3d')):
+            masks = self.masks(*size, generator).to(poses.device)
+            if self.weights[name]:
+                counted = masks.hidden if self.counted == 'hidden' else None
+                found = joint_distance(self.network(poses, kind, masks), poses, counted)
+                losses[f'loss_{name}'] = self.weights[name] * found
+        return losses
 
 
 @MODELS.register_module()

@@ -81,6 +81,19 @@ def test_released_weights_and_masks_of_a_step(batch):
         CompletionTraining(dict(type='MPMStage1', **SIZE), task='complete')
 
 
+def test_a_kind_without_weight_leaves_the_network_alone(batch):
+    model = MaskedPoseTraining(dict(type='MPMStage1', **SIZE), weights=dict(pose3d=0.0)).train()
+    before = {name: value.clone() for name, value in model.network.encoder3d.state_dict().items()}
+    losses = model(**batch, mode='loss')
+    losses['loss_pose2d'].backward()
+    assert set(losses) == {'loss_pose2d'}
+    assert all(torch.equal(value, before[name]) for name, value in model.network.encoder3d.state_dict().items())
+    assert all(weight.grad is None for weight in model.network.encoder3d.parameters())
+    statistics = next(value for name, value in model.network.shared_layers_spatial.named_buffers()
+                      if name.endswith('num_batches_tracked'))
+    assert int(statistics) == 1
+
+
 def run(folder, config, **more):
     train(CONFIGS / config, work_dir=folder, cfg_options={**SMALL, **more})
     return torch.load(sorted(folder.glob('epoch_*.pth'))[-1], weights_only=True)['state_dict']
