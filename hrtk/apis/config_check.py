@@ -16,7 +16,7 @@ from hrtk.structures import InputError
 PARTS = {'dataset': known.DATASETS, 'estimator': known.ESTIMATORS, 'adapter': known.ADAPTERS,
          'evaluator': known.METRICS}
 KINDS = (*PARTS.values(), known.BACKBONES, known.HEADS, known.BODY_MODELS, known.LOSSES, known.TEACHERS,
-         known.TEMPORAL, known.SEGMENTERS, known.CORRUPTIONS, known.TRANSFORMS, known.MASK_SOURCES)
+         known.TEMPORAL, known.SEGMENTERS, known.LIFTERS, known.CORRUPTIONS, known.TRANSFORMS, known.MASK_SOURCES)
 
 
 def obstacles_of(cfg: Config, memory: Optional[dict[str, Optional[str]]] = None) -> list[str]:
