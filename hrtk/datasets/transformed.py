@@ -15,14 +15,14 @@ class Transformed:
 
     Args:
         dataset: config of the data set.
-        transforms: configs of :mod:`hrtk.datasets.transforms`.
+        transforms: configs of :mod:`hrtk.datasets.transforms`; none leaves everything as it is.
 
     Raises:
-        InputError: there is no transform.
+        InputError: the transforms are no list.
     """
 
     def __init__(self, dataset: dict, transforms: SequenceOf[dict]) -> None:
-        if isinstance(transforms, (dict, str)) or not transforms:
+        if not isinstance(transforms, (list, tuple)):
             raise InputError(f'Transformed: transforms is a list of configs, e.g. [dict(type=\'Greyscale\')], not '
                              f'{transforms!r}')
         self.dataset = DATASETS.build(dataset)
