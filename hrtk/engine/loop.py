@@ -90,6 +90,7 @@ class AdaptLoop(BaseLoop):
         self._start: Optional[dict[str, torch.Tensor]] = None
         self._state: Optional[dict[str, Any]] = None
         self._seen: list[str] = []
+        self._asked = False  # whether the other ranks know if this one has something to compute
 
     def run(self) -> dict[str, float]:
         """Works through the sequences and returns the metrics.
@@ -102,10 +103,11 @@ class AdaptLoop(BaseLoop):
         if self.carries and self.resume:
             self._state = self._usable_state()
         try:
-            for sequence in self.dataloader:
-                self._process(sequence)
-        except InputError as error:
-            problem = error
+            for part in (self._process_share, self._join_preparation):
+                try:
+                    part()
+                except InputError as error:
+                    problem = problem or error
         finally:
             runner.call_hook('after_sequences')
         self._raise_together(problem)
@@ -113,6 +115,10 @@ class AdaptLoop(BaseLoop):
         runner.call_hook('after_test_epoch', metrics=metrics)
         runner.call_hook('after_test')
         return metrics
+
+    def _process_share(self) -> None:
+        for sequence in self.dataloader:
+            self._process(sequence)
 
     def _process(self, sequence: Sequence) -> None:
         if sequence.name in self._seen:
@@ -183,8 +189,20 @@ class AdaptLoop(BaseLoop):
                                f'an adapter yields one per frame')
         return Prediction.cat(predictions)
 
+    def _join_preparation(self) -> None:
+        """Prepares with the other ranks, which wait for this one, if it had nothing to compute itself."""
+        if not self._asked:
+            self._asked = True
+            if any(all_gather_object(False)):
+                self._prepare()
+
     def _begin(self) -> None:
         """Prepares the adapter, just before the first sequence that is really computed."""
+        self._asked = True
+        all_gather_object(True)
+        self._prepare()
+
+    def _prepare(self) -> None:
         source = _clone(self.estimator)
         preparation = StoredPreparation(self.store.folder, self.runner, self.resume)
         self._seed('prepare')

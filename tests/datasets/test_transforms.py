@@ -255,6 +255,6 @@ def test_what_needs_crops_says_so(plain, pattern, tmp_path):
         np.savez(tmp_path / 'bad.npz', **arrays)
         with pytest.raises(InputError, match=complaint):
             apply(plain, type='AddPerturbation', file=tmp_path / 'bad.npz')
-    for transforms in ([], dict(type='Greyscale')):
+    for transforms in ('Greyscale', dict(type='Greyscale')):
         with pytest.raises(InputError, match='transforms is a list'):
             DATASETS.build(dict(type='Transformed', dataset=STREAM, transforms=transforms))

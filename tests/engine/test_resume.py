@@ -117,6 +117,23 @@ def test_bad_file_of_one_process_lets_the_other_finish(fork, tmp_path):
     assert len(stored(tmp_path / 'run')) == 3
 
 
+@pytest.mark.parametrize('options', [{}, {'adapter.type': 'Diligent'}])
+@pytest.mark.parametrize('lost', ['clip%2F0', 'clip%2F1'])  # of the first process, of the second
+def test_a_process_with_nothing_to_compute_lets_the_other_finish(fork, config, digits, tmp_path, options, lost):
+    adapt(config, work_dir=tmp_path, cfg_options=options)
+    whole = digits(tmp_path)
+    next((tmp_path / 'results').glob(f'*/{lost}.npz')).unlink()
+    assert [code for code, _ in fork(tmp_path, options, processes=2)] == [0, 0]
+    assert digits(tmp_path) == whole
+
+
+def test_more_processes_than_sequences(fork, config, digits, tmp_path):
+    options = {'dataset.lengths': (3, 5)}
+    adapt(config, work_dir=tmp_path / 'whole', cfg_options=options)
+    assert [code for code, _ in fork(tmp_path / 'run', options, processes=3)] == [0, 0, 0]
+    assert digits(tmp_path / 'run') == digits(tmp_path / 'whole')
+
+
 def test_carried_state_is_refused_by_two_processes(fork, tmp_path):
     for code, message in fork(tmp_path / 'run', {'adapter.reset': 'never'}, processes=2):
         assert code == 2 and "reset='never'" in message and '2 processes' in message
