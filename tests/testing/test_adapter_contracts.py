@@ -32,7 +32,7 @@ class GreyViews:
 
 
 @DATASETS.register_module(force=True)
-class Labelled(list):
+class LabelledColours(list):
     """Two sequences with true bodies."""
 
     def __init__(self):
@@ -52,7 +52,7 @@ ADAPTERS_OF_HRTK = {
         type='Regeneration', online=dict(type='DynamicBilevel', max_extra=0, **ONLINE),
         pre=dict(type='PreAdapt', weights=NO_LABELS, epochs=2, sequences=1, frames=2, save_every=1)),
     'FewShotMetric': dict(type='FewShotMetric', shots=2, steps=2, batch=2, save_every=1,
-                          source=dict(batch=4, pool=4, dataset=VIEWS), labelled=dict(type='Labelled')),
+                          source=dict(batch=4, pool=4, dataset=VIEWS), labelled=dict(type='LabelledColours')),
     'TopologyAdapter': dict(MASKS, prior=None, iterations=2, save_every=1),
     'TopologyAdapter, online': dict(MASKS, mode='online', iterations=2, prior=None, reset='never'),
     'TopologyAdapter, fit': dict(MASKS, mode='fit'),
