@@ -114,7 +114,7 @@ class TopologyAdapter(Adapter):
             found, usable = zip(*(masks[which].get(frames) for (which, frames), _ in parts))
             seen = tuple(torch.cat(part) for part in zip(*(
                 [values[frames] for values in points[which]] for (which, frames), _ in parts if points))) or None
-            batch = MaskBatch(crops, silhouette_target(torch.cat(found)), torch.cat(usable), seen)
+            batch = self._batch(crops, torch.cat(found), torch.cat(usable), seen)
             losses = learner.step(iteration, batch)
             progress.finish(iteration, **losses)
         return progress.weights()
@@ -135,7 +135,7 @@ class TopologyAdapter(Adapter):
             if self.mode != 'set':
                 found, usable = masks.get(chunk)
                 seen = tuple(part[chunk.start:chunk.stop] for part in points) or None
-                batch = MaskBatch(crops, silhouette_target(found), usable, seen)
+                batch = self._batch(crops, found, usable, seen)
                 if self.reset == 'frame':
                     learner.restart()
             for iteration in range(self.iterations if self.mode == 'online' else 0):
@@ -180,6 +180,10 @@ class TopologyAdapter(Adapter):
     def _place(self, estimator: Estimator) -> None:
         if self.space.prior is not None:
             self.space.prior.to(estimator.device)
+
+    def _batch(self, crops: Tensor, masks: Tensor, usable: Tensor, points: Optional[tuple]) -> MaskBatch:
+        target = silhouette_target(masks) if self.objectives.masked else None
+        return MaskBatch(crops, target, usable, points)
 
     @staticmethod
     def _points(estimator: Estimator, sequence: Sequence) -> tuple[Tensor, Tensor]:

@@ -11,14 +11,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from hrtk.apis.stored import (
-    adapter_name,
-    bodies_by_role,
-    latest_folder,
-    stored_body,
-    stored_config,
-    stored_pairs,
-)
+from hrtk.apis.stored import adapter_name, bodies_by_role, latest_folder, stored_body, stored_config, stored_pairs
 from hrtk.engine.output_hook import Panels
 from hrtk.engine.store import Result, write_atomically
 from hrtk.evaluation.report import BEFORE, COLUMNS, WORSE_RULE, Record, cell_text, summarise
@@ -65,7 +58,7 @@ def report(work_dir: str | Path, *, before: Optional[str | Path] = None, output:
         raise InputError(f'{run.folder}: no sequence fits {sequences!r}; there are '
                          f'{", ".join(record.name for record in run.records[:8])}')
     chosen = [record.name for record in worst_first[:most]]
-    tracks = {name: track for name, track in run.tracks(chosen, frames)}
+    tracks = dict(run.tracks(chosen, frames))
     path = Path(output) if output is not None else Path(work_dir) / 'report.html'
     text = page_html(run.page([tracks[name] for name in chosen], len(worst_first)))
     path.parent.mkdir(parents=True, exist_ok=True)

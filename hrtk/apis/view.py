@@ -7,14 +7,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from hrtk.apis.stored import (
-    adapter_name,
-    bodies_by_role,
-    latest_folder,
-    stored_body,
-    stored_config,
-    stored_pairs,
-)
+from hrtk.apis.stored import adapter_name, bodies_by_role, latest_folder, stored_body, stored_config, stored_pairs
 from hrtk.engine.store import Result
 from hrtk.evaluation.report import BEFORE
 from hrtk.registry import DATASETS

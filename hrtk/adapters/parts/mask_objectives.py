@@ -24,13 +24,13 @@ class MaskBatch:
 
     Attributes:
         crops: (B, 3, R, R), normalised.
-        target: what their masks are compared by.
+        target: what their masks are compared by; None where no term looks at masks.
         usable: (B,) bool, whose masks say anything.
         keypoints2d: (B, 24, 2) positions in [-1, 1] and (B, 24) confidences of ``spin24``, or None.
     """
 
     crops: Tensor
-    target: SilhouetteTarget
+    target: Optional[SilhouetteTarget]
     usable: Tensor
     keypoints2d: Optional[tuple[Tensor, Tensor]] = None
 
@@ -48,6 +48,7 @@ class MaskObjectives:
         grad: of :func:`~hrtk.losses.topology_loss`.
 
     Attributes:
+        masked: whether any of them looks at masks.
         names: the terms that there are, of ``'silhouette'``, ``'topology'`` and ``'keypoints2d'``.
 
     Raises:
@@ -67,6 +68,7 @@ class MaskObjectives:
         self.weights, self.grad = {**FACTORS, **(weights or {})}, grad
         kinds = dict(silhouette=silhouette, topology=topology)
         self.kinds = {name: kind for name, kind in kinds.items() if kind is not None and self.weights[name]}
+        self.masked = bool(self.kinds)
         if self.weights['keypoints2d']:
             self.kinds['keypoints2d'] = 'l2'
         if not self.kinds:
