@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hrtk.body_models import BodyModel
 from hrtk.engine.training import WEIGHTS, mirror_labels, supervise
+from hrtk.evaluation import mpjpe
 from hrtk.registry import ESTIMATORS, MODELS, TEMPORAL
 from hrtk.structures import InputError
 
@@ -34,14 +35,14 @@ class TemporalTraining(BaseModel):
         self.weights = weights or WEIGHTS
 
     def forward(self, features: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor,
-                mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, Tensor]]:
+                mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, float]]:
         """One batch of windows, see :class:`~hrtk.datasets.feature_windows.FeatureWindows`; mmengine's modes."""
         windows = features[:, 0]
         if mode == 'loss':
             windows, rotmat, keypoints2d = mirror_some(features, rotmat, keypoints2d)
-        terms, errors = supervise(self.body, self.network(windows), rotmat, betas, keypoints2d)
+        terms, joints = supervise(self.body, self.network(windows), rotmat, betas, keypoints2d)
         if mode != 'loss':
-            return [dict(mpjpe_mm=error) for error in errors]
+            return [dict(mpjpe_mm=error) for error in mpjpe(*joints)]
         return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
 
 

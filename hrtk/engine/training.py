@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import flip_map
+from hrtk.evaluation import mpjpe
 from hrtk.geometry.boxes import normalise
 from hrtk.geometry.camera import project
 from hrtk.losses import betas_loss, rotmat_loss
@@ -44,24 +45,25 @@ class SupervisedTraining(BaseModel):
         self.augment = augment
 
     def forward(self, image: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor,
-                mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, Tensor]]:
+                mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, float]]:
         """One batch of views, see :class:`~hrtk.datasets.open_stream.views.OpenViews`; mmengine's modes."""
         if mode == 'loss':
             image, rotmat, keypoints2d = mirror_half(image, rotmat, keypoints2d)
             image = distort(image.float(), self.augment)
         crops = normalise(image.float()).contiguous(memory_format=torch.channels_last)
         predicted = self.estimator(crops)
-        terms, errors = supervise(self.estimator.body, predicted, rotmat, betas, keypoints2d)
+        terms, joints = supervise(self.estimator.body, predicted, rotmat, betas, keypoints2d)
         if mode != 'loss':
-            return [dict(mpjpe_mm=error) for error in errors]
+            return [dict(mpjpe_mm=error) for error in mpjpe(*joints)]
         return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
 
 
 def supervise(body: BodyModel, predicted: Prediction, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor,
-              squared: bool = False) -> tuple[dict[str, Tensor], Tensor]:
-    """Losses of B predictions against labels, without factors, and the joint error (B,) of each in mm.
+              squared: bool = False) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+    """Losses of B predictions against labels, without factors, and predicted and true joints that they compare.
 
-    Distances of joints, in the picture too, count absolutely, or ``squared`` as in SPIN and VIBE.
+    Distances of joints, in the picture too, count absolutely, or ``squared`` as in SPIN and VIBE. Joints are
+    (B, 24, 3) ``spin24`` relative to the hips.
     """
     joints = body.joints(predicted.rotmat, predicted.betas, 'spin24')
     with torch.no_grad():
@@ -71,7 +73,7 @@ def supervise(body: BodyModel, predicted: Prediction, rotmat: Tensor, betas: Ten
     terms = dict(rotmat=rotmat_loss(predicted.rotmat, rotmat), joints3d=size(centred - true_centred).mean(),
                  keypoints2d=size(project(joints, predicted.camera) - keypoints2d).mean(),
                  betas=betas_loss(predicted.betas, betas))
-    return terms, (centred - true_centred).detach().norm(dim=-1).mean(1) * 1000
+    return terms, (centred, true_centred)
 
 
 def mirror_half(image: Tensor, rotmat: Tensor, keypoints2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:

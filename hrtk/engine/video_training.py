@@ -1,4 +1,4 @@
-"""Training of networks that predict every frame of a video, with or without an adversarial prior of motion."""
+"""Training of networks that predict every frame of a video, with an adversarial prior of motion and a metric loss."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import torch
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
+from hrtk.body_models.skeletons import index_map
 from hrtk.engine.stepping import SteppingModel
 from hrtk.engine.temporal_training import build_from_start, mirror_some
 from hrtk.engine.training import ViewError, supervise
 from hrtk.evaluation import accel_error, mpjpe
 from hrtk.geometry.rotation import rotmat_to_axis_angle
-from hrtk.registry import DATASETS, METRICS, MODELS
+from hrtk.registry import DATASETS, LOSSES, METRICS, MODELS
 from hrtk.structures import InputError, Prediction
 
-# configs/config.yaml of the released code; the defaults of its classes are 60, 30, 1, 0.001 and 1.
-WEIGHTS = dict(keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, motion=0.5)
+# configs/config.yaml of the released code; the defaults of its classes are 60, 30, 1, 0.001 and 1. Those of the metric
+# loss are its thesis' smallest, and none.
+WEIGHTS = dict(keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, motion=0.5, metric=0.1, metric_joints=0.0)
+COMMON = list(index_map('spin24', 'common14'))  # over which poses are compared
 
 
 @MODELS.register_module()
@@ -30,15 +33,20 @@ class VideoTraining(SteppingModel):
     1; the critic learns 1 for captured motion and 0 for predicted motion, by an optimiser of its own, in the same step
     and from the same predictions. Both see body poses without global orientation. One process trains.
 
+    A metric loss between the clips of a batch may be added ("Few-shot Domain Adaptation for 3D Human Pose and Shape
+    Estimation", UNIST, 2021, section 3.3), on the features that the regressor sees and on predicted joints.
+
     Args:
         network: config of a temporal network that predicts every frame, e.g. :class:`~hrtk.models.temporal.VIBE`.
         start: config of the image network that made the features, with weights, see
             :class:`~hrtk.engine.temporal_training.TemporalTraining`.
         critic: config of the :class:`~hrtk.models.priors.MotionDiscriminator`; None trains without a prior.
         motion: config of the :class:`~hrtk.datasets.motion_windows.MotionWindows` that the critic calls real.
+        metric: config of the :class:`~hrtk.losses.LogRatioLoss`; None trains without it.
         weights: replacements of the losses' factors, by default those of VIBE: ``keypoints2d`` 300, ``joints3d`` 300,
-            ``rotmat`` 60, ``betas`` 0.06, and ``motion`` 0.5, which is the critic's own too.
-        seed: of mirroring, dropout and the choice of captured motion; these are the same in a resumed run.
+            ``rotmat`` 60, ``betas`` 0.06, and ``motion`` 0.5, which is the critic's own too; and ``metric`` 0.1, of
+            the metric loss on features, and ``metric_joints`` 0, of that on predicted joints relative to the hips.
+        seed: of mirroring, dropout, anchors and the choice of captured motion; these are the same in a resumed run.
 
     Raises:
         InputError: a part cannot be built, the regressors of both networks differ, a factor is unknown, or there is a
@@ -46,7 +54,7 @@ class VideoTraining(SteppingModel):
     """
 
     def __init__(self, network: dict, start: dict, critic: Optional[dict] = None, motion: Optional[dict] = None,
-                 weights: Optional[dict[str, float]] = None, seed: int = 0) -> None:
+                 metric: Optional[dict] = None, weights: Optional[dict[str, float]] = None, seed: int = 0) -> None:
         super().__init__(seed)
         self.network, self.body = build_from_start(network, start)
         if critic is not None and motion is None:
@@ -54,6 +62,7 @@ class VideoTraining(SteppingModel):
                              "motion=dict(type='MotionWindows'), or leave the critic out")
         self.critic: Optional[nn.Module] = None if critic is None else MODELS.build(critic)
         self.motion = None if critic is None else DATASETS.build(motion)
+        self.metric: Optional[nn.Module] = None if metric is None else LOSSES.build(metric)
         self.weights = {**WEIGHTS, **(weights or {})}
         if set(self.weights) != set(WEIGHTS):
             raise InputError(f'VideoTraining: weights are of {", ".join(WEIGHTS)}, not {", ".join(weights)}')
@@ -62,7 +71,7 @@ class VideoTraining(SteppingModel):
         """One step of the network, then one of the critic; optimisers are those of ``network`` and ``critic``."""
         data = self.data_preprocessor(data, True)
         generator = self.next_generator()
-        torch.manual_seed(generator.initial_seed())  # mirroring and dropout draw from the global generators
+        torch.manual_seed(generator.initial_seed())  # mirroring, dropout and anchors draw from the global generators
         with optim_wrapper['network'].optim_context(self):
             losses, made_up = self.network_losses(**data)
         total, logged = self.parse_losses(losses)
@@ -82,7 +91,8 @@ class VideoTraining(SteppingModel):
         clips, rotmat, keypoints2d = mirror_some(features, rotmat, keypoints2d)
         predicted = self.network(clips)
         labels = (label.flatten(0, 1) for label in (rotmat, betas, keypoints2d))
-        terms, _ = supervise(self.body, _frames(predicted), *labels, squared=True)
+        terms, joints = supervise(self.body, _frames(predicted), *labels, squared=True)
+        terms.update(self._metric_terms(predicted.features, *joints))
         made_up = rotmat_to_axis_angle(predicted.rotmat[:, :, 1:]).flatten(2)
         if self.critic is not None:
             with _constant(self.critic):
@@ -108,6 +118,14 @@ class VideoTraining(SteppingModel):
         found, true = (self._joints(*body).unflatten(0, betas.shape[:2]) for body in
                        ((predicted.rotmat, predicted.betas), (rotmat.flatten(0, 1), betas.flatten(0, 1))))
         return [dict(mpjpe_mm=mpjpe(*clip).mean(), accel_mm=accel_error(*clip).mean()) for clip in zip(found, true)]
+
+    def _metric_terms(self, features: Tensor, joints: Tensor, true: Tensor) -> dict[str, Tensor]:
+        """The metric losses that have a factor, without it: features (B, T, F), joints (B * T, 24, 3)."""
+        if self.metric is None:
+            return {}
+        joints, true = (part[:, COMMON].unflatten(0, features.shape[:2]) for part in (joints, true))
+        return {name: self.metric(part, true) for name, part in
+                (('metric', features), ('metric_joints', joints.flatten(2))) if self.weights[name]}
 
     def _joints(self, rotmat: Tensor, betas: Tensor) -> Tensor:
         joints = self.body.joints(rotmat, betas, 'spin24')

@@ -151,6 +151,45 @@ def test_one_step_is_that_of_the_formulas(start, batch):
                                    atol=2e-7)
 
 
+def triple_loop(variant, features, joints, anchors, near):
+    """The loss with a loop over every triplet; features (B, T, C), joints (B, T, J, 3); distances in quadrature with 1e-4."""
+    joints = joints - (joints[:, :, 2:3] + joints[:, :, 3:4]) / 2
+    total = 0.0
+    for clip, anchor in enumerate(anchors):
+        found = []
+        for positive in (frame for frame in range(features.shape[1]) if abs(frame - anchor) > near):
+            for other in (other for other in range(len(features)) if other != clip):
+                for frame in range(features.shape[1]):
+                    (f_near, y_near), (f_far, y_far) = (
+                        (np.hypot(np.linalg.norm(features[clip, anchor] - features[place]), 1e-4),
+                         np.hypot(np.linalg.norm(joints[clip, anchor] - joints[place], axis=-1).mean(), 1e-4))
+                        for place in ((clip, positive), (other, frame)))
+                    ratio = f_near / f_far * y_far / y_near
+                    found.append(np.log1p(ratio) if variant == 'thesis' else np.log(ratio) ** 2)
+        total += np.mean(found)
+    return total
+
+
+@pytest.mark.parametrize('variant', ['thesis', 'kim'])
+def test_metric_loss_compares_the_clips_of_a_batch(start, batch, variant):
+    model = build(start, seed=5, metric=dict(type='LogRatioLoss', variant=variant, skip=2),
+                  weights=dict(metric=0.5, metric_joints=0.2))
+    predicted = copy.deepcopy(model.network)(batch['features'][:, 0])
+    shape = predicted.rotmat.shape[:2]
+    logged = model.train_step(batch, PartOptimizers(SGD)(model))
+
+    joints, true = (model.body.joints(rotmat.flatten(0, 1), betas.flatten(0, 1), 'spin24')[:, :14].detach().double()
+                    .unflatten(0, shape).numpy() for rotmat, betas in
+                    ((predicted.rotmat, predicted.betas), (batch['rotmat'], batch['betas'])))
+    relative = joints - (joints[:, :, 2:3] + joints[:, :, 3:4]) / 2
+    torch.manual_seed(step_generator(5, 0).initial_seed())
+    for name, factor, features in (('metric', 0.5, predicted.features.detach().double().numpy()),
+                                   ('metric_joints', 0.2, relative.reshape(*shape, -1))):
+        anchors = torch.randint(shape[1], shape[:1]).tolist()
+        wanted = factor * triple_loop(variant, features, true, anchors, near=2)
+        assert logged[f'loss_{name}'].item() == pytest.approx(wanted, rel=2e-4)
+
+
 def test_who_learns_from_which_loss(start, batch):
     model = build(start)
 
@@ -230,7 +269,8 @@ def test_validation_measures_position_and_acceleration(start, batch):
 
 @pytest.mark.parametrize('options, message', [
     (dict(motion=None), 'needs captured motion'), (dict(weights=dict(pose=1.0)), 'weights are of keypoints2d'),
-    (dict(motion=dict(type='MotionWindow')), 'MotionWindows')])
+    (dict(motion=dict(type='MotionWindow')), 'MotionWindows'),
+    (dict(metric=dict(type='LogRatioLoss', variant='log')), "variant is one of .*'kim'.*'log'")])
 def test_wrong_options(start, options, message):
     with pytest.raises(InputError, match=message):
         build(start, **options)
@@ -283,8 +323,9 @@ def test_resumed_training_gives_the_same_digits_and_publishes(start, tmp_path):
                                rtol=1e-3)
 
 
-def test_config_fits_the_video_estimator(cache):
-    cfg = load_config(CONFIGS / 'vibe/vibe_open.py')
+@pytest.mark.parametrize('name', ['vibe_open', 'vibe_metric_open'])
+def test_config_fits_the_video_estimator(cache, name):
+    cfg = load_config(CONFIGS / f'vibe/{name}.py')
     check_keys(cfg, KEYS, REQUIRED)
     model = MODELS.build(cfg.model)
     PartOptimizers({name: part for name, part in cfg.optim_wrapper.items() if name != 'constructor'})(model)
