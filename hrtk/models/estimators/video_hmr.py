@@ -58,6 +58,10 @@ class VideoHMR(Estimator):
             InputError: single pictures, an image network without features, or a network that predicts one frame of
                 many.
         """
+        return self.from_trunk(self.trunk(images))
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """The image network: (V, T, 3, R, R) clips -> (V, T, F) features."""
         if images.ndim != 5:
             raise InputError(f'VideoHMR takes clips (V, T, 3, R, R) of consecutive frames, not {tuple(images.shape)}; '
                              f'a method that mixes single pictures needs an estimator of pictures')
@@ -65,12 +69,20 @@ class VideoHMR(Estimator):
         if features is None:
             raise InputError(f'{type(self.image).__name__} gives no features, which VideoHMR needs; name another '
                              f'`image` network')
-        parts = [self.network(part) for part in features.unflatten(0, images.shape[:2]).split(self.window, 1)]
+        return features.unflatten(0, images.shape[:2])
+
+    def from_trunk(self, maps: Tensor) -> Prediction:
+        """The network over time: (V, T, F) features -> V * T predictions."""
+        parts = [self.network(part) for part in maps.split(self.window, 1)]
         if parts[0].rotmat.ndim != 5:
             raise InputError(f'{type(self.network).__name__} predicts one frame of a window; the `network` of VideoHMR '
                              f'predicts every frame, as VIBE does')
         return Prediction(*(torch.cat([getattr(part, name) for part in parts], 1).flatten(0, 1)
                             for name in ('rotmat', 'betas', 'camera', 'features')))
+
+    def behind_trunk(self, name: str) -> bool:
+        """The weights of the network over time."""
+        return name.startswith('network.')
 
     def crops(self, sequence: Sequence, indices: Iterable[int]) -> Tensor:
         """Reads, crops and normalises consecutive frames of a sequence as one clip: (1, T, 3, R, R).
