@@ -17,6 +17,7 @@ from hrtk.body_models.skeletons import flip_map
 from hrtk.evaluation import mpjpe
 from hrtk.geometry.boxes import normalise
 from hrtk.geometry.camera import project
+from hrtk.geometry.mirror import mirror_points, mirror_rotmat
 from hrtk.losses import betas_loss, rotmat_loss
 from hrtk.registry import ESTIMATORS, HOOKS, METRICS, MODELS
 from hrtk.structures import Prediction
@@ -85,11 +86,10 @@ def mirror_half(image: Tensor, rotmat: Tensor, keypoints2d: Tensor) -> tuple[Ten
 
 def mirror_labels(chosen: Tensor, rotmat: Tensor, keypoints2d: Tensor) -> tuple[Tensor, Tensor]:
     """Mirrors the labels where ``chosen`` (B,): rotations (B, 24, 3, 3) and ``spin24`` points (B, 24, 2)."""
-    reflect = torch.tensor([-1., 1., 1.], device=rotmat.device)
-    mirrored = reflect[:, None] * rotmat[:, flip_map('smpl24')] * reflect
-    rotmat = torch.where(chosen[:, None, None, None], mirrored, rotmat)
-    points = keypoints2d[:, flip_map('spin24')] * reflect[:2]
-    return rotmat, torch.where(chosen[:, None, None], points, keypoints2d)
+    turned = mirror_rotmat(rotmat, flip_map('smpl24'))
+    points = mirror_points(keypoints2d, flip_map('spin24'))
+    return (torch.where(chosen[:, None, None, None], turned, rotmat),
+            torch.where(chosen[:, None, None], points, keypoints2d))
 
 
 def distort(image: Tensor, strength: float) -> Tensor:

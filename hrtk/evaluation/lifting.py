@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hrtk.evaluation.evaluator import BaseMetric
 from hrtk.evaluation.functional import AUC_MM, METRE, mpjpe, pa_mpjpe, pck
+from hrtk.geometry.mirror import mirror_points
 from hrtk.registry import METRICS
 from hrtk.structures import InputError
 
@@ -199,14 +200,8 @@ def average_with_mirror(predict: Callable[[Tensor, Optional[Tensor]], Tensor], p
     both = masked
     if masked is not None:
         both = torch.cat([masked, masked if metric == 'released' else masked[..., order]])
-    straight, mirrored = predict(torch.cat([poses, _mirrored(poses, order)]), both).chunk(2)
-    return (straight + _mirrored(mirrored, order)) / 2
-
-
-def _mirrored(pose: Tensor, order: list[int]) -> Tensor:
-    pose = pose[..., order, :]
-    pose[..., 0] *= -1
-    return pose
+    straight, mirrored = predict(torch.cat([poses, mirror_points(poses, order)]), both).chunk(2)
+    return (straight + mirror_points(mirrored, order)) / 2
 
 
 def _stack(values: Any) -> np.ndarray:

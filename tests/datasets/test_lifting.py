@@ -14,11 +14,12 @@ from scipy.spatial.transform import Rotation
 
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import joint_names
-from hrtk.datasets.lifting import MocapLifting, mirror_pose
+from hrtk.datasets.lifting import MocapLifting
 from hrtk.datasets.lifting.joints import ORDERS, mirror_order
 from hrtk.datasets.lifting.mocap import CAMERAS as MOCAP_CAMERAS
 from hrtk.datasets.lifting.mocap import TARGET
 from hrtk.datasets.motion import load_motion
+from hrtk.geometry.mirror import mirror_points
 from hrtk.structures import InputError
 
 LEFT, RIGHT = [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]  # of VideoPose3D
@@ -121,8 +122,8 @@ def test_flip_is_its_own_inverse_and_swaps_sides():
     for size in (2, 3):
         pose = torch.randn(5, 17, size)
         kept = pose.clone()
-        mirrored = mirror_pose(pose, order)
-        assert torch.equal(mirror_pose(mirrored, order), pose) and torch.equal(pose, kept)
+        mirrored = mirror_points(pose, order)
+        assert torch.equal(mirror_points(mirrored, order), pose) and torch.equal(pose, kept)
         assert torch.equal(mirrored[:, 1], pose[:, 4] * torch.tensor([-1, 1, 1])[:size])
 
 

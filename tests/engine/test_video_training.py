@@ -152,7 +152,7 @@ def test_one_step_is_that_of_the_formulas(start, batch):
 
 
 def triple_loop(variant, features, joints, anchors, near):
-    """The loss with a loop over every triplet; features (B, T, C), joints (B, T, J, 3); distances in quadrature with 1e-4."""
+    """The loss of every triplet; features (B, T, C), joints (B, T, J, 3); distances in quadrature with 1e-4."""
     joints = joints - (joints[:, :, 2:3] + joints[:, :, 3:4]) / 2
     total = 0.0
     for clip, anchor in enumerate(anchors):

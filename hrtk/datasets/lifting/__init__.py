@@ -4,7 +4,6 @@ from hrtk.datasets.lifting.amass import AMASSLifting
 from hrtk.datasets.lifting.h36m import H36MLifting
 from hrtk.datasets.lifting.mocap import MocapLifting
 from hrtk.datasets.lifting.mpi_inf_3dhp import MPIINF3DHPLifting
-from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows, mirror_pose
+from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 
-__all__ = ['AMASSLifting', 'H36MLifting', 'MPIINF3DHPLifting', 'MocapLifting', 'PoseTrack', 'PoseWindows',
-           'mirror_pose']
+__all__ = ['AMASSLifting', 'H36MLifting', 'MPIINF3DHPLifting', 'MocapLifting', 'PoseTrack', 'PoseWindows']

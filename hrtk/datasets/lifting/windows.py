@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from hrtk.datasets.arrays import float_tensor
 from hrtk.datasets.lifting.joints import ORDERS, ROOTS, mirror_order
+from hrtk.geometry.mirror import mirror_points
 from hrtk.structures import InputError
 
 MIRRORED_INTRINSICS = (2, 7)  # principal point and tangential distortion change sign along x
@@ -138,7 +139,7 @@ class PoseWindows(Dataset):
     def _seen(self, pose: Tensor, mirrored: Tensor) -> Tensor:
         if not self.flip:
             return pose
-        return torch.where(mirrored[:, None, None, None], mirror_pose(pose, self.mirror), pose)
+        return torch.where(mirrored[:, None, None, None], mirror_points(pose, self.mirror), pose)
 
     def _middles(self, tracks: SequenceOf[PoseTrack], pad: bool) -> tuple[Tensor, Tensor]:
         """The stored row in the middle of every window, and whose track it is."""
@@ -152,18 +153,6 @@ class PoseWindows(Dataset):
             middles.append(torch.from_numpy(chosen) + self.starts[number])
             owners.append(torch.full((len(chosen),), number))
         return torch.cat(middles), torch.cat(owners)
-
-
-def mirror_pose(pose: Tensor, order: SequenceOf[int]) -> Tensor:
-    """Poses in a mirror: x negated, left and right exchanged; doing it twice changes nothing.
-
-    Args:
-        pose: (..., J, D), 2D or 3D, x first, relative to the principal axis.
-        order: (J,) from :func:`hrtk.datasets.lifting.joints.mirror_order`.
-    """
-    pose = pose[..., list(order), :]
-    pose[..., 0] *= -1
-    return pose
 
 
 def _centred(tracks: SequenceOf[PoseTrack], root: int) -> tuple[Tensor, Tensor]:

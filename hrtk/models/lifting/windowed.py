@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.body_models.skeletons import flip_map, joint_names
+from hrtk.geometry.mirror import mirror_points
 from hrtk.models.lifting.keypoints import JointMapping
 from hrtk.models.lifting.masking import Masks
 from hrtk.models.lifting.mpm import MPMStage1, MPMStage2
@@ -110,14 +111,9 @@ class Windowed(nn.Module):
         """Windows, and their mirror images with mirrored masks, averaged: (W, F, J, 2 or 3)."""
         if not self.flip:
             return self._call(poses, seen, target)
-        both = self._call(torch.cat([poses, self._mirrored(poses)]), torch.cat([seen, seen[..., self.mirror]]), target)
-        straight, mirrored = both.chunk(2)
-        return (straight + self._mirrored(mirrored)) / 2
-
-    def _mirrored(self, pose: Tensor) -> Tensor:
-        pose = pose[..., self.mirror, :]
-        pose[..., 0] *= -1
-        return pose
+        both = torch.cat([poses, mirror_points(poses, self.mirror)])
+        straight, mirrored = self._call(both, torch.cat([seen, seen[..., self.mirror]]), target).chunk(2)
+        return (straight + mirror_points(mirrored, self.mirror)) / 2
 
     def _call(self, poses: Tensor, seen: Tensor, target: str) -> Tensor:
         return self.network(poses, '2d', Masks.of(~seen, ~seen.any(2)), target=target)
