@@ -76,6 +76,10 @@ class Keypoints2D:
     skeleton: str
     source: str
 
+    def seen(self, threshold: float = 0.0) -> Tensor:
+        """(F, K) bool: points with a place and with more than the threshold's confidence."""
+        return (self.confidence > threshold) & self.xy.isfinite().all(-1)
+
 
 @dataclasses.dataclass(frozen=True)
 class GroundTruth:

@@ -53,11 +53,7 @@ class Windowed(nn.Module):
         """Joints (N, J, 2) px of all frames, (N, J) bool whether they are there, and where they came from."""
         device = next(self.network.parameters()).device
         mapping = JointMapping(keypoints.skeleton, self.skeleton)
-        return *mapping(keypoints.xy.to(device), self.visible(keypoints).to(device)), mapping
-
-    def visible(self, keypoints: Keypoints2D) -> Tensor:
-        """(N, K) bool: points with a place and with more than the threshold's confidence."""
-        return (keypoints.confidence > self.threshold) & keypoints.xy.isfinite().all(-1)
+        return *mapping(keypoints.xy.to(device), keypoints.seen(self.threshold).to(device)), mapping
 
     def step(self, sequence: Sequence) -> int:
         """Frames of the sequence between neighbours of a window."""
