@@ -1,10 +1,12 @@
 """The documentation: its code runs, its build is clean, its links within the repository lead somewhere."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 sybil = pytest.importorskip('sybil', reason='sybil executes the code of the documentation')
@@ -62,3 +64,17 @@ def test_links_and_named_files_exist():
         missing += [f'{page.relative_to(ROOT)}: {name}' for name in named
                     if not (ROOT / name).exists() and not (page.parent / name).exists()]
     assert not missing
+
+
+def test_figures_are_those_that_their_script_draws(tmp_path):
+    script = runpy.run_path(str(ROOT / 'docs/build_figures.py'))
+    shown = script['FOLDER']
+    script['main'].__globals__['FOLDER'] = tmp_path
+    script['main']()
+    drawn = sorted(path.name for path in tmp_path.iterdir())
+    assert drawn == sorted(path.name for path in shown.glob('conventions_*.png'))
+    for name in drawn:
+        # Coarse: another matplotlib sets its letters otherwise.
+        ours, theirs = (cv2.resize(cv2.imread(str(folder / name)), (40, 20), interpolation=cv2.INTER_AREA).astype(int)
+                        for folder in (tmp_path, shown))
+        assert abs(ours - theirs).mean() < 3 < ours.std(), f'{name}: run python docs/build_figures.py'
