@@ -15,10 +15,12 @@ from hrtk.structures import InputError
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('**/*.py') if '_base_' not in path.parts)
-SEGMENTATION = ('segmentation/hrnet_', 'segmentation/foreground_', 'segmentation/head_only')  # trainings
+# Trainings.
+SEGMENTATION = ('segmentation/hrnet_', 'segmentation/foreground_', 'segmentation/head_only')
+VIDEO = ('vibe/vibe_open', 'vibe/vibe_metric')
 TRAININGS = [name for name in LEAVES if name.startswith('hmr/')]
 ADAPTATIONS = [name for name in LEAVES
-               if not name.startswith(('hmr/', 'teachers/', 'pose_prior/', 'mpm/', 'vibe/vibe_open', *SEGMENTATION))]
+               if not name.startswith(('hmr/', 'teachers/', 'pose_prior/', 'mpm/', *VIDEO, *SEGMENTATION))]
 # The parts that need a user's files, and the first of these files.
 NEEDS = {
     'boa/r18_photos.py': {'dataset': 'yogait_coco.json'},
