@@ -1,8 +1,8 @@
 # Few-shot adaptation of the open VIBE, as in the thesis: what is over time learns, the image network behind it stays.
 # Shots are clips of 16 frames; the source is what VIBE was trained on. On seeds 100 and 101 this rate did least harm:
 # 350.5 mm of MPJPE for both together before, 349.5 mm at 3e-5, 352.4 mm at 1e-4; on seed 100 3e-4 was worse still.
-_base_ = ['../_base_/default_runtime.py', '../_base_/estimators/vibe_open.py', '../_base_/datasets/open_wild.py',
-          '../_base_/datasets/open_shots.py']
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/estimators/vibe_open.py', '../_base_/datasets/open_wild_shots.py']
 
 adapter = dict(
     type='FewShotMetric', shots=48, clip=16, labelled={{_base_._labelled}}, parameters='network',

@@ -1,7 +1,7 @@
 # Few-shot adaptation of the free start model to the free wild stream. The rates are those of a small network, chosen on
 # seeds 100 and 101.
-_base_ = ['../_base_/default_runtime.py', '../_base_/estimators/hmr_r18.py', '../_base_/datasets/open_wild.py',
-          '../_base_/datasets/open_shots.py']
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/estimators/hmr_r18.py', '../_base_/datasets/open_wild_shots.py']
 
 estimator = dict(weights='open:r18_studio')
 adapter = dict(
