@@ -70,9 +70,9 @@ def load_model(name: str, **options: Any) -> nn.Module:
 
     Args:
         name: of :func:`list_models` with ``pretrained=True``: ``'r18_studio'``, the start model, is an
-            :class:`~hrtk.models.estimators.Estimator` with its body; ``'tcmr_open'``, ``'mpsnet_open'`` and
-            ``'vibe_open'`` are networks over its features, ``'pose_aae_open'`` is a pose prior, ``'hrnet_w8_open'`` a
-            segmenter, ``'mpm_holes_open'`` fills in 2D poses.
+            :class:`~hrtk.models.estimators.Estimator` with its body; ``'tcmr_open'``, ``'mpsnet_open'``,
+            ``'vibe_open'`` and ``'vibe_metric_open'`` are networks over its features, ``'pose_aae_open'`` is a pose
+            prior, ``'hrnet_w8_open'`` a segmenter, ``'mpm_holes_open'`` fills in 2D poses.
         **options: arguments of the network that replace those of its config, e.g. ``precision='bfloat16'``.
 
     Raises:
