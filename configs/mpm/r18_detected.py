@@ -5,4 +5,6 @@ _base_ = '../3dhrco/r18_mpn_pre_open.py'
 dataset = dict(
     _delete_=True, type='Transformed', transforms=[],
     dataset=dict(type='OpenStream', domain='wild', sequences=8, frames=40, seed=0, noise='detector'))
-adapter = dict(teacher=None, weights=dict(pose=0.0, betas=0.0, camera=0.0))
+adapter = dict(
+    teacher=None, weights=dict(pose=0.0, betas=0.0, camera=0.0),
+    max_norm=10.0)  # the largest norms of undisturbed runs; see docs/en/adapters/pre_adapt.md

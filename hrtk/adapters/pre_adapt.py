@@ -49,6 +49,8 @@ class PreAdapt(Source):
         frames: frames per track and batch.
         lr: rate of Adam, 1e-5 in the paper (ResNet-50).
         adam_betas: Adam's, torch's defaults; the paper is silent.
+        max_norm: gradients with a larger norm are shortened to it; None, as in the paper, does nothing. At rates far
+            above the paper's, a single batch may otherwise throw the network off its way.
         corruption: config of what is done to the student's crops, or None; the paper's sigma are 35, 50 and 65.
         weights: factors of Eq. 1 that differ from ``pose`` 10, ``betas`` 0.1, ``camera`` 1, ``keypoints2d`` 1. All
             terms are means over numbers: norms as printed would make the factors depend on sizes.
@@ -68,8 +70,8 @@ class PreAdapt(Source):
                  lr: float = 1e-5, adam_betas: tuple[float, float] = (0.9, 0.999),
                  corruption: Optional[dict] = dict(type='GaussianNoise', sigma=35.0),
                  weights: Optional[dict[str, float]] = None, pose: str = 'rotmat', normalise: str = 'all',
-                 skeleton: str = 'spin24', truncate: bool = False, parameters: str = 'all',
-                 save_every: int = 50) -> None:
+                 skeleton: str = 'spin24', truncate: bool = False, parameters: str = 'all', save_every: int = 50,
+                 max_norm: Optional[float] = None) -> None:
         super().__init__()
         unknown = set(weights or {}) - set(TERMS)
         if unknown:
@@ -88,7 +90,9 @@ class PreAdapt(Source):
         self.corruption = CORRUPTIONS.build(corruption) if corruption is not None else None
         self.epochs, self.sequences, self.frames, self.save_every = epochs, sequences, frames, save_every
         self.lr, self.adam_betas, self.pose, self.normalise = lr, tuple(adam_betas), pose, normalise
-        self.skeleton, self.truncate, self.parameters = skeleton, truncate, parameters
+        if max_norm is not None and not max_norm > 0:
+            raise InputError(f'PreAdapt: max_norm is above 0 or None, not {max_norm}')
+        self.skeleton, self.truncate, self.parameters, self.max_norm = skeleton, truncate, parameters, max_norm
 
     def prepare(self, estimator: Estimator, dataset: Any,
                 preparation: Optional[Preparation] = None) -> dict[str, Tensor]:
@@ -102,7 +106,7 @@ class PreAdapt(Source):
         estimator.eval().requires_grad_(False)
         labels = self._labels(estimator, tracks, preparation)
         evidence = self._evidence(estimator, tracks)
-        learner = Learner(estimator, self.parameters, self.lr, self.adam_betas)
+        learner = Learner(estimator, self.parameters, self.lr, self.adam_betas, self.max_norm)
         progress = Progress(preparation, learner, self.epochs, self.save_every)
         # The paper's sample percentage (0.068 % of 3DPW an epoch), counted with repetition.
         share = min(self.sequences, len(tracks)) * self.frames / sum(map(len, tracks))

@@ -87,7 +87,7 @@ def prepared(model, seed=7, diary=None, **options):
     return adapter(**options).prepare(model, Tracks(), diary)
 
 
-def literal(model, seed=7, epochs=5, factors=(10, .1, 1, 1)):
+def literal(model, seed=7, epochs=5, factors=(10, .1, 1, 1), max_norm=float('inf'), norms=None):
     """Lines 3-11 one by one: plain Adam, every label taken anew, no reading ahead."""
     tracks, teacher = Tracks(), RandomTeacher()
     adam = torch.optim.Adam(model.parameters(), lr=RATE)
@@ -114,6 +114,9 @@ def literal(model, seed=7, epochs=5, factors=(10, .1, 1, 1)):
                 loss = loss + factors[3] * (sure[:, None] * (joints[row] - goal) ** 2).mean()
             adam.zero_grad()
             (loss / len(frames)).backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+            if norms is not None:
+                norms.append(norm.item())
             adam.step()
     return weights_of(model)
 
@@ -125,6 +128,17 @@ def test_equals_the_algorithm_line_by_line():
     assert moved > 5 * RATE  # every step counts
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-9)
+
+
+def test_long_gradients_are_shortened():
+    norms = []
+    free = literal(Tiny(), norms=norms)
+    most = sorted(norms)[len(norms) // 2]
+    ours, theirs = prepared(Tiny(), max_norm=most), literal(Tiny(), max_norm=most)
+    assert max((theirs[name] - free[name]).abs().max().item() for name in theirs) > 1e-4
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-7)  # torch divides by the norm plus 1e-6
+    assert equal(prepared(Tiny(), max_norm=10 * max(norms)), prepared(Tiny()))
 
 
 def test_batch_norm_keeps_its_statistics():
@@ -175,7 +189,7 @@ def test_passes_are_the_papers_sample_percentage():
 
 @pytest.mark.parametrize('options, said', [
     (dict(weights=dict(theta=1)), 'theta'), (dict(pose='quaternion'), 'quaternion'), (dict(teacher=None), 'teacher'),
-    (dict(frames=0), 'frames')])
+    (dict(frames=0), 'frames'), (dict(max_norm=0.0), 'max_norm')])
 def test_wrong_options_are_named(options, said):
     with pytest.raises(InputError, match=said):
         adapter(**options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Callable, Mapping
+from typing import Sequence as SequenceOf
 
 import torch
 from torch import Tensor
@@ -47,6 +48,12 @@ def bilevel_gradient(weights: Weights, lower: Objective, upper: Objective, rate:
                                       allow_unused=True, materialize_grads=True)
         gradient = torch._foreach_sub(list(gradient), list(product), alpha=rate)
     return tuple(gradient), (low.detach(), up)
+
+
+def clip_norm(gradient: SequenceOf[Tensor], most: float) -> tuple[Tensor, ...]:
+    """A gradient whose norm over all weights is at most ``most``; without waiting for the device."""
+    norm = torch.stack(torch._foreach_norm(list(gradient))).norm()
+    return tuple(torch._foreach_mul(list(gradient), (most / norm).clamp(max=1.0)))
 
 
 def _gradient(loss: Tensor, leaves: tuple[Tensor, ...], create_graph: bool = False) -> tuple[Tensor, ...]:

@@ -7,7 +7,7 @@ from typing import Any, Iterator, Optional, Protocol
 from torch import Tensor
 
 from hrtk.adapters.base import Preparation
-from hrtk.adapters.parts.gradients import Objective, plain_gradient
+from hrtk.adapters.parts.gradients import Objective, clip_norm, plain_gradient
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.parameter_selection import select_parameters
 from hrtk.models.estimators import Estimator
@@ -33,12 +33,15 @@ class Learner:
         parameters: of :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
         lr: rate of Adam.
         adam_betas: Adam's.
+        max_norm: longer gradients are shortened to this norm; None leaves them.
 
     Attributes:
         weights: the selected parameters by name, the estimator's own tensors.
     """
 
-    def __init__(self, estimator: Estimator, parameters: str, lr: float, adam_betas: tuple[float, float]) -> None:
+    def __init__(self, estimator: Estimator, parameters: str, lr: float, adam_betas: tuple[float, float],
+                 max_norm: Optional[float] = None) -> None:
+        self.max_norm = max_norm
         self.estimator = estimator.eval().requires_grad_(False)
         self.weights = {name: value.requires_grad_()
                         for name, value in select_parameters(estimator, parameters).items()}
@@ -47,6 +50,8 @@ class Learner:
     def descend(self, objective: Objective) -> Tensor:
         """One step, left out where something is not finite; returns the loss."""
         gradient, loss = plain_gradient(self.weights, objective)
+        if self.max_norm is not None:
+            gradient = clip_norm(gradient, self.max_norm)
         self.adam.step(gradient, [loss])
         return loss
 
