@@ -22,7 +22,6 @@ from hrtk.adapters.parts.source_bank import SourceBank
 from hrtk.adapters.parts.trunk import Trunk
 from hrtk.adapters.source import Source
 from hrtk.body_models.gendered import GenderedBodies
-from hrtk.body_models.skeletons import index_map
 from hrtk.losses import LogRatioLoss, hips
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS, DATASETS
@@ -31,7 +30,7 @@ from hrtk.structures import InputError
 # VIBE's factors of the supervised terms.
 WEIGHTS = dict(keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, metric=0.1, metric_joints=0.0)
 SCHEDULES = ('constant', 'linear')
-COMMON = list(index_map('spin24', 'common14'))  # over which poses are compared
+COMMON = slice(14)  # of spin24, which are common14: over these poses are compared
 
 
 @ADAPTERS.register_module()
