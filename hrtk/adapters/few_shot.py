@@ -86,9 +86,12 @@ class FewShotMetric(Source):
             raise InputError(f'FewShotMetric: weights has no {sorted(unknown)}; its keys are {sorted(WEIGHTS)}')
         if schedule not in SCHEDULES:
             raise InputError(f'FewShotMetric: schedule is one of {SCHEDULES}, not {schedule!r}')
-        if min(batch, clip) < 1 or min(shots, steps) < 0 or shots % clip:
-            raise InputError(f'FewShotMetric: batch and clip are at least 1, shots and steps 0, and shots are whole '
-                             f'clips; not {batch}, {clip}, {shots} and {steps}')
+        if min(batch, clip) < 1 or min(shots, steps) < 0:
+            raise InputError(f'FewShotMetric: batch and clip are at least 1 and shots and steps 0, not {batch}, {clip}, '
+                             f'{shots} and {steps}')
+        if shots % clip:
+            raise InputError(f'FewShotMetric: shots={shots} are no whole clips of clip={clip} frames; take '
+                             f'{shots - shots % clip} or {shots - shots % clip + clip}')
         self.source = SourceBank(**source)
         self.labelled: Any = DATASETS.build(labelled) if labelled is not None else None
         self.bodies = GenderedBodies(bodies) if bodies is not None else None
