@@ -2,9 +2,9 @@
 
 ``pretraining`` is Table 6 of the paper, ``masks`` Table B, ``ratios`` Table C and Fig. 6, ``completion`` Tables 3 and 4
 under both metrics. Networks are a quarter of the released width and windows have 27 frames. A stage is two epochs of
-517 steps of 32 windows; stage II alone is also trained for four, as many steps as both stages have together. What is
-finished is read from the work directory, so a killed call goes on where it was; several processes may share the runs
-(``--part 0/2``, ``--part 1/2``), and a last call without ``--part`` prints the tables.
+517 steps of 32 windows, or ``--epochs``; stage II alone is also trained twice as long, as many steps as both stages
+have together. What is finished is read from the work directory, so a killed call goes on where it was; several
+processes may share the runs (``--part 0/2``, ``--part 1/2``), and a last call without ``--part`` prints the tables.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from hrtk.models.lifting import PARTS_2D, PARTS_3D
 from hrtk.registry import DATASETS, MODELS
 
 CONFIGS = Path(__file__).parents[1] / 'configs' / 'mpm'
-EPOCHS, STEPS = 2, 517
+STEPS = 517  # of an epoch
 COMMON = {
     'model.network.channels': 64, 'model.network.hidden': 128, 'train_dataloader.batch_size': 32,
     'train_dataloader.dataset.stride': 10, 'default_hooks.checkpoint.max_keep_ckpts': 1}
@@ -48,26 +48,26 @@ def schedule(epochs: int, seed: int) -> dict[str, Any]:
             'param_scheduler.0.gamma': 0.05 ** (1 / (epochs * STEPS))}
 
 
-def stage1(folder: Path, seed: int, options: dict[str, Any]) -> Path:
+def stage1(folder: Path, seed: int, epochs: int, options: dict[str, Any]) -> Path:
     """The checkpoint of a pre-training, trained if it is not there."""
-    checkpoint = folder / f'epoch_{EPOCHS}.pth'
+    checkpoint = folder / f'epoch_{epochs}.pth'
     if not checkpoint.is_file():
         train(CONFIGS / 'stage1_open.py', work_dir=str(folder),
-              cfg_options={**schedule(EPOCHS, seed), 'model.seed': seed, **options})
+              cfg_options={**schedule(epochs, seed), 'model.seed': seed, **options})
     return checkpoint
 
 
-def stage2(folder: Path, seed: int, pretrained: Path | None, epochs: int = EPOCHS) -> dict[str, float]:
+def stage2(folder: Path, seed: int, epochs: int, pretrained: Path | None = None) -> dict[str, float]:
     """Errors of lifting after stage II."""
     found = train(CONFIGS / 'stage2_open.py', work_dir=str(folder), resume=False, cfg_options={
         **schedule(epochs, seed), 'model.network.pretrained': pretrained and str(pretrained)})
     return {name.removeprefix('lifting/'): float(value) for name, value in found.items() if name.count('/') == 1}
 
 
-def completion(folder: Path, seed: int, task: str) -> dict[str, float]:
+def completion(folder: Path, seed: int, epochs: int, task: str) -> dict[str, float]:
     """Errors of completed poses by hidden part and metric."""
-    config = load_config(CONFIGS / f'{task}_open.py', {**schedule(EPOCHS, seed), 'model.seed': seed})
-    checkpoint = folder / f'epoch_{EPOCHS}.pth'
+    config = load_config(CONFIGS / f'{task}_open.py', {**schedule(epochs, seed), 'model.seed': seed})
+    checkpoint = folder / f'epoch_{epochs}.pth'
     if not checkpoint.is_file():
         train(config, work_dir=str(folder))
     data = DataLoader(DATASETS.build(config.val_dataloader.dataset), batch_size=256)
@@ -87,7 +87,7 @@ def completion(folder: Path, seed: int, task: str) -> dict[str, float]:
     return errors
 
 
-def runs(root: Path, seed: int, tables: list[str]) -> Iterator[tuple[str, Any]]:
+def runs(root: Path, seed: int, tables: list[str], epochs: int) -> Iterator[tuple[str, Any]]:
     """Names of runs and what computes each."""
     masks = dict.fromkeys([*(['spatio-temporal', '2D only'] if 'pretraining' in tables else []),
                            *(['spatio-temporal', 'tube', 'temporal'] if 'masks' in tables else [])])
@@ -97,13 +97,13 @@ def runs(root: Path, seed: int, tables: list[str]) -> Iterator[tuple[str, Any]]:
     for name, options in stages.items():
         folder = root / f'{name} {seed}'
         yield name, lambda folder=folder, options=options: stage2(
-            folder / 'stage2', seed, stage1(folder / 'stage1', seed, options))
+            folder / 'stage2', seed, epochs, stage1(folder / 'stage1', seed, epochs, options))
     if 'pretraining' in tables:
-        for name, epochs in (('stage II alone', EPOCHS), ('stage II alone, twice as long', 2 * EPOCHS)):
-            yield name, lambda name=name, epochs=epochs: stage2(root / f'{name} {seed}', seed, None, epochs)
+        for name, times in (('stage II alone', 1), ('stage II alone, twice as long', 2)):
+            yield name, lambda name=name, times=times: stage2(root / f'{name} {seed}', seed, times * epochs)
     if 'completion' in tables:
         for task in COMPLETION:
-            yield task, lambda task=task: completion(root / f'{task} {seed}', seed, task)
+            yield task, lambda task=task: completion(root / f'{task} {seed}', seed, epochs, task)
 
 
 def show(records: dict[str, list[dict[str, float]]]) -> None:
@@ -123,12 +123,13 @@ def main() -> None:
     known = ('pretraining', 'masks', 'ratios', 'completion')
     parser.add_argument('--tables', nargs='+', choices=known, default=list(known))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument('--epochs', type=int, default=2, help='of a stage; give every number a folder of its own')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/mpm_pretraining'))
     parser.add_argument('--part', default='0/1', help='which share of the runs, e.g. 0/2 and 1/2 in two processes')
     args = parser.parse_args()
     mine, shares = map(int, args.part.split('/'))
     records: dict[str, list[dict[str, float]]] = {}
-    everything = [(name, seed, work) for seed in args.seeds for name, work in runs(args.work_dir, seed, args.tables)]
+    everything = [(name, seed, work) for seed in args.seeds for name, work in runs(args.work_dir, seed, args.tables, args.epochs)]
     for number, (name, seed, work) in enumerate(everything):
         result = args.work_dir / f'{name} {seed}.json'
         if not result.is_file() and number % shares == mine:
