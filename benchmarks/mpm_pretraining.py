@@ -129,7 +129,8 @@ def main() -> None:
     args = parser.parse_args()
     mine, shares = map(int, args.part.split('/'))
     records: dict[str, list[dict[str, float]]] = {}
-    everything = [(name, seed, work) for seed in args.seeds for name, work in runs(args.work_dir, seed, args.tables, args.epochs)]
+    everything = [(name, seed, work) for seed in args.seeds
+                  for name, work in runs(args.work_dir, seed, args.tables, args.epochs)]
     for number, (name, seed, work) in enumerate(everything):
         result = args.work_dir / f'{name} {seed}.json'
         if not result.is_file() and number % shares == mine:
