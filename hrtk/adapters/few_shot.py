@@ -87,7 +87,7 @@ class FewShotMetric(Source):
         if schedule not in SCHEDULES:
             raise InputError(f'FewShotMetric: schedule is one of {SCHEDULES}, not {schedule!r}')
         if min(batch, clip) < 1 or min(shots, steps) < 0:
-            raise InputError(f'FewShotMetric: batch and clip are at least 1 and shots and steps 0, not {batch}, {clip}, '
+            raise InputError(f'FewShotMetric: batch and clip are at least 1, shots and steps 0, not {batch}, {clip}, '
                              f'{shots} and {steps}')
         if shots % clip:
             raise InputError(f'FewShotMetric: shots={shots} are no whole clips of clip={clip} frames; take '
