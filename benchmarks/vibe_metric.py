@@ -1,6 +1,6 @@
 """What the metric loss does to the open VIBE: errors and distances between features by variant and factor.
 
-In kind the thesis' Tables 2 and 3 ("Few-shot Domain Adaptation for 3D Human Pose and Shape Estimation", UNIST, 2021).
+In kind the thesis' Tables 1 and 2 ("Few-shot Domain Adaptation for 3D Human Pose and Shape Estimation", UNIST, 2021).
 Every row is trained with every seed (three minutes of one core each) and scored on the free wild streams of the seeds
 0, 1 and 2, which it has not seen. Intervals are over trainings. What is finished is read from the work directory, so a
 killed call goes on where it was.

@@ -30,7 +30,7 @@ from hrtk.structures import InputError
 # VIBE's factors of the supervised terms.
 WEIGHTS = dict(keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, metric=0.1, metric_joints=0.0)
 SCHEDULES = ('constant', 'linear')
-COMMON = slice(14)  # of spin24, which are common14: over these poses are compared
+COMMON = slice(14)  # of spin24, its common14: the joints that poses are compared over
 
 
 @ADAPTERS.register_module()

@@ -20,7 +20,7 @@ from hrtk.structures import InputError, Prediction
 # configs/config.yaml of the released code; the defaults of its classes are 60, 30, 1, 0.001 and 1. Those of the metric
 # loss are its thesis' smallest, and none.
 WEIGHTS = dict(keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, motion=0.5, metric=0.1, metric_joints=0.0)
-COMMON = slice(14)  # of spin24, which are common14: over these poses are compared
+COMMON = slice(14)  # of spin24, its common14: the joints that poses are compared over
 
 
 @MODELS.register_module()
