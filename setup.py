@@ -17,8 +17,12 @@ class BuildWithConfigs(build_py):
     def run(self):
         super().run()
         for name in () if self.editable_mode else ('configs', 'tools'):
-            shutil.copytree(HERE / name, Path(self.build_lib) / 'hrtk' / name, dirs_exist_ok=True,
-                            ignore=shutil.ignore_patterns(*NOT_INSTALLED))
+            shutil.copytree(
+                HERE / name,
+                Path(self.build_lib) / 'hrtk' / name,
+                dirs_exist_ok=True,
+                ignore=shutil.ignore_patterns(*NOT_INSTALLED),
+            )
 
 
 def requirements(name):
@@ -27,7 +31,9 @@ def requirements(name):
     return [line.split('#')[0].strip() for line in lines if line.split('#')[0].strip()]
 
 
-version = re.search(r"__version__ = '(.+)'", (HERE / 'hrtk/version.py').read_text(encoding='utf-8')).group(1)
+version = re.search(
+    r"__version__ = '(.+)'", (HERE / 'hrtk/version.py').read_text(encoding='utf-8')
+).group(1)
 
 setup(
     name='hrtk',
@@ -43,7 +49,10 @@ setup(
     entry_points={'console_scripts': ['hrtk = hrtk.apis.cli:main']},
     install_requires=requirements('runtime'),
     extras_require={
-        **{name: requirements(name) for name in ('smpl', 'optional', 'pose2d', 'report', 'viewer', 'tests', 'docs')},
+        **{
+            name: requirements(name)
+            for name in ('smpl', 'optional', 'pose2d', 'report', 'viewer', 'tests', 'docs')
+        },
         'legacy': ['chumpy==0.70'],  # with --no-build-isolation only, see requirements/smpl.txt
     },
     classifiers=[
@@ -51,4 +60,5 @@ setup(
         'Intended Audience :: Science/Research',
         'Programming Language :: Python :: 3',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
-    ])
+    ],
+)

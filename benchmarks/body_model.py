@@ -47,13 +47,25 @@ def cpu_ms(paths: dict[str, Path24], batch: int, backward: bool, repeat: int) ->
 def smplx_path(file: Path, body: BodyModel) -> Path24:
     """Joints through smplx's mesh."""
     import smplx
+
     data = {key: value for key, value in vars(load_body_file(file)).items() if value is not None}
-    data.update(kintree_table=torch.tensor([list(body.data.parents), range(24)]).numpy(), shapedirs=body.data.shapedirs)
-    model = smplx.SMPL('', data_struct=smplx.utils.Struct(**data), create_transl=False, create_body_pose=False,
-                       create_global_orient=False, create_betas=False)
+    data.update(
+        kintree_table=torch.tensor([list(body.data.parents), range(24)]).numpy(),
+        shapedirs=body.data.shapedirs,
+    )
+    model = smplx.SMPL(
+        '',
+        data_struct=smplx.utils.Struct(**data),
+        create_transl=False,
+        create_body_pose=False,
+        create_global_orient=False,
+        create_betas=False,
+    )
 
     def path(rotmat: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
-        out = model(betas=betas, global_orient=rotmat[:, :1], body_pose=rotmat[:, 1:], pose2rot=False)
+        out = model(
+            betas=betas, global_orient=rotmat[:, :1], body_pose=rotmat[:, 1:], pose2rot=False
+        )
         return body.joints_from_mesh(BodyOutput(out.vertices, out.joints[:, :24]), 'spin24')
 
     return path
@@ -62,7 +74,7 @@ def smplx_path(file: Path, body: BodyModel) -> Path24:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--file', default='open', help='a body with SPIN\'s extra joints')
+    parser.add_argument('--file', default='open', help="a body with SPIN's extra joints")
     parser.add_argument('--extra-regressor', help='J_regressor_extra.npy, for an SMPL file')
     parser.add_argument('--batch', type=int, nargs='+', default=[1, 8, 64], help='bodies per call')
     parser.add_argument('--repeat', type=int, default=30, help='calls of each')
@@ -79,19 +91,27 @@ def main() -> None:
     paths: dict[str, Path24] = {
         'joints only': lambda r, b: body.joints(r, b, 'spin24'),
         'whole mesh': lambda r, b: body.joints_from_mesh(body(r, b), 'spin24'),
-        'literal': lambda r, b: literal(r, b)[1]}
+        'literal': lambda r, b: literal(r, b)[1],
+    }
     if args.smplx:
         paths['smplx'] = smplx_path(args.file, body)
     rotmat, betas = axis_angle_to_rotmat(torch.randn(4, 24, 3)), torch.randn(4, 10)
-    apart = max((paths[name](rotmat, betas) - paths['joints only'](rotmat, betas)).abs().max() for name in paths)
-    print(f'{body.num_vertices} vertices; the paths differ by at most {apart:.1e} m\n'
-          f'{"batch":>5} {"pass":<8} {"path":<12} {"CPU ms":>8} {"x joints only":>14}')
+    apart = max(
+        (paths[name](rotmat, betas) - paths['joints only'](rotmat, betas)).abs().max()
+        for name in paths
+    )
+    print(
+        f'{body.num_vertices} vertices; the paths differ by at most {apart:.1e} m\n'
+        f'{"batch":>5} {"pass":<8} {"path":<12} {"CPU ms":>8} {"x joints only":>14}'
+    )
     for batch in args.batch:
         for backward in (False, True):
             found = cpu_ms(paths, batch, backward, args.repeat)
             for name, ms in found.items():
-                print(f'{batch:5d} {"both" if backward else "forward":<8} {name:<12} {ms:8.2f} '
-                      f'{ms / found["joints only"]:14.1f}')
+                print(
+                    f'{batch:5d} {"both" if backward else "forward":<8} {name:<12} {ms:8.2f} '
+                    f'{ms / found["joints only"]:14.1f}'
+                )
 
 
 if __name__ == '__main__':

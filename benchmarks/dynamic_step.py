@@ -47,22 +47,37 @@ def sides(net: str, extra: int, order: str, double: bool) -> dict[str, Any]:
     options = dict(threshold=ALWAYS, max_extra=extra, order=order)
 
     def ours(parameters: str) -> tuple[DynamicBilevel, HMR]:
-        adapter = DynamicBilevel(**settings, **options, weights=factors, parameters=parameters,
-                                 pose_prior=dict(type='GMMPosePrior', dtype=dtype),
-                                 exemplars=dict(dataset=dict(type='RandomPhotos', **views), batch=batch))
+        adapter = DynamicBilevel(
+            **settings,
+            **options,
+            weights=factors,
+            parameters=parameters,
+            pose_prior=dict(type='GMMPosePrior', dtype=dtype),
+            exemplars=dict(dataset=dict(type='RandomPhotos', **views), batch=batch),
+        )
         twin = copy.deepcopy(model)
         adapter.prepare(twin, None)
         return adapter, twin
 
     whole, part, twin = ours('all'), ours('layer4+head'), copy.deepcopy(model)
     named = {'keep' if name == 'teacher_keep' else name: value for name, value in settings.items()}
-    literal = LiteralDynaBOA(twin, read_gmm(OPEN_GMM), RandomPhotos(**views),
-                             whole[0].exemplars._arrays['features'], batch=batch, evaluate_probe=True, **named,
-                             **options, **factors)
+    literal = LiteralDynaBOA(
+        twin,
+        read_gmm(OPEN_GMM),
+        RandomPhotos(**views),
+        whole[0].exemplars._arrays['features'],
+        batch=batch,
+        evaluate_probe=True,
+        **named,
+        **options,
+        **factors,
+    )
     return dict(hrtk=whole, literal=(literal, twin), part=part, start=model)
 
 
-def compare(net: str, extra: int, order: str, frames: int, double: bool = False) -> dict[str, float]:
+def compare(
+    net: str, extra: int, order: str, frames: int, double: bool = False
+) -> dict[str, float]:
     """Runs all sides in turn.
 
     Returns:
@@ -72,8 +87,10 @@ def compare(net: str, extra: int, order: str, frames: int, double: bool = False)
     start = {name: value.detach() for name, value in found.pop('start').named_parameters()}
     interval, dtype = NETS[net][3]['interval'], torch.float64 if double else torch.float32
     sequence, warm = random_sequence('noise', interval + 1 + frames, 256, dtype=dtype), interval + 1
-    turns = {name: Side(adapter.adapt(sequence) if name == 'literal' else adapter.adapt(model, sequence))
-             for name, (adapter, model) in found.items()}
+    turns = {
+        name: Side(adapter.adapt(sequence) if name == 'literal' else adapter.adapt(model, sequence))
+        for name, (adapter, model) in found.items()
+    }
     literal, worst = found['literal'][0], 0.0
     for t in range(warm + frames):
         if t == warm:
@@ -82,38 +99,60 @@ def compare(net: str, extra: int, order: str, frames: int, double: bool = False)
         worst = max(worst, (seen['hrtk'].rotmat - seen['literal']['rotmat']).abs().max().item())
     ours, plain, part = (turns[name].cpu for name in ('hrtk', 'literal', 'part'))
     bare = plain - literal.probe_seconds - literal.read_seconds
-    return dict(ours=1e3 * ours / frames, literal=1e3 * plain / frames, part=1e3 * part / frames, ratio=plain / ours,
-                bare_ratio=bare / ours, gain=ours / part, over=plain / part,
-                prediction=worst, **apart(found['hrtk'][1], found['literal'][1], start))
+    return dict(
+        ours=1e3 * ours / frames,
+        literal=1e3 * plain / frames,
+        part=1e3 * part / frames,
+        ratio=plain / ours,
+        bare_ratio=bare / ours,
+        gain=ours / part,
+        over=plain / part,
+        prediction=worst,
+        **apart(found['hrtk'][1], found['literal'][1], start),
+    )
 
 
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--net', nargs='+', choices=NETS, default=['r50'], help='which networks')
-    parser.add_argument('--extra', nargs='+', type=int, default=[0, 2], help='extra steps per frame')
+    parser.add_argument(
+        '--extra', nargs='+', type=int, default=[0, 2], help='extra steps per frame'
+    )
     parser.add_argument('--order', nargs='+', choices=['first', 'second'], default=['first'])
     parser.add_argument('--frames', type=int, default=4, help='timed frames')
-    parser.add_argument('--check', type=int, default=1, help='frames of the comparison in float64, after two others')
-    parser.add_argument('--threads', type=int, default=1, help='of torch; CPU time is summed over them')
+    parser.add_argument(
+        '--check', type=int, default=1, help='frames of the comparison in float64, after two others'
+    )
+    parser.add_argument(
+        '--threads', type=int, default=1, help='of torch; CPU time is summed over them'
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as cache:
         os.environ['HRTK_CACHE'] = cache
-        print(f'CPU ms per frame over {args.frames} frames, {args.threads} thread(s), torch {torch.__version__}\n'
-              f'{"net":<4} {"order":<7} {"extra":>5} {"hrtk":>8} {"literal":>8} {"ratio":>6} {"bare":>6} '
-              f'{"layer4+head":>12} {"x hrtk":>7} {"x literal":>10}   {"max |d rotmat|":>14} {"max |d weight|":>14} '
-              f'{"|d| / |moved|":>13}')
+        print(
+            f'CPU ms per frame over {args.frames} frames, {args.threads} thread(s), torch {torch.__version__}\n'
+            f'{"net":<4} {"order":<7} {"extra":>5} {"hrtk":>8} {"literal":>8} {"ratio":>6} {"bare":>6} '
+            f'{"layer4+head":>12} {"x hrtk":>7} {"x literal":>10}   {"max |d rotmat|":>14} {"max |d weight|":>14} '
+            f'{"|d| / |moved|":>13}'
+        )
         for net in args.net:
             for order in args.order:
                 for extra in args.extra:
                     row = compare(net, extra, order, args.frames)
-                    exact = compare(net, extra, order, args.check, double=True) if args.check else dict.fromkeys(
-                        row, float('nan'))
-                    print(f'{net:<4} {order:<7} {extra:5d} {row["ours"]:8.1f} {row["literal"]:8.1f} '
-                          f'{row["ratio"]:6.2f} {row["bare_ratio"]:6.2f} {row["part"]:12.1f} {row["gain"]:7.2f} '
-                          f'{row["over"]:10.2f}   {exact["prediction"]:14.1e} {exact["weights"]:14.1e} '
-                          f'{exact["relative"]:13.1e}', flush=True)
+                    exact = (
+                        compare(net, extra, order, args.check, double=True)
+                        if args.check
+                        else dict.fromkeys(row, float('nan'))
+                    )
+                    print(
+                        f'{net:<4} {order:<7} {extra:5d} {row["ours"]:8.1f} {row["literal"]:8.1f} '
+                        f'{row["ratio"]:6.2f} {row["bare_ratio"]:6.2f} {row["part"]:12.1f} {row["gain"]:7.2f} '
+                        f'{row["over"]:10.2f}   {exact["prediction"]:14.1e} {exact["weights"]:14.1e} '
+                        f'{exact["relative"]:13.1e}',
+                        flush=True,
+                    )
 
 
 if __name__ == '__main__':

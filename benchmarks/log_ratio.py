@@ -34,16 +34,23 @@ TASKS = ('video', 'between')
 SHOTS = 128
 
 
-def scene(task: str, shape: tuple[int, int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def scene(
+    task: str, shape: tuple[int, int, int], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
     """Features (N, C), joints (N, 14, 3) and anchors (B,): random sequences that move slowly, or single frames."""
     generator = torch.Generator().manual_seed(0)
     batch, length, channels = shape if task == 'video' else (2 * SHOTS, 1, shape[2])
 
     def walk(size: int) -> Tensor:
-        start, steps = (torch.randn(batch, frames, size, generator=generator) for frames in (1, length))
+        start, steps = (
+            torch.randn(batch, frames, size, generator=generator) for frames in (1, length)
+        )
         return (start + 0.1 * steps.cumsum(1)).flatten(0, 1)
 
-    features, joints = walk(channels).relu().to(device), 0.3 * walk(42).unflatten(1, (14, 3)).to(device)
+    features, joints = (
+        walk(channels).relu().to(device),
+        0.3 * walk(42).unflatten(1, (14, 3)).to(device),
+    )
     return features, joints, torch.randint(length, (batch,), generator=generator).to(device)
 
 
@@ -73,8 +80,10 @@ def compare(variant: str, device: torch.device) -> float:
         if task == 'between':
             features, joints = features[:20], joints[:20]
         features.requires_grad_()
-        sides = [ours(task, features, joints, anchors, variant),
-                 literal_log_ratio(features, joints, samples_of(task, joints, anchors), variant)]
+        sides = [
+            ours(task, features, joints, anchors, variant),
+            literal_log_ratio(features, joints, samples_of(task, joints, anchors), variant),
+        ]
         slopes = [torch.autograd.grad(side, features)[0] for side in sides]
         for a, b in (sides, slopes):
             worst = max(worst, ((a - b).abs().max() / b.abs().max()).item())
@@ -94,8 +103,9 @@ def best_ms(call: Callable[[], None], repeat: int, device: torch.device) -> floa
     return 1000 * min(times)
 
 
-def measure(task: str, variant: str, shape: tuple[int, int, int], limit: int, repeat: int,
-            device_name: str) -> tuple[float, float, int]:
+def measure(
+    task: str, variant: str, shape: tuple[int, int, int], limit: int, repeat: int, device_name: str
+) -> tuple[float, float, int]:
     """Milliseconds, MiB, and how many triplets there are; of the loop over ``limit`` triplets, or with 0 of ours."""
     settle()
     device = torch.device(device_name)
@@ -105,44 +115,69 @@ def measure(task: str, variant: str, shape: tuple[int, int, int], limit: int, re
 
     def call() -> None:
         features.grad = None
-        loss = literal_log_ratio(features, joints, samples, variant, limit=limit) if limit \
+        loss = (
+            literal_log_ratio(features, joints, samples, variant, limit=limit)
+            if limit
             else ours(task, features, joints, anchors, variant)
+        )
         loss.backward()
 
     if device.type == 'cuda':
         call()  # the first call of a process also loads libraries
         features.grad = None
     peak = peak_of(call, device)
-    return best_ms(call, repeat, device), peak, sum(len(near) * len(far) for _, near, far in samples)
+    return (
+        best_ms(call, repeat, device),
+        peak,
+        sum(len(near) * len(far) for _, near, far in samples),
+    )
 
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--variants', nargs='+', choices=list(PENALTIES), default=list(PENALTIES))
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS))
-    parser.add_argument('--shape', type=int, nargs=3, default=[32, 16, 2048], help='sequences, frames, features')
-    parser.add_argument('--limit', type=int, default=1000, help='triplets of the loop that are timed')
-    parser.add_argument('--repeat', type=int, default=10, help='runs of which the best counts; two of the loop')
+    parser.add_argument(
+        '--shape', type=int, nargs=3, default=[32, 16, 2048], help='sequences, frames, features'
+    )
+    parser.add_argument(
+        '--limit', type=int, default=1000, help='triplets of the loop that are timed'
+    )
+    parser.add_argument(
+        '--repeat', type=int, default=10, help='runs of which the best counts; two of the loop'
+    )
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args()
     settle()
     context, shape = multiprocessing.get_context('spawn'), tuple(args.shape)
-    print(f'on {args.device}, {shape}; the loop is measured over {args.limit} triplets and multiplied up\n'
-          f'{"variant":<8} {"task":<8} {"triplets":>8} {"ours, ms":>9} {"MiB":>6} {"loop, s":>8} {"GiB":>6} '
-          f'{"times":>7}')
+    print(
+        f'on {args.device}, {shape}; the loop is measured over {args.limit} triplets and multiplied up\n'
+        f'{"variant":<8} {"task":<8} {"triplets":>8} {"ours, ms":>9} {"MiB":>6} {"loop, s":>8} {"GiB":>6} '
+        f'{"times":>7}'
+    )
     for variant in args.variants:
         difference = compare(variant, torch.device(args.device))
         for task in args.tasks:
             rows = []
             for limit, repeat in ((0, args.repeat), (args.limit, 2)):
                 with context.Pool(1) as pool:
-                    rows.append(pool.apply(measure, (task, variant, shape, limit, repeat, args.device)))
+                    rows.append(
+                        pool.apply(measure, (task, variant, shape, limit, repeat, args.device))
+                    )
             (ms, mib, triplets), (loop_ms, loop_mib, _) = rows
             factor = triplets / args.limit
-            print(f'{variant:<8} {task:<8} {triplets:8d} {ms:9.1f} {mib:6.1f} {loop_ms * factor / 1000:8.1f} '
-                  f'{loop_mib * factor / 1024:6.1f} {loop_ms * factor / ms:7.0f}', flush=True)
-        print(f'         largest relative difference of losses and gradients {difference:.1e}', flush=True)
+            print(
+                f'{variant:<8} {task:<8} {triplets:8d} {ms:9.1f} {mib:6.1f} {loop_ms * factor / 1000:8.1f} '
+                f'{loop_mib * factor / 1024:6.1f} {loop_ms * factor / ms:7.0f}',
+                flush=True,
+            )
+        print(
+            f'         largest relative difference of losses and gradients {difference:.1e}',
+            flush=True,
+        )
 
 
 if __name__ == '__main__':

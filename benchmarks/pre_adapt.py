@@ -51,7 +51,9 @@ def measure(net: str, epochs: int, device: torch.device) -> dict[str, float]:
     student = HMR(**config, resolution=size).to(device).eval()
     tracks = [random_sequence(f'noise{i}', 16, 2 * size, seed=i, dropped=0.0) for i in range(3)]
     clock = Clock(device)
-    adapter = PreAdapt(teacher=dict(type='TemporalTeacher', network=TEACHERS[net]), epochs=1 + epochs)
+    adapter = PreAdapt(
+        teacher=dict(type='TemporalTeacher', network=TEACHERS[net]), epochs=1 + epochs
+    )
     adapter.prepare(student, tracks, clock)
     label = (clock.labelled[-1] - clock.labelled[0]) / sum(map(len, tracks))
     epoch = (clock.epochs[-1] - clock.epochs[0]) / epochs
@@ -66,12 +68,20 @@ def measure(net: str, epochs: int, device: torch.device) -> dict[str, float]:
         adam.step()
         floor.append(now(device) - begin)
     floor = sum(floor[1:]) / epochs
-    return dict(label=1 / label, epoch=24 / epoch, floor=8 / floor, share=3 * floor / epoch,
-                live=24 / (epoch + 24 * 16 * label), ms_per_batch=1000 * epoch / 3)
+    return dict(
+        label=1 / label,
+        epoch=24 / epoch,
+        floor=8 / floor,
+        share=3 * floor / epoch,
+        live=24 / (epoch + 24 * 16 * label),
+        ms_per_batch=1000 * epoch / 3,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--nets', nargs='+', choices=sorted(NETS), default=sorted(NETS))
     parser.add_argument('--epochs', type=int, default=4)
     parser.add_argument('--threads', type=int, default=1)
@@ -81,10 +91,12 @@ def main() -> None:
     device = torch.device(args.device)
     for net in args.nets:
         row = measure(net, args.epochs, device)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20
-        print(f'{net}: labelling {row["label"]:.1f} frames/s; epochs {row["epoch"]:.1f} frames/s '
-              f'({row["ms_per_batch"]:.0f} ms per batch of 8), of which the bare passes are {row["share"]:.0%} '
-              f'({row["floor"]:.1f} frames/s); with a live teacher {row["live"]:.1f} frames/s; peak {peak:.1f} GiB')
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(
+            f'{net}: labelling {row["label"]:.1f} frames/s; epochs {row["epoch"]:.1f} frames/s '
+            f'({row["ms_per_batch"]:.0f} ms per batch of 8), of which the bare passes are {row["share"]:.0%} '
+            f'({row["floor"]:.1f} frames/s); with a live teacher {row["live"]:.1f} frames/s; peak {peak:.1f} GiB'
+        )
 
 
 if __name__ == '__main__':

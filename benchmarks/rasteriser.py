@@ -22,15 +22,19 @@ def plain_loop(points: np.ndarray, faces: np.ndarray, height: int, width: int) -
     for a, b, c in points[faces]:
         area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
         low = np.ceil(np.minimum(np.minimum(a, b), c)[:2]).astype(int).clip(0)
-        high = np.floor(np.maximum(np.maximum(a, b), c)[:2]).astype(int).clip(None, (width - 1, height - 1))
+        high = (
+            np.floor(np.maximum(np.maximum(a, b), c)[:2])
+            .astype(int)
+            .clip(None, (width - 1, height - 1))
+        )
         if area == 0 or (high < low).any():
             continue
-        y, x = np.mgrid[low[1]:high[1] + 1, low[0]:high[0] + 1]
+        y, x = np.mgrid[low[1] : high[1] + 1, low[0] : high[0] + 1]
         wa = ((b[0] - x) * (c[1] - y) - (b[1] - y) * (c[0] - x)) / area
         wb = ((c[0] - x) * (a[1] - y) - (c[1] - y) * (a[0] - x)) / area
         wc = 1 - wa - wb
         z = 1 / (wa / a[2] + wb / b[2] + wc / c[2])
-        window = depth[low[1]:high[1] + 1, low[0]:high[0] + 1]
+        window = depth[low[1] : high[1] + 1, low[0] : high[0] + 1]
         nearer = (wa >= 0) & (wb >= 0) & (wc >= 0) & (z < window)
         window[nearer] = z[nearer]
     return depth
@@ -52,20 +56,28 @@ def body_in(size: int) -> tuple[np.ndarray, np.ndarray]:
     data = load_body_file('open')
     vertices = data.v_template * (1, -1, -1)
     vertices = vertices - (vertices.min(0) + vertices.max(0)) / 2 + (0, 0, 10)
-    return np.column_stack([vertices[:, :2] / vertices[:, 2:] * 4.9 * size + (size - 1) / 2, vertices[:, 2]]), data.f
+    return np.column_stack(
+        [vertices[:, :2] / vertices[:, 2:] * 4.9 * size + (size - 1) / 2, vertices[:, 2]]
+    ), data.f
 
 
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--sizes', type=int, nargs='+', default=[64, 224, 512], help='sides of the pictures, px')
+    parser.add_argument(
+        '--sizes', type=int, nargs='+', default=[64, 224, 512], help='sides of the pictures, px'
+    )
     parser.add_argument('--repeat', type=int, default=10, help='runs of which the best counts')
     args = parser.parse_args()
     backends = ['numpy'] + ['numba'] * (importlib.util.find_spec('numba') is not None)
     print(f'{"size":>5} {"faces":>6} {"backend":<11} {"ms":>9} {"x plain loop":>13}')
     for size in args.sizes:
         points, faces = body_in(size)
-        loop = best_ms(lambda: plain_loop(points, faces, size, size), 2) if size == args.sizes[0] else None
+        loop = (
+            best_ms(lambda: plain_loop(points, faces, size, size), 2)
+            if size == args.sizes[0]
+            else None
+        )
         if loop is not None:
             print(f'{size:5d} {len(faces):6d} {"plain loop":<11} {loop:9.2f} {1:13.1f}')
         for backend in backends:

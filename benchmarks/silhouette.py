@@ -49,7 +49,9 @@ def bodies(batch: int, size: int) -> tuple[Tensor, Tensor]:
     rotmat = axis_angle_to_rotmat(0.35 * torch.randn(batch, 24, 3))
     rotmat[:, 0] = axis_angle_to_rotmat(torch.tensor([[math.pi, 0, 0]]))
     posed = body(rotmat, torch.randn(batch, 10)).vertices
-    points = (project(posed, torch.tensor([[0.85, 0, 0.25]]).expand(batch, 3)) + 1) * (size / 2) - 0.5
+    points = (project(posed, torch.tensor([[0.85, 0, 0.25]]).expand(batch, 3)) + 1) * (
+        size / 2
+    ) - 0.5
     return points.detach(), body.faces
 
 
@@ -67,7 +69,9 @@ def cut_in_four(points: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--sizes', type=int, nargs='+', default=[112, 224], help='sides of the pictures, px')
+    parser.add_argument(
+        '--sizes', type=int, nargs='+', default=[112, 224], help='sides of the pictures, px'
+    )
     parser.add_argument('--batches', type=int, nargs='+', default=[1, 16], help='pictures per call')
     parser.add_argument('--sigma', type=float, default=0.5, help='px')
     parser.add_argument('--repeat', type=int, default=10, help='runs of which the best counts')
@@ -75,23 +79,37 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     device = torch.device(args.device)
-    backends = ['contour'] + ['deodr'] * (device.type == 'cpu' and importlib.util.find_spec('deodr') is not None)
-    print(f'ms per picture on {device}; goal: both <= {GOAL} for smpl-size at 224 px\n'
-          f'{"mesh":<10} {"px":>4} {"batch":>5} {"cover":>7}   {"backend":<8} {"forward":>8} {"both":>7}')
+    backends = ['contour'] + ['deodr'] * (
+        device.type == 'cpu' and importlib.util.find_spec('deodr') is not None
+    )
+    print(
+        f'ms per picture on {device}; goal: both <= {GOAL} for smpl-size at 224 px\n'
+        f'{"mesh":<10} {"px":>4} {"batch":>5} {"cover":>7}   {"backend":<8} {"forward":>8} {"both":>7}'
+    )
     for size in args.sizes:
         for batch in args.batches:
             bundled = bodies(batch, size)
             for name, mesh in (('open', bundled), ('smpl-size', cut_in_four(*bundled))):
                 points, faces = (t.to(device) for t in mesh)
                 points.requires_grad_()
-                z_buffer = best_ms(lambda: cover(points, faces, (size, size)), args.repeat, device) / batch
+                z_buffer = (
+                    best_ms(lambda: cover(points, faces, (size, size)), args.repeat, device) / batch
+                )
                 for backend in backends:
+
                     def draw() -> Tensor:
                         return silhouette(points, faces, (size, size), args.sigma, backend)
 
                     forward = best_ms(draw, args.repeat, device) / batch
-                    both = best_ms(lambda: torch.autograd.grad(draw().sum(), points), args.repeat, device) / batch
-                    print(f'{name:<10} {size:4d} {batch:5d} {z_buffer:7.2f}   {backend:<8} {forward:8.2f} {both:7.2f}')
+                    both = (
+                        best_ms(
+                            lambda: torch.autograd.grad(draw().sum(), points), args.repeat, device
+                        )
+                        / batch
+                    )
+                    print(
+                        f'{name:<10} {size:4d} {batch:5d} {z_buffer:7.2f}   {backend:<8} {forward:8.2f} {both:7.2f}'
+                    )
 
 
 if __name__ == '__main__':

@@ -36,15 +36,24 @@ def write_fine_body(path: Path) -> None:
     edges, of_side = np.unique(pairs, axis=0, return_inverse=True)
     a, b, c = body.f.T
     ab, bc, ca = len(body.v_template) + of_side.reshape(-1, 3).T
-    faces = np.concatenate([np.stack(corners, 1) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
+    faces = np.concatenate(
+        [np.stack(corners, 1) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
+    )
 
     def refined(array: np.ndarray) -> np.ndarray:
         return np.concatenate([array, array[edges].mean(1)]).astype(np.float32)
 
     regressor = np.pad(body.J_regressor, ((0, 0), (0, len(edges))))
-    np.savez(path, v_template=refined(body.v_template), shapedirs=refined(body.shapedirs),
-             posedirs=refined(body.posedirs), weights=refined(body.weights), J_regressor=regressor, f=faces,
-             kintree_table=body.kintree_table)
+    np.savez(
+        path,
+        v_template=refined(body.v_template),
+        shapedirs=refined(body.shapedirs),
+        posedirs=refined(body.posedirs),
+        weights=refined(body.weights),
+        J_regressor=regressor,
+        f=faces,
+        kintree_table=body.kintree_table,
+    )
 
 
 def pixels(body: BodyModel, pose: Tensor, betas: Tensor, camera: Tensor, size: int) -> Tensor:
@@ -64,7 +73,9 @@ def scene(body: BodyModel, batch: int, size: int) -> tuple[list[Tensor], Silhoue
     pose, betas = 0.3 * draw(batch, 24, 3), 0.7 * draw(batch, 10)
     pose[:, 0] = torch.tensor([torch.pi, 0, 0])
     camera = torch.tensor([0.9, 0, 0.2]).to(pose).repeat(batch, 1)
-    near = pixels(body, pose + 0.15 * draw(batch, 24, 3), betas, camera + 0.02 * draw(batch, 3), size)
+    near = pixels(
+        body, pose + 0.15 * draw(batch, 24, 3), betas, camera + 0.02 * draw(batch, 3), size
+    )
     return [pose, betas, camera], silhouette_target(cover(near, body.faces, (size, size)).mask)
 
 
@@ -108,13 +119,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--size', type=int, default=224, help='side of the pictures, px')
-    parser.add_argument('--grad', nargs='+', default=['material'], choices=['material', 'conv', 'literal'])
+    parser.add_argument(
+        '--grad', nargs='+', default=['material'], choices=['material', 'conv', 'literal']
+    )
     parser.add_argument('--repeat', type=int, default=5, help='runs of which the best counts')
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print(f'{"body":<10} {"faces":>6} {"grad":<9} {"losses ms":>10} {"fitting step ms":>16}   per picture, '
-          f'batch {args.batch}, {args.size} px, {args.device}')
+    print(
+        f'{"body":<10} {"faces":>6} {"grad":<9} {"losses ms":>10} {"fitting step ms":>16}   per picture, '
+        f'batch {args.batch}, {args.size} px, {args.device}'
+    )
     with tempfile.TemporaryDirectory() as folder:
         fine = Path(folder) / 'fine.npz'
         write_fine_body(fine)

@@ -32,24 +32,35 @@ ROWS = {
     'thesis, w = 1': {'model.weights.metric': 1.0},
     'thesis, include, w = 1': {'model.weights.metric': 1.0, 'model.metric.nearby': 'include'},
     'kim, w = 1': {'model.weights.metric': 1.0, 'model.metric.variant': 'kim'},
-    'abs, w = 1': {'model.weights.metric': 1.0, 'model.metric.variant': 'abs'}}
+    'abs, w = 1': {'model.weights.metric': 1.0, 'model.metric.variant': 'abs'},
+}
 METRICS = ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'accel_mm')
 
 
 def measure(folder: Path, seed: int, options: dict[str, Any]) -> dict[str, float]:
     """Trains a row with one seed; its means over the streams."""
-    train(CONFIGS / 'vibe_metric_open.py', work_dir=str(folder),
-          cfg_options={**options, 'model.seed': seed, 'randomness.seed': seed})
+    train(
+        CONFIGS / 'vibe_metric_open.py',
+        work_dir=str(folder),
+        cfg_options={**options, 'model.seed': seed, 'randomness.seed': seed},
+    )
     weights = folder / 'weights.pt'
     publish(folder, weights)
     found: dict[str, float] = dict.fromkeys((*METRICS, 'within', 'across'), 0.0)
     for stream in STREAMS:
-        config = load_config(CONFIGS / 'r18_vibe_wild.py', {
-            'estimator.network.weights': str(weights), 'dataset.seed': stream, 'outputs': None})
+        config = load_config(
+            CONFIGS / 'r18_vibe_wild.py',
+            {'estimator.network.weights': str(weights), 'dataset.seed': stream, 'outputs': None},
+        )
         scored = adapt(config, work_dir=str(folder / f'stream {stream}'))
-        apart = feature_distances(ESTIMATORS.build(config.estimator).eval(), DATASETS.build(config.dataset))
-        for name, value in {**{name: scored[f'Source/{name}'] for name in METRICS}, 'within': apart.within,
-                            'across': apart.across}.items():
+        apart = feature_distances(
+            ESTIMATORS.build(config.estimator).eval(), DATASETS.build(config.dataset)
+        )
+        for name, value in {
+            **{name: scored[f'Source/{name}'] for name in METRICS},
+            'within': apart.within,
+            'across': apart.across,
+        }.items():
             found[name] += value / len(STREAMS)
     found['share'] = found['within'] / found['across']
     return found
@@ -57,7 +68,9 @@ def measure(folder: Path, seed: int, options: dict[str, Any]) -> dict[str, float
 
 def main() -> None:
     """Trains what is missing and prints what is there."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--rows', nargs='+', choices=list(ROWS), default=list(ROWS))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/vibe_metric'))
@@ -77,8 +90,10 @@ def main() -> None:
         cells = []
         for name in columns:
             mean, interval = mean_interval([record[name] for record in found])
-            digits = 2 if name in columns[len(METRICS):] else 1
-            cells.append(f'{mean:.{digits}f}' + (f' ± {interval:.{digits}f}' if interval is not None else ''))
+            digits = 2 if name in columns[len(METRICS) :] else 1
+            cells.append(
+                f'{mean:.{digits}f}' + (f' ± {interval:.{digits}f}' if interval is not None else '')
+            )
         table.add_row(row, *cells, str(len(found)))
     Console(width=160).print(table)
 

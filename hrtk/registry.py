@@ -66,22 +66,32 @@ def _build(cfg: dict, registry: Registry, default_args: Optional[dict] = None) -
     if cls is None:
         known = registry.names()
         near = difflib.get_close_matches(str(kind), known, n=3, cutoff=0.5)
-        hint = f'Did you mean {" or ".join(map(repr, near))}?' if near else f'Known: {", ".join(known)}.'
-        raise InputError(f'there is no {registry.name} called {kind!r}. {hint} A plugin that offers it must be '
-                         f'installed in this environment.')
+        hint = (
+            f'Did you mean {" or ".join(map(repr, near))}?'
+            if near
+            else f'Known: {", ".join(known)}.'
+        )
+        raise InputError(
+            f'there is no {registry.name} called {kind!r}. {hint} A plugin that offers it must be '
+            f'installed in this environment.'
+        )
     try:
         return cls(**kwargs)
     except TypeError as error:
         if 'argument' not in str(error):
             raise
-        raise InputError(f'{registry.name} {cls.__name__}: {_misfit(cls, kwargs) or error}') from error
+        raise InputError(
+            f'{registry.name} {cls.__name__}: {_misfit(cls, kwargs) or error}'
+        ) from error
 
 
 def _misfit(cls: type, kwargs: dict) -> str:
     """Which arguments a class does not take, with near names; empty if that is not what went wrong."""
     takes = [name for name in inspect.signature(cls).parameters if name not in ('args', 'kwargs')]
     wrong = [name for name in kwargs if name not in takes]
-    near = [match for name in wrong for match in difflib.get_close_matches(name, takes, n=1, cutoff=0.5)]
+    near = [
+        match for name in wrong for match in difflib.get_close_matches(name, takes, n=1, cutoff=0.5)
+    ]
     hint = f'did you mean {", ".join(near)}?' if near else f'it takes {", ".join(takes)}'
     return f'has no argument {", ".join(wrong)}; {hint}' if wrong else ''
 
@@ -108,9 +118,16 @@ CORRUPTIONS = _own('corruption', 'hrtk.adapters.parts.corruption')
 ADAPTERS = _own('adapter', 'hrtk.adapters')
 MASK_SOURCES = _own('mask source', 'hrtk.datasets.mask_sources')
 
-MODELS = _child('MODELS', 'hrtk.engine.training', 'hrtk.engine.temporal_training', 'hrtk.engine.pose_prior_training',
-                'hrtk.engine.lifting_training', 'hrtk.engine.video_training',
-                'hrtk.engine.segmentation_training', 'hrtk.models.priors')
+MODELS = _child(
+    'MODELS',
+    'hrtk.engine.training',
+    'hrtk.engine.temporal_training',
+    'hrtk.engine.pose_prior_training',
+    'hrtk.engine.lifting_training',
+    'hrtk.engine.video_training',
+    'hrtk.engine.segmentation_training',
+    'hrtk.models.priors',
+)
 DATASETS = _child('DATASETS', 'hrtk.datasets', 'hrtk.datasets.transformed')
 TRANSFORMS = _child('TRANSFORMS', 'hrtk.datasets.transforms')
 METRICS = _child('METRICS', 'hrtk.evaluation')

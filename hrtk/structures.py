@@ -142,7 +142,9 @@ class Sequence:
 
     def __post_init__(self) -> None:
         if not self.frame_ids:
-            object.__setattr__(self, 'frame_ids', tuple(f'{t:06d}' for t in range(len(self.frames))))
+            object.__setattr__(
+                self, 'frame_ids', tuple(f'{t:06d}' for t in range(len(self.frames)))
+            )
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -23,16 +23,23 @@ def adapt(tmp_path, monkeypatch, capsys):
     return run
 
 
-@pytest.mark.parametrize('name, text, parts', [
-    ('other', 'a = 1', ['there is no config run_photo.py', 'run_photos.py']),
-    ('run_photo', 'estimator = dict(\nadapter = 3', ['run_photo.py:1', 'SyntaxError']),
-    ('run_photo', "_base_ = 'broken.py'", ['broken.py:2', 'SyntaxError']),
-    ('run_photo', 'a = 1\nestimator = dict(type=Undefined)', ['run_photo.py:2', 'Undefined']),
-    ('run_photo', "_base_ = 'missing.py'", ['missing.py']),
-    ('run_photo', "custom_imports = dict(imports=['not_a_module'])", ['not_a_module']),
-    ('run_photo', 'estimatr = dict()', ["unknown key 'estimatr'", "Did you mean 'estimator'"]),
-    ('run_photo', "estimator = dict(type='HMRR')\ndataset = adapter = evaluator = dict(type='x')", ['HMR']),
-])
+@pytest.mark.parametrize(
+    'name, text, parts',
+    [
+        ('other', 'a = 1', ['there is no config run_photo.py', 'run_photos.py']),
+        ('run_photo', 'estimator = dict(\nadapter = 3', ['run_photo.py:1', 'SyntaxError']),
+        ('run_photo', "_base_ = 'broken.py'", ['broken.py:2', 'SyntaxError']),
+        ('run_photo', 'a = 1\nestimator = dict(type=Undefined)', ['run_photo.py:2', 'Undefined']),
+        ('run_photo', "_base_ = 'missing.py'", ['missing.py']),
+        ('run_photo', "custom_imports = dict(imports=['not_a_module'])", ['not_a_module']),
+        ('run_photo', 'estimatr = dict()', ["unknown key 'estimatr'", "Did you mean 'estimator'"]),
+        (
+            'run_photo',
+            "estimator = dict(type='HMRR')\ndataset = adapter = evaluator = dict(type='x')",
+            ['HMR'],
+        ),
+    ],
+)
 def test_bad_config(adapt, tmp_path, name, text, parts):
     (tmp_path / 'run_photos.py').write_text('')
     (tmp_path / f'{name}.py').write_text(text)

@@ -14,33 +14,64 @@ from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS, HOOKS, METRICS, MODELS
 from hrtk.structures import InputError
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
-LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('**/*.py') if '_base_' not in path.parts)
+LEAVES = sorted(
+    path.relative_to(CONFIGS).as_posix()
+    for path in CONFIGS.glob('**/*.py')
+    if '_base_' not in path.parts
+)
 # Trainings.
 SEGMENTATION = ('segmentation/hrnet_', 'segmentation/foreground_', 'segmentation/head_only')
 VIDEO = ('vibe/vibe_open', 'vibe/vibe_metric')
 TRAININGS = [name for name in LEAVES if name.startswith('hmr/')]
-ADAPTATIONS = [name for name in LEAVES
-               if not name.startswith(('hmr/', 'teachers/', 'pose_prior/', 'mpm/', *VIDEO, *SEGMENTATION))]
+ADAPTATIONS = [
+    name
+    for name in LEAVES
+    if not name.startswith(('hmr/', 'teachers/', 'pose_prior/', 'mpm/', *VIDEO, *SEGMENTATION))
+]
 # The parts that need a user's files, and the first of these files.
 NEEDS = {
     'boa/r18_photos.py': {'dataset': 'yogait_coco.json'},
     'topology/r18_photos.py': {'dataset': 'yogait_coco.json'},
-    'topology/r50_3dpw.py': {'dataset': '3dpw_test.npz', 'estimator': 'SMPL_NEUTRAL.pkl', 'evaluator': 'SMPL_MALE.pkl'},
+    'topology/r50_3dpw.py': {
+        'dataset': '3dpw_test.npz',
+        'estimator': 'SMPL_NEUTRAL.pkl',
+        'evaluator': 'SMPL_MALE.pkl',
+    },
     'boa/r18_video.py': {'dataset': 'single_person_coco.json'},
     'segmentation/gate_wild.py': {'estimator': 'foreground_gate_looks'},
     'segmentation/mul_wild.py': {'estimator': 'foreground_mul_looks'},
     'segmentation/vibe_w48_3dpw.py': {'dataset': '3dpw_test_db.pt', 'estimator': 'hrnet_w48.pt'},
     'vibe/vibe_3dpw.py': {'dataset': '3dpw_test_db.pt', 'estimator': 'model_checkpoint.pt'},
-    'boa/r50_photos.py': {'dataset': 'yogait_coco.json', 'estimator': 'SMPL_NEUTRAL.pkl', 'adapter': 'gmm_08.pkl'},
+    'boa/r50_photos.py': {
+        'dataset': 'yogait_coco.json',
+        'estimator': 'SMPL_NEUTRAL.pkl',
+        'adapter': 'gmm_08.pkl',
+    },
 }
-_SETS = {'3dpw_ps': {'dataset': 'SMPL_MALE.pkl', 'evaluator': 'SMPL_MALE.pkl'}, '3dpw_ph': {'dataset': '3dpw_ph.npz'},
-         '3dhp': {'dataset': 'mpi_inf_3dhp_test.npz'}}
+_SETS = {
+    '3dpw_ps': {'dataset': 'SMPL_MALE.pkl', 'evaluator': 'SMPL_MALE.pkl'},
+    '3dpw_ph': {'dataset': '3dpw_ph.npz'},
+    '3dhp': {'dataset': 'mpi_inf_3dhp_test.npz'},
+}
 _TEACHERS = {'mpn': 'mpsnet_model_best.pth.tar', 'tcmr': 'tcmr_table6_3dpw_test.pth.tar'}
-NEEDS.update({f'{method}/r50_{name}.py': dict(parts, estimator='SMPL_NEUTRAL.pkl', adapter='gmm_08.pkl')
-              for method in ('boa', 'dynaboa') for name, parts in _SETS.items()})
-NEEDS.update({name: dict(_SETS['3dpw_ps'], estimator='SMPL_NEUTRAL.pkl',
-                         **({} if name.startswith('source/') else {'adapter': _TEACHERS[name.split('_')[1]]}))
-              for name in LEAVES if name.startswith(('3dhrco/', 'source/')) and name.endswith('_3dpw.py')})
+NEEDS.update(
+    {
+        f'{method}/r50_{name}.py': dict(parts, estimator='SMPL_NEUTRAL.pkl', adapter='gmm_08.pkl')
+        for method in ('boa', 'dynaboa')
+        for name, parts in _SETS.items()
+    }
+)
+NEEDS.update(
+    {
+        name: dict(
+            _SETS['3dpw_ps'],
+            estimator='SMPL_NEUTRAL.pkl',
+            **({} if name.startswith('source/') else {'adapter': _TEACHERS[name.split('_')[1]]}),
+        )
+        for name in LEAVES
+        if name.startswith(('3dhrco/', 'source/')) and name.endswith('_3dpw.py')
+    }
+)
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +86,11 @@ def bare_machine(tmp_path, monkeypatch):
 def test_small(name):
     text = (CONFIGS / name).read_text()
     assert len(text.splitlines()) <= 60
-    bases = [node.value for node in ast.parse(text.replace('{{', '').replace('}}', '')).body
-             if isinstance(node, ast.Assign) and node.targets[0].id == '_base_']
+    bases = [
+        node.value
+        for node in ast.parse(text.replace('{{', '').replace('}}', '')).body
+        if isinstance(node, ast.Assign) and node.targets[0].id == '_base_'
+    ]
     assert len(getattr(bases[0], 'elts', bases)) <= 3
 
 
@@ -64,7 +98,12 @@ def test_small(name):
 def test_adaptation_builds(name):
     cfg = load_config(CONFIGS / name)
     check_keys(cfg)
-    builders = {'estimator': ESTIMATORS, 'dataset': DATASETS, 'adapter': ADAPTERS, 'evaluator': METRICS}
+    builders = {
+        'estimator': ESTIMATORS,
+        'dataset': DATASETS,
+        'adapter': ADAPTERS,
+        'evaluator': METRICS,
+    }
     for part, registry in builders.items():
         needed = NEEDS.get(name, {}).get(part)
         if needed is None:
@@ -72,13 +111,21 @@ def test_adaptation_builds(name):
         else:
             with pytest.raises(InputError, match=needed):
                 registry.build(cfg[part])
-    for hook in [*cfg.default_hooks.values(), *cfg.custom_hooks, dict(type='OverlayHook', **cfg.outputs)]:
+    for hook in [
+        *cfg.default_hooks.values(),
+        *cfg.custom_hooks,
+        dict(type='OverlayHook', **cfg.outputs),
+    ]:
         HOOKS.build(hook)
 
 
-@pytest.mark.parametrize('name', [name for name in NEEDS if NEEDS[name].get('estimator') == 'SMPL_NEUTRAL.pkl'])
+@pytest.mark.parametrize(
+    'name', [name for name in NEEDS if NEEDS[name].get('estimator') == 'SMPL_NEUTRAL.pkl']
+)
 def test_network_without_its_files(name):
-    estimator = ESTIMATORS.build(dict(load_config(CONFIGS / name).estimator, weights=None, body=None))
+    estimator = ESTIMATORS.build(
+        dict(load_config(CONFIGS / name).estimator, weights=None, body=None)
+    )
     size = estimator.resolution
     assert estimator.eval()(torch.zeros(1, 3, size, size)).rotmat.shape == (1, 24, 3, 3)
 
@@ -97,7 +144,7 @@ def test_training_builds(name):
         HOOKS.build(hook)
 
 
-PYTHON_CONFIG = '''
+PYTHON_CONFIG = """
 from mmengine.config import read_base
 
 from hrtk.adapters import Bilevel
@@ -109,16 +156,22 @@ with read_base():
 
 dataset.update(sequences=1, frames=3, size=64)
 adapter = dict(type=Bilevel, lr=3e-4, order='first', interval=1, normalise='visible')
-'''
+"""
 
 
 def test_python_config_gives_the_digits_of_a_text_config(tmp_path):
     shutil.copytree(CONFIGS, tmp_path / 'configs')
     (tmp_path / 'configs/boa/python.py').write_text(PYTHON_CONFIG)
     text = load_config(CONFIGS / 'boa/r18_wild.py')
-    text.merge_from_dict({'estimator.weights': None, 'dataset.sequences': 1, 'dataset.frames': 3, 'dataset.size': 64})
+    text.merge_from_dict(
+        {'estimator.weights': None, 'dataset.sequences': 1, 'dataset.frames': 3, 'dataset.size': 64}
+    )
     text.adapter = dict(type='Bilevel', lr=3e-4, order='first', interval=1, normalise='visible')
-    metrics = [adapt(config, work_dir=tmp_path / name, outputs=None)
-               for name, config in (('python', tmp_path / 'configs/boa/python.py'), ('text', text))]
-    first, second = ({key: value for key, value in row.items() if 'ms_per' not in key} for row in metrics)
+    metrics = [
+        adapt(config, work_dir=tmp_path / name, outputs=None)
+        for name, config in (('python', tmp_path / 'configs/boa/python.py'), ('text', text))
+    ]
+    first, second = (
+        {key: value for key, value in row.items() if 'ms_per' not in key} for row in metrics
+    )
     assert first == second and first['Bilevel/mpjpe_mm'] != first['Source/mpjpe_mm']

@@ -32,18 +32,29 @@ def clone(tmp_path, monkeypatch):
 
 def run_bash(example):
     """Runs a block as a reader would type it."""
-    run = subprocess.run(['bash', '-euo', 'pipefail', '-c', example.parsed], text=True, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT)
+    run = subprocess.run(
+        ['bash', '-euo', 'pipefail', '-c', example.parsed],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert run.returncode == 0, f'{example.path}:{example.line}\n{example.parsed}\n{run.stdout}'
 
 
 def examples(page):
     """The blocks of a page; ``console`` blocks are for reading only."""
-    return list(sybil.Sybil([myst.PythonCodeBlockParser(), myst.CodeBlockParser('bash', run_bash)]).parse(page))
+    return list(
+        sybil.Sybil([myst.PythonCodeBlockParser(), myst.CodeBlockParser('bash', run_bash)]).parse(
+            page
+        )
+    )
 
 
-@pytest.mark.parametrize('page', [page for page in PAGES if examples(page)],
-                         ids=lambda page: page.relative_to(DOCS).as_posix())
+@pytest.mark.parametrize(
+    'page',
+    [page for page in PAGES if examples(page)],
+    ids=lambda page: page.relative_to(DOCS).as_posix(),
+)
 def test_code(page, clone):
     for example in examples(page):
         example.evaluate()
@@ -51,18 +62,43 @@ def test_code(page, clone):
 
 def test_build(tmp_path):
     build = pytest.importorskip('sphinx.cmd.build', reason='sphinx builds the documentation')
-    assert build.main(['-W', '-q', '-b', 'html', '-d', str(tmp_path / 'trees'), str(DOCS), str(tmp_path / 'html')]) == 0
+    assert (
+        build.main(
+            [
+                '-W',
+                '-q',
+                '-b',
+                'html',
+                '-d',
+                str(tmp_path / 'trees'),
+                str(DOCS),
+                str(tmp_path / 'html'),
+            ]
+        )
+        == 0
+    )
 
 
 def test_links_and_named_files_exist():
     missing = []
     for page in LINKED:
         text = page.read_text(encoding='utf-8')
-        links = [link for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', text) if '://' not in link]
-        named = re.findall(r'(?<![\w/])((?:configs|tools|benchmarks|hrtk|requirements|docs|tests)/[\w./]+\w)', text)
-        missing += [f'{page.relative_to(ROOT)}: {link}' for link in links if not (page.parent / link).exists()]
-        missing += [f'{page.relative_to(ROOT)}: {name}' for name in named
-                    if not (ROOT / name).exists() and not (page.parent / name).exists()]
+        links = [
+            link for link in re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', text) if '://' not in link
+        ]
+        named = re.findall(
+            r'(?<![\w/])((?:configs|tools|benchmarks|hrtk|requirements|docs|tests)/[\w./]+\w)', text
+        )
+        missing += [
+            f'{page.relative_to(ROOT)}: {link}'
+            for link in links
+            if not (page.parent / link).exists()
+        ]
+        missing += [
+            f'{page.relative_to(ROOT)}: {name}'
+            for name in named
+            if not (ROOT / name).exists() and not (page.parent / name).exists()
+        ]
     assert not missing
 
 
@@ -75,6 +111,12 @@ def test_figures_are_those_that_their_script_draws(tmp_path):
     assert drawn == sorted(path.name for path in shown.glob('conventions_*.png'))
     for name in drawn:
         # Coarse: another matplotlib sets its letters otherwise.
-        ours, theirs = (cv2.resize(cv2.imread(str(folder / name)), (40, 20), interpolation=cv2.INTER_AREA).astype(int)
-                        for folder in (tmp_path, shown))
-        assert abs(ours - theirs).mean() < 3 < ours.std(), f'{name}: run python docs/build_figures.py'
+        ours, theirs = (
+            cv2.resize(
+                cv2.imread(str(folder / name)), (40, 20), interpolation=cv2.INTER_AREA
+            ).astype(int)
+            for folder in (tmp_path, shown)
+        )
+        assert abs(ours - theirs).mean() < 3 < ours.std(), (
+            f'{name}: run python docs/build_figures.py'
+        )

@@ -20,8 +20,22 @@ def installed(tmp_path_factory):
     """A folder that holds the installed plugin alone."""
     folder = tmp_path_factory.mktemp('plugin')
     source = shutil.copytree(PLUGIN, folder / 'source')  # setuptools builds inside the source
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation',
-                    '--no-index', '--target', str(folder / 'site'), str(source)], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'install',
+            '--quiet',
+            '--no-deps',
+            '--no-build-isolation',
+            '--no-index',
+            '--target',
+            str(folder / 'site'),
+            str(source),
+        ],
+        check=True,
+    )
     return folder / 'site'
 
 
@@ -35,9 +49,22 @@ def test_dotted_path_needs_no_registration():
 
 def test_its_own_tests_pass_where_it_is_installed(installed):
     path = os.pathsep.join([str(installed), str(ROOT), os.environ.get('PYTHONPATH', '')])
-    run = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-rs', '-p', 'no:cacheprovider', str(PLUGIN / 'tests')],
-                         env={**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1'}, text=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    run = subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'pytest',
+            '-q',
+            '-rs',
+            '-p',
+            'no:cacheprovider',
+            str(PLUGIN / 'tests'),
+        ],
+        env={**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1'},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert run.returncode == 0, run.stdout
     skipped = [line for line in run.stdout.splitlines() if line.startswith('SKIPPED')]
     assert ' passed' in run.stdout and all('timm can' in line for line in skipped), run.stdout

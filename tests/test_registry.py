@@ -26,7 +26,9 @@ def test_a_name_like_no_other_lists_what_there_is():
 
 
 def test_a_config_without_type():
-    with pytest.raises(InputError, match=r"a backbone needs a `type`; this one has only \['depth', 'width'\]"):
+    with pytest.raises(
+        InputError, match=r"a backbone needs a `type`; this one has only \['depth', 'width'\]"
+    ):
         BACKBONES.build(dict(width=4, depth=18))
 
 
@@ -52,7 +54,10 @@ def test_a_fault_inside_a_class_is_not_blamed_on_the_config():
 def test_build_takes_config_objects_classes_defaults_and_finished_objects():
     network = BACKBONES.build(ConfigDict(type='ResNet', depth=18, width=4))
     assert BACKBONES.build(network) is network
-    assert BACKBONES.build(dict(type=type(network), width=4), default_args=dict(depth=18)).out_channels == 32
+    assert (
+        BACKBONES.build(dict(type=type(network), width=4), default_args=dict(depth=18)).out_channels
+        == 32
+    )
     cfg = dict(type='ResNet', depth=18, width=4)
     BACKBONES.build(cfg)
     assert cfg == dict(type='ResNet', depth=18, width=4)
@@ -89,7 +94,13 @@ def test_plugins_load_once_when_a_name_is_first_looked_up(monkeypatch):
 
 
 def test_every_registry_finds_its_own():
-    for name, members in (('BACKBONES', {'ResNet'}), ('HEADS', {'IterativeRegressor'}), ('ESTIMATORS', {'HMR'}),
-                          ('BODY_MODELS', {'BodyModel'}), ('LOSSES', {'GMMPosePrior'}),
-                          ('ADAPTERS', {'Source', 'Bilevel'}), ('DATASETS', {'OpenStream', 'OpenViews'})):
+    for name, members in (
+        ('BACKBONES', {'ResNet'}),
+        ('HEADS', {'IterativeRegressor'}),
+        ('ESTIMATORS', {'HMR'}),
+        ('BODY_MODELS', {'BodyModel'}),
+        ('LOSSES', {'GMMPosePrior'}),
+        ('ADAPTERS', {'Source', 'Bilevel'}),
+        ('DATASETS', {'OpenStream', 'OpenViews'}),
+    ):
         assert members <= set(getattr(registry, name).names()), name

@@ -13,8 +13,12 @@ from hrtk.structures import InputError, Keypoints2D, Prediction, Sequence
 
 def prediction(count: int, features: bool = True) -> Prediction:
     torch.manual_seed(count)
-    return Prediction(torch.randn(count, 24, 3, 3), torch.randn(count, 10), torch.randn(count, 3),
-                      torch.randn(count, 7) if features else None)
+    return Prediction(
+        torch.randn(count, 24, 3, 3),
+        torch.randn(count, 10),
+        torch.randn(count, 3),
+        torch.randn(count, 7) if features else None,
+    )
 
 
 def test_slices_and_cat_are_inverse():

@@ -14,8 +14,13 @@ TABLES = sorted(ROOT.glob('configs/**/tables/*.yaml'))
 ROWS = {f'{table.stem}/{row.label}': row for table in TABLES for row in load_table(table).rows}
 # Arguments that configs leave at their defaults and rows set.
 DEFAULTS = ('silhouettes', 'parameters', 'precision', 'reset', 'scheme', 'lower', 'upper')
-OPEN = [table.stem for table in TABLES if table.stem.startswith(('open', 'demo')) or table.stem.endswith('_open')
-        or table.stem == 'speed']
+OPEN = [
+    table.stem
+    for table in TABLES
+    if table.stem.startswith(('open', 'demo'))
+    or table.stem.endswith('_open')
+    or table.stem == 'speed'
+]
 
 
 @pytest.fixture(autouse=True)
@@ -50,10 +55,22 @@ def test_rows_build_or_name_their_files(table):
 
 
 def test_paper_values_are_those_of_the_paper():
-    gaps = {'table1/TCMR, epoch 601, sigma 35': -22.49, 'table2/MPS-Net, epoch 601, sigma 35': -20.11,
-            'table1/MPS-Net, epoch 401, sigma 65': -15.81, 'table2/TCMR, epoch 201, sigma 50': -7.78,
-            'table3/3DHR-Co (SPIN), sigma 35': -34.53, 'table4/3DHR-Co (SPIN), sigma 65': -34.12}
+    gaps = {
+        'table1/TCMR, epoch 601, sigma 35': -22.49,
+        'table2/MPS-Net, epoch 601, sigma 35': -20.11,
+        'table1/MPS-Net, epoch 401, sigma 65': -15.81,
+        'table2/TCMR, epoch 201, sigma 50': -7.78,
+        'table3/3DHR-Co (SPIN), sigma 35': -34.53,
+        'table4/3DHR-Co (SPIN), sigma 65': -34.12,
+    }
     for name, gap in gaps.items():
         start = 98.51 if name.startswith('table2') else 98.25
         assert ROWS[name].paper['mpjpe_mm'] - start == pytest.approx(gap, abs=0.006)
-    assert {name.split('/')[0] for name in ROWS} >= {'table1', 'table2', 'table3', 'table4', 'figure4', *OPEN}
+    assert {name.split('/')[0] for name in ROWS} >= {
+        'table1',
+        'table2',
+        'table3',
+        'table4',
+        'figure4',
+        *OPEN,
+    }

@@ -9,4 +9,10 @@ from hrtk.apis import adapt
 from hrtk.apis.command import run_command
 
 if __name__ == '__main__':
-    sys.exit(run_command(adapt, 'Adapts an estimator to footage', 'everything finished is stored: run again to resume'))
+    sys.exit(
+        run_command(
+            adapt,
+            'Adapts an estimator to footage',
+            'everything finished is stored: run again to resume',
+        )
+    )

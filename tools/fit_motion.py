@@ -23,23 +23,36 @@ from hrtk.structures import InputError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--source', type=Path, required=True, help='folder with the captured positions')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--source', type=Path, required=True, help='folder with the captured positions'
+    )
     parser.add_argument('--body', default='open', help="body file, or 'open' for the bundled one")
     parser.add_argument('--output', type=Path, required=True, help='the .npz to write')
     parser.add_argument('--iterations', type=int, default=200)
     arguments = parser.parse_args()
     try:
         data = load_body_file(arguments.body)
-        body = Skeleton(to_tensor(data.J_regressor @ data.v_template), tuple(int(p) for p in data.parents))
-        clips = fit_clips(body, float(data.v_template[:, 1].min()), read_clips(arguments.source),
-                          arguments.iterations, report=print)
+        body = Skeleton(
+            to_tensor(data.J_regressor @ data.v_template), tuple(int(p) for p in data.parents)
+        )
+        clips = fit_clips(
+            body,
+            float(data.v_template[:, 1].min()),
+            read_clips(arguments.source),
+            arguments.iterations,
+            report=print,
+        )
         np.savez_compressed(arguments.output, **pack_motion(clips, LICENCE))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f'{arguments.output}: {len(clips)} clips, {sum(map(len, clips))} frames, '
-          f'{arguments.output.stat().st_size / 1e6:.2f} MB')
+    print(
+        f'{arguments.output}: {len(clips)} clips, {sum(map(len, clips))} frames, '
+        f'{arguments.output.stat().st_size / 1e6:.2f} MB'
+    )
     return 0
 
 

@@ -16,8 +16,12 @@ from hrtk.apis.listing import Registered, list_registered
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description='Lists what configs may name, and who brings it')
-    parser.add_argument('registries', nargs='*', metavar='REGISTRY', help='e.g. adapters losses (default: all)')
-    parser.add_argument('--plugin', metavar='NAME', help='only what this distribution brings, e.g. hrtk-example')
+    parser.add_argument(
+        'registries', nargs='*', metavar='REGISTRY', help='e.g. adapters losses (default: all)'
+    )
+    parser.add_argument(
+        '--plugin', metavar='NAME', help='only what this distribution brings, e.g. hrtk-example'
+    )
     parser.add_argument('--json', action='store_true', help='for programs')
     return parser.parse_args()
 
@@ -38,7 +42,12 @@ def show(found: list[Registered]) -> None:
     for column in ('registry', 'type', 'what', 'from'):
         table.add_column(column, overflow='fold')
     for item in found:
-        table.add_row('' if item.registry == last else item.registry, item.name, escape(item.summary), item.origin)
+        table.add_row(
+            '' if item.registry == last else item.registry,
+            item.name,
+            escape(item.summary),
+            item.origin,
+        )
         last = item.registry
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 

@@ -9,14 +9,31 @@ from hrtk.apis.report import report
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description='Shows a run as one HTML page that needs no network')
-    parser.add_argument('work_dir', metavar='WORK_DIR', help='work dir of a run, or one of the folders in its results/')
-    parser.add_argument('--before', metavar='OTHER_WORK_DIR',
-                        help='the run to compare with (default: the frozen start model of the run)')
-    parser.add_argument('--output', metavar='HTML', help='the page (default: report.html in WORK_DIR)')
-    parser.add_argument('--sequences', default='*', metavar='PATTERN', help='show only sequences whose name fits')
-    parser.add_argument('--most', type=int, default=4, help='show so many of them, the worst (%(default)s)')
-    parser.add_argument('--frames', type=int, default=120, help='most frames of a film (%(default)s)')
+    parser = argparse.ArgumentParser(
+        description='Shows a run as one HTML page that needs no network'
+    )
+    parser.add_argument(
+        'work_dir',
+        metavar='WORK_DIR',
+        help='work dir of a run, or one of the folders in its results/',
+    )
+    parser.add_argument(
+        '--before',
+        metavar='OTHER_WORK_DIR',
+        help='the run to compare with (default: the frozen start model of the run)',
+    )
+    parser.add_argument(
+        '--output', metavar='HTML', help='the page (default: report.html in WORK_DIR)'
+    )
+    parser.add_argument(
+        '--sequences', default='*', metavar='PATTERN', help='show only sequences whose name fits'
+    )
+    parser.add_argument(
+        '--most', type=int, default=4, help='show so many of them, the worst (%(default)s)'
+    )
+    parser.add_argument(
+        '--frames', type=int, default=120, help='most frames of a film (%(default)s)'
+    )
     return parser.parse_args()
 
 

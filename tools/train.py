@@ -9,4 +9,6 @@ from hrtk.apis.command import run_command
 from hrtk.apis.train import train
 
 if __name__ == '__main__':
-    sys.exit(run_command(train, 'Trains a start model', 'run again to go on from the last checkpoint'))
+    sys.exit(
+        run_command(train, 'Trains a start model', 'run again to go on from the last checkpoint')
+    )

@@ -10,11 +10,19 @@ from hrtk.apis.view import view
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description='Serves the bodies of a run as an interactive page, until Ctrl-C')
-    parser.add_argument('work_dir', metavar='WORK_DIR', help='work dir of a run, or one of the folders in its results/')
+    parser = argparse.ArgumentParser(
+        description='Serves the bodies of a run as an interactive page, until Ctrl-C'
+    )
+    parser.add_argument(
+        'work_dir',
+        metavar='WORK_DIR',
+        help='work dir of a run, or one of the folders in its results/',
+    )
     parser.add_argument('--sequence', metavar='NAME', help='which sequence (default: the first)')
     parser.add_argument('--port', type=int, default=8080, help='first port to try (%(default)s)')
-    parser.add_argument('--host', default='127.0.0.1', help='address to listen on (%(default)s: this machine alone)')
+    parser.add_argument(
+        '--host', default='127.0.0.1', help='address to listen on (%(default)s: this machine alone)'
+    )
     return parser.parse_args()
 
 

@@ -23,7 +23,9 @@ Named = Mapping[str, Tensor]
 # COCO's points in the 24: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right.
 COCO_IN_24 = (19, 20, 21, 22, 23, 9, 8, 10, 7, 11, 6, 3, 2, 4, 1, 5, 0)
 IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-FACTORS = dict(keypoints2d=10.0, shape_prior=2e-6, pose_prior=1e-4, source=0.1, motion=0.1, teacher=0.1)
+FACTORS = dict(
+    keypoints2d=10.0, shape_prior=2e-6, pose_prior=1e-4, source=0.1, motion=0.1, teacher=0.1
+)
 
 
 class LiteralBOA:
@@ -40,27 +42,65 @@ class LiteralBOA:
             predict, **factors: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its ``teacher_keep``).
     """
 
-    def __init__(self, model: nn.Module, mixture: Optional[Mapping] = None, pool: Optional[list[dict]] = None,
-                 draw: Optional[Callable[[], list[int]]] = None, evaluate_probe: bool = False,
-                 adapts: Callable[[str], bool] = lambda name: True, lr: float = 3e-6,
-                 adam_betas: tuple[float, float] = (0.5, 0.999), inner_lr: float = 8e-6, steps: int = 1,
-                 scheme: str = 'bilevel', lower: tuple[str, ...] = ('frame',),
-                 upper: tuple[str, ...] = ('frame', 'temporal'), order: str = 'second', interval: int = 5,
-                 keep: float = 0.1, normalise: str = 'all', truncate: bool = False, predict: str = 'after',
-                 **factors: float) -> None:
-        self.model, self.pool, self.draw, self.evaluate_probe = model.eval(), pool, draw, evaluate_probe
-        self.lr, self.adam_betas, self.inner_lr, self.steps, self.scheme = lr, adam_betas, inner_lr, steps, scheme
-        self.lower, self.upper, self.second, self.interval, self.keep = lower, upper, order == 'second', interval, keep
+    def __init__(
+        self,
+        model: nn.Module,
+        mixture: Optional[Mapping] = None,
+        pool: Optional[list[dict]] = None,
+        draw: Optional[Callable[[], list[int]]] = None,
+        evaluate_probe: bool = False,
+        adapts: Callable[[str], bool] = lambda name: True,
+        lr: float = 3e-6,
+        adam_betas: tuple[float, float] = (0.5, 0.999),
+        inner_lr: float = 8e-6,
+        steps: int = 1,
+        scheme: str = 'bilevel',
+        lower: tuple[str, ...] = ('frame',),
+        upper: tuple[str, ...] = ('frame', 'temporal'),
+        order: str = 'second',
+        interval: int = 5,
+        keep: float = 0.1,
+        normalise: str = 'all',
+        truncate: bool = False,
+        predict: str = 'after',
+        **factors: float,
+    ) -> None:
+        self.model, self.pool, self.draw, self.evaluate_probe = (
+            model.eval(),
+            pool,
+            draw,
+            evaluate_probe,
+        )
+        self.lr, self.adam_betas, self.inner_lr, self.steps, self.scheme = (
+            lr,
+            adam_betas,
+            inner_lr,
+            steps,
+            scheme,
+        )
+        self.lower, self.upper, self.second, self.interval, self.keep = (
+            lower,
+            upper,
+            order == 'second',
+            interval,
+            keep,
+        )
         self.normalise, self.truncate, self.when = normalise, truncate, predict
         self.factors = {**FACTORS, **factors}
         self.mesh = WholeMesh(model.body.data).to(next(model.parameters()).dtype)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(adapts(name))
-        self.weights = {name: value for name, value in model.named_parameters() if value.requires_grad}
-        self.moments = {name: (torch.zeros_like(w), torch.zeros_like(w)) for name, w in self.weights.items()}
+        self.weights = {
+            name: value for name, value in model.named_parameters() if value.requires_grad
+        }
+        self.moments = {
+            name: (torch.zeros_like(w), torch.zeros_like(w)) for name, w in self.weights.items()
+        }
         self.count = 0
         self.teacher = copy.deepcopy(model).requires_grad_(False)
-        self.mixture = None if mixture is None else _inverted(mixture, next(model.parameters()).dtype)
+        self.mixture = (
+            None if mixture is None else _inverted(mixture, next(model.parameters()).dtype)
+        )
         self.probe_seconds = 0.0
 
     def adapt(self, sequence) -> Iterator[dict[str, Tensor]]:
@@ -84,27 +124,52 @@ class LiteralBOA:
         batch = [self.pool[i] for i in self.draw()] if self.pool is not None else None
 
         def loss(weights: Named, terms: tuple[str, ...], with_past: bool) -> Tensor:
-            return self._loss(weights, terms, image, xy, confidence, past if with_past else None, batch)
+            return self._loss(
+                weights, terms, image, xy, confidence, past if with_past else None, batch
+            )
 
         if self.scheme == 'bilevel':
             clone = {name: value.clone() for name, value in self.weights.items()}
             low = loss(clone, self.lower, False)
-            slopes = torch.autograd.grad(low, list(clone.values()), create_graph=self.second, retain_graph=self.second)
-            fast = {name: value - self.inner_lr * slope for (name, value), slope in zip(clone.items(), slopes)}
+            slopes = torch.autograd.grad(
+                low, list(clone.values()), create_graph=self.second, retain_graph=self.second
+            )
+            fast = {
+                name: value - self.inner_lr * slope
+                for (name, value), slope in zip(clone.items(), slopes)
+            }
             if self.evaluate_probe:
                 self._look_at(fast, image)
-            self._adam(torch.autograd.grad(loss(fast, self.upper, True), list(self.weights.values())))
+            self._adam(
+                torch.autograd.grad(loss(fast, self.upper, True), list(self.weights.values()))
+            )
         else:
             if self.scheme == 'two-stage':
-                self._adam(torch.autograd.grad(loss(self.weights, self.lower, False), list(self.weights.values())))
-            self._adam(torch.autograd.grad(loss(self.weights, self.upper, True), list(self.weights.values())))
+                self._adam(
+                    torch.autograd.grad(
+                        loss(self.weights, self.lower, False), list(self.weights.values())
+                    )
+                )
+            self._adam(
+                torch.autograd.grad(
+                    loss(self.weights, self.upper, True), list(self.weights.values())
+                )
+            )
         with torch.no_grad():
             for name, value in self.teacher.named_parameters():
                 if name in self.weights:
                     value.mul_(self.keep).add_(self.weights[name], alpha=1 - self.keep)
 
-    def _loss(self, weights: Named, terms: tuple[str, ...], image: Tensor, xy: Tensor, confidence: Tensor,
-              past: Optional[tuple], batch: Optional[list[dict]]) -> Tensor:
+    def _loss(
+        self,
+        weights: Named,
+        terms: tuple[str, ...],
+        image: Tensor,
+        xy: Tensor,
+        confidence: Tensor,
+        past: Optional[tuple],
+        batch: Optional[list[dict]],
+    ) -> Tensor:
         factors, loss = self.factors, 0.0
         now = self._network(weights, self.model, image)
         joints, points = self._joints(now)
@@ -124,20 +189,27 @@ class LiteralBOA:
                 then = self._joints(self._network(weights, self.model, past[0]))[1]
                 seen = ((confidence > 0) & (past[2] > 0))[..., None]
                 moved = (points - then) - (xy - past[1])
-                loss = loss + factors['motion'] * (seen * moved ** 2).mean()
+                loss = loss + factors['motion'] * (seen * moved**2).mean()
         return loss
 
     def _source(self, weights: Named, batch: list[dict]) -> Tensor:
         """Labelled crops in a pass of their own."""
-        images = torch.stack([_imagenet(item['image']) for item in batch]).to(next(iter(weights.values())).dtype)
-        labels = {name: torch.stack([item[name] for item in batch]) for name in ('rotmat', 'betas', 'keypoints2d')}
+        images = torch.stack([_imagenet(item['image']) for item in batch]).to(
+            next(iter(weights.values())).dtype
+        )
+        labels = {
+            name: torch.stack([item[name] for item in batch])
+            for name in ('rotmat', 'betas', 'keypoints2d')
+        }
         found = self._network(weights, self.model, images)
         joints, points = self._joints(found)
         true = self.mesh(labels['rotmat'], labels['betas'])[1]
-        return (5 * (_centred(joints) - _centred(true)).pow(2).mean()
-                + 5 * (points - labels['keypoints2d']).pow(2).mean()
-                + (found['rotmat'] - labels['rotmat']).pow(2).mean()
-                + 0.001 * (found['betas'] - labels['betas']).pow(2).mean())
+        return (
+            5 * (_centred(joints) - _centred(true)).pow(2).mean()
+            + 5 * (points - labels['keypoints2d']).pow(2).mean()
+            + (found['rotmat'] - labels['rotmat']).pow(2).mean()
+            + 0.001 * (found['betas'] - labels['betas']).pow(2).mean()
+        )
 
     def _consistency(self, student: Named, image: Tensor) -> Tensor:
         """Against the mean teacher; the student's body is posed anew."""
@@ -145,45 +217,67 @@ class LiteralBOA:
             teacher = self._network({}, self.teacher, image)
             wanted3d, wanted2d = self._joints(teacher)
         joints, points = self._joints(student)
-        return (5 * (_centred(joints) - _centred(wanted3d)).pow(2).mean() + 5 * (points - wanted2d).pow(2).mean()
-                + (student['rotmat'] - teacher['rotmat']).pow(2).mean()
-                + 0.001 * (student['betas'] - teacher['betas']).pow(2).mean())
+        return (
+            5 * (_centred(joints) - _centred(wanted3d)).pow(2).mean()
+            + 5 * (points - wanted2d).pow(2).mean()
+            + (student['rotmat'] - teacher['rotmat']).pow(2).mean()
+            + 0.001 * (student['betas'] - teacher['betas']).pow(2).mean()
+        )
 
     def _network(self, weights: Named, model: nn.Module, images: Tensor) -> dict[str, Tensor]:
         """Backbone and SPIN's regressor with the given weights in place of the model's own."""
-        inside = {name.removeprefix('backbone.'): w for name, w in weights.items() if name.startswith('backbone.')}
+        inside = {
+            name.removeprefix('backbone.'): w
+            for name, w in weights.items()
+            if name.startswith('backbone.')
+        }
         features = functional_call(model.backbone, inside, (images,))
-        head = {name: weights.get(f'head.{name}', value) for name, value in
-                (*model.head.named_parameters(), *model.head.named_buffers())}
+        head = {
+            name: weights.get(f'head.{name}', value)
+            for name, value in (*model.head.named_parameters(), *model.head.named_buffers())
+        }
         state = [head[f'init_{name}'].expand(len(images), -1) for name in ('pose', 'shape', 'cam')]
         activate = torch.relu if model.head.activation == 'relu' else lambda x: x
         for _ in range(model.head.iterations):
             hidden = torch.cat([features, *state], dim=1)
             inner = hidden @ head['fc1.weight'].T + head['fc1.bias']
             hidden = activate(activate(inner) @ head['fc2.weight'].T + head['fc2.bias'])
-            state = [value + hidden @ head[f'{layer}.weight'].T + head[f'{layer}.bias']
-                     for value, layer in zip(state, ('decpose', 'decshape', 'deccam'))]
+            state = [
+                value + hidden @ head[f'{layer}.weight'].T + head[f'{layer}.bias']
+                for value, layer in zip(state, ('decpose', 'decshape', 'deccam'))
+            ]
         pairs = state[0].reshape(-1, 3, 2)
         first = pairs[:, :, 0] / pairs[:, :, 0].norm(dim=1, keepdim=True)
         second = pairs[:, :, 1] - (first * pairs[:, :, 1]).sum(1, keepdim=True) * first
         second = second / second.norm(dim=1, keepdim=True)
         matrices = torch.stack([first, second, torch.linalg.cross(first, second, dim=1)], dim=2)
-        return dict(rotmat=matrices.view(len(images), 24, 3, 3), betas=state[1], camera=state[2], features=features,
-                    hidden=inner)
+        return dict(
+            rotmat=matrices.view(len(images), 24, 3, 3),
+            betas=state[1],
+            camera=state[2],
+            features=features,
+            hidden=inner,
+        )
 
     def _joints(self, found: Named) -> tuple[Tensor, Tensor]:
         """The 24 joints in metres and in the crop, through the mesh and the camera of f = 5000 px."""
         joints = self.mesh(found['rotmat'], found['betas'])[1]
         s, tx, ty = found['camera'].T
-        moved = joints + torch.stack([tx, ty, 2 * 5000. / (224 * s + 1e-9)], dim=1)[:, None]
-        return joints, 5000. * moved[..., :2] / moved[..., 2:] / 112.
+        moved = joints + torch.stack([tx, ty, 2 * 5000.0 / (224 * s + 1e-9)], dim=1)[:, None]
+        return joints, 5000.0 * moved[..., :2] / moved[..., 2:] / 112.0
 
     def _energy(self, rotmat: Tensor) -> Tensor:
         """Max-mixture prior of one body pose: arc cosine for the angle, precision matrices for the distance."""
         body = rotmat[0, 1:]
         angle = torch.acos((body.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2)
-        axis = torch.stack([body[:, 2, 1] - body[:, 1, 2], body[:, 0, 2] - body[:, 2, 0],
-                            body[:, 1, 0] - body[:, 0, 1]], dim=1)
+        axis = torch.stack(
+            [
+                body[:, 2, 1] - body[:, 1, 2],
+                body[:, 0, 2] - body[:, 2, 0],
+                body[:, 1, 0] - body[:, 0, 1],
+            ],
+            dim=1,
+        )
         pose = (axis * (angle / (2 * angle.sin()))[:, None]).reshape(-1)
         means, precisions, logs = self.mixture
         away = pose - means
@@ -206,8 +300,8 @@ class LiteralBOA:
             first, second = self.moments[name]
             first.mul_(b1).add_(gradient, alpha=1 - b1)
             second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-            root = (second / (1 - b2 ** self.count)).sqrt_().add_(1e-8)
-            weight.addcdiv_(first, root, value=-self.lr / (1 - b1 ** self.count))
+            root = (second / (1 - b2**self.count)).sqrt_().add_(1e-8)
+            weight.addcdiv_(first, root, value=-self.lr / (1 - b1**self.count))
 
     def _evidence(self, sequence, t: int) -> tuple[Tensor, Tensor]:
         """The 24 keypoints of a frame in [-1, 1] of its crop, (1, 24, 2) and (1, 24)."""
@@ -216,7 +310,9 @@ class LiteralBOA:
         xy, confidence = given.xy.new_zeros(1, 24, 2), given.xy.new_zeros(1, 24)
         for source, place in enumerate(places):
             if given.confidence[t, source] > 0:
-                u, v = ((a - c) / (side / 2) for a, c in zip(given.xy[t, source].tolist(), (cx, cy)))
+                u, v = (
+                    (a - c) / (side / 2) for a, c in zip(given.xy[t, source].tolist(), (cx, cy))
+                )
                 if self.truncate:
                     u, v = (int((a + 1) * 112) / 112 - 1 for a in (u, v))
                 xy[0, place] = torch.tensor([u, v], dtype=xy.dtype)
@@ -239,5 +335,11 @@ def _inverted(mixture: Mapping, dtype: torch.dtype) -> tuple[Tensor, Tensor, Ten
     covars = torch.as_tensor(mixture['covars'], dtype=torch.float64)
     roots = torch.linalg.det(covars.double()).sqrt()
     weights = torch.as_tensor(mixture['weights'], dtype=torch.float64)
-    logs = torch.log(weights) - math.log((2 * math.pi) ** (69 / 2.)) - torch.log(roots / roots.min())
-    return torch.as_tensor(mixture['means'], dtype=dtype), torch.linalg.inv(covars).to(dtype), logs.to(dtype)
+    logs = (
+        torch.log(weights) - math.log((2 * math.pi) ** (69 / 2.0)) - torch.log(roots / roots.min())
+    )
+    return (
+        torch.as_tensor(mixture['means'], dtype=dtype),
+        torch.linalg.inv(covars).to(dtype),
+        logs.to(dtype),
+    )

@@ -10,17 +10,66 @@ from hrtk.body_models import BodyData
 
 # Where SPIN's 24 "ground truth" joints come from, in the order of its 49: a SMPL joint, a vertex by name, or a row of
 # J_regressor_extra.
-SPIN24_SOURCES = (8, 5, ('extra', 0), ('extra', 1), 4, 7, 21, 19, 17, 16, 18, 20, ('extra', 2), ('extra', 3),
-                  ('extra', 4), ('extra', 5), ('extra', 6), ('extra', 7), ('extra', 8), 'nose', 'left_eye', 'right_eye',
-                  'left_ear', 'right_ear')
+SPIN24_SOURCES = (
+    8,
+    5,
+    ('extra', 0),
+    ('extra', 1),
+    4,
+    7,
+    21,
+    19,
+    17,
+    16,
+    18,
+    20,
+    ('extra', 2),
+    ('extra', 3),
+    ('extra', 4),
+    ('extra', 5),
+    ('extra', 6),
+    ('extra', 7),
+    ('extra', 8),
+    'nose',
+    'left_eye',
+    'right_eye',
+    'left_ear',
+    'right_ear',
+)
 
 # The 25 of OpenPose before them.
-OPENPOSE25_SOURCES = ('nose', 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 'right_eye', 'left_eye', 'right_ear',
-                      'left_ear', 'left_big_toe', 'left_small_toe', 'left_heel', 'right_big_toe', 'right_small_toe',
-                      'right_heel')
+OPENPOSE25_SOURCES = (
+    'nose',
+    12,
+    17,
+    19,
+    21,
+    16,
+    18,
+    20,
+    0,
+    2,
+    5,
+    8,
+    1,
+    4,
+    7,
+    'right_eye',
+    'left_eye',
+    'right_ear',
+    'left_ear',
+    'left_big_toe',
+    'left_small_toe',
+    'left_heel',
+    'right_big_toe',
+    'right_small_toe',
+    'right_heel',
+)
 
 
-def pose_body(data: BodyData, rotmat: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pose_body(
+    data: BodyData, rotmat: np.ndarray, betas: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Poses one body with loops over joints and vertices in float64 (Loper et al., SMPL, 2015, Eq. 2-4, 9).
 
     Args:
@@ -72,7 +121,9 @@ class WholeMesh(nn.Module):
         count = len(rotmat)
         shaped = self.v_template + torch.einsum('bl,mkl->bmk', betas, self.shapedirs)
         joints = torch.einsum('bik,ji->bjk', shaped, self.J_regressor)
-        feature = (rotmat[:, 1:] - torch.eye(3, dtype=rotmat.dtype, device=rotmat.device)).reshape(count, -1)
+        feature = (rotmat[:, 1:] - torch.eye(3, dtype=rotmat.dtype, device=rotmat.device)).reshape(
+            count, -1
+        )
         posed = shaped + (feature @ self.posedirs).view(count, -1, 3)
         world = []
         for joint in range(24):

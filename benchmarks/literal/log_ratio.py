@@ -20,7 +20,7 @@ def pose_distance(a: Tensor, b: Tensor, root: tuple[int, ...], eps: float) -> Te
     """Mean over joints of (J, 3), relative to their root."""
     a, b = a - a[list(root)].mean(0), b - b[list(root)].mean(0)
     mean = sum((a[j] - b[j]).square().sum().sqrt() for j in range(len(a))) / len(a)
-    return (mean ** 2 + eps).sqrt()
+    return (mean**2 + eps).sqrt()
 
 
 def penalty(f_i: Tensor, f_j: Tensor, y_i: Tensor, y_j: Tensor, variant: str) -> Tensor:
@@ -28,7 +28,7 @@ def penalty(f_i: Tensor, f_j: Tensor, y_i: Tensor, y_j: Tensor, variant: str) ->
     if variant == 'thesis':
         return torch.log(1 + (f_i / f_j) * (y_j / y_i))
     difference = torch.log(f_i / f_j) - torch.log(y_i / y_j)
-    return difference ** 2 if variant == 'kim' else difference.abs()
+    return difference**2 if variant == 'kim' else difference.abs()
 
 
 def video_samples(anchors: list[int], length: int, skip: int, nearby: str) -> Samples:
@@ -46,25 +46,43 @@ def video_samples(anchors: list[int], length: int, skip: int, nearby: str) -> Sa
     return samples
 
 
-def ranked_samples(target_joints: Tensor, source_joints: Tensor, root: tuple[int, ...], share: float) -> Samples:
+def ranked_samples(
+    target_joints: Tensor, source_joints: Tensor, root: tuple[int, ...], share: float
+) -> Samples:
     """(anchor, nearest, farthest); target frames come first in the numbering, source frames after them."""
     count, samples = int(share * len(source_joints)), []
     for a, joints in enumerate(target_joints):
-        order = sorted(range(len(source_joints)), key=lambda s: float(pose_distance(joints, source_joints[s], root, 0)))
+        order = sorted(
+            range(len(source_joints)),
+            key=lambda s: float(pose_distance(joints, source_joints[s], root, 0)),
+        )
         places = [len(target_joints) + s for s in order]
         samples.append((a, places[:count], places[-count:]))
     return samples
 
 
-def triplets_of(samples: Samples, limit: Optional[int] = None) -> Iterator[tuple[int, int, int, float]]:
+def triplets_of(
+    samples: Samples, limit: Optional[int] = None
+) -> Iterator[tuple[int, int, int, float]]:
     """Every anchor, positive and negative, with the triplet's share of the loss; the first ``limit`` of them."""
-    every = ((a, i, j, 1 / (len(positives) * len(negatives)))
-             for a, positives, negatives in samples for i in positives for j in negatives)
+    every = (
+        (a, i, j, 1 / (len(positives) * len(negatives)))
+        for a, positives, negatives in samples
+        for i in positives
+        for j in negatives
+    )
     return itertools.islice(every, limit)
 
 
-def literal_log_ratio(features: Tensor, joints: Tensor, samples: Samples, variant: str, eps: float = 1e-8,
-                      root: tuple[int, ...] = (2, 3), limit: Optional[int] = None) -> Tensor:
+def literal_log_ratio(
+    features: Tensor,
+    joints: Tensor,
+    samples: Samples,
+    variant: str,
+    eps: float = 1e-8,
+    root: tuple[int, ...] = (2, 3),
+    limit: Optional[int] = None,
+) -> Tensor:
     """Eq. 2 of the thesis, or Eq. 1 with the same triplets: (N, C) features and (N, J, 3) joints -> scalar."""
     total = features.new_zeros(())
     for a, i, j, share in triplets_of(samples, limit):

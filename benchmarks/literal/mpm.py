@@ -22,7 +22,9 @@ class LiteralNorm(nn.Module):
         self.a_2, self.b_2 = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.a_2 * (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6) + self.b_2
+        return (
+            self.a_2 * (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6) + self.b_2
+        )
 
 
 class LiteralAttention(nn.Module):
@@ -33,8 +35,10 @@ class LiteralAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, frames, channels = x.shape
-        query, key, value = (linear(x).view(batch, frames, self.heads, channels // self.heads).transpose(1, 2)
-                             for linear in self.linears[:3])
+        query, key, value = (
+            linear(x).view(batch, frames, self.heads, channels // self.heads).transpose(1, 2)
+            for linear in self.linears[:3]
+        )
         scores = torch.matmul(query, key.transpose(-2, -1)) / math.sqrt(channels // self.heads)
         gathered = torch.matmul(self.dropout(torch.softmax(scores, -1)), value)
         return self.linears[3](gathered.transpose(1, 2).contiguous().view(batch, frames, channels))
@@ -45,7 +49,11 @@ class LiteralFeedForward(nn.Module):
         super().__init__()
         self.strided, self.dropout = stride > 0, nn.Dropout(0.1)
         self.w_1 = nn.Conv1d(channels, hidden, 1) if self.strided else nn.Linear(channels, hidden)
-        self.w_2 = nn.Conv1d(hidden, channels, 3, stride, 1) if self.strided else nn.Linear(hidden, channels)
+        self.w_2 = (
+            nn.Conv1d(hidden, channels, 3, stride, 1)
+            if self.strided
+            else nn.Linear(hidden, channels)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.strided:
@@ -71,7 +79,9 @@ class LiteralBlock(nn.Module):
         super().__init__()
         self.self_attn = LiteralAttention(channels, heads)
         self.feed_forward = LiteralFeedForward(channels, hidden, stride)
-        self.sublayer = nn.ModuleList([LiteralSublayer(channels), LiteralSublayer(channels, stride)])
+        self.sublayer = nn.ModuleList(
+            [LiteralSublayer(channels), LiteralSublayer(channels, stride)]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.sublayer[1](self.sublayer[0](x, self.self_attn), self.feed_forward)
@@ -80,7 +90,9 @@ class LiteralBlock(nn.Module):
 class LiteralEncoder(nn.Module):
     """The blocks, and the norm that nobody applies."""
 
-    def __init__(self, blocks: list[LiteralBlock], channels: int, embeddings: int, frames: int) -> None:
+    def __init__(
+        self, blocks: list[LiteralBlock], channels: int, embeddings: int, frames: int
+    ) -> None:
         super().__init__()
         self.layers, self.norm = nn.ModuleList(blocks), LiteralNorm(channels)
         for number in range(1, embeddings + 1):
@@ -90,14 +102,21 @@ class LiteralEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for number, block in enumerate(self.layers, start=1):
             if number <= self.embeddings:
-                x = x + getattr(self, f'pos_embedding_{number}')[:, :x.shape[1]]
+                x = x + getattr(self, f'pos_embedding_{number}')[:, : x.shape[1]]
             x = block(x)
         return x
 
 
 class LiteralTransformer(nn.Module):
-    def __init__(self, layers: int, channels: int, hidden: int, heads: int, frames: int = 0,
-                 strides: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        layers: int,
+        channels: int,
+        hidden: int,
+        heads: int,
+        frames: int = 0,
+        strides: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
         strides, embeddings = strides or (0,) * layers, 3 if strides else 0
         blocks = [LiteralBlock(channels, hidden, heads, stride) for stride in strides]
@@ -148,8 +167,16 @@ class LiteralSpatial(nn.Module):
 
 
 class _Literal(nn.Module):
-    def __init__(self, frames: int, joints: int, channels: int, hidden: int, layers: int, heads: int,
-                 dropout: float) -> None:
+    def __init__(
+        self,
+        frames: int,
+        joints: int,
+        channels: int,
+        hidden: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+    ) -> None:
         super().__init__()
         self.joints = joints
         self.encoder2d = LiteralPoseEncoder(2 * joints, 2 * channels, dropout)
@@ -174,8 +201,15 @@ def literal_head(channels: int, outputs: int) -> nn.Sequential:
 class LiteralStage1(_Literal):
     """Arguments as of :class:`hrtk.models.lifting.MPMStage1`."""
 
-    def __init__(self, frames: int = 243, joints: int = 17, channels: int = 256, hidden: int = 512, layers: int = 4,
-                 heads: int = 8) -> None:
+    def __init__(
+        self,
+        frames: int = 243,
+        joints: int = 17,
+        channels: int = 256,
+        hidden: int = 512,
+        layers: int = 4,
+        heads: int = 8,
+    ) -> None:
         super().__init__(frames, joints, channels, hidden, layers, heads, dropout=0.1)
         self.encoder3d = LiteralPoseEncoder(3 * joints, 2 * channels, 0.1)
         self.encoder_LN = LiteralNorm(channels)
@@ -185,12 +219,17 @@ class LiteralStage1(_Literal):
         self.spatial_mask_token3d = nn.Parameter(torch.randn(1, 1, 3))
         self.decoder2d = LiteralTransformer(1, channels, hidden, heads)
         self.decoder3d = LiteralTransformer(1, channels, hidden, heads)
-        self.fcn_dec2d, self.fcn_dec3d = literal_head(channels, 2 * joints), literal_head(channels, 3 * joints)
+        self.fcn_dec2d, self.fcn_dec3d = (
+            literal_head(channels, 2 * joints),
+            literal_head(channels, 3 * joints),
+        )
 
     def forward(self, poses: Tensor, kind: str, joints: Tensor, frames: Tensor) -> Tensor:
         """(B, F, J, D), (F, J) and (F,) True where hidden -> (B, F, J, D)."""
-        token, encoder, decoder, head = (getattr(self, f'{name}{kind}') for name in
-                                         ('spatial_mask_token', 'encoder', 'decoder', 'fcn_dec'))
+        token, encoder, decoder, head = (
+            getattr(self, f'{name}{kind}')
+            for name in ('spatial_mask_token', 'encoder', 'decoder', 'fcn_dec')
+        )
         poses = poses.clone()
         poses[:, joints] = token.expand(len(poses), int(joints.sum()), -1)
         x = self.encoder_LN(self.embed(poses, encoder, frames))
@@ -204,12 +243,22 @@ class LiteralStage1(_Literal):
 class LiteralStage2(_Literal):
     """Arguments as of :class:`hrtk.models.lifting.MPMStage2`, for powers of three."""
 
-    def __init__(self, frames: int = 243, joints: int = 17, channels: int = 256, hidden: int = 512, layers: int = 4,
-                 heads: int = 8) -> None:
+    def __init__(
+        self,
+        frames: int = 243,
+        joints: int = 17,
+        channels: int = 256,
+        hidden: int = 512,
+        layers: int = 4,
+        heads: int = 8,
+    ) -> None:
         super().__init__(frames, joints, channels, hidden, layers, heads, dropout=0.2)
         strides = (3,) * round(math.log(frames, 3))
         self.Transformer_reduce = LiteralTransformer(0, channels, hidden, heads, frames, strides)
-        self.fcn, self.fcn_1 = literal_head(channels, 3 * joints), literal_head(channels, 3 * joints)
+        self.fcn, self.fcn_1 = (
+            literal_head(channels, 3 * joints),
+            literal_head(channels, 3 * joints),
+        )
 
     def forward(self, keypoints2d: Tensor) -> tuple[Tensor, Tensor]:
         """(B, F, J, 2) -> (B, F, J, 3) and (B, 1, J, 3)."""

@@ -33,10 +33,16 @@ class RandomViews:
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([7, index])
         image = rng.integers(0, 256, (3, self.resolution, self.resolution), dtype=np.uint8)
-        labels = dict(rotmat=Rotation.from_rotvec(.4 * rng.normal(size=(24, 3))).as_matrix(),
-                      betas=rng.normal(size=10), keypoints2d=rng.uniform(-.8, .8, (24, 2)))
+        labels = dict(
+            rotmat=Rotation.from_rotvec(0.4 * rng.normal(size=(24, 3))).as_matrix(),
+            betas=rng.normal(size=10),
+            keypoints2d=rng.uniform(-0.8, 0.8, (24, 2)),
+        )
         dtype = torch.float64 if self.double else torch.float32
-        return dict(image=torch.from_numpy(image), **{k: torch.tensor(v, dtype=dtype) for k, v in labels.items()})
+        return dict(
+            image=torch.from_numpy(image),
+            **{k: torch.tensor(v, dtype=dtype) for k, v in labels.items()},
+        )
 
 
 @DATASETS.register_module()
@@ -53,7 +59,7 @@ class RandomPhotos(RandomViews):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         picture = cv2.cvtColor(cv2.imdecode(self.files[index], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        box = torch.tensor([500., 500., 700.])
+        box = torch.tensor([500.0, 500.0, 700.0])
         return {**super().__getitem__(index), 'image': crop_image(picture, box, self.resolution)}
 
 
@@ -68,7 +74,10 @@ class DoubleHMR(HMR):
         regressor = torch.from_numpy(data.J_regressor).double()
         self.body.joint_template.copy_(regressor @ torch.from_numpy(data.v_template).double())
         self.body.joint_basis.copy_(
-            torch.einsum('jv,vcs->sjc', regressor, torch.from_numpy(data.shapedirs).double()).flatten(1))
+            torch.einsum(
+                'jv,vcs->sjc', regressor, torch.from_numpy(data.shapedirs).double()
+            ).flatten(1)
+        )
 
     def crops(self, sequence: Sequence, indices) -> torch.Tensor:
         """The crops of float32 networks, widened."""

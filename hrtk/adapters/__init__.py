@@ -9,5 +9,17 @@ from hrtk.adapters.regeneration import Regeneration
 from hrtk.adapters.source import Source
 from hrtk.adapters.topology import TopologyAdapter
 
-__all__ = ['RESETS', 'STATES', 'Adapter', 'Bilevel', 'DynamicBilevel', 'FewShotMetric', 'PreAdapt', 'Preparation',
-           'Regeneration', 'Source', 'TopologyAdapter', 'predict']
+__all__ = [
+    'RESETS',
+    'STATES',
+    'Adapter',
+    'Bilevel',
+    'DynamicBilevel',
+    'FewShotMetric',
+    'PreAdapt',
+    'Preparation',
+    'Regeneration',
+    'Source',
+    'TopologyAdapter',
+    'predict',
+]

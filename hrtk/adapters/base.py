@@ -53,8 +53,9 @@ class Adapter:
             raise InputError(f'{type(self).__name__}: reset is one of {RESETS}, not {reset!r}')
         self.reset = reset
 
-    def prepare(self, estimator: Estimator, dataset: Any,
-                preparation: Optional[Preparation] = None) -> Optional[dict[str, Tensor]]:
+    def prepare(
+        self, estimator: Estimator, dataset: Any, preparation: Optional[Preparation] = None
+    ) -> Optional[dict[str, Tensor]]:
         """Runs once over the whole target before any sequence.
 
         Random numbers are seeded before the call, alike in every process.

@@ -58,20 +58,51 @@ class Bilevel(Online):
         InputError: an option has another value.
     """
 
-    def __init__(self, lr: float = 3e-6, adam_betas: tuple[float, float] = (0.5, 0.999), inner_lr: float = 8e-6,
-                 steps: int = 1, scheme: str = 'bilevel', lower: tuple[str, ...] = ('frame',),
-                 upper: tuple[str, ...] = ('frame', 'temporal'), order: str = 'second',
-                 weights: Optional[dict[str, float]] = None, interval: int = 5, teacher_keep: float = 0.1,
-                 source: Optional[dict] = None, pose_prior: Optional[dict] = None, normalise: str = 'all',
-                 parameters: str = 'all', predict: str = 'after', truncate: bool = False,
-                 reset: str = 'sequence') -> None:
-        super().__init__(lr, adam_betas, inner_lr, order, self.factors(weights), interval, teacher_keep, pose_prior,
-                         normalise, parameters, predict, truncate, reset)
+    def __init__(
+        self,
+        lr: float = 3e-6,
+        adam_betas: tuple[float, float] = (0.5, 0.999),
+        inner_lr: float = 8e-6,
+        steps: int = 1,
+        scheme: str = 'bilevel',
+        lower: tuple[str, ...] = ('frame',),
+        upper: tuple[str, ...] = ('frame', 'temporal'),
+        order: str = 'second',
+        weights: Optional[dict[str, float]] = None,
+        interval: int = 5,
+        teacher_keep: float = 0.1,
+        source: Optional[dict] = None,
+        pose_prior: Optional[dict] = None,
+        normalise: str = 'all',
+        parameters: str = 'all',
+        predict: str = 'after',
+        truncate: bool = False,
+        reset: str = 'sequence',
+    ) -> None:
+        super().__init__(
+            lr,
+            adam_betas,
+            inner_lr,
+            order,
+            self.factors(weights),
+            interval,
+            teacher_keep,
+            pose_prior,
+            normalise,
+            parameters,
+            predict,
+            truncate,
+            reset,
+        )
         self.check('scheme', scheme, SCHEMES)
         if not set(lower) <= {'frame'} or not upper or not set(upper) <= set(TERMS):
-            raise InputError(f"Bilevel: lower holds 'frame' and upper any of {TERMS}, not {lower!r} and {upper!r}")
+            raise InputError(
+                f"Bilevel: lower holds 'frame' and upper any of {TERMS}, not {lower!r} and {upper!r}"
+            )
         self.steps, self.scheme, self.lower, self.upper = steps, scheme, tuple(lower), tuple(upper)
-        self.source = SourceBank(**source) if source is not None and self.objectives.weights.source else None
+        self.source = (
+            SourceBank(**source) if source is not None and self.objectives.weights.source else None
+        )
 
     def frame(self, state: State, view: View, past: Optional[View]) -> Prediction:
         """Takes all steps on one frame."""
@@ -93,7 +124,9 @@ class Bilevel(Online):
     def state_dict(self) -> dict[str, Any]:
         """Adam's moments, the teacher and the place in the source, for ``reset='never'``."""
         state = super().state_dict()
-        return {**state, 'source': self.source.next if self.source is not None else 0} if state else {}
+        return (
+            {**state, 'source': self.source.next if self.source is not None else 0} if state else {}
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of the pose prior's file and of the source data."""
@@ -112,7 +145,9 @@ class Bilevel(Online):
             return self._loss(state, weights, self.upper, view, past, teacher, batch)
 
         if self.scheme == 'bilevel':
-            gradient, losses = bilevel_gradient(state.weights, lower, upper, self.inner_lr, self.order)
+            gradient, losses = bilevel_gradient(
+                state.weights, lower, upper, self.inner_lr, self.order
+            )
             state.adam.step(gradient, losses)
         else:
             if self.scheme == 'two-stage':
@@ -122,22 +157,35 @@ class Bilevel(Online):
             state.adam.step(gradient, (loss,))
         state.update_teacher(self.teacher_keep)
 
-    def _loss(self, state: State, weights: dict[str, Tensor], terms: tuple[str, ...], view: View,
-              past: Optional[View], teacher: Optional[Posed], batch: Optional[SourceBatch]) -> Tensor:
+    def _loss(
+        self,
+        state: State,
+        weights: dict[str, Tensor],
+        terms: tuple[str, ...],
+        view: View,
+        past: Optional[View],
+        teacher: Optional[Posed],
+        batch: Optional[SourceBatch],
+    ) -> Tensor:
         """The wanted terms from one forward pass over everything they look at."""
         temporal = 'temporal' in terms
         use_past = temporal and past is not None and self.objectives.weights.motion > 0
         use_source = 'frame' in terms and batch is not None
-        maps = [view.maps] + ([past.maps] if use_past else []) + ([batch.images] if use_source else [])
+        maps = (
+            [view.maps] + ([past.maps] if use_past else []) + ([batch.images] if use_source else [])
+        )
         posed = Posed.of(state.run(weights, torch.cat(maps)), state.model.body)
         loss = view.maps.new_zeros(())
         if 'frame' in terms:
             loss = loss + self.objectives.frame(posed[:1], view.evidence)
         if use_source:
-            loss = loss + self.objectives.source(posed[len(posed.joints2d) - len(batch.images):], batch,
-                                                 state.model.body)
+            loss = loss + self.objectives.source(
+                posed[len(posed.joints2d) - len(batch.images) :], batch, state.model.body
+            )
         if temporal and teacher is not None:
             loss = loss + self.objectives.teacher(posed[:1], teacher)
         if use_past:
-            loss = loss + self.objectives.motion(posed[:1], posed[1:2], view.evidence, past.evidence)
+            loss = loss + self.objectives.motion(
+                posed[:1], posed[1:2], view.evidence, past.evidence
+            )
         return loss

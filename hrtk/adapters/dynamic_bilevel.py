@@ -80,21 +80,56 @@ class DynamicBilevel(Online):
         InputError: an option has another value.
     """
 
-    def __init__(self, lr: float = 3e-6, adam_betas: tuple[float, float] = (0.5, 0.9), inner_lr: float = 8e-6,
-                 order: str = 'first', weights: Optional[dict[str, float]] = None, interval: int = 5,
-                 teacher_keep: float = 0.1, exemplars: Optional[dict] = None, threshold: float = 3.1e-4,
-                 max_extra: int = 7, extra: str = 'single', certain_motion: bool = False,
-                 pose_prior: Optional[dict] = None, normalise: str = 'all', parameters: str = 'all',
-                 predict: str = 'after', truncate: bool = False, reset: str = 'sequence') -> None:
-        super().__init__(lr, adam_betas, inner_lr, order, self.factors(weights, motion=0.8), interval, teacher_keep,
-                         pose_prior, normalise, parameters, predict, truncate, reset, JOINTS, certain_motion)
+    def __init__(
+        self,
+        lr: float = 3e-6,
+        adam_betas: tuple[float, float] = (0.5, 0.9),
+        inner_lr: float = 8e-6,
+        order: str = 'first',
+        weights: Optional[dict[str, float]] = None,
+        interval: int = 5,
+        teacher_keep: float = 0.1,
+        exemplars: Optional[dict] = None,
+        threshold: float = 3.1e-4,
+        max_extra: int = 7,
+        extra: str = 'single',
+        certain_motion: bool = False,
+        pose_prior: Optional[dict] = None,
+        normalise: str = 'all',
+        parameters: str = 'all',
+        predict: str = 'after',
+        truncate: bool = False,
+        reset: str = 'sequence',
+    ) -> None:
+        super().__init__(
+            lr,
+            adam_betas,
+            inner_lr,
+            order,
+            self.factors(weights, motion=0.8),
+            interval,
+            teacher_keep,
+            pose_prior,
+            normalise,
+            parameters,
+            predict,
+            truncate,
+            reset,
+            JOINTS,
+            certain_motion,
+        )
         self.check('extra', extra, ('single', 'bilevel'))
         self.threshold, self.max_extra, self.extra = threshold, max_extra, extra
-        self.exemplars = RetrievalBank(**exemplars) if exemplars is not None and self.objectives.weights.source \
+        self.exemplars = (
+            RetrievalBank(**exemplars)
+            if exemplars is not None and self.objectives.weights.source
             else None
+        )
         self._extra_steps: list[int] = []
 
-    def prepare(self, estimator: Estimator, dataset: Any, preparation: Optional[Preparation] = None) -> None:
+    def prepare(
+        self, estimator: Estimator, dataset: Any, preparation: Optional[Preparation] = None
+    ) -> None:
         """Opens or builds the bank of exemplars, while the weights are those of the source."""
         if self.exemplars is not None:
             self.exemplars.load(estimator)
@@ -102,8 +137,10 @@ class DynamicBilevel(Online):
     def begin(self, estimator: Estimator) -> State:
         """The state at the start of a sequence, with the exemplars opened."""
         if self.max_extra and not hasattr(getattr(estimator, 'head', None), 'hidden'):
-            raise InputError(f'DynamicBilevel: the head of {type(estimator).__name__} does not keep `hidden`, which '
-                             f'tells when to stop; use an IterativeRegressor, or max_extra=0')
+            raise InputError(
+                f'DynamicBilevel: the head of {type(estimator).__name__} does not keep `hidden`, which '
+                f'tells when to stop; use an IterativeRegressor, or max_extra=0'
+            )
         self.prepare(estimator, None)
         if self.exemplars is not None:
             self.exemplars.forget()  # a guess takes another way to the same numbers, but for rounding
@@ -133,31 +170,51 @@ class DynamicBilevel(Online):
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of the pose prior's file and of the exemplars."""
-        return {**super().fingerprint(), **(self.exemplars.fingerprint() if self.exemplars is not None else {})}
+        return {
+            **super().fingerprint(),
+            **(self.exemplars.fingerprint() if self.exemplars is not None else {}),
+        }
 
-    def _step(self, state: State, view: View, past: Optional[View], look: Look, bilevel: bool) -> None:
+    def _step(
+        self, state: State, view: View, past: Optional[View], look: Look, bilevel: bool
+    ) -> None:
         """One update from what was seen at the present weights: two-level, or plain on the upper level."""
         teacher = state.teach(view.maps, JOINTS) if self.objectives.weights.teacher else None
 
         def lower(weights: dict[str, Tensor]) -> Tensor:
-            seen = look if look.exemplars is not None else self._complete(state, weights, 'lower', look)
+            seen = (
+                look
+                if look.exemplars is not None
+                else self._complete(state, weights, 'lower', look)
+            )
             return self._loss(state, seen, view)
 
         def upper(weights: dict[str, Tensor]) -> Tensor:
-            seen = self._complete(state, weights, 'upper', look, past) if weights is state.weights else \
-                self._look(state, weights, view, 'upper', past)
+            seen = (
+                self._complete(state, weights, 'upper', look, past)
+                if weights is state.weights
+                else self._look(state, weights, view, 'upper', past)
+            )
             loss = self._loss(state, seen, view, past)
             return loss if teacher is None else loss + self.objectives.teacher(seen.now, teacher)
 
         if bilevel:
-            gradient, losses = bilevel_gradient(state.weights, lower, upper, self.inner_lr, self.order)
+            gradient, losses = bilevel_gradient(
+                state.weights, lower, upper, self.inner_lr, self.order
+            )
         else:
             gradient, *losses = plain_gradient(state.weights, upper)
         state.adam.step(gradient, losses)
         state.update_teacher(self.teacher_keep)
 
-    def _look(self, state: State, weights: dict[str, Tensor], view: View, level: Optional[str] = None,
-              past: Optional[View] = None) -> Look:
+    def _look(
+        self,
+        state: State,
+        weights: dict[str, Tensor],
+        view: View,
+        level: Optional[str] = None,
+        past: Optional[View] = None,
+    ) -> Look:
         """A pass over the frame, and with a ``level`` over what it compares: one pass if the exemplars were guessed."""
         bank = self.exemplars if level is not None else None
         chance = bank.chance() if bank is not None else None
@@ -167,11 +224,21 @@ class DynamicBilevel(Online):
         if bank is None:
             return Look(now, hidden, then)
         batch = bank.draw(level, chance, now.prediction.features, state.trunk, guess)
-        exemplars = posed[-len(batch.images):] if batch is guess else self._pass(state, weights, batch=batch)[0]
+        exemplars = (
+            posed[-len(batch.images) :]
+            if batch is guess
+            else self._pass(state, weights, batch=batch)[0]
+        )
         return Look(now, hidden, then, batch, exemplars)
 
-    def _complete(self, state: State, weights: dict[str, Tensor], level: str, look: Look,
-                  past: Optional[View] = None) -> Look:
+    def _complete(
+        self,
+        state: State,
+        weights: dict[str, Tensor],
+        level: str,
+        look: Look,
+        past: Optional[View] = None,
+    ) -> Look:
         """What a level compares a frame with that has been seen at these weights."""
         bank, batch = self.exemplars, None
         if bank is not None:
@@ -179,17 +246,29 @@ class DynamicBilevel(Online):
         if past is None and batch is None:
             return look
         posed, _ = self._pass(state, weights, past=past, batch=batch)
-        return Look(look.now, look.hidden, posed[:1] if past is not None else None, batch,
-                    posed[-len(batch.images):] if batch is not None else None)
+        return Look(
+            look.now,
+            look.hidden,
+            posed[:1] if past is not None else None,
+            batch,
+            posed[-len(batch.images) :] if batch is not None else None,
+        )
 
     @staticmethod
-    def _pass(state: State, weights: dict[str, Tensor], maps: Optional[Tensor] = None, past: Optional[View] = None,
-              batch: Optional[SourceBatch] = None) -> tuple[Posed, Optional[Tensor]]:
+    def _pass(
+        state: State,
+        weights: dict[str, Tensor],
+        maps: Optional[Tensor] = None,
+        past: Optional[View] = None,
+        batch: Optional[SourceBatch] = None,
+    ) -> tuple[Posed, Optional[Tensor]]:
         """One pass over all that is given, in this order, and the regressor's features of the first."""
         given = [maps, past and past.maps, batch and batch.images]
         prediction = state.run(weights, torch.cat([part for part in given if part is not None]))
         hidden = getattr(state.model.head, 'hidden', None)
-        return Posed.of(prediction, state.model.body, JOINTS), None if hidden is None else hidden[:1]
+        return Posed.of(prediction, state.model.body, JOINTS), None if hidden is None else hidden[
+            :1
+        ]
 
     def _loss(self, state: State, look: Look, view: View, past: Optional[View] = None) -> Tensor:
         """The frame's terms, the exemplars' and the motion's."""
@@ -204,4 +283,3 @@ class DynamicBilevel(Online):
 def _turn(before: Tensor, after: Tensor) -> float:
     """1 - cosine; a NaN, which ends the loop, where something was not finite."""
     return 1 - F.cosine_similarity(before, after).item()
-

@@ -28,7 +28,9 @@ from hrtk.registry import ADAPTERS, DATASETS
 from hrtk.structures import InputError
 
 # VIBE's factors of the supervised terms.
-WEIGHTS = dict(keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, metric=0.1, metric_joints=0.0)
+WEIGHTS = dict(
+    keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, metric=0.1, metric_joints=0.0
+)
 SCHEDULES = ('constant', 'linear')
 COMMON = slice(14)  # of spin24, its common14: the joints that poses are compared over
 
@@ -75,33 +77,65 @@ class FewShotMetric(Source):
         InputError: an option has another value, or a body file is missing.
     """
 
-    def __init__(self, source: dict, shots: int = 50, labelled: Optional[dict] = None, steps: int = 1000,
-                 batch: int = 128, clip: int = 1, lr: float = 5e-5, schedule: str = 'constant',
-                 adam_betas: tuple[float, float] = (0.9, 0.999), weights: Optional[dict[str, float]] = None,
-                 variant: str = 'thesis', share: float = 0.3, reduction: str = 'mean', parameters: str = 'all',
-                 bodies: Optional[dict] = None, save_every: int = 50) -> None:
+    def __init__(
+        self,
+        source: dict,
+        shots: int = 50,
+        labelled: Optional[dict] = None,
+        steps: int = 1000,
+        batch: int = 128,
+        clip: int = 1,
+        lr: float = 5e-5,
+        schedule: str = 'constant',
+        adam_betas: tuple[float, float] = (0.9, 0.999),
+        weights: Optional[dict[str, float]] = None,
+        variant: str = 'thesis',
+        share: float = 0.3,
+        reduction: str = 'mean',
+        parameters: str = 'all',
+        bodies: Optional[dict] = None,
+        save_every: int = 50,
+    ) -> None:
         super().__init__()
         unknown = set(weights or {}) - set(WEIGHTS)
         if unknown:
-            raise InputError(f'FewShotMetric: weights has no {sorted(unknown)}; its keys are {sorted(WEIGHTS)}')
+            raise InputError(
+                f'FewShotMetric: weights has no {sorted(unknown)}; its keys are {sorted(WEIGHTS)}'
+            )
         if schedule not in SCHEDULES:
             raise InputError(f'FewShotMetric: schedule is one of {SCHEDULES}, not {schedule!r}')
         if min(batch, clip) < 1 or min(shots, steps) < 0:
-            raise InputError(f'FewShotMetric: batch and clip are at least 1, shots and steps 0, not {batch}, {clip}, '
-                             f'{shots} and {steps}')
+            raise InputError(
+                f'FewShotMetric: batch and clip are at least 1, shots and steps 0, not {batch}, {clip}, '
+                f'{shots} and {steps}'
+            )
         if shots % clip:
-            raise InputError(f'FewShotMetric: shots={shots} are no whole clips of clip={clip} frames; take '
-                             f'{shots - shots % clip} or {shots - shots % clip + clip}')
+            raise InputError(
+                f'FewShotMetric: shots={shots} are no whole clips of clip={clip} frames; take '
+                f'{shots - shots % clip} or {shots - shots % clip + clip}'
+            )
         self.source = SourceBank(**source)
         self.labelled: Any = DATASETS.build(labelled) if labelled is not None else None
         self.bodies = GenderedBodies(bodies) if bodies is not None else None
         self.metric = LogRatioLoss(variant, share=share, reduction=reduction)
         self.weights = {**WEIGHTS, **(weights or {})}
-        self.shots, self.steps, self.batch, self.clip, self.save_every = shots, steps, batch, clip, save_every
-        self.lr, self.schedule, self.adam_betas, self.parameters = lr, schedule, tuple(adam_betas), parameters
+        self.shots, self.steps, self.batch, self.clip, self.save_every = (
+            shots,
+            steps,
+            batch,
+            clip,
+            save_every,
+        )
+        self.lr, self.schedule, self.adam_betas, self.parameters = (
+            lr,
+            schedule,
+            tuple(adam_betas),
+            parameters,
+        )
 
-    def prepare(self, estimator: Estimator, dataset: Any,
-                preparation: Optional[Preparation] = None) -> Optional[dict[str, Tensor]]:
+    def prepare(
+        self, estimator: Estimator, dataset: Any, preparation: Optional[Preparation] = None
+    ) -> Optional[dict[str, Tensor]]:
         """Learns from the shots and returns the weights; None without shots."""
         if not self.shots:
             return None
@@ -116,16 +150,22 @@ class FewShotMetric(Source):
         progress = Progress(preparation, learner, self.steps, self.save_every)
         for step in progress:
             torch.manual_seed(seed + step)
-            drawn = torch.randperm(len(crops))[:self.batch]
+            drawn = torch.randperm(len(crops))[: self.batch]
             source = self.source.draw(of_source)
             maps = of_shots.recall(drawn.to(crops.device), crops.__getitem__)
-            parts = ((maps, Labels.cat([labels[i] for i in drawn.tolist()])),
-                     (source.images, Labels.of_source(source, estimator.body)))
+            parts = (
+                (maps, Labels.cat([labels[i] for i in drawn.tolist()])),
+                (source.images, Labels.of_source(source, estimator.body)),
+            )
             terms: dict[str, Tensor] = {}
 
             def objective(_: Any) -> Tensor:
                 network = estimator.from_trunk if of_shots.shared else estimator
-                terms.update(self._terms(*((Posed.of(network(maps), estimator.body), known) for maps, known in parts)))
+                terms.update(
+                    self._terms(
+                        *((Posed.of(network(maps), estimator.body), known) for maps, known in parts)
+                    )
+                )
                 return sum(self.weights.get(name, 1.0) * term for name, term in terms.items())
 
             learner.rate = self.lr * (1 - step / self.steps if self.schedule == 'linear' else 1)
@@ -136,8 +176,12 @@ class FewShotMetric(Source):
     def fingerprint(self) -> dict[str, str]:
         """Hashes of the source and of the labelled data."""
         parts = dict(source=self.source.dataset, labelled=self.labelled)
-        return {f'{name}.{key}': value for name, part in parts.items() if hasattr(part, 'fingerprint')
-                for key, value in part.fingerprint().items()}
+        return {
+            f'{name}.{key}': value
+            for name, part in parts.items()
+            if hasattr(part, 'fingerprint')
+            for key, value in part.fingerprint().items()
+        }
 
     def _read(self, estimator: Estimator, dataset: Any, seed: int) -> tuple[Tensor, list[Labels]]:
         """The shots, with the source read beside them."""
@@ -145,36 +189,56 @@ class FewShotMetric(Source):
         sequences = target
         if self.labelled is not None:
             sequences = [self.labelled[i] for i in range(len(self.labelled))]
-            both = sorted({sequence.name for sequence in target} & {sequence.name for sequence in sequences})
+            both = sorted(
+                {sequence.name for sequence in target} & {sequence.name for sequence in sequences}
+            )
             if both:
-                raise InputError(f'FewShotMetric: {both[0]!r} is in the labelled data set and in the target, where its '
-                                 f'shots would be scored; take another seed or split, or labelled=None if that is '
-                                 f'wanted')
+                raise InputError(
+                    f'FewShotMetric: {both[0]!r} is in the labelled data set and in the target, where its '
+                    f'shots would be scored; take another seed or split, or labelled=None if that is '
+                    f'wanted'
+                )
         shots = draw_shots(sequences, self.shots // self.clip, seed, self.clip)
         crops, labels = read_shots(estimator, sequences, shots, self.bodies)
         example = self.source.dataset[0]['image']
         if example.ndim != crops.ndim - 1:
-            raise InputError(f'FewShotMetric: {type(estimator).__name__} takes {_kind(crops[0])} and the source has '
-                             f'{_kind(example)}; name a source data set of {_kind(crops[0])}, such as '
-                             f'{"OpenViews" if crops.ndim == 4 else "OpenTracks"}')
+            raise InputError(
+                f'FewShotMetric: {type(estimator).__name__} takes {_kind(crops[0])} and the source has '
+                f'{_kind(example)}; name a source data set of {_kind(crops[0])}, such as '
+                f'{"OpenViews" if crops.ndim == 4 else "OpenTracks"}'
+            )
         self.source.load(estimator.resolution, estimator.device)
         return crops, labels
 
-    def _terms(self, target: tuple[Posed, Labels], source: tuple[Posed, Labels]) -> dict[str, Tensor]:
+    def _terms(
+        self, target: tuple[Posed, Labels], source: tuple[Posed, Labels]
+    ) -> dict[str, Tensor]:
         """``loss``, the supervised one, and ``metric`` and ``metric_joints``, without factors, where they have one."""
-        terms = dict(loss=sum(self.weights[name] * value / 2 for posed, labels in (target, source)
-                              for name, value in labels.losses(posed).items()))
+        terms = dict(
+            loss=sum(
+                self.weights[name] * value / 2
+                for posed, labels in (target, source)
+                for name, value in labels.losses(posed).items()
+            )
+        )
         for name, view in (('metric', _features), ('metric_joints', _joints)):
             if self.weights[name]:
-                terms[name] = self.metric.between(*(part for posed, labels in (target, source)
-                                                    for part in (view(posed), labels.joints[:, COMMON])))
+                terms[name] = self.metric.between(
+                    *(
+                        part
+                        for posed, labels in (target, source)
+                        for part in (view(posed), labels.joints[:, COMMON])
+                    )
+                )
         return terms
 
 
 def _features(posed: Posed) -> Tensor:
     if posed.prediction.features is None:
-        raise InputError('FewShotMetric: this estimator gives no features to compare; use weights=dict(metric=0, '
-                         'metric_joints=...), which compares predicted joints')
+        raise InputError(
+            'FewShotMetric: this estimator gives no features to compare; use weights=dict(metric=0, '
+            'metric_joints=...), which compares predicted joints'
+        )
     return posed.prediction.features
 
 

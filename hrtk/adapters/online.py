@@ -40,15 +40,31 @@ class Online(Adapter):
         InputError: ``order``, ``predict`` or ``normalise`` has another value.
     """
 
-    def __init__(self, lr: float, adam_betas: tuple[float, float], inner_lr: float, order: str, weights: Weights,
-                 interval: int, teacher_keep: float, pose_prior: Optional[dict], normalise: str, parameters: str,
-                 predict: str, truncate: bool, reset: str, teacher_joints: str = SKELETON,
-                 certain_motion: bool = False) -> None:
+    def __init__(
+        self,
+        lr: float,
+        adam_betas: tuple[float, float],
+        inner_lr: float,
+        order: str,
+        weights: Weights,
+        interval: int,
+        teacher_keep: float,
+        pose_prior: Optional[dict],
+        normalise: str,
+        parameters: str,
+        predict: str,
+        truncate: bool,
+        reset: str,
+        teacher_joints: str = SKELETON,
+        certain_motion: bool = False,
+    ) -> None:
         super().__init__(reset)
         self.check('order', order, ('second', 'first'))
         self.check('predict', predict, ('after', 'before'))
         self.check('normalise', normalise, ('all', 'visible'))
-        prior = LOSSES.build(pose_prior or dict(type='GMMPosePrior')) if weights.pose_prior else None
+        prior = (
+            LOSSES.build(pose_prior or dict(type='GMMPosePrior')) if weights.pose_prior else None
+        )
         self.objectives = Objectives(weights, prior, normalise, teacher_joints, certain_motion)
         self.lr, self.adam_betas, self.inner_lr, self.order = lr, tuple(adam_betas), inner_lr, order
         self.interval, self.teacher_keep, self.parameters = interval, teacher_keep, parameters
@@ -78,8 +94,13 @@ class Online(Adapter):
         for t in range(len(sequence)):
             if self.reset == 'frame' and t > 0:
                 state.restart()
-            view = View(state.trunk(estimator.crops(sequence, [t])), Evidence(xy[t:t + 1], confidence[t:t + 1]))
-            prediction = self.frame(state, view, history[0] if len(history) == self.interval else None)
+            view = View(
+                state.trunk(estimator.crops(sequence, [t])),
+                Evidence(xy[t : t + 1], confidence[t : t + 1]),
+            )
+            prediction = self.frame(
+                state, view, history[0] if len(history) == self.interval else None
+            )
             history.append(view)
             yield prediction
 
@@ -91,7 +112,9 @@ class Online(Adapter):
             self._state = State(estimator, self.parameters, self.lr, self.adam_betas, self._state)
         if self._restored is not None:
             self._state.adam.optimizer.load_state_dict(self._restored['optimizer'])
-            self._state.teacher = {k: v.to(estimator.device) for k, v in self._restored['teacher'].items()}
+            self._state.teacher = {
+                k: v.to(estimator.device) for k, v in self._restored['teacher'].items()
+            }
             self._restored = None
         self._state.adam.skipped = torch.zeros((), device=estimator.device)
         return self._state
@@ -104,7 +127,10 @@ class Online(Adapter):
         """Adam's moments and the teacher, for ``reset='never'``."""
         if self._state is None:
             return {}
-        return {'optimizer': self._state.adam.optimizer.state_dict(), 'teacher': dict(self._state.teacher)}
+        return {
+            'optimizer': self._state.adam.optimizer.state_dict(),
+            'teacher': dict(self._state.teacher),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes the state back; used when the next sequence begins."""
@@ -113,7 +139,9 @@ class Online(Adapter):
     def fingerprint(self) -> dict[str, str]:
         """A hash of the pose prior's file."""
         prior = self.objectives.pose_prior
-        return {'pose_prior': hash_tensors(dict(prior.named_buffers()))} if prior is not None else {}
+        return (
+            {'pose_prior': hash_tensors(dict(prior.named_buffers()))} if prior is not None else {}
+        )
 
     def check(self, name: str, value: Any, known: tuple) -> None:
         """Raises InputError if an option has a value that it does not know."""
@@ -125,6 +153,7 @@ class Online(Adapter):
         keys = sorted(inspect.signature(Weights).parameters)
         unknown = sorted(set(given or {}) - set(keys))
         if unknown:
-            raise InputError(f'{type(self).__name__}: weights has no {unknown}; its keys are {keys}')
+            raise InputError(
+                f'{type(self).__name__}: weights has no {unknown}; its keys are {keys}'
+            )
         return Weights(**{**defaults, **(given or {})})
-

@@ -66,36 +66,65 @@ class PreAdapt(Source):
         InputError: an option has another value, or the weights ask for a teacher that is not there.
     """
 
-    def __init__(self, teacher: Optional[dict] = None, epochs: int = 601, sequences: int = 3, frames: int = 8,
-                 lr: float = 1e-5, adam_betas: tuple[float, float] = (0.9, 0.999),
-                 corruption: Optional[dict] = dict(type='GaussianNoise', sigma=35.0),
-                 weights: Optional[dict[str, float]] = None, pose: str = 'rotmat', normalise: str = 'all',
-                 skeleton: str = 'spin24', truncate: bool = False, parameters: str = 'all', save_every: int = 50,
-                 max_norm: Optional[float] = None) -> None:
+    def __init__(
+        self,
+        teacher: Optional[dict] = None,
+        epochs: int = 601,
+        sequences: int = 3,
+        frames: int = 8,
+        lr: float = 1e-5,
+        adam_betas: tuple[float, float] = (0.9, 0.999),
+        corruption: Optional[dict] = dict(type='GaussianNoise', sigma=35.0),
+        weights: Optional[dict[str, float]] = None,
+        pose: str = 'rotmat',
+        normalise: str = 'all',
+        skeleton: str = 'spin24',
+        truncate: bool = False,
+        parameters: str = 'all',
+        save_every: int = 50,
+        max_norm: Optional[float] = None,
+    ) -> None:
         super().__init__()
         unknown = set(weights or {}) - set(TERMS)
         if unknown:
-            raise InputError(f'PreAdapt: weights has no {sorted(unknown)}; its keys are {sorted(TERMS)}')
+            raise InputError(
+                f'PreAdapt: weights has no {sorted(unknown)}; its keys are {sorted(TERMS)}'
+            )
         if pose not in ('rotmat', 'axis_angle'):
             raise InputError(f"PreAdapt: pose is 'rotmat' or 'axis_angle', not {pose!r}")
         if min(sequences, frames) < 1 or epochs < 0:
-            raise InputError(f'PreAdapt: sequences and frames are at least 1 and epochs 0, not {sequences}, {frames} '
-                             f'and {epochs}')
+            raise InputError(
+                f'PreAdapt: sequences and frames are at least 1 and epochs 0, not {sequences}, {frames} '
+                f'and {epochs}'
+            )
         self.weights = {**TERMS, **(weights or {})}
         self.labelled = any(self.weights[name] for name in ('pose', 'betas', 'camera'))
         if self.labelled and teacher is None:
-            raise InputError('PreAdapt: pose, betas and camera are labels of a teacher; name one, or set their '
-                             'weights to 0 to use 2D keypoints alone')
+            raise InputError(
+                'PreAdapt: pose, betas and camera are labels of a teacher; name one, or set their '
+                'weights to 0 to use 2D keypoints alone'
+            )
         self.teacher = TEACHERS.build(teacher) if self.labelled else None
         self.corruption = CORRUPTIONS.build(corruption) if corruption is not None else None
-        self.epochs, self.sequences, self.frames, self.save_every = epochs, sequences, frames, save_every
+        self.epochs, self.sequences, self.frames, self.save_every = (
+            epochs,
+            sequences,
+            frames,
+            save_every,
+        )
         self.lr, self.adam_betas, self.pose, self.normalise = lr, tuple(adam_betas), pose, normalise
         if max_norm is not None and not max_norm > 0:
             raise InputError(f'PreAdapt: max_norm is above 0 or None, not {max_norm}')
-        self.skeleton, self.truncate, self.parameters, self.max_norm = skeleton, truncate, parameters, max_norm
+        self.skeleton, self.truncate, self.parameters, self.max_norm = (
+            skeleton,
+            truncate,
+            parameters,
+            max_norm,
+        )
 
-    def prepare(self, estimator: Estimator, dataset: Any,
-                preparation: Optional[Preparation] = None) -> dict[str, Tensor]:
+    def prepare(
+        self, estimator: Estimator, dataset: Any, preparation: Optional[Preparation] = None
+    ) -> dict[str, Tensor]:
         """Pre-adapts the estimator and returns its weights f_s."""
         preparation = preparation or Preparation()
         finished = preparation.result()
@@ -111,7 +140,8 @@ class PreAdapt(Source):
         # The paper's sample percentage (0.068 % of 3DPW an epoch), counted with repetition.
         share = min(self.sequences, len(tracks)) * self.frames / sum(map(len, tracks))
         steps = CropReader(estimator, tracks).read(
-            batch for epoch in progress for batch in self._draw(tracks, seed + epoch))
+            batch for epoch in progress for batch in self._draw(tracks, seed + epoch)
+        )
         for epoch in progress:
             # One seed per epoch: nothing but the epoch's number has to be known to go on.
             torch.manual_seed(seed + epoch)
@@ -128,8 +158,9 @@ class PreAdapt(Source):
         """The teacher's hashes."""
         return self.teacher.fingerprint() if self.teacher is not None else {}
 
-    def _labels(self, estimator: Estimator, tracks: SequenceOf[Sequence],
-                preparation: Preparation) -> Optional[list[Prediction]]:
+    def _labels(
+        self, estimator: Estimator, tracks: SequenceOf[Sequence], preparation: Preparation
+    ) -> Optional[list[Prediction]]:
         if self.teacher is None:
             return None
         stored, labels, saved = preparation.load('labels') or {}, [], time.monotonic()
@@ -141,25 +172,43 @@ class PreAdapt(Source):
                 if time.monotonic() - saved > SAVE_LABELS:
                     preparation.save('labels', stored)
                     saved = time.monotonic()
-            labels.append(Prediction(**{name: v.to(estimator.device) for name, v in stored[track.name].items()}))
+            labels.append(
+                Prediction(
+                    **{name: v.to(estimator.device) for name, v in stored[track.name].items()}
+                )
+            )
         preparation.save('labels', stored)
         return labels
 
-    def _evidence(self, estimator: Estimator, tracks: SequenceOf[Sequence]) -> Optional[list[tuple[Tensor, Tensor]]]:
+    def _evidence(
+        self, estimator: Estimator, tracks: SequenceOf[Sequence]
+    ) -> Optional[list[tuple[Tensor, Tensor]]]:
         if not self.weights['keypoints2d']:
             return None
-        return [crop_targets(track, self.skeleton, self.truncate, estimator.device) for track in tracks]
+        return [
+            crop_targets(track, self.skeleton, self.truncate, estimator.device) for track in tracks
+        ]
 
     def _draw(self, tracks: SequenceOf[Sequence], seed: int) -> Iterator[Batch]:
         """An epoch's batches; from a generator of its own, since it is asked ahead of time."""
         random = torch.Generator().manual_seed(seed)
-        for which in torch.randperm(len(tracks), generator=random)[:self.sequences].tolist():
-            yield which, torch.randperm(len(tracks[which]), generator=random)[:self.frames].tolist()
+        for which in torch.randperm(len(tracks), generator=random)[: self.sequences].tolist():
+            yield (
+                which,
+                torch.randperm(len(tracks[which]), generator=random)[: self.frames].tolist(),
+            )
 
-    def _loss(self, estimator: Estimator, crops: Tensor, label: Optional[Prediction],
-              evidence: Optional[Evidence]) -> Tensor:
+    def _loss(
+        self,
+        estimator: Estimator,
+        crops: Tensor,
+        label: Optional[Prediction],
+        evidence: Optional[Evidence],
+    ) -> Tensor:
         """Eq. 1 of one batch; crops (B, 3, R, R) in [0, 255]."""
-        predicted = estimator(to_input(crops if self.corruption is None else self.corruption(crops)))
+        predicted = estimator(
+            to_input(crops if self.corruption is None else self.corruption(crops))
+        )
         loss, w = crops.new_zeros(()), self.weights
         if label is not None:
             loss = w['pose'] * self._pose_loss(predicted.rotmat, label.rotmat)
@@ -167,8 +216,9 @@ class PreAdapt(Source):
             loss = loss + w['camera'] * (predicted.camera - label.camera).square().mean()
         if evidence is not None:
             posed = Posed.of(predicted, estimator.body)
-            loss = loss + w['keypoints2d'] * keypoint2d_loss(posed.joints2d, evidence.xy, evidence.confidence,
-                                                             self.normalise)
+            loss = loss + w['keypoints2d'] * keypoint2d_loss(
+                posed.joints2d, evidence.xy, evidence.confidence, self.normalise
+            )
         return loss
 
     def _pose_loss(self, predicted: Tensor, label: Tensor) -> Tensor:

@@ -31,8 +31,9 @@ class Regeneration(Adapter):
         self.pre: Optional[Adapter] = ADAPTERS.build(pre) if pre is not None else None
         self.online: Adapter = ADAPTERS.build(dict(online, reset=reset))
 
-    def prepare(self, estimator: Estimator, dataset: Any,
-                preparation: Optional[Preparation] = None) -> Optional[dict[str, Tensor]]:
+    def prepare(
+        self, estimator: Estimator, dataset: Any, preparation: Optional[Preparation] = None
+    ) -> Optional[dict[str, Tensor]]:
         """Prepares both parts; ``online`` first, whose exemplars are described by the source model."""
         weights = self.online.prepare(estimator, dataset)
         if self.pre is None:
@@ -60,5 +61,9 @@ class Regeneration(Adapter):
     def fingerprint(self) -> dict[str, str]:
         """Hashes of both parts."""
         parts = dict(pre=self.pre, online=self.online)
-        return {f'{name}.{key}': value for name, part in parts.items() if part is not None
-                for key, value in part.fingerprint().items()}
+        return {
+            f'{name}.{key}': value
+            for name, part in parts.items()
+            if part is not None
+            for key, value in part.fingerprint().items()
+        }

@@ -29,4 +29,4 @@ class Source(Adapter):
             chunk = range(start, min(start + self.batch_size, len(sequence)))
             prediction = predict(estimator, estimator.crops(sequence, chunk))
             for i in range(len(chunk)):
-                yield prediction[i:i + 1]
+                yield prediction[i : i + 1]

@@ -69,21 +69,39 @@ class TopologyAdapter(Adapter):
         InputError: an option has another value, or there is no loss.
     """
 
-    def __init__(self, mode: str = 'set', iterations: int = 400, batch: int = 16, tracks: int = 4, every: int = 4,
-                 fitting_steps: int = 10, fitting_rate: float = 1e-2, lr: float = 1e-6,
-                 adam_betas: tuple[float, float] = (0.9, 0.999), silhouette: Optional[str] = 'chamfer',
-                 topology: Optional[str] = 'chamfer', weights: Optional[dict[str, float]] = None,
-                 grad: str = 'material', prior: Optional[str] = 'open', parameters: str = 'all',
-                 reset: str = 'sequence', save_every: int = 50) -> None:
+    def __init__(
+        self,
+        mode: str = 'set',
+        iterations: int = 400,
+        batch: int = 16,
+        tracks: int = 4,
+        every: int = 4,
+        fitting_steps: int = 10,
+        fitting_rate: float = 1e-2,
+        lr: float = 1e-6,
+        adam_betas: tuple[float, float] = (0.9, 0.999),
+        silhouette: Optional[str] = 'chamfer',
+        topology: Optional[str] = 'chamfer',
+        weights: Optional[dict[str, float]] = None,
+        grad: str = 'material',
+        prior: Optional[str] = 'open',
+        parameters: str = 'all',
+        reset: str = 'sequence',
+        save_every: int = 50,
+    ) -> None:
         super().__init__(reset)
         if mode not in MODES:
             raise InputError(f'TopologyAdapter: mode is one of {MODES}, not {mode!r}')
         if min(batch, tracks) < 1 or min(iterations, every, fitting_steps) < 0:
-            raise InputError(f'TopologyAdapter: batch and tracks are at least 1, iterations, every and fitting_steps '
-                             f'0; not {batch}, {tracks}, {iterations}, {every} and {fitting_steps}')
+            raise InputError(
+                f'TopologyAdapter: batch and tracks are at least 1, iterations, every and fitting_steps '
+                f'0; not {batch}, {tracks}, {iterations}, {every} and {fitting_steps}'
+            )
         self.objectives = MaskObjectives(silhouette, topology, weights, grad)
         self.space = PoseSpace(PoseAutoEncoder(weights=prior) if prior is not None else None)
-        self.schedule = Schedule(every, fitting_steps, fitting_rate, lr, tuple(adam_betas), parameters)
+        self.schedule = Schedule(
+            every, fitting_steps, fitting_rate, lr, tuple(adam_betas), parameters
+        )
         self.pointed = 'keypoints2d' in self.objectives.names
         self.mode, self.iterations, self.save_every = mode, iterations, save_every
         self.batch, self.tracks = batch, tracks
@@ -91,8 +109,9 @@ class TopologyAdapter(Adapter):
         self._report: dict[str, float] = {}
         self._restored: Optional[dict[str, Any]] = None
 
-    def prepare(self, estimator: Estimator, dataset: Any,
-                preparation: Optional[Preparation] = None) -> Optional[dict[str, Tensor]]:
+    def prepare(
+        self, estimator: Estimator, dataset: Any, preparation: Optional[Preparation] = None
+    ) -> Optional[dict[str, Tensor]]:
         """Adapts to the whole target, in the mode ``'set'``, and returns the weights."""
         if self.mode != 'set' or self.iterations == 0:
             return None
@@ -103,7 +122,9 @@ class TopologyAdapter(Adapter):
         seed = torch.initial_seed()
         sequences = [dataset[i] for i in range(len(dataset))]
         masks = self._masks(estimator, sequences, preparation)
-        points = [self._points(estimator, sequence) for sequence in sequences] if self.pointed else []
+        points = (
+            [self._points(estimator, sequence) for sequence in sequences] if self.pointed else []
+        )
         learner = self._begin(estimator)
         progress = Progress(preparation, learner, self.iterations, self.save_every)
         draws = (draw for iteration in progress for draw in self._draw(sequences, seed + iteration))
@@ -112,8 +133,19 @@ class TopologyAdapter(Adapter):
             parts = list(itertools.islice(reader, min(self.tracks, len(sequences))))
             crops = normalise(torch.cat([crops for _, crops in parts]))
             found, usable = zip(*(masks[which].get(frames) for (which, frames), _ in parts))
-            seen = tuple(torch.cat(part) for part in zip(*(
-                [values[frames] for values in points[which]] for (which, frames), _ in parts if points))) or None
+            seen = (
+                tuple(
+                    torch.cat(part)
+                    for part in zip(
+                        *(
+                            [values[frames] for values in points[which]]
+                            for (which, frames), _ in parts
+                            if points
+                        )
+                    )
+                )
+                or None
+            )
             batch = self._batch(crops, torch.cat(found), torch.cat(usable), seen)
             losses = learner.step(iteration, batch)
             progress.finish(iteration, **losses)
@@ -126,7 +158,10 @@ class TopologyAdapter(Adapter):
         if self.mode != 'set' and (self._learner is None or self.reset != 'never'):
             self._begin(estimator).resume(self._restored)
             self._restored = None
-        learner, masks = self._learner, MaskTargets(sequence, estimator.resolution, estimator.device)
+        learner, masks = (
+            self._learner,
+            MaskTargets(sequence, estimator.resolution, estimator.device),
+        )
         points = self._points(estimator, sequence) if self.pointed and self.mode != 'set' else ()
         improved = []
         for start in range(0, len(sequence), self.batch):
@@ -134,7 +169,7 @@ class TopologyAdapter(Adapter):
             crops = estimator.crops(sequence, chunk)
             if self.mode != 'set':
                 found, usable = masks.get(chunk)
-                seen = tuple(part[chunk.start:chunk.stop] for part in points) or None
+                seen = tuple(part[chunk.start : chunk.stop] for part in points) or None
                 batch = self._batch(crops, found, usable, seen)
                 if self.reset == 'frame':
                     learner.restart()
@@ -148,7 +183,7 @@ class TopologyAdapter(Adapter):
             with torch.no_grad():
                 prediction = self.space.prediction(theta)
             for i in range(len(chunk)):
-                yield prediction[i:i + 1]
+                yield prediction[i : i + 1]
         self._report = {'skipped_masks': float(sum(masks.skipped.values()))}
         if learner is not None:
             self._report['skipped_updates'] = float(learner.skipped)
@@ -170,7 +205,11 @@ class TopologyAdapter(Adapter):
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the prior's weights."""
-        return {} if self.space.prior is None else {'pose_prior': hash_tensors(self.space.prior.state_dict())}
+        return (
+            {}
+            if self.space.prior is None
+            else {'pose_prior': hash_tensors(self.space.prior.state_dict())}
+        )
 
     def _begin(self, estimator: Estimator) -> MaskLearner:
         self._place(estimator)
@@ -181,7 +220,9 @@ class TopologyAdapter(Adapter):
         if self.space.prior is not None:
             self.space.prior.to(estimator.device)
 
-    def _batch(self, crops: Tensor, masks: Tensor, usable: Tensor, points: Optional[tuple]) -> MaskBatch:
+    def _batch(
+        self, crops: Tensor, masks: Tensor, usable: Tensor, points: Optional[tuple]
+    ) -> MaskBatch:
         target = silhouette_target(masks) if self.objectives.masked else None
         return MaskBatch(crops, target, usable, points)
 
@@ -190,22 +231,31 @@ class TopologyAdapter(Adapter):
         return crop_targets(sequence, SKELETON, device=estimator.device)
 
     @staticmethod
-    def _masks(estimator: Estimator, sequences: list[Sequence], preparation: Preparation) -> list[MaskTargets]:
+    def _masks(
+        estimator: Estimator, sequences: list[Sequence], preparation: Preparation
+    ) -> list[MaskTargets]:
         """Every mask, read before the background thread has the frames for itself."""
-        masks = [MaskTargets(sequence, estimator.resolution, estimator.device) for sequence in sequences]
+        masks = [
+            MaskTargets(sequence, estimator.resolution, estimator.device) for sequence in sequences
+        ]
         usable = 0
         for number, of_track in enumerate(masks, 1):
             usable += sum(int(of_track.get([t])[1]) for t in range(len(of_track.sequence)))
             preparation.step(number, len(masks), usable_masks=usable)
         if not usable:
-            raise InputError('TopologyAdapter: no frame of the target has a usable mask: '
-                             + ', '.join(f'{of_track.sequence.name} {of_track.skipped}' for of_track in masks))
+            raise InputError(
+                'TopologyAdapter: no frame of the target has a usable mask: '
+                + ', '.join(f'{of_track.sequence.name} {of_track.skipped}' for of_track in masks)
+            )
         return masks
 
     def _draw(self, sequences: list[Sequence], seed: int) -> Iterator[Batch]:
         """An iteration's frames; from a generator of its own, since it is asked ahead of time."""
         random = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(len(sequences), generator=random)[:self.tracks].tolist()
+        chosen = torch.randperm(len(sequences), generator=random)[: self.tracks].tolist()
         for place, which in enumerate(chosen):
             count = self.batch // len(chosen) + (place < self.batch % len(chosen))
-            yield which, torch.randperm(len(sequences[which]), generator=random)[:max(count, 1)].tolist()
+            yield (
+                which,
+                torch.randperm(len(sequences[which]), generator=random)[: max(count, 1)].tolist(),
+            )

@@ -20,8 +20,12 @@ from hrtk.engine import AdaptRunner
 from hrtk.structures import InputError
 
 
-def adapt(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str, Any]] = None,
-          **overrides: Any) -> dict[str, float]:
+def adapt(
+    config: str | Path | dict | Config,
+    *,
+    cfg_options: Optional[dict[str, Any]] = None,
+    **overrides: Any,
+) -> dict[str, float]:
     """Adapts an estimator to a data set as a config says.
 
     Results, pictures and ``metrics.json`` land in the config's ``work_dir``. Sequences that are finished there already
@@ -48,7 +52,9 @@ def adapt(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str,
             distributed.destroy_process_group()
 
 
-def load_config(config: str | Path | dict | Config, options: Optional[dict[str, Any]] = None) -> Config:
+def load_config(
+    config: str | Path | dict | Config, options: Optional[dict[str, Any]] = None
+) -> Config:
     """Reads a config and puts options into it.
 
     Args:
@@ -62,8 +68,10 @@ def load_config(config: str | Path | dict | Config, options: Optional[dict[str, 
     """
     cfg = _read_config(config)
     # A copy: merging takes `_delete_` out of dicts that belong to the caller.
-    options = {key: str(value) if isinstance(value, Path) else copy.deepcopy(value)
-               for key, value in (options or {}).items()}
+    options = {
+        key: str(value) if isinstance(value, Path) else copy.deepcopy(value)
+        for key, value in (options or {}).items()
+    }
     try:
         cfg.merge_from_dict(options)
     except (AttributeError, KeyError, TypeError) as error:
@@ -96,13 +104,22 @@ def _near(path: Path) -> str:
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     if near:
         return f'In {folder}: {", ".join(near)}'
-    known = [file.relative_to(bundled).with_suffix('').as_posix() for file in bundled.glob('[!_]*/**/*.py')]
+    known = [
+        file.relative_to(bundled).with_suffix('').as_posix()
+        for file in bundled.glob('[!_]*/**/*.py')
+    ]
     wanted = bundled_name(path).with_suffix('').as_posix()
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5) or sorted(
-        name for name in known if Path(name).name == wanted)[:5]
+    near = (
+        difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+        or sorted(name for name in known if Path(name).name == wanted)[:5]
+    )
     if near:
         return f'Bundled ones with such names: {", ".join(near)}'
-    return f'In {folder}: {", ".join(names[:10])}' if names else f'The folder {folder} holds no config.'
+    return (
+        f'In {folder}: {", ".join(names[:10])}'
+        if names
+        else f'The folder {folder} holds no config.'
+    )
 
 
 def _place(path: Path, error: Exception) -> str:
@@ -111,7 +128,13 @@ def _place(path: Path, error: Exception) -> str:
     for frame, line in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == '<module>' and frame.f_code.co_filename.endswith('.py'):
             place = f'{frame.f_code.co_filename}:{line}'
-        elif isinstance(error, SyntaxError):  # mmengine parses without telling the parser the file's name
+        elif isinstance(
+            error, SyntaxError
+        ):  # mmengine parses without telling the parser the file's name
             name = frame.f_locals.get('filename')
-            place = f'{name}:{error.lineno}' if isinstance(name, str) and Path(name).is_file() else place
+            place = (
+                f'{name}:{error.lineno}'
+                if isinstance(name, str) and Path(name).is_file()
+                else place
+            )
     return place

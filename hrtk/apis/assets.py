@@ -48,12 +48,15 @@ def check_body(path: Path) -> str:
     """A body file on SMPL's mesh."""
     body = load_body_file(path)
     if body.v_template.shape != (6890, 3) or body.f.shape != (13776, 3):
-        raise InputError(f'{path}: {len(body.v_template)} vertices and {len(body.f)} faces, expected 6890 and 13776')
+        raise InputError(
+            f'{path}: {len(body.v_template)} vertices and {len(body.f)} faces, expected 6890 and 13776'
+        )
     return '6890 vertices'
 
 
 def check_array(*shape: int) -> Callable[[Path], str]:
     """An .npy of this shape."""
+
     def check(path: Path) -> str:
         try:
             array = np.load(path, mmap_mode='r', allow_pickle=False)
@@ -62,22 +65,29 @@ def check_array(*shape: int) -> Callable[[Path], str]:
         if array.shape != shape:
             raise InputError(f'{path}: shape {array.shape}, expected {shape}')
         return ' x '.join(map(str, shape))
+
     return check
 
 
 def check_rows(published: Optional[int] = None) -> Callable[[Path], str]:
     """A SPIN npz; says so if it has another number of rows than published results are over."""
+
     def check(path: Path) -> str:
         rows = len(read_spin_npz(path)['imgname'])
-        return f'{rows} rows' + (f' (published numbers: {published})' if published not in (None, rows) else '')
+        return f'{rows} rows' + (
+            f' (published numbers: {published})' if published not in (None, rows) else ''
+        )
+
     return check
 
 
 def check_network(name: str) -> Callable[[Path], str]:
     """A checkpoint whose every key and shape is that of a network of :func:`build_model`."""
+
     def check(path: Path) -> str:
         network = build_model(name, weights=str(path))
         return f'{sum(value.numel() for value in network.parameters()) / 1e6:.1f} M weights'
+
     return check
 
 
@@ -123,42 +133,146 @@ _3DHP, _BOA = 'https://vcai.mpi-inf.mpg.de/3dhp-dataset', 'https://github.com/sy
 _PAPER = '3DHR-Co, BOA, DynaBOA with the published networks'
 _REGISTER = 'SMPL for Python after registration; rename its basicmodel_{}_lbs_10_207_0 file'
 ASSETS = (
-    Asset('body_models/smpl/SMPL_NEUTRAL.pkl', _PAPER, _SMPL, _REGISTER.format('neutral'), check_body),
-    Asset('body_models/smpl/SMPL_MALE.pkl', 'ground truth of 3DPW', _SMPL, _REGISTER.format('m'), check_body),
-    Asset('body_models/smpl/SMPL_FEMALE.pkl', 'ground truth of 3DPW', _SMPL, _REGISTER.format('f'), check_body),
-    Asset('spin/J_regressor_extra.npy', _PAPER, _SPIN, 'its data archive (fetch_data.sh)', check_array(9, 6890)),
+    Asset(
+        'body_models/smpl/SMPL_NEUTRAL.pkl', _PAPER, _SMPL, _REGISTER.format('neutral'), check_body
+    ),
+    Asset(
+        'body_models/smpl/SMPL_MALE.pkl',
+        'ground truth of 3DPW',
+        _SMPL,
+        _REGISTER.format('m'),
+        check_body,
+    ),
+    Asset(
+        'body_models/smpl/SMPL_FEMALE.pkl',
+        'ground truth of 3DPW',
+        _SMPL,
+        _REGISTER.format('f'),
+        check_body,
+    ),
+    Asset(
+        'spin/J_regressor_extra.npy',
+        _PAPER,
+        _SPIN,
+        'its data archive (fetch_data.sh)',
+        check_array(9, 6890),
+    ),
     Asset('spin/J_regressor_h36m.npy', _PAPER, _SPIN, 'its data archive', check_array(17, 6890)),
-    Asset('spin/gmm_08.pkl', 'pose prior of BOA and DynaBOA', 'https://smplify.is.tue.mpg.de',
-          "SMPLify's code after registration; also in SPIN's data archive", check_mixture),
-    Asset('spin/model_checkpoint.pt', '3DHR-Co, SPIN', _SPIN, 'its data archive', check_network('spin')),
-    Asset('rsc_net/RSC-Net.pt', '3DHR-Co, RSC-Net', 'https://github.com/xuxy09/RSC-Net', 'its pretrained model',
-          check_network('rsc_net')),
-    Asset('boa/basemodel.pt', 'BOA, DynaBOA', _BOA, 'its pretrained base model', check_network('boa')),
-    Asset('mpsnet/mpsnet_model_best.pth.tar', '3DHR-Co, teacher MPN', 'https://github.com/MPS-Net/MPS-Net_release',
-          'its data archive', check_network('mpsnet')),
-    Asset('tcmr/tcmr_table6_3dpw_test.pth.tar', '3DHR-Co, teacher TCMR',
-          'https://github.com/hongsukchoi/TCMR_RELEASE', 'its pretrained models', check_network('tcmr')),
-    Asset('3dpw/sequenceFiles/test', '3DPW', _PW3D, 'sequenceFiles.zip after accepting its licence', check_sequences),
+    Asset(
+        'spin/gmm_08.pkl',
+        'pose prior of BOA and DynaBOA',
+        'https://smplify.is.tue.mpg.de',
+        "SMPLify's code after registration; also in SPIN's data archive",
+        check_mixture,
+    ),
+    Asset(
+        'spin/model_checkpoint.pt',
+        '3DHR-Co, SPIN',
+        _SPIN,
+        'its data archive',
+        check_network('spin'),
+    ),
+    Asset(
+        'rsc_net/RSC-Net.pt',
+        '3DHR-Co, RSC-Net',
+        'https://github.com/xuxy09/RSC-Net',
+        'its pretrained model',
+        check_network('rsc_net'),
+    ),
+    Asset(
+        'boa/basemodel.pt', 'BOA, DynaBOA', _BOA, 'its pretrained base model', check_network('boa')
+    ),
+    Asset(
+        'mpsnet/mpsnet_model_best.pth.tar',
+        '3DHR-Co, teacher MPN',
+        'https://github.com/MPS-Net/MPS-Net_release',
+        'its data archive',
+        check_network('mpsnet'),
+    ),
+    Asset(
+        'tcmr/tcmr_table6_3dpw_test.pth.tar',
+        '3DHR-Co, teacher TCMR',
+        'https://github.com/hongsukchoi/TCMR_RELEASE',
+        'its pretrained models',
+        check_network('tcmr'),
+    ),
+    Asset(
+        '3dpw/sequenceFiles/test',
+        '3DPW',
+        _PW3D,
+        'sequenceFiles.zip after accepting its licence',
+        check_sequences,
+    ),
     Asset('3dpw/imageFiles', '3DPW', _PW3D, 'imageFiles.zip', check_pictures),
-    Asset('spin/3dpw_test.npz', 'protocol spin_3dpw', _SPIN, 'its data archive, or tools/prepare_dataset.py 3dpw',
-          check_rows(35515)),
-    Asset('boa/3dpw_vid', 'protocol boa_ps', _BOA, "BOA's script, or tools/prepare_dataset.py 3dpw", check_npz_folder),
-    Asset('boa/3dpw_ph.npz', 'protocol boa_ph', 'https://github.com/akanazawa/human_dynamics',
-          "nobody offers it; make it from HMMR's records", check_rows(26234)),
-    Asset('vibe/vibe_model_wo_3dpw.pth.tar', 'VIBE', 'https://github.com/mkocabas/VIBE', 'its pretrained models',
-          check_network('vibe')),
-    Asset('vibe/3dpw_test_db.pt', 'protocol vibe_3dpw', 'https://github.com/mkocabas/VIBE',
-          "VIBE's or TCMR's preprocessed data", check_database),
-    Asset('spin/h36m_valid_protocol1.npz', 'protocol h36m_p1', _SPIN, 'its data archive', check_rows()),
-    Asset('spin/h36m_valid_protocol2.npz', 'protocol h36m_p2', _SPIN, 'its data archive', check_rows()),
-    Asset('spin/h36m_train.npz', 'source of BOA, exemplars of DynaBOA', _H36M,
-          'SPIN\'s script; tools/prepare_dataset.py h36m adds bodies', check_rows()),
-    Asset('h36m/images', 'Human3.6M', _H36M, 'the videos after registration, cut into pictures by SPIN\'s script',
-          check_pictures),
-    Asset('spin/mpi_inf_3dhp_test.npz', 'protocol mpi_inf_3dhp', _SPIN,
-          'its data archive, or tools/prepare_dataset.py 3dhp', check_rows()),
-    Asset('mpi_inf_3dhp/mpi_inf_3dhp_test_set', 'MPI-INF-3DHP', _3DHP, 'its test set after accepting its licence',
-          check_pictures),
+    Asset(
+        'spin/3dpw_test.npz',
+        'protocol spin_3dpw',
+        _SPIN,
+        'its data archive, or tools/prepare_dataset.py 3dpw',
+        check_rows(35515),
+    ),
+    Asset(
+        'boa/3dpw_vid',
+        'protocol boa_ps',
+        _BOA,
+        "BOA's script, or tools/prepare_dataset.py 3dpw",
+        check_npz_folder,
+    ),
+    Asset(
+        'boa/3dpw_ph.npz',
+        'protocol boa_ph',
+        'https://github.com/akanazawa/human_dynamics',
+        "nobody offers it; make it from HMMR's records",
+        check_rows(26234),
+    ),
+    Asset(
+        'vibe/vibe_model_wo_3dpw.pth.tar',
+        'VIBE',
+        'https://github.com/mkocabas/VIBE',
+        'its pretrained models',
+        check_network('vibe'),
+    ),
+    Asset(
+        'vibe/3dpw_test_db.pt',
+        'protocol vibe_3dpw',
+        'https://github.com/mkocabas/VIBE',
+        "VIBE's or TCMR's preprocessed data",
+        check_database,
+    ),
+    Asset(
+        'spin/h36m_valid_protocol1.npz', 'protocol h36m_p1', _SPIN, 'its data archive', check_rows()
+    ),
+    Asset(
+        'spin/h36m_valid_protocol2.npz', 'protocol h36m_p2', _SPIN, 'its data archive', check_rows()
+    ),
+    Asset(
+        'spin/h36m_train.npz',
+        'source of BOA, exemplars of DynaBOA',
+        _H36M,
+        "SPIN's script; tools/prepare_dataset.py h36m adds bodies",
+        check_rows(),
+    ),
+    Asset(
+        'h36m/images',
+        'Human3.6M',
+        _H36M,
+        "the videos after registration, cut into pictures by SPIN's script",
+        check_pictures,
+    ),
+    Asset(
+        'spin/mpi_inf_3dhp_test.npz',
+        'protocol mpi_inf_3dhp',
+        _SPIN,
+        'its data archive, or tools/prepare_dataset.py 3dhp',
+        check_rows(),
+    ),
+    Asset(
+        'mpi_inf_3dhp/mpi_inf_3dhp_test_set',
+        'MPI-INF-3DHP',
+        _3DHP,
+        'its test set after accepting its licence',
+        check_pictures,
+    ),
 )
 
 
@@ -185,8 +299,15 @@ def missing_assets(cfg: Config | dict) -> list[Asset]:
     A folder that a config names (``data/3dpw``) stands for every asset below it.
     """
     named = {Path(text) for text in _strings(cfg.to_dict() if isinstance(cfg, Config) else cfg)}
-    return [asset for asset in ASSETS if not (Path(ROOT) / asset.path).exists()
-            and any(path in named for path in (Path(ROOT) / asset.path, *(Path(ROOT) / asset.path).parents[:-2]))]
+    return [
+        asset
+        for asset in ASSETS
+        if not (Path(ROOT) / asset.path).exists()
+        and any(
+            path in named
+            for path in (Path(ROOT) / asset.path, *(Path(ROOT) / asset.path).parents[:-2])
+        )
+    ]
 
 
 def require_assets(cfg: Config | dict) -> None:
@@ -197,14 +318,27 @@ def require_assets(cfg: Config | dict) -> None:
     """
     missing = missing_assets(cfg)
     if missing:
-        lines = [f'  {Path(ROOT) / asset.path}\n      {asset.how}: {asset.home}' for asset in missing]
-        count = f'{len(missing)} files or folders that' if len(missing) > 1 else 'a file or folder that'
-        raise InputError('\n'.join([f'this config needs {count} hrtk may not ship, from their owners:', *lines,
-                                    'tools/check_assets.py lists and checks all of them. The same method on free data '
-                                    'and weights: the configs whose names end in _open.py or _wild.py.']))
+        lines = [
+            f'  {Path(ROOT) / asset.path}\n      {asset.how}: {asset.home}' for asset in missing
+        ]
+        count = (
+            f'{len(missing)} files or folders that' if len(missing) > 1 else 'a file or folder that'
+        )
+        raise InputError(
+            '\n'.join(
+                [
+                    f'this config needs {count} hrtk may not ship, from their owners:',
+                    *lines,
+                    'tools/check_assets.py lists and checks all of them. The same method on free data '
+                    'and weights: the configs whose names end in _open.py or _wild.py.',
+                ]
+            )
+        )
 
 
-def print_assets(root: str | Path = ROOT, verify: bool = True, console: Optional[Console] = None) -> bool:
+def print_assets(
+    root: str | Path = ROOT, verify: bool = True, console: Optional[Console] = None
+) -> bool:
     """Prints the table of all assets.
 
     Returns:
@@ -218,8 +352,12 @@ def print_assets(root: str | Path = ROOT, verify: bool = True, console: Optional
     for asset in ASSETS:
         state, found = status(asset, root, verify)
         fine &= state != WRONG
-        table.add_row(asset.path, asset.need, escape(f'{asset.home}\n{asset.how}'),
-                      f'[{style[state]}]{state}[/]\n{escape(found)}')
+        table.add_row(
+            asset.path,
+            asset.need,
+            escape(f'{asset.home}\n{asset.how}'),
+            f'[{style[state]}]{state}[/]\n{escape(found)}',
+        )
     console.print(table)
     return fine
 

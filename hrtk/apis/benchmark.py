@@ -29,8 +29,15 @@ from hrtk.engine.store import canonical
 from hrtk.structures import InputError
 
 
-def benchmark(table: str | Path, *, only: Optional[str] = None, work_dir: str | Path = 'work_dirs/tables',
-              seeds: Optional[SequenceOf[int]] = None, jobs: int = 1, dry_run: bool = False) -> dict[str, Any]:
+def benchmark(
+    table: str | Path,
+    *,
+    only: Optional[str] = None,
+    work_dir: str | Path = 'work_dirs/tables',
+    seeds: Optional[SequenceOf[int]] = None,
+    jobs: int = 1,
+    dry_run: bool = False,
+) -> dict[str, Any]:
     """Computes and prints a table; what is finished is not computed again.
 
     A row whose config cannot be built on this machine, since a licensed file is not there, keeps the paper's values and
@@ -57,25 +64,45 @@ def benchmark(table: str | Path, *, only: Optional[str] = None, work_dir: str | 
     for label, cfg in configs.items():
         check_arguments(cfg, f'{table.file}, {label!r}')
     memory: dict[str, Optional[str]] = {}
-    obstacles = {label: reasons for label, cfg in configs.items() if (reasons := obstacles_of(cfg, memory))}
-    runs = [run for row in table.rows if row.label not in obstacles for run in _runs(table, row, Path(work_dir))]
+    obstacles = {
+        label: reasons for label, cfg in configs.items() if (reasons := obstacles_of(cfg, memory))
+    }
+    runs = [
+        run
+        for row in table.rows
+        if row.label not in obstacles
+        for run in _runs(table, row, Path(work_dir))
+    ]
     console = Console(width=None if sys.stdout.isatty() else 160)
     folder = Path(work_dir) / table.file.stem
     finished: dict[str, list[dict[str, Any]]] = {}
-    console.print(f'{len(table.rows)} rows, {len(runs)} runs; {len(obstacles)} rows lack files', highlight=False)
+    console.print(
+        f'{len(table.rows)} rows, {len(runs)} runs; {len(obstacles)} rows lack files',
+        highlight=False,
+    )
     if not dry_run:
         write_table(fill(table, finished, obstacles), folder)
         for run, outcome in _execute(runs, jobs, console):
             entry = dict(seed=run.seed, folder=os.path.relpath(run.folder), **outcome)
-            finished[run.label] = sorted([*finished.get(run.label, ()), entry], key=lambda entry: entry['seed'])
+            finished[run.label] = sorted(
+                [*finished.get(run.label, ()), entry], key=lambda entry: entry['seed']
+            )
             write_table(fill(table, finished, obstacles), folder)
     content = fill(table, finished, obstacles)
     print_filled(content, console)
     if not dry_run:
         console.print(f'written: {folder}/table.md, table.csv, table.json', highlight=False)
-        for run in (run for run in runs if run.options.get('outputs') and 'error' not in _last(finished, run)):
-            console.print(f'pictures and films of {run.label!r}, seed {run.seed}: {os.path.relpath(run.folder)}',
-                          highlight=False, markup=False, soft_wrap=True)
+        for run in (
+            run
+            for run in runs
+            if run.options.get('outputs') and 'error' not in _last(finished, run)
+        ):
+            console.print(
+                f'pictures and films of {run.label!r}, seed {run.seed}: {os.path.relpath(run.folder)}',
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
     return content
 
 
@@ -84,14 +111,25 @@ def _last(finished: dict[str, list[dict[str, Any]]], run: Run) -> dict[str, Any]
 
 
 def _choose(table: Table, only: Optional[str], seeds: Optional[SequenceOf[int]]) -> Table:
-    rows = tuple(row for row in table.rows if only is None or fnmatch.fnmatch(row.label, f'*{only}*'))
+    rows = tuple(
+        row for row in table.rows if only is None or fnmatch.fnmatch(row.label, f'*{only}*')
+    )
     if not rows:
-        raise InputError(f'{table.file}: no label matches {only!r}; labels are '
-                         f'{", ".join(row.label for row in table.rows)}')
+        raise InputError(
+            f'{table.file}: no label matches {only!r}; labels are '
+            f'{", ".join(row.label for row in table.rows)}'
+        )
     labels = [row.label for row in rows]
-    rows = tuple(dataclasses.replace(row, baseline=row.baseline if row.baseline in labels else None) for row in rows)
-    return dataclasses.replace(table, rows=rows, seeds=tuple(seeds or table.seeds),
-                               baseline=table.baseline if table.baseline in labels else None)
+    rows = tuple(
+        dataclasses.replace(row, baseline=row.baseline if row.baseline in labels else None)
+        for row in rows
+    )
+    return dataclasses.replace(
+        table,
+        rows=rows,
+        seeds=tuple(seeds or table.seeds),
+        baseline=table.baseline if table.baseline in labels else None,
+    )
 
 
 def _read(table: Table, row: Row, seed: int) -> Config:
@@ -109,8 +147,13 @@ def _runs(table: Table, row: Row, work_dir: Path) -> Iterator[Run]:
         cfg = _read(table, row, seed)
         what = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
         digest = hashlib.sha256(canonical(what).encode()).hexdigest()[:8]
-        yield Run(row.label, row.config, seed, _options(table, row, seed),
-                  work_dir / 'runs' / f'{row.config.stem}-{digest}')
+        yield Run(
+            row.label,
+            row.config,
+            seed,
+            _options(table, row, seed),
+            work_dir / 'runs' / f'{row.config.stem}-{digest}',
+        )
 
 
 def _execute(runs: list[Run], jobs: int, console: Console) -> Iterator[tuple[Run, dict[str, Any]]]:
@@ -121,20 +164,32 @@ def _execute(runs: list[Run], jobs: int, console: Console) -> Iterator[tuple[Run
     spent, done = [], 0
     groups = list(folders.values())
     one_by_one = ((same, work(same[0])) for same in groups)
-    with contextlib.closing(one_by_one if jobs == 1 else _side_by_side(groups, jobs, console)) as outcomes:
+    with contextlib.closing(
+        one_by_one if jobs == 1 else _side_by_side(groups, jobs, console)
+    ) as outcomes:
         for same, outcome in outcomes:
             done += 1
             spent += [outcome['seconds']] if outcome['computed'] else []
             left = len(folders) - done
-            rest = f', about {_clock(sum(spent) / len(spent) * left / jobs)} left' if spent and left else ''
+            rest = (
+                f', about {_clock(sum(spent) / len(spent) * left / jobs)} left'
+                if spent and left
+                else ''
+            )
             for run in same:
-                console.print(f'[{done}/{len(folders)}] {run.label}, seed {run.seed}: {_headline(outcome)}, '
-                              f'{_clock(outcome["seconds"])}{rest}', highlight=False, markup=False, soft_wrap=True)
+                console.print(
+                    f'[{done}/{len(folders)}] {run.label}, seed {run.seed}: {_headline(outcome)}, '
+                    f'{_clock(outcome["seconds"])}{rest}',
+                    highlight=False,
+                    markup=False,
+                    soft_wrap=True,
+                )
                 yield run, outcome
 
 
-def _side_by_side(groups: list[list[Run]], jobs: int,
-                  console: Console) -> Iterator[tuple[list[Run], dict[str, Any]]]:
+def _side_by_side(
+    groups: list[list[Run]], jobs: int, console: Console
+) -> Iterator[tuple[list[Run], dict[str, Any]]]:
     pool = ThreadPoolExecutor(jobs)
     try:
         futures = {pool.submit(work_apart, same[0], jobs): same for same in groups}
@@ -142,8 +197,13 @@ def _side_by_side(groups: list[list[Run]], jobs: int,
             while futures:
                 for future in wait(futures, timeout=1, return_when=FIRST_COMPLETED).done:
                     yield futures.pop(future), future.result()
-                status.update('\n'.join(escape(f'{same[0].label}, seed {same[0].seed}: {last_words(same[0])}')
-                                        for future, same in futures.items() if future.running()))
+                status.update(
+                    '\n'.join(
+                        escape(f'{same[0].label}, seed {same[0].seed}: {last_words(same[0])}')
+                        for future, same in futures.items()
+                        if future.running()
+                    )
+                )
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -30,8 +30,10 @@ def record(camera: int, folder: str | Path, seconds: Optional[float] = None) -> 
     """
     folder = Path(folder)
     if any(folder.glob('*.jpg')):
-        raise InputError(f'{folder}: holds a recording already; process it with `tools/infer.py {folder} --fps N`, or '
-                         f'choose another --output')
+        raise InputError(
+            f'{folder}: holds a recording already; process it with `tools/infer.py {folder} --fps N`, or '
+            f'choose another --output'
+        )
     capture = cv2.VideoCapture(camera)
     count, begin, last = 0, 0.0, 0.0
     try:
@@ -48,6 +50,8 @@ def record(camera: int, folder: str | Path, seconds: Optional[float] = None) -> 
     finally:
         capture.release()
     if count == 0:
-        raise InputError(f'camera {camera} gives no picture; check that it is there, that nothing else uses it, and '
-                         f'that this program may')
+        raise InputError(
+            f'camera {camera} gives no picture; check that it is there, that nothing else uses it, and '
+            f'that this program may'
+        )
     return count, (count - 1) / (last - begin) if count > 1 and last > begin else 25.0

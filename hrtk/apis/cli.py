@@ -13,17 +13,20 @@ from hrtk.apis.locations import bundled_folder
 from hrtk.version import __version__
 
 MAKERS = ('build_open_body', 'fit_motion', 'fit_pose_gmm')  # make what hrtk bundles, in a checkout
-USAGE = '''usage: hrtk COMMAND ...
+USAGE = """usage: hrtk COMMAND ...
 
 CONFIG and TABLE are paths, or names of bundled ones: `hrtk adapt boa/r18_wild`.
 Several processes: torchrun --nproc-per-node=N -m hrtk.apis.cli adapt CONFIG
-'''
+"""
 
 
 def commands() -> dict[str, Path]:
     """The files of all commands by name, ``adapt``, ``check-assets``, ..."""
-    return {path.stem.replace('_', '-'): path for path in sorted(bundled_folder('tools').glob('*.py'))
-            if path.stem not in MAKERS}
+    return {
+        path.stem.replace('_', '-'): path
+        for path in sorted(bundled_folder('tools').glob('*.py'))
+        if path.stem not in MAKERS
+    }
 
 
 def main(arguments: Optional[SequenceOf[str]] = None) -> int:
@@ -37,7 +40,12 @@ def main(arguments: Optional[SequenceOf[str]] = None) -> int:
     """
     name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ['--help']
     if name in ('-h', '--help'):
-        print(USAGE + '\n'.join(['', *(f'  {command:<22}{_summary(path)}' for command, path in commands().items())]))
+        print(
+            USAGE
+            + '\n'.join(
+                ['', *(f'  {command:<22}{_summary(path)}' for command, path in commands().items())]
+            )
+        )
         return 0
     if name == '--version':
         print(f'hrtk {__version__}')
@@ -45,13 +53,18 @@ def main(arguments: Optional[SequenceOf[str]] = None) -> int:
     path = commands().get(name.replace('_', '-'))
     if path is None:
         near = difflib.get_close_matches(name, commands(), n=1)
-        print(f'error: there is no command {name!r}. {f"Did you mean {near[0]!r}?" if near else "See hrtk --help."}',
-              file=sys.stderr)
+        print(
+            f'error: there is no command {name!r}. {f"Did you mean {near[0]!r}?" if near else "See hrtk --help."}',
+            file=sys.stderr,
+        )
         return 2
     before, sys.argv = sys.argv, [f'hrtk {name}', *rest]
     try:
         # Not runpy.run_path, which would put the file's name into the usage message.
-        exec(compile(path.read_bytes(), path, 'exec'), {'__name__': '__main__', '__file__': str(path)})
+        exec(
+            compile(path.read_bytes(), path, 'exec'),
+            {'__name__': '__main__', '__file__': str(path)},
+        )
     except SystemExit as done:
         if isinstance(done.code, str):
             print(done.code, file=sys.stderr)

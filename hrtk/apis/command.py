@@ -35,11 +35,22 @@ def run_command(run: Callable[..., Any], description: str, advice: str) -> int:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='path of a config')
     parser.add_argument('--work-dir', help='folder for everything the run leaves')
-    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), help='how processes are started')
-    parser.add_argument('--resume', action=argparse.BooleanOptionalAction,
-                        help='use what an earlier run left there (default: the config, which says yes)')
-    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE',
-                        help='replacements by dotted key, e.g. adapter.steps=2')
+    parser.add_argument(
+        '--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), help='how processes are started'
+    )
+    parser.add_argument(
+        '--resume',
+        action=argparse.BooleanOptionalAction,
+        help='use what an earlier run left there (default: the config, which says yes)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Options,
+        default={},
+        metavar='KEY=VALUE',
+        help='replacements by dotted key, e.g. adapter.steps=2',
+    )
     args = parser.parse_args()
     named = {key: getattr(args, key) for key in ('work_dir', 'launcher', 'resume')}
     named = {key: value for key, value in named.items() if value is not None}
@@ -60,7 +71,9 @@ def guarded(command: Callable[[], Any], advice: str) -> int:
         code = command()
         return code if isinstance(code, int) else 0
     except InputError as error:
-        Console(stderr=True, soft_wrap=True).print(f'error: {error}', style='red', markup=False, highlight=False)
+        Console(stderr=True, soft_wrap=True).print(
+            f'error: {error}', style='red', markup=False, highlight=False
+        )
         return 2
     except KeyboardInterrupt:
         Console(stderr=True).print(f'interrupted; {advice}', style='yellow')

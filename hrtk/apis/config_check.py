@@ -13,10 +13,26 @@ from hrtk.apis.assets import ROOT, missing_assets
 from hrtk.engine.store import canonical
 from hrtk.structures import InputError
 
-PARTS = {'dataset': known.DATASETS, 'estimator': known.ESTIMATORS, 'adapter': known.ADAPTERS,
-         'evaluator': known.METRICS}
-KINDS = (*PARTS.values(), known.BACKBONES, known.HEADS, known.BODY_MODELS, known.LOSSES, known.TEACHERS,
-         known.TEMPORAL, known.SEGMENTERS, known.LIFTERS, known.CORRUPTIONS, known.TRANSFORMS, known.MASK_SOURCES)
+PARTS = {
+    'dataset': known.DATASETS,
+    'estimator': known.ESTIMATORS,
+    'adapter': known.ADAPTERS,
+    'evaluator': known.METRICS,
+}
+KINDS = (
+    *PARTS.values(),
+    known.BACKBONES,
+    known.HEADS,
+    known.BODY_MODELS,
+    known.LOSSES,
+    known.TEACHERS,
+    known.TEMPORAL,
+    known.SEGMENTERS,
+    known.LIFTERS,
+    known.CORRUPTIONS,
+    known.TRANSFORMS,
+    known.MASK_SOURCES,
+)
 
 
 def obstacles_of(cfg: Config, memory: Optional[dict[str, Optional[str]]] = None) -> list[str]:
@@ -71,14 +87,24 @@ def _check(config: Any, where: str) -> None:
     kind = config.get('type')
     if kind is not None:
         # A name may stand in several registries, e.g. a corruption and a transform; one of them has to fit.
-        classes = [kind] if not isinstance(kind, str) else [cls for cls in (r.get(kind) for r in KINDS) if cls]
+        classes = (
+            [kind]
+            if not isinstance(kind, str)
+            else [cls for cls in (r.get(kind) for r in KINDS) if cls]
+        )
         if not classes:
-            near = difflib.get_close_matches(kind, [name for registry in KINDS for name in registry.names()], n=3)
-            raise InputError(f'{where}: nothing is called {kind!r}{"; near: " + ", ".join(near) if near else ""}')
+            near = difflib.get_close_matches(
+                kind, [name for registry in KINDS for name in registry.names()], n=3
+            )
+            raise InputError(
+                f'{where}: nothing is called {kind!r}{"; near: " + ", ".join(near) if near else ""}'
+            )
         wrong = [_unknown(cls, config) for cls in dict.fromkeys(classes)]
         if all(wrong):
             takes = ', '.join(inspect.signature(classes[0]).parameters)
-            raise InputError(f'{where}: {classes[0].__name__} has no argument {", ".join(wrong[0])}; it takes {takes}')
+            raise InputError(
+                f'{where}: {classes[0].__name__} has no argument {", ".join(wrong[0])}; it takes {takes}'
+            )
     for item in config.values():
         _check(item, where)
 

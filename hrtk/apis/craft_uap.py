@@ -22,7 +22,10 @@ from hrtk.registry import ESTIMATORS
 from hrtk.structures import InputError
 
 GREY = 127.5  # of the picture that is perturbed
-SATURATED, STILL = 0.5, 1e-4  # shares of the pattern: at its bound, and changed there by the last step
+SATURATED, STILL = (
+    0.5,
+    1e-4,
+)  # shares of the pattern: at its bound, and changed there by the last step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,19 +61,25 @@ def load_estimator(network: str, weights: Optional[str] = None) -> Estimator:
     """
     if network in list_models():
         if weights is None:
-            raise InputError(f'{network}: a perturbation of random weights is worth nothing; give weights, e.g. '
-                             f'open:r18_studio for hmr_r18')
+            raise InputError(
+                f'{network}: a perturbation of random weights is worth nothing; give weights, e.g. '
+                f'open:r18_studio for hmr_r18'
+            )
         estimator = build_model(network, weights=weights)
     else:
         options = {} if weights is None else {'estimator.weights': weights}
         estimator = ESTIMATORS.build(load_config(network, options).get('estimator'))
     if not isinstance(estimator, Estimator):
-        raise InputError(f'{network}: names no estimator; give an adapt config, or one of the image networks of '
-                         f'{", ".join(list_models())}')
+        raise InputError(
+            f'{network}: names no estimator; give an adapt config, or one of the image networks of '
+            f'{", ".join(list_models())}'
+        )
     return estimator.eval()
 
 
-def craft(estimator: Estimator, eps: float, steps: int = 1000, rescalings: int = 5, seed: int = 0) -> Perturbation:
+def craft(
+    estimator: Estimator, eps: float, steps: int = 1000, rescalings: int = 5, seed: int = 0
+) -> Perturbation:
     """Looks for the pattern that excites all convolutions of a network most, on a grey picture and without data.
 
     Maximises ``sum_l log ||activation_l||_2`` by Adam with steps of eps / 50 grey levels, cut to [-eps, eps] after
@@ -89,11 +98,15 @@ def craft(estimator: Estimator, eps: float, steps: int = 1000, rescalings: int =
         InputError: a number out of range, or the network has no convolutions.
     """
     if not 0 < eps <= 255 or min(steps, rescalings) < 1:
-        raise InputError(f'craft: eps is in grey levels, above 0 and up to 255, steps and rescalings count '
-                         f'from 1; not {eps}, {steps}, {rescalings}')
+        raise InputError(
+            f'craft: eps is in grey levels, above 0 and up to 255, steps and rescalings count '
+            f'from 1; not {eps}, {steps}, {rescalings}'
+        )
     random = torch.Generator().manual_seed(seed)
     size = (1, 3, estimator.resolution, estimator.resolution)
-    pattern = ((2 * torch.rand(size, generator=random) - 1) * eps).to(estimator.device).requires_grad_()
+    pattern = (
+        ((2 * torch.rand(size, generator=random) - 1) * eps).to(estimator.device).requires_grad_()
+    )
     optimiser = torch.optim.Adam([pattern], lr=eps / 50)
     best, start, before, halved, step = (-np.inf, pattern.detach().clone()), 0.0, 0.0, 0, 0
     with _norms(estimator) as norms:
@@ -102,7 +115,7 @@ def craft(estimator: Estimator, eps: float, steps: int = 1000, rescalings: int =
             value = float(objective.detach())
             start = value if step == 1 else start
             best = max(best, (value, pattern.detach().clone()), key=lambda pair: pair[0])
-            pattern.grad, = torch.autograd.grad(-objective, pattern)
+            (pattern.grad,) = torch.autograd.grad(-objective, pattern)
             optimiser.step()
             with torch.no_grad():
                 pattern.clamp_(-eps, eps)
@@ -115,12 +128,18 @@ def craft(estimator: Estimator, eps: float, steps: int = 1000, rescalings: int =
                         break
                     pattern /= 2
         with torch.no_grad():
-            best = max(best, (float(_objective(estimator, pattern, norms)), pattern.detach()), key=lambda pair: pair[0])
+            best = max(
+                best,
+                (float(_objective(estimator, pattern, norms)), pattern.detach()),
+                key=lambda pair: pair[0],
+            )
     found = best[1][0].permute(1, 2, 0).cpu().numpy().astype(np.float32)
     return Perturbation(found, best[0], start, step, halved, _saturation(best[1], eps))
 
 
-def save_perturbation(file: str | Path, found: Perturbation, eps: float, estimator: Estimator) -> None:
+def save_perturbation(
+    file: str | Path, found: Perturbation, eps: float, estimator: Estimator
+) -> None:
     """Writes what :class:`~hrtk.datasets.transforms.AddPerturbation` reads, and what made it.
 
     The npz holds ``perturbation`` (R, R, 3) float32, ``eps``, ``resolution``, ``objective``, ``start``, ``steps``,
@@ -130,8 +149,15 @@ def save_perturbation(file: str | Path, found: Perturbation, eps: float, estimat
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {key: value for key, value in dataclasses.asdict(found).items() if key != 'pattern'}
     with open(path, 'wb') as stream:
-        np.savez_compressed(stream, perturbation=found.pattern, eps=eps, resolution=estimator.resolution,
-                            weights=estimator.fingerprint()['weights'], versions=json.dumps(versions()), **record)
+        np.savez_compressed(
+            stream,
+            perturbation=found.pattern,
+            eps=eps,
+            resolution=estimator.resolution,
+            weights=estimator.fingerprint()['weights'],
+            versions=json.dumps(versions()),
+            **record,
+        )
 
 
 @contextlib.contextmanager
@@ -141,8 +167,12 @@ def _norms(estimator: Estimator) -> Iterator[list[Tensor]]:
     layers = [module for module in estimator.modules() if isinstance(module, nn.Conv2d)]
     if not layers:
         raise InputError(f'craft: {type(estimator).__name__} has no convolution to excite')
-    hooks = [layer.register_forward_hook(lambda _, __, output: found.append(output.norm().clamp_min(1e-12).log()))
-             for layer in layers]
+    hooks = [
+        layer.register_forward_hook(
+            lambda _, __, output: found.append(output.norm().clamp_min(1e-12).log())
+        )
+        for layer in layers
+    ]
     try:
         yield found
     finally:

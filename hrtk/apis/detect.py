@@ -32,7 +32,11 @@ def detect(footage: Footage, detector: Detector, path: str | Path) -> Path:
     """
     path = Path(path)
     head = dict(source=detector.source, skeleton=detector.skeleton, footage=footage.fingerprint())
-    if path.exists() and {key: value for key, value in json.loads(path.read_text()).items() if key != 'frames'} == head:
+    if (
+        path.exists()
+        and {key: value for key, value in json.loads(path.read_text()).items() if key != 'frames'}
+        == head
+    ):
         return path
     places, part = footage.all(), path.with_name(f'{path.name}.part')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,5 +69,8 @@ def _kept(part: Path, head: dict[str, str]) -> list[dict[str, Any]]:
 
 def _entry(footage: Footage, place: Place, points: Any) -> dict[str, Any]:
     where = footage.reference(place)
-    return {**(dict(image=where.name) if where.name else dict(frame=where.number)),
-            'keypoints': points[..., :2].round(2).tolist(), 'scores': points[..., 2].round(4).tolist()}
+    return {
+        **(dict(image=where.name) if where.name else dict(frame=where.number)),
+        'keypoints': points[..., :2].round(2).tolist(),
+        'scores': points[..., 2].round(4).tolist(),
+    }

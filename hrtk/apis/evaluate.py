@@ -13,8 +13,9 @@ from hrtk.registry import DATASETS, METRICS
 AGAIN = 'evaluation'
 
 
-def evaluate(results: str | Path | Iterable[str | Path], *,
-             protocol: Optional[str] = None) -> dict[str, dict[str, float]]:
+def evaluate(
+    results: str | Path | Iterable[str | Path], *, protocol: Optional[str] = None
+) -> dict[str, dict[str, float]]:
     """Scores stored results against the ground truth of the data set that their config names.
 
     Args:
@@ -38,13 +39,20 @@ def evaluate(results: str | Path | Iterable[str | Path], *,
 def _evaluate(folder: Path, protocol: Optional[str]) -> dict[str, float]:
     cfg = stored_config(folder / 'run.json')
     dataset, body = DATASETS.build(cfg.dataset), body_of(cfg.estimator)
-    metrics = [METRICS.build(dict(part, protocol=protocol) if protocol else part)
-               for part in (cfg.evaluator if isinstance(cfg.evaluator, list) else [cfg.evaluator])]
+    metrics = [
+        METRICS.build(dict(part, protocol=protocol) if protocol else part)
+        for part in (cfg.evaluator if isinstance(cfg.evaluator, list) else [cfg.evaluator])
+    ]
     work_dir = folder / AGAIN / '+'.join(dict.fromkeys(metric.protocol.name for metric in metrics))
     evaluator = Evaluator(metrics)
-    evaluator.dataset_meta = dict(getattr(dataset, 'metainfo', None) or {}, body=body, work_dir=str(work_dir),
-                                  adapter=adapter_name(cfg.adapter), config=cfg.get('_config_file'),
-                                  fingerprint=folder.name)
+    evaluator.dataset_meta = dict(
+        getattr(dataset, 'metainfo', None) or {},
+        body=body,
+        work_dir=str(work_dir),
+        adapter=adapter_name(cfg.adapter),
+        config=cfg.get('_config_file'),
+        fingerprint=folder.name,
+    )
     for sequence, result in stored_pairs(folder, dataset):
         evaluator.process(data_samples=[result], data_batch=sequence)
     work_dir.mkdir(parents=True, exist_ok=True)

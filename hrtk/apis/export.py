@@ -22,15 +22,23 @@ FORMATS: dict[str, dict[str, Callable]] = {
     'bvh': {'.bvh': files.to_bvh},
     'amass': {'.npz': files.to_amass, '_smplx.npz': files.to_amass_smplx},
     'joints': {'.csv': files.to_csv, '.json': files.to_json},
-    'obj': {'': files.to_obj}}
+    'obj': {'': files.to_obj},
+}
 WITH_WORLD = ('bvh', 'amass', 'obj')
 ROWS = {'after': '', 'before': 'before_'}
 DEFAULT = ('glb', 'bvh', 'amass', 'joints')
 
 
-def export(results: str | Path | Iterable[str | Path], formats: Iterable[str] = DEFAULT, *, row: str = 'after',
-           sequences: str = '*', out: Optional[str | Path] = None, world: Optional[str] = None,
-           focal: Optional[float] = None) -> list[Path]:
+def export(
+    results: str | Path | Iterable[str | Path],
+    formats: Iterable[str] = DEFAULT,
+    *,
+    row: str = 'after',
+    sequences: str = '*',
+    out: Optional[str | Path] = None,
+    world: Optional[str] = None,
+    focal: Optional[float] = None,
+) -> list[Path]:
     """Writes stored results as files that other programs read.
 
     Args:
@@ -52,7 +60,9 @@ def export(results: str | Path | Iterable[str | Path], formats: Iterable[str] = 
         InputError: there are no results or none that fits, one is damaged, an option is unknown, or the body file is
             missing or another than the results were computed with. Everything is read before anything is written.
     """
-    formats = _known('format', dict.fromkeys([formats] if isinstance(formats, str) else formats), FORMATS)
+    formats = _known(
+        'format', dict.fromkeys([formats] if isinstance(formats, str) else formats), FORMATS
+    )
     row, *_ = _known('row', [row], ROWS)
     given = [results] if isinstance(results, (str, Path)) else results
     folders = [found for folder in given for found in result_folders(Path(folder))]
@@ -60,8 +70,11 @@ def export(results: str | Path | Iterable[str | Path], formats: Iterable[str] = 
     jobs = [(folder, _motions(folder, row, sequences, focal)) for folder in folders]
     if not any(motions for _, motions in jobs):
         names = [unquote(path.stem) for folder in folders for path in sorted(folder.glob('*.npz'))]
-        raise InputError(f'{folders[0]}: no result fits {sequences!r}; there are {", ".join(names[:8])}' if names else
-                         f'{folders[0]}: has a run.json and no results; run tools/adapt.py again to finish it')
+        raise InputError(
+            f'{folders[0]}: no result fits {sequences!r}; there are {", ".join(names[:8])}'
+            if names
+            else f'{folders[0]}: has a run.json and no results; run tools/adapt.py again to finish it'
+        )
     bodies = [stored_body(folder).double() for folder in folders]
     written = []
     for (folder, motions), body in zip(jobs, bodies):
@@ -71,7 +84,9 @@ def export(results: str | Path | Iterable[str | Path], formats: Iterable[str] = 
                 (target / name).mkdir(parents=True, exist_ok=True)
                 for ending, content in FORMATS[name].items():
                     chosen = options if name in WITH_WORLD else {}
-                    written.append(_write(target / name / f'{stem}{ending}', content(motion, body, **chosen)))
+                    written.append(
+                        _write(target / name / f'{stem}{ending}', content(motion, body, **chosen))
+                    )
     return written
 
 
@@ -87,16 +102,33 @@ def _known(what: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
     return names
 
 
-def _motions(folder: Path, row: str, pattern: str, focal: Optional[float]) -> dict[str, files.Motion]:
+def _motions(
+    folder: Path, row: str, pattern: str, focal: Optional[float]
+) -> dict[str, files.Motion]:
     """The motions of all sequences that fit, by the stem of their files."""
-    chosen = [path for path in sorted(folder.glob('*.npz')) if fnmatch.fnmatchcase(unquote(path.stem), pattern)]
+    chosen = [
+        path
+        for path in sorted(folder.glob('*.npz'))
+        if fnmatch.fnmatchcase(unquote(path.stem), pattern)
+    ]
     return {path.stem: _motion(Result.load(path), row, focal) for path in chosen}
 
 
 def _motion(result: Result, row: str, focal: Optional[float]) -> files.Motion:
-    rotmat, betas, camera = (getattr(result, ROWS[row] + key) for key in ('rotmat', 'betas', 'camera'))
-    return files.motion_of_crops(result.name, rotmat, betas, camera, result.boxes, result.frame_ids, result.fps,
-                                 result.image_size, focal)
+    rotmat, betas, camera = (
+        getattr(result, ROWS[row] + key) for key in ('rotmat', 'betas', 'camera')
+    )
+    return files.motion_of_crops(
+        result.name,
+        rotmat,
+        betas,
+        camera,
+        result.boxes,
+        result.frame_ids,
+        result.fps,
+        result.image_size,
+        focal,
+    )
 
 
 def _write(path: Path, content: bytes | str | dict[str, np.ndarray] | Iterator[str]) -> Path:

@@ -14,8 +14,10 @@ from hrtk.datasets.mask_sources import MaskFiles
 from hrtk.geometry.capsules import capsule_mask
 from hrtk.structures import InputError, Keypoints2D, Sequence
 
-TORSO = [joint_names('coco17').index(name) for name in ('left_shoulder', 'right_shoulder', 'right_hip_lsp',
-                                                        'left_hip_lsp')]
+TORSO = [
+    joint_names('coco17').index(name)
+    for name in ('left_shoulder', 'right_shoulder', 'right_hip_lsp', 'left_hip_lsp')
+]
 RADIUS, THRESHOLD = 0.12, 0.2
 
 
@@ -34,8 +36,15 @@ class Made:
     agreed: float
 
 
-def make_foreground(dataset: Iterable[Sequence], first: str | Path, second: str | Path, output: str | Path,
-                    pattern: str = '{id}.png', radius: float = RADIUS, threshold: float = THRESHOLD) -> Made:
+def make_foreground(
+    dataset: Iterable[Sequence],
+    first: str | Path,
+    second: str | Path,
+    output: str | Path,
+    pattern: str = '{id}.png',
+    radius: float = RADIUS,
+    threshold: float = THRESHOLD,
+) -> Made:
     """Writes ``(A and B) or limbs`` for every frame of a data set (few-shot adaptation thesis, Eq. 3).
 
     A and B are masks, or probabilities of which the smaller one counts; what is below the threshold is no foreground.
@@ -56,10 +65,14 @@ def make_foreground(dataset: Iterable[Sequence], first: str | Path, second: str 
             no torso, or a number is out of range.
     """
     if not 0 < threshold <= 1 or not radius > 0:
-        raise InputError(f'make_foreground: threshold is a probability and radius positive, not {threshold}, {radius}')
+        raise InputError(
+            f'make_foreground: threshold is a probability and radius positive, not {threshold}, {radius}'
+        )
     detectors = [MaskFiles(folder, pattern) for folder in (first, second)]
     if Path(output).resolve() in [source.folder.resolve() for source in detectors]:
-        raise InputError(f'{output}: masks are not written into the folder of a detector; name another one')
+        raise InputError(
+            f'{output}: masks are not written into the folder of a detector; name another one'
+        )
     Path(output).mkdir(parents=True, exist_ok=True)
     target, written, empty, areas = MaskFiles(output, pattern), set(), 0, np.zeros(2)
     for sequence in dataset:
@@ -69,10 +82,17 @@ def make_foreground(dataset: Iterable[Sequence], first: str | Path, second: str 
         for t in range(len(sequence)):
             path, size = target.path(sequence, t), sequence.frames[t].shape[:2]
             if path in written:
-                raise InputError(f'{path}: two frames would be written there, the second one by {sequence.name!r}; use '
-                                 f"{{name}} in the pattern, e.g. '{{name}}/{{id}}.png'")
+                raise InputError(
+                    f'{path}: two frames would be written there, the second one by {sequence.name!r}; use '
+                    f"{{name}} in the pattern, e.g. '{{name}}/{{id}}.png'"
+                )
             written.add(path)
-            both = np.minimum(*(read_probability(source.path(sequence, t), size) for source in detectors)) >= threshold
+            both = (
+                np.minimum(
+                    *(read_probability(source.path(sequence, t), size) for source in detectors)
+                )
+                >= threshold
+            )
             mask = both | limb_mask(points, t, reach[t], size)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(cv2.imencode('.png', mask.astype(np.uint8) * 255)[1].tobytes())
@@ -92,10 +112,14 @@ def read_probability(path: Path, size: tuple[int, int]) -> np.ndarray:
     data = np.frombuffer(path.read_bytes(), np.uint8)
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if picture is None:
-        raise InputError(f'{path}: OpenCV cannot decode this mask ({len(data)} bytes); write it as PNG again')
+        raise InputError(
+            f'{path}: OpenCV cannot decode this mask ({len(data)} bytes); write it as PNG again'
+        )
     if picture.shape != tuple(size) or picture.dtype not in (np.uint8, np.uint16):
-        raise InputError(f'{path}: a mask of {"x".join(map(str, picture.shape))} ({picture.dtype}), its frame is '
-                         f'{size[0]}x{size[1]} (height x width); write one channel of 8 or 16 bits, without resizing')
+        raise InputError(
+            f'{path}: a mask of {"x".join(map(str, picture.shape))} ({picture.dtype}), its frame is '
+            f'{size[0]}x{size[1]} (height x width); write one channel of 8 or 16 bits, without resizing'
+        )
     return picture.astype(np.float32) / (1 if picture.max() <= 1 else np.iinfo(picture.dtype).max)
 
 
@@ -113,8 +137,10 @@ def limb_radius(sequence: Sequence, share: float) -> np.ndarray:
     shoulders, hips = (np.nansum(m, 1) / np.where(n, n, np.nan) for m, n in zip(middles, counts))
     length = np.linalg.norm(shoulders - hips, axis=1)
     if not (length > 0).any():
-        raise InputError(f'{sequence.name}: no frame shows a shoulder and a hip ({points.skeleton}, {points.source}), '
-                         f'so limbs have no size; use keypoints that have them')
+        raise InputError(
+            f'{sequence.name}: no frame shows a shoulder and a hip ({points.skeleton}, {points.source}), '
+            f'so limbs have no size; use keypoints that have them'
+        )
     return share * np.where(length > 0, length, np.median(length[length > 0]))
 
 

@@ -48,11 +48,20 @@ class Inference:
     keypoints: Path
 
 
-def infer(footage: str | Path | int, keypoints: Optional[str | Path] = None, *,
-          adapt: Optional[str | Path | dict | Config] = None, output: Optional[str | Path] = None,
-          export: Iterable[str] = (), max_people: Optional[int] = None, device: Optional[str] = None,
-          fps: Optional[float] = None, pose2d: str | Detector = 'balanced', seconds: Optional[float] = None,
-          cfg_options: Optional[dict[str, Any]] = None) -> Inference:
+def infer(
+    footage: str | Path | int,
+    keypoints: Optional[str | Path] = None,
+    *,
+    adapt: Optional[str | Path | dict | Config] = None,
+    output: Optional[str | Path] = None,
+    export: Iterable[str] = (),
+    max_people: Optional[int] = None,
+    device: Optional[str] = None,
+    fps: Optional[float] = None,
+    pose2d: str | Detector = 'balanced',
+    seconds: Optional[float] = None,
+    cfg_options: Optional[dict[str, Any]] = None,
+) -> Inference:
     """Estimates, and if wanted adapts to, every person of some footage.
 
     Everything that is finished is kept: a killed call goes on where it was when it is made again.
@@ -78,14 +87,22 @@ def infer(footage: str | Path | int, keypoints: Optional[str | Path] = None, *,
     formats = [ALIASES.get(name, name) for name in export]
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
-        raise InputError(f'there is no format {unknown[0]!r}; use {", ".join([*FORMATS, *ALIASES])}')
+        raise InputError(
+            f'there is no format {unknown[0]!r}; use {", ".join([*FORMATS, *ALIASES])}'
+        )
     camera = _camera(footage)
-    output = Path(output or Path('work_dirs/infer') / (f'camera{camera}' if camera is not None else Path(footage).stem))
+    output = Path(
+        output
+        or Path('work_dirs/infer')
+        / (f'camera{camera}' if camera is not None else Path(footage).stem)
+    )
     device = _device(device)
     if camera is not None:
         if keypoints is not None:
-            raise InputError('keypoints of a recording that is not made yet cannot be in a file; record without '
-                             '--keypoints, or give the recording')
+            raise InputError(
+                'keypoints of a recording that is not made yet cannot be in a file; record without '
+                '--keypoints, or give the recording'
+            )
         detector = _detector(pose2d, device)  # before anybody poses in vain
         footage, fps = _recording(camera, output / 'recording', seconds)
         keypoints = detect(Footage(footage), detector, output / 'keypoints.json')
@@ -96,38 +113,72 @@ def infer(footage: str | Path | int, keypoints: Optional[str | Path] = None, *,
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
     overlay = draw_scene(DATASETS.build(cfg.dataset), results, body_of(cfg.estimator), output)
-    return Inference(metrics, results, overlay, export_results(results, formats) if formats else [], Path(keypoints))
+    return Inference(
+        metrics,
+        results,
+        overlay,
+        export_results(results, formats) if formats else [],
+        Path(keypoints),
+    )
 
 
-def _config(footage: str | Path, keypoints: str | Path, adapt: Optional[str | Path | dict | Config],
-            max_people: Optional[int], fps: Optional[float], options: Optional[dict[str, Any]]) -> Config:
+def _config(
+    footage: str | Path,
+    keypoints: str | Path,
+    adapt: Optional[str | Path | dict | Config],
+    max_people: Optional[int],
+    fps: Optional[float],
+    options: Optional[dict[str, Any]],
+) -> Config:
     """An adapt config for the footage."""
     if adapt is None:
-        cfg = Config(dict(estimator=dict(model_config('hmr_r18'), weights='open:r18_studio'),
-                          adapter=dict(type='Source'), outputs=dict(pictures=8, video=False)))
+        cfg = Config(
+            dict(
+                estimator=dict(model_config('hmr_r18'), weights='open:r18_studio'),
+                adapter=dict(type='Source'),
+                outputs=dict(pictures=8, video=False),
+            )
+        )
     else:
         cfg = load_config(adapt)
     given, scored = cfg.get('dataset') or {}, cfg.get('evaluator') or {}
-    cfg.dataset = dict(type='VideoDataset', images=str(footage), keypoints=str(keypoints), fps=fps,
-                       max_people=max_people, masks=given.get('masks'))
+    cfg.dataset = dict(
+        type='VideoDataset',
+        images=str(footage),
+        keypoints=str(keypoints),
+        fps=fps,
+        max_people=max_people,
+        masks=given.get('masks'),
+    )
     # Protocols of data sets are about ground truth, which own footage has none of.
-    cfg.evaluator = dict(type='MeshEvaluator', protocol='open',
-                         silhouettes=isinstance(scored, dict) and scored.get('silhouettes', False))
+    cfg.evaluator = dict(
+        type='MeshEvaluator',
+        protocol='open',
+        silhouettes=isinstance(scored, dict) and scored.get('silhouettes', False),
+    )
     return load_config(cfg, options)
 
 
 def _camera(footage: str | Path | int) -> Optional[int]:
     """The index of a webcam, unless a file has that name."""
-    named = isinstance(footage, int) or re.fullmatch(r'\d+', str(footage)) and not Path(footage).exists()
+    named = (
+        isinstance(footage, int)
+        or re.fullmatch(r'\d+', str(footage))
+        and not Path(footage).exists()
+    )
     return int(footage) if named else None
 
 
 def _recording(camera: int, folder: Path, seconds: Optional[float]) -> tuple[Path, float]:
     console = Console(soft_wrap=True)
-    console.print(f'recording camera {camera} into {folder}' + ('; Ctrl-C ends it' if seconds is None else ''))
+    console.print(
+        f'recording camera {camera} into {folder}' + ('; Ctrl-C ends it' if seconds is None else '')
+    )
     count, fps = record(camera, folder, seconds)
-    console.print(f'{count} pictures, {fps:.2f} per second; to process them again: '
-                  f'python tools/infer.py {folder} --fps {fps:.2f} --keypoints {folder.parent / "keypoints.json"}')
+    console.print(
+        f'{count} pictures, {fps:.2f} per second; to process them again: '
+        f'python tools/infer.py {folder} --fps {fps:.2f} --keypoints {folder.parent / "keypoints.json"}'
+    )
     return folder, round(fps, 2)
 
 
@@ -144,5 +195,7 @@ def _device(name: Optional[str]) -> Optional[str]:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0]
-        raise InputError(f'the device {name!r} cannot be used here ({first}); use --device cpu') from error
+        raise InputError(
+            f'the device {name!r} cannot be used here ({first}); use --device cpu'
+        ) from error
     return name

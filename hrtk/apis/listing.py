@@ -50,13 +50,20 @@ def list_registered(names: SequenceOf[str] = (), plugin: Optional[str] = None) -
     known = {name: value for name, value in vars(registries).items() if isinstance(value, Registry)}
     for name in names:
         _require('registry', name.upper(), list(known))
-    plugins = {entry.value.partition('.')[0].partition(':')[0]: entry.dist.name if entry.dist else entry.name
-               for entry in entry_points(group='hrtk.plugins')}
+    plugins = {
+        entry.value.partition('.')[0].partition(':')[0]: entry.dist.name
+        if entry.dist
+        else entry.name
+        for entry in entry_points(group='hrtk.plugins')
+    }
     if plugin is not None:
         _require('plugin', plugin, sorted({OURS, *plugins.values()}))
     chosen = [name.upper() for name in names] or list(known)
-    found = [_describe(registry, name, cls, plugins) for registry in chosen
-             for name, cls in _members(known[registry])]
+    found = [
+        _describe(registry, name, cls, plugins)
+        for registry in chosen
+        for name, cls in _members(known[registry])
+    ]
     return [item for item in found if plugin in (None, item.origin)]
 
 
@@ -76,5 +83,7 @@ def _describe(registry: str, name: str, cls: type, plugins: dict[str, str]) -> R
 def _require(what: str, name: str, known: list[str]) -> None:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        raise InputError(f'there is no {what} {name!r}; {"did you mean" if near else "there are"} '
-                         f'{", ".join(near or known)}')
+        raise InputError(
+            f'there is no {what} {name!r}; {"did you mean" if near else "there are"} '
+            f'{", ".join(near or known)}'
+        )

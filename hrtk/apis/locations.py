@@ -28,7 +28,9 @@ def find_config(name: str | Path, suffix: str = '.py') -> Optional[Path]:
     if path.is_absolute() or '..' in path.parts:
         return None
     inside = bundled_folder('configs') / bundled_name(path)
-    return next((file for file in (inside, inside.with_name(inside.name + suffix)) if file.is_file()), None)
+    return next(
+        (file for file in (inside, inside.with_name(inside.name + suffix)) if file.is_file()), None
+    )
 
 
 def bundled_name(path: Path) -> Path:

@@ -57,7 +57,11 @@ def read_zoo() -> list[ZooModel]:
     Raises:
         InputError: names the file and what is wrong with it.
     """
-    models = [model for path in sorted(bundled_folder('configs').glob('*/metafile.yml')) for model in _read(path)]
+    models = [
+        model
+        for path in sorted(bundled_folder('configs').glob('*/metafile.yml'))
+        for model in _read(path)
+    ]
     names = [model.name for model in models]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -81,11 +85,21 @@ def load_model(name: str, **options: Any) -> nn.Module:
     trained = {model.name: model for model in read_zoo() if model.trained}
     if name not in trained:
         near = difflib.get_close_matches(name, trained, n=3, cutoff=0.4)
-        hint = f'did you mean {" or ".join(map(repr, near))}?' if near else f'there are {", ".join(sorted(trained))}'
-        raise InputError(f'hrtk brings no model {name!r}; {hint} Networks without weights: hrtk.apis.build_model')
+        hint = (
+            f'did you mean {" or ".join(map(repr, near))}?'
+            if near
+            else f'there are {", ".join(sorted(trained))}'
+        )
+        raise InputError(
+            f'hrtk brings no model {name!r}; {hint} Networks without weights: hrtk.apis.build_model'
+        )
     model = load_config(trained[name].config).model
     part = (model.get('estimator') or model.network).to_dict()
-    registry = next(known for known in (ESTIMATORS, TEMPORAL, SEGMENTERS, LIFTERS, MODELS) if known.get(part['type']))
+    registry = next(
+        known
+        for known in (ESTIMATORS, TEMPORAL, SEGMENTERS, LIFTERS, MODELS)
+        if known.get(part['type'])
+    )
     return registry.build({**part, 'weights': trained[name].weights, **options}).eval()
 
 
@@ -108,9 +122,21 @@ def _read(path: Path) -> Iterator[ZooModel]:
         for entry in content['Models']:
             unknown = sorted(set(entry) - set(KEYS))
             if unknown:
-                raise InputError(f'{path}: {entry["Name"]!r} has an unknown key {unknown[0]!r}; keys are {KEYS}')
+                raise InputError(
+                    f'{path}: {entry["Name"]!r} has an unknown key {unknown[0]!r}; keys are {KEYS}'
+                )
             of = collections[entry['In Collection']]
-            yield ZooModel(entry['Name'], of['Name'], of.get('Paper') or {}, entry['Config'], entry['Weights'],
-                           entry.get('Metadata') or {}, tuple(entry.get('Results') or ()), of['README'])
+            yield ZooModel(
+                entry['Name'],
+                of['Name'],
+                of.get('Paper') or {},
+                entry['Config'],
+                entry['Weights'],
+                entry.get('Metadata') or {},
+                tuple(entry.get('Results') or ()),
+                of['README'],
+            )
     except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise InputError(f'{path}: not a metafile with Collections and Models ({error!r})') from error
+        raise InputError(
+            f'{path}: not a metafile with Collections and Models ({error!r})'
+        ) from error

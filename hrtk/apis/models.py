@@ -20,19 +20,31 @@ _MODELS: dict[str, dict[str, Any]] = {
     # Xu et al., RSC-Net: SPIN's network for pictures of any size, ``size`` px across the crop.
     'rsc_net': dict(type='RSCNet', body=None),
     # The free start model's network, for the bundled body.
-    'hmr_r18': dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=32),
-                    head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0), resolution=112,
-                    body=dict(type='BodyModel', file='open')),
+    'hmr_r18': dict(
+        type='HMR',
+        backbone=dict(type='ResNet', depth=18, width=32),
+        head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0),
+        resolution=112,
+        body=dict(type='BodyModel', file='open'),
+    ),
 }
 # Networks over image features of a video, those of SPIN: Choi et al., TCMR, and Wei et al., MPS-Net, over 16 frames;
 # Kocabas et al., VIBE, over any number.
-_TEMPORAL: dict[str, dict[str, Any]] = {'tcmr': dict(type='TCMR'), 'mpsnet': dict(type='MPSNet'),
-                                        'vibe': dict(type='VIBE')}
+_TEMPORAL: dict[str, dict[str, Any]] = {
+    'tcmr': dict(type='TCMR'),
+    'mpsnet': dict(type='MPSNet'),
+    'vibe': dict(type='VIBE'),
+}
 # Networks over joints, for Human3.6M with 243 frames: Zhang et al., MPM.
-_LIFTERS: dict[str, dict[str, Any]] = {'mpm_stage1': dict(type='MPMStage1'), 'mpm_stage2': dict(type='MPMStage2')}
+_LIFTERS: dict[str, dict[str, Any]] = {
+    'mpm_stage1': dict(type='MPMStage1'),
+    'mpm_stage2': dict(type='MPMStage2'),
+}
 
 
-def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork | VIBE | MPMStage1 | MPMStage2:
+def build_model(
+    name: str, **options: Any
+) -> Estimator | TemporalNetwork | VIBE | MPMStage1 | MPMStage2:
     """Builds a network by name, in evaluation mode.
 
     Args:
@@ -53,7 +65,11 @@ def build_model(name: str, **options: Any) -> Estimator | TemporalNetwork | VIBE
     known = {**_MODELS, **_TEMPORAL, **_LIFTERS}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        hint = f'did you mean {" or ".join(map(repr, near))}?' if near else f'known: {", ".join(network_names())}'
+        hint = (
+            f'did you mean {" or ".join(map(repr, near))}?'
+            if near
+            else f'known: {", ".join(network_names())}'
+        )
         raise InputError(f'there is no model {name!r}; {hint}')
     registry = TEMPORAL if name in _TEMPORAL else LIFTERS if name in _LIFTERS else ESTIMATORS
     return registry.build({**known[name], **options}).eval()

@@ -11,24 +11,53 @@ from typing import Any, Optional
 
 import numpy as np
 
-from hrtk.apis.stored import adapter_name, bodies_by_role, latest_folder, stored_body, stored_config, stored_pairs
+from hrtk.apis.stored import (
+    adapter_name,
+    bodies_by_role,
+    latest_folder,
+    stored_body,
+    stored_config,
+    stored_pairs,
+)
 from hrtk.engine.output_hook import Panels
 from hrtk.engine.store import Result, write_atomically
 from hrtk.evaluation.report import BEFORE, COLUMNS, WORSE_RULE, Record, cell_text, summarise
 from hrtk.registry import DATASETS, METRICS
 from hrtk.structures import InputError, Sequence
 from hrtk.visualization.playback import encode_film, pelvis_meshes
-from hrtk.visualization.report import Page, Table, Track, Worst, page_html, plotly_script, spaced_maxima
+from hrtk.visualization.report import (
+    Page,
+    Table,
+    Track,
+    Worst,
+    page_html,
+    plotly_script,
+    spaced_maxima,
+)
 
-ERRORS = ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'reprojection_px', 'accel_mm', 'iou')  # those over time, in order
+ERRORS = (
+    'mpjpe_mm',
+    'pa_mpjpe_mm',
+    'pve_mm',
+    'reprojection_px',
+    'accel_mm',
+    'iou',
+)  # those over time, in order
 FILM_HEIGHT = 400
 WORST = 4
 WORDS = {'reprojection_px': ('reprojection error', 'px'), 'iou': ('mask IoU', '%')}
 NO_CHANGE = ('skipped_updates', 'worse_share')
 
 
-def report(work_dir: str | Path, *, before: Optional[str | Path] = None, output: Optional[str | Path] = None,
-           sequences: str = '*', most: int = 4, frames: int = 120) -> Path:
+def report(
+    work_dir: str | Path,
+    *,
+    before: Optional[str | Path] = None,
+    output: Optional[str | Path] = None,
+    sequences: str = '*',
+    most: int = 4,
+    frames: int = 120,
+) -> Path:
     """Writes one HTML page of a run: numbers, films, errors over time, worst frames and a 3D player.
 
     The data set that the run's config names is read again, for its pictures and its ground truth.
@@ -52,11 +81,15 @@ def report(work_dir: str | Path, *, before: Optional[str | Path] = None, output:
         if value < 1:
             raise InputError(f'report: {key} must be at least 1, not {value}')
     run = _Run(Path(work_dir), None if before is None else Path(before))
-    worst_first = sorted((record for record in run.records if fnmatch.fnmatchcase(record.name, sequences)),
-                         key=lambda record: -np.nan_to_num(np.nanmean(record.after[_main_error(record)])))
+    worst_first = sorted(
+        (record for record in run.records if fnmatch.fnmatchcase(record.name, sequences)),
+        key=lambda record: -np.nan_to_num(np.nanmean(record.after[_main_error(record)])),
+    )
     if not worst_first:
-        raise InputError(f'{run.folder}: no sequence fits {sequences!r}; there are '
-                         f'{", ".join(record.name for record in run.records[:8])}')
+        raise InputError(
+            f'{run.folder}: no sequence fits {sequences!r}; there are '
+            f'{", ".join(record.name for record in run.records[:8])}'
+        )
     chosen = [record.name for record in worst_first[:most]]
     tracks = dict(run.tracks(chosen, frames))
     path = Path(output) if output is not None else Path(work_dir) / 'report.html'
@@ -88,9 +121,15 @@ class _Run:
             self.summary = summary
             self.rows = {'before': BEFORE} if self.alone else {'before': BEFORE, 'after': self.name}
         else:
-            own, others = f'{self.name} ({_short(work_dir)})', f'{self.other.name} ({_short(before)})'
+            own, others = (
+                f'{self.name} ({_short(work_dir)})',
+                f'{self.other.name} ({_short(before)})',
+            )
             if own == others:
-                own, others = f'{self.name} ({self.folder.name})', f'{self.other.name} ({self.other.folder.name})'
+                own, others = (
+                    f'{self.name} ({self.folder.name})',
+                    f'{self.other.name} ({self.other.folder.name})',
+                )
             frozen = {BEFORE: summary[BEFORE]} if len(summary) == 2 else {}
             self.summary = {**frozen, others: self.other.summary, own: summary[self.name]}
             self.rows = {'before': others, 'after': own}
@@ -100,8 +139,11 @@ class _Run:
         part = self.cfg.evaluator[0] if isinstance(self.cfg.evaluator, list) else self.cfg.evaluator
         metric = METRICS.build(part)
         cfg = stored_config(folder / 'run.json')
-        metric.dataset_meta = dict(getattr(self.dataset, 'metainfo', None) or {}, body=self.body,
-                                   adapter=adapter_name(cfg.adapter))
+        metric.dataset_meta = dict(
+            getattr(self.dataset, 'metainfo', None) or {},
+            body=self.body,
+            adapter=adapter_name(cfg.adapter),
+        )
         return metric
 
     def tracks(self, names: list[str], frames: int) -> Any:
@@ -122,30 +164,54 @@ class _Run:
         names = ('input', 'before') if self.alone else ('before', 'after')
         film = encode_film(panels.film(shown, names, FILM_HEIGHT), sequence.fps / step)
         by_role = dict(zip(('before', 'after'), (compared, record.after)))
-        errors = {', '.join(_words(key)): {role: by_role[role][key] for role in self.rows}
-                  for key in ERRORS if key in record.after}
-        return Track(sequence.name, sequence.frame_ids, shown, film, self._film_text(step, len(sequence)), errors,
-                     self._meshes(sequence, result, shown), self._worst(panels, record, compared))
+        errors = {
+            ', '.join(_words(key)): {role: by_role[role][key] for role in self.rows}
+            for key in ERRORS
+            if key in record.after
+        }
+        return Track(
+            sequence.name,
+            sequence.frame_ids,
+            shown,
+            film,
+            self._film_text(step, len(sequence)),
+            errors,
+            self._meshes(sequence, result, shown),
+            self._worst(panels, record, compared),
+        )
 
     def _film_text(self, step: int, count: int) -> str:
-        left = 'input, right: the body of' if self.alone else f'{self.rows["before"]} (pink), right:'
+        left = (
+            'input, right: the body of' if self.alone else f'{self.rows["before"]} (pink), right:'
+        )
         which = f'all {count} frames' if step == 1 else f'every {_ordinal(step)} of {count} frames'
         last = f'{self.rows["before"]} (pink)' if self.alone else f'{self.rows["after"]} (blue)'
         return f'left: {left} {last}; {which}'
 
     def _meshes(self, sequence: Sequence, result: Result, shown: range) -> dict[str, np.ndarray]:
         part = slice(shown.start, shown.stop, shown.step)
-        return {role: pelvis_meshes(self.body, rotmat[part], betas[part])
-                for role, (rotmat, betas) in bodies_by_role(sequence, result, not self.alone).items()}
+        return {
+            role: pelvis_meshes(self.body, rotmat[part], betas[part])
+            for role, (rotmat, betas) in bodies_by_role(sequence, result, not self.alone).items()
+        }
 
-    def _worst(self, panels: Panels, record: Record, compared: dict[str, np.ndarray]) -> list[Worst]:
+    def _worst(
+        self, panels: Panels, record: Record, compared: dict[str, np.ndarray]
+    ) -> list[Worst]:
         key, found = _main_error(record), []
         names = ('input', 'before') if self.alone else ('input', 'before', 'after', 'side')
         (label, unit), values = _words(key), dict(before=compared[key], after=record.after[key])
         for t in spaced_maxima(record.after[key], WORST):
-            said = ', '.join(f'{self.rows[role]} {values[role][t]:.1f} {unit}' for role in self.rows)
-            found.append(Worst(t, panels.row(t, names), f'Frame {t} ({panels.sequence.frame_ids[t]}): {label} of '
-                                                        f'{said}.'))
+            said = ', '.join(
+                f'{self.rows[role]} {values[role][t]:.1f} {unit}' for role in self.rows
+            )
+            found.append(
+                Worst(
+                    t,
+                    panels.row(t, names),
+                    f'Frame {t} ({panels.sequence.frame_ids[t]}): {label} of {said}.',
+                )
+            )
         return found
 
     def page(self, tracks: list[Track], fitting: int) -> Page:
@@ -153,27 +219,59 @@ class _Run:
         run = json.loads((self.folder / 'run.json').read_text())
         sources = sorted({record.source for record in self.records})
         known = any('mpjpe_mm' in record.after for record in self.records)
-        scored = f'{sum(record.unscored for record in self.records)} of them without valid 3D truth' if known else (
-            'without 3D ground truth, so the reprojection error is the only one')
-        facts = [('config', run.get('config_file') or 'none'), ('results', self.folder),
-                 *([] if self.other is None else [('compared with', self.other.folder)]), ('seed', run['seed']),
-                 ('protocol', f'{self.metric.protocol.name} ({self.metric.protocol.summary})'),
-                 ('2D keypoints', ', '.join(sources)),
-                 ('data', f'{len(self.records)} sequences, {sum(record.frames for record in self.records)} frames, '
-                          f'{scored}'),
-                 ('versions', ', '.join(f'{key} {value}' for key, value in run['versions'].items()))]
-        remarks = [] if self.alone else [f'Worse than the frozen start model of the same run: {WORSE_RULE}.']
+        scored = (
+            f'{sum(record.unscored for record in self.records)} of them without valid 3D truth'
+            if known
+            else ('without 3D ground truth, so the reprojection error is the only one')
+        )
+        facts = [
+            ('config', run.get('config_file') or 'none'),
+            ('results', self.folder),
+            *([] if self.other is None else [('compared with', self.other.folder)]),
+            ('seed', run['seed']),
+            ('protocol', f'{self.metric.protocol.name} ({self.metric.protocol.summary})'),
+            ('2D keypoints', ', '.join(sources)),
+            (
+                'data',
+                f'{len(self.records)} sequences, {sum(record.frames for record in self.records)} frames, '
+                f'{scored}',
+            ),
+            ('versions', ', '.join(f'{key} {value}' for key, value in run['versions'].items())),
+        ]
+        remarks = (
+            []
+            if self.alone
+            else [f'Worse than the frozen start model of the same run: {WORSE_RULE}.']
+        )
         if len(tracks) < fitting:
-            remarks.append(f'Films and plots show the {len(tracks)} of {fitting} sequences with the largest errors.')
-        rows = {**self.rows, 'truth': 'truth'} if any('truth' in track.meshes for track in tracks) else self.rows
-        title = f'{self.name}: {_short(self.work_dir)}' + ('' if self.other is None else f', against {rows["before"]}')
-        return Page(title, rows, facts,
-                    [_means(self.summary, list(self.rows.values())), self._by_sequence()], remarks, tracks,
-                    self.body.faces.cpu().numpy())
+            remarks.append(
+                f'Films and plots show the {len(tracks)} of {fitting} sequences with the largest errors.'
+            )
+        rows = (
+            {**self.rows, 'truth': 'truth'}
+            if any('truth' in track.meshes for track in tracks)
+            else self.rows
+        )
+        title = f'{self.name}: {_short(self.work_dir)}' + (
+            '' if self.other is None else f', against {rows["before"]}'
+        )
+        return Page(
+            title,
+            rows,
+            facts,
+            [_means(self.summary, list(self.rows.values())), self._by_sequence()],
+            remarks,
+            tracks,
+            self.body.faces.cpu().numpy(),
+        )
 
     def _by_sequence(self) -> Table:
-        keys = [key for key in COLUMNS if key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'reprojection_px')
-                and any(key in record.after for record in self.records)]
+        keys = [
+            key
+            for key in COLUMNS
+            if key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'reprojection_px')
+            and any(key in record.after for record in self.records)
+        ]
         header, rows = ['sequence', 'frames'], []
         for key in keys:
             header += [f'{COLUMNS[key]}\n{name}' for name in self.rows.values()]
@@ -181,7 +279,7 @@ class _Run:
             compared = record.before if self.other is None else self.other.records[index].after
             cells = [record.name, str(record.frames)]
             for key in keys:
-                for errors in (compared, record.after)[:len(self.rows)]:
+                for errors in (compared, record.after)[: len(self.rows)]:
                     known = errors.get(key, np.zeros(0))
                     cells.append(f'{np.nanmean(known):.1f}' if np.isfinite(known).any() else '')
             rows.append(cells)
@@ -198,28 +296,44 @@ class _Other:
         for index, (name, result) in enumerate(run.results.items()):
             other = stored.get(name)
             if other is None:
-                raise InputError(f'{folder}: has no result of the sequence {name!r}; compare runs on the same data')
+                raise InputError(
+                    f'{folder}: has no result of the sequence {name!r}; compare runs on the same data'
+                )
             if other.frame_ids != result.frame_ids or not np.array_equal(other.boxes, result.boxes):
-                raise InputError(f'{folder}: the sequence {name!r} has other frames or boxes than in {run.folder}; '
-                                 f'compare runs on the same data')
+                raise InputError(
+                    f'{folder}: the sequence {name!r} has other frames or boxes than in {run.folder}; '
+                    f'compare runs on the same data'
+                )
             metric.process(run.dataset[index], [other])
         self.results, self.records = stored, metric.results
         self.name, self.summary = list(summarise(self.records).items())[-1]
 
 
 def _replace_before(result: Result, other: Result) -> Result:
-    return dataclasses.replace(result, before_rotmat=other.rotmat, before_betas=other.betas,
-                               before_camera=other.camera)
+    return dataclasses.replace(
+        result, before_rotmat=other.rotmat, before_betas=other.betas, before_camera=other.camera
+    )
 
 
 def _means(summary: dict[str, dict[str, float]], compared: list[str]) -> Table:
     """The run's table, and the change between the rows that are compared."""
     keys = [key for key in COLUMNS if any(key in row for row in summary.values())]
-    rows = [[name, *(cell_text(key, row.get(key)) for key in keys)] for name, row in summary.items()]
+    rows = [
+        [name, *(cell_text(key, row.get(key)) for key in keys)] for name, row in summary.items()
+    ]
     if len(compared) == 2:
         first, last = (summary[name] for name in compared)
-        rows.append(['change', *(f'{last[key] - first[key]:+.1f}' if key in first and key in last
-                                 and key not in NO_CHANGE else '' for key in keys)])
+        rows.append(
+            [
+                'change',
+                *(
+                    f'{last[key] - first[key]:+.1f}'
+                    if key in first and key in last and key not in NO_CHANGE
+                    else ''
+                    for key in keys
+                ),
+            ]
+        )
     return Table('Means over all scored frames', ['', *(COLUMNS[key] for key in keys)], rows)
 
 

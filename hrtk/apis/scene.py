@@ -16,7 +16,13 @@ from hrtk.datasets.video import VideoDataset
 from hrtk.engine.store import Result
 from hrtk.structures import Prediction
 from hrtk.visualization.overlay import overlay
-from hrtk.visualization.video import can_write_video, letterbox, write_picture, write_pictures, write_video
+from hrtk.visualization.video import (
+    can_write_video,
+    letterbox,
+    write_picture,
+    write_pictures,
+    write_video,
+)
 
 HEIGHT = 720
 
@@ -54,7 +60,7 @@ def draw_scene(dataset: VideoDataset, results: Path, body: BodyModel, folder: Pa
     shown.unlink(missing_ok=True)
     places = dataset.footage.all()
     if dataset.film:
-        places = places[:max(i for i, place in enumerate(places) if place in there) + 1]
+        places = places[: max(i for i, place in enumerate(places) if place in there) + 1]
     pictures = _drawn(dataset, places if dataset.film else sorted(there), there, body)
     if films:
         write_video(target, _one_sized(pictures), dataset.fps)
@@ -62,31 +68,48 @@ def draw_scene(dataset: VideoDataset, results: Path, body: BodyModel, folder: Pa
         write_pictures(target, pictures)
     else:
         for picture, place in zip(pictures, sorted(there)):
-            name = place.relative_to(dataset.footage.root).with_suffix('.png').as_posix().replace('/', '_')
+            name = (
+                place.relative_to(dataset.footage.root)
+                .with_suffix('.png')
+                .as_posix()
+                .replace('/', '_')
+            )
             write_picture(target / name, picture)
     shown.write_text(stamp)
     return target
 
 
-def _drawn(dataset: VideoDataset, places: list[Place], there: dict[Place, list[tuple[Result, int]]],
-           body: BodyModel) -> Iterator[np.ndarray]:
+def _drawn(
+    dataset: VideoDataset,
+    places: list[Place],
+    there: dict[Place, list[tuple[Result, int]]],
+    body: BodyModel,
+) -> Iterator[np.ndarray]:
     frames = dataset.footage.frames(places)
     for index, place in track(list(enumerate(places)), description='overlay'):
         image = frames[index]
         scale = min(1.0, HEIGHT / image.shape[0])
         if scale < 1:
-            image = cv2.resize(image, (round(image.shape[1] * scale), HEIGHT), interpolation=cv2.INTER_AREA)
+            image = cv2.resize(
+                image, (round(image.shape[1] * scale), HEIGHT), interpolation=cv2.INTER_AREA
+            )
         people = there.get(place, [])
         if people:
-            boxes = torch.as_tensor(np.stack([result.boxes[t] for result, t in people]) * np.float32(scale))
+            boxes = torch.as_tensor(
+                np.stack([result.boxes[t] for result, t in people]) * np.float32(scale)
+            )
             boxes[:, :2] += (scale - 1) / 2  # pixel centres lie at integers
             image = overlay(image, _prediction(people), boxes, body)
         yield image
 
 
 def _prediction(people: list[tuple[Result, int]]) -> Prediction:
-    return Prediction(*(torch.as_tensor(np.stack([getattr(result, key)[t] for result, t in people]))
-                        for key in ('rotmat', 'betas', 'camera')))
+    return Prediction(
+        *(
+            torch.as_tensor(np.stack([getattr(result, key)[t] for result, t in people]))
+            for key in ('rotmat', 'betas', 'camera')
+        )
+    )
 
 
 def _one_sized(pictures: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -26,8 +26,10 @@ def result_folders(folder: Path) -> list[Path]:
         return [folder]
     found = sorted(path.parent for path in folder.glob('results/*/run.json'))
     if not found:
-        raise InputError(f'{folder}: neither a folder of results (with a run.json) nor a work dir that has some in '
-                         f'results/; run tools/adapt.py first')
+        raise InputError(
+            f'{folder}: neither a folder of results (with a run.json) nor a work dir that has some in '
+            f'results/; run tools/adapt.py first'
+        )
     return found
 
 
@@ -47,8 +49,10 @@ def latest_folder(folder: Path) -> Path:
     for path in found:
         if path.name == named:
             return path
-    raise InputError(f'{folder}: holds {len(found)} folders of results and no metrics.json that names one of them; '
-                     f'give one of {", ".join(map(str, found))}')
+    raise InputError(
+        f'{folder}: holds {len(found)} folders of results and no metrics.json that names one of them; '
+        f'give one of {", ".join(map(str, found))}'
+    )
 
 
 def stored_config(path: Path) -> Config:
@@ -60,11 +64,15 @@ def stored_config(path: Path) -> Config:
     try:
         run = json.loads(path.read_text())
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / 'stored.py'  # a config is read from a file, so that its custom_imports happen
+            file = (
+                Path(folder) / 'stored.py'
+            )  # a config is read from a file, so that its custom_imports happen
             file.write_text(run['config'])
             cfg = Config.fromfile(file)
     except (OSError, ValueError, KeyError, SyntaxError, ImportError) as error:
-        raise InputError(f'{path}: its config cannot be read ({type(error).__name__}: {error})') from error
+        raise InputError(
+            f'{path}: its config cannot be read ({type(error).__name__}: {error})'
+        ) from error
     cfg._config_file = run.get('config_file')
     return cfg
 
@@ -90,8 +98,10 @@ def stored_body(folder: Path) -> BodyModel:
     body = body_of(stored_config(path).estimator)
     expected = json.loads(path.read_text()).get('fingerprints', {}).get('estimator', {}).get('body')
     if expected not in (None, body.data.sha256):
-        raise InputError(f'{body.data.path}: not the body file that the results in {folder} were computed with; '
-                         f'bring that back, or run tools/adapt.py again')
+        raise InputError(
+            f'{body.data.path}: not the body file that the results in {folder} were computed with; '
+            f'bring that back, or run tools/adapt.py again'
+        )
     return body
 
 
@@ -106,11 +116,15 @@ def stored_pairs(folder: Path, dataset: Any) -> Iterator[tuple[Sequence, Result]
         sequence = dataset[index]
         result = stored.get(sequence.name)
         if result is None:
-            raise InputError(f'{folder}: {sequence.name!r} has no result, {len(stored)} of {len(dataset)} sequences '
-                             f'have one; run tools/adapt.py again to finish it')
+            raise InputError(
+                f'{folder}: {sequence.name!r} has no result, {len(stored)} of {len(dataset)} sequences '
+                f'have one; run tools/adapt.py again to finish it'
+            )
         if not result.matches(sequence):
-            raise InputError(f'{folder}: frames, boxes or keypoints of {sequence.name!r} changed since its result was '
-                             f'computed; run tools/adapt.py again')
+            raise InputError(
+                f'{folder}: frames, boxes or keypoints of {sequence.name!r} changed since its result was '
+                f'computed; run tools/adapt.py again'
+            )
         yield sequence, result
 
 
@@ -135,6 +149,11 @@ def bodies_by_role(sequence: Sequence, result: Result, adapted: bool) -> dict[st
     if adapted:
         bodies['after'] = result.rotmat, result.betas
     truth = sequence.truth
-    if truth is not None and truth.gender == 'neutral' and truth.rotmat is not None and truth.betas is not None:
+    if (
+        truth is not None
+        and truth.gender == 'neutral'
+        and truth.rotmat is not None
+        and truth.betas is not None
+    ):
         bodies['truth'] = truth.rotmat, truth.betas
     return bodies

@@ -21,8 +21,10 @@ from hrtk.engine.versions import versions
 from hrtk.evaluation.report import COLUMNS
 
 ABSENT = 'not reproduced'
-INTERVAL_RULE = ("mean over the seeds ± half the width of its 95 % interval (Student's t over the seeds' means; none "
-                 'for a single seed); differences are taken seed by seed')
+INTERVAL_RULE = (
+    "mean over the seeds ± half the width of its 95 % interval (Student's t over the seeds' means; none "
+    'for a single seed); differences are taken seed by seed'
+)
 PERCENT = ('worse_share',)
 ALONE = ('ms_per_frame',)  # a difference of these says nothing
 
@@ -37,7 +39,9 @@ def mean_interval(values: Iterable[float]) -> tuple[float, Optional[float]]:
     return mean, float(stdtrit(degrees, 0.975)) * deviation / math.sqrt(len(values))
 
 
-def fill(table: Table, runs: Mapping[str, list[dict[str, Any]]], obstacles: Mapping[str, list[str]]) -> dict[str, Any]:
+def fill(
+    table: Table, runs: Mapping[str, list[dict[str, Any]]], obstacles: Mapping[str, list[str]]
+) -> dict[str, Any]:
     """The content of ``table.json``.
 
     Args:
@@ -48,27 +52,56 @@ def fill(table: Table, runs: Mapping[str, list[dict[str, Any]]], obstacles: Mapp
     """
     rows = []
     for row in table.rows:
-        base = {run['seed']: run['metrics'] for run in runs.get(row.baseline, ()) if 'metrics' in run}
+        base = {
+            run['seed']: run['metrics'] for run in runs.get(row.baseline, ()) if 'metrics' in run
+        }
         base_paper = next((other.paper for other in table.rows if other.label == row.baseline), {})
         done = [run for run in runs.get(row.label, ()) if 'metrics' in run]
         ours, changes, paper_changes = {}, {}, {}
         for key in table.metrics:
             values = {run['seed']: run['metrics'][key] for run in done if key in run['metrics']}
-            paired = [value - base[seed][key] for seed, value in values.items() if key in base.get(seed, {})]
+            paired = [
+                value - base[seed][key]
+                for seed, value in values.items()
+                if key in base.get(seed, {})
+            ]
             ours.update({key: _numbers(values.values())} if values else {})
             if row.label != row.baseline and key not in ALONE:
                 changes.update({key: _numbers(paired)} if paired else {})
-                paper_changes.update({key: round(row.paper[key] - base_paper[key], 6)}
-                                     if key in row.paper and key in base_paper else {})
-        rows.append(dict(label=row.label, status=_status(runs.get(row.label, ()), row.label in obstacles),
-                         config=os.path.relpath(row.config), options=row.options, ours=ours, paper=row.paper,
-                         baseline=row.baseline,
-                         change=changes, paper_change=paper_changes, needed=obstacles.get(row.label, []),
-                         runs=list(runs.get(row.label, ()))))
-    return dict(title=table.title, paper=table.paper, table=os.path.relpath(table.file),
-                sha256=hashlib.sha256(table.file.read_bytes()).hexdigest(), metrics=list(table.metrics),
-                seeds=list(table.seeds), seed_keys=list(table.seed_keys), baseline=table.baseline,
-                interval=INTERVAL_RULE, notes=list(table.notes), versions=versions(), rows=rows)
+                paper_changes.update(
+                    {key: round(row.paper[key] - base_paper[key], 6)}
+                    if key in row.paper and key in base_paper
+                    else {}
+                )
+        rows.append(
+            dict(
+                label=row.label,
+                status=_status(runs.get(row.label, ()), row.label in obstacles),
+                config=os.path.relpath(row.config),
+                options=row.options,
+                ours=ours,
+                paper=row.paper,
+                baseline=row.baseline,
+                change=changes,
+                paper_change=paper_changes,
+                needed=obstacles.get(row.label, []),
+                runs=list(runs.get(row.label, ())),
+            )
+        )
+    return dict(
+        title=table.title,
+        paper=table.paper,
+        table=os.path.relpath(table.file),
+        sha256=hashlib.sha256(table.file.read_bytes()).hexdigest(),
+        metrics=list(table.metrics),
+        seeds=list(table.seeds),
+        seed_keys=list(table.seed_keys),
+        baseline=table.baseline,
+        interval=INTERVAL_RULE,
+        notes=list(table.notes),
+        versions=versions(),
+        rows=rows,
+    )
 
 
 def _numbers(values: Iterable[float]) -> dict[str, Any]:
@@ -87,8 +120,11 @@ def _status(runs: Iterable[Mapping[str, Any]], absent: bool) -> str:
 def write_table(content: dict[str, Any], folder: Path) -> None:
     """Writes the three files."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (('table.json', json.dumps(content, indent=1, default=str) + '\n'),
-                       ('table.md', as_markdown(content)), ('table.csv', as_csv(content))):
+    for name, text in (
+        ('table.json', json.dumps(content, indent=1, default=str) + '\n'),
+        ('table.md', as_markdown(content)),
+        ('table.csv', as_csv(content)),
+    ):
         write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))
 
 
@@ -112,24 +148,60 @@ def as_markdown(content: dict[str, Any]) -> str:
     lines = [f'# {content["title"]}', '', f'`python tools/benchmark.py {content["table"]}`', '']
     for row in (header, ['---', *['---:'] * (len(header) - 1)], *rows):
         lines.append('| ' + ' | '.join(cell.replace(' | ', '<br>') for cell in row) + ' |')
-    lines += ['', *(f'* {line}' for line in _remarks(content)), '', '| row | config | options |', '| --- | --- | --- |']
-    lines += [f'| {row["label"]} | `{row["config"]}` | '
-              f'{", ".join(f"`{key}={value}`" for key, value in row["options"].items())} |' for row in content['rows']]
-    return '\n'.join([*lines, '', ', '.join(f'{k} {v}' for k, v in content['versions'].items()), ''])
+    lines += [
+        '',
+        *(f'* {line}' for line in _remarks(content)),
+        '',
+        '| row | config | options |',
+        '| --- | --- | --- |',
+    ]
+    lines += [
+        f'| {row["label"]} | `{row["config"]}` | '
+        f'{", ".join(f"`{key}={value}`" for key, value in row["options"].items())} |'
+        for row in content['rows']
+    ]
+    return '\n'.join(
+        [*lines, '', ', '.join(f'{k} {v}' for k, v in content['versions'].items()), '']
+    )
 
 
 def as_csv(content: dict[str, Any]) -> str:
     """One line per row and metric, all numbers in full."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['row', 'metric', 'status', 'seeds', 'mean', 'interval', 'paper', 'change', 'change_interval',
-                     'paper_change', 'config'])
+    writer.writerow(
+        [
+            'row',
+            'metric',
+            'status',
+            'seeds',
+            'mean',
+            'interval',
+            'paper',
+            'change',
+            'change_interval',
+            'paper_change',
+            'config',
+        ]
+    )
     for row in content['rows']:
         for key in content['metrics']:
             ours, change = row['ours'].get(key, {}), row['change'].get(key, {})
-            writer.writerow([row['label'], key, row['status'], ours.get('seeds', 0), ours.get('mean'),
-                             ours.get('interval'), row['paper'].get(key), change.get('mean'), change.get('interval'),
-                             row['paper_change'].get(key), row['config']])
+            writer.writerow(
+                [
+                    row['label'],
+                    key,
+                    row['status'],
+                    ours.get('seeds', 0),
+                    ours.get('mean'),
+                    ours.get('interval'),
+                    row['paper'].get(key),
+                    change.get('mean'),
+                    change.get('interval'),
+                    row['paper_change'].get(key),
+                    row['config'],
+                ]
+            )
     return text.getvalue()
 
 
@@ -138,13 +210,24 @@ def _cells(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     columns = []
     for key in content['metrics']:
         name = COLUMNS.get(key, key).replace('\n', ' ')
-        columns += [(f'{name} | ours', key, 'ours'), (f'{name} | paper', key, 'paper'),
-                    (f'{name} | change', key, 'change'),
-                    (f'{name} | paper change', key, 'paper_change')]
-    columns = [column for column in columns
-               if column[2] == 'ours' or any(column[1] in row[column[2]] for row in content['rows'])]
-    return (['', *(name for name, _, _ in columns)],
-            [[row['label'], *(_cell(row, key, kind) for _, key, kind in columns)] for row in content['rows']])
+        columns += [
+            (f'{name} | ours', key, 'ours'),
+            (f'{name} | paper', key, 'paper'),
+            (f'{name} | change', key, 'change'),
+            (f'{name} | paper change', key, 'paper_change'),
+        ]
+    columns = [
+        column
+        for column in columns
+        if column[2] == 'ours' or any(column[1] in row[column[2]] for row in content['rows'])
+    ]
+    return (
+        ['', *(name for name, _, _ in columns)],
+        [
+            [row['label'], *(_cell(row, key, kind) for _, key, kind in columns)]
+            for row in content['rows']
+        ],
+    )
 
 
 def _cell(row: dict[str, Any], key: str, kind: str) -> str:
@@ -164,14 +247,26 @@ def _remarks(content: dict[str, Any]) -> list[str]:
     seeds, everything = content['seeds'], len(absent) == len(content['rows'])
     lines += _comparisons(content) + _protocols(content)
     if not everything:
-        lines.append(f'ours: {content["interval"]}; seeds {", ".join(map(str, seeds))}' if len(seeds) > 1 else
-                     f'ours: seed {seeds[0]} alone')
+        lines.append(
+            f'ours: {content["interval"]}; seeds {", ".join(map(str, seeds))}'
+            if len(seeds) > 1
+            else f'ours: seed {seeds[0]} alone'
+        )
     lines += content['notes']
     if absent:
-        lines.append(f'{ABSENT} here: {"no row could be computed" if everything else "; ".join(absent)}')
-        lines += [f'needed: {reason}' for reason in dict.fromkeys(x for row in content['rows'] for x in row['needed'])]
-    return lines + [f'failed ({row["label"]}, seed {run["seed"]}): {run["error"]}'
-                    for row in content['rows'] for run in row['runs'] if 'error' in run]
+        lines.append(
+            f'{ABSENT} here: {"no row could be computed" if everything else "; ".join(absent)}'
+        )
+        lines += [
+            f'needed: {reason}'
+            for reason in dict.fromkeys(x for row in content['rows'] for x in row['needed'])
+        ]
+    return lines + [
+        f'failed ({row["label"]}, seed {run["seed"]}): {run["error"]}'
+        for row in content['rows']
+        for run in row['runs']
+        if 'error' in run
+    ]
 
 
 def _comparisons(content: dict[str, Any]) -> list[str]:
@@ -180,14 +275,22 @@ def _comparisons(content: dict[str, Any]) -> list[str]:
     for row in content['rows']:
         if row['baseline'] not in (None, row['label']):
             groups.setdefault(row['baseline'], []).append(row['label'])
-    return [f'change{"" if base == content["baseline"] else " of " + "; ".join(labels)}: against {base}'
-            for base, labels in groups.items()]
+    return [
+        f'change{"" if base == content["baseline"] else " of " + "; ".join(labels)}: against {base}'
+        for base, labels in groups.items()
+    ]
 
 
 def _protocols(content: dict[str, Any]) -> list[str]:
     """How our numbers were scored, and whether over the frames of the published ones."""
-    seen = [(run['protocol'], run['frames'], run['published_frames']) for row in content['rows'] for run in row['runs']
-            if 'metrics' in run]
+    seen = [
+        (run['protocol'], run['frames'], run['published_frames'])
+        for row in content['rows']
+        for run in row['runs']
+        if 'metrics' in run
+    ]
     other = '; published numbers are over {}: not the same data'
-    return [f'protocol: {name}, {frames} frames{other.format(published) if published not in (None, frames) else ""}'
-            for name, frames, published in dict.fromkeys(seen)]
+    return [
+        f'protocol: {name}, {frames} frames{other.format(published) if published not in (None, frames) else ""}'
+        for name, frames, published in dict.fromkeys(seen)
+    ]

@@ -47,15 +47,24 @@ def work(run: Run) -> dict[str, Any]:
         metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
         adapter = [name.split('/')[0] for name in metrics if '/' in name][-1]
         report = json.loads((run.folder / 'metrics.json').read_text())
-        outcome = dict(adapter=adapter, fingerprint=report['fingerprint'], protocol=report['protocol']['name'],
-                       frames=metrics['frames'] - metrics['unscored_frames'],
-                       published_frames=report['protocol']['frames'],
-                       metrics={name.removeprefix(f'{adapter}/'): value for name, value in metrics.items()
-                                if name.startswith(f'{adapter}/')})
+        outcome = dict(
+            adapter=adapter,
+            fingerprint=report['fingerprint'],
+            protocol=report['protocol']['name'],
+            frames=metrics['frames'] - metrics['unscored_frames'],
+            published_frames=report['protocol']['frames'],
+            metrics={
+                name.removeprefix(f'{adapter}/'): value
+                for name, value in metrics.items()
+                if name.startswith(f'{adapter}/')
+            },
+        )
     except Exception as error:  # the other runs go on, and the table shows it
         (run.folder / ERROR).write_text(traceback.format_exc())
         outcome = dict(error=f'{type(error).__name__}: {error}')
-    return dict(outcome, seconds=time.perf_counter() - begin, computed=_results(run.folder) != before)
+    return dict(
+        outcome, seconds=time.perf_counter() - begin, computed=_results(run.folder) != before
+    )
 
 
 def work_apart(run: Run, jobs: int) -> dict[str, Any]:
@@ -64,14 +73,27 @@ def work_apart(run: Run, jobs: int) -> dict[str, Any]:
     run.folder.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment = {'OMP_NUM_THREADS': threads, **os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
+    environment = {
+        'OMP_NUM_THREADS': threads,
+        **os.environ,
+        'PYTHONPATH': os.pathsep.join(filter(None, sys.path)),
+    }
     with open(run.folder / OUTPUT, 'w') as output:
-        done = subprocess.run([sys.executable, '-m', __name__], input=canonical(dataclasses.asdict(run)), text=True,
-                              stdout=output, stderr=subprocess.STDOUT, env=environment)
+        done = subprocess.run(
+            [sys.executable, '-m', __name__],
+            input=canonical(dataclasses.asdict(run)),
+            text=True,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
     if path.exists():
         return json.loads(path.read_text())
-    return dict(error=f'the process ended with exit code {done.returncode}, see {run.folder / OUTPUT}',
-                seconds=time.perf_counter() - begin, computed=True)
+    return dict(
+        error=f'the process ended with exit code {done.returncode}, see {run.folder / OUTPUT}',
+        seconds=time.perf_counter() - begin,
+        computed=True,
+    )
 
 
 def last_words(run: Run) -> str:
@@ -80,7 +102,9 @@ def last_words(run: Run) -> str:
         lines = (run.folder / OUTPUT).read_text(errors='replace').split('\n')
     except OSError:
         return ''
-    return next((line.split(' - INFO - ')[-1].strip() for line in reversed(lines) if line.strip()), '')
+    return next(
+        (line.split(' - INFO - ')[-1].strip() for line in reversed(lines) if line.strip()), ''
+    )
 
 
 def _results(folder: Path) -> dict[str, int]:

@@ -86,22 +86,39 @@ def load_table(file: str | Path) -> Table:
         raise InputError(f'{file}: a table is a mapping with {", ".join(KEYS)}')
     _check(content, KEYS, ('title', 'metrics', 'rows'), str(file))
     common = content.pop('options', None) or {}
-    rows = tuple(row for number, row in enumerate(content.pop('rows'), 1)
-                 for row in _expand({'baseline': content.get('baseline'), **row} if isinstance(row, dict) else row,
-                                    common, file.parent, f'{file}: row {number}'))
+    rows = tuple(
+        row
+        for number, row in enumerate(content.pop('rows'), 1)
+        for row in _expand(
+            {'baseline': content.get('baseline'), **row} if isinstance(row, dict) else row,
+            common,
+            file.parent,
+            f'{file}: row {number}',
+        )
+    )
     labels = [row.label for row in rows]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise InputError(f'{file}: more than one row is called {twice[0]!r}')
-    table = Table(file, rows=rows, **{key: tuple(value) if isinstance(value, list) else value
-                                      for key, value in content.items()})
+    table = Table(
+        file,
+        rows=rows,
+        **{
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in content.items()
+        },
+    )
     for baseline in dict.fromkeys([table.baseline, *(row.baseline for row in rows)]):
         if baseline is not None and baseline not in labels:
             near = difflib.get_close_matches(baseline, labels, n=1)
-            raise InputError(f'{file}: baseline names no row, {baseline!r}; labels are {", ".join(near or labels)}')
+            raise InputError(
+                f'{file}: baseline names no row, {baseline!r}; labels are {", ".join(near or labels)}'
+            )
     unknown = sorted({key for row in rows for key in row.paper} - set(table.metrics))
     if unknown:
-        raise InputError(f'{file}: paper values of {", ".join(unknown)}, which metrics does not list')
+        raise InputError(
+            f'{file}: paper values of {", ".join(unknown)}, which metrics does not list'
+        )
     return table
 
 
@@ -112,25 +129,36 @@ def _expand(row: Any, common: Mapping[str, Any], folder: Path, where: str) -> It
     vary, paper = row.get('vary') or {}, row.get('paper') or {}
     combinations = list(itertools.product(*vary.values()))
     if row['label'].count('{}') != len(vary):
-        raise InputError(f'{where}: the label {row["label"]!r} needs one {{}} for each of {list(vary)}')
+        raise InputError(
+            f'{where}: the label {row["label"]!r} needs one {{}} for each of {list(vary)}'
+        )
     for metric, values in paper.items():
         wanted = len(combinations) if vary else None
         if wanted != (len(values) if isinstance(values, list) else None):
-            raise InputError(f'{where}: paper.{metric} must be {f"a list of {wanted} numbers" if vary else "a number"}')
+            raise InputError(
+                f'{where}: paper.{metric} must be {f"a list of {wanted} numbers" if vary else "a number"}'
+            )
     for number, values in enumerate(combinations):
         shown = [f'{value:g}' if isinstance(value, float) else value for value in values]
-        yield Row(row['label'].format(*shown), folder / row['config'],
-                  {**common, **(row.get('options') or {}), **dict(zip(vary, values))},
-                  {metric: float(value[number] if vary else value) for metric, value in paper.items()},
-                  row['baseline'])
+        yield Row(
+            row['label'].format(*shown),
+            folder / row['config'],
+            {**common, **(row.get('options') or {}), **dict(zip(vary, values))},
+            {metric: float(value[number] if vary else value) for metric, value in paper.items()},
+            row['baseline'],
+        )
 
 
-def _check(mapping: Mapping[str, Any], known: Iterable[str], required: Iterable[str], where: str) -> None:
+def _check(
+    mapping: Mapping[str, Any], known: Iterable[str], required: Iterable[str], where: str
+) -> None:
     for key in mapping:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
-            raise InputError(f'{where}: unknown key {key!r}; {"did you mean" if near else "known:"} '
-                             f'{", ".join(near or known)}')
+            raise InputError(
+                f'{where}: unknown key {key!r}; {"did you mean" if near else "known:"} '
+                f'{", ".join(near or known)}'
+            )
     for key in required:
         if not mapping.get(key):
             raise InputError(f'{where}: lacks {key!r}')

@@ -18,13 +18,24 @@ from hrtk.engine.runner import RegistryRunner, check_keys
 from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
 from hrtk.structures import InputError
 
-PARTS = ('estimator', 'views')  # what the lines of a training config refer to; the runner does not read them
-KEYS = (*(set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}), 'custom_imports', *PARTS)
+PARTS = (
+    'estimator',
+    'views',
+)  # what the lines of a training config refer to; the runner does not read them
+KEYS = (
+    *(set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}),
+    'custom_imports',
+    *PARTS,
+)
 REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
-def train(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str, Any]] = None,
-          **overrides: Any) -> dict[str, float]:
+def train(
+    config: str | Path | dict | Config,
+    *,
+    cfg_options: Optional[dict[str, Any]] = None,
+    **overrides: Any,
+) -> dict[str, float]:
     """Trains the model of a config; a killed run goes on from its last checkpoint.
 
     Args:
@@ -51,8 +62,11 @@ def train(config: str | Path | dict | Config, *, cfg_options: Optional[dict[str,
     runner = TrainRunner.from_cfg(cfg)
     runner.train()
     scalars = runner.message_hub.log_scalars
-    return {name.removeprefix('val/'): value.current() for name, value in scalars.items()
-            if name.startswith('val/') and not name.endswith('time')}
+    return {
+        name.removeprefix('val/'): value.current()
+        for name, value in scalars.items()
+        if name.startswith('val/') and not name.endswith('time')
+    }
 
 
 def _choose_start(cfg: Config) -> None:
@@ -62,9 +76,11 @@ def _choose_start(cfg: Config) -> None:
     elif cfg.get('load_from'):
         cfg.resume = False
         if not Path(cfg.load_from).is_file():
-            raise InputError(f'load_from={cfg.load_from!r}: no such checkpoint. It is the result of an earlier stage: '
-                             f'train that first (its config is the `_base_` of this one), or set load_from to where it '
-                             f'is, or to None to start from scratch')
+            raise InputError(
+                f'load_from={cfg.load_from!r}: no such checkpoint. It is the result of an earlier stage: '
+                f'train that first (its config is the `_base_` of this one), or set load_from to where it '
+                f'is, or to None to start from scratch'
+            )
 
 
 class TrainRunner(RegistryRunner):
@@ -75,8 +91,9 @@ class TrainRunner(RegistryRunner):
         return MODELS.build(model)
 
     @staticmethod
-    def build_dataloader(dataloader: DataLoader | dict, seed: Optional[int] = None,
-                         diff_rank_seed: bool = False) -> DataLoader:
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: Optional[int] = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
         """Builds a data set and its loader."""
         if isinstance(dataloader, dict):
             dataloader = {**dataloader, 'dataset': DATASETS.build(dataloader['dataset'])}
@@ -86,5 +103,7 @@ class TrainRunner(RegistryRunner):
         """Builds the optimiser."""
         # mmengine calls whatever it finds under the name, even nothing; a constructor looks names up itself.
         if isinstance(optim_wrapper, dict) and 'constructor' not in optim_wrapper:
-            OPTIMIZERS.build(optim_wrapper['optimizer'], default_args=dict(params=[nn.Parameter(torch.zeros(1))]))
+            OPTIMIZERS.build(
+                optim_wrapper['optimizer'], default_args=dict(params=[nn.Parameter(torch.zeros(1))])
+            )
         return super().build_optim_wrapper(optim_wrapper)

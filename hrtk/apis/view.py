@@ -7,7 +7,14 @@ from typing import Any, Optional
 
 import numpy as np
 
-from hrtk.apis.stored import adapter_name, bodies_by_role, latest_folder, stored_body, stored_config, stored_pairs
+from hrtk.apis.stored import (
+    adapter_name,
+    bodies_by_role,
+    latest_folder,
+    stored_body,
+    stored_config,
+    stored_pairs,
+)
 from hrtk.engine.store import Result
 from hrtk.evaluation.report import BEFORE
 from hrtk.registry import DATASETS
@@ -17,8 +24,13 @@ from hrtk.visualization.playback import pelvis_meshes
 from hrtk.visualization.viewer import MeshViewer
 
 
-def view(work_dir: str | Path, *, sequence: Optional[str] = None, port: int = 8080,
-         host: str = '127.0.0.1') -> MeshViewer:
+def view(
+    work_dir: str | Path,
+    *,
+    sequence: Optional[str] = None,
+    port: int = 8080,
+    host: str = '127.0.0.1',
+) -> MeshViewer:
     """Serves the stored bodies of one sequence before and after adaptation, with the truth where it is known.
 
     Args:
@@ -41,18 +53,31 @@ def view(work_dir: str | Path, *, sequence: Optional[str] = None, port: int = 80
         names.append(found.name)
         if sequence in (None, found.name):
             return _viewer(found, result, body, adapter_name(cfg.adapter), port, host)
-    raise InputError(f'{folder}: there is no sequence {sequence!r}; there are {", ".join(names[:8])}')
+    raise InputError(
+        f'{folder}: there is no sequence {sequence!r}; there are {", ".join(names[:8])}'
+    )
 
 
-def _viewer(sequence: Sequence, result: Result, body: Any, adapter: str, port: int, host: str) -> MeshViewer:
+def _viewer(
+    sequence: Sequence, result: Result, body: Any, adapter: str, port: int, host: str
+) -> MeshViewer:
     bodies = bodies_by_role(sequence, result, adapted=adapter != BEFORE)
     meshes = {role: pelvis_meshes(body, *values) for role, values in bodies.items()}
 
     def picture(frame: int) -> np.ndarray:
         image = sequence.frames[frame]
-        x0, y0, x1, y1 = person_region(sequence.boxes[frame:frame + 1], image.shape[1::-1])
+        x0, y0, x1, y1 = person_region(sequence.boxes[frame : frame + 1], image.shape[1::-1])
         drawn = draw_keypoints(image, result.keypoints2d[frame], result.skeleton)
         return np.ascontiguousarray(drawn[y0:y1, x0:x1])
 
-    return MeshViewer(meshes, body.faces.cpu().numpy(), sequence.frame_ids, picture, sequence.fps,
-                      {'before': BEFORE, 'after': adapter}, sequence.name, port, host)
+    return MeshViewer(
+        meshes,
+        body.faces.cpu().numpy(),
+        sequence.frame_ids,
+        picture,
+        sequence.fps,
+        {'before': BEFORE, 'after': adapter},
+        sequence.name,
+        port,
+        host,
+    )

@@ -37,7 +37,9 @@ class _JointPlan:
     moment_betas: Tensor  # (10, P * 3)
     moment_pose: Tensor  # (207, P * 3)
     gather: Tensor  # (N, P) sums pairs into regressed joints
-    order: Tensor  # (J,) positions of the wanted joints in [24 kinematic joints, N regressed joints]
+    order: (
+        Tensor  # (J,) positions of the wanted joints in [24 kinematic joints, N regressed joints]
+    )
 
 
 @BODY_MODELS.register_module()
@@ -53,8 +55,12 @@ class BodyModel(nn.Module):
         InputError: a file is missing, is not a body, or does not fit the others.
     """
 
-    def __init__(self, file: str | Path = 'open', extra_regressor: Optional[str | Path] = None,
-                 h36m_regressor: Optional[str | Path] = None) -> None:
+    def __init__(
+        self,
+        file: str | Path = 'open',
+        extra_regressor: Optional[str | Path] = None,
+        h36m_regressor: Optional[str | Path] = None,
+    ) -> None:
         super().__init__()
         data = load_body_file(file, extra_regressor=extra_regressor, h36m_regressor=h36m_regressor)
         self.data: BodyData = data
@@ -62,16 +68,26 @@ class BodyModel(nn.Module):
 
         def keep(name: str, array: np.ndarray) -> None:
             # Not persistent: a checkpoint of a network never carries somebody's body model.
-            self.register_buffer(name, torch.as_tensor(np.ascontiguousarray(array)), persistent=False)
+            self.register_buffer(
+                name, torch.as_tensor(np.ascontiguousarray(array)), persistent=False
+            )
 
-        template, regressor = data.v_template.astype(np.float64), data.J_regressor.astype(np.float64)
+        template, regressor = (
+            data.v_template.astype(np.float64),
+            data.J_regressor.astype(np.float64),
+        )
         shape = data.shapedirs.astype(np.float64)
         keep('template', data.v_template.reshape(-1).astype(np.float32))
         keep('shape_basis', data.shapedirs.reshape(vertices * 3, -1).T.astype(np.float32))
         keep('pose_basis', data.posedirs.reshape(vertices * 3, -1).T.astype(np.float32))
         keep('weights', data.weights.astype(np.float32))
         keep('joint_template', (regressor @ template).astype(np.float32))
-        keep('joint_basis', np.einsum('jv,vcs->sjc', regressor, shape).reshape(shape.shape[2], -1).astype(np.float32))
+        keep(
+            'joint_basis',
+            np.einsum('jv,vcs->sjc', regressor, shape)
+            .reshape(shape.shape[2], -1)
+            .astype(np.float32),
+        )
         keep('faces', data.f.astype(np.int64))
         self._levels = _levels(data.parents)
         self._plans: dict[str, _JointPlan] = {}
@@ -133,7 +149,11 @@ class BodyModel(nn.Module):
         """World rotations (B, 24, 3, 3), skinning translations (B, 24, 3) and posed joints (B, 24, 3)."""
         rest = self.joint_template + (betas @ self.joint_basis).view(len(betas), 24, 3)
         rotations, positions = [rotmat[:, :1]], [rest[:, :1]]
-        for joints, parents, slots in self._levels:  # all joints of one depth at once: 8 steps, not 23
+        for (
+            joints,
+            parents,
+            slots,
+        ) in self._levels:  # all joints of one depth at once: 8 steps, not 23
             parent = rotations[-1][:, slots]
             offset = rest[:, joints] - rest[:, parents]
             positions.append(positions[-1][:, slots] + (parent @ offset[..., None])[..., 0])
@@ -150,14 +170,19 @@ class BodyModel(nn.Module):
                 continue
             row = np.zeros(self.num_vertices)
             if name in EXTRA9:
-                row = self._regressor('J_regressor_extra', 'extra_regressor', skeleton)[EXTRA9.index(name)]
+                row = self._regressor('J_regressor_extra', 'extra_regressor', skeleton)[
+                    EXTRA9.index(name)
+                ]
             elif name in SKELETONS['h36m17']:
                 row = self._regressor('J_regressor_h36m', 'h36m_regressor', skeleton)[
-                    SKELETONS['h36m17'].index(name)]
+                    SKELETONS['h36m17'].index(name)
+                ]
             elif name in data.vertex_ids:
                 row[data.vertex_ids[name]] = 1
             else:
-                raise InputError(f'{data.path}: this body has no vertex for the joint {name!r} of {skeleton!r}')
+                raise InputError(
+                    f'{data.path}: this body has no vertex for the joint {name!r} of {skeleton!r}'
+                )
             order.append(24 + len(rows))
             rows.append(np.asarray(row, dtype=np.float64))
         return order, np.stack(rows) if rows else np.zeros((0, self.num_vertices))
@@ -165,13 +190,19 @@ class BodyModel(nn.Module):
     def _regressor(self, key: str, option: str, skeleton: str) -> np.ndarray:
         value = getattr(self.data, key)
         if value is None:
-            raise InputError(f'{self.data.path}: the joints {skeleton!r} need {key}; name its .npy file with '
-                             f'`{option}=` of the body model (it comes with the SPIN data package)')
+            raise InputError(
+                f'{self.data.path}: the joints {skeleton!r} need {key}; name its .npy file with '
+                f'`{option}=` of the body model (it comes with the SPIN data package)'
+            )
         return value
 
     def _plan(self, skeleton: str) -> _JointPlan:
         plan = self._plans.get(skeleton)
-        if plan is None or plan.moment.device != self.template.device or plan.moment.dtype != self.template.dtype:
+        if (
+            plan is None
+            or plan.moment.device != self.template.device
+            or plan.moment.dtype != self.template.dtype
+        ):
             plan = self._plans[skeleton] = self._make_plan(skeleton)
         return plan
 
@@ -194,9 +225,15 @@ class BodyModel(nn.Module):
         gather = np.zeros((len(rows), len(joint)))
         gather[joint, np.arange(len(joint))] = 1
         index = torch.as_tensor(bone, device=self.template.device)
-        return _JointPlan(index, tensor(mass[joint, bone][:, None]), tensor(contract(data.v_template)[:, 0]),
-                          tensor(contract(data.shapedirs).T), tensor(contract(data.posedirs).T), tensor(gather),
-                          torch.as_tensor(order, device=self.template.device))
+        return _JointPlan(
+            index,
+            tensor(mass[joint, bone][:, None]),
+            tensor(contract(data.v_template)[:, 0]),
+            tensor(contract(data.shapedirs).T),
+            tensor(contract(data.posedirs).T),
+            tensor(gather),
+            torch.as_tensor(order, device=self.template.device),
+        )
 
     def _apply(self, fn, *args, **kwargs):
         self._plans.clear()
@@ -219,5 +256,7 @@ def _levels(parents: np.ndarray) -> list[tuple[slice, list[int], list[int]]]:
     for d in range(1, depth.max() + 1):
         group, above = np.nonzero(depth == d)[0], np.nonzero(depth == d - 1)[0]
         slots = [int(np.searchsorted(above, parents[j])) for j in group]
-        levels.append((slice(int(group[0]), int(group[-1]) + 1), [int(parents[j]) for j in group], slots))
+        levels.append(
+            (slice(int(group[0]), int(group[-1]) + 1), [int(parents[j]) for j in group], slots)
+        )
     return levels

@@ -30,8 +30,10 @@ OFFICIAL_KEYS = {
     'f': (np.int64, (None, 3)),
     'kintree_table': (np.int64, (2, 24)),
 }
-_WHERE = ('SMPL_NEUTRAL.pkl, _MALE and _FEMALE are free for research at https://smpl.is.tue.mpg.de; the body called '
-          '"open" ships with hrtk and needs no file')
+_WHERE = (
+    'SMPL_NEUTRAL.pkl, _MALE and _FEMALE are free for research at https://smpl.is.tue.mpg.de; the body called '
+    '"open" ships with hrtk and needs no file'
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,8 +89,11 @@ class BodyData:
         return getattr(self, key)
 
 
-def load_body_file(path: str | Path = 'open', extra_regressor: Optional[str | Path] = None,
-                   h36m_regressor: Optional[str | Path] = None) -> BodyData:
+def load_body_file(
+    path: str | Path = 'open',
+    extra_regressor: Optional[str | Path] = None,
+    h36m_regressor: Optional[str | Path] = None,
+) -> BodyData:
     """Reads and checks one body file.
 
     Args:
@@ -110,11 +115,19 @@ def load_body_file(path: str | Path = 'open', extra_regressor: Optional[str | Pa
     vertices = len(arrays['v_template'])
     if vertices == 6890:
         extras.setdefault('vertex_ids', dict(SMPL_VERTEX_IDS))
-    for key, rows, regressor in (('J_regressor_extra', 9, extra_regressor), ('J_regressor_h36m', 17, h36m_regressor)):
+    for key, rows, regressor in (
+        ('J_regressor_extra', 9, extra_regressor),
+        ('J_regressor_h36m', 17, h36m_regressor),
+    ):
         if regressor is not None:
             extras[key] = _read_regressor(Path(regressor), rows, vertices, file)
-    return BodyData(**arrays, **extras, name='open' if path == 'open' else file.stem, path=file,
-                    sha256=hashlib.sha256(data).hexdigest())
+    return BodyData(
+        **arrays,
+        **extras,
+        name='open' if path == 'open' else file.stem,
+        path=file,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
 
 
 def _parse(data: bytes, file: Path) -> dict:
@@ -129,24 +142,35 @@ def _read_npz(data: bytes, file: Path) -> dict:
     key = 'the list of arrays'
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            wanted = archive.files if 'format' in archive.files else [k for k in OFFICIAL_KEYS if k in archive.files]
+            wanted = (
+                archive.files
+                if 'format' in archive.files
+                else [k for k in OFFICIAL_KEYS if k in archive.files]
+            )
             arrays = {}
             for key in wanted:
                 arrays[key] = archive[key]
-    except Exception as error:  # damage shows in zipfile, in zlib or in numpy's header reader, as any error
+    except (
+        Exception
+    ) as error:  # damage shows in zipfile, in zlib or in numpy's header reader, as any error
         if 'allow_pickle' in str(error):
-            raise InputError(f'{file}: {key} is not a plain array; Python objects inside an .npz are not read. Give '
-                             f'the official .pkl, or save a dense numeric array under this key') from error
-        raise InputError(f'{file}: broken at {key} ({type(error).__name__}: {error}); copy or download it '
-                         f'again') from error
+            raise InputError(
+                f'{file}: {key} is not a plain array; Python objects inside an .npz are not read. Give '
+                f'the official .pkl, or save a dense numeric array under this key'
+            ) from error
+        raise InputError(
+            f'{file}: broken at {key} ({type(error).__name__}: {error}); copy or download it again'
+        ) from error
     return arrays
 
 
 def _decode_open(raw: dict, file: Path) -> tuple[dict, dict]:
     """The compact format of the bundled body -> (arrays under official keys, what only hrtk knows)."""
     if str(raw['format']) != OPEN_FORMAT:
-        raise InputError(f'{file}: format is {str(raw["format"])!r}, this hrtk reads {OPEN_FORMAT!r}; take the file '
-                         f'that came with this version')
+        raise InputError(
+            f'{file}: format is {str(raw["format"])!r}, this hrtk reads {OPEN_FORMAT!r}; take the file '
+            f'that came with this version'
+        )
     try:
         vertices = len(raw['v_template'])
         weights = np.zeros((vertices, 24), np.float32)
@@ -160,64 +184,100 @@ def _decode_open(raw: dict, file: Path) -> tuple[dict, dict]:
             return dense
 
         arrays = {key: raw[key] for key in ('v_template', 'shapedirs', 'posedirs')}
-        arrays.update(weights=weights, J_regressor=regressor('J_regressor', 24), f=raw['faces'],
-                      kintree_table=np.stack([raw['parents'], np.arange(24)]))
-        extras = dict(J_regressor_extra=regressor('J_regressor_extra', 9),
-                      J_regressor_h36m=regressor('J_regressor_h36m', 17), mirror=raw['mirror'].astype(np.int64),
-                      vertex_ids={str(k): int(v) for k, v in zip(raw['vertex_names'], raw['vertex_ids'])})
+        arrays.update(
+            weights=weights,
+            J_regressor=regressor('J_regressor', 24),
+            f=raw['faces'],
+            kintree_table=np.stack([raw['parents'], np.arange(24)]),
+        )
+        extras = dict(
+            J_regressor_extra=regressor('J_regressor_extra', 9),
+            J_regressor_h36m=regressor('J_regressor_h36m', 17),
+            mirror=raw['mirror'].astype(np.int64),
+            vertex_ids={str(k): int(v) for k, v in zip(raw['vertex_names'], raw['vertex_ids'])},
+        )
     except KeyError as error:
-        raise InputError(f'{file}: a {OPEN_FORMAT} file without {error}; reinstall hrtk or build the body again with '
-                         f'tools/build_open_body.py') from error
+        raise InputError(
+            f'{file}: a {OPEN_FORMAT} file without {error}; reinstall hrtk or build the body again with '
+            f'tools/build_open_body.py'
+        ) from error
     except (IndexError, ValueError) as error:
-        raise InputError(f'{file}: the arrays of this {OPEN_FORMAT} file do not fit each other ({error}); reinstall '
-                         f'hrtk or build the body again with tools/build_open_body.py') from error
+        raise InputError(
+            f'{file}: the arrays of this {OPEN_FORMAT} file do not fit each other ({error}); reinstall '
+            f'hrtk or build the body again with tools/build_open_body.py'
+        ) from error
     return arrays, extras
 
 
 def _check(raw: dict, file: Path) -> dict[str, np.ndarray]:
     missing = [key for key in OFFICIAL_KEYS if key not in raw]
     if missing:
-        raise InputError(f'{file}: not a SMPL body file: it lacks {", ".join(missing)} and has '
-                         f'{", ".join(sorted(map(str, raw))[:12]) or "nothing"}; {_WHERE}')
+        raise InputError(
+            f'{file}: not a SMPL body file: it lacks {", ".join(missing)} and has '
+            f'{", ".join(sorted(map(str, raw))[:12]) or "nothing"}; {_WHERE}'
+        )
     vertices = np.shape(raw['v_template'])[:1]
     arrays = {}
     for key, (dtype, shape) in OFFICIAL_KEYS.items():
         wanted = tuple(vertices[0] if n == 'V' and vertices else n for n in shape)
         value = np.asarray(raw[key])
-        if value.ndim != len(wanted) or any(n not in (None, have) for n, have in zip(wanted, value.shape)):
+        if value.ndim != len(wanted) or any(
+            n not in (None, have) for n, have in zip(wanted, value.shape)
+        ):
             text = ', '.join('any' if n is None else str(n) for n in wanted)
-            raise InputError(f'{file}: {key} has shape {value.shape}, expected ({text}). hrtk takes the 24-joint SMPL '
-                             f'(not SMPL-H, SMPL-X or MANO); {_WHERE}')
+            raise InputError(
+                f'{file}: {key} has shape {value.shape}, expected ({text}). hrtk takes the 24-joint SMPL '
+                f'(not SMPL-H, SMPL-X or MANO); {_WHERE}'
+            )
         if value.dtype.kind not in 'fiu' or not np.isfinite(value).all():
-            raise InputError(f'{file}: {key} (dtype {value.dtype}) must hold finite numbers only; the file is damaged, '
-                             f'download it again')
+            raise InputError(
+                f'{file}: {key} (dtype {value.dtype}) must hold finite numbers only; the file is damaged, '
+                f'download it again'
+            )
         arrays[key] = np.ascontiguousarray(value, dtype=dtype)
     if arrays['shapedirs'].shape[2] < 10:
-        raise InputError(f'{file}: shapedirs has {arrays["shapedirs"].shape[2]} components, expected 10 or more; '
-                         f'{_WHERE}')
+        raise InputError(
+            f'{file}: shapedirs has {arrays["shapedirs"].shape[2]} components, expected 10 or more; '
+            f'{_WHERE}'
+        )
     arrays['shapedirs'] = np.ascontiguousarray(arrays['shapedirs'][:, :, :10])
     faces, parents = arrays['f'], arrays['kintree_table'][0, 1:]
     if faces.size and not 0 <= faces.min() <= faces.max() < vertices[0]:
-        raise InputError(f'{file}: f points to vertices {faces.min()}..{faces.max()}, there are {vertices[0]}; the '
-                         f'file is damaged, download it again')
+        raise InputError(
+            f'{file}: f points to vertices {faces.min()}..{faces.max()}, there are {vertices[0]}; the '
+            f'file is damaged, download it again'
+        )
     if (parents < 0).any() or (parents >= np.arange(1, 24)).any():
-        raise InputError(f'{file}: kintree_table must list every joint after its parent; its parents are '
-                         f'{parents.tolist()}; {_WHERE}')
+        raise InputError(
+            f'{file}: kintree_table must list every joint after its parent; its parents are '
+            f'{parents.tolist()}; {_WHERE}'
+        )
     return arrays
 
 
 def _read_regressor(file: Path, rows: int, vertices: int, body: Path) -> np.ndarray:
-    data = read_bytes(file, 'SPIN distributes it (https://github.com/nkolot/SPIN); the open body brings its own')
+    data = read_bytes(
+        file, 'SPIN distributes it (https://github.com/nkolot/SPIN); the open body brings its own'
+    )
     try:
         value = np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as error:  # as above
-        raise InputError(f'{file}: not a plain .npy array ({error}); take the .npy of SPIN') from error
+        raise InputError(
+            f'{file}: not a plain .npy array ({error}); take the .npy of SPIN'
+        ) from error
     if getattr(value, 'shape', None) != (rows, vertices):
         have = getattr(value, 'shape', 'several arrays')
-        hint = (f'A regressor of 6890 columns is for the SMPL mesh; this body has {vertices} vertices. The open body '
-                f'brings its own regressors: leave this argument out'
-                if np.shape(value)[-1:] == (6890,) != (vertices,) else 'Take the file that belongs to this mesh')
-        raise InputError(f'{file}: shape {have}, expected ({rows}, {vertices}) for the body {body}. {hint}')
+        hint = (
+            f'A regressor of 6890 columns is for the SMPL mesh; this body has {vertices} vertices. The open body '
+            f'brings its own regressors: leave this argument out'
+            if np.shape(value)[-1:] == (6890,) != (vertices,)
+            else 'Take the file that belongs to this mesh'
+        )
+        raise InputError(
+            f'{file}: shape {have}, expected ({rows}, {vertices}) for the body {body}. {hint}'
+        )
     if value.dtype.kind != 'f' or not np.isfinite(value).all():
-        raise InputError(f'{file}: must hold finite floats, its dtype is {value.dtype}; take the .npy of SPIN')
+        raise InputError(
+            f'{file}: must hold finite floats, its dtype is {value.dtype}; take the .npy of SPIN'
+        )
     return value.astype(np.float32)

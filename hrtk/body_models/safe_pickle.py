@@ -42,16 +42,22 @@ def unpickle(data: bytes, file: Path) -> dict:
     except Forbidden as error:
         raise InputError(refusal(file, error)) from error
     except Exception as error:  # a damaged pickle can make its interpreter fail in any way
-        raise InputError(f'{file}: not a pickle, or a truncated or damaged one ({type(error).__name__}: {error}); copy '
-                         f'or download it again') from error
-    raise InputError(f'{file}: holds a {type(value).__name__}, expected a dict of arrays; give a SMPL model file or '
-                     f'another file of that kind')
+        raise InputError(
+            f'{file}: not a pickle, or a truncated or damaged one ({type(error).__name__}: {error}); copy '
+            f'or download it again'
+        ) from error
+    raise InputError(
+        f'{file}: holds a {type(value).__name__}, expected a dict of arrays; give a SMPL model file or '
+        f'another file of that kind'
+    )
 
 
 def refusal(file: Path, error: Forbidden) -> str:
     """What to tell about a pickle that asked for a name it must not have."""
-    return (f'{file}: this pickle asks for {error}, which no file of plain arrays needs, and was not read further. If '
-            f'you trust it, load it where its library is installed and save the arrays with numpy.savez')
+    return (
+        f'{file}: this pickle asks for {error}, which no file of plain arrays needs, and was not read further. If '
+        f'you trust it, load it where its library is installed and save the arrays with numpy.savez'
+    )
 
 
 def read_bytes(file: Path, remedy: str) -> bytes:
@@ -72,7 +78,9 @@ def read_bytes(file: Path, remedy: str) -> bytes:
     if not data:
         raise InputError(f'{file}: the file is empty; copy or download it again')
     if data[:64].lstrip()[:1] == b'<':
-        raise InputError(f'{file}: this is a web page, not data; such a page is saved when a download needs a login')
+        raise InputError(
+            f'{file}: this is a web page, not data; such a page is saved when a download needs a login'
+        )
     return data
 
 
@@ -87,34 +95,35 @@ class _Stub:
 
 
 class _Ch(_Stub):
-
     def dense(self) -> np.ndarray:
         return np.asarray(_dense(self.state['x']))
 
 
 class _Select(_Stub):
-
     def dense(self) -> np.ndarray:
         picked = np.ravel(_dense(self.state['a']))[np.asarray(self.state['idxs'])]
         return picked.reshape(self.state.get('preferred_shape', picked.shape))
 
 
 class _Concatenate(_Stub):
-
     def dense(self) -> np.ndarray:
-        return np.concatenate([_dense(self.state[key]) for key in self.state['dterms']], axis=self.state['axis'])
+        return np.concatenate(
+            [_dense(self.state[key]) for key in self.state['dterms']], axis=self.state['axis']
+        )
 
 
 class _Reshape(_Stub):
-
     def dense(self) -> np.ndarray:
         return np.reshape(_dense(self.state['a']), self.state['newshape'])
 
 
 class _Coo(_Stub):
-
     def index(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.state['coords'] if 'coords' in self.state else (self.state['row'], self.state['col'])
+        return (
+            self.state['coords']
+            if 'coords' in self.state
+            else (self.state['row'], self.state['col'])
+        )
 
     def dense(self) -> np.ndarray:
         out = np.zeros(self.state['_shape'], self.state['data'].dtype)
@@ -123,14 +132,12 @@ class _Coo(_Stub):
 
 
 class _Csr(_Coo):
-
     def index(self) -> tuple[np.ndarray, np.ndarray]:
         starts = self.state['indptr']
         return np.repeat(np.arange(len(starts) - 1), np.diff(starts)), self.state['indices']
 
 
 class _Csc(_Csr):
-
     def index(self) -> tuple[np.ndarray, np.ndarray]:
         return super().index()[::-1]
 
@@ -166,20 +173,44 @@ def _new_stub(cls: type, base: type, state: None) -> _Stub:
 
 def _allowed() -> dict[tuple[str, str], Any]:
     # numpy's rebuild functions moved between versions; arrays of the installed version say where they are now.
-    rebuild = {'multiarray': {'_reconstruct': np.empty(0).__reduce__()[0], 'scalar': np.float64(0).__reduce__()[0]},
-               'numeric': {'_frombuffer': np.empty(0).__reduce_ex__(5)[0]}}
-    names: dict[tuple[str, str], Any] = {('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): _dtype,
-                                         ('_codecs', 'encode'): _latin1_bytes}
+    rebuild = {
+        'multiarray': {
+            '_reconstruct': np.empty(0).__reduce__()[0],
+            'scalar': np.float64(0).__reduce__()[0],
+        },
+        'numeric': {'_frombuffer': np.empty(0).__reduce_ex__(5)[0]},
+    }
+    names: dict[tuple[str, str], Any] = {
+        ('numpy', 'ndarray'): np.ndarray,
+        ('numpy', 'dtype'): _dtype,
+        ('_codecs', 'encode'): _latin1_bytes,
+    }
     for core in ('numpy.core', 'numpy._core'):
         for module, functions in rebuild.items():
-            names.update({(f'{core}.{module}', name): function for name, function in functions.items()})
+            names.update(
+                {(f'{core}.{module}', name): function for name, function in functions.items()}
+            )
     for builtins, copyreg in (('__builtin__', 'copy_reg'), ('builtins', 'copyreg')):
-        names.update({(builtins, 'set'): set, (builtins, 'object'): object, (builtins, 'bytes'): _no_bytes,
-                      (copyreg, '_reconstructor'): _new_stub})
-    names.update({('chumpy.ch', 'Ch'): _Ch, ('chumpy.reordering', 'Select'): _Select,
-                  ('chumpy.reordering', 'Concatenate'): _Concatenate, ('chumpy.reordering', 'Reshape'): _Reshape})
+        names.update(
+            {
+                (builtins, 'set'): set,
+                (builtins, 'object'): object,
+                (builtins, 'bytes'): _no_bytes,
+                (copyreg, '_reconstructor'): _new_stub,
+            }
+        )
+    names.update(
+        {
+            ('chumpy.ch', 'Ch'): _Ch,
+            ('chumpy.reordering', 'Select'): _Select,
+            ('chumpy.reordering', 'Concatenate'): _Concatenate,
+            ('chumpy.reordering', 'Reshape'): _Reshape,
+        }
+    )
     for kind, stub in (('csc', _Csc), ('csr', _Csr), ('coo', _Coo)):
-        names.update({(f'scipy.sparse.{module}', f'{kind}_matrix'): stub for module in (kind, f'_{kind}')})
+        names.update(
+            {(f'scipy.sparse.{module}', f'{kind}_matrix'): stub for module in (kind, f'_{kind}')}
+        )
     return names
 
 

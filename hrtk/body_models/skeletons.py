@@ -11,29 +11,45 @@ import functools
 
 from hrtk.structures import InputError
 
+# fmt: off
 SMPL24 = (
     'pelvis', 'left_hip', 'right_hip', 'spine1', 'left_knee', 'right_knee', 'spine2', 'left_ankle', 'right_ankle',
     'spine3', 'left_foot', 'right_foot', 'neck', 'left_collar', 'right_collar', 'head', 'left_shoulder',
     'right_shoulder', 'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist', 'left_hand', 'right_hand')
+# fmt: on
 
 PARENTS24 = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
 # The rows of SPIN's J_regressor_extra.npy.
-EXTRA9 = ('right_hip_lsp', 'left_hip_lsp', 'neck_lsp', 'headtop_lsp', 'pelvis_mpii', 'thorax_mpii', 'spine_h36m',
-          'jaw_h36m', 'head_h36m')
+EXTRA9 = (
+    'right_hip_lsp',
+    'left_hip_lsp',
+    'neck_lsp',
+    'headtop_lsp',
+    'pelvis_mpii',
+    'thorax_mpii',
+    'spine_h36m',
+    'jaw_h36m',
+    'head_h36m',
+)
 
+# fmt: off
 OPENPOSE25 = (
     'nose', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder', 'left_elbow', 'left_wrist',
     'pelvis', 'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle', 'right_eye', 'left_eye',
     'right_ear', 'left_ear', 'left_big_toe', 'left_small_toe', 'left_heel', 'right_big_toe', 'right_small_toe',
     'right_heel')
+# fmt: on
 
+# fmt: off
 SPIN24 = (
     'right_ankle', 'right_knee', 'right_hip_lsp', 'left_hip_lsp', 'left_knee', 'left_ankle', 'right_wrist',
     'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow', 'left_wrist', 'neck_lsp', 'headtop_lsp',
     'pelvis_mpii', 'thorax_mpii', 'spine_h36m', 'jaw_h36m', 'head_h36m', 'nose', 'left_eye', 'right_eye', 'left_ear',
     'right_ear')
+# fmt: on
 
+# fmt: off
 SKELETONS: dict[str, tuple[str, ...]] = {
     'smpl24': SMPL24,
     'openpose25': OPENPOSE25,
@@ -52,34 +68,65 @@ SKELETONS: dict[str, tuple[str, ...]] = {
                'left_shoulder_mocap', 'left_elbow_mocap', 'left_wrist_mocap', 'right_shoulder_mocap',
                'right_elbow_mocap', 'right_wrist_mocap'),
 }
+# fmt: on
 # The 17 and 14 evaluation joints in SPIN's order, taken from the H36M regressor.
-SKELETONS['j17'] = tuple(SKELETONS['h36m17'][i] for i in (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10, 0, 7, 9))
+SKELETONS['j17'] = tuple(
+    SKELETONS['h36m17'][i] for i in (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10, 0, 7, 9)
+)
 SKELETONS['lsp14'] = SKELETONS['j17'][:14]
 # The same 17 points in the order of Human3.6M's own files and of networks from 2D to 3D; some leave out the jaw.
-SKELETONS['human36m17'] = tuple(SKELETONS['h36m17'][i] for i in (0, 4, 5, 6, 1, 2, 3, *range(7, 17)))
+SKELETONS['human36m17'] = tuple(
+    SKELETONS['h36m17'][i] for i in (0, 4, 5, 6, 1, 2, 3, *range(7, 17))
+)
 SKELETONS['human36m16'] = tuple(name for name in SKELETONS['human36m17'] if name != 'jaw_mocap')
 # VIBE's 2D joints, and the 24 places of SPIN's 3D joints `S`, which hold motion capture in those of `j17`.
 SKELETONS['common14'] = SPIN24[:14]
-SKELETONS['spin24_mocap'] = (*SKELETONS['j17'][:13], 'headtop_lsp', SKELETONS['j17'][14], 'thorax_mpii',
-                             *SKELETONS['j17'][15:], SKELETONS['j17'][13], *SPIN24[19:])
+SKELETONS['spin24_mocap'] = (
+    *SKELETONS['j17'][:13],
+    'headtop_lsp',
+    SKELETONS['j17'][14],
+    'thorax_mpii',
+    *SKELETONS['j17'][15:],
+    SKELETONS['j17'][13],
+    *SPIN24[19:],
+)
 
 # Vertices that SPIN's 49 joints pick, for meshes of SMPL's 6890 vertices (ids of smplx's vertex table).
 SMPL_VERTEX_IDS = {
-    'nose': 332, 'right_eye': 6260, 'left_eye': 2800, 'right_ear': 4071, 'left_ear': 583, 'left_big_toe': 3216,
-    'left_small_toe': 3226, 'left_heel': 3387, 'right_big_toe': 6617, 'right_small_toe': 6624, 'right_heel': 6787}
+    'nose': 332,
+    'right_eye': 6260,
+    'left_eye': 2800,
+    'right_ear': 4071,
+    'left_ear': 583,
+    'left_big_toe': 3216,
+    'left_small_toe': 3226,
+    'left_heel': 3387,
+    'right_big_toe': 6617,
+    'right_small_toe': 6624,
+    'right_heel': 6787,
+}
 
 # Where a list lacks the exact point, the nearest one that another list has.
 NEAREST = {
-    'right_hip_lsp': 'right_hip', 'left_hip_lsp': 'left_hip', 'right_hip': 'right_hip_lsp', 'left_hip': 'left_hip_lsp',
-    'pelvis': 'pelvis_mpii', 'pelvis_mpii': 'pelvis', 'neck': 'neck_lsp', 'neck_lsp': 'neck'}
+    'right_hip_lsp': 'right_hip',
+    'left_hip_lsp': 'left_hip',
+    'right_hip': 'right_hip_lsp',
+    'left_hip': 'left_hip_lsp',
+    'pelvis': 'pelvis_mpii',
+    'pelvis_mpii': 'pelvis',
+    'neck': 'neck_lsp',
+    'neck_lsp': 'neck',
+}
 
 # Bones to draw, by name.
+# fmt: off
 LIMBS = (
     ('left_ankle', 'left_knee'), ('left_knee', 'left_hip_lsp'), ('right_ankle', 'right_knee'),
     ('right_knee', 'right_hip_lsp'), ('left_hip_lsp', 'right_hip_lsp'), ('left_shoulder', 'left_hip_lsp'),
     ('right_shoulder', 'right_hip_lsp'), ('left_shoulder', 'right_shoulder'), ('left_shoulder', 'left_elbow'),
     ('left_elbow', 'left_wrist'), ('right_shoulder', 'right_elbow'), ('right_elbow', 'right_wrist'),
     ('nose', 'left_eye'), ('nose', 'right_eye'), ('left_eye', 'left_ear'), ('right_eye', 'right_ear'))
+# fmt: on
 
 
 def joint_names(skeleton: str) -> tuple[str, ...]:
@@ -89,7 +136,9 @@ def joint_names(skeleton: str) -> tuple[str, ...]:
         InputError: no list has this name.
     """
     if skeleton not in SKELETONS:
-        raise InputError(f'there is no skeleton {skeleton!r}; known: {", ".join(sorted(SKELETONS))}')
+        raise InputError(
+            f'there is no skeleton {skeleton!r}; known: {", ".join(sorted(SKELETONS))}'
+        )
     return SKELETONS[skeleton]
 
 
@@ -105,7 +154,7 @@ def index_map(source: str, target: str, nearest: bool = False) -> tuple[int, ...
     names, wanted = joint_names(source), joint_names(target)
     for start in range(len(names) - len(wanted) + 1):
         # spin49 holds most of spin24's names twice; files often fill one of its two blocks only.
-        if names[start:start + len(wanted)] == wanted:
+        if names[start : start + len(wanted)] == wanted:
             return tuple(range(start, start + len(wanted)))
     have = {name: i for i, name in reversed(list(enumerate(names)))}
     found = []

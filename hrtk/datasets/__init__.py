@@ -14,6 +14,24 @@ from hrtk.datasets.threedpw import ThreeDPW
 from hrtk.datasets.vibe_db import VIBEDatabase
 from hrtk.datasets.video import VideoDataset
 
-__all__ = ['AMASSLifting', 'CocoKeypointsDataset', 'FeatureClips', 'FeatureWindows', 'ForegroundViews', 'H36MLifting',
-           'MPIINF3DHPLifting', 'MocapLifting', 'MotionWindows', 'OpenForeground', 'OpenPoses', 'OpenStream',
-           'OpenTracks', 'OpenViews', 'SPINFile', 'SPINViews', 'ThreeDPW', 'VIBEDatabase', 'VideoDataset']
+__all__ = [
+    'AMASSLifting',
+    'CocoKeypointsDataset',
+    'FeatureClips',
+    'FeatureWindows',
+    'ForegroundViews',
+    'H36MLifting',
+    'MPIINF3DHPLifting',
+    'MocapLifting',
+    'MotionWindows',
+    'OpenForeground',
+    'OpenPoses',
+    'OpenStream',
+    'OpenTracks',
+    'OpenViews',
+    'SPINFile',
+    'SPINViews',
+    'ThreeDPW',
+    'VIBEDatabase',
+    'VideoDataset',
+]

@@ -16,7 +16,9 @@ from torch import Tensor
 from hrtk.structures import InputError
 
 
-def read_npz(path: str | Path, keys: Iterable[str], required: Iterable[str], remedy: str) -> dict[str, np.ndarray]:
+def read_npz(
+    path: str | Path, keys: Iterable[str], required: Iterable[str], remedy: str
+) -> dict[str, np.ndarray]:
     """Reads arrays of an npz; without unpickling anything.
 
     Args:
@@ -38,11 +40,23 @@ def read_npz(path: str | Path, keys: Iterable[str], required: Iterable[str], rem
             for key in keys:
                 if key in have:
                     arrays[key] = file[key]
-    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         if 'allow_pickle' in str(error):
-            raise InputError(f'{path}: {key} holds Python objects, which are not read; save it as a plain array of '
-                             f'numbers or strings') from error
-        raise InputError(f'{path}: cannot be read as an npz at {key} ({error}); copy or download it again') from error
+            raise InputError(
+                f'{path}: {key} holds Python objects, which are not read; save it as a plain array of '
+                f'numbers or strings'
+            ) from error
+        raise InputError(
+            f'{path}: cannot be read as an npz at {key} ({error}); copy or download it again'
+        ) from error
     missing = [key for key in required if key not in arrays]
     if missing:
         raise InputError(f'{path}: lacks {", ".join(missing)}; it has {", ".join(have)}. {remedy}')

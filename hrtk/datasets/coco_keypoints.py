@@ -43,9 +43,17 @@ class CocoKeypointsDataset:
             cannot be read, or has another size than the keypoint file notes, raises when its frame is read.
     """
 
-    def __init__(self, images: str | Path, keypoints: str | Path, source: Optional[str] = None,
-                 min_confidence: float = 0.0, box_scale: float = 1.2, name: Optional[str] = None,
-                 skeleton: Optional[str] = None, masks: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        images: str | Path,
+        keypoints: str | Path,
+        source: Optional[str] = None,
+        min_confidence: float = 0.0,
+        box_scale: float = 1.2,
+        name: Optional[str] = None,
+        skeleton: Optional[str] = None,
+        masks: Optional[dict] = None,
+    ) -> None:
         self.images, self.keypoints = Path(images), Path(keypoints)
         self.name = name or self.keypoints.stem
         self.table = read_keypoints(keypoints, skeleton)
@@ -58,8 +66,10 @@ class CocoKeypointsDataset:
         self.footage = Footage(images)
         self._tracks = self._find_tracks(self.footage.places(self.table))
         if not self._tracks:
-            raise InputError(f'{self.keypoints}: no frame has two visible points of a person (confidence > 0 and >= '
-                             f'min_confidence = {min_confidence:g}); annotate somebody or lower min_confidence')
+            raise InputError(
+                f'{self.keypoints}: no frame has two visible points of a person (confidence > 0 and >= '
+                f'min_confidence = {min_confidence:g}); annotate somebody or lower min_confidence'
+            )
 
     def __len__(self) -> int:
         return len(self._tracks)
@@ -67,9 +77,17 @@ class CocoKeypointsDataset:
     def __getitem__(self, index: int) -> Sequence:
         name, places, rows = self._tracks[index]
         frames = self.footage.frames(places, [self.table.frames[row].size for row in rows])
-        evidence = Keypoints2D(self._xy[rows].clone(), self._confidence[rows].clone(), self.table.skeleton, self.source)
-        sequence = Sequence(name, frames, self._boxes[rows].clone(), evidence,
-                            frame_ids=self.footage.labels(places), fps=self.footage.fps or 25.0)
+        evidence = Keypoints2D(
+            self._xy[rows].clone(), self._confidence[rows].clone(), self.table.skeleton, self.source
+        )
+        sequence = Sequence(
+            name,
+            frames,
+            self._boxes[rows].clone(),
+            evidence,
+            frame_ids=self.footage.labels(places),
+            fps=self.footage.fps or 25.0,
+        )
         return sequence if self.masks is None else self.masks.attach(sequence)
 
     def fingerprint(self) -> dict[str, str]:
@@ -86,7 +104,10 @@ class CocoKeypointsDataset:
         sides = self._boxes[:, 2].tolist()
         seen = [side > 0 for side in sides]  # one point, or none (NaN), makes no box
         identified = any(person is not None for person in self.table.persons)
-        kept = [seen[row] and not (identified and person is None) for row, person in enumerate(self.table.persons)]
+        kept = [
+            seen[row] and not (identified and person is None)
+            for row, person in enumerate(self.table.persons)
+        ]
         found: dict[tuple, dict] = {}
         for row in np.flatnonzero(kept).tolist():
             place, person = places[row], self.table.persons[row]
@@ -105,12 +126,20 @@ class CocoKeypointsDataset:
 
     def _time(self, place: Place, row: int) -> tuple:
         number = self.table.frames[row].number
-        return (place,) if self.footage.video else (-1 if number is None else number, natural(place.name))
+        return (
+            (place,)
+            if self.footage.video
+            else (-1 if number is None else number, natural(place.name))
+        )
 
     def _report(self, seen: list[bool], kept: list[bool], used: int) -> None:
-        lost = {'with fewer than two visible points': seen.count(False),
-                'without an identity, beside people who have one': sum(seen) - sum(kept),
-                'smaller than another of the same identity in the same frame': sum(kept) - used}
+        lost = {
+            'with fewer than two visible points': seen.count(False),
+            'without an identity, beside people who have one': sum(seen) - sum(kept),
+            'smaller than another of the same identity in the same frame': sum(kept) - used,
+        }
         for why, count in lost.items():
             if count:
-                _log.warning('%s: left out %d of %d people %s', self.keypoints, count, len(seen), why)
+                _log.warning(
+                    '%s: left out %d of %d people %s', self.keypoints, count, len(seen), why
+                )

@@ -47,7 +47,13 @@ class TrackFeatures(Dataset):
         return self.tracks.fingerprint()
 
     def _load(self, estimator: torch.nn.Module, mirror: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        key = cache_key('features', self.tracks.key, len(self.tracks), estimator.fingerprint()['weights'], mirror)
+        key = cache_key(
+            'features',
+            self.tracks.key,
+            len(self.tracks),
+            estimator.fingerprint()['weights'],
+            mirror,
+        )
         stored = read_or_make(cache_root() / f'{key}.npz', lambda: self._compute(estimator, mirror))
         return stored.pop('features'), stored
 
@@ -57,15 +63,24 @@ class TrackFeatures(Dataset):
         features, labels = [], {name: [] for name in LABELS}
         for index in range(len(self.tracks)):
             track = self.tracks[index]
-            image = torch.cat([track['image'], track['image'].flip(3)]) if mirror else track['image']
+            image = (
+                torch.cat([track['image'], track['image'].flip(3)]) if mirror else track['image']
+            )
             if image.shape[-1] != estimator.resolution:
-                raise InputError(f'{type(self).__name__}: the tracks have crops of {image.shape[-1]} px and the '
-                                 f'estimator takes {estimator.resolution}; set the `resolution` of the tracks')
-            found = torch.cat([estimator(normalise(part.float())).features for part in image.split(BATCH)])
+                raise InputError(
+                    f'{type(self).__name__}: the tracks have crops of {image.shape[-1]} px and the '
+                    f'estimator takes {estimator.resolution}; set the `resolution` of the tracks'
+                )
+            found = torch.cat(
+                [estimator(normalise(part.float())).features for part in image.split(BATCH)]
+            )
             features.append(found.unflatten(0, (-1, self.tracks.frames)))
             for name, values in labels.items():
                 values.append(track[name])
-        return dict(features=torch.stack(features), **{name: torch.stack(values) for name, values in labels.items()})
+        return dict(
+            features=torch.stack(features),
+            **{name: torch.stack(values) for name, values in labels.items()},
+        )
 
 
 @DATASETS.register_module()
@@ -85,7 +100,9 @@ class FeatureWindows(TrackFeatures):
         InputError: a network or set cannot be built, or the border is unknown.
     """
 
-    def __init__(self, tracks: dict, estimator: dict, border: str = 'clamp', mirror: bool = False) -> None:
+    def __init__(
+        self, tracks: dict, estimator: dict, border: str = 'clamp', mirror: bool = False
+    ) -> None:
         super().__init__(tracks, estimator, mirror)
         self.windows = window_indices(self.tracks.frames, border)
 
@@ -96,8 +113,10 @@ class FeatureWindows(TrackFeatures):
         track, frame = divmod(index, self.tracks.frames)
         if not 0 <= track < len(self.tracks):
             raise IndexError(index)
-        return dict(features=self.features[track][:, self.windows[frame]],
-                    **{name: values[track, frame] for name, values in self.labels.items()})
+        return dict(
+            features=self.features[track][:, self.windows[frame]],
+            **{name: values[track, frame] for name, values in self.labels.items()},
+        )
 
 
 @DATASETS.register_module()
@@ -118,12 +137,20 @@ class FeatureClips(TrackFeatures):
         InputError: a network or set cannot be built, or no clip fits into a track.
     """
 
-    def __init__(self, tracks: dict, estimator: dict, frames: int = 16, stride: int = 16,
-                 mirror: bool = False) -> None:
+    def __init__(
+        self,
+        tracks: dict,
+        estimator: dict,
+        frames: int = 16,
+        stride: int = 16,
+        mirror: bool = False,
+    ) -> None:
         super().__init__(tracks, estimator, mirror)
         if min(frames, stride) < 1 or frames > self.tracks.frames:
-            raise InputError(f'FeatureClips: frames and stride are positive and no clip is longer than a track of '
-                             f'{self.tracks.frames} frames, not {frames} and {stride}')
+            raise InputError(
+                f'FeatureClips: frames and stride are positive and no clip is longer than a track of '
+                f'{self.tracks.frames} frames, not {frames} and {stride}'
+            )
         self.frames, self.starts = frames, range(0, self.tracks.frames - frames + 1, stride)
 
     def __len__(self) -> int:
@@ -134,5 +161,7 @@ class FeatureClips(TrackFeatures):
         if not 0 <= track < len(self.tracks):
             raise IndexError(index)
         clip = slice(self.starts[place], self.starts[place] + self.frames)
-        return dict(features=self.features[track][:, clip],
-                    **{name: values[track, clip] for name, values in self.labels.items()})
+        return dict(
+            features=self.features[track][:, clip],
+            **{name: values[track, clip] for name, values in self.labels.items()},
+        )

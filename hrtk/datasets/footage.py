@@ -40,8 +40,10 @@ class Footage:
             found = [file for file in self.path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES]
             self.files = tuple(sorted(found, key=lambda file: (file.parent, natural(file.name))))
             if not found:
-                raise InputError(f'{self.path}: no picture in this folder ({", ".join(IMAGE_SUFFIXES)}); check the '
-                                 f'path')
+                raise InputError(
+                    f'{self.path}: no picture in this folder ({", ".join(IMAGE_SUFFIXES)}); check the '
+                    f'path'
+                )
         elif self.path.suffix.lower() in IMAGE_SUFFIXES:
             self.files = (self.path,)
         else:
@@ -66,7 +68,9 @@ class Footage:
         folder = '.' if self.video else place.parent.relative_to(self.root).as_posix()
         return '' if folder == '.' else folder
 
-    def frames(self, places: Sequence[Place], sizes: Optional[Sequence[Optional[tuple[int, int]]]] = None) -> Frames:
+    def frames(
+        self, places: Sequence[Place], sizes: Optional[Sequence[Optional[tuple[int, int]]]] = None
+    ) -> Frames:
         """Lazy frames; sizes that somebody noted, (width, height) px, are checked when a picture is read."""
         return VideoFrames(self.path, places) if self.video else ImageFrames(places, sizes)
 
@@ -76,7 +80,9 @@ class Footage:
 
     def reference(self, place: Place) -> FrameRef:
         """How a keypoint file may name a place."""
-        return FrameRef('', place) if self.video else FrameRef(place.relative_to(self.root).as_posix())
+        return (
+            FrameRef('', place) if self.video else FrameRef(place.relative_to(self.root).as_posix())
+        )
 
     def fingerprint(self, places: Iterable[Place] = ()) -> str:
         """A hash over name and size in bytes of the video, or of the pictures (default: all)."""
@@ -100,20 +106,32 @@ class Footage:
         for frame in table.frames:
             digits = re.findall(r'\d+', frame.name.rsplit('/')[-1])
             if frame.number is None and not digits:
-                raise InputError(f'{video.path}: which frame is {frame.name!r}? The keypoint file must give '
-                                 f'`frame_index`, or end the name with the frame number, counted from 0')
+                raise InputError(
+                    f'{video.path}: which frame is {frame.name!r}? The keypoint file must give '
+                    f'`frame_index`, or end the name with the frame number, counted from 0'
+                )
             if frame.size not in (None, video.size):
-                raise InputError(f'{video.path}: the video is {video.size[0]}x{video.size[1]} px, {frame.name!r} was '
-                                 f'annotated on {frame.size[0]}x{frame.size[1]} px; give the video that was annotated')
+                raise InputError(
+                    f'{video.path}: the video is {video.size[0]}x{video.size[1]} px, {frame.name!r} was '
+                    f'annotated on {frame.size[0]}x{frame.size[1]} px; give the video that was annotated'
+                )
             numbers.append(int(digits[-1]) if frame.number is None else frame.number)
-        VideoFrames(video.path, sorted(set(numbers)))  # complains about frames that the video does not have
+        VideoFrames(
+            video.path, sorted(set(numbers))
+        )  # complains about frames that the video does not have
         return numbers
 
     def _among_pictures(self, table: KeypointTable) -> list[Path]:
         places: dict[FrameRef, Optional[Path]] = {}
-        index = {kind: _index(self.files, key) for kind, key in {
-            'path': lambda f: f.relative_to(self.root).as_posix(), 'name': lambda f: f.name, 'stem': lambda f: f.stem,
-            'number': lambda f: int((re.findall(r'\d+', f.stem) or [-1])[-1])}.items()}
+        index = {
+            kind: _index(self.files, key)
+            for kind, key in {
+                'path': lambda f: f.relative_to(self.root).as_posix(),
+                'name': lambda f: f.name,
+                'stem': lambda f: f.stem,
+                'number': lambda f: int((re.findall(r'\d+', f.stem) or [-1])[-1]),
+            }.items()
+        }
         for frame in table.frames:
             if frame in places:
                 continue
@@ -124,11 +142,17 @@ class Footage:
                 places[frame] = index['path'].get(frame.name) or index['name'].get(name)
             else:
                 places[frame] = index['stem'].get(name)
-        missing = [frame.name or f'number {frame.number}' for frame, place in places.items() if place is None]
+        missing = [
+            frame.name or f'number {frame.number}'
+            for frame, place in places.items()
+            if place is None
+        ]
         if missing:
-            raise InputError(f'{self.path}: {len(missing)} of {len(places)} annotated pictures are missing (or not '
-                             f'unique) there: {", ".join(missing[:5])}; the folder has {len(self.files)} pictures like '
-                             f'{min(self.files).name}. Copy them, or give the folder that was annotated')
+            raise InputError(
+                f'{self.path}: {len(missing)} of {len(places)} annotated pictures are missing (or not '
+                f'unique) there: {", ".join(missing[:5])}; the folder has {len(self.files)} pictures like '
+                f'{min(self.files).name}. Copy them, or give the folder that was annotated'
+            )
         return [places[frame] for frame in table.frames]
 
 

@@ -39,11 +39,15 @@ class ForegroundViews(Dataset):
         self.sequences: list[Sequence] = [self.dataset[i] for i in range(len(self.dataset))]
         bare = [sequence.name for sequence in self.sequences if sequence.masks is None]
         if bare:
-            raise InputError(f'ForegroundViews: {bare[0]!r} has no masks; add them by '
-                             f"dict(type='Transformed', dataset=..., transforms=[dict(type='WithMasks', source=...)])")
+            raise InputError(
+                f'ForegroundViews: {bare[0]!r} has no masks; add them by '
+                f"dict(type='Transformed', dataset=..., transforms=[dict(type='WithMasks', source=...)])"
+            )
         places = [(i, t) for i, sequence in enumerate(self.sequences) for t in range(len(sequence))]
         count = len(places) if length is None else min(length, len(places))
-        self.places = [places[k] for k in np.linspace(0, len(places) - 1, count).round().astype(int)]
+        self.places = [
+            places[k] for k in np.linspace(0, len(places) - 1, count).round().astype(int)
+        ]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -52,7 +56,9 @@ class ForegroundViews(Dataset):
         if not 0 <= index < len(self):
             raise IndexError(index)
         sequence, t = self.sequences[self.places[index][0]], self.places[index][1]
-        return dict(image=_image(sequence, t, self.resolution), mask=_mask(sequence, t, self.resolution))
+        return dict(
+            image=_image(sequence, t, self.resolution), mask=_mask(sequence, t, self.resolution)
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """That of the data set."""
@@ -88,6 +94,15 @@ def _image(sequence: Sequence, t: int, resolution: int) -> Tensor:
 
 def _mask(sequence: Sequence, t: int, resolution: int) -> Tensor:
     """(R, R) uint8 of 0 and 1, or of 255 alone where the mask cannot be used."""
-    mask, _ = crop_mask(sequence.masks[t], sequence.frames[t].shape[:2], sequence.boxes[t], resolution,
-                        f'{sequence.name}, mask of frame {sequence.frame_ids[t]}')
-    return torch.full((resolution, resolution), IGNORED, dtype=torch.uint8) if mask is None else mask.to(torch.uint8)
+    mask, _ = crop_mask(
+        sequence.masks[t],
+        sequence.frames[t].shape[:2],
+        sequence.boxes[t],
+        resolution,
+        f'{sequence.name}, mask of frame {sequence.frame_ids[t]}',
+    )
+    return (
+        torch.full((resolution, resolution), IGNORED, dtype=torch.uint8)
+        if mask is None
+        else mask.to(torch.uint8)
+    )

@@ -26,8 +26,11 @@ class ImageFrames:
             an entry may be None.
     """
 
-    def __init__(self, paths: Sequence[str | Path],
-                 sizes: Optional[Sequence[Optional[tuple[int, int]]]] = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        sizes: Optional[Sequence[Optional[tuple[int, int]]]] = None,
+    ) -> None:
         self.paths = tuple(Path(path) for path in paths)
         self.sizes = tuple(sizes) if sizes is not None else (None,) * len(self.paths)
 
@@ -45,8 +48,10 @@ class ImageFrames:
         expected, size = self.sizes[index], (image.shape[1], image.shape[0])
         if expected not in (None, size):
             turned = ' after its EXIF orientation was applied' if expected == size[::-1] else ''
-            raise InputError(f'{self.paths[index]}: the picture is {size[0]}x{size[1]} px{turned}, its annotation was '
-                             f'made on {expected[0]}x{expected[1]} px; give the pictures that were annotated')
+            raise InputError(
+                f'{self.paths[index]}: the picture is {size[0]}x{size[1]} px{turned}, its annotation was '
+                f'made on {expected[0]}x{expected[1]} px; give the pictures that were annotated'
+            )
         return image
 
 
@@ -78,15 +83,23 @@ class VideoFrames:
         self.fps = read(cv2.CAP_PROP_FPS) or 25.0
         self.size = int(read(cv2.CAP_PROP_FRAME_WIDTH)), int(read(cv2.CAP_PROP_FRAME_HEIGHT))
         if self.count < 1:
-            raise InputError(f'{self.path}: the header counts no frames, so none can be found by number; write them '
-                             f'into a file first: ffmpeg -i {self.path.name} -c:v libx264 fixed.mp4')
-        self.indices = tuple(range(self.count)) if indices is None else tuple(operator.index(i) for i in indices)
+            raise InputError(
+                f'{self.path}: the header counts no frames, so none can be found by number; write them '
+                f'into a file first: ffmpeg -i {self.path.name} -c:v libx264 fixed.mp4'
+            )
+        self.indices = (
+            tuple(range(self.count))
+            if indices is None
+            else tuple(operator.index(i) for i in indices)
+        )
         # Opened again for the first frame, so that worker processes forked before that each have their own decoder.
         self._capture = None
         outside = [i for i in self.indices if not 0 <= i < self.count]
         if outside:
-            raise InputError(f'{self.path}: has the frames 0..{self.count - 1}, asked for {outside[:5]}; check that '
-                             f'frames are counted from 0 and belong to this video')
+            raise InputError(
+                f'{self.path}: has the frames 0..{self.count - 1}, asked for {outside[:5]}; check that '
+                f'frames are counted from 0 and belong to this video'
+            )
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -103,8 +116,10 @@ class VideoFrames:
         if self._process != os.getpid():
             # Both processes would move the one position in the file, and closing it here waits for threads that the
             # fork did not copy.
-            raise RuntimeError(f'{self.path}: a forked process cannot share a decoder that is in use; start worker '
-                               f'processes before the first frame is read, or use the spawn method')
+            raise RuntimeError(
+                f'{self.path}: a forked process cannot share a decoder that is in use; start worker '
+                f'processes before the first frame is read, or use the spawn method'
+            )
         if wanted < self._next - 1:
             self._step_back(wanted)
         while self._next <= wanted:
@@ -123,8 +138,10 @@ class VideoFrames:
             raise InputError(f'{self.path}: there is no such video file; check the path')
         self._capture = cv2.VideoCapture(str(self.path))
         if not self._capture.isOpened():
-            raise InputError(f'{self.path}: OpenCV cannot open this video; it may be cut before its index was written. '
-                             f'Copy it again, or re-encode it: ffmpeg -i {self.path.name} -c:v libx264 fixed.mp4')
+            raise InputError(
+                f'{self.path}: OpenCV cannot open this video; it may be cut before its index was written. '
+                f'Copy it again, or re-encode it: ffmpeg -i {self.path.name} -c:v libx264 fixed.mp4'
+            )
 
     def _grab(self) -> None:
         if not self._capture.grab():
@@ -144,8 +161,10 @@ class VideoFrames:
 
     def _broken(self, frame: int) -> InputError:
         self._capture = None
-        return InputError(f'{self.path}: frame {frame} cannot be decoded, though the header counts {self.count}; the '
-                          f'video is cut or damaged. Copy it again, re-encode it, or use only the frames before')
+        return InputError(
+            f'{self.path}: frame {frame} cannot be decoded, though the header counts {self.count}; the '
+            f'video is cut or damaged. Copy it again, re-encode it, or use only the frames before'
+        )
 
 
 class ArrayFrames:
@@ -160,7 +179,9 @@ class ArrayFrames:
 
     def __init__(self, array: np.ndarray) -> None:
         if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8:
-            raise InputError(f'frames in memory must be (F, H, W, 3) uint8 RGB, these are {array.shape} {array.dtype}')
+            raise InputError(
+                f'frames in memory must be (F, H, W, 3) uint8 RGB, these are {array.shape} {array.dtype}'
+            )
         self.array = array
 
     def __len__(self) -> int:
@@ -184,8 +205,10 @@ def read_image(path: str | Path) -> np.ndarray:
     # From memory, not by cv2.imread: that one shows a cut JPEG as half grey and does not complain.
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
-        raise InputError(f'{path}: OpenCV cannot decode this picture ({len(data)} bytes); it is cut, damaged or of an '
-                         f'unknown format. Copy it again or convert it to PNG or JPEG')
+        raise InputError(
+            f'{path}: OpenCV cannot decode this picture ({len(data)} bytes); it is cut, damaged or of an '
+            f'unknown format. Copy it again or convert it to PNG or JPEG'
+        )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

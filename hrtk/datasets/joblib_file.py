@@ -22,8 +22,13 @@ from hrtk.body_models.safe_pickle import Forbidden, SafeUnpickler, refusal
 from hrtk.structures import InputError
 
 # Beginnings of compressed dumps; zlib's second byte depends on the level.
-COMPRESSED = {b'\x1f\x8b': gzip.decompress, b'BZ': bz2.decompress, b'\xfd7': lzma.decompress, b'\x5d\x00':
-              lzma.decompress, b'\x78': zlib.decompress}
+COMPRESSED = {
+    b'\x1f\x8b': gzip.decompress,
+    b'BZ': bz2.decompress,
+    b'\xfd7': lzma.decompress,
+    b'\x5d\x00': lzma.decompress,
+    b'\x78': zlib.decompress,
+}
 CHUNK = 1 << 24
 
 
@@ -39,13 +44,17 @@ def load_joblib(path: str | Path) -> dict[str, Any]:
         with open(file, 'rb') as stream:
             value = _JoblibUnpickler(_plain(stream)).load()
     except OSError as error:
-        raise InputError(f'{file}: cannot be read ({error.strerror or error}); check the path, or copy the file '
-                         f'again') from error
+        raise InputError(
+            f'{file}: cannot be read ({error.strerror or error}); check the path, or copy the file '
+            f'again'
+        ) from error
     except Forbidden as error:
         raise InputError(refusal(file, error)) from error
     except Exception as error:  # a damaged pickle can make its interpreter fail in any way
-        raise InputError(f'{file}: not a joblib file, or a truncated or damaged one ({type(error).__name__}: {error}); '
-                         f'copy or download it again') from error
+        raise InputError(
+            f'{file}: not a joblib file, or a truncated or damaged one ({type(error).__name__}: {error}); '
+            f'copy or download it again'
+        ) from error
     if not isinstance(value, dict):
         raise InputError(f'{file}: holds a {type(value).__name__}, expected a dict of arrays')
     return value
@@ -65,7 +74,9 @@ class _Wrapper:
             stream.read(stream.read(1)[0])  # one byte counts the padding that follows it
         data = bytearray()
         size = math.prod(shape) * dtype.itemsize
-        while len(data) < size:  # in pieces: a damaged shape must not reserve memory that the file cannot fill
+        while (
+            len(data) < size
+        ):  # in pieces: a damaged shape must not reserve memory that the file cannot fill
             piece = stream.read(min(CHUNK, size - len(data)))
             if not piece:
                 raise EOFError(f'an array of shape {shape} is cut off')

@@ -23,7 +23,9 @@ class KeypointNoise:
     dropped: float = 0.0
     box_jitter: float = 0.0
 
-    def apply(self, rng: np.random.Generator, xy: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def apply(
+        self, rng: np.random.Generator, xy: np.ndarray, side: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Corrupts keypoints.
 
         Args:

@@ -71,15 +71,25 @@ def table_of(rows: list[Row], path: Path, skeleton: Optional[str], source: str) 
         InputError: there are none, they differ in their number of points, or a value is not a finite number.
     """
     if not rows:
-        raise InputError(f'{path}: no person with keypoints in it; check that the detector found somebody')
+        raise InputError(
+            f'{path}: no person with keypoints in it; check that the detector found somebody'
+        )
     points, skeleton = _points(rows, path, skeleton)
     visibility = points[..., 2]
     low, high = visibility.min(), visibility.max()
     if source == 'annotated' and not np.isin(visibility, (0, 1, 2)).all() and (low < 0 or high > 1):
-        raise InputError(f'{path}: the third number of a COCO keypoint must be a visibility 0, 1 or 2, or a confidence '
-                         f'in [0, 1]; found {low:g}..{high:g}')
+        raise InputError(
+            f'{path}: the third number of a COCO keypoint must be a visibility 0, 1 or 2, or a confidence '
+            f'in [0, 1]; found {low:g}..{high:g}'
+        )
     points[..., 2] = visibility.clip(0, 1)
-    return KeypointTable(tuple(row.frame for row in rows), tuple(row.person for row in rows), points, skeleton, source)
+    return KeypointTable(
+        tuple(row.frame for row in rows),
+        tuple(row.person for row in rows),
+        points,
+        skeleton,
+        source,
+    )
 
 
 def whole(value: Any, path: Path, what: str) -> Optional[int]:
@@ -106,22 +116,28 @@ def _points(rows: list[Row], path: Path, skeleton: Optional[str]) -> tuple[np.nd
             skeleton, kept = 'coco17', 17
         if skeleton is None:
             known = ', '.join(f'{n} ({name})' for n, name in SKELETON_OF_COUNT.items())
-            raise InputError(f'{path}: {rows[0].label} has {counts[0] // 3} keypoints; known are {known}, and '
-                             f'{", ".join(map(str, COCO_FIRST))}, of which the first 17 are taken. Export one of '
-                             f'these, or say which list of hrtk.body_models.skeletons it is with `skeleton=`')
+            raise InputError(
+                f'{path}: {rows[0].label} has {counts[0] // 3} keypoints; known are {known}, and '
+                f'{", ".join(map(str, COCO_FIRST))}, of which the first 17 are taken. Export one of '
+                f'these, or say which list of hrtk.body_models.skeletons it is with `skeleton=`'
+            )
     names = joint_names(skeleton)
     expected = counts[0] if kept else 3 * len(names)
     points = np.empty((len(rows), len(names), 3), np.float32)
     for target, row, length in zip(points, rows, counts):
         if length != expected:
-            raise InputError(f'{path}: {row.label}: keypoints must be {expected} numbers (x, y, confidence for '
-                             f'{expected // 3} points of {skeleton}), there are {length}')
+            raise InputError(
+                f'{path}: {row.label}: keypoints must be {expected} numbers (x, y, confidence for '
+                f'{expected // 3} points of {skeleton}), there are {length}'
+            )
         try:
-            target[:] = np.asarray(row.values[:3 * len(names)], dtype=np.float32).reshape(-1, 3)
+            target[:] = np.asarray(row.values[: 3 * len(names)], dtype=np.float32).reshape(-1, 3)
         except (TypeError, ValueError) as error:
             raise InputError(f'{path}: {row.label}: keypoints must be numbers ({error})') from error
         if not np.isfinite(target).all():
             joint = names[int(np.argmin(np.isfinite(target).all(1)))]
-            raise InputError(f'{path}: {row.label}: {joint} is not a finite number; write 0, 0, 0 for a point that '
-                             f'was not found')
+            raise InputError(
+                f'{path}: {row.label}: {joint} is not a finite number; write 0, 0, 0 for a point that '
+                f'was not found'
+            )
     return points, skeleton

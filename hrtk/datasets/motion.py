@@ -18,8 +18,17 @@ SPLITS = ('train', 'test')
 
 _MIRROR = np.array(flip_map('smpl24'))
 _PER_CLIP = ('names', 'actions', 'splits', 'lengths')
-_KEYS = ('format', 'licence', 'fps', *_PER_CLIP, 'joints', 'rotvec_quantum', 'rotvec_bytes', 'transl_quantum',
-         'transl_bytes')
+_KEYS = (
+    'format',
+    'licence',
+    'fps',
+    *_PER_CLIP,
+    'joints',
+    'rotvec_quantum',
+    'rotvec_bytes',
+    'transl_quantum',
+    'transl_bytes',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +70,9 @@ class MotionClip:
     def mirrored(self) -> MotionClip:
         """The same motion seen in a mirror (the plane x = 0); mirroring twice gives back the same numbers."""
         poses = self.poses[:, _MIRROR] * np.array([1, -1, -1], np.float32)
-        return dataclasses.replace(self, poses=poses, transl=self.transl * np.array([-1, 1, 1], np.float32))
+        return dataclasses.replace(
+            self, poses=poses, transl=self.transl * np.array([-1, 1, 1], np.float32)
+        )
 
 
 def load_motion(split: Optional[str] = None, path: str | Path = ASSET) -> list[MotionClip]:
@@ -76,7 +87,9 @@ def load_motion(split: Optional[str] = None, path: str | Path = ASSET) -> list[M
         InputError: the file is missing, is not ours or contradicts itself, or the split has another name.
     """
     if split is not None and split not in SPLITS:
-        raise InputError(f'there is no motion split {split!r}; choose one of {", ".join(SPLITS)}, or None for all')
+        raise InputError(
+            f'there is no motion split {split!r}; choose one of {", ".join(SPLITS)}, or None for all'
+        )
     arrays = _read(Path(path))
     poses = _decode(arrays, path)
     clips, start = [], 0
@@ -84,13 +97,25 @@ def load_motion(split: Optional[str] = None, path: str | Path = ASSET) -> list[M
         part = slice(start, start + int(length))
         start = part.stop
         if split in (None, kind):
-            clips.append(MotionClip(str(name), str(action), str(kind), float(arrays['fps']), poses[0][part],
-                                    poses[1][part]))
+            clips.append(
+                MotionClip(
+                    str(name),
+                    str(action),
+                    str(kind),
+                    float(arrays['fps']),
+                    poses[0][part],
+                    poses[1][part],
+                )
+            )
     return clips
 
 
-def pack_motion(clips: list[MotionClip], licence: str, rotvec_quantum: float = 2.0 ** -10,
-                transl_quantum: float = 1e-3) -> dict[str, np.ndarray]:
+def pack_motion(
+    clips: list[MotionClip],
+    licence: str,
+    rotvec_quantum: float = 2.0**-10,
+    transl_quantum: float = 1e-3,
+) -> dict[str, np.ndarray]:
     """The arrays of a file that :func:`load_motion` reads.
 
     Rotations are whole multiples of ``rotvec_quantum`` radians (the default errs by at most 0.03 degrees per
@@ -107,27 +132,43 @@ def pack_motion(clips: list[MotionClip], licence: str, rotvec_quantum: float = 2
     transl = np.concatenate([clip.transl for clip in clips])
     lengths = np.array([len(clip) for clip in clips], np.int32)
     joints = np.flatnonzero(np.abs(poses).max(axis=(0, 2)) > 0).astype(np.uint8)
-    return {'format': np.array(FORMAT), 'licence': np.array(licence), 'fps': np.array(clips[0].fps),
-            'names': np.array([clip.name for clip in clips]), 'actions': np.array([clip.action for clip in clips]),
-            'splits': np.array([clip.split for clip in clips]), 'lengths': lengths, 'joints': joints,
-            'rotvec_quantum': np.array(rotvec_quantum), 'transl_quantum': np.array(transl_quantum),
-            'rotvec_bytes': _to_bytes(poses[:, joints].reshape(len(poses), -1) / rotvec_quantum, lengths),
-            'transl_bytes': _to_bytes(transl / transl_quantum, lengths)}
+    return {
+        'format': np.array(FORMAT),
+        'licence': np.array(licence),
+        'fps': np.array(clips[0].fps),
+        'names': np.array([clip.name for clip in clips]),
+        'actions': np.array([clip.action for clip in clips]),
+        'splits': np.array([clip.split for clip in clips]),
+        'lengths': lengths,
+        'joints': joints,
+        'rotvec_quantum': np.array(rotvec_quantum),
+        'transl_quantum': np.array(transl_quantum),
+        'rotvec_bytes': _to_bytes(
+            poses[:, joints].reshape(len(poses), -1) / rotvec_quantum, lengths
+        ),
+        'transl_bytes': _to_bytes(transl / transl_quantum, lengths),
+    }
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise InputError(f'{path}: not found; leave the path out to read the clips that ship with hrtk')
+        raise InputError(
+            f'{path}: not found; leave the path out to read the clips that ship with hrtk'
+        )
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise InputError(f'{path}: cannot be read as an .npz of plain arrays ({error}); make it with '
-                         f'tools/fit_motion.py') from error
+        raise InputError(
+            f'{path}: cannot be read as an .npz of plain arrays ({error}); make it with '
+            f'tools/fit_motion.py'
+        ) from error
     missing = [key for key in _KEYS if key not in arrays]
     if missing or str(arrays['format']) != FORMAT:
-        raise InputError(f'{path}: not a {FORMAT} file, {"lacks " + ", ".join(missing) if missing else "format is "}'
-                         f'{"" if missing else arrays["format"]}; make it with tools/fit_motion.py')
+        raise InputError(
+            f'{path}: not a {FORMAT} file, {"lacks " + ", ".join(missing) if missing else "format is "}'
+            f'{"" if missing else arrays["format"]}; make it with tools/fit_motion.py'
+        )
     return arrays
 
 
@@ -135,18 +176,26 @@ def _decode(arrays: Mapping[str, np.ndarray], path: str | Path) -> tuple[np.ndar
     lengths, joints = arrays['lengths'].astype(np.int64), arrays['joints']
     frames = int(lengths.sum())
     if joints.ndim != 1 or not np.isin(joints, np.arange(24)).all():
-        raise InputError(f'{path}: joints is {joints.tolist()}, expected numbers from 0 to 23; the file is damaged, '
-                         f'make it anew')
+        raise InputError(
+            f'{path}: joints is {joints.tolist()}, expected numbers from 0 to 23; the file is damaged, '
+            f'make it anew'
+        )
     for key, width in (('rotvec_bytes', 3 * len(joints)), ('transl_bytes', 3)):
         if arrays[key].shape != (2, width, frames) or arrays[key].dtype != np.uint8:
-            raise InputError(f'{path}: {key} is {arrays[key].dtype} {arrays[key].shape}, expected uint8 '
-                             f'{(2, width, frames)} from lengths and joints; the file is damaged, make it anew')
+            raise InputError(
+                f'{path}: {key} is {arrays[key].dtype} {arrays[key].shape}, expected uint8 '
+                f'{(2, width, frames)} from lengths and joints; the file is damaged, make it anew'
+            )
     if len({len(arrays[key]) for key in _PER_CLIP}) != 1:
-        raise InputError(f'{path}: {", ".join(_PER_CLIP)} differ in length; the file is damaged, make it anew')
+        raise InputError(
+            f'{path}: {", ".join(_PER_CLIP)} differ in length; the file is damaged, make it anew'
+        )
     poses = np.zeros((frames, 24, 3), np.float32)
     rotvec = _from_bytes(arrays['rotvec_bytes'], lengths) * float(arrays['rotvec_quantum'])
     poses[:, joints] = rotvec.reshape(frames, len(joints), 3)
-    return poses, (_from_bytes(arrays['transl_bytes'], lengths) * float(arrays['transl_quantum'])).astype(np.float32)
+    return poses, (
+        _from_bytes(arrays['transl_bytes'], lengths) * float(arrays['transl_quantum'])
+    ).astype(np.float32)
 
 
 def _to_bytes(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -155,7 +204,7 @@ def _to_bytes(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     steps = np.diff(whole, axis=0, prepend=0)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     steps[starts] = whole[starts]
-    if np.abs(steps).max() >= 2 ** 15:
+    if np.abs(steps).max() >= 2**15:
         raise InputError('a value does not fit 16 bits: choose a coarser quantum')
     # Zigzag keeps small steps of both signs small, so that the high byte is nearly always zero.
     zigzag = ((steps << 1) ^ (steps >> 63)).astype(np.uint16).T

@@ -33,20 +33,32 @@ class MotionWindows(Dataset):
         InputError: the split is unknown, the file is not one of motion clips, or no stretch is long enough.
     """
 
-    def __init__(self, split: Optional[str] = 'train', frames: int = 16, fps: float = 15.0, mirror: bool = False,
-                 path: str | Path = ASSET) -> None:
+    def __init__(
+        self,
+        split: Optional[str] = 'train',
+        frames: int = 16,
+        fps: float = 15.0,
+        mirror: bool = False,
+        path: str | Path = ASSET,
+    ) -> None:
         clips = load_motion(split, path)
         if mirror:
             clips = clips + [clip.mirrored() for clip in clips]
         step = max(round(clips[0].fps / fps), 1)
-        self.body_pose = torch.from_numpy(np.concatenate([clip.body_pose.reshape(-1, 69) for clip in clips]))
+        self.body_pose = torch.from_numpy(
+            np.concatenate([clip.body_pose.reshape(-1, 69) for clip in clips])
+        )
         self.offsets = step * torch.arange(frames)
         ends = np.cumsum([len(clip) for clip in clips])
-        starts = [np.arange(end - len(clip), end - step * (frames - 1)) for clip, end in zip(clips, ends)]
+        starts = [
+            np.arange(end - len(clip), end - step * (frames - 1)) for clip, end in zip(clips, ends)
+        ]
         self.starts = torch.from_numpy(np.concatenate(starts))
         if frames < 1 or not len(self.starts):
-            raise InputError(f'MotionWindows: no clip holds {frames} frames at {fps} frames/s; the longest has '
-                             f'{max(map(len, clips))} at {clips[0].fps}')
+            raise InputError(
+                f'MotionWindows: no clip holds {frames} frames at {fps} frames/s; the longest has '
+                f'{max(map(len, clips))} at {clips[0].fps}'
+            )
 
     def __len__(self) -> int:
         return len(self.starts)

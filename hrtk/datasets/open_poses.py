@@ -31,11 +31,15 @@ class OpenPoses(Dataset):
         InputError: the split is unknown, or the file is not one of motion clips.
     """
 
-    def __init__(self, split: Optional[str] = 'train', mirror: bool = False, path: str | Path = ASSET) -> None:
+    def __init__(
+        self, split: Optional[str] = 'train', mirror: bool = False, path: str | Path = ASSET
+    ) -> None:
         clips = load_motion(split, path)
         if mirror:
             clips = clips + [clip.mirrored() for clip in clips]
-        self.rotmat = axis_angle_to_rotmat(torch.from_numpy(np.concatenate([clip.body_pose for clip in clips])))
+        self.rotmat = axis_angle_to_rotmat(
+            torch.from_numpy(np.concatenate([clip.body_pose for clip in clips]))
+        )
 
     def __len__(self) -> int:
         return len(self.rotmat)

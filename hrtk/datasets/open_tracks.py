@@ -26,8 +26,13 @@ class _PassingStream(OpenStream):
     """The stream without a copy of its videos on disk."""
 
     def _cached(self, index: int) -> dict[str, np.ndarray]:
-        return draw_video(np.random.default_rng(self._entropy(index, 'scene')), self.domain, self.frames, self.fps,
-                          self.size)
+        return draw_video(
+            np.random.default_rng(self._entropy(index, 'scene')),
+            self.domain,
+            self.frames,
+            self.fps,
+            self.size,
+        )
 
 
 @DATASETS.register_module()
@@ -55,19 +60,31 @@ class OpenTracks(Dataset):
 
     format = FORMAT
 
-    def __init__(self, shifts: Iterable[str] = LOOKS, share: float = 0.75, length: int = 1500, frames: int = 32,
-                 fps: float = 15.0, resolution: int = 112, seed: int = 1000) -> None:
+    def __init__(
+        self,
+        shifts: Iterable[str] = LOOKS,
+        share: float = 0.75,
+        length: int = 1500,
+        frames: int = 32,
+        fps: float = 15.0,
+        resolution: int = 112,
+        seed: int = 1000,
+    ) -> None:
         self.shifts, self.share, self.length, self.frames = tuple(shifts), share, length, frames
         self.fps, self.resolution, self.seed = fps, resolution, seed
         if not 0 <= share <= 1 or min(length, frames, resolution) < 1:
-            raise InputError(f'OpenTracks: share is a probability and length, frames and resolution are positive, not '
-                             f'{share}, {length}, {frames} and {resolution}')
+            raise InputError(
+                f'OpenTracks: share is a probability and length, frames and resolution are positive, not '
+                f'{share}, {length}, {frames} and {resolution}'
+            )
         OpenStream(shifts=self.shifts)  # complains about unknown names
 
     @property
     def key(self) -> str:
         """A name for what these settings draw; the length is left out, since more tracks are the same and others."""
-        return cache_key(self.format, self.shifts, self.share, self.frames, self.fps, self.resolution, self.seed)
+        return cache_key(
+            self.format, self.shifts, self.share, self.frames, self.fps, self.resolution, self.seed
+        )
 
     def __len__(self) -> int:
         return self.length
@@ -83,8 +100,13 @@ class OpenTracks(Dataset):
 
     def _draw(self, index: int) -> dict[str, torch.Tensor]:
         chosen = np.random.default_rng([self.seed, index]).random(len(self.shifts)) < self.share
-        stream = _PassingStream(shifts=[name for name, take in zip(self.shifts, chosen) if take],
-                                sequences=self.length, frames=self.frames, fps=self.fps, seed=self.seed)
+        stream = _PassingStream(
+            shifts=[name for name, take in zip(self.shifts, chosen) if take],
+            sequences=self.length,
+            frames=self.frames,
+            fps=self.fps,
+            seed=self.seed,
+        )
         return self._label(stream[index])
 
     def _label(self, sequence: Sequence) -> dict[str, torch.Tensor]:
@@ -93,8 +115,19 @@ class OpenTracks(Dataset):
         with torch.no_grad():
             joints = painter().body.joints(truth.rotmat, truth.betas, 'spin24')
         seen = joints + truth.translation[:, None]
-        pixels = seen[..., :2] / seen[..., 2:] * truth.intrinsics[:, None, :1] + truth.intrinsics[:, None, 1:]
+        pixels = (
+            seen[..., :2] / seen[..., 2:] * truth.intrinsics[:, None, :1]
+            + truth.intrinsics[:, None, 1:]
+        )
         keypoints = to_crop(pixels, sequence.boxes)
-        crops = [crop_image(sequence.frames[t], box, self.resolution) for t, box in enumerate(sequence.boxes)]
-        return dict(image=torch.stack(crops).round().to(torch.uint8), rotmat=truth.rotmat, betas=truth.betas,
-                    camera=fit_weak_perspective(joints, keypoints), keypoints2d=keypoints)
+        crops = [
+            crop_image(sequence.frames[t], box, self.resolution)
+            for t, box in enumerate(sequence.boxes)
+        ]
+        return dict(
+            image=torch.stack(crops).round().to(torch.uint8),
+            rotmat=truth.rotmat,
+            betas=truth.betas,
+            camera=fit_weak_perspective(joints, keypoints),
+            keypoints2d=keypoints,
+        )

@@ -10,8 +10,10 @@ import numpy as np
 from hrtk.structures import InputError
 
 MODES = ('lightweight', 'balanced', 'performance')
-NEITHER = ('2D keypoints are needed. Either give --keypoints a file of COCO, OpenPose, AlphaPose or rtmlib, or '
-           '`pip install "hrtk[pose2d]"` to have rtmlib find them; it downloads its weights when it is first used')
+NEITHER = (
+    '2D keypoints are needed. Either give --keypoints a file of COCO, OpenPose, AlphaPose or rtmlib, or '
+    '`pip install "hrtk[pose2d]"` to have rtmlib find them; it downloads its weights when it is first used'
+)
 
 
 class Detector(Protocol):
@@ -44,8 +46,13 @@ class RTMLib:
 
     skeleton = 'coco17'
 
-    def __init__(self, mode: str = 'balanced', device: str = 'cpu', detector: Optional[str] = None,
-                 pose: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        mode: str = 'balanced',
+        device: str = 'cpu',
+        detector: Optional[str] = None,
+        pose: Optional[str] = None,
+    ) -> None:
         if mode not in MODES:
             raise InputError(f'pose2d is one of {", ".join(MODES)}, not {mode!r}')
         try:
@@ -53,10 +60,14 @@ class RTMLib:
         except ImportError as error:
             raise InputError(f'{NEITHER} ({error})') from error
         try:
-            self._body = Body(mode=mode, backend='onnxruntime', device=device, det=detector, pose=pose)
+            self._body = Body(
+                mode=mode, backend='onnxruntime', device=device, det=detector, pose=pose
+            )
         except OSError as error:  # urllib's errors are OSErrors
-            raise InputError(f'rtmlib could not get its weights ({error}). Try again with a connection, or give '
-                             f'--keypoints a file') from error
+            raise InputError(
+                f'rtmlib could not get its weights ({error}). Try again with a connection, or give '
+                f'--keypoints a file'
+            ) from error
         self.source = f'rtmlib:{mode}'
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -66,4 +77,6 @@ class RTMLib:
         if len(boxes) == 0:  # rtmlib's own call would take the whole picture for a person
             return np.empty((0, 17, 3), np.float32)
         keypoints, scores = self._body.pose_model(bgr, bboxes=boxes)
-        return np.concatenate([keypoints, np.asarray(scores)[..., None]], axis=-1).astype(np.float32)
+        return np.concatenate([keypoints, np.asarray(scores)[..., None]], axis=-1).astype(
+            np.float32
+        )

@@ -40,20 +40,32 @@ class SPINViews(Dataset):
         InputError: the file is missing or broken, or has no row with a body and three visible joints.
     """
 
-    def __init__(self, file: str | Path, image_root: str | Path, body: dict | BodyModel, resolution: int = 224,
-                 length: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        file: str | Path,
+        image_root: str | Path,
+        body: dict | BodyModel,
+        resolution: int = 224,
+        length: Optional[int] = None,
+    ) -> None:
         self.file, self.image_root, self.resolution = Path(file), Path(image_root), resolution
         self.body: BodyModel = BODY_MODELS.build(body)
         self.table = read_spin_npz(file)
         missing = [key for key in ('part', 'pose', 'shape') if key not in self.table]
         if missing:
-            raise InputError(f'{file}: labelled views need {", ".join(missing)}; the file has {", ".join(self.table)}')
+            raise InputError(
+                f'{file}: labelled views need {", ".join(missing)}; the file has {", ".join(self.table)}'
+            )
         if self.table['part'].shape[1] != 24:
-            raise InputError(f'{file}: part has {self.table["part"].shape[1]} joints, labelled views need SPIN\'s 24')
+            raise InputError(
+                f"{file}: part has {self.table['part'].shape[1]} joints, labelled views need SPIN's 24"
+            )
         usable = (self.table['part'][:, :, 2] > 0).sum(1) >= 3
         rows = np.flatnonzero(usable & (self.table.get('has_smpl', np.ones(len(usable))) > 0))
         if len(rows) == 0:
-            raise InputError(f'{file}: no row has a body (has_smpl) and three visible joints (part)')
+            raise InputError(
+                f'{file}: no row has a body (has_smpl) and three visible joints (part)'
+            )
         count = len(rows) if length is None else min(length, len(rows))
         self.rows = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
 
@@ -64,8 +76,10 @@ class SPINViews(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        row = {key: torch.as_tensor(np.asarray(self.table[key][self.rows[index]], np.float32))
-               for key in ('center', 'scale', 'part', 'pose', 'shape')}
+        row = {
+            key: torch.as_tensor(np.asarray(self.table[key][self.rows[index]], np.float32))
+            for key in ('center', 'scale', 'part', 'pose', 'shape')
+        }
         box = boxes_from_centers(row['center'][None], row['scale'][None])
         rotmat, betas = axis_angle_to_rotmat(row['pose'].view(1, 24, 3)), row['shape'][None]
         joints, seen = self.body.joints(rotmat, betas, 'spin24'), row['part'][:, 2] > 0
@@ -74,8 +88,13 @@ class SPINViews(Dataset):
         placed = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
         picture = read_image(self.image_root / str(self.table['imgname'][self.rows[index]]))
         image = crop_image(picture, box[0], self.resolution).round().clamp(0, 255).to(torch.uint8)
-        return dict(image=image, rotmat=rotmat[0], betas=betas[0], camera=camera[0],
-                    keypoints2d=torch.where(seen[:, None], keypoints[0], placed[0]))
+        return dict(
+            image=image,
+            rotmat=rotmat[0],
+            betas=betas[0],
+            camera=camera[0],
+            keypoints2d=torch.where(seen[:, None], keypoints[0], placed[0]),
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of the file and of the body; the pictures are taken for granted."""

@@ -28,10 +28,18 @@ SPLITS = ('train', 'validation', 'test')
 GENDERS = {'m': 'male', 'f': 'female'}
 KEYPOINTS = ('gt', 'poses2d')
 # Keys that are read; those of a person are lists, F frames each.
-PERSON = {'poses': ('F', 72), 'betas': (None,), 'trans': ('F', 3), 'poses2d': ('F', 3, 18), 'campose_valid': ('F',)}
+PERSON = {
+    'poses': ('F', 72),
+    'betas': (None,),
+    'trans': ('F', 3),
+    'poses2d': ('F', 3, 18),
+    'campose_valid': ('F',),
+}
 CLIP = {'cam_poses': ('F', 4, 4), 'cam_intrinsics': (3, 3)}
-REMEDY = ('sequenceFiles.zip and imageFiles.zip are free for research at https://virtualhumans.mpi-inf.mpg.de/3DPW; '
-          'unpack both in one folder and name it with `root`')
+REMEDY = (
+    'sequenceFiles.zip and imageFiles.zip are free for research at https://virtualhumans.mpi-inf.mpg.de/3DPW; '
+    'unpack both in one folder and name it with `root`'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,22 +97,40 @@ class ThreeDPW:
         InputError: a folder, file, body or first picture is missing, or a file is broken or unsafe.
     """
 
-    def __init__(self, root: str | Path, split: str = 'test', *, keypoints: str,
-                 bodies: Optional[Mapping[str, str]] = None, sequences: Optional[Iterable[str]] = None,
-                 box_scale: float = 1.2) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = 'test',
+        *,
+        keypoints: str,
+        bodies: Optional[Mapping[str, str]] = None,
+        sequences: Optional[Iterable[str]] = None,
+        box_scale: float = 1.2,
+    ) -> None:
         if split not in SPLITS or keypoints not in KEYPOINTS:
-            raise InputError(f'ThreeDPW: split is one of {SPLITS}, keypoints one of {KEYPOINTS}; not {split!r}, '
-                             f'{keypoints!r}')
+            raise InputError(
+                f'ThreeDPW: split is one of {SPLITS}, keypoints one of {KEYPOINTS}; not {split!r}, '
+                f'{keypoints!r}'
+            )
         if keypoints == 'gt' and bodies is None:
-            raise InputError("ThreeDPW: keypoints='gt' projects the true bodies and needs bodies=dict(male=..., "
-                             "female=..., extra_regressor=...); or choose keypoints='poses2d'")
-        self.root, self.split, self.keypoints, self.box_scale = Path(root), split, keypoints, box_scale
+            raise InputError(
+                "ThreeDPW: keypoints='gt' projects the true bodies and needs bodies=dict(male=..., "
+                "female=..., extra_regressor=...); or choose keypoints='poses2d'"
+            )
+        self.root, self.split, self.keypoints, self.box_scale = (
+            Path(root),
+            split,
+            keypoints,
+            box_scale,
+        )
         self.bodies = None if bodies is None else GenderedBodies(bodies)
         self.files = self._find(None if sequences is None else list(sequences))
         self._tracks = [track for file in self.files for track in read_3dpw(file)]
         for track in self._tracks:
             if not self._picture(track, 0).is_file():
-                raise InputError(f'{self._picture(track, 0)}: the first picture of {track.clip!r} is missing; {REMEDY}')
+                raise InputError(
+                    f'{self._picture(track, 0)}: the first picture of {track.clip!r} is missing; {REMEDY}'
+                )
 
     def __len__(self) -> int:
         return len(self._tracks)
@@ -113,15 +139,32 @@ class ThreeDPW:
         track = self._tracks[index]
         paths = [self._picture(track, t) for t in range(len(track.pose))]
         translation = None if self.bodies is None else self._translation(track)
-        evidence = self._projected(track, translation) if self.keypoints == 'gt' else Keypoints2D(
-            track.poses2d[..., :2], track.poses2d[..., 2].clamp(0, 1), 'openpose18', 'poses2d')
+        evidence = (
+            self._projected(track, translation)
+            if self.keypoints == 'gt'
+            else Keypoints2D(
+                track.poses2d[..., :2], track.poses2d[..., 2].clamp(0, 1), 'openpose18', 'poses2d'
+            )
+        )
         boxes = _fill(boxes_from_keypoints(evidence.xy, evidence.confidence, self.box_scale))
         frames, (fx, fy, cx, cy) = len(paths), track.intrinsics
-        truth = GroundTruth(track.rotmat, track.betas.expand(frames, 10), translation,
-                            torch.stack([(fx + fy) / 2, cx, cy]).expand(frames, 3), valid=track.valid,
-                            gender=track.gender)
-        return Sequence(f'{track.clip}_{track.person}', ImageFrames(paths), boxes, evidence, truth,
-                        frame_ids=tuple(path.name for path in paths), fps=30.0)
+        truth = GroundTruth(
+            track.rotmat,
+            track.betas.expand(frames, 10),
+            translation,
+            torch.stack([(fx + fy) / 2, cx, cy]).expand(frames, 3),
+            valid=track.valid,
+            gender=track.gender,
+        )
+        return Sequence(
+            f'{track.clip}_{track.person}',
+            ImageFrames(paths),
+            boxes,
+            evidence,
+            truth,
+            frame_ids=tuple(path.name for path in paths),
+            fps=30.0,
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the sequence files; the pictures are taken for granted."""
@@ -131,10 +174,16 @@ class ThreeDPW:
         folder = self.root / 'sequenceFiles' / self.split
         if not folder.is_dir():
             raise InputError(f'{folder}: there is no such folder; {REMEDY}')
-        files = sorted(folder.glob('*.pkl')) if names is None else [folder / f'{name}.pkl' for name in names]
+        files = (
+            sorted(folder.glob('*.pkl'))
+            if names is None
+            else [folder / f'{name}.pkl' for name in names]
+        )
         missing = [file.stem for file in files if not file.is_file()]
         if missing or not files:
-            raise InputError(f'{folder}: holds no sequence {", ".join(missing) or "file (*.pkl)"}; {REMEDY}')
+            raise InputError(
+                f'{folder}: holds no sequence {", ".join(missing) or "file (*.pkl)"}; {REMEDY}'
+            )
         return files
 
     def _picture(self, track: PersonTrack, frame: int) -> Path:
@@ -150,7 +199,10 @@ class ThreeDPW:
     @torch.no_grad()
     def _projected(self, track: PersonTrack, translation: Tensor) -> Keypoints2D:
         betas = track.betas.expand(len(track.pose), 10)
-        points = self.bodies.get(track.gender).joints(track.rotmat, betas, 'spin49') + translation[:, None]
+        points = (
+            self.bodies.get(track.gender).joints(track.rotmat, betas, 'spin49')
+            + translation[:, None]
+        )
         seen = track.valid[:, None] & (points[..., 2] > 0)
         xy = points[..., :2] / points[..., 2:] * track.intrinsics[:2] + track.intrinsics[2:]
         return Keypoints2D(torch.where(seen[..., None], xy, 0.0), seen.float(), 'spin49', 'gt')
@@ -165,7 +217,9 @@ def read_3dpw(path: str | Path) -> list[PersonTrack]:
     raw, path = load_pickle(path), Path(path)
     missing = [key for key in ('sequence', 'genders', *PERSON, *CLIP) if key not in raw]
     if missing:
-        raise InputError(f'{path}: not a sequence file of 3DPW, it lacks {", ".join(missing)}; {REMEDY}')
+        raise InputError(
+            f'{path}: not a sequence file of 3DPW, it lacks {", ".join(missing)}; {REMEDY}'
+        )
     people, frames = len(raw['poses']), len(raw['cam_poses'])
     clip = {key: _array(raw[key], shape, frames, f'{path}: {key}') for key, shape in CLIP.items()}
     tracks = []
@@ -174,16 +228,31 @@ def read_3dpw(path: str | Path) -> list[PersonTrack]:
             own = {key: raw[key][person] for key in PERSON}
             gender = GENDERS[str(raw['genders'][person])[:1]]
         except (IndexError, KeyError, TypeError) as error:
-            raise InputError(f'{path}: its lists do not hold the same {people} people, or a gender is not m or f '
-                             f'({error}); {REMEDY}') from error
-        own = {key: _array(own[key], shape, frames, f'{path}: {key}[{person}]') for key, shape in PERSON.items()}
+            raise InputError(
+                f'{path}: its lists do not hold the same {people} people, or a gender is not m or f '
+                f'({error}); {REMEDY}'
+            ) from error
+        own = {
+            key: _array(own[key], shape, frames, f'{path}: {key}[{person}]')
+            for key, shape in PERSON.items()
+        }
         pose = own['poses'].clone()
         pose[:, :3] = _turned(own['poses'][:, :3], clip['cam_poses'][:, :3, :3])
         k = clip['cam_intrinsics']
-        tracks.append(PersonTrack(str(raw['sequence']), person, pose.float(), own['betas'][:10].float(), gender,
-                                  own['trans'].float(), clip['cam_poses'].float(),
-                                  torch.stack([k[0, 0], k[1, 1], k[0, 2], k[1, 2]]).float(),
-                                  own['poses2d'].transpose(1, 2).float(), own['campose_valid'] > 0))
+        tracks.append(
+            PersonTrack(
+                str(raw['sequence']),
+                person,
+                pose.float(),
+                own['betas'][:10].float(),
+                gender,
+                own['trans'].float(),
+                clip['cam_poses'].float(),
+                torch.stack([k[0, 0], k[1, 1], k[0, 2], k[1, 2]]).float(),
+                own['poses2d'].transpose(1, 2).float(),
+                own['campose_valid'] > 0,
+            )
+        )
     return tracks
 
 
@@ -195,11 +264,18 @@ def _turned(root: Tensor, rotation: Tensor) -> Tensor:
 def _array(value: np.ndarray, shape: tuple, frames: int, what: str) -> Tensor:
     array = np.asarray(value)
     wanted = tuple(frames if n == 'F' else n for n in shape)
-    if (array.dtype.kind not in 'fiub' or array.ndim != len(wanted)
-            or any(n not in (None, have) for n, have in zip(wanted, array.shape))):
-        raise InputError(f'{what} has shape {array.shape} and dtype {array.dtype}, expected {wanted} numbers; {REMEDY}')
+    if (
+        array.dtype.kind not in 'fiub'
+        or array.ndim != len(wanted)
+        or any(n not in (None, have) for n, have in zip(wanted, array.shape))
+    ):
+        raise InputError(
+            f'{what} has shape {array.shape} and dtype {array.dtype}, expected {wanted} numbers; {REMEDY}'
+        )
     if shape == (None,) and len(array) < 10 or not np.isfinite(array).all():
-        raise InputError(f'{what} holds {array.shape} numbers, expected finite ones, and ten betas or more; {REMEDY}')
+        raise InputError(
+            f'{what} holds {array.shape} numbers, expected finite ones, and ten betas or more; {REMEDY}'
+        )
     return torch.as_tensor(array.astype(np.float64))
 
 

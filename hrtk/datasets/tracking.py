@@ -14,15 +14,30 @@ from scipy.optimize import linear_sum_assignment
 from hrtk.body_models.skeletons import joint_names
 
 # COCO's sigmas of its 17 points (pycocotools.cocoeval.Params); for points that COCO lacks, those of their neighbours.
-SIGMAS = {'nose': .026, 'eye': .025, 'ear': .035, 'shoulder': .079, 'elbow': .072, 'wrist': .062, 'hip': .107,
-          'knee': .087, 'ankle': .089}
-OTHER_SIGMA = .089
+SIGMAS = {
+    'nose': 0.026,
+    'eye': 0.025,
+    'ear': 0.035,
+    'shoulder': 0.079,
+    'elbow': 0.072,
+    'wrist': 0.062,
+    'hip': 0.107,
+    'knee': 0.087,
+    'ankle': 0.089,
+}
+OTHER_SIGMA = 0.089
 # VIBE's filters of 3DPW's boxes (its script `smooth_bbox.py`): a median over 11 frames, then a Gaussian of 8, at 30 Hz.
 MEDIAN, SIGMA, RATE = 11, 8.0, 30.0
 
 
-def track(frames: np.ndarray, points: np.ndarray, boxes: np.ndarray, skeleton: str, max_gap: int = 10,
-          min_similarity: float = 0.2) -> np.ndarray:
+def track(
+    frames: np.ndarray,
+    points: np.ndarray,
+    boxes: np.ndarray,
+    skeleton: str,
+    max_gap: int = 10,
+    min_similarity: float = 0.2,
+) -> np.ndarray:
     """Says which person is whom.
 
     Args:
@@ -41,7 +56,9 @@ def track(frames: np.ndarray, points: np.ndarray, boxes: np.ndarray, skeleton: s
     for frame in np.unique(frames):
         rows = np.flatnonzero(frames == frame)
         rows = rows[np.argsort(-boxes[rows, 2], kind='stable')]
-        alive = np.array([i for i, row in enumerate(last) if frame - frames[row] <= max_gap + 1], int)
+        alive = np.array(
+            [i for i, row in enumerate(last) if frame - frames[row] <= max_gap + 1], int
+        )
         seen = np.array(last, int)[alive]
         scores = similarity(points[seen], boxes[seen], points[rows], boxes[rows], sigmas)
         for old, new in zip(*linear_sum_assignment(scores, maximize=True)):
@@ -54,8 +71,13 @@ def track(frames: np.ndarray, points: np.ndarray, boxes: np.ndarray, skeleton: s
     return identity
 
 
-def similarity(points_a: np.ndarray, boxes_a: np.ndarray, points_b: np.ndarray, boxes_b: np.ndarray,
-               sigmas: np.ndarray) -> np.ndarray:
+def similarity(
+    points_a: np.ndarray,
+    boxes_a: np.ndarray,
+    points_b: np.ndarray,
+    boxes_b: np.ndarray,
+    sigmas: np.ndarray,
+) -> np.ndarray:
     """(A, B) mean of the boxes' intersection over union and the OKS, in [0, 1].
 
     The area that OKS wants is that of the first person's box. People without a common point are compared by their boxes

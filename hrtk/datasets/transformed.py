@@ -23,8 +23,10 @@ class Transformed:
 
     def __init__(self, dataset: dict, transforms: SequenceOf[dict]) -> None:
         if not isinstance(transforms, (list, tuple)):
-            raise InputError(f'Transformed: transforms is a list of configs, e.g. [dict(type=\'Greyscale\')], not '
-                             f'{transforms!r}')
+            raise InputError(
+                f"Transformed: transforms is a list of configs, e.g. [dict(type='Greyscale')], not "
+                f'{transforms!r}'
+            )
         self.dataset = DATASETS.build(dataset)
         self.transforms = [TRANSFORMS.build(transform) for transform in transforms]
 
@@ -47,5 +49,8 @@ class Transformed:
         """The data set's hashes and those of the transforms, each under its place."""
         found = self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
         for place, transform in enumerate(self.transforms):
-            found = {**found, **{f'{place}.{key}': value for key, value in transform.fingerprint().items()}}
+            found = {
+                **found,
+                **{f'{place}.{key}': value for key, value in transform.fingerprint().items()},
+            }
         return found

@@ -20,8 +20,10 @@ REQUIRED = {'vid_name': (), 'img_name': (), 'bbox': (4,)}
 OPTIONAL = {'pose': (72,), 'shape': (10,), 'valid': (), 'features': (2048,)}
 SKELETONS2D = {14: 'common14', 49: 'spin49'}
 SKELETONS3D = {14: 'lsp14', 49: 'spin49'}
-REMEDY = ("VIBE's, TCMR's and MPS-Net's projects (https://github.com/mkocabas/VIBE, .../hongsukchoi/TCMR_RELEASE, "
-          '.../MPS-Net/MPS-Net_release) distribute these files')
+REMEDY = (
+    "VIBE's, TCMR's and MPS-Net's projects (https://github.com/mkocabas/VIBE, .../hongsukchoi/TCMR_RELEASE, "
+    '.../MPS-Net/MPS-Net_release) distribute these files'
+)
 
 
 @DATASETS.register_module()
@@ -47,8 +49,14 @@ class VIBEDatabase:
             missing.
     """
 
-    def __init__(self, file: str | Path, image_root: str | Path, source: str = 'joints2D', box_scale: float = 1.2,
-                 fps: float = 30.0) -> None:
+    def __init__(
+        self,
+        file: str | Path,
+        image_root: str | Path,
+        source: str = 'joints2D',
+        box_scale: float = 1.2,
+        fps: float = 30.0,
+    ) -> None:
         self.file, self.image_root = Path(file), Path(image_root)
         self.source, self.box_scale, self.fps = source, box_scale, fps
         self.table = read_vibe_db(file)
@@ -56,19 +64,34 @@ class VIBEDatabase:
         starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])
         self._rows = np.split(np.arange(len(names)), starts[1:])
         if len(set(names[starts])) < len(starts):
-            raise InputError(f'{file}: the rows of a vid_name are not consecutive; take the file as it was distributed')
-        self._skip = [self._prefix(str(self.table['img_name'][rows[0]]), str(names[rows[0]])) for rows in self._rows]
+            raise InputError(
+                f'{file}: the rows of a vid_name are not consecutive; take the file as it was distributed'
+            )
+        self._skip = [
+            self._prefix(str(self.table['img_name'][rows[0]]), str(names[rows[0]]))
+            for rows in self._rows
+        ]
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Sequence:
         rows, table = self._rows[index], self.table
-        paths = [self.image_root.joinpath(*_parts(str(name))[self._skip[index]:]) for name in table['img_name'][rows]]
+        paths = [
+            self.image_root.joinpath(*_parts(str(name))[self._skip[index] :])
+            for name in table['img_name'][rows]
+        ]
         box = float_tensor(table['bbox'][rows])
         boxes = torch.cat([box[:, :2], self.box_scale * box[:, 2:].amax(1, keepdim=True)], dim=1)
-        return Sequence(str(table['vid_name'][rows[0]]), ImageFrames(paths), boxes, self._evidence(rows),
-                        self._truth(rows), frame_ids=tuple(path.name for path in paths), fps=self.fps)
+        return Sequence(
+            str(table['vid_name'][rows[0]]),
+            ImageFrames(paths),
+            boxes,
+            self._evidence(rows),
+            self._truth(rows),
+            frame_ids=tuple(path.name for path in paths),
+            fps=self.fps,
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the file; the pictures are taken for granted."""
@@ -76,9 +99,13 @@ class VIBEDatabase:
 
     def _evidence(self, rows: np.ndarray) -> Keypoints2D:
         if 'joints2D' not in self.table:
-            return Keypoints2D(torch.zeros(len(rows), 24, 2), torch.zeros(len(rows), 24), 'spin24', 'none')
+            return Keypoints2D(
+                torch.zeros(len(rows), 24, 2), torch.zeros(len(rows), 24), 'spin24', 'none'
+            )
         points = float_tensor(self.table['joints2D'][rows])
-        return Keypoints2D(points[..., :2], points[..., 2].clamp(0, 1), SKELETONS2D[points.shape[1]], self.source)
+        return Keypoints2D(
+            points[..., :2], points[..., 2].clamp(0, 1), SKELETONS2D[points.shape[1]], self.source
+        )
 
     def _truth(self, rows: np.ndarray) -> Optional[GroundTruth]:
         table, fields = self.table, {}
@@ -86,8 +113,12 @@ class VIBEDatabase:
             joints = float_tensor(table['joints3D'][rows])
             fields.update(joints3d=joints, skeleton=SKELETONS3D[joints.shape[1]])
         if 'pose' in table and 'shape' in table:
-            fields.update(rotmat=axis_angle_to_rotmat(float_tensor(table['pose'][rows]).unflatten(1, (24, 3))),
-                          betas=float_tensor(table['shape'][rows]))
+            fields.update(
+                rotmat=axis_angle_to_rotmat(
+                    float_tensor(table['pose'][rows]).unflatten(1, (24, 3))
+                ),
+                betas=float_tensor(table['shape'][rows]),
+            )
         if fields and 'valid' in table:
             fields['valid'] = torch.as_tensor(table['valid'][rows] > 0)
         return GroundTruth(**fields) if fields else None
@@ -98,8 +129,10 @@ class VIBEDatabase:
         for skip in range(len(parts)):
             if self.image_root.joinpath(*parts[skip:]).is_file():
                 return skip
-        raise InputError(f'{self.image_root}: no ending of {name!r}, the first picture of {clip!r}, exists below this '
-                         f'folder; name the folder of the data set with `image_root`')
+        raise InputError(
+            f'{self.image_root}: no ending of {name!r}, the first picture of {clip!r}, exists below this '
+            f'folder; name the folder of the data set with `image_root`'
+        )
 
 
 def read_vibe_db(path: str | Path) -> dict[str, np.ndarray]:
@@ -121,8 +154,10 @@ def read_vibe_db(path: str | Path) -> dict[str, np.ndarray]:
         raw = {key: np.asarray(value) for key, value in load_joblib(path).items() if key in keys}
     missing = [key for key in REQUIRED if key not in raw]
     if missing:
-        raise InputError(f'{path}: lacks {", ".join(missing)}; it has {", ".join(raw) or "none of the known keys"}. '
-                         f'{REMEDY}')
+        raise InputError(
+            f'{path}: lacks {", ".join(missing)}; it has {", ".join(raw) or "none of the known keys"}. '
+            f'{REMEDY}'
+        )
     if 'valid_i' in raw:
         raw['valid'] = raw.pop('valid_i').reshape(-1)
     count = len(raw['vid_name'])
@@ -130,10 +165,14 @@ def read_vibe_db(path: str | Path) -> dict[str, np.ndarray]:
     for key, value in raw.items():
         shapes = [layout[key]] if key in layout else [(n, 3) for n in SKELETONS2D]
         if value.shape not in [(count, *shape) for shape in shapes] or count == 0:
-            raise InputError(f'{path}: {key} has shape {value.shape}, expected {count} rows of '
-                             f'{" or ".join(map(str, shapes))}; {REMEDY}')
+            raise InputError(
+                f'{path}: {key} has shape {value.shape}, expected {count} rows of '
+                f'{" or ".join(map(str, shapes))}; {REMEDY}'
+            )
         if value.dtype.kind in 'fc' and not np.isfinite(value).all():
-            raise InputError(f'{path}: {key} holds numbers that are not finite; copy or download it again')
+            raise InputError(
+                f'{path}: {key} holds numbers that are not finite; copy or download it again'
+            )
     return raw
 
 

@@ -75,11 +75,23 @@ class VideoDataset:
         InputError: a file is missing or broken, keypoints and frames do not fit each other, or no track is left.
     """
 
-    def __init__(self, images: str | Path, keypoints: str | Path, fps: Optional[float] = None,
-                 name: Optional[str] = None, source: Optional[str] = None, skeleton: Optional[str] = None,
-                 min_confidence: float = 0.3, box_scale: float = 1.2, smooth: bool = True, max_gap: int = 10,
-                 min_length: int = 5, min_similarity: float = 0.2, max_people: Optional[int] = None,
-                 masks: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        images: str | Path,
+        keypoints: str | Path,
+        fps: Optional[float] = None,
+        name: Optional[str] = None,
+        source: Optional[str] = None,
+        skeleton: Optional[str] = None,
+        min_confidence: float = 0.3,
+        box_scale: float = 1.2,
+        smooth: bool = True,
+        max_gap: int = 10,
+        min_length: int = 5,
+        min_similarity: float = 0.2,
+        max_people: Optional[int] = None,
+        masks: Optional[dict] = None,
+    ) -> None:
         if fps is not None and not fps > 0:
             raise InputError(f'VideoDataset: fps must be above 0, not {fps!r}')
         if max_people is not None and max_people < 1:
@@ -104,12 +116,24 @@ class VideoDataset:
     def __getitem__(self, index: int) -> Sequence:
         found = self.tracks[index]
         rows = np.array(found.rows)
-        points = torch.from_numpy(np.where((rows < 0)[:, None, None], np.float32(0), self._points[rows]))
-        evidence = Keypoints2D(points[..., :2].contiguous(), points[..., 2].contiguous(), self.table.skeleton,
-                               self.source)
+        points = torch.from_numpy(
+            np.where((rows < 0)[:, None, None], np.float32(0), self._points[rows])
+        )
+        evidence = Keypoints2D(
+            points[..., :2].contiguous(),
+            points[..., 2].contiguous(),
+            self.table.skeleton,
+            self.source,
+        )
         frames = self.footage.frames(found.places, self._sizes(found))
-        sequence = Sequence(found.name, frames, torch.from_numpy(found.boxes.copy()), evidence,
-                            frame_ids=self.footage.labels(found.places), fps=self.fps)
+        sequence = Sequence(
+            found.name,
+            frames,
+            torch.from_numpy(found.boxes.copy()),
+            evidence,
+            frame_ids=self.footage.labels(found.places),
+            fps=self.fps,
+        )
         return sequence if self.masks is None else self.masks.attach(sequence)
 
     def fingerprint(self) -> dict[str, str]:
@@ -129,8 +153,12 @@ class VideoDataset:
         places = self.footage.places(self.table)
         seen = np.flatnonzero(self._boxes[:, 2] > 0)  # one point, or none (NaN), makes no box
         if len(seen) < len(places):
-            _log.warning('%s: left out %d of %d people with fewer than two visible points', self.keypoints,
-                         len(places) - len(seen), len(places))
+            _log.warning(
+                '%s: left out %d of %d people with fewer than two visible points',
+                self.keypoints,
+                len(places) - len(seen),
+                len(places),
+            )
         films: dict[str, list[Place]] = {}
         for place in self.footage.all():
             films.setdefault(self._clip(place), []).append(place)
@@ -139,23 +167,35 @@ class VideoDataset:
             rows.setdefault(self._clip(places[row]), []).append(row)
         for clip, found in sorted(rows.items()):
             time = {place: t for t, place in enumerate(films[clip])}
-            yield from self._follow(clip, films[clip], np.array(found), np.array([time[places[r]] for r in found]))
+            yield from self._follow(
+                clip, films[clip], np.array(found), np.array([time[places[r]] for r in found])
+            )
 
     def _clip(self, place: Place) -> str:
         if self.film:
             return self.footage.folder(place)
         return place.relative_to(self.footage.root).with_suffix('').as_posix()
 
-    def _follow(self, clip: str, film: list[Place], rows: np.ndarray, times: np.ndarray) -> Iterator[Track]:
+    def _follow(
+        self, clip: str, film: list[Place], rows: np.ndarray, times: np.ndarray
+    ) -> Iterator[Track]:
         """The tracks of one film or photograph."""
         persons = [self.table.persons[row] for row in rows]
         if None in persons:
-            persons = track(times, self._points[rows], self._boxes[rows], self.table.skeleton, self.max_gap,
-                            self.min_similarity).tolist()
+            persons = track(
+                times,
+                self._points[rows],
+                self._boxes[rows],
+                self.table.skeleton,
+                self.max_gap,
+                self.min_similarity,
+            ).tolist()
         short, least = 0, min(self.min_length, len(film))
         for person in sorted(set(persons)):
             best: dict[int, int] = {}
-            for row, t in ((r, t) for r, t, p in zip(rows.tolist(), times.tolist(), persons) if p == person):
+            for row, t in (
+                (r, t) for r, t, p in zip(rows.tolist(), times.tolist(), persons) if p == person
+            ):
                 if t not in best or self._boxes[row, 2] > self._boxes[best[t], 2]:
                     best[t] = row
             at = np.array(sorted(best))
@@ -163,11 +203,23 @@ class VideoDataset:
             kept = [part for part in parts if len(part) >= least]
             short += len(parts) - len(kept)
             for number, part in enumerate(kept, 1):
-                labels = [self.name, clip.replace('/', '_'), f'person{person}', f'part{number}' if number > 1 else '']
-                yield self._track('_'.join(filter(None, labels)), part, [best[t] for t in part], film)
+                labels = [
+                    self.name,
+                    clip.replace('/', '_'),
+                    f'person{person}',
+                    f'part{number}' if number > 1 else '',
+                ]
+                yield self._track(
+                    '_'.join(filter(None, labels)), part, [best[t] for t in part], film
+                )
         if short:
-            _log.warning('%s: left out %d tracks%s of fewer than %d frames (min_length)', self.keypoints, short,
-                         f' in {clip}' if clip else '', least)
+            _log.warning(
+                '%s: left out %d tracks%s of fewer than %d frames (min_length)',
+                self.keypoints,
+                short,
+                f' in {clip}' if clip else '',
+                least,
+            )
 
     def _track(self, name: str, times: np.ndarray, rows: list[int], film: list[Place]) -> Track:
         wanted = np.arange(times[0], times[-1] + 1)
@@ -175,17 +227,30 @@ class VideoDataset:
         if self.smooth:
             boxes = smooth_boxes(boxes, self.fps)
         known = dict(zip(times.tolist(), rows))
-        return Track(name, tuple(film[t] for t in wanted), boxes.astype(np.float32),
-                     tuple(known.get(t, -1) for t in wanted.tolist()))
+        return Track(
+            name,
+            tuple(film[t] for t in wanted),
+            boxes.astype(np.float32),
+            tuple(known.get(t, -1) for t in wanted.tolist()),
+        )
 
     def _largest(self, tracks: list[Track], count: Optional[int]) -> list[Track]:
         if not tracks:
-            raise InputError(f'{self.keypoints}: nobody is left of {len(self.table.persons)} people: a track needs two '
-                             f'visible points per frame in {self.min_length} frames; lower min_confidence or '
-                             f'min_length')
+            raise InputError(
+                f'{self.keypoints}: nobody is left of {len(self.table.persons)} people: a track needs two '
+                f'visible points per frame in {self.min_length} frames; lower min_confidence or '
+                f'min_length'
+            )
         if count is None or len(tracks) <= count:
             return tracks
-        kept = sorted(sorted(range(len(tracks)), key=lambda i: -float(tracks[i].boxes[:, 2].sum()))[:count])
-        _log.warning('%s: left out %d of %d tracks (max_people = %d)', self.keypoints, len(tracks) - count, len(tracks),
-                     count)
+        kept = sorted(
+            sorted(range(len(tracks)), key=lambda i: -float(tracks[i].boxes[:, 2].sum()))[:count]
+        )
+        _log.warning(
+            '%s: left out %d of %d tracks (max_people = %d)',
+            self.keypoints,
+            len(tracks) - count,
+            len(tracks),
+            count,
+        )
         return [tracks[i] for i in kept]

@@ -7,5 +7,13 @@ from hrtk.engine.output_hook import OverlayHook
 from hrtk.engine.runner import AdaptRunner
 from hrtk.engine.store import Result, ResultStore
 
-__all__ = ['AdaptLoop', 'AdaptRunner', 'MaskFigureHook', 'OverlayHook', 'ProgressHook', 'Result', 'ResultStore',
-           'predict_sequence']
+__all__ = [
+    'AdaptLoop',
+    'AdaptRunner',
+    'MaskFigureHook',
+    'OverlayHook',
+    'ProgressHook',
+    'Result',
+    'ResultStore',
+    'predict_sequence',
+]

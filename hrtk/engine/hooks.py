@@ -11,7 +11,14 @@ from typing import Any, Optional
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from hrtk.registry import HOOKS
 from hrtk.structures import Sequence
@@ -42,15 +49,25 @@ class ProgressHook(Hook):
         self.total, self.done, self.computed = len(runner.test_loop.dataloader), 0, 0.0
         self.begin = self.spoken = time.perf_counter()
         if self.active and sys.stdout.isatty():
-            self.bar = Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-                                TextColumn('{task.fields[speed]}'), TimeElapsedColumn(), TextColumn('left'),
-                                TimeRemainingColumn(), TextColumn('{task.fields[error]}'), console=Console())
+            self.bar = Progress(
+                TextColumn('{task.description}'),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn('{task.fields[speed]}'),
+                TimeElapsedColumn(),
+                TextColumn('left'),
+                TimeRemainingColumn(),
+                TextColumn('{task.fields[error]}'),
+                console=Console(),
+            )
             self.bar.start()
             _log_to_current_stdout(runner.logger)  # rich keeps log lines above its bar
             self.task = self.bar.add_task('', total=self.total, speed='', error='')
         self.preparing: Optional[int] = None
 
-    def after_prepare_step(self, runner: Any, done: int, total: int, numbers: dict[str, Any]) -> None:
+    def after_prepare_step(
+        self, runner: Any, done: int, total: int, numbers: dict[str, Any]
+    ) -> None:
         """Shows how far the preparation is, e.g. labels or epochs; numbers are read only when they are shown."""
         now = time.perf_counter()
         if self.bar is not None:
@@ -80,11 +97,15 @@ class ProgressHook(Hook):
         self.frames = index + 1
         now = time.perf_counter()
         if self.bar is not None:
-            self.bar.update(self.task, completed=self.done + self.frames / len(sequence), speed=self._speed(now))
+            self.bar.update(
+                self.task, completed=self.done + self.frames / len(sequence), speed=self._speed(now)
+            )
         elif self.active and now - self.spoken > self.interval:
             self.spoken = now
-            runner.logger.info(f'[{self.done + 1}/{self.total}] {sequence.name}: frame {self.frames}/{len(sequence)}, '
-                               f'{self._speed(now)}')
+            runner.logger.info(
+                f'[{self.done + 1}/{self.total}] {sequence.name}: frame {self.frames}/{len(sequence)}, '
+                f'{self._speed(now)}'
+            )
 
     def after_sequence(self, runner: Any, sequence: Sequence, result: Any) -> None:
         """Counts a sequence and reports the running error."""
@@ -97,8 +118,10 @@ class ProgressHook(Hook):
             self.bar.update(self.task, completed=self.done, speed=speed, error=error)
         elif self.active:
             self.spoken = now
-            runner.logger.info(f'[{self.done}/{self.total}] {sequence.name}: {len(sequence)} frames, {speed}, '
-                               f'{error}{self._left(now)}')
+            runner.logger.info(
+                f'[{self.done}/{self.total}] {sequence.name}: {len(sequence)} frames, {speed}, '
+                f'{error}{self._left(now)}'
+            )
 
     def after_sequences(self, runner: Any) -> None:
         """Takes the bar down, after a failure too."""

@@ -41,20 +41,29 @@ class MaskedPoseTraining(SteppingModel):
         InputError: an option has another value.
     """
 
-    def __init__(self, network: dict, masks: Optional[dict] = None, weights: Optional[dict[str, float]] = None,
-                 counted: str = 'all', seed: int = 0) -> None:
+    def __init__(
+        self,
+        network: dict,
+        masks: Optional[dict] = None,
+        weights: Optional[dict[str, float]] = None,
+        counted: str = 'all',
+        seed: int = 0,
+    ) -> None:
         super().__init__(seed)
         if counted not in COUNTED:
             raise InputError(f'MaskedPoseTraining: counted is one of {COUNTED}, not {counted!r}')
         options = dict(masks or {})
         kind = options.pop('type', 'MaskSampler')
         if kind not in SAMPLERS:
-            raise InputError(f'MaskedPoseTraining: masks.type is one of {sorted(SAMPLERS)}, not {kind!r}')
+            raise InputError(
+                f'MaskedPoseTraining: masks.type is one of {sorted(SAMPLERS)}, not {kind!r}'
+            )
         self.network, self.masks = LIFTERS.build(network), SAMPLERS[kind](**options)
         self.weights, self.counted = {'pose2d': 5.0, 'pose3d': 2.0, **(weights or {})}, counted
 
-    def forward(self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor',
-                **labels: Any) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+    def forward(
+        self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor', **labels: Any
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """One batch of windows; mmengine's modes. Predictions are hidden 3D poses filled in, with ``masked``."""
         size = (len(keypoints2d), *keypoints2d.shape[1:3])
         if mode != 'loss':
@@ -82,20 +91,33 @@ class LiftingTraining(BaseModel):
         weights: of ``sequence`` and ``centre``, 1 and 1.
     """
 
-    def __init__(self, network: dict, joints: str = 'h36m17', flip_test: bool = True,
-                 weights: Optional[dict[str, float]] = None) -> None:
+    def __init__(
+        self,
+        network: dict,
+        joints: str = 'h36m17',
+        flip_test: bool = True,
+        weights: Optional[dict[str, float]] = None,
+    ) -> None:
         super().__init__()
         self.network, self.mirror = LIFTERS.build(network), mirror_order(joints)
-        self.flip_test, self.weights = flip_test, {'sequence': 1.0, 'centre': 1.0, **(weights or {})}
+        self.flip_test, self.weights = (
+            flip_test,
+            {'sequence': 1.0, 'centre': 1.0, **(weights or {})},
+        )
 
-    def forward(self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor',
-                **labels: Any) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+    def forward(
+        self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor', **labels: Any
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """One batch of windows; mmengine's modes. Predictions are of the middle frame."""
         if mode == 'loss':
             terms = lifting_losses(**self.network(keypoints2d), target=joints3d)
             return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
         predict = lambda poses, masked: self.network(poses)['joints3d']  # noqa: E731
-        found = average_with_mirror(predict, keypoints2d, self.mirror) if self.flip_test else predict(keypoints2d, None)
+        found = (
+            average_with_mirror(predict, keypoints2d, self.mirror)
+            if self.flip_test
+            else predict(keypoints2d, None)
+        )
         return _samples(found)
 
 
@@ -117,9 +139,17 @@ class CompletionTraining(SteppingModel):
         InputError: there is no such task or part.
     """
 
-    def __init__(self, network: dict, task: str = 'complete2d', parts: Optional[list] = None, test: str | int = 3,
-                 joints: str = 'h36m17', flip_test: bool = True, weights: Optional[dict[str, float]] = None,
-                 seed: int = 0) -> None:
+    def __init__(
+        self,
+        network: dict,
+        task: str = 'complete2d',
+        parts: Optional[list] = None,
+        test: str | int = 3,
+        joints: str = 'h36m17',
+        flip_test: bool = True,
+        weights: Optional[dict[str, float]] = None,
+        seed: int = 0,
+    ) -> None:
         super().__init__(seed)
         if task not in TASKS:
             raise InputError(f'CompletionTraining: task is one of {TASKS}, not {task!r}')
@@ -128,8 +158,9 @@ class CompletionTraining(SteppingModel):
         self.mirror, self.flip_test = mirror_order(joints), flip_test
         self.weights = {'lift': 2.0, 'pose2d': 1.0, **(weights or {})}
 
-    def forward(self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor',
-                **labels: Any) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+    def forward(
+        self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor', **labels: Any
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """One batch of windows; mmengine's modes. Predictions are 3D poses of all frames, with ``masked``."""
         poses = keypoints2d if self.kind == '2d' else joints3d
         size = (len(poses), *poses.shape[1:3])
@@ -140,14 +171,19 @@ class CompletionTraining(SteppingModel):
             if self.kind == '3d':
                 return dict(loss_lift=lift)
             again = joint_distance(self.network.decode(tokens, '2d', masks), keypoints2d)
-            return dict(loss_lift=self.weights['lift'] * lift, loss_pose2d=self.weights['pose2d'] * again)
+            return dict(
+                loss_lift=self.weights['lift'] * lift, loss_pose2d=self.weights['pose2d'] * again
+            )
         masked = self.test(*size, step_generator(self.seed, -1)).joints.to(poses.device)
 
         def predict(batch: Tensor, hidden: Tensor) -> Tensor:
             return self.network(batch, self.kind, Masks.of(hidden), target='3d')
 
-        found = (average_with_mirror(predict, poses, self.mirror, masked) if self.flip_test
-                 else predict(poses, masked))
+        found = (
+            average_with_mirror(predict, poses, self.mirror, masked)
+            if self.flip_test
+            else predict(poses, masked)
+        )
         return _samples(found, masked)
 
 

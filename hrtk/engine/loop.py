@@ -36,8 +36,12 @@ def predict_sequence(estimator: nn.Module, sequence: Sequence, batch_size: int =
         F predictions on the estimator's device.
     """
     starts = range(0, len(sequence), batch_size)
-    return Prediction.cat([estimator(estimator.crops(sequence, range(t, min(t + batch_size, len(sequence)))))
-                           for t in starts])
+    return Prediction.cat(
+        [
+            estimator(estimator.crops(sequence, range(t, min(t + batch_size, len(sequence)))))
+            for t in starts
+        ]
+    )
 
 
 @LOOPS.register_module()
@@ -65,28 +69,39 @@ class AdaptLoop(BaseLoop):
         InputError: a continual adapter in more than one process, or an empty data set.
     """
 
-    def __init__(self, runner: Any, dataloader: Any, evaluator: Any, adapter: dict, resume: bool = True) -> None:
+    def __init__(
+        self, runner: Any, dataloader: Any, evaluator: Any, adapter: dict, resume: bool = True
+    ) -> None:
         super().__init__(runner, dataloader)
         self.dataset = self.dataloader.dataset
         self.estimator = runner.model
         self.adapter = ADAPTERS.build(adapter)
         self.resume = resume
         if len(self.dataset) == 0:
-            raise InputError(f'the data set {type(self.dataset).__name__} holds no sequence; check its paths')
+            raise InputError(
+                f'the data set {type(self.dataset).__name__} holds no sequence; check its paths'
+            )
         if self.adapter.reset not in RESETS:
             raise InputError(f'adapter.reset is one of {RESETS}, not {self.adapter.reset!r}')
         self.carries = self.adapter.reset == 'never'
         if self.carries and get_world_size() > 1:
-            raise InputError(f"{type(self.adapter).__name__} with reset='never' carries its weights from sequence to "
-                             f"sequence and cannot be shared out over {get_world_size()} processes; run one process, "
-                             f"or set adapter.reset='sequence'")
+            raise InputError(
+                f"{type(self.adapter).__name__} with reset='never' carries its weights from sequence to "
+                f'sequence and cannot be shared out over {get_world_size()} processes; run one process, '
+                f"or set adapter.reset='sequence'"
+            )
         self.store = self._open_store(adapter)
         self.frozen = copy.deepcopy(self.estimator, {id(self.estimator.body): self.estimator.body})
         self.frozen.eval().requires_grad_(False)
         self.evaluator = runner.build_evaluator(evaluator)
-        self.evaluator.dataset_meta = dict(getattr(self.dataset, 'metainfo', None) or {}, body=self.estimator.body,
-                                           adapter=type(self.adapter).__name__, work_dir=runner.work_dir,
-                                           config=runner.cfg.filename, fingerprint=self.store.fingerprint)
+        self.evaluator.dataset_meta = dict(
+            getattr(self.dataset, 'metainfo', None) or {},
+            body=self.estimator.body,
+            adapter=type(self.adapter).__name__,
+            work_dir=runner.work_dir,
+            config=runner.cfg.filename,
+            fingerprint=self.store.fingerprint,
+        )
         self._start: Optional[dict[str, torch.Tensor]] = None
         self._state: Optional[dict[str, Any]] = None
         self._seen: list[str] = []
@@ -122,8 +137,10 @@ class AdaptLoop(BaseLoop):
 
     def _process(self, sequence: Sequence) -> None:
         if sequence.name in self._seen:
-            raise InputError(f'the data set holds more than one sequence called {sequence.name!r}; results are stored '
-                             f'by name, so names must be unique')
+            raise InputError(
+                f'the data set holds more than one sequence called {sequence.name!r}; results are stored '
+                f'by name, so names must be unique'
+            )
         if len(sequence) == 0:
             raise InputError(f'the sequence {sequence.name!r} has no frames')
         self.runner.call_hook('before_sequence', sequence=sequence)
@@ -132,22 +149,35 @@ class AdaptLoop(BaseLoop):
             result = self._compute(sequence)
             self.store.save(result)
             if self.carries:
-                self.store.save_state(dict(finished=[*self._seen, sequence.name],
-                                           estimator=self.estimator.state_dict(), adapter=self.adapter.state_dict()))
+                self.store.save_state(
+                    dict(
+                        finished=[*self._seen, sequence.name],
+                        estimator=self.estimator.state_dict(),
+                        adapter=self.adapter.state_dict(),
+                    )
+                )
         self.evaluator.process(data_samples=[result], data_batch=sequence)
         self._seen.append(sequence.name)
         self.runner.call_hook('after_sequence', sequence=sequence, result=result)
 
     def _stored(self, sequence: Sequence) -> Optional[Result]:
-        if not self.resume or self.carries and sequence.name not in (self._state or {'finished': ()})['finished']:
+        if (
+            not self.resume
+            or self.carries
+            and sequence.name not in (self._state or {'finished': ()})['finished']
+        ):
             return None
         result = self.store.load(sequence.name)
         if result is None or result.matches(sequence):
             return result
         if self.carries:
-            raise InputError(f'the data of the sequence {sequence.name!r} changed since its result in '
-                             f'{self.store.folder} was computed; run with --no-resume to start again')
-        self.runner.logger.warning(f'the data of the sequence {sequence.name!r} changed; it is computed again')
+            raise InputError(
+                f'the data of the sequence {sequence.name!r} changed since its result in '
+                f'{self.store.folder} was computed; run with --no-resume to start again'
+            )
+        self.runner.logger.warning(
+            f'the data of the sequence {sequence.name!r} changed; it is computed again'
+        )
         return None
 
     def _compute(self, sequence: Sequence) -> Result:
@@ -164,29 +194,49 @@ class AdaptLoop(BaseLoop):
         after = self._adapt(sequence)
         end = self._now()
         keypoints = sequence.keypoints2d
-        arrays = {prefix + key: getattr(prediction, key).float().cpu().numpy()
-                  for prefix, prediction in (('', after), ('before_', before)) for key in ('rotmat', 'betas', 'camera')}
+        arrays = {
+            prefix + key: getattr(prediction, key).float().cpu().numpy()
+            for prefix, prediction in (('', after), ('before_', before))
+            for key in ('rotmat', 'betas', 'camera')
+        }
         points = torch.cat([keypoints.xy, keypoints.confidence[..., None]], dim=-1).cpu().numpy()
         height, width = sequence.frames[0].shape[:2]
         per_frame = 1000 / len(sequence)
-        return Result(sequence.name, **arrays, boxes=sequence.boxes.cpu().numpy(), keypoints2d=points,
-                      keypoints_source=keypoints.source, skeleton=keypoints.skeleton,
-                      frame_ids=tuple(sequence.frame_ids), image_size=(width, height), fps=float(sequence.fps),
-                      ms_per_frame=(end - middle) * per_frame, before_ms_per_frame=(middle - begin) * per_frame,
-                      report={key: value.item() if hasattr(value, 'item') else value
-                              for key, value in self.adapter.report().items()})
+        return Result(
+            sequence.name,
+            **arrays,
+            boxes=sequence.boxes.cpu().numpy(),
+            keypoints2d=points,
+            keypoints_source=keypoints.source,
+            skeleton=keypoints.skeleton,
+            frame_ids=tuple(sequence.frame_ids),
+            image_size=(width, height),
+            fps=float(sequence.fps),
+            ms_per_frame=(end - middle) * per_frame,
+            before_ms_per_frame=(middle - begin) * per_frame,
+            report={
+                key: value.item() if hasattr(value, 'item') else value
+                for key, value in self.adapter.report().items()
+            },
+        )
 
     def _adapt(self, sequence: Sequence) -> Prediction:
         name, predictions = type(self.adapter).__name__, []
         for index, prediction in enumerate(self.adapter.adapt(self.estimator, sequence)):
             if not torch.is_grad_enabled():
-                raise RuntimeError(f'{name} yields inside torch.no_grad(), which switches gradients off for its caller')
-            predictions.append(Prediction(prediction.rotmat, prediction.betas, prediction.camera).detach())
+                raise RuntimeError(
+                    f'{name} yields inside torch.no_grad(), which switches gradients off for its caller'
+                )
+            predictions.append(
+                Prediction(prediction.rotmat, prediction.betas, prediction.camera).detach()
+            )
             self.runner.call_hook('after_frame', sequence=sequence, index=index)
         count = sum(map(len, predictions))
         if count != len(sequence):
-            raise RuntimeError(f'{name} gave {count} predictions for the {len(sequence)} frames of {sequence.name!r}; '
-                               f'an adapter yields one per frame')
+            raise RuntimeError(
+                f'{name} gave {count} predictions for the {len(sequence)} frames of {sequence.name!r}; '
+                f'an adapter yields one per frame'
+            )
         return Prediction.cat(predictions)
 
     def _join_preparation(self) -> None:
@@ -215,8 +265,10 @@ class AdaptLoop(BaseLoop):
         self._start = _clone(self.estimator)
         if self._state is not None:
             if self._seen != self._state['finished']:
-                raise InputError(f'the sequences of the data set are not those that the state in {self.store.folder} '
-                                 f'has been through; run with --no-resume to start again')
+                raise InputError(
+                    f'the sequences of the data set are not those that the state in {self.store.folder} '
+                    f'has been through; run with --no-resume to start again'
+                )
             self.estimator.load_state_dict(self._state['estimator'])
             self.adapter.load_state_dict(self._state['adapter'])
 
@@ -224,8 +276,10 @@ class AdaptLoop(BaseLoop):
         """The stored state, if every sequence that it has been through still has its result."""
         state = self.store.load_state()
         if state is not None and any(self.store.load(name) is None for name in state['finished']):
-            self.runner.logger.warning('a result that the stored state builds on is missing: starting from the first '
-                                       'sequence')
+            self.runner.logger.warning(
+                'a result that the stored state builds on is missing: starting from the first '
+                'sequence'
+            )
             return None
         return state
 
@@ -235,18 +289,38 @@ class AdaptLoop(BaseLoop):
         problems = [text for _, text in told if text is not None]
         if problems:
             finished = sum(count for count, _ in told)
-            raise InputError(f'{problems[0]}\n{finished} of {len(self.dataset)} sequences are finished and stored in '
-                             f'{self.store.folder}; a re-run resumes after them') from problem
+            raise InputError(
+                f'{problems[0]}\n{finished} of {len(self.dataset)} sequences are finished and stored in '
+                f'{self.store.folder}; a re-run resumes after them'
+            ) from problem
 
     def _open_store(self, adapter: dict) -> ResultStore:
         runner, cfg = self.runner, self.runner.cfg
         parts = dict(estimator=self.estimator, dataset=self.dataset, adapter=self.adapter)
-        found = {name: part.fingerprint() for name, part in parts.items() if hasattr(part, 'fingerprint')}
-        store = ResultStore(runner.work_dir, dict(hrtk=__version__, estimator=cfg.get('estimator'), adapter=adapter,
-                                                  dataset=cfg.get('dataset'), seed=runner.seed, found=found))
+        found = {
+            name: part.fingerprint() for name, part in parts.items() if hasattr(part, 'fingerprint')
+        }
+        store = ResultStore(
+            runner.work_dir,
+            dict(
+                hrtk=__version__,
+                estimator=cfg.get('estimator'),
+                adapter=adapter,
+                dataset=cfg.get('dataset'),
+                seed=runner.seed,
+                found=found,
+            ),
+        )
         if is_main_process():
-            store.write_run(dict(versions=versions(), seed=runner.seed, fingerprints=found, config_file=cfg.filename,
-                                 config=cfg.pretty_text))
+            store.write_run(
+                dict(
+                    versions=versions(),
+                    seed=runner.seed,
+                    fingerprints=found,
+                    config_file=cfg.filename,
+                    config=cfg.pretty_text,
+                )
+            )
         return store
 
     def _seed(self, name: str) -> None:

@@ -57,8 +57,10 @@ class MaskFigureHook(Hook):
 
     def __init__(self, frames: int = 2, sequences: int = 2, stages: int = 6) -> None:
         if min(frames, sequences, stages) < 1:
-            raise InputError(f'MaskFigureHook: frames, sequences and stages are at least 1, not {frames}, {sequences}, '
-                             f'{stages}')
+            raise InputError(
+                f'MaskFigureHook: frames, sequences and stages are at least 1, not {frames}, {sequences}, '
+                f'{stages}'
+            )
         self.frames, self.sequences, self.stages = frames, sequences, stages
         self._probes: list[_Probe] = []
 
@@ -70,7 +72,9 @@ class MaskFigureHook(Hook):
             for index in range(min(self.sequences, len(dataset))):
                 self._probes += list(self._open(runner, dataset[index]))
 
-    def after_prepare_step(self, runner: Any, done: int, total: int, numbers: dict[str, Any]) -> None:
+    def after_prepare_step(
+        self, runner: Any, done: int, total: int, numbers: dict[str, Any]
+    ) -> None:
         """Looks at the followed frames at a few points of the way."""
         if 'usable_masks' in numbers or not self._probes:
             return
@@ -97,7 +101,9 @@ class MaskFigureHook(Hook):
             picture = _picture(sequence, t)
             for name, prefix in (('before', 'before_'), ('after', '')):
                 theta = (getattr(result, prefix + key)[t] for key in ('rotmat', 'betas', 'camera'))
-                seen = _silhouette(body, *(torch.as_tensor(np.float32(value))[None] for value in theta))
+                seen = _silhouette(
+                    body, *(torch.as_tensor(np.float32(value))[None] for value in theta)
+                )
                 write_picture(_path(runner, sequence, t, name), topology_row(picture, mask, seen))
 
     def _open(self, runner: Any, sequence: Sequence) -> Iterator[_Probe]:
@@ -106,14 +112,21 @@ class MaskFigureHook(Hook):
         for t in spread(len(sequence), self.frames):
             mask = _mask(sequence, t)
             if mask is not None:
-                yield _Probe(_path(runner, sequence, t, 'progress'), _picture(sequence, t), mask,
-                             runner.model.crops(sequence, [t]), [])
+                yield _Probe(
+                    _path(runner, sequence, t, 'progress'),
+                    _picture(sequence, t),
+                    mask,
+                    runner.model.crops(sequence, [t]),
+                    [],
+                )
 
     @torch.no_grad()
     def _look(self, runner: Any, caption: str) -> None:
         for probe in self._probes:
             seen = runner.model(probe.crop)
-            probe.seen.append((caption, _silhouette(runner.model.body, seen.rotmat, seen.betas, seen.camera)))
+            probe.seen.append(
+                (caption, _silhouette(runner.model.body, seen.rotmat, seen.betas, seen.camera))
+            )
 
 
 def _path(runner: Any, sequence: Sequence, t: int, kind: str) -> Path:
@@ -122,17 +135,31 @@ def _path(runner: Any, sequence: Sequence, t: int, kind: str) -> Path:
 
 
 def _picture(sequence: Sequence, t: int) -> np.ndarray:
-    return crop_image(sequence.frames[t], sequence.boxes[t], SIDE).permute(1, 2, 0).round().byte().numpy()
+    return (
+        crop_image(sequence.frames[t], sequence.boxes[t], SIDE)
+        .permute(1, 2, 0)
+        .round()
+        .byte()
+        .numpy()
+    )
 
 
 def _mask(sequence: Sequence, t: int) -> Optional[np.ndarray]:
-    crop, _ = crop_mask(sequence.masks[t], sequence.frames[t].shape[:2], sequence.boxes[t], SIDE,
-                        f'{sequence.name}, mask of frame {sequence.frame_ids[t]}')
+    crop, _ = crop_mask(
+        sequence.masks[t],
+        sequence.frames[t].shape[:2],
+        sequence.boxes[t],
+        SIDE,
+        f'{sequence.name}, mask of frame {sequence.frame_ids[t]}',
+    )
     return None if crop is None else crop.numpy()
 
 
 @torch.no_grad()
 def _silhouette(body: Any, rotmat: Tensor, betas: Tensor, camera: Tensor) -> np.ndarray:
-    points = crop_points(body(*(value.to(body.template.device) for value in (rotmat, betas))).vertices,
-                         camera.to(body.template.device), SIDE)
+    points = crop_points(
+        body(*(value.to(body.template.device) for value in (rotmat, betas))).vertices,
+        camera.to(body.template.device),
+        SIDE,
+    )
     return cover(points, body.faces, (SIDE, SIDE)).mask[0].cpu().numpy()

@@ -18,11 +18,26 @@ from hrtk.engine.store import Result
 from hrtk.registry import HOOKS
 from hrtk.structures import InputError, Prediction, Sequence
 from hrtk.visualization.overlay import PANELS, Region, before_after, contact_sheet, person_region
-from hrtk.visualization.video import can_write_video, letterbox, write_picture, write_pictures, write_video
+from hrtk.visualization.video import (
+    can_write_video,
+    letterbox,
+    write_picture,
+    write_pictures,
+    write_video,
+)
 
 SHEET_FRAMES = 8
 VIDEO_HEIGHT = 480
-SHOWN = ('rotmat', 'betas', 'camera', 'before_rotmat', 'before_betas', 'before_camera', 'boxes', 'keypoints2d')
+SHOWN = (
+    'rotmat',
+    'betas',
+    'camera',
+    'before_rotmat',
+    'before_betas',
+    'before_camera',
+    'boxes',
+    'keypoints2d',
+)
 
 
 @HOOKS.register_module()
@@ -45,8 +60,12 @@ class OverlayHook(Hook):
     priority = 'BELOW_NORMAL'
 
     def __init__(self, pictures: int | str = 8, video: bool = True) -> None:
-        if pictures != 'all' and (not isinstance(pictures, int) or isinstance(pictures, bool) or pictures < 0):
-            raise InputError(f"OverlayHook: `pictures` must be a number from 0 up or 'all', got {pictures!r}")
+        if pictures != 'all' and (
+            not isinstance(pictures, int) or isinstance(pictures, bool) or pictures < 0
+        ):
+            raise InputError(
+                f"OverlayHook: `pictures` must be a number from 0 up or 'all', got {pictures!r}"
+            )
         self.pictures = pictures
         self.video = bool(video)
 
@@ -66,7 +85,9 @@ class OverlayHook(Hook):
         note = _Note(folder, name, panels.result)
         if note.covers([*paths, folder / f'{name}.png']):
             return
-        for old in (folder / name).glob('*.png'):  # of another result or choice of frames: they must not mix
+        for old in (folder / name).glob(
+            '*.png'
+        ):  # of another result or choice of frames: they must not mix
             old.unlink()
         on_sheet = {chosen[i] for i in spread(len(chosen), SHEET_FRAMES)}
         sheet = []
@@ -87,7 +108,9 @@ class OverlayHook(Hook):
         if films:
             write_video(path, panels.film(), panels.sequence.fps)
         else:
-            runner.logger.warning(f'OpenCV cannot write mp4 films here; {path} gets numbered pictures instead')
+            runner.logger.warning(
+                f'OpenCV cannot write mp4 films here; {path} gets numbered pictures instead'
+            )
             write_pictures(path, panels.film())
         note.write()
 
@@ -107,13 +130,24 @@ class Panels:
     def row(self, t: int, panels: SequenceOf[str] = PANELS) -> np.ndarray:
         """The picture of one frame, cut around the person."""
         image, points = self.sequence.frames[t], self.sequence.keypoints2d
-        region = person_region(self.sequence.boxes[t:t + 1], image.shape[1::-1])
+        region = person_region(self.sequence.boxes[t : t + 1], image.shape[1::-1])
         keypoints = torch.cat([points.xy[t], points.confidence[t, :, None]], dim=1).numpy()
-        return self._draw(image, t, region, keypoints=keypoints, skeleton=points.skeleton, panels=panels,
-                          title=f'{self.sequence.frame_ids[t]} | 2D: {points.source}')
+        return self._draw(
+            image,
+            t,
+            region,
+            keypoints=keypoints,
+            skeleton=points.skeleton,
+            panels=panels,
+            title=f'{self.sequence.frame_ids[t]} | 2D: {points.source}',
+        )
 
-    def film(self, frames: Optional[SequenceOf[int]] = None, panels: SequenceOf[str] = ('before', 'after'),
-             height: int = VIDEO_HEIGHT) -> Iterator[np.ndarray]:
+    def film(
+        self,
+        frames: Optional[SequenceOf[int]] = None,
+        panels: SequenceOf[str] = ('before', 'after'),
+        height: int = VIDEO_HEIGHT,
+    ) -> Iterator[np.ndarray]:
         """Some frames (default all), before | after, one view and one size for all."""
         size: Optional[tuple[int, int]] = None
         for t in range(len(self.sequence)) if frames is None else frames:
@@ -127,12 +161,18 @@ class Panels:
         r = self.result
         before = _prediction(r.before_rotmat[t], r.before_betas[t], r.before_camera[t])
         after = _prediction(r.rotmat[t], r.betas[t], r.camera[t])
-        return before_after(image, before, after, self.sequence.boxes[t], self.body, region=region, **kwargs)
+        return before_after(
+            image, before, after, self.sequence.boxes[t], self.body, region=region, **kwargs
+        )
 
 
 def spread(count: int, wanted: int) -> list[int]:
     """At most ``wanted`` indices below ``count``, evenly spread, first and last included."""
-    return sorted({round(float(v)) for v in np.linspace(0, count - 1, min(count, wanted))}) if count else []
+    return (
+        sorted({round(float(v)) for v in np.linspace(0, count - 1, min(count, wanted))})
+        if count
+        else []
+    )
 
 
 def _prediction(*arrays: np.ndarray) -> Prediction:
@@ -159,7 +199,11 @@ class _Note:
 
     def covers(self, files: list[Path]) -> bool:
         """Whether all files are there and show this result; if not, the note goes until they do."""
-        current = self.path.exists() and self.path.read_text() == self.stamp and all(file.exists() for file in files)
+        current = (
+            self.path.exists()
+            and self.path.read_text() == self.stamp
+            and all(file.exists() for file in files)
+        )
         if not current:
             self.path.unlink(missing_ok=True)
         return current

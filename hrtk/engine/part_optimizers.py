@@ -26,9 +26,13 @@ class PartOptimizers:
         InputError: an optimiser is unknown or missing, a part is none of the model's, or there is a ``paramwise_cfg``.
     """
 
-    def __init__(self, optim_wrapper_cfg: dict[str, dict], paramwise_cfg: Optional[Any] = None) -> None:
+    def __init__(
+        self, optim_wrapper_cfg: dict[str, dict], paramwise_cfg: Optional[Any] = None
+    ) -> None:
         if paramwise_cfg is not None:
-            raise InputError('PartOptimizers takes no paramwise_cfg; give every part of the model its own optimizer')
+            raise InputError(
+                'PartOptimizers takes no paramwise_cfg; give every part of the model its own optimizer'
+            )
         self.parts = optim_wrapper_cfg
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
@@ -40,9 +44,13 @@ class PartOptimizers:
                 continue
             if not isinstance(part, nn.Module) or 'optimizer' not in options:
                 known = ', '.join(child for child, _ in model.named_children())
-                raise InputError(f'optim_wrapper.{name}: expected a part of {type(model).__name__} ({known}) with its '
-                                 f'`optimizer`')
+                raise InputError(
+                    f'optim_wrapper.{name}: expected a part of {type(model).__name__} ({known}) with its '
+                    f'`optimizer`'
+                )
             options = {'type': 'OptimWrapper', **options}
-            optimizer = OPTIMIZERS.build(options.pop('optimizer'), default_args=dict(params=part.parameters()))
+            optimizer = OPTIMIZERS.build(
+                options.pop('optimizer'), default_args=dict(params=part.parameters())
+            )
             built[name] = OPTIM_WRAPPERS.build(options, default_args=dict(optimizer=optimizer))
         return OptimWrapperDict(**built)

@@ -40,31 +40,52 @@ class PosePriorTraining(BaseModel):
             the pelvis in place and mean shape) and ``adversarial`` (the encoder's part).
     """
 
-    def __init__(self, network: dict, critic: int = 256, mix: float = 0.0, noise: float = 0.0,
-                 body: Optional[dict] = None, weights: Optional[dict[str, float]] = None) -> None:
+    def __init__(
+        self,
+        network: dict,
+        critic: int = 256,
+        mix: float = 0.0,
+        noise: float = 0.0,
+        body: Optional[dict] = None,
+        weights: Optional[dict[str, float]] = None,
+    ) -> None:
         super().__init__()
         self.network = MODELS.build(network)
         # A critic of bounded slope never gets so sure that the encoder has nothing to learn from it.
-        self.critic = nn.Sequential(spectral_norm(nn.Linear(self.network.latent, critic)), nn.LeakyReLU(0.2),
-                                    spectral_norm(nn.Linear(critic, critic)), nn.LeakyReLU(0.2),
-                                    spectral_norm(nn.Linear(critic, 1)))
+        self.critic = nn.Sequential(
+            spectral_norm(nn.Linear(self.network.latent, critic)),
+            nn.LeakyReLU(0.2),
+            spectral_norm(nn.Linear(critic, critic)),
+            nn.LeakyReLU(0.2),
+            spectral_norm(nn.Linear(critic, 1)),
+        )
         self.body = BODY_MODELS.build(body or dict(type='BodyModel', file='open'))
         self.mix, self.noise = mix, noise
         self.weights = weights or WEIGHTS
 
-    def forward(self, rotmat: Tensor, mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, Tensor]]:
+    def forward(
+        self, rotmat: Tensor, mode: str = 'tensor'
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """One batch of poses (B, 23, 3, 3), see :class:`~hrtk.datasets.open_poses.OpenPoses`; mmengine's modes."""
         if mode != 'loss':
             return self._describe(rotmat)
         rotmat = mix_legs(rotmat, self.mix)
         latent = self.network.encode(rotmat)
         decoded = self.network.decode(latent + self.noise * uniform_like(latent))
-        terms = dict(rotmat=rotmat_loss(decoded, rotmat),
-                     joints3d=keypoint3d_loss(self._joints(decoded), self._joints(rotmat)),
-                     adversarial=(self._judge(latent) - 1).square().mean())
+        terms = dict(
+            rotmat=rotmat_loss(decoded, rotmat),
+            joints3d=keypoint3d_loss(self._joints(decoded), self._joints(rotmat)),
+            adversarial=(self._judge(latent) - 1).square().mean(),
+        )
         losses = {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
-        return dict(losses, loss_critic=((self.critic(uniform_like(latent)) - 1).square().mean()
-                                         + self.critic(latent.detach()).square().mean()) / 2)
+        return dict(
+            losses,
+            loss_critic=(
+                (self.critic(uniform_like(latent)) - 1).square().mean()
+                + self.critic(latent.detach()).square().mean()
+            )
+            / 2,
+        )
 
     def _judge(self, latent: Tensor) -> Tensor:
         """The critic's opinion, which only the encoder may learn from: (B, 1)."""
@@ -73,15 +94,23 @@ class PosePriorTraining(BaseModel):
 
     def _joints(self, rotmat: Tensor, skeleton: str = 'spin24') -> Tensor:
         """(B, 23, 3, 3) -> (B, J, 3) metres, pelvis unturned, mean shape."""
-        upright = torch.eye(3, dtype=rotmat.dtype, device=rotmat.device).expand(len(rotmat), 1, 3, 3)
-        return self.body.joints(torch.cat([upright, rotmat], 1), rotmat.new_zeros(len(rotmat), 10), skeleton)
+        upright = torch.eye(3, dtype=rotmat.dtype, device=rotmat.device).expand(
+            len(rotmat), 1, 3, 3
+        )
+        return self.body.joints(
+            torch.cat([upright, rotmat], 1), rotmat.new_zeros(len(rotmat), 10), skeleton
+        )
 
     def _describe(self, rotmat: Tensor) -> list[dict[str, Tensor]]:
         """What :class:`PosePriorQuality` asks about every pose."""
         latent = self.network.encode(rotmat)
         decoded = self.network.decode(latent)
-        columns = dict(angle_deg=angles_deg(decoded, rotmat).mean(1), latent=latent, rotmat=rotmat,
-                       random=self.network.decode(uniform_like(latent)))
+        columns = dict(
+            angle_deg=angles_deg(decoded, rotmat).mean(1),
+            latent=latent,
+            rotmat=rotmat,
+            random=self.network.decode(uniform_like(latent)),
+        )
         for name, skeleton in (('mpjpe_mm', 'spin24'), ('mpjpe14_mm', 'lsp14')):
             joints = self._joints(torch.cat([decoded, rotmat]), skeleton)
             # Both lists have the hips in these places.
@@ -134,18 +163,26 @@ class PosePriorQuality(BaseMetric):
 
     def process(self, data_batch: dict, data_samples: list[dict]) -> None:
         """Collects what the model said about each pose."""
-        self.results.extend({name: value.cpu() for name, value in sample.items()} for sample in data_samples)
+        self.results.extend(
+            {name: value.cpu() for name, value in sample.items()} for sample in data_samples
+        )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """The numbers above."""
         columns = {name: torch.stack([result[name] for result in results]) for name in results[0]}
-        latent, some = columns['latent'].double(), slice(None, None, max(1, len(results) // self.samples))
+        latent, some = (
+            columns['latent'].double(),
+            slice(None, None, max(1, len(results) // self.samples)),
+        )
         rank = torch.arange(1, len(latent) + 1, dtype=torch.float64)[:, None] / len(latent)
         beyond = rank - (latent.sort(0).values + 1) / 2
         related = latent.T.corrcoef().nan_to_num()[~torch.eye(latent.shape[1], dtype=torch.bool)]
-        found = dict(mpjpe14_mm=columns['mpjpe14_mm'].mean(), angle_deg=columns['angle_deg'].mean(),
-                     latent_ks=torch.maximum(beyond, 1 / len(latent) - beyond).max(0).values.mean(),
-                     latent_correlation=related.abs().mean())
+        found = dict(
+            mpjpe14_mm=columns['mpjpe14_mm'].mean(),
+            angle_deg=columns['angle_deg'].mean(),
+            latent_ks=torch.maximum(beyond, 1 / len(latent) - beyond).max(0).values.mean(),
+            latent_correlation=related.abs().mean(),
+        )
         for prefix, poses in (('', columns['rotmat'][some]), ('random_', columns['random'][some])):
             found[f'{prefix}nearest_deg'] = nearest_deg(poses, self.reference).mean()
             found[f'{prefix}outside'] = outside(poses, self.reference)
@@ -154,7 +191,9 @@ class PosePriorQuality(BaseMetric):
 
 def nearest_deg(poses: Tensor, reference: Tensor) -> Tensor:
     """Distance of poses (N, J, 3, 3) from the nearest of (M, J, 3, 3), degrees, root mean square over joints: (N,)."""
-    nearest = torch.cat([torch.cdist(part.flatten(1), reference.flatten(1)).argmin(1) for part in poses.split(128)])
+    nearest = torch.cat(
+        [torch.cdist(part.flatten(1), reference.flatten(1)).argmin(1) for part in poses.split(128)]
+    )
     return angles_deg(poses, reference[nearest]).square().mean(1).sqrt()
 
 

@@ -29,7 +29,9 @@ class StoredPreparation(Preparation):
     def __init__(self, folder: Path, runner: Any, resume: bool) -> None:
         self.folder, self.runner = folder, runner
         # All processes read before any of them writes.
-        self._found = {name: self._read(name) for name in (RESULT, *map(_state, STATES))} if resume else {}
+        self._found = (
+            {name: self._read(name) for name in (RESULT, *map(_state, STATES))} if resume else {}
+        )
         barrier()
 
     def load(self, name: str) -> Optional[dict[str, Any]]:
@@ -65,7 +67,9 @@ class StoredPreparation(Preparation):
             write_atomically(self.folder / f'{name}.pt', lambda file: torch.save(content, file))
 
     def _read(self, name: str) -> Optional[dict[str, Any]]:
-        return read_state(self.folder / f'{name}.pt', 'That part of the preparation is computed again')
+        return read_state(
+            self.folder / f'{name}.pt', 'That part of the preparation is computed again'
+        )
 
 
 def _state(name: str) -> str:

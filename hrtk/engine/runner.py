@@ -27,9 +27,25 @@ from hrtk.registry import DATASETS, ESTIMATORS, HOOKS, LOOPS, METRICS, RUNNERS
 from hrtk.structures import InputError
 
 REQUIRED = ('estimator', 'dataset', 'adapter', 'evaluator')
-KEYS = (*REQUIRED, 'outputs', 'work_dir', 'randomness', 'resume', 'default_scope', 'default_hooks', 'custom_hooks',
-        'custom_imports', 'env_cfg', 'log_level', 'launcher', 'visualizer', 'device')
-PATIENCE = 7 * 24 * 3600  # seconds that a rank waits for the others at the end: their shares may differ by hours
+KEYS = (
+    *REQUIRED,
+    'outputs',
+    'work_dir',
+    'randomness',
+    'resume',
+    'default_scope',
+    'default_hooks',
+    'custom_hooks',
+    'custom_imports',
+    'env_cfg',
+    'log_level',
+    'launcher',
+    'visualizer',
+    'device',
+)
+PATIENCE = (
+    7 * 24 * 3600
+)  # seconds that a rank waits for the others at the end: their shares may differ by hours
 _RUNS = itertools.count()
 
 
@@ -75,21 +91,32 @@ class AdaptRunner(RegistryRunner):
             InputError: a key is unknown or missing, or something cannot be built.
         """
         cfg = cfg if isinstance(cfg, Config) else Config(cfg)
-        cfg = Config(cfg.to_dict(), filename=cfg.filename)  # without what a pure-Python config imports
+        cfg = Config(
+            cfg.to_dict(), filename=cfg.filename
+        )  # without what a pure-Python config imports
         check_keys(cfg)
         stem = Path(cfg.filename).stem if cfg.filename else 'adapt'
         hooks = list(cfg.get('custom_hooks') or [])
         if cfg.get('outputs'):
             hooks.append(dict(type='OverlayHook', **cfg.outputs))
-        return cls(model=cfg.estimator, work_dir=cfg.get('work_dir') or str(Path('work_dirs') / stem),
-                   test_dataloader=cfg.dataset, test_evaluator=cfg.evaluator,
-                   test_cfg=dict(type='AdaptLoop', adapter=cfg.adapter, resume=cfg.get('resume', True)),
-                   default_hooks=cfg.get('default_hooks'), custom_hooks=hooks, launcher=cfg.get('launcher', 'none'),
-                   env_cfg=cfg.get('env_cfg') or {}, log_level=cfg.get('log_level', 'INFO'),
-                   visualizer=cfg.get('visualizer'), default_scope=cfg.get('default_scope', 'hrtk'),
-                   randomness=cfg.get('randomness') or dict(seed=0),
-                   # mmengine shares loggers between runners of one name and second
-                   experiment_name=f'{stem}-{next(_RUNS)}', cfg=cfg)
+        return cls(
+            model=cfg.estimator,
+            work_dir=cfg.get('work_dir') or str(Path('work_dirs') / stem),
+            test_dataloader=cfg.dataset,
+            test_evaluator=cfg.evaluator,
+            test_cfg=dict(type='AdaptLoop', adapter=cfg.adapter, resume=cfg.get('resume', True)),
+            default_hooks=cfg.get('default_hooks'),
+            custom_hooks=hooks,
+            launcher=cfg.get('launcher', 'none'),
+            env_cfg=cfg.get('env_cfg') or {},
+            log_level=cfg.get('log_level', 'INFO'),
+            visualizer=cfg.get('visualizer'),
+            default_scope=cfg.get('default_scope', 'hrtk'),
+            randomness=cfg.get('randomness') or dict(seed=0),
+            # mmengine shares loggers between runners of one name and second
+            experiment_name=f'{stem}-{next(_RUNS)}',
+            cfg=cfg,
+        )
 
     def adapt(self) -> dict[str, float]:
         """Runs the adaptation and returns the metrics, see :class:`~hrtk.engine.loop.AdaptLoop`."""
@@ -100,12 +127,18 @@ class AdaptRunner(RegistryRunner):
         dist_cfg = {'backend': 'nccl', 'timeout': PATIENCE, **(env_cfg.get('dist_cfg') or {})}
         if self.distributed and not is_distributed() and not torch.cuda.is_available():
             if self._launcher != 'pytorch':
-                raise InputError(f'launcher {self._launcher!r} needs GPUs; on CPUs start the processes with torchrun '
-                                 f"and use launcher 'pytorch'")
-            torch.distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=dist_cfg['timeout']))
+                raise InputError(
+                    f'launcher {self._launcher!r} needs GPUs; on CPUs start the processes with torchrun '
+                    f"and use launcher 'pytorch'"
+                )
+            torch.distributed.init_process_group(
+                'gloo', timeout=datetime.timedelta(seconds=dist_cfg['timeout'])
+            )
         super().setup_env({**env_cfg, 'dist_cfg': dist_cfg})
 
-    def build_logger(self, log_level: int | str = 'INFO', log_file: Optional[str] = None, **kwargs: Any) -> MMLogger:
+    def build_logger(
+        self, log_level: int | str = 'INFO', log_file: Optional[str] = None, **kwargs: Any
+    ) -> MMLogger:
         """Builds the logger, under our name."""
         return super().build_logger(log_level, log_file, **{'logger_name': 'hrtk', **kwargs})
 
@@ -118,8 +151,9 @@ class AdaptRunner(RegistryRunner):
         return revert_sync_batchnorm(model.to(self.cfg.get('device') or get_device()))
 
     @staticmethod
-    def build_dataloader(dataloader: DataLoader | dict, seed: Optional[int] = None,
-                         diff_rank_seed: bool = False) -> DataLoader:
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: Optional[int] = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
         """Builds the data set and deals its sequences out to the ranks, in order and without padding."""
         if isinstance(dataloader, DataLoader):
             return dataloader
@@ -129,8 +163,12 @@ class AdaptRunner(RegistryRunner):
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the loop."""
-        return LOOPS.build(loop, default_args=dict(runner=self, dataloader=self._test_dataloader,
-                                                   evaluator=self._test_evaluator))
+        return LOOPS.build(
+            loop,
+            default_args=dict(
+                runner=self, dataloader=self._test_dataloader, evaluator=self._test_evaluator
+            ),
+        )
 
     def build_visualizer(self, visualizer: Optional[Visualizer | dict] = None) -> Visualizer:
         """Builds a visualizer; by default one without back-ends, since results and pictures have files of their own."""
@@ -172,8 +210,14 @@ def check_keys(cfg: Config, keys: Iterable[str] = KEYS, required: Iterable[str] 
     for key in cfg.keys():
         if key not in keys and not key.startswith('_'):
             near = difflib.get_close_matches(key, keys, n=3, cutoff=0.5)
-            hint = f'Did you mean {" or ".join(map(repr, near))}?' if near else f'Known: {", ".join(keys)}.'
-            raise InputError(f"{where}unknown key {key!r}. {hint} A config's own variables start with an underscore.")
+            hint = (
+                f'Did you mean {" or ".join(map(repr, near))}?'
+                if near
+                else f'Known: {", ".join(keys)}.'
+            )
+            raise InputError(
+                f"{where}unknown key {key!r}. {hint} A config's own variables start with an underscore."
+            )
     for key in required:
         if not cfg.get(key):
             raise InputError(f'{where}the config lacks {key!r}; it must name {", ".join(required)}')

@@ -32,17 +32,24 @@ class SegmentationTraining(BaseModel):
         bf16: convolutions in bfloat16 (CPUs with AVX512-BF16, GPUs).
     """
 
-    def __init__(self, network: dict, weights: Optional[dict[str, float]] = None,
-                 class_weights: Sequence[float] = CLASS_WEIGHTS, augment: float = 1.0, size: Optional[int] = None,
-                 bf16: bool = False) -> None:
+    def __init__(
+        self,
+        network: dict,
+        weights: Optional[dict[str, float]] = None,
+        class_weights: Sequence[float] = CLASS_WEIGHTS,
+        augment: float = 1.0,
+        size: Optional[int] = None,
+        bf16: bool = False,
+    ) -> None:
         super().__init__()
         self.network = SEGMENTERS.build(network)
         self.network.to(memory_format=torch.channels_last)
         self.weights, self.class_weights = {**WEIGHTS, **(weights or {})}, tuple(class_weights)
         self.augment, self.size, self.bf16 = augment, size, bf16
 
-    def forward(self, image: Tensor, mask: Tensor, mode: str = 'tensor',
-                **labels: Any) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+    def forward(
+        self, image: Tensor, mask: Tensor, mode: str = 'tensor', **labels: Any
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
         """One batch of crops (..., 3, R, R) with masks (..., R, R), of views or of tracks; mmengine's modes.
 
         Predictions are the IoU of every crop, percent, at probability one half.
@@ -59,7 +66,13 @@ class SegmentationTraining(BaseModel):
         with torch.autocast(crops.device.type, torch.bfloat16, enabled=self.bf16):
             logits = self.network(crops.contiguous(memory_format=torch.channels_last))
         if mode == 'loss':
-            terms = segmentation_losses(logits.main.float(), logits.auxiliary.float(), mask, self.class_weights)
-            return {f'loss_{name}': self.weights[name] * value for name, value in terms.items() if self.weights[name]}
+            terms = segmentation_losses(
+                logits.main.float(), logits.auxiliary.float(), mask, self.class_weights
+            )
+            return {
+                f'loss_{name}': self.weights[name] * value
+                for name, value in terms.items()
+                if self.weights[name]
+            }
         found = foreground_map(logits.main.float(), mask.shape[-2:], 0.5)[:, 0] > 0
         return [dict(iou=value) for value in mask_iou(found.cpu(), (mask == 1).cpu())]

@@ -79,9 +79,13 @@ class Result:
 
     def save(self, path: Path) -> None:
         """Writes the npz atomically."""
-        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != 'report'}
+        arrays = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != 'report'
+        }
         arrays.update({REPORT + key: value for key, value in self.report.items()}, schema=SCHEMA)
-        write_atomically(path, lambda file: np.savez(file, **{k: np.asarray(v) for k, v in arrays.items()}))
+        write_atomically(
+            path, lambda file: np.savez(file, **{k: np.asarray(v) for k, v in arrays.items()})
+        )
 
     @staticmethod
     def load(path: Path) -> Result:
@@ -96,19 +100,30 @@ class Result:
                     raise ValueError(f'schema {data["schema"].item()!r}')
                 values = {k: data[k] for k in data.files if k != 'schema'}
             values = {k: v.item() if v.ndim == 0 else v for k, v in values.items()}
-            report = {k[len(REPORT):]: values.pop(k) for k in list(values) if k.startswith(REPORT)}
-            values.update(frame_ids=tuple(values['frame_ids'].tolist()), report=report,
-                          image_size=tuple(values['image_size'].tolist()))
+            report = {k[len(REPORT) :]: values.pop(k) for k in list(values) if k.startswith(REPORT)}
+            values.update(
+                frame_ids=tuple(values['frame_ids'].tolist()),
+                report=report,
+                image_size=tuple(values['image_size'].tolist()),
+            )
             return Result(**values)
         except (*BROKEN, TypeError) as error:
-            raise InputError(f'{path}: not a whole {SCHEMA} file ({error}); delete it and run again') from error
+            raise InputError(
+                f'{path}: not a whole {SCHEMA} file ({error}); delete it and run again'
+            ) from error
 
     def matches(self, sequence: Sequence) -> bool:
         """Whether the sequence still has the frames, boxes and keypoints that this result was computed from."""
-        xy, confidence = sequence.keypoints2d.xy.cpu().numpy(), sequence.keypoints2d.confidence.cpu().numpy()
+        xy, confidence = (
+            sequence.keypoints2d.xy.cpu().numpy(),
+            sequence.keypoints2d.confidence.cpu().numpy(),
+        )
         keypoints = np.concatenate([xy, confidence[..., None]], axis=-1)
-        return (self.frame_ids == tuple(sequence.frame_ids) and np.array_equal(self.boxes, sequence.boxes.cpu().numpy())
-                and np.array_equal(self.keypoints2d, keypoints, equal_nan=True))
+        return (
+            self.frame_ids == tuple(sequence.frame_ids)
+            and np.array_equal(self.boxes, sequence.boxes.cpu().numpy())
+            and np.array_equal(self.keypoints2d, keypoints, equal_nan=True)
+        )
 
 
 class ResultStore:
@@ -133,7 +148,9 @@ class ResultStore:
         escaped = quote(name, safe=' ()[]+=,@')
         escaped = '%2E' + escaped[1:] if escaped.startswith('.') else escaped
         if len(escaped) > 240:
-            raise InputError(f'the sequence name {name[:60]!r}... is too long for a file name; shorten it')
+            raise InputError(
+                f'the sequence name {name[:60]!r}... is too long for a file name; shorten it'
+            )
         return self.folder / f'{escaped}.npz'
 
     def load(self, name: str) -> Optional[Result]:
@@ -166,11 +183,18 @@ class ResultStore:
             versions = json.loads(path.read_text())['versions']
         except BROKEN:  # absent, or cut off on a full disk
             versions = content['versions']
-        changed = [f'{k} {versions.get(k)} (now {v})' for k, v in content['versions'].items() if versions.get(k) != v]
+        changed = [
+            f'{k} {versions.get(k)} (now {v})'
+            for k, v in content['versions'].items()
+            if versions.get(k) != v
+        ]
         if changed:
-            print_log(f'{self.folder} holds results made with {", ".join(changed)}; their digits may differ from what '
-                      f'this run would compute. --no-resume computes them again.', logger='current',
-                      level=logging.WARNING)
+            print_log(
+                f'{self.folder} holds results made with {", ".join(changed)}; their digits may differ from what '
+                f'this run would compute. --no-resume computes them again.',
+                logger='current',
+                level=logging.WARNING,
+            )
         text = json.dumps(content, indent=1, default=str)
         write_atomically(path, lambda file: file.write(text.encode()))
 
@@ -182,7 +206,9 @@ def read_state(path: Path, consequence: str) -> Optional[dict[str, Any]]:
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except (*BROKEN, RuntimeError, pickle.UnpicklingError) as error:
-        print_log(f'{path}: damaged ({error}). {consequence}.', logger='current', level=logging.WARNING)
+        print_log(
+            f'{path}: damaged ({error}). {consequence}.', logger='current', level=logging.WARNING
+        )
         return None
 
 
@@ -217,5 +243,7 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, type) or callable(value) and hasattr(value, '__qualname__'):
         return f'{value.__module__}.{value.__qualname__}'
-    raise InputError(f'a config may hold plain types, arrays and classes only, not {value!r}: results are stored under '
-                     f'a fingerprint of the config')
+    raise InputError(
+        f'a config may hold plain types, arrays and classes only, not {value!r}: results are stored under '
+        f'a fingerprint of the config'
+    )

@@ -29,13 +29,22 @@ class TemporalTraining(BaseModel):
         InputError: the regressors of both networks differ.
     """
 
-    def __init__(self, network: dict, start: dict, weights: Optional[dict[str, float]] = None) -> None:
+    def __init__(
+        self, network: dict, start: dict, weights: Optional[dict[str, float]] = None
+    ) -> None:
         super().__init__()
         self.network, self.body = build_from_start(network, start)
         self.weights = weights or WEIGHTS
 
-    def forward(self, features: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor,
-                mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, float]]:
+    def forward(
+        self,
+        features: Tensor,
+        rotmat: Tensor,
+        betas: Tensor,
+        keypoints2d: Tensor,
+        camera: Tensor,
+        mode: str = 'tensor',
+    ) -> dict[str, Tensor] | list[dict[str, float]]:
         """One batch of windows, see :class:`~hrtk.datasets.feature_windows.FeatureWindows`; mmengine's modes."""
         windows = features[:, 0]
         if mode == 'loss':
@@ -56,13 +65,17 @@ def build_from_start(network: dict, start: dict) -> tuple[nn.Module, BodyModel]:
     try:
         built.regressor.load_state_dict(image_network.head.state_dict())
     except RuntimeError as error:
-        raise InputError(f'the regressor of {type(built).__name__} cannot start from that of the image network, which '
-                         f'has another size or form; give both the same config '
-                         f'({str(error).splitlines()[-1].strip()})') from error
+        raise InputError(
+            f'the regressor of {type(built).__name__} cannot start from that of the image network, which '
+            f'has another size or form; give both the same config '
+            f'({str(error).splitlines()[-1].strip()})'
+        ) from error
     return built, image_network.body
 
 
-def mirror_some(features: Tensor, rotmat: Tensor, keypoints2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def mirror_some(
+    features: Tensor, rotmat: Tensor, keypoints2d: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Takes the mirrored features of a random half of a batch, and mirrors its labels.
 
     Args:

@@ -37,16 +37,30 @@ class SupervisedTraining(BaseModel):
         bf16: the estimator's ``precision='bfloat16'`` (CPUs with AVX512-BF16, GPUs).
     """
 
-    def __init__(self, estimator: dict, weights: Optional[dict[str, float]] = None, augment: float = 1.0,
-                 bf16: bool = False) -> None:
+    def __init__(
+        self,
+        estimator: dict,
+        weights: Optional[dict[str, float]] = None,
+        augment: float = 1.0,
+        bf16: bool = False,
+    ) -> None:
         super().__init__()
-        self.estimator = ESTIMATORS.build(dict(estimator, precision='bfloat16') if bf16 else estimator)
+        self.estimator = ESTIMATORS.build(
+            dict(estimator, precision='bfloat16') if bf16 else estimator
+        )
         self.estimator.to(memory_format=torch.channels_last)
         self.weights = weights or WEIGHTS
         self.augment = augment
 
-    def forward(self, image: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor,
-                mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, float]]:
+    def forward(
+        self,
+        image: Tensor,
+        rotmat: Tensor,
+        betas: Tensor,
+        keypoints2d: Tensor,
+        camera: Tensor,
+        mode: str = 'tensor',
+    ) -> dict[str, Tensor] | list[dict[str, float]]:
         """One batch of views, see :class:`~hrtk.datasets.open_stream.views.OpenViews`; mmengine's modes."""
         if mode == 'loss':
             image, rotmat, keypoints2d = mirror_half(image, rotmat, keypoints2d)
@@ -59,8 +73,14 @@ class SupervisedTraining(BaseModel):
         return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
 
 
-def supervise(body: BodyModel, predicted: Prediction, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor,
-              squared: bool = False) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+def supervise(
+    body: BodyModel,
+    predicted: Prediction,
+    rotmat: Tensor,
+    betas: Tensor,
+    keypoints2d: Tensor,
+    squared: bool = False,
+) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
     """Losses of B predictions against labels, without factors, and predicted and true joints that they compare.
 
     Distances of joints, in the picture too, count absolutely, or ``squared`` as in SPIN and VIBE. Joints are
@@ -69,15 +89,23 @@ def supervise(body: BodyModel, predicted: Prediction, rotmat: Tensor, betas: Ten
     joints = body.joints(predicted.rotmat, predicted.betas, 'spin24')
     with torch.no_grad():
         true = body.joints(rotmat, betas, 'spin24')
-    centred, true_centred = joints - joints[:, 2:4].mean(1, keepdim=True), true - true[:, 2:4].mean(1, keepdim=True)
+    centred, true_centred = (
+        joints - joints[:, 2:4].mean(1, keepdim=True),
+        true - true[:, 2:4].mean(1, keepdim=True),
+    )
     size = torch.square if squared else torch.abs
-    terms = dict(rotmat=rotmat_loss(predicted.rotmat, rotmat), joints3d=size(centred - true_centred).mean(),
-                 keypoints2d=size(project(joints, predicted.camera) - keypoints2d).mean(),
-                 betas=betas_loss(predicted.betas, betas))
+    terms = dict(
+        rotmat=rotmat_loss(predicted.rotmat, rotmat),
+        joints3d=size(centred - true_centred).mean(),
+        keypoints2d=size(project(joints, predicted.camera) - keypoints2d).mean(),
+        betas=betas_loss(predicted.betas, betas),
+    )
     return terms, (centred, true_centred)
 
 
-def mirror_half(image: Tensor, rotmat: Tensor, keypoints2d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def mirror_half(
+    image: Tensor, rotmat: Tensor, keypoints2d: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Mirrors a random half of a batch: crops (B, 3, R, R), rotations (B, 24, 3, 3), ``spin24`` points (B, 24, 2)."""
     chosen = torch.rand(len(image), device=image.device) < 0.5
     image = torch.where(chosen[:, None, None, None], image.flip(3), image)
@@ -88,8 +116,10 @@ def mirror_labels(chosen: Tensor, rotmat: Tensor, keypoints2d: Tensor) -> tuple[
     """Mirrors the labels where ``chosen`` (B,): rotations (B, 24, 3, 3) and ``spin24`` points (B, 24, 2)."""
     turned = mirror_rotmat(rotmat, flip_map('smpl24'))
     points = mirror_points(keypoints2d, flip_map('spin24'))
-    return (torch.where(chosen[:, None, None, None], turned, rotmat),
-            torch.where(chosen[:, None, None], points, keypoints2d))
+    return (
+        torch.where(chosen[:, None, None, None], turned, rotmat),
+        torch.where(chosen[:, None, None], points, keypoints2d),
+    )
 
 
 def distort(image: Tensor, strength: float) -> Tensor:
@@ -99,10 +129,10 @@ def distort(image: Tensor, strength: float) -> Tensor:
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, device=image.device)
 
-    image = image * (1 + strength * .3 * (2 * uniform(count, 3, 1, 1) - 1))
+    image = image * (1 + strength * 0.3 * (2 * uniform(count, 3, 1, 1) - 1))
     image = image + strength * 30 * (2 * uniform(count, 1, 1, 1) - 1)
     image = image + torch.randn_like(image) * (strength * 12 * uniform(count, 1, 1, 1))
-    place, extent = uniform(count, 2, 1) * side, uniform(count, 2, 1) * side * .35 * strength
+    place, extent = uniform(count, 2, 1) * side, uniform(count, 2, 1) * side * 0.35 * strength
     grid = torch.arange(side, device=image.device)
     row, column = (((grid >= place[:, i]) & (grid < place[:, i] + extent[:, i])) for i in (0, 1))
     patch = row[:, None, :, None] & column[:, None, None, :] & (uniform(count, 1, 1, 1) < 1 / 3)

@@ -15,5 +15,12 @@ from hrtk.version import __version__
 def versions() -> dict[str, str]:
     """Versions of all that can change a digit, and the device, for logs and ``run.json``."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'
-    return {'hrtk': __version__, 'torch': torch.__version__, 'mmengine': mmengine.__version__,
-            'numpy': np.__version__, 'opencv': cv2.__version__, 'python': platform.python_version(), 'device': device}
+    return {
+        'hrtk': __version__,
+        'torch': torch.__version__,
+        'mmengine': mmengine.__version__,
+        'numpy': np.__version__,
+        'opencv': cv2.__version__,
+        'python': platform.python_version(),
+        'device': device,
+    }

@@ -19,7 +19,15 @@ from hrtk.structures import InputError, Prediction
 
 # configs/config.yaml of the released code; the defaults of its classes are 60, 30, 1, 0.001 and 1. Those of the metric
 # loss are its thesis' smallest, and none.
-WEIGHTS = dict(keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, motion=0.5, metric=0.1, metric_joints=0.0)
+WEIGHTS = dict(
+    keypoints2d=300.0,
+    joints3d=300.0,
+    rotmat=60.0,
+    betas=0.06,
+    motion=0.5,
+    metric=0.1,
+    metric_joints=0.0,
+)
 COMMON = slice(14)  # of spin24, its common14: the joints that poses are compared over
 
 
@@ -52,31 +60,49 @@ class VideoTraining(SteppingModel):
             critic and no motion.
     """
 
-    def __init__(self, network: dict, start: dict, critic: Optional[dict] = None, motion: Optional[dict] = None,
-                 metric: Optional[dict] = None, weights: Optional[dict[str, float]] = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        network: dict,
+        start: dict,
+        critic: Optional[dict] = None,
+        motion: Optional[dict] = None,
+        metric: Optional[dict] = None,
+        weights: Optional[dict[str, float]] = None,
+        seed: int = 0,
+    ) -> None:
         super().__init__(seed)
         self.network, self.body = build_from_start(network, start)
         if critic is not None and motion is None:
-            raise InputError('VideoTraining: a critic needs captured motion to learn from; give it '
-                             "motion=dict(type='MotionWindows'), or leave the critic out")
+            raise InputError(
+                'VideoTraining: a critic needs captured motion to learn from; give it '
+                "motion=dict(type='MotionWindows'), or leave the critic out"
+            )
         self.critic: Optional[nn.Module] = None if critic is None else MODELS.build(critic)
         self.motion = None if critic is None else DATASETS.build(motion)
         self.metric: Optional[nn.Module] = None if metric is None else LOSSES.build(metric)
         self.weights = {**WEIGHTS, **(weights or {})}
         if set(self.weights) != set(WEIGHTS):
-            raise InputError(f'VideoTraining: weights are of {", ".join(WEIGHTS)}, not {", ".join(weights)}')
+            raise InputError(
+                f'VideoTraining: weights are of {", ".join(WEIGHTS)}, not {", ".join(weights)}'
+            )
 
-    def train_step(self, data: dict[str, Tensor], optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
+    def train_step(
+        self, data: dict[str, Tensor], optim_wrapper: OptimWrapperDict
+    ) -> dict[str, Tensor]:
         """One step of the network, then one of the critic; optimisers are those of ``network`` and ``critic``."""
         data = self.data_preprocessor(data, True)
         generator = self.next_generator()
-        torch.manual_seed(generator.initial_seed())  # mirroring, dropout and anchors draw from the global generators
+        torch.manual_seed(
+            generator.initial_seed()
+        )  # mirroring, dropout and anchors draw from the global generators
         with optim_wrapper['network'].optim_context(self):
             losses, made_up = self.network_losses(**data)
         total, logged = self.parse_losses(losses)
         optim_wrapper['network'].update_params(total)
         if self.critic is not None:
-            real = self.motion.batch(torch.randint(len(self.motion), (len(made_up),), generator=generator))
+            real = self.motion.batch(
+                torch.randint(len(self.motion), (len(made_up),), generator=generator)
+            )
             with optim_wrapper['critic'].optim_context(self):
                 losses = self.critic_losses(real.to(made_up.device), made_up.detach())
             total, of_critic = self.parse_losses(losses)
@@ -84,8 +110,9 @@ class VideoTraining(SteppingModel):
             logged.update({name: value for name, value in of_critic.items() if name != 'loss'})
         return logged
 
-    def network_losses(self, features: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor,
-                       camera: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def network_losses(
+        self, features: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """What the network learns from, weighted, and the body poses (B, T, 69) that it made up, with their graph."""
         clips, rotmat, keypoints2d = mirror_some(features, rotmat, keypoints2d)
         predicted = self.network(clips)
@@ -96,17 +123,28 @@ class VideoTraining(SteppingModel):
         if self.critic is not None:
             with _constant(self.critic):
                 terms['motion'] = (self.critic(made_up) - 1).square().mean()
-        return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}, made_up
+        return {
+            f'loss_{name}': self.weights[name] * value for name, value in terms.items()
+        }, made_up
 
     def critic_losses(self, real: Tensor, made_up: Tensor) -> dict[str, Tensor]:
         """What the critic learns from, weighted: (B, T, 69) captured and predicted body poses."""
         opinions = self.critic(torch.cat([real, made_up]))
-        captured, predicted = opinions[:len(real)], opinions[len(real):]
-        return dict(loss_critic_real=self.weights['motion'] * (captured - 1).square().mean(),
-                    loss_critic_made_up=self.weights['motion'] * predicted.square().mean())
+        captured, predicted = opinions[: len(real)], opinions[len(real) :]
+        return dict(
+            loss_critic_real=self.weights['motion'] * (captured - 1).square().mean(),
+            loss_critic_made_up=self.weights['motion'] * predicted.square().mean(),
+        )
 
-    def forward(self, features: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor,
-                mode: str = 'tensor') -> dict[str, Tensor] | list[dict[str, float]]:
+    def forward(
+        self,
+        features: Tensor,
+        rotmat: Tensor,
+        betas: Tensor,
+        keypoints2d: Tensor,
+        camera: Tensor,
+        mode: str = 'tensor',
+    ) -> dict[str, Tensor] | list[dict[str, float]]:
         """One batch of clips, see :class:`~hrtk.datasets.feature_windows.FeatureClips`; mmengine's modes.
 
         Losses are the network's; errors are means over the frames of each clip.
@@ -114,17 +152,28 @@ class VideoTraining(SteppingModel):
         if mode == 'loss':
             return self.network_losses(features, rotmat, betas, keypoints2d, camera)[0]
         predicted = _frames(self.network(features[:, 0]))
-        found, true = (self._joints(*body).unflatten(0, betas.shape[:2]) for body in
-                       ((predicted.rotmat, predicted.betas), (rotmat.flatten(0, 1), betas.flatten(0, 1))))
-        return [dict(mpjpe_mm=mpjpe(*clip).mean(), accel_mm=accel_error(*clip).mean()) for clip in zip(found, true)]
+        found, true = (
+            self._joints(*body).unflatten(0, betas.shape[:2])
+            for body in (
+                (predicted.rotmat, predicted.betas),
+                (rotmat.flatten(0, 1), betas.flatten(0, 1)),
+            )
+        )
+        return [
+            dict(mpjpe_mm=mpjpe(*clip).mean(), accel_mm=accel_error(*clip).mean())
+            for clip in zip(found, true)
+        ]
 
     def _metric_terms(self, features: Tensor, joints: Tensor, true: Tensor) -> dict[str, Tensor]:
         """The metric losses that have a factor, without it: features (B, T, F), joints (B * T, 24, 3)."""
         if self.metric is None:
             return {}
         joints, true = (part[:, COMMON].unflatten(0, features.shape[:2]) for part in (joints, true))
-        return {name: self.metric(part, true) for name, part in
-                (('metric', features), ('metric_joints', joints.flatten(2))) if self.weights[name]}
+        return {
+            name: self.metric(part, true)
+            for name, part in (('metric', features), ('metric_joints', joints.flatten(2)))
+            if self.weights[name]
+        }
 
     def _joints(self, rotmat: Tensor, betas: Tensor) -> Tensor:
         joints = self.body.joints(rotmat, betas, 'spin24')
@@ -137,12 +186,17 @@ class ClipError(ViewError):
 
     def process(self, data_batch: dict, data_samples: list[dict]) -> None:
         """Collects two numbers per clip."""
-        self.results.extend((float(sample['mpjpe_mm']), float(sample['accel_mm'])) for sample in data_samples)
+        self.results.extend(
+            (float(sample['mpjpe_mm']), float(sample['accel_mm'])) for sample in data_samples
+        )
 
     def compute_metrics(self, results: list[tuple[float, float]]) -> dict[str, float]:
         """The means."""
         columns = zip(*results)
-        return {name: sum(column) / len(column) for name, column in zip(('mpjpe_mm', 'accel_mm'), columns)}
+        return {
+            name: sum(column) / len(column)
+            for name, column in zip(('mpjpe_mm', 'accel_mm'), columns)
+        }
 
 
 @contextmanager
@@ -157,4 +211,9 @@ def _constant(module: nn.Module) -> Iterator[None]:
 
 def _frames(predicted: Prediction) -> Prediction:
     """Predictions (B, T, ...) of clips as those of B * T frames."""
-    return Prediction(*(getattr(predicted, name).flatten(0, 1) for name in ('rotmat', 'betas', 'camera', 'features')))
+    return Prediction(
+        *(
+            getattr(predicted, name).flatten(0, 1)
+            for name in ('rotmat', 'betas', 'camera', 'features')
+        )
+    )

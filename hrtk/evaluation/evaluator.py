@@ -55,8 +55,13 @@ class MeshEvaluator(BaseMetric):
         InputError: no such protocol, or a body file that it needs is missing.
     """
 
-    def __init__(self, protocol: str = 'open', collect_device: str = 'gpu',
-                 bodies: Optional[Mapping[str, str]] = None, silhouettes: bool = False) -> None:
+    def __init__(
+        self,
+        protocol: str = 'open',
+        collect_device: str = 'gpu',
+        bodies: Optional[Mapping[str, str]] = None,
+        silhouettes: bool = False,
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix='hrtk')
         self.prefix = None  # the rows ('Source', 'Bilevel') are the prefixes; given as None, mmengine would warn
         self.protocol: Protocol = get_protocol(protocol)
@@ -89,18 +94,31 @@ class MeshEvaluator(BaseMetric):
         names = [record.name for record in results]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise InputError(f'the data set holds more than one sequence called {twice[0]!r}; results are stored by '
-                             f'name, so names must be unique')
+            raise InputError(
+                f'the data set holds more than one sequence called {twice[0]!r}; results are stored by '
+                f'name, so names must be unique'
+            )
         if self.protocol.accel_across:
             results = _accelerate_across(results)
         rows = summarise(results)
-        metrics = {f'{row}/{key}': value for row, values in rows.items() for key, value in values.items()}
-        metrics.update(sequences=len(results), frames=sum(record.frames for record in results),
-                       unscored_frames=sum(record.unscored for record in results))
+        metrics = {
+            f'{row}/{key}': value for row, values in rows.items() for key, value in values.items()
+        }
+        metrics.update(
+            sequences=len(results),
+            frames=sum(record.frames for record in results),
+            unscored_frames=sum(record.unscored for record in results),
+        )
         sources = sorted({record.source for record in results})
         if 'work_dir' in (self.dataset_meta or {}):
-            write_json(Path(self.dataset_meta['work_dir']) / 'metrics.json', self.protocol, sources, metrics, results,
-                       {key: self.dataset_meta.get(key) for key in ('config', 'fingerprint', 'adapter')})
+            write_json(
+                Path(self.dataset_meta['work_dir']) / 'metrics.json',
+                self.protocol,
+                sources,
+                metrics,
+                results,
+                {key: self.dataset_meta.get(key) for key in ('config', 'fingerprint', 'adapter')},
+            )
         print_table(rows, self.protocol, sources, metrics['frames'] - metrics['unscored_frames'])
         return metrics
 
@@ -111,82 +129,140 @@ class MeshEvaluator(BaseMetric):
     def _record(self, result: Any, sequence: Sequence) -> Record:
         body, truth = self.dataset_meta['body'], sequence.truth
         if body is None:
-            raise InputError("the evaluator needs a body to measure; give the estimator body=dict(type='BodyModel')")
+            raise InputError(
+                "the evaluator needs a body to measure; give the estimator body=dict(type='BodyModel')"
+            )
         valid = np.ones(len(result.rotmat), dtype=bool)
         if truth is not None and truth.valid is not None and self.protocol.use_valid:
             valid = truth.valid.cpu().numpy().astype(bool)
-        valid[len(valid) // self.protocol.chunk * self.protocol.chunk:] = False
+        valid[len(valid) // self.protocol.chunk * self.protocol.chunk :] = False
         before, after = [], []
         for start in range(0, len(valid), CHUNK):
             part = slice(start, start + CHUNK)
             target = self.poser.truth(body, truth, part)
-            masks = crop_masks(sequence, part) if self.silhouettes and sequence.masks is not None else None
+            masks = (
+                crop_masks(sequence, part)
+                if self.silhouettes and sequence.masks is not None
+                else None
+            )
             before.append(self._measure(body, result, 'before_', part, target, masks))
             after.append(self._measure(body, result, '', part, target, masks))
         errors = [self._finish(parts, valid) for parts in (before, after)]
-        return Record(result.name, len(valid), int((~valid).sum()), result.keypoints_source,
-                      self.dataset_meta.get('adapter', 'Adapted'), errors[0], errors[1], result.boxes[:, 2],
-                      result.before_ms_per_frame, result.ms_per_frame, dict(result.report),
-                      _joints(before, after) if self.protocol.accel_across else None)
+        return Record(
+            result.name,
+            len(valid),
+            int((~valid).sum()),
+            result.keypoints_source,
+            self.dataset_meta.get('adapter', 'Adapted'),
+            errors[0],
+            errors[1],
+            result.boxes[:, 2],
+            result.before_ms_per_frame,
+            result.ms_per_frame,
+            dict(result.report),
+            _joints(before, after) if self.protocol.accel_across else None,
+        )
 
     @torch.no_grad()
-    def _measure(self, body: Any, result: Any, prefix: str, part: slice, truth: Optional[Posed],
-                 masks: Optional[Tensor]) -> dict[str, Any]:
-        rotmat, betas, camera = (getattr(result, prefix + key)[part] for key in ('rotmat', 'betas', 'camera'))
-        tensors = [torch.as_tensor(x, device=body.template.device) for x in (rotmat, betas, camera, result.boxes[part])]
-        projected = to_image(project(body.joints(tensors[0], tensors[1], result.skeleton), tensors[2]), tensors[3])
+    def _measure(
+        self,
+        body: Any,
+        result: Any,
+        prefix: str,
+        part: slice,
+        truth: Optional[Posed],
+        masks: Optional[Tensor],
+    ) -> dict[str, Any]:
+        rotmat, betas, camera = (
+            getattr(result, prefix + key)[part] for key in ('rotmat', 'betas', 'camera')
+        )
+        tensors = [
+            torch.as_tensor(x, device=body.template.device)
+            for x in (rotmat, betas, camera, result.boxes[part])
+        ]
+        projected = to_image(
+            project(body.joints(tensors[0], tensors[1], result.skeleton), tensors[2]), tensors[3]
+        )
         keypoints = result.keypoints2d[part]
-        errors = dict(reprojection_px=reprojection_error_px(projected, keypoints[..., :2], keypoints[..., 2]))
+        errors = dict(
+            reprojection_px=reprojection_error_px(projected, keypoints[..., :2], keypoints[..., 2])
+        )
         if masks is not None:
             errors['iou'] = silhouette_iou(body, *tensors[:3], masks)
         if truth is not None:
             posed = self.poser.prediction(body, rotmat, betas, meshes=bool(truth.meshes))
-            errors.update(mpjpe_mm=mpjpe(posed.joints, truth.joints), pa_mpjpe_mm=pa_mpjpe(posed.joints, truth.joints),
-                          joints=(posed.joints.cpu().numpy(), truth.joints.cpu().numpy()))
+            errors.update(
+                mpjpe_mm=mpjpe(posed.joints, truth.joints),
+                pa_mpjpe_mm=pa_mpjpe(posed.joints, truth.joints),
+                joints=(posed.joints.cpu().numpy(), truth.joints.cpu().numpy()),
+            )
             for mesh, predicted, true in zip(self.protocol.meshes, posed.meshes, truth.meshes):
                 errors[mesh.name] = pve(predicted, true)
             if self.protocol.pck:
                 predicted, true = (np.float64(joints) for joints in errors['joints'])
                 moved = procrustes(predicted, true)
-                errors.update(pck=pck(predicted, true), auc=pck(predicted, true, AUC_MM), pa_pck=pck(moved, true),
-                              pa_auc=pck(moved, true, AUC_MM))
+                errors.update(
+                    pck=pck(predicted, true),
+                    auc=pck(predicted, true, AUC_MM),
+                    pa_pck=pck(moved, true),
+                    pa_auc=pck(moved, true, AUC_MM),
+                )
         return errors
 
     def _finish(self, parts: list[dict[str, Any]], valid: np.ndarray) -> dict[str, np.ndarray]:
         """Joins chunks; frames that the protocol must not score become NaN in all 3D errors."""
-        errors = {key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != 'joints'}
+        errors = {
+            key: np.concatenate([part[key] for part in parts])
+            for key in parts[0]
+            if key != 'joints'
+        }
         if 'joints' in parts[0]:
-            predicted, truth = (np.concatenate([part['joints'][side] for part in parts]) for side in (0, 1))
+            predicted, truth = (
+                np.concatenate([part['joints'][side] for part in parts]) for side in (0, 1)
+            )
             errors['accel_mm'] = np.full(len(valid), np.nan)
-            errors['accel_mm'][1:-1] = np.where(valid[:-2] & valid[1:-1] & valid[2:], accel_error(predicted, truth),
-                                                np.nan)
-        return {key: value if key in ('reprojection_px', 'iou') else np.where(valid, value, np.nan)
-                for key, value in errors.items()}
+            errors['accel_mm'][1:-1] = np.where(
+                valid[:-2] & valid[1:-1] & valid[2:], accel_error(predicted, truth), np.nan
+            )
+        return {
+            key: value if key in ('reprojection_px', 'iou') else np.where(valid, value, np.nan)
+            for key, value in errors.items()
+        }
 
 
 def _joints(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Optional[np.ndarray]:
     """Joints of chunks as in :class:`Record`."""
     if 'joints' not in before[0]:
         return None
-    return np.stack([np.concatenate([part['joints'][side] for part in parts])
-                     for parts, side in ((before, 0), (after, 0), (after, 1))])
+    return np.stack(
+        [
+            np.concatenate([part['joints'][side] for part in parts])
+            for parts, side in ((before, 0), (after, 0), (after, 1))
+        ]
+    )
 
 
 def _accelerate_across(records: SequenceOf[Record]) -> list[Record]:
     """Acceleration errors of the scored frames of all sequences as if they were one, as VIBE's evaluator has them."""
-    scored = [~np.isnan(record.after['mpjpe_mm']) if record.joints is not None else np.zeros(0, bool)
-              for record in records]
+    scored = [
+        ~np.isnan(record.after['mpjpe_mm']) if record.joints is not None else np.zeros(0, bool)
+        for record in records
+    ]
     if not sum(map(np.sum, scored)):
         return list(records)
-    stack = np.concatenate([record.joints[:, keep] for record, keep in zip(records, scored) if len(keep)], axis=1)
-    errors = [np.pad(accel_error(stack[side], stack[2]), 1, constant_values=np.nan)[:stack.shape[1]]
-              for side in (0, 1)]
+    stack = np.concatenate(
+        [record.joints[:, keep] for record, keep in zip(records, scored) if len(keep)], axis=1
+    )
+    errors = [
+        np.pad(accel_error(stack[side], stack[2]), 1, constant_values=np.nan)[: stack.shape[1]]
+        for side in (0, 1)
+    ]
     changed, start = [], 0
     for record, keep in zip(records, scored):
         rows = []
         for row, error in zip((record.before, record.after), errors):
             accel = np.full(record.frames, np.nan)
-            accel[:len(keep)][keep] = error[start:start + keep.sum()]
+            accel[: len(keep)][keep] = error[start : start + keep.sum()]
             rows.append({**row, 'accel_mm': accel} if len(keep) else row)
         start += int(keep.sum())
         changed.append(dataclasses.replace(record, before=rows[0], after=rows[1]))

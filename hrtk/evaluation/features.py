@@ -52,12 +52,18 @@ def feature_distances(estimator: Any, dataset: Any, batch_size: int = 32) -> Fea
         for theirs in features[:i]:
             across += _distances(ours, theirs).sum().item()
             others += len(ours) * len(theirs)
-    return FeatureDistances(within / pairs if pairs else float('nan'), across / others if others else float('nan'))
+    return FeatureDistances(
+        within / pairs if pairs else float('nan'), across / others if others else float('nan')
+    )
 
 
 def _features(estimator: Any, sequence: Any, batch_size: int) -> Tensor:
-    parts = [estimator(estimator.crops(sequence, range(start, min(start + batch_size, len(sequence))))).features
-             for start in range(0, len(sequence), batch_size)]
+    parts = [
+        estimator(
+            estimator.crops(sequence, range(start, min(start + batch_size, len(sequence))))
+        ).features
+        for start in range(0, len(sequence), batch_size)
+    ]
     if parts[0] is None:
         raise InputError(f'{type(estimator).__name__} gives no features to compare')
     return torch.cat(parts).double()

@@ -34,8 +34,12 @@ class ForegroundIoU(BaseMetric):
         return dict(iou=float(np.nanmean(results)))
 
 
-def foreground_iou(segmenter: nn.Module, sequences: Iterable[Sequence], resolution: int = 112,
-                   threshold: float = 0.5) -> dict[str, float]:
+def foreground_iou(
+    segmenter: nn.Module,
+    sequences: Iterable[Sequence],
+    resolution: int = 112,
+    threshold: float = 0.5,
+) -> dict[str, float]:
     """Scores a segmenter on sequences with masks, in the crops of their boxes.
 
     Args:
@@ -57,8 +61,12 @@ def foreground_iou(segmenter: nn.Module, sequences: Iterable[Sequence], resoluti
             raise InputError(f'foreground_iou: {sequence.name!r} has no masks')
         for start in range(0, len(sequence), BATCH):
             part = slice(start, min(start + BATCH, len(sequence)))
-            crops = torch.stack([crop_image(sequence.frames[t], sequence.boxes[t], resolution)
-                                 for t in range(part.start, part.stop)])
+            crops = torch.stack(
+                [
+                    crop_image(sequence.frames[t], sequence.boxes[t], resolution)
+                    for t in range(part.start, part.stop)
+                ]
+            )
             with torch.no_grad():
                 logits = segmenter(normalise(crops.to(device))).main
             seen = foreground_map(logits, crops.shape[-2:], threshold)[:, 0].cpu() > 0

@@ -58,7 +58,9 @@ def pve(predicted: Array, truth: Array) -> np.ndarray:
     return mpjpe(predicted, truth)
 
 
-def pck(predicted: Array, truth: Array, thresholds: Union[float, np.ndarray] = PCK_MM) -> np.ndarray:
+def pck(
+    predicted: Array, truth: Array, thresholds: Union[float, np.ndarray] = PCK_MM
+) -> np.ndarray:
     """Percentage of joints nearer than a threshold (strictly), averaged over the thresholds if there are several.
 
     With :data:`AUC_MM` it is the area under the curve as mmhuman3d and DynaBOA compute it; its threshold 0 counts, so

@@ -22,8 +22,13 @@ PCK_JOINTS = 14  # of 3DHP's 17; pelvis, spine and head come after them
 Errors = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def lifting_errors(predicted: np.ndarray, truth: np.ndarray, protocol: str = 'h36m', metric: str = 'correct',
-                   masked: Optional[np.ndarray] = None) -> Errors:
+def lifting_errors(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    protocol: str = 'h36m',
+    metric: str = 'correct',
+    masked: Optional[np.ndarray] = None,
+) -> Errors:
     """Errors of one batch, and how much each item counts in the mean.
 
     ==============  ===========================================  ================================================
@@ -65,24 +70,40 @@ def lifting_errors(predicted: np.ndarray, truth: np.ndarray, protocol: str = 'h3
     errors = dict(mpjpe_mm=(per_item(mpjpe(*flat)), ones))
     if protocol == 'h36m':
         aligned = per_item(pa_mpjpe(*flat))
-        return dict(errors, pa_mpjpe_mm=(aligned if metric == 'correct' else np.full(batch, aligned.mean()), ones))
+        return dict(
+            errors,
+            pa_mpjpe_mm=(aligned if metric == 'correct' else np.full(batch, aligned.mean()), ones),
+        )
     if metric == 'correct':
         if joints != 17:
-            raise InputError(f"LiftingEvaluator: protocol '3dhp' scores the official 17 joints, the items have "
-                             f"{joints}; build the data set with joints='mpi17', or choose metric='released'")
+            raise InputError(
+                f"LiftingEvaluator: protocol '3dhp' scores the official 17 joints, the items have "
+                f"{joints}; build the data set with joints='mpi17', or choose metric='released'"
+            )
         flat = [points[:, :PCK_JOINTS] for points in flat]
     weights = ones if metric == 'correct' else ones / batch
-    return dict(errors, pck=(per_item(pck(*flat)), weights), auc=(per_item(pck(*flat, AUC_MM)), weights))
+    return dict(
+        errors, pck=(per_item(pck(*flat)), weights), auc=(per_item(pck(*flat, AUC_MM)), weights)
+    )
 
 
-def _completion(distance: np.ndarray, masked: Optional[np.ndarray], shape: tuple[int, int, int], protocol: str,
-                metric: str) -> Errors:
+def _completion(
+    distance: np.ndarray,
+    masked: Optional[np.ndarray],
+    shape: tuple[int, int, int],
+    protocol: str,
+    metric: str,
+) -> Errors:
     """Errors of completed joints from (B, F * J) distances in mm."""
     batch, frames, joints = shape
     if masked is None or np.shape(masked) not in ((batch, joints), shape):
-        raise InputError(f'LiftingEvaluator: {protocol} needs `masked`, bool ({joints},) or ({frames}, {joints}), with '
-                         f'every item; it is {None if masked is None else np.shape(masked)} for the batch')
-    hidden = np.broadcast_to(masked if np.ndim(masked) == 3 else masked[:, None], shape).reshape(batch, -1)
+        raise InputError(
+            f'LiftingEvaluator: {protocol} needs `masked`, bool ({joints},) or ({frames}, {joints}), with '
+            f'every item; it is {None if masked is None else np.shape(masked)} for the batch'
+        )
+    hidden = np.broadcast_to(masked if np.ndim(masked) == 3 else masked[:, None], shape).reshape(
+        batch, -1
+    )
     ones, count = np.ones(batch), hidden.sum(1).astype(np.float64)
     every = distance.mean(1)
     scored = ((distance * hidden).sum(1) / np.maximum(count, 1), count)
@@ -116,15 +137,24 @@ class LiftingEvaluator(BaseMetric):
 
     default_prefix = 'lifting'
 
-    def __init__(self, protocol: str = 'h36m', metric: str = 'correct', root: Optional[int] = None,
-                 collect_device: str = 'cpu') -> None:
+    def __init__(
+        self,
+        protocol: str = 'h36m',
+        metric: str = 'correct',
+        root: Optional[int] = None,
+        collect_device: str = 'cpu',
+    ) -> None:
         super().__init__(collect_device=collect_device)
         for name, value, known in (('protocol', protocol, PROTOCOLS), ('metric', metric, KINDS)):
             if value not in known:
-                raise InputError(f'LiftingEvaluator: {name} is one of {", ".join(map(repr, known))}, not {value!r}')
+                raise InputError(
+                    f'LiftingEvaluator: {name} is one of {", ".join(map(repr, known))}, not {value!r}'
+                )
         self.protocol, self.metric, self.root = protocol, metric, root
 
-    def process(self, data_batch: Mapping[str, Any], data_samples: SequenceOf[Mapping[str, Any]]) -> None:
+    def process(
+        self, data_batch: Mapping[str, Any], data_samples: SequenceOf[Mapping[str, Any]]
+    ) -> None:
         """Measures a batch.
 
         Args:
@@ -139,18 +169,33 @@ class LiftingEvaluator(BaseMetric):
         if predicted.ndim == 4 and predicted.shape[1] == 1:
             truth = truth[:, truth.shape[1] // 2][:, None]
         if predicted.shape != truth.shape or predicted.ndim != 4:
-            raise InputError(f'LiftingEvaluator: predictions are {predicted.shape[1:]} for {len(predicted)} items and '
-                             f'the truth is {truth.shape[1:]} for {len(truth)}; joints3d of a prediction must be '
-                             f'(F, J, 3) or (1, J, 3) in the order of the items')
-        masked = _stack(sample['masked'] for sample in data_samples) if 'masked' in data_samples[0] else None
+            raise InputError(
+                f'LiftingEvaluator: predictions are {predicted.shape[1:]} for {len(predicted)} items and '
+                f'the truth is {truth.shape[1:]} for {len(truth)}; joints3d of a prediction must be '
+                f'(F, J, 3) or (1, J, 3) in the order of the items'
+            )
+        masked = (
+            _stack(sample['masked'] for sample in data_samples)
+            if 'masked' in data_samples[0]
+            else None
+        )
         if not self.protocol.startswith('completion'):
             predicted[:, :, self._root(predicted.shape[2])] = 0
         errors = lifting_errors(predicted, truth, self.protocol, self.metric, masked)
         for number, action in enumerate(data_batch['action']):
-            self.results.append((action, {name: (values[number], weights[number])
-                                          for name, (values, weights) in errors.items()}))
+            self.results.append(
+                (
+                    action,
+                    {
+                        name: (values[number], weights[number])
+                        for name, (values, weights) in errors.items()
+                    },
+                )
+            )
 
-    def compute_metrics(self, results: list[tuple[str, dict[str, tuple[float, float]]]]) -> dict[str, float]:
+    def compute_metrics(
+        self, results: list[tuple[str, dict[str, tuple[float, float]]]]
+    ) -> dict[str, float]:
         """The means.
 
         Returns:
@@ -164,23 +209,38 @@ class LiftingEvaluator(BaseMetric):
         for name in results[0][1]:
             values, weights = np.array([errors[name] for _, errors in results]).T
             if not weights.any():
-                raise InputError(f'LiftingEvaluator: {name} is over masked joints and none was masked; mask some')
+                raise InputError(
+                    f'LiftingEvaluator: {name} is over masked joints and none was masked; mask some'
+                )
             metrics[name] = float(np.average(values, weights=weights))
             if not self.protocol.startswith('completion'):
-                groups = {str(action): float(np.average(values[actions == action], weights=weights[actions == action]))
-                          for action in sorted(set(actions))}
+                groups = {
+                    str(action): float(
+                        np.average(values[actions == action], weights=weights[actions == action])
+                    )
+                    for action in sorted(set(actions))
+                }
                 if self.protocol == 'h36m':
                     metrics[name] = float(np.mean(list(groups.values())))
                 metrics.update({f'{name}/{action}': value for action, value in groups.items()})
         return dict(metrics, windows=len(results))
 
     def _root(self, joints: int) -> int:
-        return self.root if self.root is not None else (14 if self.protocol == '3dhp' and joints == 17 else 0)
+        return (
+            self.root
+            if self.root is not None
+            else (14 if self.protocol == '3dhp' and joints == 17 else 0)
+        )
 
 
 @torch.no_grad()
-def average_with_mirror(predict: Callable[[Tensor, Optional[Tensor]], Tensor], poses: Tensor, order: SequenceOf[int],
-                        masked: Optional[Tensor] = None, metric: str = 'correct') -> Tensor:
+def average_with_mirror(
+    predict: Callable[[Tensor, Optional[Tensor]], Tensor],
+    poses: Tensor,
+    order: SequenceOf[int],
+    masked: Optional[Tensor] = None,
+    metric: str = 'correct',
+) -> Tensor:
     """Test-time flip: the mean of what a network says about poses and about their mirror images, mirrored back.
 
     The mask is mirrored with the pose. MPM's code keeps it, so that a joint hidden on one side is seen in the mirror;

@@ -44,8 +44,13 @@ class Poser:
         output = body(rotmat, betas)
         joints, roots = (body.joints_from_mesh(output, s) for s in self._lists())
         root = self._middle(roots)
-        return Posed(joints - root, tuple(output.vertices - root if mesh.aligned else output.vertices
-                                          for mesh in self.protocol.meshes))
+        return Posed(
+            joints - root,
+            tuple(
+                output.vertices - root if mesh.aligned else output.vertices
+                for mesh in self.protocol.meshes
+            ),
+        )
 
     @torch.no_grad()
     def truth(self, body: Any, truth: Optional[GroundTruth], part: slice) -> Optional[Posed]:
@@ -61,18 +66,29 @@ class Poser:
         """
         if truth is None:
             return None
-        have = {'body': truth.rotmat is not None and truth.betas is not None, 'joints': truth.joints3d is not None}
+        have = {
+            'body': truth.rotmat is not None and truth.betas is not None,
+            'joints': truth.joints3d is not None,
+        }
         if not any(have.values()):
             return None
         kind = next((kind for kind in self.protocol.truth if have[kind]), None)
         if kind is None:
-            raise InputError(f'protocol {self.protocol.name!r} compares with true {" or ".join(self.protocol.truth)}, '
-                             f'the ground truth has only {"bodies" if have["body"] else "joints"}; choose a protocol '
-                             f'for that')
+            raise InputError(
+                f'protocol {self.protocol.name!r} compares with true {" or ".join(self.protocol.truth)}, '
+                f'the ground truth has only {"bodies" if have["body"] else "joints"}; choose a protocol '
+                f'for that'
+            )
         if have['body'] and truth.gender not in self.protocol.genders:
-            raise InputError(f'protocol {self.protocol.name!r} scores {" or ".join(self.protocol.genders)} bodies, '
-                             f'but the ground truth is {truth.gender}; choose a protocol for gendered truth')
-        joints = self._posed_joints(body, truth, part) if kind == 'body' else self._measured(body, truth, part)
+            raise InputError(
+                f'protocol {self.protocol.name!r} scores {" or ".join(self.protocol.genders)} bodies, '
+                f'but the ground truth is {truth.gender}; choose a protocol for gendered truth'
+            )
+        joints = (
+            self._posed_joints(body, truth, part)
+            if kind == 'body'
+            else self._measured(body, truth, part)
+        )
         return Posed(joints, self._meshes(body, truth, part) if have['body'] else ())
 
     def _posed_joints(self, neutral: Any, truth: GroundTruth, part: slice) -> Tensor:
@@ -80,7 +96,9 @@ class Poser:
         rotmat, betas = _on(body, truth.rotmat[part], truth.betas[part])
         joints, roots = (body.joints(rotmat, betas, s) for s in self._lists())
         if self.protocol.half:
-            shift = 0 if truth.translation is None else truth.translation[part, None].to(joints.device)
+            shift = (
+                0 if truth.translation is None else truth.translation[part, None].to(joints.device)
+            )
             joints, roots = _half(joints + shift), _half(roots + shift)
         return joints - self._middle(roots)
 
@@ -90,10 +108,12 @@ class Poser:
         places = index_map(truth.skeleton, protocol.root_skeleton)
         root = [places[i] for i in self.root]
         if min(*wanted, *root) < 0:
-            raise InputError(f'protocol {protocol.name!r} compares the joints {protocol.joints!r} relative to '
-                             f'{" and ".join(protocol.root)!r}; the ground truth has {truth.skeleton!r}, which lacks '
-                             f'some')
-        joints, = _on(neutral, truth.joints3d[part])
+            raise InputError(
+                f'protocol {protocol.name!r} compares the joints {protocol.joints!r} relative to '
+                f'{" and ".join(protocol.root)!r}; the ground truth has {truth.skeleton!r}, which lacks '
+                f'some'
+            )
+        (joints,) = _on(neutral, truth.joints3d[part])
         joints = _half(joints) if protocol.half else joints
         return joints[:, list(wanted)] - joints[:, root].mean(1, keepdim=True)
 
@@ -107,7 +127,11 @@ class Poser:
             if id(body) not in outputs:
                 outputs[id(body)] = body(rotmat, betas)
             output = outputs[id(body)]
-            root = self._middle(body.joints_from_mesh(output, self.protocol.root_skeleton)) if mesh.aligned else 0
+            root = (
+                self._middle(body.joints_from_mesh(output, self.protocol.root_skeleton))
+                if mesh.aligned
+                else 0
+            )
             meshes.append(output.vertices - root)
         return tuple(meshes)
 
@@ -115,8 +139,10 @@ class Poser:
         if whose == 'neutral' or gender == 'neutral':
             return neutral
         if self.bodies is None:
-            raise InputError(f'protocol {self.protocol.name!r} poses {gender} ground truth on its own body: give the '
-                             f'evaluator bodies=dict(male=..., female=...). {WHERE}')
+            raise InputError(
+                f'protocol {self.protocol.name!r} poses {gender} ground truth on its own body: give the '
+                f'evaluator bodies=dict(male=..., female=...). {WHERE}'
+            )
         return self.bodies.get(gender, like=neutral)
 
     def _lists(self) -> tuple[str, str]:
@@ -129,11 +155,15 @@ class Poser:
 def needs_genders(protocol: Protocol) -> bool:
     """Whether gendered truth is posed on gendered bodies."""
     posed = 'body' in protocol.truth and protocol.truth_body == 'own'
-    return 'male' in protocol.genders and (posed or any(mesh.truth == 'own' for mesh in protocol.meshes))
+    return 'male' in protocol.genders and (
+        posed or any(mesh.truth == 'own' for mesh in protocol.meshes)
+    )
 
 
 def _on(body: Any, *values: Any) -> list[Tensor]:
-    return [torch.as_tensor(value, dtype=torch.float32, device=body.template.device) for value in values]
+    return [
+        torch.as_tensor(value, dtype=torch.float32, device=body.template.device) for value in values
+    ]
 
 
 def _half(values: Tensor) -> Tensor:

@@ -89,7 +89,11 @@ def get_protocol(name: str) -> Protocol:
     """
     if name not in _PROTOCOLS:
         near = difflib.get_close_matches(name, _PROTOCOLS, n=3, cutoff=0.5)
-        hint = f'Did you mean {" or ".join(map(repr, near))}?' if near else f'Known: {", ".join(sorted(_PROTOCOLS))}.'
+        hint = (
+            f'Did you mean {" or ".join(map(repr, near))}?'
+            if near
+            else f'Known: {", ".join(sorted(_PROTOCOLS))}.'
+        )
         raise InputError(f'there is no evaluation protocol {name!r}. {hint}')
     return _PROTOCOLS[name]
 
@@ -98,24 +102,66 @@ ANY = ('neutral', 'male', 'female')
 GENDERED = 'LSP-14 joints of the H36M regressor, pelvis-aligned, truth on the gendered body'
 MOCAP = 'measured joints, pelvis-aligned'
 
-register_protocol(Protocol('open', 'LSP-14 joints of the H36M regressor, pelvis-aligned, neutral body'))
+register_protocol(
+    Protocol('open', 'LSP-14 joints of the H36M regressor, pelvis-aligned, neutral body')
+)
 # Kolotouros et al., SPIN, eval.py on 3dpw_test.npz; also RSC-Net.
 register_protocol(Protocol('spin_3dpw', GENDERED, genders=ANY, truth=('body',), frames=35515))
 # Guan et al., BOA and DynaBOA, 3DPW #PS. Vertex errors: aligned as in CycleAdapt, then BOA's and DynaBOA's own.
-register_protocol(Protocol(
-    'boa_ps', f'{GENDERED}; PVE aligned, PVE of BOA unaligned, PVE of DynaBOA unaligned on the neutral body',
-    genders=ANY, truth=('body',), frames=35515,
-    meshes=(MeshError(), MeshError('pve_boa_mm', aligned=False), MeshError('pve_dynaboa_mm', 'neutral', False))))
-register_protocol(Protocol('boa_ph', 'LSP-14 joints of the H36M regressor, pelvis-aligned, neutral bodies fitted by '
-                           'HMMR', truth=('body',), frames=26234))
+register_protocol(
+    Protocol(
+        'boa_ps',
+        f'{GENDERED}; PVE aligned, PVE of BOA unaligned, PVE of DynaBOA unaligned on the neutral body',
+        genders=ANY,
+        truth=('body',),
+        frames=35515,
+        meshes=(
+            MeshError(),
+            MeshError('pve_boa_mm', aligned=False),
+            MeshError('pve_dynaboa_mm', 'neutral', False),
+        ),
+    )
+)
+register_protocol(
+    Protocol(
+        'boa_ph',
+        'LSP-14 joints of the H36M regressor, pelvis-aligned, neutral bodies fitted by HMMR',
+        truth=('body',),
+        frames=26234,
+    )
+)
 # Kocabas et al., VIBE, lib/core/evaluate.py on 3dpw_test_db.pt.
-register_protocol(Protocol(
-    'vibe_3dpw', 'LSP-14 joints, mid-hip-aligned, neutral body, float16 truth, whole chunks of 16 frames, acceleration '
-    'across sequences, PVE unaligned', root=('right_hip_mocap', 'left_hip_mocap'), genders=ANY,
-    truth=('joints', 'body'), truth_body='neutral', meshes=(MeshError(truth='neutral', aligned=False),),
-    use_valid=False, half=True, chunk=16, accel_across=True))
+register_protocol(
+    Protocol(
+        'vibe_3dpw',
+        'LSP-14 joints, mid-hip-aligned, neutral body, float16 truth, whole chunks of 16 frames, acceleration '
+        'across sequences, PVE unaligned',
+        root=('right_hip_mocap', 'left_hip_mocap'),
+        genders=ANY,
+        truth=('joints', 'body'),
+        truth_body='neutral',
+        meshes=(MeshError(truth='neutral', aligned=False),),
+        use_valid=False,
+        half=True,
+        chunk=16,
+        accel_across=True,
+    )
+)
 # SPIN, eval.py: P1 every fifth frame of all cameras of S9 and S11, P2 of camera 60457274 alone.
-register_protocol(Protocol('h36m_p1', f'14 {MOCAP}; all cameras', genders=ANY, truth=('joints',), meshes=()))
-register_protocol(Protocol('h36m_p2', f'14 {MOCAP}; camera 60457274', genders=ANY, truth=('joints',), meshes=()))
-register_protocol(Protocol('mpi_inf_3dhp', f'17 {MOCAP}', joints='j17', genders=ANY, truth=('joints',), meshes=(),
-                           pck=True))
+register_protocol(
+    Protocol('h36m_p1', f'14 {MOCAP}; all cameras', genders=ANY, truth=('joints',), meshes=())
+)
+register_protocol(
+    Protocol('h36m_p2', f'14 {MOCAP}; camera 60457274', genders=ANY, truth=('joints',), meshes=())
+)
+register_protocol(
+    Protocol(
+        'mpi_inf_3dhp',
+        f'17 {MOCAP}',
+        joints='j17',
+        genders=ANY,
+        truth=('joints',),
+        meshes=(),
+        pck=True,
+    )
+)

@@ -19,13 +19,27 @@ from hrtk.evaluation.protocols import Protocol
 BEFORE = 'Source'
 WORSE_MM = 5.0
 WORSE_BOX = 0.01
-WORSE_RULE = (f'share of frames whose MPJPE is more than {WORSE_MM:g} mm above the one before; without 3D truth, whose '
-              f'reprojection error is more than {WORSE_BOX:.0%} of the box side above')
-COLUMNS = {'mpjpe_mm': 'MPJPE\nmm', 'pa_mpjpe_mm': 'PA-MPJPE\nmm', 'pve_mm': 'PVE\nmm',
-           'pve_boa_mm': 'PVE BOA\nmm', 'pve_dynaboa_mm': 'PVE DynaBOA\nmm', 'pck': 'PCK150\n%', 'auc': 'AUC\n%',
-           'pa_pck': 'PA-PCK150\n%', 'pa_auc': 'PA-AUC\n%', 'accel_mm': 'Accel\nmm/frame²',
-           'reprojection_px': '2D\npx', 'iou': 'mask IoU\n%', 'ms_per_frame': 'time\nms/frame',
-           'worse_share': 'worse\n% frames', 'skipped_updates': 'skipped\nupdates'}
+WORSE_RULE = (
+    f'share of frames whose MPJPE is more than {WORSE_MM:g} mm above the one before; without 3D truth, whose '
+    f'reprojection error is more than {WORSE_BOX:.0%} of the box side above'
+)
+COLUMNS = {
+    'mpjpe_mm': 'MPJPE\nmm',
+    'pa_mpjpe_mm': 'PA-MPJPE\nmm',
+    'pve_mm': 'PVE\nmm',
+    'pve_boa_mm': 'PVE BOA\nmm',
+    'pve_dynaboa_mm': 'PVE DynaBOA\nmm',
+    'pck': 'PCK150\n%',
+    'auc': 'AUC\n%',
+    'pa_pck': 'PA-PCK150\n%',
+    'pa_auc': 'PA-AUC\n%',
+    'accel_mm': 'Accel\nmm/frame²',
+    'reprojection_px': '2D\npx',
+    'iou': 'mask IoU\n%',
+    'ms_per_frame': 'time\nms/frame',
+    'worse_share': 'worse\n% frames',
+    'skipped_updates': 'skipped\nupdates',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,21 +95,45 @@ def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     return {BEFORE: before, records[0].adapter: after}
 
 
-def write_json(path: Path, protocol: Protocol, sources: list[str], metrics: dict[str, float], records: list[Record],
-               run: dict[str, Any]) -> None:
+def write_json(
+    path: Path,
+    protocol: Protocol,
+    sources: list[str],
+    metrics: dict[str, float],
+    records: list[Record],
+    run: dict[str, Any],
+) -> None:
     """Writes ``metrics.json``: what was measured, how, on what, and one row per sequence."""
-    content = dict(run, protocol=dataclasses.asdict(protocol), keypoints_sources=sources, worse_rule=WORSE_RULE,
-                   metrics=metrics,
-                   per_sequence=[dict(name=record.name, frames=record.frames, unscored_frames=record.unscored,
-                                      keypoints_source=record.source, rows=summarise([record]), report=record.report)
-                                 for record in records])
+    content = dict(
+        run,
+        protocol=dataclasses.asdict(protocol),
+        keypoints_sources=sources,
+        worse_rule=WORSE_RULE,
+        metrics=metrics,
+        per_sequence=[
+            dict(
+                name=record.name,
+                frames=record.frames,
+                unscored_frames=record.unscored,
+                keypoints_source=record.source,
+                rows=summarise([record]),
+                report=record.report,
+            )
+            for record in records
+        ],
+    )
     temporary = path.with_name(path.name + '.tmp')
     temporary.write_text(json.dumps(_strict(content), indent=1) + '\n')
     os.replace(temporary, path)
 
 
-def print_table(rows: dict[str, dict[str, float]], protocol: Protocol, sources: list[str],
-                scored: Optional[int] = None, console: Optional[Console] = None) -> None:
+def print_table(
+    rows: dict[str, dict[str, float]],
+    protocol: Protocol,
+    sources: list[str],
+    scored: Optional[int] = None,
+    console: Optional[Console] = None,
+) -> None:
     """Prints one line per row, under a line that names the protocol and the source of the 2D keypoints."""
     console = console or Console(width=None if sys.stdout.isatty() else 120)
     table = Table('')
@@ -104,11 +142,18 @@ def print_table(rows: dict[str, dict[str, float]], protocol: Protocol, sources: 
         table.add_column(COLUMNS[key], justify='right')
     for row, values in rows.items():
         table.add_row(row, *(cell_text(key, values.get(key)) for key in columns))
-    console.print(f'protocol {protocol.name} ({protocol.summary}) · 2D keypoints: {", ".join(sources)}',
-                  highlight=False, markup=False)
+    console.print(
+        f'protocol {protocol.name} ({protocol.summary}) · 2D keypoints: {", ".join(sources)}',
+        highlight=False,
+        markup=False,
+    )
     if protocol.frames not in (None, scored):
-        console.print(f'published numbers of this protocol are over {protocol.frames} frames, these over {scored}: not '
-                      f'the same data', highlight=False, markup=False)
+        console.print(
+            f'published numbers of this protocol are over {protocol.frames} frames, these over {scored}: not '
+            f'the same data',
+            highlight=False,
+            markup=False,
+        )
     console.print(table)
 
 

@@ -24,15 +24,22 @@ def crop_masks(sequence: Sequence, part: slice, side: int = SIDE) -> Tensor:
     """
     masks = torch.zeros(len(range(len(sequence))[part]), side, side, dtype=torch.bool)
     for row, t in zip(masks, range(len(sequence))[part]):
-        crop, _ = crop_mask(sequence.masks[t], sequence.frames[t].shape[:2], sequence.boxes[t], side,
-                            f'{sequence.name}, mask of frame {sequence.frame_ids[t]}')
+        crop, _ = crop_mask(
+            sequence.masks[t],
+            sequence.frames[t].shape[:2],
+            sequence.boxes[t],
+            side,
+            f'{sequence.name}, mask of frame {sequence.frame_ids[t]}',
+        )
         if crop is not None:
             row[:] = crop
     return masks
 
 
 @torch.no_grad()
-def silhouette_iou(body: Any, rotmat: Tensor, betas: Tensor, camera: Tensor, masks: Tensor) -> np.ndarray:
+def silhouette_iou(
+    body: Any, rotmat: Tensor, betas: Tensor, camera: Tensor, masks: Tensor
+) -> np.ndarray:
     """Intersection over union of bodies and masks in their crops.
 
     Args:
@@ -60,5 +67,7 @@ def mask_iou(found: Tensor, masks: Tensor) -> np.ndarray:
     Returns:
         (N,) percent; NaN where the mask is empty.
     """
-    both, either = ((op(found, masks)).sum((1, 2)).double() for op in (torch.logical_and, torch.logical_or))
+    both, either = (
+        (op(found, masks)).sum((1, 2)).double() for op in (torch.logical_and, torch.logical_or)
+    )
     return torch.where(masks.any(2).any(1), 100 * both / either, torch.nan).numpy()

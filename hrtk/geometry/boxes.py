@@ -30,7 +30,9 @@ def boxes_from_keypoints(xy: Tensor, confidence: Tensor, scale: float = 1.2) -> 
     return torch.cat([(low + high) / 2, scale * (high - low).amax(-1, keepdim=True)], dim=-1)
 
 
-def boxes_from_diagonal(xy: Tensor, confidence: Tensor, scale: float = 1.1, threshold: float = 0.3) -> Tensor:
+def boxes_from_diagonal(
+    xy: Tensor, confidence: Tensor, scale: float = 1.1, threshold: float = 0.3
+) -> Tensor:
     """VIBE's unsmoothed 3DPW box: the middle of the confident points, side ``scale *`` the diagonal of their extent.
 
     Args:
@@ -54,7 +56,9 @@ def boxes_from_centers(center: Tensor, scale: Tensor) -> Tensor:
 def boxes_from_corners(corners: Tensor, scale: float = 1.0) -> Tensor:
     """Squares around detector boxes (F, 4) ``[left, top, right, bottom]`` px, side ``scale * max(width, height)``."""
     size = corners[:, 2:] - corners[:, :2]
-    return torch.cat([(corners[:, 2:] + corners[:, :2]) / 2, scale * size.amax(-1, keepdim=True)], dim=-1)
+    return torch.cat(
+        [(corners[:, 2:] + corners[:, :2]) / 2, scale * size.amax(-1, keepdim=True)], dim=-1
+    )
 
 
 def to_crop(xy: Tensor, boxes: Tensor) -> Tensor:
@@ -92,7 +96,9 @@ def crop_image(image: np.ndarray | Tensor, box: Tensor, resolution: int) -> Tens
     """
     pixels = torch.as_tensor(image)
     cx, cy, side = (float(v) for v in box)
-    if not (np.isfinite(cx + cy) and 0 < side < np.inf):  # e.g. the NaN box of a frame without a visible point
+    if not (
+        np.isfinite(cx + cy) and 0 < side < np.inf
+    ):  # e.g. the NaN box of a frame without a visible point
         return torch.zeros(3, resolution, resolution)
     height, width = pixels.shape[:2]
     margin = side / 2 + side / resolution + 2
@@ -109,9 +115,15 @@ def crop_image(image: np.ndarray | Tensor, box: Tensor, resolution: int) -> Tens
     steps = (torch.arange(resolution) + 0.5) / resolution - 0.5
     x = ((cx + side * steps - left) + 0.5) / factor - 0.5
     y = ((cy + side * steps - top) + 0.5) / factor - 0.5
-    grid = torch.stack(torch.meshgrid(2 * (x + 0.5) / region.shape[3] - 1, 2 * (y + 0.5) / region.shape[2] - 1,
-                                      indexing='xy'), dim=-1)
-    return F.grid_sample(region, grid[None], mode='bilinear', padding_mode='zeros', align_corners=False)[0]
+    grid = torch.stack(
+        torch.meshgrid(
+            2 * (x + 0.5) / region.shape[3] - 1, 2 * (y + 0.5) / region.shape[2] - 1, indexing='xy'
+        ),
+        dim=-1,
+    )
+    return F.grid_sample(
+        region, grid[None], mode='bilinear', padding_mode='zeros', align_corners=False
+    )[0]
 
 
 def normalise(crops: Tensor) -> Tensor:
@@ -127,7 +139,10 @@ def denormalise(crops: Tensor) -> Tensor:
 
 
 def _statistics(like: Tensor) -> tuple[Tensor, Tensor]:
-    mean, std = (torch.tensor(v, device=like.device, dtype=like.dtype).view(3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
+    mean, std = (
+        torch.tensor(v, device=like.device, dtype=like.dtype).view(3, 1, 1)
+        for v in (IMAGE_MEAN, IMAGE_STD)
+    )
     return 255 * mean, 255 * std
 
 

@@ -69,7 +69,9 @@ def fit_weak_perspective(points: Tensor, keypoints2d: Tensor) -> Tensor:
     return torch.cat([s[:, None], mean2[:, 0] / s[:, None] - mean3[:, 0]], dim=1)
 
 
-def crop_to_image_camera(camera: Tensor, boxes: Tensor, image_size: tuple[float, float], focal: float) -> Tensor:
+def crop_to_image_camera(
+    camera: Tensor, boxes: Tensor, image_size: tuple[float, float], focal: float
+) -> Tensor:
     """Translation of a body in the full image's perspective camera.
 
     The formula of HMR2's ``cam_crop_to_full``, principal point at the image centre.

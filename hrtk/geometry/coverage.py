@@ -54,9 +54,13 @@ def cover(points: Tensor, faces: Tensor, size: tuple[int, int], farthest: bool =
         InputError: points or faces have another shape.
     """
     if points.ndim != 3 or points.shape[2] not in (2, 3):
-        raise InputError(f'cover: `points` must be (B, V, 2) or (B, V, 3), got {tuple(points.shape)}')
+        raise InputError(
+            f'cover: `points` must be (B, V, 2) or (B, V, 3), got {tuple(points.shape)}'
+        )
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.is_floating_point():
-        raise InputError(f'cover: `faces` must be (F, 3) integers, got {tuple(faces.shape)} of {faces.dtype}')
+        raise InputError(
+            f'cover: `faces` must be (F, 3) integers, got {tuple(faces.shape)} of {faces.dtype}'
+        )
     exact = points.detach().double()
     if exact.shape[2] == 2:
         exact = torch.cat([exact, torch.ones_like(exact[..., :1])], 2)
@@ -69,7 +73,9 @@ def cover(points: Tensor, faces: Tensor, size: tuple[int, int], farthest: bool =
     return Coverage(face, _screen_weights(exact, faces, face).to(points.dtype))
 
 
-def to_vertices(coverage: Coverage, faces: Tensor, count: int, picture: Tensor, pixel: Tensor, pull: Tensor) -> Tensor:
+def to_vertices(
+    coverage: Coverage, faces: Tensor, count: int, picture: Tensor, pixel: Tensor, pull: Tensor
+) -> Tensor:
     """Hands vectors at covered pixels on to the corners of the faces seen there.
 
     A pixel's material point is ``sum_k b_k v_k`` with its barycentrics b held fixed; if ``pull`` is the gradient of
@@ -87,7 +93,9 @@ def to_vertices(coverage: Coverage, faces: Tensor, count: int, picture: Tensor, 
         (B, V, C).
     """
     face = coverage.face.flatten(1)[picture, pixel]
-    weights = coverage.barycentric.flatten(1, 2)[picture, pixel].to(pull.dtype)  # 0 in the background
+    weights = coverage.barycentric.flatten(1, 2)[picture, pixel].to(
+        pull.dtype
+    )  # 0 in the background
     corners = faces[face.clamp_min(0)] + (picture * count)[:, None]
     total = pull.new_zeros(len(coverage.face) * count, pull.shape[1])
     total.index_add_(0, corners.flatten(), (weights[..., None] * pull[:, None]).flatten(0, 1))
@@ -104,7 +112,9 @@ def _mirrored(depth: Tensor) -> Tensor:
 
 def _fill_each(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
     indices = faces.numpy()
-    return torch.from_numpy(np.stack([rasterize(body, indices, *size).face for body in points.numpy()])).long()
+    return torch.from_numpy(
+        np.stack([rasterize(body, indices, *size).face for body in points.numpy()])
+    ).long()
 
 
 def _fill_batch(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
@@ -138,7 +148,9 @@ def _fill_batch(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
         row, column = low[k, 1] + offset // extent[k, 0], low[k, 0] + offset % extent[k, 0]
         e = edge_x[k] * column[:, None] + (edge_y[k] * row[:, None] + edge_1[k])
         weight = e * inverse[k]
-        depth = ((e[:, 0] + e[:, 1] + e[:, 2]) / (weight[:, 0] + weight[:, 1] + weight[:, 2])).float()
+        depth = (
+            (e[:, 0] + e[:, 1] + e[:, 2]) / (weight[:, 0] + weight[:, 1] + weight[:, 2])
+        ).float()
         hit = (e >= 0).all(1) & depth.isfinite()
         # Positive floats sort like their bits: depth in the high half, the lowest face breaks ties.
         key = (depth.view(torch.int32).long() << 32) | (k % count)

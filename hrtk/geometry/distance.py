@@ -56,7 +56,9 @@ def chessboard_distance(mask: Tensor, method: str = 'auto') -> Tensor:
         return _separable(mask)
     if method == 'thinning':
         return _thinning(mask)
-    raise InputError(f'chessboard_distance: there is no method {method!r}; use {", ".join(METHODS)}')
+    raise InputError(
+        f'chessboard_distance: there is no method {method!r}; use {", ".join(METHODS)}'
+    )
 
 
 def topological_skeleton(mask: Tensor, window: int = 3) -> Tensor:
@@ -80,7 +82,9 @@ def topological_skeleton(mask: Tensor, window: int = 3) -> Tensor:
     if window < 3 or window % 2 == 0:
         raise InputError(f'topological_skeleton: window must be odd and at least 3, not {window}')
     distance = chessboard_distance(mask)
-    ridge = (distance >= _highest(distance, window)) & (distance > 0) & (distance < max(mask.shape[1:]))
+    ridge = (
+        (distance >= _highest(distance, window)) & (distance > 0) & (distance < max(mask.shape[1:]))
+    )
     return ridge.to(mask.dtype)
 
 
@@ -100,7 +104,9 @@ def nearest_pixels(mask: Tensor) -> Tensor:
     height, width = mask.shape[1:]
     nearest = np.empty((len(mask), 2, height, width), np.int32)
     for picture, indices in zip(mask.numpy(), nearest):
-        ndimage.distance_transform_edt(~picture, return_distances=False, return_indices=True, indices=indices)
+        ndimage.distance_transform_edt(
+            ~picture, return_distances=False, return_indices=True, indices=indices
+        )
     nearest = torch.from_numpy(nearest).long()
     return (nearest[:, 0] * width + nearest[:, 1]).clamp_(0, height * width - 1)
 
@@ -115,13 +121,17 @@ def as_mask(mask: Tensor) -> Tensor:
         InputError: another shape, or values other than 0 and 1.
     """
     if mask.ndim != 3 or 0 in mask.shape[1:]:
-        raise InputError(f'a mask must be (B, H, W), got {tuple(mask.shape)}; add the batch axis with mask[None]')
+        raise InputError(
+            f'a mask must be (B, H, W), got {tuple(mask.shape)}; add the batch axis with mask[None]'
+        )
     if mask.dtype == torch.bool:
         return mask
     binary = mask > 0.5
     if not torch.equal(binary.to(mask.dtype), mask):
-        raise InputError(f'a mask must hold 0 and 1 alone, got values from {mask.min().item():g} to '
-                         f'{mask.max().item():g}; compare it with a threshold first')
+        raise InputError(
+            f'a mask must hold 0 and 1 alone, got values from {mask.min().item():g} to '
+            f'{mask.max().item():g}; compare it with a threshold first'
+        )
     return binary
 
 
@@ -135,7 +145,7 @@ def _thinning(mask: Tensor, n: int = 3) -> Tensor:
     level = mask.float()[:, None]
     kernel, distance = level.new_ones(1, 1, n, n), level.clone()
     for _ in range(max(mask.shape[1:]) - 1):
-        level = F.relu(F.conv2d(F.pad(level, (n // 2,) * 4, value=1.0), kernel) - (n ** 2 - 1))
+        level = F.relu(F.conv2d(F.pad(level, (n // 2,) * 4, value=1.0), kernel) - (n**2 - 1))
         if not level.any():
             break
         distance += level
@@ -147,8 +157,10 @@ def _highest(distance: Tensor, window: int) -> Tensor:
     if distance.is_cuda:
         return F.max_pool2d(distance, window, 1, window // 2)
     kernel = np.ones((window, window), np.uint8)
-    pooled = [cv2.dilate(picture, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-              for picture in distance.numpy()]
+    pooled = [
+        cv2.dilate(picture, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        for picture in distance.numpy()
+    ]
     return torch.from_numpy(np.stack(pooled))
 
 

@@ -16,7 +16,9 @@ LEAST_BACKGROUND = 0.02  # share of the mask, or of the box
 SECOND_AREA, SECOND_HEIGHT = 0.15, 0.4  # see check_mask
 
 
-def check_mask(mask: np.ndarray, size: tuple[int, int], what: str, box: Optional[np.ndarray] = None) -> Optional[str]:
+def check_mask(
+    mask: np.ndarray, size: tuple[int, int], what: str, box: Optional[np.ndarray] = None
+) -> Optional[str]:
     """Says whether a mask shows one person.
 
     Two people are two 8-connected components of which the second has at least 15 % of the first one's area, 40 % of the
@@ -38,8 +40,10 @@ def check_mask(mask: np.ndarray, size: tuple[int, int], what: str, box: Optional
         InputError: another size, or other values.
     """
     if tuple(mask.shape) != tuple(size):
-        raise InputError(f'{what}: the mask is {"x".join(map(str, mask.shape[::-1]))} px, the picture '
-                         f'{size[1]}x{size[0]}; make it from this picture, with one channel and without resizing')
+        raise InputError(
+            f'{what}: the mask is {"x".join(map(str, mask.shape[::-1]))} px, the picture '
+            f'{size[1]}x{size[0]}; make it from this picture, with one channel and without resizing'
+        )
     foreground = binary(mask, what)
     if box is not None:
         foreground = _within(foreground, box)
@@ -51,8 +55,9 @@ def check_mask(mask: np.ndarray, size: tuple[int, int], what: str, box: Optional
     return 'two people' if _two_people(foreground) else None
 
 
-def crop_mask(mask: np.ndarray, size: tuple[int, int], box: Tensor, resolution: int,
-              what: str) -> tuple[Optional[Tensor], Optional[str]]:
+def crop_mask(
+    mask: np.ndarray, size: tuple[int, int], box: Tensor, resolution: int, what: str
+) -> tuple[Optional[Tensor], Optional[str]]:
     """Cuts a mask as its picture is cut, by area and bilinear, and makes it binary again at one half.
 
     Args:
@@ -85,9 +90,11 @@ def binary(mask: np.ndarray, what: str) -> np.ndarray:
     top = mask[foreground]
     if top.size and not ((top == 1).all() or (top == 255).all()):
         values = np.unique(top)
-        raise InputError(f'{what}: a mask has the values 0 and 1, or 0 and 255; this one has {len(values)} others than '
-                         f'0, e.g. {values[len(values) // 2]}. Save it as PNG (JPEG blurs), cut soft masks at half, '
-                         f'and write one person per file')
+        raise InputError(
+            f'{what}: a mask has the values 0 and 1, or 0 and 255; this one has {len(values)} others than '
+            f'0, e.g. {values[len(values) // 2]}. Save it as PNG (JPEG blurs), cut soft masks at half, '
+            f'and write one person per file'
+        )
     return foreground
 
 
@@ -95,7 +102,9 @@ def _within(foreground: np.ndarray, box: np.ndarray) -> np.ndarray:
     cx, cy, side = (float(v) for v in box)
     if not (np.isfinite([cx, cy, side]).all() and side > 0):
         return foreground[:0]
-    (left, right), (top, bottom) = ([max(round(c - side / 2), 0), max(round(c + side / 2) + 1, 0)] for c in (cx, cy))
+    (left, right), (top, bottom) = (
+        [max(round(c - side / 2), 0), max(round(c + side / 2) + 1, 0)] for c in (cx, cy)
+    )
     return foreground[top:bottom, left:right]
 
 
@@ -104,8 +113,15 @@ def _two_people(foreground: np.ndarray) -> bool:
     people = stats[1:][np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind='stable')][:2]
     if len(people) < 2:
         return False
-    area, top, height = people[:, cv2.CC_STAT_AREA], people[:, cv2.CC_STAT_TOP], people[:, cv2.CC_STAT_HEIGHT]
+    area, top, height = (
+        people[:, cv2.CC_STAT_AREA],
+        people[:, cv2.CC_STAT_TOP],
+        people[:, cv2.CC_STAT_HEIGHT],
+    )
     bottom = top + height
     beside = bottom.min() - top.max() >= height.min() / 2
-    return bool(area[1] >= SECOND_AREA * area[0] and beside
-                and height.min() >= SECOND_HEIGHT * (bottom.max() - top.min()))
+    return bool(
+        area[1] >= SECOND_AREA * area[0]
+        and beside
+        and height.min() >= SECOND_HEIGHT * (bottom.max() - top.min())
+    )

@@ -27,5 +27,5 @@ def mirror_rotmat(rotmat: Tensor, order: Sequence[int]) -> Tensor:
         rotmat: (..., J, 3, 3).
         order: (J,) as of :func:`mirror_points`.
     """
-    reflect = torch.tensor([-1., 1., 1.], device=rotmat.device, dtype=rotmat.dtype)
+    reflect = torch.tensor([-1.0, 1.0, 1.0], device=rotmat.device, dtype=rotmat.dtype)
     return reflect[:, None] * rotmat[..., list(order), :, :] * reflect

@@ -54,7 +54,9 @@ class _Triangles(NamedTuple):
     high: np.ndarray
 
 
-def rasterize(points: np.ndarray, faces: np.ndarray, height: int, width: int, backend: str = 'auto') -> Fragments:
+def rasterize(
+    points: np.ndarray, faces: np.ndarray, height: int, width: int, backend: str = 'auto'
+) -> Fragments:
     """Finds the nearest face through every pixel centre.
 
     A face with a corner at or behind the camera (z <= 0), a non-finite corner or (almost) no area is left out whole;
@@ -74,10 +76,15 @@ def rasterize(points: np.ndarray, faces: np.ndarray, height: int, width: int, ba
     if points.ndim != 2 or points.shape[1] != 3:
         raise InputError(f'rasterize: `points` must be (V, 3), got {points.shape}')
     if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
-        raise InputError(f'rasterize: `faces` must be (F, 3) integers, got {faces.shape} of {faces.dtype}')
+        raise InputError(
+            f'rasterize: `faces` must be (F, 3) integers, got {faces.shape} of {faces.dtype}'
+        )
     fill = _backend(backend)
-    fragments = Fragments(np.full((height, width), -1, np.int32), np.zeros((height, width, 3), np.float32),
-                          np.full((height, width), np.inf, np.float32))
+    fragments = Fragments(
+        np.full((height, width), -1, np.int32),
+        np.zeros((height, width, 3), np.float32),
+        np.full((height, width), np.inf, np.float32),
+    )
     fill(*_set_up(points, faces, height, width), *fragments)
     return fragments
 
@@ -116,7 +123,9 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         weights = np.broadcast_to(face_normals[:, None, :, axis], target.shape)
         normals[:, axis] = np.bincount(target.ravel(), weights.ravel(), len(normals))
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0).reshape(vertices.shape)
+    return np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0).reshape(
+        vertices.shape
+    )
 
 
 def _backend(name: str) -> Callable[..., None]:
@@ -134,10 +143,14 @@ def _compiled() -> Callable[..., None]:
     try:
         import numba
     except ImportError as error:
-        raise InputError("rasterize: backend 'numba' is not installed; install numba, or use auto or numpy") from error
+        raise InputError(
+            "rasterize: backend 'numba' is not installed; install numba, or use auto or numpy"
+        ) from error
     try:
         return numba.njit(cache=True, nogil=True, error_model='numpy')(_fill_loops)
-    except RuntimeError:  # neither the package folder nor the home can be written, so compile in every process
+    except (
+        RuntimeError
+    ):  # neither the package folder nor the home can be written, so compile in every process
         return numba.njit(nogil=True, error_model='numpy')(_fill_loops)
 
 
@@ -158,11 +171,20 @@ def _set_up(points: np.ndarray, faces: np.ndarray, height: int, width: int) -> _
     area = edge_x[:, 1] * edge_y[:, 2] - edge_x[:, 2] * edge_y[:, 1]
     keep = np.flatnonzero((np.abs(area) > MIN_AREA) & (high > low).all(1))
     sign = np.sign(area[keep])[:, None]
-    return _Triangles(index[keep].astype(np.int32), edge_x[keep] * sign, edge_y[keep] * sign, edge_1[keep] * sign,
-                      1 / corners[keep, :, 2], low[keep], high[keep])
+    return _Triangles(
+        index[keep].astype(np.int32),
+        edge_x[keep] * sign,
+        edge_y[keep] * sign,
+        edge_1[keep] * sign,
+        1 / corners[keep, :, 2],
+        low[keep],
+        high[keep],
+    )
 
 
-def _fill_loops(index, edge_x, edge_y, edge_1, inverse_z, low, high, face, barycentric, depth) -> None:
+def _fill_loops(
+    index, edge_x, edge_y, edge_1, inverse_z, low, high, face, barycentric, depth
+) -> None:
     """The z-buffer as plain loops, to be compiled; arguments are _Triangles and Fragments, the latter filled."""
     for k in range(len(index)):
         for y in range(low[k, 1], high[k, 1]):
@@ -210,7 +232,9 @@ def _fill_numpy(*arguments: np.ndarray) -> None:
     k = (nearest[seen] & np.uint64(0xFFFFFFFF)).astype(np.int64)
     y, x = np.divmod(seen, width)
     bases = _row_bases(triangles, k, y)
-    weights, total, z = _weights(triangles, k, [triangles.edge_x[k, i] * x + bases[i] for i in range(3)])
+    weights, total, z = _weights(
+        triangles, k, [triangles.edge_x[k, i] * x + bases[i] for i in range(3)]
+    )
     fragments.face.reshape(-1)[seen] = triangles.index[k]
     fragments.depth.reshape(-1)[seen] = z
     fragments.barycentric.reshape(-1, 3)[seen] = np.stack([w / total for w in weights], axis=1)
@@ -226,7 +250,9 @@ def _row_bases(triangles: _Triangles, k: np.ndarray, y: np.ndarray) -> list[np.n
     return [triangles.edge_y[k, i] * y + triangles.edge_1[k, i] for i in range(3)]
 
 
-def _weights(triangles: _Triangles, k: np.ndarray, e: list[np.ndarray]) -> tuple[list, np.ndarray, np.ndarray]:
+def _weights(
+    triangles: _Triangles, k: np.ndarray, e: list[np.ndarray]
+) -> tuple[list, np.ndarray, np.ndarray]:
     """Edge values over depth, their sum, and the float32 depth of the surface."""
     weights = [e[i] * triangles.inverse_z[k, i] for i in range(3)]
     total = weights[0] + weights[1] + weights[2]

@@ -69,13 +69,19 @@ def rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
     m = rotmat.reshape(*rotmat.shape[:-2], 9)
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = m.unbind(-1)
     # Four equal forms of the same quaternion, each scaled by four times one of its components.
-    candidates = torch.stack([
-        torch.stack([1 + m00 + m11 + m22, m21 - m12, m02 - m20, m10 - m01], -1),
-        torch.stack([m21 - m12, 1 + m00 - m11 - m22, m10 + m01, m02 + m20], -1),
-        torch.stack([m02 - m20, m10 + m01, 1 - m00 + m11 - m22, m21 + m12], -1),
-        torch.stack([m10 - m01, m02 + m20, m21 + m12, 1 - m00 - m11 + m22], -1)], -2)
+    candidates = torch.stack(
+        [
+            torch.stack([1 + m00 + m11 + m22, m21 - m12, m02 - m20, m10 - m01], -1),
+            torch.stack([m21 - m12, 1 + m00 - m11 - m22, m10 + m01, m02 + m20], -1),
+            torch.stack([m02 - m20, m10 + m01, 1 - m00 + m11 - m22, m21 + m12], -1),
+            torch.stack([m10 - m01, m02 + m20, m21 + m12, 1 - m00 - m11 + m22], -1),
+        ],
+        -2,
+    )
     best = torch.diagonal(candidates, dim1=-2, dim2=-1).argmax(-1)
-    chosen = torch.gather(candidates, -2, best[..., None, None].expand(*best.shape, 1, 4))[..., 0, :]
+    chosen = torch.gather(candidates, -2, best[..., None, None].expand(*best.shape, 1, 4))[
+        ..., 0, :
+    ]
     return F.normalize(chosen, dim=-1)
 
 

@@ -33,8 +33,13 @@ PROBE = 0.2  # px beyond the middle of a piece, where there is nothing if it is 
 CHUNK = 1 << 19  # pairs of a piece and a pixel that are compared at once
 
 
-def silhouette(points: Tensor, faces: Tensor, size: tuple[int, int], sigma: float = 0.5,
-               backend: str = 'contour') -> Tensor:
+def silhouette(
+    points: Tensor,
+    faces: Tensor,
+    size: tuple[int, int],
+    sigma: float = 0.5,
+    backend: str = 'contour',
+) -> Tensor:
     """Soft masks of a batch of meshes with one topology.
 
     Winding is free; holes and edges of any number of faces are allowed. A face with a non-finite corner or one at depth
@@ -62,12 +67,18 @@ def silhouette(points: Tensor, faces: Tensor, size: tuple[int, int], sigma: floa
         InputError: a shape, sigma or the backend is wrong, or deodr is wanted and missing.
     """
     if points.ndim != 3 or points.shape[2] not in (2, 3) or not points.is_floating_point():
-        raise InputError(f'silhouette: `points` must be (B, V, 2 or 3) floats, got {tuple(points.shape)} of '
-                         f'{points.dtype}')
+        raise InputError(
+            f'silhouette: `points` must be (B, V, 2 or 3) floats, got {tuple(points.shape)} of '
+            f'{points.dtype}'
+        )
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.is_floating_point():
-        raise InputError(f'silhouette: `faces` must be (F, 3) integers, got {tuple(faces.shape)} of {faces.dtype}')
+        raise InputError(
+            f'silhouette: `faces` must be (F, 3) integers, got {tuple(faces.shape)} of {faces.dtype}'
+        )
     if faces.device != points.device:
-        raise InputError(f'silhouette: `faces` are on {faces.device}, `points` on {points.device}; move one of them')
+        raise InputError(
+            f'silhouette: `faces` are on {faces.device}, `points` on {points.device}; move one of them'
+        )
     if not 0 < sigma < math.inf:
         raise InputError(f'silhouette: `sigma` must be a positive number of pixels, got {sigma}')
     if backend == 'contour':
@@ -102,7 +113,9 @@ class _Contour(torch.autograd.Function):
     """The value by distances, and the gradient in closed form: the nearest point moves with its edge."""
 
     @staticmethod
-    def forward(ctx: Any, points: Tensor, faces: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+    def forward(
+        ctx: Any, points: Tensor, faces: Tensor, size: tuple[int, int], sigma: float
+    ) -> Tensor:
         height, width = size
         reach = REACH * sigma
         margin = math.ceil(reach + PROBE) + 1
@@ -122,8 +135,11 @@ class _Contour(torch.autograd.Function):
         step = torch.sigmoid(sign * distance / sigma)
         value[pixel] = step.to(value.dtype)
         on_it = distance < 1e-6  # there is no direction to the outline from a pixel on it
-        normal = torch.where(on_it[:, None], outline.inward,
-                             offset * (sign / distance.masked_fill(on_it, 1))[:, None])
+        normal = torch.where(
+            on_it[:, None],
+            outline.inward,
+            offset * (sign / distance.masked_fill(on_it, 1))[:, None],
+        )
         slope = (step * (1 - step) / sigma)[:, None] * normal
         vertex = outline.batch[:, None] * points.shape[1] + outline.ends
         ctx.save_for_backward(pixel, slope.to(points.dtype), share.to(points.dtype), vertex)
@@ -134,12 +150,16 @@ class _Contour(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple:
         pixel, slope, share, vertex = ctx.saved_tensors
-        push = -grad.reshape(-1)[pixel, None] * slope  # on the nearest point, which takes the outline along
+        push = (
+            -grad.reshape(-1)[pixel, None] * slope
+        )  # on the nearest point, which takes the outline along
         result = grad.new_zeros(ctx.shape)
         # Numbers one by one, since adding rows is many times slower on the CPU.
         for end, part in enumerate((1 - share, share)):
             for axis in range(2):
-                result.view(-1).index_add_(0, vertex[:, end] * ctx.shape[2] + axis, part * push[:, axis])
+                result.view(-1).index_add_(
+                    0, vertex[:, end] * ctx.shape[2] + axis, part * push[:, axis]
+                )
         return result, None, None, None
 
 
@@ -147,7 +167,9 @@ class _Deodr(torch.autograd.Function):
     """White faces on black by DEODR, with a ramp along the edges of the outline."""
 
     @staticmethod
-    def forward(ctx: Any, points: Tensor, faces: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+    def forward(
+        ctx: Any, points: Tensor, faces: Tensor, size: tuple[int, int], sigma: float
+    ) -> Tensor:
         renderer, edges = _deodr(), _edges(faces)
         flat, triangles = points.detach().cpu(), faces.cpu()
         edges = _Edges(*(t.cpu() for t in edges))
@@ -159,7 +181,9 @@ class _Deodr(torch.autograd.Function):
             low, high = -1 - 2 * sigma, body.new_tensor([size[1], size[0]]) + 2 * sigma
             touching = ((corners.amin(1) < high) & (corners.amax(1) > low)).all(1)
             front = facing[:, i] * touching
-            scene = _scene(renderer, body.numpy(), *_fronts(triangles, front, sides[:, i], edges), size)
+            scene = _scene(
+                renderer, body.numpy(), *_fronts(triangles, front, sides[:, i], edges), size
+            )
             image, depth = np.zeros((*size, 1)), np.zeros(size)
             if len(scene.faces):  # what DEODR throws at an empty scene ends the process
                 renderer.renderScene(scene, 2 * sigma, image, depth)
@@ -170,24 +194,33 @@ class _Deodr(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple:
-        points, = ctx.saved_tensors
+        (points,) = ctx.saved_tensors
         result = torch.zeros_like(points)
         for i, (scene, image, depth) in enumerate(ctx.drawn):
             if len(scene.faces):
                 scene.clear_gradients()
                 # The renderer takes its drawing back out of the picture that it is given.
-                _deodr().renderSceneB(scene, 2 * ctx.sigma, image.copy(), depth.copy(),
-                                      grad[i].double().cpu().contiguous().numpy()[..., None])
+                _deodr().renderSceneB(
+                    scene,
+                    2 * ctx.sigma,
+                    image.copy(),
+                    depth.copy(),
+                    grad[i].double().cpu().contiguous().numpy()[..., None],
+                )
                 result[i, :, :2] = result.new_tensor(scene.ij_b)
         return result, None, None, None
 
 
-def _fronts(faces: Tensor, facing: Tensor, sides: Tensor, edges: _Edges) -> tuple[np.ndarray, np.ndarray]:
+def _fronts(
+    faces: Tensor, facing: Tensor, sides: Tensor, edges: _Edges
+) -> tuple[np.ndarray, np.ndarray]:
     """Usable faces, all turned to the viewer so that winding says nothing, and which of their edges have a ramp."""
     owner = torch.full_like(edges.ends[0], -1)  # one face draws an edge, however many have it
     for face, turn in zip(edges.faces, edges.turn):
         owner = torch.where((turn != 0) & (facing[face] != 0), face, owner)
-    flags = (sides != 0)[edges.of_face] & (owner[edges.of_face] == torch.arange(len(faces))[:, None])
+    flags = (sides != 0)[edges.of_face] & (
+        owner[edges.of_face] == torch.arange(len(faces))[:, None]
+    )
     flags &= edges.of_face >= 0
     faces, back = faces.clone(), facing < 0
     faces[back], flags[back] = faces[back].flip(1), flags[back][:, [1, 0, 2]]
@@ -199,18 +232,36 @@ def _deodr() -> Any:
     try:
         from deodr import differentiable_renderer
     except ImportError as error:
-        raise InputError("silhouette: backend 'deodr' is not installed; install deodr, or use contour") from error
+        raise InputError(
+            "silhouette: backend 'deodr' is not installed; install deodr, or use contour"
+        ) from error
     return differentiable_renderer
 
 
-def _scene(renderer: Any, xy: np.ndarray, faces: np.ndarray, flags: np.ndarray, size: tuple[int, int]) -> Any:
+def _scene(
+    renderer: Any, xy: np.ndarray, faces: np.ndarray, flags: np.ndarray, size: tuple[int, int]
+) -> Any:
     corners, none = len(xy), np.zeros(len(faces), bool)
     faces = np.ascontiguousarray(faces, np.uint32)
     return renderer.Scene2D(
-        faces=faces, faces_uv=faces, ij=xy, depths=np.ones(corners), textured=none, uv=np.zeros((corners, 2)),
-        shade=np.zeros(corners), colors=np.ones((corners, 1)), shaded=none, edgeflags=flags, height=size[0],
-        width=size[1], nb_colors=1, texture=np.zeros((0, 0)), background_image=np.zeros((*size, 1)), clockwise=True,
-        backface_culling=True)
+        faces=faces,
+        faces_uv=faces,
+        ij=xy,
+        depths=np.ones(corners),
+        textured=none,
+        uv=np.zeros((corners, 2)),
+        shade=np.zeros(corners),
+        colors=np.ones((corners, 1)),
+        shaded=none,
+        edgeflags=flags,
+        height=size[0],
+        width=size[1],
+        nb_colors=1,
+        texture=np.zeros((0, 0)),
+        background_image=np.zeros((*size, 1)),
+        clockwise=True,
+        backface_culling=True,
+    )
 
 
 _KNOWN_EDGES: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
@@ -289,8 +340,9 @@ def _fine_mask(points: Tensor, faces: Tensor, size: tuple[int, int], margin: int
     return torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, *size, dtype=torch.bool)
 
 
-def _outline(points: Tensor, faces: Tensor, fine: Tensor, size: tuple[int, int], margin: int,
-             reach: float) -> _Outline:
+def _outline(
+    points: Tensor, faces: Tensor, fine: Tensor, size: tuple[int, int], margin: int, reach: float
+) -> _Outline:
     """The pieces of the outlines that lie in the picture or at most ``reach`` px outside."""
     edges = _edges(faces)
     sides = _sides(_facing(points, faces), edges)
@@ -312,7 +364,9 @@ def _outline(points: Tensor, faces: Tensor, fine: Tensor, size: tuple[int, int],
     y, x = y.clamp(0, fine.shape[1] - 1), x.clamp(0, fine.shape[2] - 1)
     kept = torch.nonzero(~fine[batch[owner], y, x])[:, 0]
     owner, low, step = owner[kept], low[kept], step[kept]
-    return _Outline(batch[owner], ends[owner], start[owner], along[owner], inward[owner], low, low + step)
+    return _Outline(
+        batch[owner], ends[owner], start[owner], along[owner], inward[owner], low, low + step
+    )
 
 
 def _clip(start: Tensor, along: Tensor, low: float, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -321,7 +375,9 @@ def _clip(start: Tensor, along: Tensor, low: float, high: Tensor) -> tuple[Tenso
     Liang and Barsky, "A new concept and method for line clipping", 1984.
     """
     one, other = (low - start) / along, (high - start) / along
-    return torch.minimum(one, other).amax(1).clamp(min=0), torch.maximum(one, other).amin(1).clamp(max=1)
+    return torch.minimum(one, other).amax(1).clamp(min=0), torch.maximum(one, other).amin(1).clamp(
+        max=1
+    )
 
 
 def _nearest(outline: _Outline, inside: Tensor, reach: float) -> tuple[Tensor, Tensor]:
@@ -340,8 +396,11 @@ def _nearest(outline: _Outline, inside: Tensor, reach: float) -> tuple[Tensor, T
     window = torch.arange(math.floor(PIECE + 2 * reach) + 1, device=flat.device)
     per_chunk = max(1, CHUNK // len(window) ** 2)
     for first in range(0, len(outline.batch), per_chunk):
-        part = _Outline(*(t[first:first + per_chunk] for t in outline))
-        start, along = part.start + part.low[:, None] * part.along, (part.high - part.low)[:, None] * part.along
+        part = _Outline(*(t[first : first + per_chunk] for t in outline))
+        start, along = (
+            part.start + part.low[:, None] * part.along,
+            (part.high - part.low)[:, None] * part.along,
+        )
         corner = (start + along / 2 - PIECE / 2 - reach).ceil().long()
         x, y = (corner[..., None] + window).unbind(1)
         u, v = ((corner - start)[..., None] + window).float().unbind(1)

@@ -9,7 +9,9 @@ from torch import Tensor
 from hrtk.body_models.skeletons import joint_names
 
 
-def keypoint2d_loss(predicted: Tensor, target: Tensor, confidence: Tensor, normalise: str = 'all') -> Tensor:
+def keypoint2d_loss(
+    predicted: Tensor, target: Tensor, confidence: Tensor, normalise: str = 'all'
+) -> Tensor:
     """Confidence-weighted squared 2D error in normalised crop coordinates (the data term of Eq. 2 in BOA).
 
     Args:
@@ -32,8 +34,12 @@ def keypoint2d_loss(predicted: Tensor, target: Tensor, confidence: Tensor, norma
     return squared.sum() / (2 * confidence.sum()).clamp_min(1)
 
 
-def keypoint3d_loss(predicted: Tensor, target: Tensor, confidence: Optional[Tensor] = None,
-                    root: Optional[tuple[int, ...]] = None) -> Tensor:
+def keypoint3d_loss(
+    predicted: Tensor,
+    target: Tensor,
+    confidence: Optional[Tensor] = None,
+    root: Optional[tuple[int, ...]] = None,
+) -> Tensor:
     """Squared 3D error in metres, after subtracting a root.
 
     Args:
@@ -59,8 +65,13 @@ def hips(skeleton: str) -> tuple[int, int]:
     return names.index(f'right_hip{suffix}'), names.index(f'left_hip{suffix}')
 
 
-def motion_loss(predicted: Tensor, predicted_before: Tensor, target: Tensor, target_before: Tensor,
-                confidence: Tensor) -> Tensor:
+def motion_loss(
+    predicted: Tensor,
+    predicted_before: Tensor,
+    target: Tensor,
+    target_before: Tensor,
+    confidence: Tensor,
+) -> Tensor:
     """Difference between predicted and observed 2D motion over an interval (Eq. 5 of BOA).
 
     Args:

@@ -52,7 +52,9 @@ class Triplets:
         return int(self.counted.sum()) * self.negative.shape[1]
 
 
-def video_triplets(anchors: Tensor, length: int, skip: int = 3, nearby: str = 'exclude') -> Triplets:
+def video_triplets(
+    anchors: Tensor, length: int, skip: int = 3, nearby: str = 'exclude'
+) -> Triplets:
     """One anchor frame per sequence of a batch, positives from its sequence, all frames of the others as negatives.
 
     Section 3.3 of the thesis, where the two formulas for positives have changed places. In a sequence of S frames
@@ -78,7 +80,9 @@ def video_triplets(anchors: Tensor, length: int, skip: int = 3, nearby: str = 'e
         raise InputError(f'nearby is one of {NEARBY}, not {nearby!r}')
     most = length - 1 - skip if nearby == 'exclude' else min(2 * skip, length - 1)
     if skip < 0 or most < 1:
-        raise InputError(f'nearby={nearby!r} with skip={skip} leaves no positives in sequences of {length} frames')
+        raise InputError(
+            f'nearby={nearby!r} with skip={skip} leaves no positives in sequences of {length} frames'
+        )
     frames = torch.arange(length, device=anchors.device)
     gap = (frames - anchors[:, None]).abs()
     wanted = gap > skip if nearby == 'exclude' else (gap > 0) & (gap <= skip)
@@ -104,10 +108,12 @@ def ranked_triplets(label_distance: Tensor, share: float = 0.3) -> Triplets:
     samples = label_distance.shape[1]
     count = int(share * samples + 1e-9)
     if not 0 < share <= 0.5 or count < 1:
-        raise InputError(f'share={share} of {samples} samples: expected at least one on either side, and at most half')
+        raise InputError(
+            f'share={share} of {samples} samples: expected at least one on either side, and at most half'
+        )
     order = label_distance.argsort(dim=1, stable=True)
     near = order[:, :count]
-    return Triplets(near, order[:, samples - count:], torch.ones_like(near, dtype=torch.bool))
+    return Triplets(near, order[:, samples - count :], torch.ones_like(near, dtype=torch.bool))
 
 
 def log_distance(anchors: Tensor, samples: Tensor, eps: float = 1e-8) -> Tensor:
@@ -132,7 +138,9 @@ def log_distance(anchors: Tensor, samples: Tensor, eps: float = 1e-8) -> Tensor:
     return ((apart + eps).log() / 2).to(anchors.dtype)
 
 
-def log_pose_distance(anchors: Tensor, samples: Tensor, root: Sequence[int] = (2, 3), eps: float = 1e-8) -> Tensor:
+def log_pose_distance(
+    anchors: Tensor, samples: Tensor, root: Sequence[int] = (2, 3), eps: float = 1e-8
+) -> Tensor:
     """Logarithms of distances between poses: joints relative to a root, the mean over joints of their distance.
 
     The thesis does not say what its labels are; this choice is the error that they are trained and scored by.
@@ -146,14 +154,21 @@ def log_pose_distance(anchors: Tensor, samples: Tensor, root: Sequence[int] = (2
     Returns:
         (A, N) in the type of the anchors.
     """
-    a, b = ((joints - joints[:, list(root)].mean(1, keepdim=True)).transpose(0, 1)
-            for joints in (anchors.double(), samples.double()))
+    a, b = (
+        (joints - joints[:, list(root)].mean(1, keepdim=True)).transpose(0, 1)
+        for joints in (anchors.double(), samples.double())
+    )
     distance = torch.cdist(a, b, compute_mode='donot_use_mm_for_euclid_dist').mean(0)
     return ((distance.square() + eps).log() / 2).to(anchors.dtype)
 
 
-def log_ratio_loss(features: Tensor, labels: Tensor, triplets: Triplets, variant: str = 'thesis',
-                   reduction: str = 'sum') -> Tensor:
+def log_ratio_loss(
+    features: Tensor,
+    labels: Tensor,
+    triplets: Triplets,
+    variant: str = 'thesis',
+    reduction: str = 'sum',
+) -> Tensor:
     """The mean over every anchor's triplets, summed or averaged over the anchors.
 
     Args:
@@ -170,13 +185,17 @@ def log_ratio_loss(features: Tensor, labels: Tensor, triplets: Triplets, variant
         InputError: an unknown variant or reduction.
     """
     if variant not in PENALTIES or reduction not in REDUCTIONS:
-        raise InputError(f'the variant is one of {tuple(PENALTIES)} and the reduction one of {REDUCTIONS}, not '
-                         f'{variant!r} and {reduction!r}')
+        raise InputError(
+            f'the variant is one of {tuple(PENALTIES)} and the reduction one of {REDUCTIONS}, not '
+            f'{variant!r} and {reduction!r}'
+        )
     ratio = features - labels
     near, far = ratio.gather(1, triplets.positive), ratio.gather(1, triplets.negative)
     penalties = PENALTIES[variant](near[:, :, None] - far[:, None]).sum(2)
     counts = triplets.counted.sum(1) * far.shape[1]
-    per_anchor = penalties.where(triplets.counted, penalties.new_zeros(())).sum(1) / counts.clamp_min(1)
+    per_anchor = penalties.where(triplets.counted, penalties.new_zeros(())).sum(
+        1
+    ) / counts.clamp_min(1)
     return per_anchor.sum() if reduction == 'sum' else per_anchor.mean()
 
 
@@ -197,11 +216,22 @@ class LogRatioLoss(nn.Module):
         InputError: an unknown variant, rule or reduction.
     """
 
-    def __init__(self, variant: str = 'thesis', nearby: str = 'exclude', skip: int = 3, share: float = 0.3,
-                 root: Sequence[int] = (2, 3), reduction: str = 'sum', eps: float = 1e-8) -> None:
+    def __init__(
+        self,
+        variant: str = 'thesis',
+        nearby: str = 'exclude',
+        skip: int = 3,
+        share: float = 0.3,
+        root: Sequence[int] = (2, 3),
+        reduction: str = 'sum',
+        eps: float = 1e-8,
+    ) -> None:
         super().__init__()
-        for name, value, known in (('variant', variant, tuple(PENALTIES)), ('nearby', nearby, NEARBY),
-                                   ('reduction', reduction, REDUCTIONS)):
+        for name, value, known in (
+            ('variant', variant, tuple(PENALTIES)),
+            ('nearby', nearby, NEARBY),
+            ('reduction', reduction, REDUCTIONS),
+        ):
             if value not in known:
                 raise InputError(f'LogRatioLoss: {name} is one of {known}, not {value!r}')
         self.variant, self.nearby, self.skip, self.share = variant, nearby, skip, share
@@ -222,8 +252,10 @@ class LogRatioLoss(nn.Module):
             InputError: shapes that do not fit, or no positives in sequences of this length.
         """
         if features.ndim != 3 or joints.ndim != 4 or joints.shape[:2] != features.shape[:2]:
-            raise InputError(f'LogRatioLoss takes features (B, S, C) and joints (B, S, J, 3), not '
-                             f'{tuple(features.shape)} and {tuple(joints.shape)}')
+            raise InputError(
+                f'LogRatioLoss takes features (B, S, C) and joints (B, S, J, 3), not '
+                f'{tuple(features.shape)} and {tuple(joints.shape)}'
+            )
         batch, length = features.shape[:2]
         if anchors is None:
             anchors = torch.randint(length, (batch,), device=features.device)
@@ -233,7 +265,9 @@ class LogRatioLoss(nn.Module):
         found = log_distance(features[rows, anchors], features.flatten(0, 1), self.eps)
         return log_ratio_loss(found, labels, triplets, self.variant, self.reduction)
 
-    def between(self, target: Tensor, target_joints: Tensor, source: Tensor, source_joints: Tensor) -> Tensor:
+    def between(
+        self, target: Tensor, target_joints: Tensor, source: Tensor, source_joints: Tensor
+    ) -> Tensor:
         """The loss of A target frames as anchors among N source frames (Algorithm 1 of the thesis).
 
         Gradients reach the features of both.
@@ -249,4 +283,6 @@ class LogRatioLoss(nn.Module):
         """
         labels = log_pose_distance(target_joints, source_joints, self.root, self.eps)
         triplets = ranked_triplets(labels, self.share)
-        return log_ratio_loss(log_distance(target, source, self.eps), labels, triplets, self.variant, self.reduction)
+        return log_ratio_loss(
+            log_distance(target, source, self.eps), labels, triplets, self.variant, self.reduction
+        )

@@ -31,8 +31,14 @@ def joint_distance(predicted: Tensor, target: Tensor, counted: Optional[Tensor] 
     return distance.where(counted, distance.new_zeros(())).sum() / counted.sum().clamp_min(1)
 
 
-def pretext_losses(reconstruction2d: Tensor, keypoints2d: Tensor, reconstruction3d: Tensor, joints3d: Tensor,
-                   hidden2d: Optional[Tensor] = None, hidden3d: Optional[Tensor] = None) -> dict[str, Tensor]:
+def pretext_losses(
+    reconstruction2d: Tensor,
+    keypoints2d: Tensor,
+    reconstruction3d: Tensor,
+    joints3d: Tensor,
+    hidden2d: Optional[Tensor] = None,
+    hidden3d: Optional[Tensor] = None,
+) -> dict[str, Tensor]:
     """Both pretext tasks of stage I (Eq. 6), unweighted.
 
     A shuffled batch may hold poses of one kind only; the other kind's loss is 0 then.
@@ -48,11 +54,15 @@ def pretext_losses(reconstruction2d: Tensor, keypoints2d: Tensor, reconstruction
     Returns:
         ``pose2d`` in picture units and ``pose3d`` in metres.
     """
-    return dict(pose2d=joint_distance(reconstruction2d, keypoints2d, hidden2d),
-                pose3d=joint_distance(reconstruction3d, joints3d, hidden3d))
+    return dict(
+        pose2d=joint_distance(reconstruction2d, keypoints2d, hidden2d),
+        pose3d=joint_distance(reconstruction3d, joints3d, hidden3d),
+    )
 
 
-def lifting_losses(joints3d_seq: Tensor, joints3d: Tensor, target: Tensor, root: int = 0) -> dict[str, Tensor]:
+def lifting_losses(
+    joints3d_seq: Tensor, joints3d: Tensor, target: Tensor, root: int = 0
+) -> dict[str, Tensor]:
     """Both heads of stage II (Eqs. 9 and 10), unweighted.
 
     Args:
@@ -68,5 +78,7 @@ def lifting_losses(joints3d_seq: Tensor, joints3d: Tensor, target: Tensor, root:
     target = target.clone()
     target[..., root, :] = 0
     middle = target.shape[1] // 2
-    return dict(sequence=joint_distance(joints3d_seq, target),
-                centre=joint_distance(joints3d, target[:, middle:middle + 1]))
+    return dict(
+        sequence=joint_distance(joints3d_seq, target),
+        centre=joint_distance(joints3d, target[:, middle : middle + 1]),
+    )

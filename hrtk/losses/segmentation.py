@@ -14,7 +14,9 @@ IGNORED = 255  # in masks: pixels that nobody labelled
 CLASS_WEIGHTS = (0.5, 1.0)  # background, foreground: option 2 of the thesis, section 4.4
 
 
-def weighted_cross_entropy(logits: Tensor, masks: Tensor, class_weights: Sequence[float] = CLASS_WEIGHTS) -> Tensor:
+def weighted_cross_entropy(
+    logits: Tensor, masks: Tensor, class_weights: Sequence[float] = CLASS_WEIGHTS
+) -> Tensor:
     """Cross-entropy per pixel, a mean in which every pixel counts as much as its class.
 
     Args:
@@ -30,7 +32,9 @@ def weighted_cross_entropy(logits: Tensor, masks: Tensor, class_weights: Sequenc
     """
     target = masks.long()
     weights = torch.as_tensor(class_weights, dtype=logits.dtype, device=logits.device)
-    total = F.cross_entropy(_enlarged(logits, masks), target, weights, ignore_index=IGNORED, reduction='sum')
+    total = F.cross_entropy(
+        _enlarged(logits, masks), target, weights, ignore_index=IGNORED, reduction='sum'
+    )
     return total / _counts(masks, weights).sum().clamp_min(1e-6)
 
 
@@ -56,8 +60,9 @@ def soft_iou_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return ((1 - both / (sum_ - both).clamp_min(1e-6)) * shown).sum() / shown.sum().clamp_min(1)
 
 
-def segmentation_losses(main: Tensor, auxiliary: Tensor, masks: Tensor,
-                        class_weights: Sequence[float] = CLASS_WEIGHTS) -> dict[str, Tensor]:
+def segmentation_losses(
+    main: Tensor, auxiliary: Tensor, masks: Tensor, class_weights: Sequence[float] = CLASS_WEIGHTS
+) -> dict[str, Tensor]:
     """The terms of a segmenter's training, without factors.
 
     Args:
@@ -69,14 +74,19 @@ def segmentation_losses(main: Tensor, auxiliary: Tensor, masks: Tensor,
     Returns:
         ``main`` and ``auxiliary`` cross-entropy, and ``iou`` of the main answer.
     """
-    return dict(main=weighted_cross_entropy(main, masks, class_weights),
-                auxiliary=weighted_cross_entropy(auxiliary, masks, class_weights), iou=soft_iou_loss(main, masks))
+    return dict(
+        main=weighted_cross_entropy(main, masks, class_weights),
+        auxiliary=weighted_cross_entropy(auxiliary, masks, class_weights),
+        iou=soft_iou_loss(main, masks),
+    )
 
 
 def _enlarged(logits: Tensor, masks: Tensor) -> Tensor:
     if logits.ndim != 4 or logits.shape[1] != 2 or masks.ndim != 3 or len(masks) != len(logits):
-        raise InputError(f'segmentation losses take logits (B, 2, h, w) and masks (B, H, W), not '
-                         f'{tuple(logits.shape)} and {tuple(masks.shape)}')
+        raise InputError(
+            f'segmentation losses take logits (B, 2, h, w) and masks (B, H, W), not '
+            f'{tuple(logits.shape)} and {tuple(masks.shape)}'
+        )
     return F.interpolate(logits, masks.shape[-2:], mode='bilinear', align_corners=False)
 
 

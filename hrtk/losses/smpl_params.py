@@ -22,6 +22,10 @@ def shape_prior(betas: Tensor) -> Tensor:
     return betas.square().sum(1).mean()
 
 
-def parameter_loss(predicted: Prediction, target: Prediction, rotmat: float = 1.0, betas: float = 0.001) -> Tensor:
+def parameter_loss(
+    predicted: Prediction, target: Prediction, rotmat: float = 1.0, betas: float = 0.001
+) -> Tensor:
     """The parameter part of BOA's source and teacher losses: rotation matrices and 0.001 of the betas."""
-    return rotmat * rotmat_loss(predicted.rotmat, target.rotmat) + betas * betas_loss(predicted.betas, target.betas)
+    return rotmat * rotmat_loss(predicted.rotmat, target.rotmat) + betas * betas_loss(
+        predicted.betas, target.betas
+    )

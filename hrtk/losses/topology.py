@@ -43,7 +43,12 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from hrtk.geometry.coverage import Coverage, cover, to_vertices
-from hrtk.geometry.distance import as_mask, chessboard_distance, nearest_pixels, topological_skeleton
+from hrtk.geometry.distance import (
+    as_mask,
+    chessboard_distance,
+    nearest_pixels,
+    topological_skeleton,
+)
 from hrtk.geometry.silhouette import silhouette
 from hrtk.structures import InputError
 
@@ -79,23 +84,40 @@ def silhouette_target(mask: Tensor) -> SilhouetteTarget:
     """
     mask = as_mask(mask)
     skeleton = topological_skeleton(mask)
-    return SilhouetteTarget(mask, skeleton, chessboard_distance(~mask), chessboard_distance(~skeleton))
+    return SilhouetteTarget(
+        mask, skeleton, chessboard_distance(~mask), chessboard_distance(~skeleton)
+    )
 
 
-def topology_loss(vertices2d: Tensor, faces: Tensor, target_mask: Tensor | SilhouetteTarget, grad: str = 'material',
-                  reduction: str = 'sum') -> Tensor:
+def topology_loss(
+    vertices2d: Tensor,
+    faces: Tensor,
+    target_mask: Tensor | SilhouetteTarget,
+    grad: str = 'material',
+    reduction: str = 'sum',
+) -> Tensor:
     """L_T of Eq. 5, averaged over the batch; see :func:`alignment_losses` for the arguments."""
     return _losses(vertices2d, faces, target_mask, grad, reduction, ('skeleton',))[0].mean()
 
 
-def silhouette_loss(vertices2d: Tensor, faces: Tensor, target_mask: Tensor | SilhouetteTarget, grad: str = 'material',
-                    reduction: str = 'sum') -> Tensor:
+def silhouette_loss(
+    vertices2d: Tensor,
+    faces: Tensor,
+    target_mask: Tensor | SilhouetteTarget,
+    grad: str = 'material',
+    reduction: str = 'sum',
+) -> Tensor:
     """L_S of Sec. 3.4, averaged over the batch; see :func:`alignment_losses` for the arguments."""
     return _losses(vertices2d, faces, target_mask, grad, reduction, ('mask',))[0].mean()
 
 
-def alignment_losses(vertices2d: Tensor, faces: Tensor, target_mask: Tensor | SilhouetteTarget, grad: str = 'material',
-                     reduction: str = 'sum') -> AlignmentLosses:
+def alignment_losses(
+    vertices2d: Tensor,
+    faces: Tensor,
+    target_mask: Tensor | SilhouetteTarget,
+    grad: str = 'material',
+    reduction: str = 'sum',
+) -> AlignmentLosses:
     """L_S and L_T of every picture, from one rasterisation.
 
     Args:
@@ -113,11 +135,18 @@ def alignment_losses(vertices2d: Tensor, faces: Tensor, target_mask: Tensor | Si
     Raises:
         InputError: shapes or sizes do not match, the mask is not binary, or an option is unknown.
     """
-    return AlignmentLosses(*_losses(vertices2d, faces, target_mask, grad, reduction, ('mask', 'skeleton')))
+    return AlignmentLosses(
+        *_losses(vertices2d, faces, target_mask, grad, reduction, ('mask', 'skeleton'))
+    )
 
 
-def mask_l2(vertices2d: Tensor, faces: Tensor, target_mask: Tensor | SilhouetteTarget, sigma: float = 0.5,
-            reduction: str = 'sum') -> Tensor:
+def mask_l2(
+    vertices2d: Tensor,
+    faces: Tensor,
+    target_mask: Tensor | SilhouetteTarget,
+    sigma: float = 0.5,
+    reduction: str = 'sum',
+) -> Tensor:
     """``||S - S^||^2`` with a soft silhouette of the body, baseline B1 of Table 4, of every picture: (B,).
 
     It does not see how far apart silhouettes are: limbs that do not overlap with the mask get no pull towards it.
@@ -130,18 +159,29 @@ def mask_l2(vertices2d: Tensor, faces: Tensor, target_mask: Tensor | SilhouetteT
         reduction: ``'sum'`` over pixels or ``'mean'``, divided by the number of pixels of the mask.
     """
     target = _check(vertices2d, faces, target_mask, 'material', reduction)
-    soft = silhouette(vertices2d, faces.to(vertices2d.device), tuple(target.mask.shape[1:]), sigma=sigma)
+    soft = silhouette(
+        vertices2d, faces.to(vertices2d.device), tuple(target.mask.shape[1:]), sigma=sigma
+    )
     return _squares(soft, target.mask, reduction)
 
 
-def skeleton_l2(vertices2d: Tensor, faces: Tensor, target_mask: Tensor | SilhouetteTarget, sigma: float = 0.5,
-                reduction: str = 'sum') -> Tensor:
+def skeleton_l2(
+    vertices2d: Tensor,
+    faces: Tensor,
+    target_mask: Tensor | SilhouetteTarget,
+    sigma: float = 0.5,
+    reduction: str = 'sum',
+) -> Tensor:
     """``||T - T^||^2`` of every picture, (B,), which B3 of Table 4 adds to L_S; its gradient is that of ``'conv'``.
 
     Arguments as in :func:`mask_l2`. Skeletons are thin: the gradient says little unless they nearly touch.
     """
     target = _check(vertices2d, faces, target_mask, 'conv', reduction)
-    hard = _binary(silhouette(vertices2d, faces.to(vertices2d.device), tuple(target.mask.shape[1:]), sigma=sigma))
+    hard = _binary(
+        silhouette(
+            vertices2d, faces.to(vertices2d.device), tuple(target.mask.shape[1:]), sigma=sigma
+        )
+    )
     return _squares(_ridge(hard, True), target.skeleton, reduction)
 
 
@@ -150,8 +190,9 @@ def _squares(predicted: Tensor, target: Tensor, reduction: str) -> Tensor:
     return squares if reduction == 'sum' else squares / _count(target)
 
 
-def _check(vertices2d: Tensor, faces: Tensor, target: Tensor | SilhouetteTarget, grad: str,
-           reduction: str) -> SilhouetteTarget:
+def _check(
+    vertices2d: Tensor, faces: Tensor, target: Tensor | SilhouetteTarget, grad: str, reduction: str
+) -> SilhouetteTarget:
     if grad not in GRADS:
         raise InputError(f'there is no gradient {grad!r}; use {", ".join(GRADS)}')
     if reduction not in ('sum', 'mean'):
@@ -159,18 +200,31 @@ def _check(vertices2d: Tensor, faces: Tensor, target: Tensor | SilhouetteTarget,
     if not isinstance(target, SilhouetteTarget):
         target = silhouette_target(target)
     if vertices2d.ndim != 3 or vertices2d.shape[2] not in (2, 3):
-        raise InputError(f'vertices2d must be (B, V, 2) or (B, V, 3), got {tuple(vertices2d.shape)}')
+        raise InputError(
+            f'vertices2d must be (B, V, 2) or (B, V, 3), got {tuple(vertices2d.shape)}'
+        )
     if len(vertices2d) != len(target.mask):
-        raise InputError(f'there are {len(vertices2d)} bodies for {len(target.mask)} masks; give every body its mask')
+        raise InputError(
+            f'there are {len(vertices2d)} bodies for {len(target.mask)} masks; give every body its mask'
+        )
     return target
 
 
-def _losses(vertices2d: Tensor, faces: Tensor, target_mask: Tensor | SilhouetteTarget, grad: str, reduction: str,
-            parts: tuple[str, ...]) -> list[Tensor]:
+def _losses(
+    vertices2d: Tensor,
+    faces: Tensor,
+    target_mask: Tensor | SilhouetteTarget,
+    grad: str,
+    reduction: str,
+    parts: tuple[str, ...],
+) -> list[Tensor]:
     target = _check(vertices2d, faces, target_mask, grad, reduction)
     faces = faces.to(vertices2d.device, torch.int64)
     if grad == 'material':
-        return [_Given.apply(vertices2d, *found) for found in _material(vertices2d, faces, target, reduction, parts)]
+        return [
+            _Given.apply(vertices2d, *found)
+            for found in _material(vertices2d, faces, target, reduction, parts)
+        ]
     return _convolved(vertices2d, faces, target, reduction, parts, divide=grad == 'conv')
 
 
@@ -186,13 +240,18 @@ class _Given(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple:
-        gradient, = ctx.saved_tensors
+        (gradient,) = ctx.saved_tensors
         return F.pad(upstream[:, None, None] * gradient, (0, ctx.columns - 2)), None, None
 
 
 @torch.no_grad()
-def _material(vertices2d: Tensor, faces: Tensor, target: SilhouetteTarget, reduction: str,
-              parts: tuple[str, ...]) -> list[tuple[Tensor, Tensor]]:
+def _material(
+    vertices2d: Tensor,
+    faces: Tensor,
+    target: SilhouetteTarget,
+    reduction: str,
+    parts: tuple[str, ...],
+) -> list[tuple[Tensor, Tensor]]:
     """Values (B,) and gradients (B, V, 2) of the wanted parts."""
     size, count = tuple(target.mask.shape[1:]), vertices2d.shape[1]
     near, found = cover(vertices2d, faces, size), []
@@ -213,15 +272,21 @@ def _material(vertices2d: Tensor, faces: Tensor, target: SilhouetteTarget, reduc
             pulls.append((picture, pixel, _slope(away, picture, pixel)))
             joined, direction = _joined(pulls), _direction(seen, picture, pixel)
             far = cover(vertices2d, faces, size, farthest=True)
-            gradient = sum(to_vertices(side, faces, count, *joined)
-                           + _stretch(side, vertices2d, faces, away, picture, pixel, direction)
-                           for side in (near, far)) / 2
+            gradient = (
+                sum(
+                    to_vertices(side, faces, count, *joined)
+                    + _stretch(side, vertices2d, faces, away, picture, pixel, direction)
+                    for side in (near, far)
+                )
+                / 2
+            )
         found.append((value.to(vertices2d.dtype), gradient.to(vertices2d.dtype)))
     return found
 
 
-def _value(seen: Tensor, wanted: Tensor, outside: Tensor, away: Tensor,
-           reduction: str) -> tuple[Tensor, Tensor, Tensor]:
+def _value(
+    seen: Tensor, wanted: Tensor, outside: Tensor, away: Tensor, reduction: str
+) -> tuple[Tensor, Tensor, Tensor]:
     """Eq. 5: its value (B,), the weight of each pixel of term 1 (B,), and the map (B, H, W) whose sum is term 2.
 
     A mean over pixels of which there are more or fewer changes with their number, too; with the mean itself taken off
@@ -239,8 +304,9 @@ def _count(mask: Tensor) -> Tensor:
     return mask.flatten(1).sum(1).clamp_min(1)
 
 
-def _towards(seen: Tensor, wanted: Tensor, outside: Tensor,
-             share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _towards(
+    seen: Tensor, wanted: Tensor, outside: Tensor, share: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Term 1: which pixel of the body each target pixel pulls, and with which gradient.
 
     Pixels on the outline count, too: uncovering them costs half as much as moving on from those beside it.
@@ -269,15 +335,27 @@ def _outline_flux(seen: Tensor, away: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _inner(seen: Tensor) -> Tensor:
     """Pixels with all of their four neighbours; beyond the frame there are neighbours."""
     around = F.pad(seen, (1, 1, 1, 1), value=True)
-    return seen & around[:, :-2, 1:-1] & around[:, 2:, 1:-1] & around[:, 1:-1, :-2] & around[:, 1:-1, 2:]
+    return (
+        seen
+        & around[:, :-2, 1:-1]
+        & around[:, 2:, 1:-1]
+        & around[:, 1:-1, :-2]
+        & around[:, 1:-1, 2:]
+    )
 
 
 def _slope(field: Tensor, picture: Tensor, pixel: Tensor) -> Tensor:
     """Central differences of (B, H, W) at N pixels: (N, 2) along x and y."""
     height, width = field.shape[1:]
     y, x = pixel // width, pixel % width
-    right, left = field[picture, y, (x + 1).clamp_max(width - 1)], field[picture, y, (x - 1).clamp_min(0)]
-    below, above = field[picture, (y + 1).clamp_max(height - 1), x], field[picture, (y - 1).clamp_min(0), x]
+    right, left = (
+        field[picture, y, (x + 1).clamp_max(width - 1)],
+        field[picture, y, (x - 1).clamp_min(0)],
+    )
+    below, above = (
+        field[picture, (y + 1).clamp_max(height - 1), x],
+        field[picture, (y - 1).clamp_min(0), x],
+    )
     return torch.stack([right - left, below - above], 1) / 2
 
 
@@ -287,16 +365,26 @@ def _direction(skeleton: Tensor, picture: Tensor, pixel: Tensor) -> Tensor:
     y, x = pixel // skeleton.shape[2] + TANGENT, pixel % skeleton.shape[2] + TANGENT
     step = torch.arange(-TANGENT, TANGENT + 1, device=skeleton.device)
     dy, dx = torch.meshgrid(step, step, indexing='ij')
-    around = F.pad(skeleton, (TANGENT,) * 4).flatten(1)[picture[:, None], (y * width + x)[:, None]
-                                                        + (dy * width + dx).flatten()].float()
+    around = (
+        F.pad(skeleton, (TANGENT,) * 4)
+        .flatten(1)[picture[:, None], (y * width + x)[:, None] + (dy * width + dx).flatten()]
+        .float()
+    )
     moments = torch.stack([dx, dy, dx * dx, dx * dy, dy * dy], -1).view(-1, 5).float()
     mx, my, xx, xy, yy = (around @ moments / around.sum(1, keepdim=True)).unbind(1)
     angle = torch.atan2(2 * (xy - mx * my), (xx - mx * mx) - (yy - my * my)) / 2
     return torch.stack([angle.cos(), angle.sin()], 1)
 
 
-def _stretch(side: Coverage, vertices2d: Tensor, faces: Tensor, away: Tensor, picture: Tensor, pixel: Tensor,
-             direction: Tensor) -> Tensor:
+def _stretch(
+    side: Coverage,
+    vertices2d: Tensor,
+    faces: Tensor,
+    away: Tensor,
+    picture: Tensor,
+    pixel: Tensor,
+    direction: Tensor,
+) -> Tensor:
     """Gradient by vertices of the number of skeleton pixels, each weighted with the map: (B, V, 2).
 
     A face moves affinely, with velocity gradient ``J = sum_k v_k (grad b_k)'``; a line along t on it grows by t' J t.
@@ -310,7 +398,9 @@ def _stretch(side: Coverage, vertices2d: Tensor, faces: Tensor, away: Tensor, pi
     usable = (face >= 0) & (area.abs() > 2 * FLAT)
     grow_b = (direction[:, 0] * ac[:, 1] - direction[:, 1] * ac[:, 0]) / area
     grow_c = (direction[:, 1] * ab[:, 0] - direction[:, 0] * ab[:, 1]) / area
-    rate = torch.stack([-grow_b - grow_c, grow_b, grow_c], 1).where(usable[:, None], torch.zeros_like(area)[:, None])
+    rate = torch.stack([-grow_b - grow_c, grow_b, grow_c], 1).where(
+        usable[:, None], torch.zeros_like(area)[:, None]
+    )
     weight = away.flatten(1)[picture, pixel][:, None, None] * rate[..., None].to(away.dtype)
     total = away.new_zeros(len(away) * count, 2)
     total.index_add_(0, corners.flatten(), (weight * direction[:, None]).flatten(0, 1))
@@ -321,8 +411,14 @@ def _joined(pulls: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, ...]:
     return tuple(torch.cat(column) for column in zip(*pulls))
 
 
-def _convolved(vertices2d: Tensor, faces: Tensor, target: SilhouetteTarget, reduction: str, parts: tuple[str, ...],
-               divide: bool) -> list[Tensor]:
+def _convolved(
+    vertices2d: Tensor,
+    faces: Tensor,
+    target: SilhouetteTarget,
+    reduction: str,
+    parts: tuple[str, ...],
+    divide: bool,
+) -> list[Tensor]:
     """The paper's graph: soft silhouette, binary activation, thinning, ridge, thinning."""
     soft = silhouette(vertices2d, faces, tuple(target.mask.shape[1:]))
     hard, found = _binary(soft if divide else soft.double()), []
@@ -367,7 +463,9 @@ class _Thin(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, level: Tensor, mass: float) -> Tensor:
-        thinner = F.relu(F.conv2d(F.pad(level, (1, 1, 1, 1), value=1.0), level.new_ones(1, 1, 3, 3)) - 8)
+        thinner = F.relu(
+            F.conv2d(F.pad(level, (1, 1, 1, 1), value=1.0), level.new_ones(1, 1, 3, 3)) - 8
+        )
         # Straight-through values are 0 and 1 up to rounding, which every level would multiply by 9.
         thinner = thinner.round()
         ctx.save_for_backward(thinner)
@@ -377,6 +475,6 @@ class _Thin(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple:
-        thinner, = ctx.saved_tensors
+        (thinner,) = ctx.saved_tensors
         kernel = upstream.new_full((1, 1, 3, 3), 1 / ctx.mass)
         return F.conv2d(upstream * (thinner > 0), kernel, padding=1), None

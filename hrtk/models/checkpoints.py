@@ -37,7 +37,9 @@ class LoadReport:
     dropped: tuple[str, ...]
 
 
-def load_official(module: nn.Module, state_dict: Mapping[str, Tensor], name: str = 'state_dict') -> LoadReport:
+def load_official(
+    module: nn.Module, state_dict: Mapping[str, Tensor], name: str = 'state_dict'
+) -> LoadReport:
     """Copies a state dict with official key names into one of our networks.
 
     ``module.`` prefixes are stripped, and those of hrtk's own trainings; a wrapper dict (``{'model': ...}``) is opened,
@@ -68,20 +70,30 @@ def load_official(module: nn.Module, state_dict: Mapping[str, Tensor], name: str
         if target not in own:
             (dropped if plain.endswith('num_batches_tracked') else unexpected).append(key)
         elif not isinstance(value, Tensor) or value.shape != own[target].shape:
-            wrong.append(f'{key} {tuple(getattr(value, "shape", ()))}, expected {tuple(own[target].shape)}')
+            wrong.append(
+                f'{key} {tuple(getattr(value, "shape", ()))}, expected {tuple(own[target].shape)}'
+            )
         else:
             matched[target] = value
             loaded.append(key)
     if wrong or not matched:
-        what = f'{len(wrong)} of its values have another shape (first: {wrong[0]})' if wrong else 'no key matches'
-        raise InputError(f'{name}: not a checkpoint of {type(module).__name__} as configured: {what}. Name the '
-                         f'checkpoint of this network, or change the backbone and head to the checkpoint\'s.')
+        what = (
+            f'{len(wrong)} of its values have another shape (first: {wrong[0]})'
+            if wrong
+            else 'no key matches'
+        )
+        raise InputError(
+            f'{name}: not a checkpoint of {type(module).__name__} as configured: {what}. Name the '
+            f"checkpoint of this network, or change the backbone and head to the checkpoint's."
+        )
     module.load_state_dict(matched, strict=False)
     missing = [key for key in own if key not in matched and not key.endswith('num_batches_tracked')]
     return LoadReport(tuple(loaded), tuple(missing), tuple(unexpected), tuple(dropped))
 
 
-def load_weights(module: nn.Module, weights: str | Path, optional: tuple[str, ...] = ()) -> LoadReport:
+def load_weights(
+    module: nn.Module, weights: str | Path, optional: tuple[str, ...] = ()
+) -> LoadReport:
     """Loads ``'open:<name>'`` (bundled) or a checkpoint file into a module and insists that every key matches.
 
     Args:
@@ -96,12 +108,16 @@ def load_weights(module: nn.Module, weights: str | Path, optional: tuple[str, ..
     report = load_official(module, read_checkpoint(path), name=str(path))
     missing = tuple(key for key in report.missing_keys if not key.startswith(optional))
     if missing or report.unexpected_keys:
-        raise InputError(f'{path}: not a checkpoint of {type(module).__name__} as configured: '
-                         f'{_some("missing", missing)}{_some("unexpected", report.unexpected_keys)}')
+        raise InputError(
+            f'{path}: not a checkpoint of {type(module).__name__} as configured: '
+            f'{_some("missing", missing)}{_some("unexpected", report.unexpected_keys)}'
+        )
     return report
 
 
-def load_pretrained(module: nn.Module, weights: str | Path, heads: tuple[str, ...]) -> tuple[str, ...]:
+def load_pretrained(
+    module: nn.Module, weights: str | Path, heads: tuple[str, ...]
+) -> tuple[str, ...]:
     """Loads all of a module but its heads from the checkpoint of a network that was trained for something else.
 
     Keys of heads are taken as far as they are there in the right shape; keys that have no place are left out.
@@ -119,14 +135,23 @@ def load_pretrained(module: nn.Module, weights: str | Path, heads: tuple[str, ..
     """
     path = find_weights(weights)
     own, state_dict = module.state_dict(), _unwrap(read_checkpoint(path))
-    found = {_place(module, key.removeprefix('module.'), own): value for key, value in state_dict.items()}
-    fitting = {key: found[key] for key, value in own.items()
-               if isinstance(found.get(key), Tensor) and found[key].shape == value.shape}
-    left = tuple(key for key in own if key not in fitting and not key.endswith('num_batches_tracked'))
+    found = {
+        _place(module, key.removeprefix('module.'), own): value for key, value in state_dict.items()
+    }
+    fitting = {
+        key: found[key]
+        for key, value in own.items()
+        if isinstance(found.get(key), Tensor) and found[key].shape == value.shape
+    }
+    left = tuple(
+        key for key in own if key not in fitting and not key.endswith('num_batches_tracked')
+    )
     wrong = tuple(key for key in left if not key.startswith(heads))
     if wrong:
-        raise InputError(f'{path}: not a network that {type(module).__name__} can start from: before its heads, '
-                         f'{_some("missing or of another shape", wrong)}Name one of the same sizes')
+        raise InputError(
+            f'{path}: not a network that {type(module).__name__} can start from: before its heads, '
+            f'{_some("missing or of another shape", wrong)}Name one of the same sizes'
+        )
     module.load_state_dict(fitting, strict=False)
     return left
 
@@ -148,13 +173,17 @@ def find_weights(weights: str | Path) -> Path:
         if not path.exists():
             have = bundled()
             near = difflib.get_close_matches(text[5:], have, n=1)
-            raise InputError(f'weights={text!r}: hrtk bundles {have or "no weights"}'
-                             + (f'; did you mean open:{near[0]}?' if near else ''))
+            raise InputError(
+                f'weights={text!r}: hrtk bundles {have or "no weights"}'
+                + (f'; did you mean open:{near[0]}?' if near else '')
+            )
         return path
     path = Path(text).expanduser()
     if not path.is_file():
-        raise InputError(f'{path}: no such checkpoint. Put the file there, set `weights` to where it is, or use '
-                         f'bundled ones with their configs: {", ".join(f"weights=open:{name}" for name in bundled())}.')
+        raise InputError(
+            f'{path}: no such checkpoint. Put the file there, set `weights` to where it is, or use '
+            f'bundled ones with their configs: {", ".join(f"weights=open:{name}" for name in bundled())}.'
+        )
     return path
 
 
@@ -168,19 +197,34 @@ def read_checkpoint(path: str | Path) -> dict:
         InputError: unreadable, truncated, or it holds something that would have to be executed.
     """
     scalar = np.dtype('f4').type(0).__reduce__()[0]
-    allowed = [(scalar, 'numpy.core.multiarray.scalar'), scalar, np.dtype, type(np.dtype('f4')),
-               type(np.dtype('f8')), type(np.dtype('i8'))]
+    allowed = [
+        (scalar, 'numpy.core.multiarray.scalar'),
+        scalar,
+        np.dtype,
+        type(np.dtype('f4')),
+        type(np.dtype('f8')),
+        type(np.dtype('i8')),
+    ]
     try:
-        with torch.serialization.safe_globals(allowed) if hasattr(torch.serialization, 'safe_globals') \
-                else contextlib.nullcontext():
+        with (
+            torch.serialization.safe_globals(allowed)
+            if hasattr(torch.serialization, 'safe_globals')
+            else contextlib.nullcontext()
+        ):
             content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(f'{path}: holds something other than tensors, which hrtk does not execute '
-                         f'({_first_line(error)}). If you trust its author, load it with plain torch and save '
-                         f'its state dict alone.') from error
-    except Exception as error:  # damage shows in zipfile, in struct or in the unpickler, as any error
-        raise InputError(f'{path}: not a readable checkpoint, perhaps truncated ({_first_line(error)}); download or '
-                         f'copy it again') from error
+        raise InputError(
+            f'{path}: holds something other than tensors, which hrtk does not execute '
+            f'({_first_line(error)}). If you trust its author, load it with plain torch and save '
+            f'its state dict alone.'
+        ) from error
+    except (
+        Exception
+    ) as error:  # damage shows in zipfile, in struct or in the unpickler, as any error
+        raise InputError(
+            f'{path}: not a readable checkpoint, perhaps truncated ({_first_line(error)}); download or '
+            f'copy it again'
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected a state dict, found a {type(content).__name__}')
     return content
@@ -205,7 +249,11 @@ def _unwrap(state_dict: Mapping) -> Mapping:
 
 
 def _some(what: str, keys: tuple[str, ...]) -> str:
-    return f'{len(keys)} {what} ({", ".join(keys[:4])}{", ..." if len(keys) > 4 else ""}). ' if keys else ''
+    return (
+        f'{len(keys)} {what} ({", ".join(keys[:4])}{", ..." if len(keys) > 4 else ""}). '
+        if keys
+        else ''
+    )
 
 
 def _first_line(error: Exception) -> str:

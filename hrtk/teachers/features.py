@@ -26,7 +26,7 @@ class FeatureMemory:
             help nothing: data sets are walked through in one order, so the oldest is what is asked for next.
     """
 
-    def __init__(self, limit: int = 2 ** 29) -> None:
+    def __init__(self, limit: int = 2**29) -> None:
         self.limit = limit
         self._known: collections.OrderedDict[tuple, Tensor] = collections.OrderedDict()
 
@@ -38,11 +38,21 @@ class FeatureMemory:
         """
         picture = hashlib.sha256(np.ascontiguousarray(sequence.frames[0])).hexdigest()
         boxes = hashlib.sha256(sequence.boxes.numpy().tobytes()).hexdigest()
-        key = (sequence.name, len(sequence), boxes, picture, extractor.resolution, extractor.fingerprint()['weights'])
+        key = (
+            sequence.name,
+            len(sequence),
+            boxes,
+            picture,
+            extractor.resolution,
+            extractor.fingerprint()['weights'],
+        )
         if key not in self._known:
             self._known[key] = compute_features(sequence, extractor).cpu()
         self._known.move_to_end(key)
-        while sum(features.nbytes for features in self._known.values()) > self.limit and len(self._known) > 1:
+        while (
+            sum(features.nbytes for features in self._known.values()) > self.limit
+            and len(self._known) > 1
+        ):
             self._known.popitem(last=False)
         return self._known[key].to(extractor.device)
 
@@ -57,11 +67,15 @@ def compute_features(sequence: Sequence, extractor: Estimator) -> Tensor:
     training = extractor.training
     extractor.eval()
     try:
-        parts = [extractor(extractor.crops(sequence, range(t, min(t + BATCH, len(sequence))))).features
-                 for t in range(0, len(sequence), BATCH)]
+        parts = [
+            extractor(extractor.crops(sequence, range(t, min(t + BATCH, len(sequence))))).features
+            for t in range(0, len(sequence), BATCH)
+        ]
     finally:
         extractor.train(training)
     if any(part is None for part in parts):
-        raise InputError(f'{type(extractor).__name__} gives no features, which a temporal network needs; name another '
-                         f'network as the `features` of the teacher')
+        raise InputError(
+            f'{type(extractor).__name__} gives no features, which a temporal network needs; name another '
+            f'network as the `features` of the teacher'
+        )
     return torch.cat(parts)

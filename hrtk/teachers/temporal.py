@@ -13,7 +13,9 @@ from hrtk.structures import InputError, Prediction, Sequence
 from hrtk.teachers.features import FeatureMemory
 from hrtk.teachers.windows import window_indices
 
-MEMORY = FeatureMemory()  # one for all teachers of the process: two of them look at the same features
+MEMORY = (
+    FeatureMemory()
+)  # one for all teachers of the process: two of them look at the same features
 
 
 @TEACHERS.register_module()
@@ -35,13 +37,20 @@ class TemporalTeacher:
         InputError: a network cannot be built, or the border is unknown.
     """
 
-    def __init__(self, network: dict, features: Optional[dict] = None, batch_size: int = 8,
-                 border: str = 'repeat') -> None:
+    def __init__(
+        self,
+        network: dict,
+        features: Optional[dict] = None,
+        batch_size: int = 8,
+        border: str = 'repeat',
+    ) -> None:
         window_indices(1, border)
         self.network: TemporalNetwork = TEMPORAL.build(network).eval().requires_grad_(False)
         if not isinstance(self.network, TemporalNetwork):
-            raise InputError(f'TemporalTeacher: {type(self.network).__name__} does not label the middle frame of a '
-                             f'window; use MPSNet or TCMR')
+            raise InputError(
+                f'TemporalTeacher: {type(self.network).__name__} does not label the middle frame of a '
+                f'window; use MPSNet or TCMR'
+            )
         self.features: Optional[Estimator] = None
         if features is not None:
             self.features = ESTIMATORS.build(dict(features)).eval().requires_grad_(False)
@@ -64,12 +73,20 @@ class TemporalTeacher:
         """
         device = extractor.device
         self.network.to(device)
-        features = MEMORY.get(sequence, extractor if self.features is None else self.features.to(device))
+        features = MEMORY.get(
+            sequence, extractor if self.features is None else self.features.to(device)
+        )
         windows = window_indices(len(sequence), self.border).to(device)
-        labels = Prediction.cat([self.network(features[part]) for part in windows.split(self.batch_size)])
+        labels = Prediction.cat(
+            [self.network(features[part]) for part in windows.split(self.batch_size)]
+        )
         return Prediction(labels.rotmat, labels.betas, labels.camera)
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of the weights."""
-        own = {} if self.features is None else {'teacher_features': self.features.fingerprint()['weights']}
+        own = (
+            {}
+            if self.features is None
+            else {'teacher_features': self.features.fingerprint()['weights']}
+        )
         return {'teacher': self.network.fingerprint()['weights'], **own}

@@ -10,6 +10,17 @@ from hrtk.testing.official_files import write_official_files
 from hrtk.testing.random_sequences import coloured_sequence, random_sequence
 from hrtk.testing.smpl_files import write_body_files, write_checkpoint
 
-__all__ = ['ADAPTER_CONTRACTS', 'BrokenContract', 'ESTIMATOR_CONTRACTS', 'check_adapter', 'check_estimator',
-           'coloured_sequence', 'dump_joblib', 'random_sequence', 'write_body_files', 'write_checkpoint',
-           'write_lifting_files', 'write_official_files']
+__all__ = [
+    'ADAPTER_CONTRACTS',
+    'BrokenContract',
+    'ESTIMATOR_CONTRACTS',
+    'check_adapter',
+    'check_estimator',
+    'coloured_sequence',
+    'dump_joblib',
+    'random_sequence',
+    'write_body_files',
+    'write_checkpoint',
+    'write_lifting_files',
+    'write_official_files',
+]

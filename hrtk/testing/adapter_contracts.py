@@ -16,7 +16,15 @@ from hrtk.adapters import RESETS
 from hrtk.registry import ADAPTERS
 from hrtk.structures import InputError, Keypoints2D, Sequence
 from hrtk.testing.contracts import Contracts
-from hrtk.testing.trial import Killed, MemoryPreparation, Setting, Trial, difference, stored, weights_of
+from hrtk.testing.trial import (
+    Killed,
+    MemoryPreparation,
+    Setting,
+    Trial,
+    difference,
+    stored,
+    weights_of,
+)
 
 BASE, DESIGN = 'hrtk/adapters/base.py', 'docs/en/design.md'
 TUTORIAL = 'docs/en/tutorials/write_an_adapter.md'
@@ -26,8 +34,12 @@ ORTHONORMAL = 1e-3  # what float32 and a Gram-Schmidt of networks leave
 ADAPTER_CONTRACTS = Contracts()
 
 
-def check_adapter(adapter: dict, estimator: Optional[dict] = None, sequences: Optional[SequenceOf[Sequence]] = None,
-                  skip: Iterable[str] = ()) -> None:
+def check_adapter(
+    adapter: dict,
+    estimator: Optional[dict] = None,
+    sequences: Optional[SequenceOf[Sequence]] = None,
+    skip: Iterable[str] = (),
+) -> None:
     """Checks that an adapter keeps every contract that a run relies on; for the tests of plugins.
 
     Every check makes runs of its own on the processor, about ten in all, so the config should be tiny: few iterations,
@@ -48,8 +60,10 @@ def check_adapter(adapter: dict, estimator: Optional[dict] = None, sequences: Op
     ADAPTER_CONTRACTS.examine(setting, str(adapter.get('type')), skip)
 
 
-@ADAPTER_CONTRACTS.add('building it leaves its config as it is, and `reset` is one of a few words',
-                       f'{DESIGN}, "What resets, and what carries over"')
+@ADAPTER_CONTRACTS.add(
+    'building it leaves its config as it is, and `reset` is one of a few words',
+    f'{DESIGN}, "What resets, and what carries over"',
+)
 def config(setting: Setting) -> Iterator[str]:
     given = copy.deepcopy(setting.config)
     adapter = ADAPTERS.build(given)
@@ -59,21 +73,27 @@ def config(setting: Setting) -> Iterator[str]:
         yield f'reset is {adapter.reset!r}, not one of {RESETS}'
 
 
-@ADAPTER_CONTRACTS.add('`prepare` returns None or a whole, finite state dict of the estimator',
-                       f'{BASE}, Adapter.prepare')
+@ADAPTER_CONTRACTS.add(
+    '`prepare` returns None or a whole, finite state dict of the estimator',
+    f'{BASE}, Adapter.prepare',
+)
 def prepare(setting: Setting) -> Iterator[str]:
     adapter, own = setting.build(), setting.network.state_dict()
     prepared = adapter.prepare(setting.estimator(), setting.sequences, MemoryPreparation())
     if prepared is None:
         return
-    if {name: value.shape for name, value in prepared.items()} != {name: value.shape for name, value in own.items()}:
-        yield f'other names or shapes than the estimator\'s, e.g. {sorted(set(prepared) ^ set(own))[:3]}'
+    if {name: value.shape for name, value in prepared.items()} != {
+        name: value.shape for name, value in own.items()
+    }:
+        yield f"other names or shapes than the estimator's, e.g. {sorted(set(prepared) ^ set(own))[:3]}"
     for name, value in prepared.items():
         if not torch.isfinite(value.float()).all():
             yield f'{name} is not finite'
 
 
-@ADAPTER_CONTRACTS.add('`adapt` yields one Prediction of batch size one per frame', f'{BASE}, Adapter')
+@ADAPTER_CONTRACTS.add(
+    '`adapt` yields one Prediction of batch size one per frame', f'{BASE}, Adapter'
+)
 def frames(setting: Setting) -> Iterator[str]:
     parts, wanted = setting.baseline.outcome.parts, len(setting.sequences[1])
     if len(parts) != wanted:
@@ -84,14 +104,17 @@ def frames(setting: Setting) -> Iterator[str]:
                 yield f'prediction {number}: {name} is {tuple(getattr(part, name).shape)}, expected {shape}'
 
 
-@ADAPTER_CONTRACTS.add('predictions are finite and their rotmat are rotations',
-                       'hrtk/structures.py, Prediction')
+@ADAPTER_CONTRACTS.add(
+    'predictions are finite and their rotmat are rotations', 'hrtk/structures.py, Prediction'
+)
 def rotations(setting: Setting) -> Iterator[str]:
     yield from wrong_numbers(setting.baseline.outcome.tensors())
 
 
-@ADAPTER_CONTRACTS.add("the estimator's buffers (BatchNorm's statistics) stay those of training",
-                       'docs/en/estimators.md, "What the networks have in common"')
+@ADAPTER_CONTRACTS.add(
+    "the estimator's buffers (BatchNorm's statistics) stay those of training",
+    'docs/en/estimators.md, "What the networks have in common"',
+)
 def buffers(setting: Setting) -> Iterator[str]:
     run = setting.baseline
     for name, value in run.estimator.named_buffers():
@@ -114,8 +137,9 @@ def order(setting: Setting) -> Iterator[str]:
         yield f'beside the start model, they look like the frames {best}'
 
 
-@ADAPTER_CONTRACTS.add('`adapt` never yields inside torch.no_grad(): its caller would inherit that',
-                       f'{BASE}, Adapter')
+@ADAPTER_CONTRACTS.add(
+    '`adapt` never yields inside torch.no_grad(): its caller would inherit that', f'{BASE}, Adapter'
+)
 def grad_mode(setting: Setting) -> Iterator[str]:
     if not all(setting.baseline.outcome.grad):
         yield f'gradients are off after the yield of frame {setting.baseline.outcome.grad.index(False)}'
@@ -123,13 +147,17 @@ def grad_mode(setting: Setting) -> Iterator[str]:
 
 @ADAPTER_CONTRACTS.add('the same seed gives the same digits', f'{DESIGN}, "Randomness"')
 def seeds(setting: Setting) -> Iterator[str]:
-    apart = difference(Trial(setting).adapt(setting.sequences[1]), setting.baseline.outcome.tensors())
+    apart = difference(
+        Trial(setting).adapt(setting.sequences[1]), setting.baseline.outcome.tensors()
+    )
     if apart:
         yield f'in a second run with the same seeds, {apart}'
 
 
-@ADAPTER_CONTRACTS.add("with reset='sequence' or 'frame' a result does not depend on the sequences before it",
-                       f'{DESIGN}, "What resets, and what carries over"')
+@ADAPTER_CONTRACTS.add(
+    "with reset='sequence' or 'frame' a result does not depend on the sequences before it",
+    f'{DESIGN}, "What resets, and what carries over"',
+)
 def isolation(setting: Setting) -> Iterator[str]:
     run = Trial(setting)
     if run.adapter.reset == 'never':
@@ -140,8 +168,10 @@ def isolation(setting: Setting) -> Iterator[str]:
         yield f'after another sequence, {apart}'
 
 
-@ADAPTER_CONTRACTS.add("with reset='never', state_dict() and the estimator's weights are all that carries over",
-                       f'{BASE}, Adapter.state_dict')
+@ADAPTER_CONTRACTS.add(
+    "with reset='never', state_dict() and the estimator's weights are all that carries over",
+    f'{BASE}, Adapter.state_dict',
+)
 def state(setting: Setting) -> Iterator[str]:
     first, second = setting.sequences[:2]
     run = Trial(setting)
@@ -156,8 +186,10 @@ def state(setting: Setting) -> Iterator[str]:
         yield f'in a run that was interrupted between two sequences, {apart}'
 
 
-@ADAPTER_CONTRACTS.add('a `prepare` that was killed goes on from its last state, with the same digits',
-                       f'{DESIGN}, "What resets, and what carries over"')
+@ADAPTER_CONTRACTS.add(
+    'a `prepare` that was killed goes on from its last state, with the same digits',
+    f'{DESIGN}, "What resets, and what carries over"',
+)
 def resumed(setting: Setting) -> Iterator[str]:
     diary = MemoryPreparation()
     whole = Trial(setting, diary).prepared
@@ -183,8 +215,10 @@ def one_frame(setting: Setting) -> Iterator[str]:
     yield from wrong_numbers(Trial(setting).adapt(_part(setting.sequences[1], 1)), 1)
 
 
-@ADAPTER_CONTRACTS.add('frames may have no keypoints; a sequence without any is adapted or refused by an InputError',
-                       f'{TUTORIAL}, "What it will meet"')
+@ADAPTER_CONTRACTS.add(
+    'frames may have no keypoints; a sequence without any is adapted or refused by an InputError',
+    f'{TUTORIAL}, "What it will meet"',
+)
 def no_keypoints(setting: Setting) -> Iterator[str]:
     sequence = setting.sequences[1]
     some = torch.arange(len(sequence)) % 2 == 0
@@ -205,11 +239,15 @@ def no_truth(setting: Setting) -> Iterator[str]:
         yield f'without ground truth, {apart}'
 
 
-@ADAPTER_CONTRACTS.add('fingerprint() holds strings that depend on files and nothing else',
-                       f'{BASE}, Adapter.fingerprint')
+@ADAPTER_CONTRACTS.add(
+    'fingerprint() holds strings that depend on files and nothing else',
+    f'{BASE}, Adapter.fingerprint',
+)
 def fingerprint(setting: Setting) -> Iterator[str]:
     new, used = setting.build().fingerprint(), setting.baseline.adapter.fingerprint()
-    if not isinstance(new, dict) or any(not isinstance(text, str) for pair in new.items() for text in pair):
+    if not isinstance(new, dict) or any(
+        not isinstance(text, str) for pair in new.items() for text in pair
+    ):
         yield f'not a dict of strings: {new!r}'
     if new != used or new != setting.build().fingerprint():
         yield f'it changes: {new} when built, {used} after a sequence'
@@ -219,8 +257,14 @@ def fingerprint(setting: Setting) -> Iterator[str]:
 def report(setting: Setting) -> Iterator[str]:
     numbers = setting.baseline.adapter.report()
     try:
-        plain = json.loads(json.dumps({name: value.item() if hasattr(value, 'item') else value
-                                       for name, value in numbers.items()}))
+        plain = json.loads(
+            json.dumps(
+                {
+                    name: value.item() if hasattr(value, 'item') else value
+                    for name, value in numbers.items()
+                }
+            )
+        )
     except (TypeError, ValueError) as error:
         yield f'json cannot hold it: {error}'
         return
@@ -229,18 +273,24 @@ def report(setting: Setting) -> Iterator[str]:
             yield f'{name} is {value!r}'
 
 
-@ADAPTER_CONTRACTS.add('sequences and the data set are looked at, not changed', f'{TUTORIAL}, "What must not change"')
+@ADAPTER_CONTRACTS.add(
+    'sequences and the data set are looked at, not changed', f'{TUTORIAL}, "What must not change"'
+)
 def inputs(setting: Setting) -> Iterator[str]:
     setting.baseline  # and, as this comes last, all that the other checks have done
     for sequence, before in zip(setting.sequences, setting.pristine[0]):
         old = _tensors(before)
-        changed = [name for name, value in _tensors(sequence).items() if not _same(value, old[name])]
+        changed = [
+            name for name, value in _tensors(sequence).items() if not _same(value, old[name])
+        ]
         if changed:
             yield f'{", ".join(changed)} of {sequence.name!r} changed'
 
 
-@ADAPTER_CONTRACTS.add('the body, which the frozen model shares, never changes and never asks for gradients',
-                       f'{TUTORIAL}, "What must not change"')
+@ADAPTER_CONTRACTS.add(
+    'the body, which the frozen model shares, never changes and never asks for gradients',
+    f'{TUTORIAL}, "What must not change"',
+)
 def body(setting: Setting) -> Iterator[str]:
     setting.baseline
     shared = setting.network.body
@@ -261,7 +311,9 @@ def wrong_numbers(predicted: dict[str, Tensor], frames: Optional[int] = None) ->
         if not torch.isfinite(value).all():
             yield f'{name} is not finite'
     rotmat = predicted['rotmat'].double()
-    apart = (rotmat @ rotmat.mT - torch.eye(3, dtype=torch.float64, device=rotmat.device)).abs().max()
+    apart = (
+        (rotmat @ rotmat.mT - torch.eye(3, dtype=torch.float64, device=rotmat.device)).abs().max()
+    )
     if not apart < ORTHONORMAL:
         yield f'rotmat times its transpose is {apart:.2g} from the identity'
     if not (torch.linalg.det(rotmat) > 0).all():
@@ -271,10 +323,16 @@ def wrong_numbers(predicted: dict[str, Tensor], frames: Optional[int] = None) ->
 def _part(sequence: Sequence, count: int) -> Sequence:
     keypoints = sequence.keypoints2d
     return dataclasses.replace(
-        sequence, boxes=sequence.boxes[:count], frame_ids=sequence.frame_ids[:count],
+        sequence,
+        boxes=sequence.boxes[:count],
+        frame_ids=sequence.frame_ids[:count],
         frames=[sequence.frames[t] for t in range(count)],
-        keypoints2d=dataclasses.replace(keypoints, xy=keypoints.xy[:count], confidence=keypoints.confidence[:count]),
-        truth=None, masks=None if sequence.masks is None else [sequence.masks[t] for t in range(count)])
+        keypoints2d=dataclasses.replace(
+            keypoints, xy=keypoints.xy[:count], confidence=keypoints.confidence[:count]
+        ),
+        truth=None,
+        masks=None if sequence.masks is None else [sequence.masks[t] for t in range(count)],
+    )
 
 
 def _without_points(sequence: Sequence, which: Tensor) -> Sequence:
@@ -286,8 +344,13 @@ def _without_points(sequence: Sequence, which: Tensor) -> Sequence:
 
 def _tensors(sequence: Sequence) -> dict[str, Any]:
     truth = sequence.truth
-    found = dict(boxes=sequence.boxes, xy=sequence.keypoints2d.xy, confidence=sequence.keypoints2d.confidence,
-                 frames=torch.as_tensor(sequence.frames[0]), **({} if truth is None else vars(truth)))
+    found = dict(
+        boxes=sequence.boxes,
+        xy=sequence.keypoints2d.xy,
+        confidence=sequence.keypoints2d.confidence,
+        frames=torch.as_tensor(sequence.frames[0]),
+        **({} if truth is None else vars(truth)),
+    )
     return {name: value.clone() for name, value in found.items() if isinstance(value, Tensor)}
 
 

@@ -36,10 +36,12 @@ class Contracts(dict[str, Contract]):
 
     def add(self, promise: str, where: str) -> Callable[[Check], Check]:
         """Decorates a check, whose function's name is the contract's."""
+
         def register(check: Check) -> Check:
             name = check.__name__.strip('_')
             self[name] = Contract(name, promise, where, check)
             return check
+
         return register
 
     def examine(self, subject: Any, title: str, skip: Iterable[str] = ()) -> None:
@@ -63,11 +65,15 @@ class Contracts(dict[str, Contract]):
             try:
                 complaint = next(iter(contract.check(subject)), None)
             except Exception as error:
-                raise BrokenContract(_text(contract, title, f'{type(error).__name__}: {error}')) from error
+                raise BrokenContract(
+                    _text(contract, title, f'{type(error).__name__}: {error}')
+                ) from error
             if complaint is not None:
                 raise BrokenContract(_text(contract, title, complaint))
 
 
 def _text(contract: Contract, title: str, complaint: str) -> str:
-    return (f'{title} breaks the contract {contract.name!r}: {contract.promise}.\n  found: {complaint}\n'
-            f'  documented in {contract.where}')
+    return (
+        f'{title} breaks the contract {contract.name!r}: {contract.promise}.\n  found: {complaint}\n'
+        f'  documented in {contract.where}'
+    )

@@ -57,7 +57,10 @@ class Subject:
 
     def parameters(self) -> dict[str, Tensor]:
         """Copies of its parameters that ask for gradients."""
-        return {name: value.detach().clone().requires_grad_() for name, value in self.model.named_parameters()}
+        return {
+            name: value.detach().clone().requires_grad_()
+            for name, value in self.model.named_parameters()
+        }
 
 
 def check_estimator(estimator: dict, second_order: bool = True, skip: Iterable[str] = ()) -> None:
@@ -74,7 +77,9 @@ def check_estimator(estimator: dict, second_order: bool = True, skip: Iterable[s
     ESTIMATOR_CONTRACTS.examine(Subject(estimator, second_order), str(estimator.get('type')), skip)
 
 
-@ESTIMATOR_CONTRACTS.add('building it leaves its config as it is', f'{DESIGN}, "Registries and plugins"')
+@ESTIMATOR_CONTRACTS.add(
+    'building it leaves its config as it is', f'{DESIGN}, "Registries and plugins"'
+)
 def config(subject: Subject) -> Iterator[str]:
     given = copy.deepcopy(subject.config)
     ESTIMATORS.build(given)
@@ -82,24 +87,35 @@ def config(subject: Subject) -> Iterator[str]:
         yield f'the config is {given} after building, {subject.config} before'
 
 
-@ESTIMATOR_CONTRACTS.add('`crops` reads, crops and normalises frames in the order asked for',
-                         f'{BASE}, Estimator.crops')
+@ESTIMATOR_CONTRACTS.add(
+    '`crops` reads, crops and normalises frames in the order asked for', f'{BASE}, Estimator.crops'
+)
 def crops(subject: Subject) -> Iterator[str]:
     model, side = subject.model, subject.model.resolution
     images = subject.images
-    if not images.is_floating_point() or images.shape[-3:] != (3, side, side) or images.device != model.device:
-        yield f'{images.dtype} {tuple(images.shape)} on {images.device}, expected floats (..., 3, {side}, {side}) on ' \
-              f'{model.device}'
+    if (
+        not images.is_floating_point()
+        or images.shape[-3:] != (3, side, side)
+        or images.device != model.device
+    ):
+        yield (
+            f'{images.dtype} {tuple(images.shape)} on {images.device}, expected floats (..., 3, {side}, {side}) on '
+            f'{model.device}'
+        )
     flat = images.reshape(-1, 3, side, side)
     if len(flat) != FRAMES:
         yield f'{len(flat)} pictures for {FRAMES} frames'
     for t in range(FRAMES):
-        apart = (model.crops(subject.sequence, [t]).reshape(-1, 3, side, side)[0] - flat[t]).abs().max()
+        apart = (
+            (model.crops(subject.sequence, [t]).reshape(-1, 3, side, side)[0] - flat[t]).abs().max()
+        )
         if not apart < CLOSE:
             yield f'frame {t} alone differs by {apart:.2g} from the same frame among {FRAMES}'
 
 
-@ESTIMATOR_CONTRACTS.add('`forward` gives one Prediction per crop', 'hrtk/structures.py, Prediction')
+@ESTIMATOR_CONTRACTS.add(
+    '`forward` gives one Prediction per crop', 'hrtk/structures.py, Prediction'
+)
 @torch.no_grad()
 def shapes(subject: Subject) -> Iterator[str]:
     for images in (subject.images, subject.model.crops(subject.sequence, [0])):
@@ -115,14 +131,18 @@ def shapes(subject: Subject) -> Iterator[str]:
             yield 'features are not finite'
 
 
-@ESTIMATOR_CONTRACTS.add('predictions are finite and their rotmat are rotations', 'hrtk/structures.py, Prediction')
+@ESTIMATOR_CONTRACTS.add(
+    'predictions are finite and their rotmat are rotations', 'hrtk/structures.py, Prediction'
+)
 @torch.no_grad()
 def rotations(subject: Subject) -> Iterator[str]:
     yield from wrong_numbers(_fields(subject.model(subject.images)))
 
 
-@ESTIMATOR_CONTRACTS.add('in evaluation mode it draws nothing, changes nothing and repeats itself',
-                         f'{DESIGN}, "Gradients through a step"')
+@ESTIMATOR_CONTRACTS.add(
+    'in evaluation mode it draws nothing, changes nothing and repeats itself',
+    f'{DESIGN}, "Gradients through a step"',
+)
 @torch.no_grad()
 def evaluation(subject: Subject) -> Iterator[str]:
     before, random = copy.deepcopy(subject.model.state_dict()), torch.get_rng_state()
@@ -137,20 +157,31 @@ def evaluation(subject: Subject) -> Iterator[str]:
             yield f'{name} changed'
 
 
-@ESTIMATOR_CONTRACTS.add('in evaluation mode a crop is predicted alike in every batch',
-                         f'{DESIGN}, "Gradients through a step"')
+@ESTIMATOR_CONTRACTS.add(
+    'in evaluation mode a crop is predicted alike in every batch',
+    f'{DESIGN}, "Gradients through a step"',
+)
 @torch.no_grad()
 def independence(subject: Subject) -> Iterator[str]:
-    images = subject.images if subject.images.ndim == 4 else torch.cat([subject.images, subject.images.flip(1)])
-    joint, apart = subject.model(images), Prediction.cat([subject.model(part) for part in images.split(1)])
+    images = (
+        subject.images
+        if subject.images.ndim == 4
+        else torch.cat([subject.images, subject.images.flip(1)])
+    )
+    joint, apart = (
+        subject.model(images),
+        Prediction.cat([subject.model(part) for part in images.split(1)]),
+    )
     for name in FIELDS:
         worst = (getattr(joint, name) - getattr(apart, name)).abs().max()
         if not worst < CLOSE:
             yield f'{name} differs by {worst:.2g} between one batch and crops one by one'
 
 
-@ESTIMATOR_CONTRACTS.add('forward(x) is from_trunk(trunk(x)), and `behind_trunk` names weights that trunk does not see',
-                         f'{BASE}, Estimator')
+@ESTIMATOR_CONTRACTS.add(
+    'forward(x) is from_trunk(trunk(x)), and `behind_trunk` names weights that trunk does not see',
+    f'{BASE}, Estimator',
+)
 def trunk(subject: Subject) -> Iterator[str]:
     model = subject.model
     whole, maps = _fields(model(subject.images)), model.trunk(subject.images)
@@ -159,18 +190,26 @@ def trunk(subject: Subject) -> Iterator[str]:
             yield f'{name} is another after the cut'
     behind = {name: value for name, value in model.named_parameters() if model.behind_trunk(name)}
     if maps.requires_grad:
-        gradients = torch.autograd.grad(maps.sum(), list(behind.values()), allow_unused=True) if behind else ()
+        gradients = (
+            torch.autograd.grad(maps.sum(), list(behind.values()), allow_unused=True)
+            if behind
+            else ()
+        )
         seen = [name for name, gradient in zip(behind, gradients) if gradient is not None]
         if seen:
             yield f'trunk sees {seen[0]}, which behind_trunk says it does not'
 
 
-@ESTIMATOR_CONTRACTS.add('functional_call evaluates it at other weights, with gradients to all that take part',
-                         f'{DESIGN}, "Gradients through a step"')
+@ESTIMATOR_CONTRACTS.add(
+    'functional_call evaluates it at other weights, with gradients to all that take part',
+    f'{DESIGN}, "Gradients through a step"',
+)
 def functional(subject: Subject) -> Iterator[str]:
     weights = subject.parameters()
-    same, own = (_fields(functional_call(subject.model, weights, (subject.images,))),
-                 _fields(subject.model(subject.images)))
+    same, own = (
+        _fields(functional_call(subject.model, weights, (subject.images,))),
+        _fields(subject.model(subject.images)),
+    )
     gradients = torch.autograd.grad(_scalar(same), list(weights.values()), allow_unused=True)
     for name in FIELDS:
         if not (same[name] - own[name]).abs().max() < CLOSE:
@@ -197,30 +236,45 @@ def second_order(subject: Subject) -> Iterator[str]:
         return torch.randn(value.shape, generator=generator, dtype=value.dtype).to(value.device)
 
     # Not at the weights themselves: layers that start at zero put units on the kink of a ReLU.
-    weights = {name: (value.detach() + 1e-3 * noise(value)).requires_grad_() for name, value in
-               model.named_parameters()}
+    weights = {
+        name: (value.detach() + 1e-3 * noise(value)).requires_grad_()
+        for name, value in model.named_parameters()
+    }
     way = {name: noise(value) for name, value in weights.items()}
     length = sum(value.square().sum() for value in way.values()).sqrt()
     way = {name: value / length for name, value in way.items()}
 
     def slopes(step: float, graph: bool = False) -> list[Tensor]:
-        moved = {name: value + step * way[name] for name, value in weights.items()} if step else weights
+        moved = (
+            {name: value + step * way[name] for name, value in weights.items()} if step else weights
+        )
         loss = _scalar(_fields(functional_call(model, moved, (images,))))
-        return torch.autograd.grad(loss, list(weights.values()), create_graph=graph, materialize_grads=True,
-                                   allow_unused=True)
+        return torch.autograd.grad(
+            loss,
+            list(weights.values()),
+            create_graph=graph,
+            materialize_grads=True,
+            allow_unused=True,
+        )
 
-    along = sum((gradient * way[name]).sum() for name, gradient in zip(weights, slopes(0, graph=True)))
-    found = torch.autograd.grad(along, list(weights.values()), allow_unused=True, materialize_grads=True)
+    along = sum(
+        (gradient * way[name]).sum() for name, gradient in zip(weights, slopes(0, graph=True))
+    )
+    found = torch.autograd.grad(
+        along, list(weights.values()), allow_unused=True, materialize_grads=True
+    )
     pairs = list(zip(slopes(STEP), slopes(-STEP)))
     wanted = [(up - down) / (2 * STEP) for up, down in pairs]
     apart = sum((a - b).square().sum() for a, b in zip(found, wanted)).sqrt()
     size = sum(b.square().sum() for b in wanted).sqrt()
-    if not apart <= .01 * size:
+    if not apart <= 0.01 * size:
         yield f'a Hessian-vector product is {apart / size:.1%} from the difference of two gradients'
 
 
-@ESTIMATOR_CONTRACTS.add('state_dict() is all that predictions depend on, and files hold it',
-                         f'{DESIGN}, "What resets, and what carries over"')
+@ESTIMATOR_CONTRACTS.add(
+    'state_dict() is all that predictions depend on, and files hold it',
+    f'{DESIGN}, "What resets, and what carries over"',
+)
 @torch.no_grad()
 def state(subject: Subject) -> Iterator[str]:
     other = subject.build('another seed')
@@ -231,11 +285,15 @@ def state(subject: Subject) -> Iterator[str]:
             yield f'{name} is another after the weights were loaded into a second one'
 
 
-@ESTIMATOR_CONTRACTS.add('fingerprint() holds strings that change with the weights and with nothing else',
-                         f'{BASE}, Estimator.fingerprint')
+@ESTIMATOR_CONTRACTS.add(
+    'fingerprint() holds strings that change with the weights and with nothing else',
+    f'{BASE}, Estimator.fingerprint',
+)
 def fingerprint(subject: Subject) -> Iterator[str]:
     own = subject.model.fingerprint()
-    if not isinstance(own, dict) or any(not isinstance(text, str) for pair in own.items() for text in pair):
+    if not isinstance(own, dict) or any(
+        not isinstance(text, str) for pair in own.items() for text in pair
+    ):
         yield f'not a dict of strings: {own!r}'
     if json.dumps(own) != json.dumps(subject.build().fingerprint()):
         yield 'two that were built alike differ'
@@ -246,14 +304,18 @@ def fingerprint(subject: Subject) -> Iterator[str]:
         yield 'it stays when weights change'
 
 
-@ESTIMATOR_CONTRACTS.add('`weights` loads a file whole; a missing, broken or foreign one is an InputError',
-                         'hrtk/models/checkpoints.py, load_weights')
+@ESTIMATOR_CONTRACTS.add(
+    '`weights` loads a file whole; a missing, broken or foreign one is an InputError',
+    'hrtk/models/checkpoints.py, load_weights',
+)
 @torch.no_grad()
 def weights(subject: Subject) -> Iterator[str]:
     if 'weights' not in subject.takes:
         return
     with tempfile.TemporaryDirectory() as folder:
-        good, broken, foreign = (Path(folder) / f'{name}.pt' for name in ('good', 'broken', 'foreign'))
+        good, broken, foreign = (
+            Path(folder) / f'{name}.pt' for name in ('good', 'broken', 'foreign')
+        )
         torch.save(subject.model.state_dict(), good)
         broken.write_bytes(good.read_bytes()[:100])
         torch.save({'of.another': torch.zeros(3)}, foreign)
@@ -267,7 +329,9 @@ def weights(subject: Subject) -> Iterator[str]:
                 yield f'{name} is another after its own weights were loaded from a file'
 
 
-@ESTIMATOR_CONTRACTS.add('body=None leaves the body out and changes no prediction', f'{BASE}, Estimator')
+@ESTIMATOR_CONTRACTS.add(
+    'body=None leaves the body out and changes no prediction', f'{BASE}, Estimator'
+)
 @torch.no_grad()
 def body(subject: Subject) -> Iterator[str]:
     if 'body' not in subject.takes:
@@ -286,7 +350,7 @@ def _fields(prediction: Prediction) -> dict[str, Tensor]:
 
 
 def _scalar(fields: dict[str, Tensor]) -> Tensor:
-    return sum((value - .1).square().sum() for value in fields.values())
+    return sum((value - 0.1).square().sum() for value in fields.values())
 
 
 def _count(images: Tensor) -> int:

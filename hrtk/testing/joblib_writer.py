@@ -16,9 +16,10 @@ class _Wrapper:
 
 
 class _Pickler(pickle._Pickler):
-
     def __init__(self, stream: BinaryIO) -> None:
-        super().__init__(stream, protocol=3)  # as joblib 0.13 under Python 3.7; has no frames, so bytes can follow
+        super().__init__(
+            stream, protocol=3
+        )  # as joblib 0.13 under Python 3.7; has no frames, so bytes can follow
         self.stream = stream
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
@@ -26,12 +27,23 @@ class _Pickler(pickle._Pickler):
             super().save(obj, save_persistent_id)
             return
         wrapper = _Wrapper()
-        wrapper.__dict__.update(subclass=np.ndarray, shape=obj.shape, order='C', dtype=obj.dtype, allow_mmap=True,
-                                numpy_array_alignment_bytes=ALIGNMENT)
-        self._kept = [*getattr(self, '_kept', []), wrapper]  # the memo knows objects by id, so they must live on
+        wrapper.__dict__.update(
+            subclass=np.ndarray,
+            shape=obj.shape,
+            order='C',
+            dtype=obj.dtype,
+            allow_mmap=True,
+            numpy_array_alignment_bytes=ALIGNMENT,
+        )
+        self._kept = [
+            *getattr(self, '_kept', []),
+            wrapper,
+        ]  # the memo knows objects by id, so they must live on
         super().save(wrapper)
         padding = ALIGNMENT - (self.stream.tell() + 1) % ALIGNMENT
-        self.stream.write(bytes([padding]) + b'\xff' * padding + np.ascontiguousarray(obj).tobytes())
+        self.stream.write(
+            bytes([padding]) + b'\xff' * padding + np.ascontiguousarray(obj).tobytes()
+        )
 
     def save_type(self, obj: type) -> None:
         if obj is not _Wrapper:

@@ -15,7 +15,7 @@ from hrtk.datasets.lifting.joints import H36M17, MPI17, OF_H36M32, from_regresso
 from hrtk.datasets.lifting.mocap import posed_motion
 from hrtk.datasets.motion import ASSET
 
-Z_UP = np.array([[1., 0, 0], [0, 0, -1], [0, 1, 0]])  # Human3.6M's world
+Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # Human3.6M's world
 RECORDINGS = ('Walking', 'Walking 1', 'Directions')
 CAMERAS_3DHP = ('0', '1', '2', '4', '5', '6', '7', '8')
 # Where each joint of 3DHP lies nearest in the order of Human3.6M.
@@ -44,9 +44,14 @@ def write_lifting_files(root: str | Path, frames: int = 12) -> Path:
     _write_3dhp(root / '3dhp', frames)
     joints = [_motion(number, frames + number) * (1, -1, -1) + (0, 1, 5) for number in range(3)]
     keep = [index for index, name in enumerate(H36M17) if name != 'jaw_mocap']
-    sequences = {f'set_{number}': dict(length=len(points), pose2d=np.float32(points[:, keep, :2] / points[:, keep, 2:]),
-                                       pose3d=np.float32(points[:, keep] - points[:, :1]))
-                 for number, points in enumerate(joints)}
+    sequences = {
+        f'set_{number}': dict(
+            length=len(points),
+            pose2d=np.float32(points[:, keep, :2] / points[:, keep, 2:]),
+            pose3d=np.float32(points[:, keep] - points[:, :1]),
+        )
+        for number, points in enumerate(joints)
+    }
     np.savez(root / 'amass/amass.npz', poses=sequences)
     return root
 
@@ -74,10 +79,16 @@ def _write_h36m(folder: Path, frames: int) -> None:
             seen['cpn_ft_h36m_dbb'][subject][name] = [np.float32(points + 2) for points in exact]
     order = mirror_order('h36m17')
     left = [index for index, name in enumerate(H36M17) if name.startswith('left')]
-    metadata = dict(layout_name='h36m', num_joints=17, keypoints_symmetry=[left, [order[index] for index in left]])
+    metadata = dict(
+        layout_name='h36m',
+        num_joints=17,
+        keypoints_symmetry=[left, [order[index] for index in left]],
+    )
     np.savez_compressed(folder / 'data_3d_h36m.npz', positions_3d=motion)
     for kind, points in seen.items():
-        np.savez_compressed(folder / f'data_2d_h36m_{kind}.npz', positions_2d=points, metadata=metadata)
+        np.savez_compressed(
+            folder / f'data_2d_h36m_{kind}.npz', positions_2d=points, metadata=metadata
+        )
 
 
 def _pixels(joints: np.ndarray, subject: str, camera: int) -> np.ndarray:
@@ -89,13 +100,17 @@ def _pixels(joints: np.ndarray, subject: str, camera: int) -> np.ndarray:
 def _write_3dhp(folder: Path, frames: int) -> None:
     train: dict = {}
     for number, name in enumerate(('S1 Seq1', 'S1 Seq2', 'S2 Seq1')):
-        views = {camera: _view(number + which, frames + number, (2048, 2048))
-                 for which, camera in enumerate(CAMERAS_3DHP)}
+        views = {
+            camera: _view(number + which, frames + number, (2048, 2048))
+            for which, camera in enumerate(CAMERAS_3DHP)
+        }
         train[name] = [views, 25.0]
     test: dict = {}
     for number in range(1, 7):
-        test[f'TS{number}'] = dict(_view(number, frames + number, (1920, 1080) if number > 4 else (2048, 2048)),
-                                   valid=np.float64(np.arange(frames + number) % number == 0))
+        test[f'TS{number}'] = dict(
+            _view(number, frames + number, (1920, 1080) if number > 4 else (2048, 2048)),
+            valid=np.float64(np.arange(frames + number) % number == 0),
+        )
     np.savez_compressed(folder / 'data_train_3dhp.npz', data=train)
     np.savez_compressed(folder / 'data_test_3dhp.npz', data=test)
 

@@ -10,8 +10,15 @@ from hrtk.body_models.skeletons import joint_names
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence
 
 
-def random_sequence(name: str, frames: int, size: int, seed: int = 0, skeleton: str = 'spin24', dropped: float = 0.1,
-                    dtype: torch.dtype = torch.float32) -> Sequence:
+def random_sequence(
+    name: str,
+    frames: int,
+    size: int,
+    seed: int = 0,
+    skeleton: str = 'spin24',
+    dropped: float = 0.1,
+    dtype: torch.dtype = torch.float32,
+) -> Sequence:
     """A sequence of noise.
 
     Args:
@@ -25,16 +32,28 @@ def random_sequence(name: str, frames: int, size: int, seed: int = 0, skeleton: 
     """
     rng = np.random.default_rng(seed)
     points = len(joint_names(skeleton))
-    xy = size * (.5 + .2 * rng.normal(size=(frames, points, 2)))
-    confidence = rng.uniform(.3, 1, (frames, points))
+    xy = size * (0.5 + 0.2 * rng.normal(size=(frames, points, 2)))
+    confidence = rng.uniform(0.3, 1, (frames, points))
     absent = rng.random((frames, points)) < dropped
     confidence[absent] = 0
-    xy[absent & (rng.random((frames, points)) < .5)] = np.nan
-    boxes = np.stack([size * (.5 + .03 * rng.normal(size=frames)), size * (.5 + .03 * rng.normal(size=frames)),
-                      size * rng.uniform(.8, 1., frames)], axis=1)
-    keypoints = Keypoints2D(torch.tensor(xy, dtype=dtype), torch.tensor(confidence, dtype=dtype), skeleton, 'noise')
-    return Sequence(name, rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
-                    torch.tensor(boxes, dtype=dtype), keypoints)
+    xy[absent & (rng.random((frames, points)) < 0.5)] = np.nan
+    boxes = np.stack(
+        [
+            size * (0.5 + 0.03 * rng.normal(size=frames)),
+            size * (0.5 + 0.03 * rng.normal(size=frames)),
+            size * rng.uniform(0.8, 1.0, frames),
+        ],
+        axis=1,
+    )
+    keypoints = Keypoints2D(
+        torch.tensor(xy, dtype=dtype), torch.tensor(confidence, dtype=dtype), skeleton, 'noise'
+    )
+    return Sequence(
+        name,
+        rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
+        torch.tensor(boxes, dtype=dtype),
+        keypoints,
+    )
 
 
 def coloured_sequence(name: str, frames: int, size: int, seed: int = 0) -> Sequence:
@@ -47,11 +66,21 @@ def coloured_sequence(name: str, frames: int, size: int, seed: int = 0) -> Seque
         seed: of everything.
     """
     plain, rng = random_sequence(name, frames, size, seed), np.random.default_rng([1, seed])
-    colours = rng.uniform(.1, 1, (frames, 1, 1, 3))
-    rows, columns = np.mgrid[:size, :size] / size - .5
-    widths = rng.uniform(.12, .25, (frames, 1, 1))  # an upright ellipse stands for a person
-    masks = (columns / widths) ** 2 + (rows / .4) ** 2 < 1
-    rotmat = Rotation.from_rotvec(.3 * rng.normal(size=(frames * 24, 3))).as_matrix().reshape(frames, 24, 3, 3)
+    colours = rng.uniform(0.1, 1, (frames, 1, 1, 3))
+    rows, columns = np.mgrid[:size, :size] / size - 0.5
+    widths = rng.uniform(0.12, 0.25, (frames, 1, 1))  # an upright ellipse stands for a person
+    masks = (columns / widths) ** 2 + (rows / 0.4) ** 2 < 1
+    rotmat = (
+        Rotation.from_rotvec(0.3 * rng.normal(size=(frames * 24, 3)))
+        .as_matrix()
+        .reshape(frames, 24, 3, 3)
+    )
     truth = GroundTruth(torch.tensor(rotmat, dtype=torch.float32), torch.zeros(frames, 10))
-    return Sequence(name, (plain.frames * colours).astype(np.uint8), plain.boxes, plain.keypoints2d, truth,
-                    masks.astype(np.uint8))
+    return Sequence(
+        name,
+        (plain.frames * colours).astype(np.uint8),
+        plain.boxes,
+        plain.keypoints2d,
+        truth,
+        masks.astype(np.uint8),
+    )

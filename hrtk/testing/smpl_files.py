@@ -16,7 +16,7 @@ from hrtk.models.priors.gmm import OPEN_GMM, read_gmm
 
 VERTICES, FACES = 6890, 13776
 HEIGHT = {'NEUTRAL': 1.0, 'MALE': 1.04, 'FEMALE': 0.95}  # of the free body's
-SPIN_START = ((1., 0, 0, 1, 0, 0), (.9, 0, 0))  # pose of one joint as (3, 2) in rows, and camera
+SPIN_START = ((1.0, 0, 0, 1, 0, 0), (0.9, 0, 0))  # pose of one joint as (3, 2) in rows, and camera
 
 
 def write_body_files(root: str | Path) -> None:
@@ -42,13 +42,21 @@ def write_body_files(root: str | Path) -> None:
     for name in ('J_regressor_extra', 'J_regressor_h36m'):
         np.save(spin / f'{name}.npy', _spread(getattr(free, name), source).astype(np.float64))
     pose, camera = SPIN_START
-    np.savez(spin / 'smpl_mean_params.npz', pose=np.tile(np.float32(pose), 24), shape=np.zeros(10, np.float32),
-             cam=np.float32(camera))
+    np.savez(
+        spin / 'smpl_mean_params.npz',
+        pose=np.tile(np.float32(pose), 24),
+        shape=np.zeros(10, np.float32),
+        cam=np.float32(camera),
+    )
     mixture = read_gmm(OPEN_GMM)
-    (spin / 'gmm_08.pkl').write_bytes(pickle.dumps({key: mixture[key] for key in ('means', 'covars', 'weights')}, 2))
+    (spin / 'gmm_08.pkl').write_bytes(
+        pickle.dumps({key: mixture[key] for key in ('means', 'covars', 'weights')}, 2)
+    )
 
 
-def write_checkpoint(network: nn.Module, path: str | Path, wrapper: str = 'model', prefix: str = '') -> None:
+def write_checkpoint(
+    network: nn.Module, path: str | Path, wrapper: str = 'model', prefix: str = ''
+) -> None:
     """Saves a network's weights under its official key names.
 
     Args:
@@ -72,12 +80,18 @@ def _smpl(free: BodyData, source: np.ndarray, height: float) -> dict[str, np.nda
     first = np.full(len(free.v_template), -1)
     first[source[::-1]] = np.arange(VERTICES)[::-1]
     tree = free.kintree_table.astype(np.int64).copy()
-    tree[0, 0] = 2 ** 32 - 1
-    return {'v_template': height * free.v_template[source].astype(np.float64),
-            'shapedirs': free.shapedirs[source], 'posedirs': free.posedirs[source].astype(np.float32),
-            'weights': free.weights[source].astype(np.float64), 'J_regressor': _spread(free.J_regressor, source),
-            'f': np.resize(first[free.f], (FACES, 3)).astype(np.uint32), 'kintree_table': tree.astype(np.uint32),
-            'bs_style': 'lbs', 'bs_type': 'lrotmin'}
+    tree[0, 0] = 2**32 - 1
+    return {
+        'v_template': height * free.v_template[source].astype(np.float64),
+        'shapedirs': free.shapedirs[source],
+        'posedirs': free.posedirs[source].astype(np.float32),
+        'weights': free.weights[source].astype(np.float64),
+        'J_regressor': _spread(free.J_regressor, source),
+        'f': np.resize(first[free.f], (FACES, 3)).astype(np.uint32),
+        'kintree_table': tree.astype(np.uint32),
+        'bs_style': 'lbs',
+        'bs_type': 'lrotmin',
+    }
 
 
 def _spread(regressor: np.ndarray, source: np.ndarray) -> np.ndarray:

@@ -19,8 +19,12 @@ from hrtk.registry import ADAPTERS, ESTIMATORS
 from hrtk.structures import Prediction, Sequence
 from hrtk.testing.random_sequences import coloured_sequence
 
-TINY = dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=4),
-            head=dict(type='IterativeRegressor', hidden=16, dropout=0.5), resolution=32)
+TINY = dict(
+    type='HMR',
+    backbone=dict(type='ResNet', depth=18, width=4),
+    head=dict(type='IterativeRegressor', hidden=16, dropout=0.5),
+    resolution=32,
+)
 
 
 class Killed(Exception):
@@ -54,7 +58,9 @@ class MemoryPreparation(Preparation):
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Keeps a copy of a state."""
         if name not in STATES:
-            self.problems.append(f'a state is saved as {name!r}; the names that are kept are {STATES}')
+            self.problems.append(
+                f'a state is saved as {name!r}; the names that are kept are {STATES}'
+            )
         self.states[name] = stored(state)
 
     def step(self, done: int, total: int, **numbers: float) -> None:
@@ -89,8 +95,14 @@ def difference(ours: dict[str, Tensor], other: dict[str, Tensor]) -> str:
     """The first value that is not the same to the last bit; empty if all are."""
     if ours.keys() != other.keys():
         return f'other names: {sorted(set(ours) ^ set(other))[:3]}'
-    return next((f'{name} differs by up to {(ours[name] - other[name]).abs().max():.2g}' for name in ours
-                 if not torch.equal(ours[name], other[name])), '')
+    return next(
+        (
+            f'{name} differs by up to {(ours[name] - other[name]).abs().max():.2g}'
+            for name in ours
+            if not torch.equal(ours[name], other[name])
+        ),
+        '',
+    )
 
 
 @dataclasses.dataclass
@@ -123,17 +135,29 @@ class Setting:
         pristine: the sequences and the body as they were before any run.
     """
 
-    def __init__(self, adapter: dict, estimator: Optional[dict] = None,
-                 sequences: Optional[list[Sequence]] = None) -> None:
+    def __init__(
+        self,
+        adapter: dict,
+        estimator: Optional[dict] = None,
+        sequences: Optional[list[Sequence]] = None,
+    ) -> None:
         seed('estimator')
         self.config = adapter
         self.network: Estimator = ESTIMATORS.build(copy.deepcopy(estimator or TINY)).eval()
         if estimator is None:
-            for layer in (self.network.head.decpose, self.network.head.decshape, self.network.head.deccam):
-                nn.init.normal_(layer.weight, std=.05)  # where all frames look alike, nothing can be told from them
+            for layer in (
+                self.network.head.decpose,
+                self.network.head.decshape,
+                self.network.head.deccam,
+            ):
+                nn.init.normal_(
+                    layer.weight, std=0.05
+                )  # where all frames look alike, nothing can be told from them
         size = 2 * self.network.resolution
-        self.sequences = sequences or [coloured_sequence(name, frames, size, number)
-                                       for number, (name, frames) in enumerate((('first', 3), ('second', 3)))]
+        self.sequences = sequences or [
+            coloured_sequence(name, frames, size, number)
+            for number, (name, frames) in enumerate((('first', 3), ('second', 3)))
+        ]
         self.pristine = copy.deepcopy(self.sequences), copy.deepcopy(self.network.body)
         self._baseline: Optional[Trial] = None
 
@@ -168,7 +192,9 @@ class Trial:
         self.adapter, self.estimator = setting.build(), setting.estimator()
         source = weights_of(self.estimator)
         seed('prepare')
-        self.prepared = self.adapter.prepare(self.estimator, setting.sequences, preparation or MemoryPreparation())
+        self.prepared = self.adapter.prepare(
+            self.estimator, setting.sequences, preparation or MemoryPreparation()
+        )
         self.estimator.load_state_dict(source if self.prepared is None else self.prepared)
         self.estimator.eval()
         self.start = weights_of(self.estimator)

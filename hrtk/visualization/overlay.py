@@ -30,8 +30,14 @@ class Region(NamedTuple):
     y1: int
 
 
-def overlay(image: np.ndarray, prediction: Prediction, boxes: Tensor, body: BodyModel, color: Color = BLUE,
-            alpha: float = 0.9) -> np.ndarray:
+def overlay(
+    image: np.ndarray,
+    prediction: Prediction,
+    boxes: Tensor,
+    body: BodyModel,
+    color: Color = BLUE,
+    alpha: float = 0.9,
+) -> np.ndarray:
     """Draws all predicted bodies of one picture, nearer ones over farther ones.
 
     Args:
@@ -46,10 +52,14 @@ def overlay(image: np.ndarray, prediction: Prediction, boxes: Tensor, body: Body
         (H, W, 3) uint8 RGB.
     """
     view = _View(image, Region(0, 0, image.shape[1], image.shape[0]), 1.0)
-    return view.draw(_vertices(prediction, body), _translation(prediction, boxes, image), body, color, alpha)
+    return view.draw(
+        _vertices(prediction, body), _translation(prediction, boxes, image), body, color, alpha
+    )
 
 
-def draw_keypoints(image: np.ndarray, keypoints: np.ndarray, skeleton: str, threshold: float = 0.0) -> np.ndarray:
+def draw_keypoints(
+    image: np.ndarray, keypoints: np.ndarray, skeleton: str, threshold: float = 0.0
+) -> np.ndarray:
     """Draws 2D keypoints as dots and limbs: the body's left blue, its right red, the rest green.
 
     Args:
@@ -63,12 +73,17 @@ def draw_keypoints(image: np.ndarray, keypoints: np.ndarray, skeleton: str, thre
     """
     names = joint_names(skeleton)
     if np.shape(keypoints) != (len(names), 3):
-        raise InputError(f'keypoints of skeleton {skeleton!r} must be ({len(names)}, 3), got {np.shape(keypoints)}')
+        raise InputError(
+            f'keypoints of skeleton {skeleton!r} must be ({len(names)}, 3), got {np.shape(keypoints)}'
+        )
     result = image.copy()
     seen = np.isfinite(keypoints).all(1) & (keypoints[:, 2] > threshold)
     size = max(1, round(min(image.shape[:2]) / 180))
     # Sixteenths of a pixel, OpenCV's fixed point; far points are cut short of its integer range.
-    places = [tuple(int(v) for v in np.rint(np.clip(np.nan_to_num(p[:2]), -1e5, 1e5) * 16)) for p in keypoints]
+    places = [
+        tuple(int(v) for v in np.rint(np.clip(np.nan_to_num(p[:2]), -1e5, 1e5) * 16))
+        for p in keypoints
+    ]
     for a, b in limbs(skeleton):
         if seen[a] and seen[b]:
             color = _side(names[a]) if _side(names[a]) == _side(names[b]) else MIDDLE
@@ -79,9 +94,19 @@ def draw_keypoints(image: np.ndarray, keypoints: np.ndarray, skeleton: str, thre
     return result
 
 
-def before_after(image: np.ndarray, before: Prediction, after: Prediction, box: Tensor, body: BodyModel,
-                 keypoints: Optional[np.ndarray] = None, skeleton: str = 'coco17', region: Optional[Region] = None,
-                 title: str = 'input', panels: Sequence[str] = PANELS, max_height: int = 720) -> np.ndarray:
+def before_after(
+    image: np.ndarray,
+    before: Prediction,
+    after: Prediction,
+    box: Tensor,
+    body: BodyModel,
+    keypoints: Optional[np.ndarray] = None,
+    skeleton: str = 'coco17',
+    region: Optional[Region] = None,
+    title: str = 'input',
+    panels: Sequence[str] = PANELS,
+    max_height: int = 720,
+) -> np.ndarray:
     """One row of pictures: input with its 2D keypoints | before | after | after, seen from the side.
 
     Args:
@@ -107,14 +132,18 @@ def before_after(image: np.ndarray, before: Prediction, after: Prediction, box: 
 
     def draw(panel: str) -> np.ndarray:
         if panel == 'input':
-            return _caption(view.image if keypoints is None else view.draw_keypoints(keypoints, skeleton), title)
+            return _caption(
+                view.image if keypoints is None else view.draw_keypoints(keypoints, skeleton), title
+            )
         if panel == 'side':
             return _caption(_side_view(view, after, box, image, body), 'after, from the side')
         if panel not in PANELS:
             raise InputError(f'before_after: there is no panel {panel!r}; use {", ".join(PANELS)}')
         prediction, color = (before, PINK) if panel == 'before' else (after, BLUE)
         translation = _translation(prediction, box[None], image)
-        return _caption(view.draw(_vertices(prediction, body), translation, body, color, 0.9), panel)
+        return _caption(
+            view.draw(_vertices(prediction, body), translation, body, color, 0.9), panel
+        )
 
     return np.concatenate([draw(panel) for panel in panels], axis=1)
 
@@ -140,10 +169,12 @@ class _View:
     """A region of an image, scaled, and the camera that belongs to it."""
 
     def __init__(self, image: np.ndarray, region: Region, scale: float) -> None:
-        cut = image[region.y0:region.y1, region.x0:region.x1]
+        cut = image[region.y0 : region.y1, region.x0 : region.x1]
         size = max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale))
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        self.image = cut if scale == 1 else cv2.resize(np.ascontiguousarray(cut), size, interpolation=how)
+        self.image = (
+            cut if scale == 1 else cv2.resize(np.ascontiguousarray(cut), size, interpolation=how)
+        )
         self.region, self.scale = region, scale
         source = image.shape[1], image.shape[0]
         self.focal = default_focal(source) * scale
@@ -153,7 +184,9 @@ class _View:
     def fitting(cls, image: np.ndarray, region: Region, max_height: int) -> _View:
         """Scales the region so that its height is sane; a very wide one by its width."""
         height, width = region.y1 - region.y0, region.x1 - region.x0
-        return cls(image, region, min(np.clip(height, MIN_HEIGHT, max_height) / height, MAX_WIDTH / width))
+        return cls(
+            image, region, min(np.clip(height, MIN_HEIGHT, max_height) / height, MAX_WIDTH / width)
+        )
 
     def place(self, xy: np.ndarray) -> np.ndarray:
         """(N, 2) source pixels -> pixels of the view."""
@@ -165,13 +198,27 @@ class _View:
         placed[:, :2] = self.place(placed[:, :2])
         return draw_keypoints(self.image, placed, skeleton)
 
-    def draw(self, vertices: np.ndarray, translation: np.ndarray, body: BodyModel, color: Color,
-             alpha: float) -> np.ndarray:
+    def draw(
+        self,
+        vertices: np.ndarray,
+        translation: np.ndarray,
+        body: BodyModel,
+        color: Color,
+        alpha: float,
+    ) -> np.ndarray:
         """Draws (B, V, 3) bodies at (B, 3) translations as one mesh, so that depth sorts them."""
         faces = body.faces.cpu().numpy()
         offsets = np.arange(len(vertices))[:, None, None] * vertices.shape[1]
         mesh = (vertices + translation[:, None]).reshape(-1, 3)
-        return draw_mesh(self.image, mesh, (faces + offsets).reshape(-1, 3), self.focal, self.centre, color, alpha)
+        return draw_mesh(
+            self.image,
+            mesh,
+            (faces + offsets).reshape(-1, 3),
+            self.focal,
+            self.centre,
+            color,
+            alpha,
+        )
 
 
 @torch.no_grad()
@@ -182,10 +229,14 @@ def _vertices(prediction: Prediction, body: BodyModel) -> np.ndarray:
 
 def _translation(prediction: Prediction, boxes: Tensor, image: np.ndarray) -> np.ndarray:
     size = image.shape[1], image.shape[0]
-    return crop_to_image_camera(prediction.camera.cpu(), boxes.cpu(), size, default_focal(size)).numpy()
+    return crop_to_image_camera(
+        prediction.camera.cpu(), boxes.cpu(), size, default_focal(size)
+    ).numpy()
 
 
-def _side_view(view: _View, prediction: Prediction, box: Tensor, image: np.ndarray, body: BodyModel) -> np.ndarray:
+def _side_view(
+    view: _View, prediction: Prediction, box: Tensor, image: np.ndarray, body: BodyModel
+) -> np.ndarray:
     """The body turned by 90 degrees about the vertical through its middle, at its own size, in the middle."""
     vertices = _vertices(prediction, body)[0]
     depth = _translation(prediction, box[None], image)[0, 2]
@@ -193,7 +244,12 @@ def _side_view(view: _View, prediction: Prediction, box: Tensor, image: np.ndarr
     turned = (vertices - middle) @ np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
     paper = np.full_like(view.image, PAPER)
     # A body may stretch over more than the view once it is seen from the side; then it is drawn smaller.
-    reach = np.abs(turned[:, :2]).max(0) * view.focal / depth / (np.array([paper.shape[1], paper.shape[0]]) * 0.48)
+    reach = (
+        np.abs(turned[:, :2]).max(0)
+        * view.focal
+        / depth
+        / (np.array([paper.shape[1], paper.shape[0]]) * 0.48)
+    )
     drawn = turned + (0, 0, depth * max(1.0, float(reach.max())))
     return draw_mesh(paper, drawn, body.faces.cpu().numpy(), view.focal)
 
@@ -209,13 +265,17 @@ def _caption(image: np.ndarray, text: str) -> np.ndarray:
     scale *= min(1, (image.shape[1] - 2 * margin) / max(width, 1))
     (width, height), below = cv2.getTextSize(text, font, scale, 1)
     result = np.ascontiguousarray(image).copy()
-    strip = result[:height + below + margin, :width + 2 * margin]
+    strip = result[: height + below + margin, : width + 2 * margin]
     strip[...] = strip // 4 + 20
-    cv2.putText(result, text, (margin, height + margin // 2), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.putText(
+        result, text, (margin, height + margin // 2), font, scale, (255, 255, 255), 1, cv2.LINE_AA
+    )
     return result
 
 
-def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 1, width: int = 1280) -> np.ndarray:
+def contact_sheet(
+    pictures: Sequence[np.ndarray], columns: int = 1, width: int = 1280
+) -> np.ndarray:
     """Lays pictures out in rows on plain paper, each scaled to the same width.
 
     Args:
@@ -224,14 +284,18 @@ def contact_sheet(pictures: Sequence[np.ndarray], columns: int = 1, width: int =
         width: of the sheet, px.
     """
     cell = width // columns
-    scaled = [cv2.resize(p, (cell, max(1, round(p.shape[0] * cell / p.shape[1]))), interpolation=cv2.INTER_AREA)
-              for p in pictures]
+    scaled = [
+        cv2.resize(
+            p, (cell, max(1, round(p.shape[0] * cell / p.shape[1]))), interpolation=cv2.INTER_AREA
+        )
+        for p in pictures
+    ]
     rows = []
     for start in range(0, len(scaled), columns):
-        row = scaled[start:start + columns]
+        row = scaled[start : start + columns]
         height = max(p.shape[0] for p in row)
         sheet = np.full((height, cell * columns, 3), PAPER, np.uint8)
         for i, picture in enumerate(row):
-            sheet[:picture.shape[0], i * cell:(i + 1) * cell] = picture
+            sheet[: picture.shape[0], i * cell : (i + 1) * cell] = picture
         rows.append(sheet)
     return np.concatenate(rows)

@@ -44,7 +44,9 @@ def pelvis_meshes(body: BodyModel, rotmat: Any, betas: Any) -> np.ndarray:
     """
     parts = []
     for start in range(0, len(rotmat), CHUNK):
-        part = (torch.as_tensor(x[start:start + CHUNK]).to(body.template) for x in (rotmat, betas))
+        part = (
+            torch.as_tensor(x[start : start + CHUNK]).to(body.template) for x in (rotmat, betas)
+        )
         output = body(*part)
         parts.append((output.vertices - output.joints[:, :1]).cpu())
     return (torch.cat(parts) * torch.tensor([1.0, -1, -1])).float().numpy()
@@ -66,7 +68,9 @@ def pack_meshes(meshes: np.ndarray | Tensor) -> str:
     """
     values = np.asarray(meshes, np.float64)
     if not np.isfinite(values).all() or np.abs(values).max(initial=0) > 32767 * GRID:
-        raise InputError('a mesh holds numbers that are not finite or lie more than 32 m away; its result is damaged')
+        raise InputError(
+            'a mesh holds numbers that are not finite or lie more than 32 m away; its result is damaged'
+        )
     places = np.rint(values / GRID).astype(np.int16)
     steps = np.diff(places, axis=0, prepend=np.zeros_like(places[:1])).astype('<i2').reshape(-1, 1)
     return compressed(np.ascontiguousarray(steps.view('u1').T).tobytes())
@@ -91,7 +95,9 @@ def encode_picture(picture: np.ndarray, ending: str = '.webp', quality: int = 82
     kind = {'.webp': cv2.IMWRITE_WEBP_QUALITY, '.jpg': cv2.IMWRITE_JPEG_QUALITY}[ending]
     ok, data = cv2.imencode(ending, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [kind, quality])
     if not ok:
-        raise InputError(f'this OpenCV cannot encode {ending} pictures; install an opencv-python wheel')
+        raise InputError(
+            f'this OpenCV cannot encode {ending} pictures; install an opencv-python wheel'
+        )
     return data.tobytes()
 
 

@@ -20,9 +20,15 @@ AMBIENT_ABOVE, AMBIENT_BELOW = 0.26, 0.10
 GLOSS, GLOSS_EXPONENT = 0.10, 18.0
 
 
-def draw_mesh(image: np.ndarray, vertices: np.ndarray, faces: np.ndarray, focal: float,
-              centre: Optional[tuple[float, float]] = None, color: Color | np.ndarray = BLUE,
-              alpha: float = 1.0) -> np.ndarray:
+def draw_mesh(
+    image: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    focal: float,
+    centre: Optional[tuple[float, float]] = None,
+    color: Color | np.ndarray = BLUE,
+    alpha: float = 1.0,
+) -> np.ndarray:
     """Draws a mesh over a picture.
 
     Args:
@@ -45,7 +51,9 @@ def draw_mesh(image: np.ndarray, vertices: np.ndarray, faces: np.ndarray, focal:
     if region is None:
         return result
     x0, y0, x1, y1 = region
-    shaded, cover = _shade(points, vertices, faces, region, np.broadcast_to(np.asarray(color), vertices.shape))
+    shaded, cover = _shade(
+        points, vertices, faces, region, np.broadcast_to(np.asarray(color), vertices.shape)
+    )
     window = result[y0:y1, x0:x1]
     mixed = shaded * alpha + window * (1 - cover * alpha)
     window[...] = np.rint(mixed.clip(0, 255)).astype(np.uint8)
@@ -69,8 +77,13 @@ def _region(points: np.ndarray, height: int, width: int) -> Optional[tuple[int, 
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def _shade(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, region: tuple[int, int, int, int],
-           colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _shade(
+    points: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    region: tuple[int, int, int, int],
+    colors: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Colours in [0, 255] weighted by coverage, (h, w, 3), and the coverage in [0, 1], (h, w, 1)."""
     x0, y0, x1, y1 = region
     n = SUPERSAMPLING
@@ -84,7 +97,9 @@ def _shade(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, region: 
     pixels = np.zeros((*seen.shape, 4), np.float32)
     pixels[seen, :3] = 255 * _light(_unit(normals), _unit(-position), albedo)
     pixels[seen, 3] = 1
-    mean = cv2.resize(pixels, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_AREA)  # the mean of n x n
+    mean = cv2.resize(
+        pixels, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_AREA
+    )  # the mean of n x n
     return mean[..., :3], mean[..., 3:]
 
 
@@ -98,7 +113,7 @@ def _light(normals: np.ndarray, to_eye: np.ndarray, albedo: np.ndarray) -> np.nd
         diffuse = diffuse + strength * (normals @ light).clip(0)[:, None]
         half = _unit(to_eye + light)
         gloss += GLOSS * strength * (normals * half).sum(1, keepdims=True).clip(0) ** GLOSS_EXPONENT
-    return (albedo ** 2.2 * diffuse + gloss).clip(0, 1) ** (1 / 2.2)
+    return (albedo**2.2 * diffuse + gloss).clip(0, 1) ** (1 / 2.2)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -99,13 +99,21 @@ def page_html(page: Page) -> str:
     """
     script = plotly_script()
     common = dict(rows=page.rows, faces=np.asarray(page.faces).tolist())
-    options = ''.join(f'<option value="{i}">{_text(track.name)}</option>' for i, track in enumerate(page.tracks))
+    options = ''.join(
+        f'<option value="{i}">{_text(track.name)}</option>' for i, track in enumerate(page.tracks)
+    )
     return _part('page.html').substitute(
-        title=_text(page.title), style=(PARTS / 'style.css').read_text(), script=(PARTS / 'player.js').read_text(),
+        title=_text(page.title),
+        style=(PARTS / 'style.css').read_text(),
+        script=(PARTS / 'player.js').read_text(),
         facts=''.join(f'<dt>{_text(k)}</dt><dd>{_text(v)}</dd>' for k, v in page.facts),
-        tables=''.join(map(_table, page.tables)), remarks=''.join(f'<li>{_text(line)}</li>' for line in page.remarks),
-        options=options, tracks=''.join(_track(i, track, page.rows) for i, track in enumerate(page.tracks)),
-        common=_json(common), plotly=compressed(script.encode()))
+        tables=''.join(map(_table, page.tables)),
+        remarks=''.join(f'<li>{_text(line)}</li>' for line in page.remarks),
+        options=options,
+        tracks=''.join(_track(i, track, page.rows) for i, track in enumerate(page.tracks)),
+        common=_json(common),
+        plotly=compressed(script.encode()),
+    )
 
 
 def plotly_script() -> str:
@@ -115,10 +123,16 @@ def plotly_script() -> str:
         InputError: it is not installed.
     """
     found = importlib.util.find_spec('plotly')
-    path = Path(found.origin).with_name('package_data') / 'plotly.min.js' if found and found.origin else None
+    path = (
+        Path(found.origin).with_name('package_data') / 'plotly.min.js'
+        if found and found.origin
+        else None
+    )
     if path is None or not path.is_file():
-        raise InputError("a report takes its 3D player from the package plotly, which is not installed; run "
-                         "`pip install 'hrtk[report]'` or `pip install plotly`")
+        raise InputError(
+            'a report takes its 3D player from the package plotly, which is not installed; run '
+            "`pip install 'hrtk[report]'` or `pip install plotly`"
+        )
     return path.read_text(encoding='utf-8')
 
 
@@ -143,41 +157,63 @@ def spaced_maxima(values: np.ndarray, count: int, gap: Optional[int] = None) -> 
 
 
 def _track(number: int, track: Track, rows: dict[str, str]) -> str:
-    data = dict(name=track.name, frameIds=list(track.frame_ids), shown=list(map(int, track.shown)), fps=track.film.fps,
-                errors={key: {role: [_number(v) for v in values] for role, values in by_role.items()}
-                        for key, by_role in track.errors.items()},
-                pictures=[data_url('image/jpeg', picture) for picture in track.film.pictures])
+    data = dict(
+        name=track.name,
+        frameIds=list(track.frame_ids),
+        shown=list(map(int, track.shown)),
+        fps=track.film.fps,
+        errors={
+            key: {role: [_number(v) for v in values] for role, values in by_role.items()}
+            for key, by_role in track.errors.items()
+        },
+        pictures=[data_url('image/jpeg', picture) for picture in track.film.pictures],
+    )
     alt = f'Film of {track.name}: {track.film_text}'
     if track.film.video:
         source = data_url('video/mp4', track.film.video)
         film = f'<video src="{source}" aria-label="{_text(alt)}" controls muted playsinline loop></video>'
     else:
         film = f'<img class="film" src="{data["pictures"][0]}" alt="{_text(alt)}">'
-    meshes = ''.join(f'<script type="text/plain" class="mesh" data-role="{role}">{pack_meshes(values)}</script>'
-                     for role, values in track.meshes.items())
+    meshes = ''.join(
+        f'<script type="text/plain" class="mesh" data-role="{role}">{pack_meshes(values)}</script>'
+        for role, values in track.meshes.items()
+    )
     return _part('track.html').substitute(
-        number=number, name=_text(track.name), film=film, film_text=_text(track.film_text), meshes=meshes,
+        number=number,
+        name=_text(track.name),
+        film=film,
+        film_text=_text(track.film_text),
+        meshes=meshes,
         shapes=_text(', '.join(rows.get(role, role) for role in track.meshes)),
-        frames=len(track.shown), last=len(track.shown) - 1, data=_json(data),
+        frames=len(track.shown),
+        last=len(track.shown) - 1,
+        data=_json(data),
         plot_text=_text(f'Errors of {track.name} over time. {_summary(track, rows)}'),
         summary=_text(_summary(track, rows)),
-        worst=''.join(_figure(number, worst, track) for worst in track.worst))
+        worst=''.join(_figure(number, worst, track) for worst in track.worst),
+    )
 
 
 def _figure(number: int, worst: Worst, track: Track) -> str:
     source = data_url('image/webp', encode_picture(worst.picture))
     height, width = worst.picture.shape[:2]
     near = int(np.argmin(np.abs(np.asarray(track.shown) - worst.frame)))
-    return (f'<figure><img src="{source}" width="{width}" height="{height}" loading="lazy" alt="{_text(worst.text)}">'
-            f'<figcaption>{_text(worst.text)} <button type="button" class="seek" data-at="{near}">show in film and 3D'
-            f'</button></figcaption></figure>')
+    return (
+        f'<figure><img src="{source}" width="{width}" height="{height}" loading="lazy" alt="{_text(worst.text)}">'
+        f'<figcaption>{_text(worst.text)} <button type="button" class="seek" data-at="{near}">show in film and 3D'
+        f'</button></figcaption></figure>'
+    )
 
 
 def _summary(track: Track, rows: dict[str, str]) -> str:
     """Means and the worst frame of the first error, in words: what a plot says to who cannot see it."""
     for key, by_role in track.errors.items():
-        said = [f'{rows.get(role, role)} {np.nanmean(values):.1f} on average, at most {np.nanmax(values):.1f} in frame '
-                f'{np.nanargmax(values)}' for role, values in by_role.items() if np.isfinite(values).any()]
+        said = [
+            f'{rows.get(role, role)} {np.nanmean(values):.1f} on average, at most {np.nanmax(values):.1f} in frame '
+            f'{np.nanargmax(values)}'
+            for role, values in by_role.items()
+            if np.isfinite(values).any()
+        ]
         if said:
             return f'{key}: {"; ".join(said)}.'
     return 'No error is known.'
@@ -185,10 +221,14 @@ def _summary(track: Track, rows: dict[str, str]) -> str:
 
 def _table(table: Table) -> str:
     head = ''.join(f'<th scope="col">{_text(cell)}</th>' for cell in table.header)
-    body = ''.join(f'<tr><th scope="row">{_text(row[0])}</th>{"".join(f"<td>{_text(v)}</td>" for v in row[1:])}</tr>'
-                   for row in table.rows)
-    return (f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(table.caption)}"><table><caption>'
-            f'{_text(table.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+    body = ''.join(
+        f'<tr><th scope="row">{_text(row[0])}</th>{"".join(f"<td>{_text(v)}</td>" for v in row[1:])}</tr>'
+        for row in table.rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(table.caption)}"><table><caption>'
+        f'{_text(table.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def _part(name: str) -> Template:

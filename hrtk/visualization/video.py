@@ -12,7 +12,9 @@ import numpy as np
 from hrtk.structures import InputError
 
 
-def write_video(path: str | Path, pictures: Iterable[np.ndarray], fps: float = 25.0, codec: str = 'mp4v') -> Path:
+def write_video(
+    path: str | Path, pictures: Iterable[np.ndarray], fps: float = 25.0, codec: str = 'mp4v'
+) -> Path:
     """Writes pictures as a film and reads its header back.
 
     The film appears under its name only when it is complete. Odd sides lose their last row or column, which
@@ -69,7 +71,9 @@ def write_picture(path: str | Path, picture: np.ndarray) -> Path:
     try:
         ok, encoded = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
-        raise InputError(f'{path}: OpenCV cannot write pictures ending in {path.suffix!r}; use .png or .jpg') from error
+        raise InputError(
+            f'{path}: OpenCV cannot write pictures ending in {path.suffix!r}; use .png or .jpg'
+        ) from error
     if not ok:
         raise InputError(f'{path}: OpenCV could not encode a picture of shape {picture.shape}')
     partial = path.with_name(f'.{path.name}.{os.getpid()}.part')
@@ -84,10 +88,14 @@ def letterbox(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if (width, height) == tuple(size):
         return picture
     scale = min(size[0] / width, size[1] / height)
-    inner = cv2.resize(picture, (max(1, int(width * scale)), max(1, int(height * scale))), interpolation=cv2.INTER_AREA)
+    inner = cv2.resize(
+        picture,
+        (max(1, int(width * scale)), max(1, int(height * scale))),
+        interpolation=cv2.INTER_AREA,
+    )
     result = np.zeros((size[1], size[0], 3), np.uint8)
     y, x = (size[1] - inner.shape[0]) // 2, (size[0] - inner.shape[1]) // 2
-    result[y:y + inner.shape[0], x:x + inner.shape[1]] = inner
+    result[y : y + inner.shape[0], x : x + inner.shape[1]] = inner
     return result
 
 
@@ -97,7 +105,9 @@ def can_write_video(codec: str = 'mp4v', folder: Optional[str | Path] = None) ->
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         try:
-            write_video(Path(scratch) / 'try.mp4', [np.zeros((64, 64, 3), np.uint8)] * 2, codec=codec)
+            write_video(
+                Path(scratch) / 'try.mp4', [np.zeros((64, 64, 3), np.uint8)] * 2, codec=codec
+            )
         except InputError:
             return False
     return True
@@ -111,7 +121,7 @@ def _first(pictures: Iterator[np.ndarray], path: Path) -> np.ndarray:
 
 def _even(picture: np.ndarray) -> np.ndarray:
     height, width = picture.shape[:2]
-    return np.ascontiguousarray(picture[:height - height % 2, :width - width % 2])
+    return np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])
 
 
 def _open(partial: Path, first: np.ndarray, fps: float, codec: str, path: Path) -> cv2.VideoWriter:
@@ -125,13 +135,17 @@ def _open(partial: Path, first: np.ndarray, fps: float, codec: str, path: Path) 
     return writer
 
 
-def _write_all(writer: cv2.VideoWriter, first: np.ndarray, rest: Iterator[np.ndarray], path: Path) -> int:
+def _write_all(
+    writer: cv2.VideoWriter, first: np.ndarray, rest: Iterator[np.ndarray], path: Path
+) -> int:
     writer.write(cv2.cvtColor(first, cv2.COLOR_RGB2BGR))
     count = 1
     for picture in map(_even, rest):
         if picture.shape != first.shape:  # OpenCV would drop it without a word
-            raise InputError(f'{path}: picture {count} of the film is {picture.shape}, the first was {first.shape}; '
-                             f'all must have one size')
+            raise InputError(
+                f'{path}: picture {count} of the film is {picture.shape}, the first was {first.shape}; '
+                f'all must have one size'
+            )
         writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         count += 1
     return count
@@ -145,10 +159,14 @@ def _check(partial: Path, path: Path, count: int, first: np.ndarray, codec: str)
     finally:
         reader.release()
     if not ok or picture.shape != first.shape or frames != count:
-        raise InputError(f'{path}: wrote {count} pictures with codec {codec!r}, but OpenCV reads back '
-                         f'{frames if ok else 0}; try another codec, or write numbered pictures')
+        raise InputError(
+            f'{path}: wrote {count} pictures with codec {codec!r}, but OpenCV reads back '
+            f'{frames if ok else 0}; try another codec, or write numbered pictures'
+        )
 
 
 def _missing(path: Path, codec: str) -> InputError:
-    return InputError(f'{path}: this OpenCV cannot write the codec {codec!r}; install an opencv-python or '
-                      f'opencv-python-headless wheel (they bring FFmpeg), or write numbered pictures')
+    return InputError(
+        f'{path}: this OpenCV cannot write the codec {codec!r}; install an opencv-python or '
+        f'opencv-python-headless wheel (they bring FFmpeg), or write numbered pictures'
+    )

@@ -31,9 +31,18 @@ class MeshViewer:
         InputError: viser is not installed.
     """
 
-    def __init__(self, meshes: dict[str, np.ndarray], faces: np.ndarray, labels: Sequence[str],
-                 picture: Callable[[int], np.ndarray], fps: float, rows: dict[str, str] | None = None,
-                 title: str = 'hrtk', port: int = 8080, host: str = '127.0.0.1') -> None:
+    def __init__(
+        self,
+        meshes: dict[str, np.ndarray],
+        faces: np.ndarray,
+        labels: Sequence[str],
+        picture: Callable[[int], np.ndarray],
+        fps: float,
+        rows: dict[str, str] | None = None,
+        title: str = 'hrtk',
+        port: int = 8080,
+        host: str = '127.0.0.1',
+    ) -> None:
         viser = _viser()
         self.meshes, self.labels, self.picture, self.fps = meshes, labels, picture, fps
         self.server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
@@ -47,7 +56,12 @@ class MeshViewer:
         for number, (role, values) in enumerate(meshes.items()):
             place = (step * (number - (len(meshes) - 1) / 2), 0.0, 0.0)
             self.handles[role] = self.server.scene.add_mesh_simple(
-                f'/{role}', np.float32(values[0]), np.asarray(faces), color=COLORS[role], position=place)
+                f'/{role}',
+                np.float32(values[0]),
+                np.asarray(faces),
+                color=COLORS[role],
+                position=place,
+            )
         self._add_controls(title, rows or {})
         self._stopped = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
@@ -70,11 +84,17 @@ class MeshViewer:
         gui = self.server.gui
         gui.add_markdown(f'**{title}**')
         self.playing = gui.add_checkbox('Play', False)
-        self.time = gui.add_slider('Frame', 0, max(1, len(self.labels) - 1), 1, 0, disabled=len(self.labels) == 1)
-        self.speed = gui.add_slider('Frames per second', 1.0, max(60.0, self.fps), 1.0, max(1.0, round(self.fps)))
+        self.time = gui.add_slider(
+            'Frame', 0, max(1, len(self.labels) - 1), 1, 0, disabled=len(self.labels) == 1
+        )
+        self.speed = gui.add_slider(
+            'Frames per second', 1.0, max(60.0, self.fps), 1.0, max(1.0, round(self.fps))
+        )
         for role, handle in self.handles.items():
             box = gui.add_checkbox(rows.get(role, role), True)
-            box.on_update(lambda event, box=box, handle=handle: setattr(handle, 'visible', box.value))
+            box.on_update(
+                lambda event, box=box, handle=handle: setattr(handle, 'visible', box.value)
+            )
         self.label = gui.add_text('Picture', self.labels[0], disabled=True)
         self.image = gui.add_image(self.picture(0), format='jpeg')
         self.time.on_update(lambda event: self._draw())
@@ -97,6 +117,8 @@ def _viser() -> Any:
     try:
         import viser
     except ImportError as error:
-        raise InputError("the viewer needs the package viser, which is not installed; run `pip install 'hrtk[viewer]'` "
-                         "or `pip install viser`") from error
+        raise InputError(
+            "the viewer needs the package viser, which is not installed; run `pip install 'hrtk[viewer]'` "
+            'or `pip install viser`'
+        ) from error
     return viser

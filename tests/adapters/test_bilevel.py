@@ -21,8 +21,14 @@ from hrtk.structures import InputError, Keypoints2D
 
 
 def make(weights: dict | None = None, **options) -> Bilevel:
-    settings = dict(type='Bilevel', lr=1e-3, inner_lr=1e-3, order='first', interval=3,
-                    weights={'pose_prior': 0., **(weights or {})})
+    settings = dict(
+        type='Bilevel',
+        lr=1e-3,
+        inner_lr=1e-3,
+        order='first',
+        interval=3,
+        weights={'pose_prior': 0.0, **(weights or {})},
+    )
     return ADAPTERS.build({**settings, **options})
 
 
@@ -31,7 +37,7 @@ def make(weights: dict | None = None, **options) -> Bilevel:
 def test_a_frame_that_is_not_finite_is_skipped_and_leaves_no_trace(monkeypatch, fused, scheme):
     if not fused:
         monkeypatch.setattr(guarded_adam, '_fused', lambda example: {})
-    model, adapter = Tiny(), make(dict(motion=0.), scheme=scheme)
+    model, adapter = Tiny(), make(dict(motion=0.0), scheme=scheme)
     sequence = with_infinity(tiny_sequence(frames=5), 2)
     seen, moments = [weights_of(model)], []
     for prediction in adapter.adapt(model, sequence):
@@ -41,7 +47,10 @@ def test_a_frame_that_is_not_finite_is_skipped_and_leaves_no_trace(monkeypatch, 
     assert [equal(a, b) for a, b in zip(seen, seen[1:])] == [False, False, True, False, False]
     for before, after in zip(moments[1].values(), moments[2].values()):
         assert equal(before, after), 'Adam remembers the bad frame'
-    assert all(torch.isfinite(w).all() for w in seen[-1].values()) and torch.isfinite(prediction.rotmat).all()
+    assert (
+        all(torch.isfinite(w).all() for w in seen[-1].values())
+        and torch.isfinite(prediction.rotmat).all()
+    )
 
 
 def test_a_bad_frame_is_skipped_again_as_the_past_of_a_later_one():
@@ -54,10 +63,17 @@ def test_a_bad_frame_is_skipped_again_as_the_past_of_a_later_one():
 def test_after_a_bad_frame_the_run_goes_on_as_if_it_had_not_been():
     whole = tiny_sequence(frames=4)
     without = dataclasses.replace(
-        whole, frames=whole.frames[[0, 2, 3]], boxes=whole.boxes[[0, 2, 3]], frame_ids=('0', '2', '3'),
-        keypoints2d=dataclasses.replace(whole.keypoints2d, xy=whole.keypoints2d.xy[[0, 2, 3]],
-                                        confidence=whole.keypoints2d.confidence[[0, 2, 3]]))
-    options = dict(weights=dict(motion=0., teacher=0.))
+        whole,
+        frames=whole.frames[[0, 2, 3]],
+        boxes=whole.boxes[[0, 2, 3]],
+        frame_ids=('0', '2', '3'),
+        keypoints2d=dataclasses.replace(
+            whole.keypoints2d,
+            xy=whole.keypoints2d.xy[[0, 2, 3]],
+            confidence=whole.keypoints2d.confidence[[0, 2, 3]],
+        ),
+    )
+    options = dict(weights=dict(motion=0.0, teacher=0.0))
     bad, good = Tiny(), Tiny()
     with_gap = run(make(**options), bad, with_infinity(whole, 1))
     assert torch.equal(with_gap[[0, 2, 3]], run(make(**options), good, without))
@@ -88,9 +104,16 @@ def test_reset_by_frame_treats_every_frame_as_a_sequence_of_its_own():
     together = run(make(reset='frame', steps=2), Tiny(), whole)
     for t in range(3):
         single = dataclasses.replace(
-            whole, frames=whole.frames[[t]], boxes=whole.boxes[[t]], frame_ids=(str(t),),
-            keypoints2d=dataclasses.replace(whole.keypoints2d, xy=whole.keypoints2d.xy[[t]],
-                                            confidence=whole.keypoints2d.confidence[[t]]))
+            whole,
+            frames=whole.frames[[t]],
+            boxes=whole.boxes[[t]],
+            frame_ids=(str(t),),
+            keypoints2d=dataclasses.replace(
+                whole.keypoints2d,
+                xy=whole.keypoints2d.xy[[t]],
+                confidence=whole.keypoints2d.confidence[[t]],
+            ),
+        )
         # Motion needs a past, which a single frame has not and the third of three (interval 3) has not either.
         assert torch.equal(together[[t]], run(make(steps=2), Tiny(), single))
 
@@ -148,7 +171,9 @@ def test_predict_before_the_update():
 def test_generator_yields_with_gradients_on_and_predictions_without_graph():
     model = Tiny()
     for prediction in make().adapt(model, tiny_sequence(frames=2)):
-        assert torch.is_grad_enabled() and not prediction.rotmat.requires_grad and len(prediction) == 1
+        assert (
+            torch.is_grad_enabled() and not prediction.rotmat.requires_grad and len(prediction) == 1
+        )
 
 
 def test_dropout_and_batch_statistics_stay_off():
@@ -156,25 +181,37 @@ def test_dropout_and_batch_statistics_stay_off():
     statistics = {name: value.clone() for name, value in model.named_buffers() if 'running' in name}
     model.train()
     first = run(make(), model, tiny_sequence(frames=2))
-    assert equal(statistics, {name: value for name, value in model.named_buffers() if 'running' in name})
+    assert equal(
+        statistics, {name: value for name, value in model.named_buffers() if 'running' in name}
+    )
     assert torch.equal(first, run(make(), Tiny(norm='bn'), tiny_sequence(frames=2)))
 
 
-@pytest.mark.parametrize('which, chosen', [
-    ('all', lambda name: True), ('head', lambda name: name.startswith('head.')),
-    ('norm', lambda name: '.bn' in name or 'downsample.1' in name),
-    ('layer4|dec', lambda name: 'layer4' in name or 'dec' in name)])
+@pytest.mark.parametrize(
+    'which, chosen',
+    [
+        ('all', lambda name: True),
+        ('head', lambda name: name.startswith('head.')),
+        ('norm', lambda name: '.bn' in name or 'downsample.1' in name),
+        ('layer4|dec', lambda name: 'layer4' in name or 'dec' in name),
+    ],
+)
 def test_only_the_chosen_weights_move(which, chosen):
     model = Tiny()
     before = weights_of(model)
     assert set(select_parameters(model, which)) == {name for name in before if chosen(name)}
     run(make(parameters=which), model, tiny_sequence(frames=1))
-    moved = {name for name, value in weights_of(model).items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in weights_of(model).items() if not torch.equal(value, before[name])
+    }
     assert moved and moved <= {name for name in before if chosen(name)}
 
 
 def test_temporal_terms_alone_wait_for_their_first_pair():
-    model, adapter = Tiny(), make(dict(teacher=0.), scheme='one-stage', upper=('temporal',), interval=2)
+    model, adapter = (
+        Tiny(),
+        make(dict(teacher=0.0), scheme='one-stage', upper=('temporal',), interval=2),
+    )
     seen = [weights_of(model)]
     for _ in adapter.adapt(model, tiny_sequence(frames=4)):
         seen.append(weights_of(model))
@@ -184,19 +221,25 @@ def test_temporal_terms_alone_wait_for_their_first_pair():
 def test_adaptation_lowers_the_reprojection_error():
     """The direction is right: repeated on one frame, predictions approach its keypoints."""
     model, sequence = Tiny(), tiny_sequence(frames=1)
-    still = dataclasses.replace(sequence, frames=sequence.frames.repeat(30, 0), boxes=sequence.boxes.repeat(30, 1),
-                                keypoints2d=dataclasses.replace(
-                                    sequence.keypoints2d, xy=sequence.keypoints2d.xy.repeat(30, 1, 1),
-                                    confidence=sequence.keypoints2d.confidence.repeat(30, 1)))
+    still = dataclasses.replace(
+        sequence,
+        frames=sequence.frames.repeat(30, 0),
+        boxes=sequence.boxes.repeat(30, 1),
+        keypoints2d=dataclasses.replace(
+            sequence.keypoints2d,
+            xy=sequence.keypoints2d.xy.repeat(30, 1, 1),
+            confidence=sequence.keypoints2d.confidence.repeat(30, 1),
+        ),
+    )
     xy, confidence = crop_targets(sequence)
-    adapter = make(dict(motion=0., teacher=0.), lr=3e-4)
+    adapter = make(dict(motion=0.0, teacher=0.0), lr=3e-4)
     found = [Posed.of(p, model.body).joints2d for p in adapter.adapt(model, still)]
     errors = [(confidence[..., None] * (points - xy).square()).mean().item() for points in found]
-    assert errors[-1] < .6 * errors[0]
+    assert errors[-1] < 0.6 * errors[0]
 
 
 def test_targets():
-    sequence = tiny_sequence(skeleton='coco17', dropped=.3)
+    sequence = tiny_sequence(skeleton='coco17', dropped=0.3)
     xy, confidence = crop_targets(sequence)
     names = [name.removesuffix('_lsp') for name in joint_names('spin24')]
     coco = [name.removesuffix('_lsp') for name in joint_names('coco17')]
@@ -216,15 +259,22 @@ def test_targets_take_the_block_of_the_49_that_the_losses_use():
     xy = torch.zeros(1, 49, 2)
     confidence = torch.cat([torch.zeros(1, 25), torch.ones(1, 24)], dim=1)
     keypoints = Keypoints2D(xy, confidence, 'spin49', 'annotated')
-    assert crop_targets(dataclasses.replace(tiny_sequence(frames=1), keypoints2d=keypoints))[1].sum() == 24
+    assert (
+        crop_targets(dataclasses.replace(tiny_sequence(frames=1), keypoints2d=keypoints))[1].sum()
+        == 24
+    )
 
 
 def test_keypoints_without_a_usable_point():
     sequence = tiny_sequence('empty clip')
-    keypoints = dataclasses.replace(sequence.keypoints2d, confidence=torch.zeros_like(sequence.keypoints2d.confidence))
+    keypoints = dataclasses.replace(
+        sequence.keypoints2d, confidence=torch.zeros_like(sequence.keypoints2d.confidence)
+    )
     with pytest.raises(InputError, match='empty clip.*spin24 keypoints.*needs 2D keypoints'):
         run(make(), Tiny(), dataclasses.replace(sequence, keypoints2d=keypoints))
-    keypoints = dataclasses.replace(sequence.keypoints2d, xy=torch.full_like(sequence.keypoints2d.xy, torch.nan))
+    keypoints = dataclasses.replace(
+        sequence.keypoints2d, xy=torch.full_like(sequence.keypoints2d.xy, torch.nan)
+    )
     with pytest.raises(InputError, match='confidence above zero'):
         crop_targets(dataclasses.replace(sequence, keypoints2d=keypoints))
 
@@ -248,11 +298,21 @@ def test_source_bank():
         SourceBank(VIEWS, order='shuffled')
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(scheme='bi-level'), 'scheme'), (dict(order='third'), 'order'), (dict(predict='now'), 'predict'),
-    (dict(normalise='none'), 'normalise'), (dict(lower=('temporal',)), 'lower'), (dict(upper=()), 'upper'),
-    (dict(upper=('motion',)), 'upper'), (dict(weights=dict(motoin=1.)), 'motoin'), (dict(reset='video'), 'reset'),
-    (dict(learning_rate=1.), 'learning_rate')])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(scheme='bi-level'), 'scheme'),
+        (dict(order='third'), 'order'),
+        (dict(predict='now'), 'predict'),
+        (dict(normalise='none'), 'normalise'),
+        (dict(lower=('temporal',)), 'lower'),
+        (dict(upper=()), 'upper'),
+        (dict(upper=('motion',)), 'upper'),
+        (dict(weights=dict(motoin=1.0)), 'motoin'),
+        (dict(reset='video'), 'reset'),
+        (dict(learning_rate=1.0), 'learning_rate'),
+    ],
+)
 def test_wrong_options(options, message):
     with pytest.raises(InputError, match=message):
         ADAPTERS.build({**dict(type='Bilevel'), **options})

@@ -23,11 +23,25 @@ CASES = {
     'one stage, all terms': (dict(scheme='one-stage', interval=3), {}, {}, (1, 'sequential')),
     'two stages': (dict(scheme='two-stage', upper=('temporal',), interval=2), {}, {}, None),
     'bilevel, temporal above': (dict(upper=('temporal',), interval=2), {}, {}, (1, 'random')),
-    'no motion, slow teacher': (dict(teacher_keep=.9, weights=dict(motion=0., teacher=3.)), {}, {}, None),
-    'no teacher': (dict(interval=2, weights=dict(teacher=0., motion=2.)), {}, {}, None),
-    'coco points, truncated': (dict(truncate=True, normalise='visible', interval=2), {},
-                               dict(skeleton='coco17', dropped=.4), None),
-    'norm layers only, before': (dict(parameters='norm', predict='before', interval=2), {}, {}, (1, 'random')),
+    'no motion, slow teacher': (
+        dict(teacher_keep=0.9, weights=dict(motion=0.0, teacher=3.0)),
+        {},
+        {},
+        None,
+    ),
+    'no teacher': (dict(interval=2, weights=dict(teacher=0.0, motion=2.0)), {}, {}, None),
+    'coco points, truncated': (
+        dict(truncate=True, normalise='visible', interval=2),
+        {},
+        dict(skeleton='coco17', dropped=0.4),
+        None,
+    ),
+    'norm layers only, before': (
+        dict(parameters='norm', predict='before', interval=2),
+        {},
+        {},
+        (1, 'random'),
+    ),
 }
 
 
@@ -36,15 +50,24 @@ def both(case: str, prior: bool = False):
     options = {**RATES, **options}
     factors = {**({} if prior else NO_PRIOR), **options.pop('weights', {})}
     model, plain = Tiny(**network), Tiny(**network)
-    ours = Bilevel(**options, weights=factors, pose_prior=dict(type='GMMPosePrior', dtype=torch.float64),
-                   source=None if source is None else dict(dataset=VIEWS, batch=source[0], order=source[1]))
-    options['keep'] = options.pop('teacher_keep', .1)
+    ours = Bilevel(
+        **options,
+        weights=factors,
+        pose_prior=dict(type='GMMPosePrior', dtype=torch.float64),
+        source=None if source is None else dict(dataset=VIEWS, batch=source[0], order=source[1]),
+    )
+    options['keep'] = options.pop('teacher_keep', 0.1)
     if options.pop('parameters', 'all') == 'norm':
         options['adapts'] = lambda name: '.bn' in name or '.downsample.1.' in name
     views = RandomViews(SIZE, double=True)
-    literal = LiteralBOA(plain, **options, **factors, mixture=read_gmm(OPEN_GMM) if prior else None,
-                         pool=None if source is None else [views[i] for i in range(len(views))],
-                         draw=None if source is None else indices(*source))
+    literal = LiteralBOA(
+        plain,
+        **options,
+        **factors,
+        mixture=read_gmm(OPEN_GMM) if prior else None,
+        pool=None if source is None else [views[i] for i in range(len(views))],
+        draw=None if source is None else indices(*source),
+    )
     return ours, model, literal, plain, tiny_sequence(**sequence)
 
 

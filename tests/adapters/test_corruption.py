@@ -10,8 +10,12 @@ from scipy import ndimage, stats
 from hrtk.registry import CORRUPTIONS
 from hrtk.structures import InputError
 
-ALL = [dict(type='GaussianNoise'), dict(type='PatchOcclusion', patches=2), dict(type='Blur'),
-       dict(type='LowResolution')]
+ALL = [
+    dict(type='GaussianNoise'),
+    dict(type='PatchOcclusion', patches=2),
+    dict(type='Blur'),
+    dict(type='LowResolution'),
+]
 
 
 def pictures(count=3, size=40):
@@ -30,7 +34,9 @@ def test_what_all_have_in_common(cfg):
     found = corrupt(images, **cfg)
     assert torch.equal(images, kept) and found.shape == images.shape and found.dtype == images.dtype
     assert 0 <= found.min() and found.max() <= 255
-    assert torch.equal(found, corrupt(images, **cfg)) and not torch.equal(found, corrupt(images, seed=1, **cfg))
+    assert torch.equal(found, corrupt(images, **cfg)) and not torch.equal(
+        found, corrupt(images, seed=1, **cfg)
+    )
     torch.manual_seed(0)
     corruption = CORRUPTIONS.build(cfg)
     assert not torch.equal(corruption(images), corruption(images))
@@ -48,7 +54,7 @@ def test_one_seed_on_the_gpu(cfg):
     assert found.is_cuda and found.cpu().sub(corrupt(images, **cfg)).abs().max() < 1e-3
 
 
-@pytest.mark.parametrize('sigma', [35., 50., 65.])
+@pytest.mark.parametrize('sigma', [35.0, 50.0, 65.0])
 def test_noise_is_normal_and_independent(sigma):
     images = torch.full((4, 3, 128, 128), 127.5)
     noise = (corrupt(images, type='GaussianNoise', sigma=sigma) - images).double().numpy()
@@ -62,21 +68,23 @@ def test_noise_is_normal_and_independent(sigma):
 
 
 def test_noise_is_cut_at_black_and_white():
-    dark = corrupt(torch.zeros(1, 3, 64, 64), type='GaussianNoise', sigma=35.)
-    assert abs((dark == 0).double().mean() - .5) < .02
-    assert abs(dark.double().mean() - 35 / np.sqrt(2 * np.pi)) < .5  # of a normal variable's positive half
+    dark = corrupt(torch.zeros(1, 3, 64, 64), type='GaussianNoise', sigma=35.0)
+    assert abs((dark == 0).double().mean() - 0.5) < 0.02
+    assert (
+        abs(dark.double().mean() - 35 / np.sqrt(2 * np.pi)) < 0.5
+    )  # of a normal variable's positive half
     images = pictures()
-    assert torch.equal(corrupt(images, type='GaussianNoise', sigma=0.), images)
+    assert torch.equal(corrupt(images, type='GaussianNoise', sigma=0.0), images)
 
 
 def test_a_patch_is_one_rectangle_of_one_colour():
     images = pictures(200, 40)
-    found = corrupt(images, type='PatchOcclusion', size=(.2, .5))
+    found = corrupt(images, type='PatchOcclusion', size=(0.2, 0.5))
     sides, starts, colours = [], [], []
     for before, after in zip(images, found):
         changed = (before != after).any(0)
         rows, columns = (torch.nonzero(changed.any(axis)).flatten() for axis in (1, 0))
-        patch = after[:, rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+        patch = after[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         assert changed.sum() == len(rows) * len(columns) == patch[0].numel()
         assert (patch == patch[:, :1, :1]).all()
         sides += [len(rows), len(columns)]
@@ -89,16 +97,21 @@ def test_a_patch_is_one_rectangle_of_one_colour():
 
 def test_patches_add_up_and_may_cover_everything():
     images = pictures(50)
-    one, four = ((corrupt(images, type='PatchOcclusion', patches=n) != images).double().mean() for n in (1, 4))
+    one, four = (
+        (corrupt(images, type='PatchOcclusion', patches=n) != images).double().mean()
+        for n in (1, 4)
+    )
     assert 2 < four / one < 4
     assert corrupt(images, type='PatchOcclusion', size=(1, 1)).flatten(2).std(2).max() < 1e-3
 
 
-@pytest.mark.parametrize('sigma', [.7, 2.5])
+@pytest.mark.parametrize('sigma', [0.7, 2.5])
 def test_blur_is_scipys(sigma):
     images = pictures(2, 30)
     found = corrupt(images, type='Blur', sigma=(sigma, sigma)).numpy()
-    expected = ndimage.gaussian_filter(images.double().numpy(), (0, 0, sigma, sigma), mode='nearest')
+    expected = ndimage.gaussian_filter(
+        images.double().numpy(), (0, 0, sigma, sigma), mode='nearest'
+    )
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
@@ -107,9 +120,9 @@ def test_blur_draws_its_width():
     point[:, :, 20, 20] = 255
     profile = corrupt(point, type='Blur', sigma=(1, 4)).double().sum(2) / 255
     place = torch.arange(41) - 20
-    sigmas = (profile * place ** 2).sum(2).sqrt()
+    sigmas = (profile * place**2).sum(2).sqrt()
     assert (sigmas[:, 0] - sigmas[:, 2]).abs().max() < 1e-4  # a picture's channels share one width
-    assert .95 < sigmas.min() < 1.1 and 3.8 < sigmas.max() < 4.1
+    assert 0.95 < sigmas.min() < 1.1 and 3.8 < sigmas.max() < 4.1
     assert stats.kstest((sigmas[:, 0].numpy() - 1) / 3, 'uniform').pvalue > 1e-3
 
 
@@ -124,9 +137,17 @@ def test_low_resolution_is_pillows(factor, size):
         np.testing.assert_allclose(ours.numpy(), back, atol=1e-2)
 
 
-@pytest.mark.parametrize('cfg', [dict(type='GaussianNoise', sigma=-1), dict(type='PatchOcclusion', size=(.5, .2)),
-                                 dict(type='PatchOcclusion', size=(.5, 1.2)), dict(type='PatchOcclusion', patches=0),
-                                 dict(type='Blur', sigma=(0, 1)), dict(type='LowResolution', factor=(.5, 2))])
+@pytest.mark.parametrize(
+    'cfg',
+    [
+        dict(type='GaussianNoise', sigma=-1),
+        dict(type='PatchOcclusion', size=(0.5, 0.2)),
+        dict(type='PatchOcclusion', size=(0.5, 1.2)),
+        dict(type='PatchOcclusion', patches=0),
+        dict(type='Blur', sigma=(0, 1)),
+        dict(type='LowResolution', factor=(0.5, 2)),
+    ],
+)
 def test_settings_out_of_range(cfg):
     with pytest.raises(InputError, match=cfg['type']):
         CORRUPTIONS.build(cfg)

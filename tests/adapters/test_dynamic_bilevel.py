@@ -23,8 +23,14 @@ def cache(tmp_path, monkeypatch):
 
 
 def make(weights: dict | None = None, **options) -> DynamicBilevel:
-    settings = dict(lr=1e-3, inner_lr=1e-3, interval=2, threshold=5e-3, max_extra=2,
-                    weights={'pose_prior': 0., **(weights or {})})
+    settings = dict(
+        lr=1e-3,
+        inner_lr=1e-3,
+        interval=2,
+        threshold=5e-3,
+        max_extra=2,
+        weights={'pose_prior': 0.0, **(weights or {})},
+    )
     return DynamicBilevel(**{**settings, **options})
 
 
@@ -35,20 +41,43 @@ class WithoutCut(Tiny):
 
 
 @pytest.mark.parametrize('which', ['layer4+head', 'head', r'layer4\.1\.bn'])
-@pytest.mark.parametrize('adapter', [
-    lambda which: make(parameters=which, exemplars=dict(dataset=VIEWS, batch=2)),
-    lambda which: make(parameters=which, order='second', extra='bilevel',
-                       exemplars=dict(dataset=VIEWS, mode='cluster', clusters=2)),
-    lambda which: Bilevel(1e-3, inner_lr=1e-3, interval=2, weights=dict(pose_prior=0.), parameters=which,
-                          source=dict(dataset=VIEWS, batch=3))], ids=['dynamic', 'second', 'bilevel'])
+@pytest.mark.parametrize(
+    'adapter',
+    [
+        lambda which: make(parameters=which, exemplars=dict(dataset=VIEWS, batch=2)),
+        lambda which: make(
+            parameters=which,
+            order='second',
+            extra='bilevel',
+            exemplars=dict(dataset=VIEWS, mode='cluster', clusters=2),
+        ),
+        lambda which: Bilevel(
+            1e-3,
+            inner_lr=1e-3,
+            interval=2,
+            weights=dict(pose_prior=0.0),
+            parameters=which,
+            source=dict(dataset=VIEWS, batch=3),
+        ),
+    ],
+    ids=['dynamic', 'second', 'bilevel'],
+)
 def test_a_shared_trunk_changes_no_number(adapter, which, monkeypatch):
-    shared, plain, adapters = Tiny(norm='bn'), WithoutCut(norm='bn'), (adapter(which), adapter(which))
+    shared, plain, adapters = (
+        Tiny(norm='bn'),
+        WithoutCut(norm='bn'),
+        (adapter(which), adapter(which)),
+    )
     passes = []
     trunk = Tiny.trunk
-    monkeypatch.setattr(Tiny, 'trunk', lambda self, images: passes.append(len(images)) or trunk(self, images))
+    monkeypatch.setattr(
+        Tiny, 'trunk', lambda self, images: passes.append(len(images)) or trunk(self, images)
+    )
     for seed in (1, 2):  # the second sequence finds the exemplars of the first
         sequence = tiny_sequence('noise', 4, seed)
-        ours, expected = (run(a, model, sequence, seed) for a, model in zip(adapters, (shared, plain)))
+        ours, expected = (
+            run(a, model, sequence, seed) for a, model in zip(adapters, (shared, plain))
+        )
         assert (ours - expected).abs().max() < 1e-10
     ends = weights_of(shared), weights_of(plain)
     assert max((ends[0][name] - ends[1][name]).abs().max() for name in ends[0]) < 1e-10
@@ -63,7 +92,9 @@ def test_weights_before_the_cut_need_whole_passes(monkeypatch):
 
 def test_selection_of_the_last_stage_and_the_head():
     chosen = select_parameters(Tiny(), 'layer4+head')
-    assert set(chosen) == {name for name in weights_of(Tiny()) if 'layer4' in name or name.startswith('head.')}
+    assert set(chosen) == {
+        name for name in weights_of(Tiny()) if 'layer4' in name or name.startswith('head.')
+    }
 
 
 def test_a_trunk_remembers_as_much_as_it_may(monkeypatch):
@@ -76,8 +107,14 @@ def test_a_trunk_remembers_as_much_as_it_may(monkeypatch):
     monkeypatch.setattr(trunk_module, 'BUDGET', 3 * model.trunk(crops(torch.tensor([0])))[0].nbytes)
     read.clear()
     trunk = Trunk(model, ['head.fc1.weight'])
-    for wanted, fresh in (([0, 1], [0, 1]), ([1, 0, 1], []), ([2, 3], [2, 3]), ([1], []), ([0], [0]),
-                          ([4, 5, 6, 7, 4], [4, 5, 6, 7])):
+    for wanted, fresh in (
+        ([0, 1], [0, 1]),
+        ([1, 0, 1], []),
+        ([2, 3], [2, 3]),
+        ([1], []),
+        ([0], [0]),
+        ([4, 5, 6, 7, 4], [4, 5, 6, 7]),
+    ):
         found = trunk.recall(torch.tensor(wanted), crops)
         assert read == fresh
         with torch.no_grad():
@@ -98,15 +135,15 @@ def test_a_trunk_remembers_as_much_as_it_may(monkeypatch):
 def test_no_step_without_need_and_never_more_than_allowed():
     adapter = make(threshold=2.5)  # a cosine turns by two at most
     run(adapter, Tiny(), tiny_sequence(frames=3))
-    assert adapter.report() == dict(skipped_updates=0., extra_steps=0.)
-    adapter = make(threshold=-1.)
+    assert adapter.report() == dict(skipped_updates=0.0, extra_steps=0.0)
+    adapter = make(threshold=-1.0)
     run(adapter, Tiny(), tiny_sequence(frames=3))
     assert adapter.report()['extra_steps'] == 2
 
 
 def test_every_pass_over_the_frame_is_used():
     """One at the start, one above, one after every step; and one of the teacher per step."""
-    model, adapter, passes = Tiny(), make(threshold=-1., max_extra=3), []
+    model, adapter, passes = Tiny(), make(threshold=-1.0, max_extra=3), []
     model.backbone.register_forward_hook(lambda module, given, out: passes.append(len(out)))
     run(adapter, model, tiny_sequence(frames=1))
     assert len(passes) == 2 + 4 + 4
@@ -147,9 +184,16 @@ def test_reset_by_sequence_forgets_everything_but_the_weights_that_the_loop_rest
     assert torch.equal(again, run(make(**options), Tiny(), tiny_sequence('second', 3, seed=2)))
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(extra='double'), 'DynamicBilevel: extra'), (dict(order='third'), 'order'), (dict(scheme='bilevel'), 'scheme'),
-    (dict(weights=dict(motoin=1.)), 'DynamicBilevel.*motoin'), (dict(exemplars=dict()), 'folder')])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(extra='double'), 'DynamicBilevel: extra'),
+        (dict(order='third'), 'order'),
+        (dict(scheme='bilevel'), 'scheme'),
+        (dict(weights=dict(motoin=1.0)), 'DynamicBilevel.*motoin'),
+        (dict(exemplars=dict()), 'folder'),
+    ],
+)
 def test_wrong_options(options, message):
     with pytest.raises(InputError, match=message):
         ADAPTERS.build(dict(type='DynamicBilevel', **options))

@@ -14,36 +14,76 @@ RATES = dict(lr=1e-3, inner_lr=1e-2, interval=3)
 
 # name: (options of both, network, sequence, exemplars)
 CASES = {
-    'as released': (dict(lr=4e-4, threshold=1e-3), {}, dict(frames=10), dict(mode='cluster', clusters=3)),
-    'nearest, second order': (dict(order='second', threshold=3e-3), {}, dict(frames=4), dict(batch=2)),
-    'bilevel extra steps': (dict(extra='bilevel', threshold=8e-3, max_extra=3), {}, dict(frames=4), dict(batch=2)),
-    'no exemplars, batch norm': (dict(threshold=4e-3, teacher_keep=.9), dict(norm='bn', activation='relu'),
-                                 dict(frames=5), None),
-    'no extra step, certain motion': (dict(max_extra=0, certain_motion=True, normalise='visible', truncate=True), {},
-                                      dict(frames=5, skeleton='coco17', dropped=.3), dict(batch=1)),
-    'neither motion nor teacher, before': (dict(weights=dict(motion=0., teacher=0.), predict='before',
-                                                threshold=1e-3), {}, dict(frames=4), dict(batch=1)),
+    'as released': (
+        dict(lr=4e-4, threshold=1e-3),
+        {},
+        dict(frames=10),
+        dict(mode='cluster', clusters=3),
+    ),
+    'nearest, second order': (
+        dict(order='second', threshold=3e-3),
+        {},
+        dict(frames=4),
+        dict(batch=2),
+    ),
+    'bilevel extra steps': (
+        dict(extra='bilevel', threshold=8e-3, max_extra=3),
+        {},
+        dict(frames=4),
+        dict(batch=2),
+    ),
+    'no exemplars, batch norm': (
+        dict(threshold=4e-3, teacher_keep=0.9),
+        dict(norm='bn', activation='relu'),
+        dict(frames=5),
+        None,
+    ),
+    'no extra step, certain motion': (
+        dict(max_extra=0, certain_motion=True, normalise='visible', truncate=True),
+        {},
+        dict(frames=5, skeleton='coco17', dropped=0.3),
+        dict(batch=1),
+    ),
+    'neither motion nor teacher, before': (
+        dict(weights=dict(motion=0.0, teacher=0.0), predict='before', threshold=1e-3),
+        {},
+        dict(frames=4),
+        dict(batch=1),
+    ),
 }
 
 
 def pair(case: str, prior: bool):
     options, network, sequence, exemplars = CASES[case]
     options = {**RATES, **options}
-    factors = {**({} if prior else dict(pose_prior=0.)), **options.pop('weights', {})}
+    factors = {**({} if prior else dict(pose_prior=0.0)), **options.pop('weights', {})}
     model, plain = Tiny(**network), Tiny(**network)
-    ours = DynamicBilevel(**options, weights=factors, pose_prior=dict(type='GMMPosePrior', dtype=torch.float64),
-                          exemplars=None if exemplars is None else dict(dataset=VIEWS, **exemplars))
-    options['keep'] = options.pop('teacher_keep', .1)
+    ours = DynamicBilevel(
+        **options,
+        weights=factors,
+        pose_prior=dict(type='GMMPosePrior', dtype=torch.float64),
+        exemplars=None if exemplars is None else dict(dataset=VIEWS, **exemplars),
+    )
+    options['keep'] = options.pop('teacher_keep', 0.1)
     bank = {}
     if exemplars is not None:
         ours.prepare(model, None)
         arrays, views = ours.exemplars._arrays, RandomViews(SIZE, double=True)
-        bank = dict(pool=[views[i] for i in range(len(views))], features=arrays['features'],
-                    batch=exemplars.get('batch', 1))
+        bank = dict(
+            pool=[views[i] for i in range(len(views))],
+            features=arrays['features'],
+            batch=exemplars.get('batch', 1),
+        )
         if 'clusters' in exemplars:
-            bank |= dict(centers=arrays['centers'], clusters=[
-                part.tolist() for part in arrays['members'].split(arrays['counts'].tolist())])
-    literal = LiteralDynaBOA(plain, read_gmm(OPEN_GMM) if prior else None, **bank, **options, **factors)
+            bank |= dict(
+                centers=arrays['centers'],
+                clusters=[
+                    part.tolist() for part in arrays['members'].split(arrays['counts'].tolist())
+                ],
+            )
+    literal = LiteralDynaBOA(
+        plain, read_gmm(OPEN_GMM) if prior else None, **bank, **options, **factors
+    )
     return ours, model, literal, plain, tiny_sequence(**sequence)
 
 
@@ -53,6 +93,10 @@ def test_equals_the_literal_implementation(case, prior, tmp_path, monkeypatch):
     ours, model, literal, plain, sequence = pair(case, prior)
     same_run(ours, model, literal, plain, sequence)
     assert ours._extra_steps == literal.extra_steps
-    assert ours.report() == dict(skipped_updates=0., extra_steps=sum(literal.extra_steps) / len(sequence))
+    assert ours.report() == dict(
+        skipped_updates=0.0, extra_steps=sum(literal.extra_steps) / len(sequence)
+    )
     if ours.max_extra:
-        assert len(set(literal.extra_steps)) > 1, f'frames should differ in their steps: {literal.extra_steps}'
+        assert len(set(literal.extra_steps)) > 1, (
+            f'frames should differ in their steps: {literal.extra_steps}'
+        )

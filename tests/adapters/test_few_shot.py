@@ -25,7 +25,7 @@ SOURCE = dict(dataset=dict(VIEWS, length=7), batch=7)
 def with_truth(sequence, seed=0, **options):
     """The same sequence with random bodies as its truth."""
     random = torch.Generator().manual_seed(seed)
-    turns = .4 * torch.randn(24 * len(sequence), 3, generator=random)
+    turns = 0.4 * torch.randn(24 * len(sequence), 3, generator=random)
     rotmat = torch.tensor(Rotation.from_rotvec(turns.numpy()).as_matrix()).view(-1, 24, 3, 3)
     betas = torch.randn(len(sequence), 10, generator=random, dtype=torch.float64)
     return dataclasses.replace(sequence, truth=GroundTruth(rotmat, betas, **options))
@@ -36,8 +36,10 @@ class Labelled(list):
     """Sequences of 5, 9, 12 and 3 frames with truth."""
 
     def __init__(self, prefix='labelled'):
-        super().__init__(with_truth(tiny_sequence(f'{prefix}{i}', frames, seed=i), i)
-                         for i, frames in enumerate((5, 9, 12, 3)))
+        super().__init__(
+            with_truth(tiny_sequence(f'{prefix}{i}', frames, seed=i), i)
+            for i, frames in enumerate((5, 9, 12, 3))
+        )
 
     def fingerprint(self):
         return {'kind': 'random'}
@@ -85,8 +87,21 @@ class Diary(Preparation):
 
 
 def adapter(**options):
-    return FewShotMetric(**{**dict(source=SOURCE, shots=6, labelled=dict(type='Labelled'), steps=5, batch=4, lr=RATE,
-                                   save_every=2, weights=dict(metric=.5)), **options})
+    return FewShotMetric(
+        **{
+            **dict(
+                source=SOURCE,
+                shots=6,
+                labelled=dict(type='Labelled'),
+                steps=5,
+                batch=4,
+                lr=RATE,
+                save_every=2,
+                weights=dict(metric=0.5),
+            ),
+            **options,
+        }
+    )
 
 
 def prepared(model, seed=7, diary=None, target=(), **options):
@@ -103,6 +118,7 @@ def poses(joints):
 
 def metric(anchors, anchor_poses, others, other_poses, variant, reduction):
     """Algorithm 1 triplet by triplet; square roots have the offset that keeps them from zero."""
+
     def apart(a, b):
         return ((a - b).square().sum() + 1e-8).sqrt()
 
@@ -110,13 +126,17 @@ def metric(anchors, anchor_poses, others, other_poses, variant, reduction):
     for f, y in zip(anchors, anchor_poses):
         gaps = [sum((p - q).norm() for p, q in zip(y, z)) / 14 for z in other_poses]
         order = sorted(range(len(gaps)), key=lambda k: gaps[k])
-        count = int(.3 * len(gaps))
+        count = int(0.3 * len(gaps))
         terms = []
         for i in order[:count]:
             for j in order[-count:]:
-                wanted = ((gaps[i] ** 2 + 1e-8) / (gaps[j] ** 2 + 1e-8)) ** .5
+                wanted = ((gaps[i] ** 2 + 1e-8) / (gaps[j] ** 2 + 1e-8)) ** 0.5
                 ratio = apart(f, others[i]) / apart(f, others[j]) / wanted
-                terms.append(dict(thesis=(1 + ratio).log(), kim=ratio.log() ** 2, abs=ratio.log().abs())[variant])
+                terms.append(
+                    dict(thesis=(1 + ratio).log(), kim=ratio.log() ** 2, abs=ratio.log().abs())[
+                        variant
+                    ]
+                )
         total = total + sum(terms) / len(terms)
     return total if reduction == 'sum' else total / len(anchors)
 
@@ -125,10 +145,27 @@ def one_loss(model, draws, shots, sequences, variant, reduction, w, w_joints):
     """The loss of one step, crop by crop: shots are (sequence, frame), source items are views."""
     parts, supervised = [], 0
     views = DATASETS.build(SOURCE['dataset'])
-    items = [[(model.crops(sequences[s], [t]), sequences[s].truth.rotmat[t], sequences[s].truth.betas[t],
-               *points_of(sequences[s], t)) for s, t in (shots[i] for i in draws[0])],
-             [(grey(view['image']), view['rotmat'], view['betas'], view['keypoints2d'],
-               torch.ones(24, dtype=torch.float64)) for view in (views[i] for i in draws[1])]]
+    items = [
+        [
+            (
+                model.crops(sequences[s], [t]),
+                sequences[s].truth.rotmat[t],
+                sequences[s].truth.betas[t],
+                *points_of(sequences[s], t),
+            )
+            for s, t in (shots[i] for i in draws[0])
+        ],
+        [
+            (
+                grey(view['image']),
+                view['rotmat'],
+                view['betas'],
+                view['keypoints2d'],
+                torch.ones(24, dtype=torch.float64),
+            )
+            for view in (views[i] for i in draws[1])
+        ],
+    ]
     for batch in items:
         outs, seen, true = [], [], []
         for crop, rotmat, betas, xy, sure in batch:
@@ -138,19 +175,29 @@ def one_loss(model, draws, shots, sequences, variant, reduction, w, w_joints):
             flat = project(joints, out.camera)[0]
             loss = 300 * (sure[:, None] * (flat - xy) ** 2).mean()
             loss = loss + 300 * ((poses(joints[0]) - poses(goal)) ** 2).mean()
-            loss = loss + 60 * ((out.rotmat[0] - rotmat) ** 2).mean() + .06 * ((out.betas[0] - betas) ** 2).mean()
+            loss = (
+                loss
+                + 60 * ((out.rotmat[0] - rotmat) ** 2).mean()
+                + 0.06 * ((out.betas[0] - betas) ** 2).mean()
+            )
             supervised = supervised + loss / len(batch) / 2
             outs.append(out.features[0])
             seen.append(poses(joints[0])[:14].flatten())
             true.append(poses(goal)[:14])
         parts.append((outs, seen, true))
     (a, b, y), (c, d, z) = parts
-    return (supervised + w * metric(a, y, c, z, variant, reduction)
-            + w_joints * metric(b, y, d, z, variant, reduction))
+    return (
+        supervised
+        + w * metric(a, y, c, z, variant, reduction)
+        + w_joints * metric(b, y, d, z, variant, reduction)
+    )
 
 
 def grey(image):
-    mean, std = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in ((.485, .456, .406), (.229, .224, .225)))
+    mean, std = (
+        torch.tensor(v, dtype=torch.float64).view(3, 1, 1)
+        for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
     return ((image.double() / 255 - mean) / std)[None]
 
 
@@ -160,12 +207,25 @@ def points_of(sequence, t):
     return torch.nan_to_num(place), sure
 
 
-@pytest.mark.parametrize('variant, reduction, w_joints, rates', [
-    ('thesis', 'mean', 0., (RATE, RATE)), ('kim', 'sum', .3, (RATE, RATE / 2)), ('abs', 'mean', 0., (RATE, RATE))])
+@pytest.mark.parametrize(
+    'variant, reduction, w_joints, rates',
+    [
+        ('thesis', 'mean', 0.0, (RATE, RATE)),
+        ('kim', 'sum', 0.3, (RATE, RATE / 2)),
+        ('abs', 'mean', 0.0, (RATE, RATE)),
+    ],
+)
 def test_equals_a_loop_over_triplets(variant, reduction, w_joints, rates):
-    factors, diary = dict(metric=.5, metric_joints=w_joints), Diary()
-    ours = prepared(Tiny(), diary=diary, steps=2, variant=variant, reduction=reduction, weights=factors,
-                    schedule='linear' if rates[1] < RATE else 'constant')
+    factors, diary = dict(metric=0.5, metric_joints=w_joints), Diary()
+    ours = prepared(
+        Tiny(),
+        diary=diary,
+        steps=2,
+        variant=variant,
+        reduction=reduction,
+        weights=factors,
+        schedule='linear' if rates[1] < RATE else 'constant',
+    )
     model, sequences = Tiny(), Labelled()
     shots = [(s, frames[0]) for s, frames in draw_shots(sequences, 6, 7)]
     adam = torch.optim.Adam(model.parameters(), lr=RATE)
@@ -173,8 +233,10 @@ def test_equals_a_loop_over_triplets(variant, reduction, w_joints, rates):
         torch.manual_seed(7 + step)
         draws = torch.randperm(6)[:4].tolist(), torch.randint(7, (7,)).tolist()
         adam.zero_grad()
-        loss = one_loss(model, draws, shots, sequences, variant, reduction, .5, w_joints)
-        told = sum(factors.get(name, 1) * float(value) for name, value in diary.numbers[step].items())
+        loss = one_loss(model, draws, shots, sequences, variant, reduction, 0.5, w_joints)
+        told = sum(
+            factors.get(name, 1) * float(value) for name, value in diary.numbers[step].items()
+        )
         assert loss.item() == pytest.approx(told, rel=1e-8)  # crops of the source are float32
         loss.backward()
         adam.param_groups[0]['lr'] = rates[step]
@@ -191,12 +253,16 @@ def test_reports_the_parts_of_its_loss_and_the_metric_matters():
     whole = prepared(Tiny(), diary=diary)
     bare = prepared(Tiny(), diary=plain, weights=dict(metric=0))
     assert set(diary.numbers[0]) == {'loss', 'metric'} and set(plain.numbers[0]) == {'loss'}
-    assert float(diary.numbers[0]['loss']) == float(plain.numbers[0]['loss'])  # the same shots and source crops
+    assert float(diary.numbers[0]['loss']) == float(
+        plain.numbers[0]['loss']
+    )  # the same shots and source crops
     assert len(diary.numbers) == 5 and not equal(whole, bare)
 
 
-@pytest.mark.parametrize('kill, options', [
-    (1, {}), (2, {}), (3, dict(schedule='linear')), (4, dict(parameters='layer4+head'))])
+@pytest.mark.parametrize(
+    'kill, options',
+    [(1, {}), (2, {}), (3, dict(schedule='linear')), (4, dict(parameters='layer4+head'))],
+)
 def test_goes_on_inside_with_the_same_digits(kill, options):
     whole, diary = prepared(Tiny(), **options), Diary(kill)
     with pytest.raises(KeyboardInterrupt):
@@ -244,10 +310,14 @@ def test_frames_without_labels_are_no_shots():
     sequences = Labelled()
     valid = torch.zeros(5, dtype=torch.bool)
     valid[2] = True
-    sequences[0] = dataclasses.replace(sequences[0], truth=dataclasses.replace(sequences[0].truth, valid=valid))
+    sequences[0] = dataclasses.replace(
+        sequences[0], truth=dataclasses.replace(sequences[0].truth, valid=valid)
+    )
     sequences[3] = dataclasses.replace(sequences[3], truth=None)
     drawn = draw_shots(sequences, 22, 0)
-    assert [frames[0] for which, frames in drawn if which == 0] == [2] and 3 not in {which for which, _ in drawn}
+    assert [frames[0] for which, frames in drawn if which == 0] == [2] and 3 not in {
+        which for which, _ in drawn
+    }
     with pytest.raises(InputError, match='23 labelled frames are wanted; 4 sequences have 22'):
         draw_shots(sequences, 23, 0)
     with pytest.raises(InputError, match='6 labelled clips of 4 frames .* have 5'):
@@ -278,9 +348,13 @@ def test_a_frame_that_is_not_finite_spoils_nothing():
 
 def test_gendered_truth_needs_its_body_and_gives_no_betas():
     target = Labelled('target')
-    female = [dataclasses.replace(sequence, truth=dataclasses.replace(sequence.truth, gender='female'))
-              for sequence in target]
-    with pytest.raises(InputError, match='target. *: its bodies are female; give the adapter bodies'):
+    female = [
+        dataclasses.replace(sequence, truth=dataclasses.replace(sequence.truth, gender='female'))
+        for sequence in target
+    ]
+    with pytest.raises(
+        InputError, match='target. *: its bodies are female; give the adapter bodies'
+    ):
         prepared(Tiny(), target=female, labelled=None)
 
     class Same:
@@ -290,17 +364,23 @@ def test_gendered_truth_needs_its_body_and_gives_no_betas():
             return like
 
     def learn(sequences, **weights):
-        ours = adapter(labelled=None, weights=dict(metric=0, keypoints2d=0, joints3d=0, rotmat=0, **weights))
+        ours = adapter(
+            labelled=None, weights=dict(metric=0, keypoints2d=0, joints3d=0, rotmat=0, **weights)
+        )
         ours.bodies = Same()
         diary = Diary()
         torch.manual_seed(7)
         ours.prepare(Tiny(), sequences, diary)
         return float(diary.numbers[0]['loss'])
 
-    of_source = learn(female, betas=1.)
-    other = [dataclasses.replace(sequence, truth=dataclasses.replace(sequence.truth, betas=9 + sequence.truth.betas))
-             for sequence in female]
-    assert learn(other, betas=1.) == of_source < learn(target, betas=1.)
+    of_source = learn(female, betas=1.0)
+    other = [
+        dataclasses.replace(
+            sequence, truth=dataclasses.replace(sequence.truth, betas=9 + sequence.truth.betas)
+        )
+        for sequence in female
+    ]
+    assert learn(other, betas=1.0) == of_source < learn(target, betas=1.0)
 
 
 class TinyVideo(VideoHMR):
@@ -311,11 +391,21 @@ class TinyVideo(VideoHMR):
         image = Tiny()
         self.image, self.body, self.resolution, self.window = image, image.body, SIZE, 4
         torch.manual_seed(1)
-        self.network = VIBE(image.backbone.out_channels, 8, 1, regressor=dict(
-            type='IterativeRegressor', hidden=16, activation='relu', dropout=0.)).double()
+        self.network = VIBE(
+            image.backbone.out_channels,
+            8,
+            1,
+            regressor=dict(type='IterativeRegressor', hidden=16, activation='relu', dropout=0.0),
+        ).double()
 
 
-CLIPS = dict(source=dict(dataset=dict(type='RandomClips'), batch=2), shots=12, clip=4, batch=2, parameters='network')
+CLIPS = dict(
+    source=dict(dataset=dict(type='RandomClips'), batch=2),
+    shots=12,
+    clip=4,
+    batch=2,
+    parameters='network',
+)
 
 
 def test_clips_of_a_video_network():
@@ -335,30 +425,67 @@ def test_clips_of_a_video_network():
     torch.manual_seed(7)
     drawn, source = torch.randperm(3)[:2].tolist(), torch.randint(5, (2,)).tolist()
     with torch.no_grad():
-        sides = ([(fresh(fresh.crops(sequences[s], frames)), sequences[s].truth.rotmat[list(frames)],
-                   sequences[s].truth.betas[list(frames)]) for s, frames in (shots[i] for i in drawn)],
-                 [(fresh(torch.cat([grey(image) for image in clips[i]['image']])[None]), clips[i]['rotmat'],
-                   clips[i]['betas']) for i in source])
-        found = [([f for out, _, _ in side for f in out.features],
-                  [poses(j)[:14] for _, r, b in side for j in fresh.body.joints(r, b, 'spin24')]) for side in sides]
+        sides = (
+            [
+                (
+                    fresh(fresh.crops(sequences[s], frames)),
+                    sequences[s].truth.rotmat[list(frames)],
+                    sequences[s].truth.betas[list(frames)],
+                )
+                for s, frames in (shots[i] for i in drawn)
+            ],
+            [
+                (
+                    fresh(torch.cat([grey(image) for image in clips[i]['image']])[None]),
+                    clips[i]['rotmat'],
+                    clips[i]['betas'],
+                )
+                for i in source
+            ],
+        )
+        found = [
+            (
+                [f for out, _, _ in side for f in out.features],
+                [poses(j)[:14] for _, r, b in side for j in fresh.body.joints(r, b, 'spin24')],
+            )
+            for side in sides
+        ]
     (f, y), (g, z) = found
     assert len(f) == len(g) == 8
-    assert float(diary.numbers[0]['metric']) == pytest.approx(float(metric(f, y, g, z, 'thesis', 'mean')), abs=1e-6)
+    assert float(diary.numbers[0]['metric']) == pytest.approx(
+        float(metric(f, y, g, z, 'thesis', 'mean')), abs=1e-6
+    )
 
 
-@pytest.mark.parametrize('model, options, said', [
-    (TinyVideo, {**CLIPS, 'source': SOURCE}, 'takes clips and the source has pictures.*OpenTracks'),
-    (Tiny, {'source': CLIPS['source']}, 'takes pictures and the source has clips.*OpenViews'),
-    (Tiny, CLIPS, 'Tiny takes single pictures, not clips of 4 frames')])
+@pytest.mark.parametrize(
+    'model, options, said',
+    [
+        (
+            TinyVideo,
+            {**CLIPS, 'source': SOURCE},
+            'takes clips and the source has pictures.*OpenTracks',
+        ),
+        (Tiny, {'source': CLIPS['source']}, 'takes pictures and the source has clips.*OpenViews'),
+        (Tiny, CLIPS, 'Tiny takes single pictures, not clips of 4 frames'),
+    ],
+)
 def test_pictures_and_clips_are_told_apart(model, options, said):
     with pytest.raises(InputError, match=said):
         prepared(model(), **{**options, 'parameters': 'all'})
 
 
-@pytest.mark.parametrize('options, said', [
-    (dict(weights=dict(theta=1)), 'theta'), (dict(variant='kimm'), 'kimm'), (dict(shots=-1), 'shots'),
-    (dict(batch=0), 'batch'), (dict(schedule='cosine'), 'cosine'), (dict(shots=10, clip=4), 'take 8 or 12'),
-    (dict(bodies=dict(male='m.pkl')), 'female')])
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (dict(weights=dict(theta=1)), 'theta'),
+        (dict(variant='kimm'), 'kimm'),
+        (dict(shots=-1), 'shots'),
+        (dict(batch=0), 'batch'),
+        (dict(schedule='cosine'), 'cosine'),
+        (dict(shots=10, clip=4), 'take 8 or 12'),
+        (dict(bodies=dict(male='m.pkl')), 'female'),
+    ],
+)
 def test_wrong_options_are_named(options, said):
     with pytest.raises(InputError, match=said):
         adapter(**options)
@@ -370,8 +497,19 @@ def test_too_small_a_source_batch_is_named():
 
 
 def test_plugs_into_regeneration():
-    whole = Regeneration(pre=dict(type='FewShotMetric', source=SOURCE, shots=6, labelled=dict(type='Labelled'), steps=5,
-                                  batch=4, lr=RATE, weights=dict(metric=.5)), online=dict(type='Reader'))
+    whole = Regeneration(
+        pre=dict(
+            type='FewShotMetric',
+            source=SOURCE,
+            shots=6,
+            labelled=dict(type='Labelled'),
+            steps=5,
+            batch=4,
+            lr=RATE,
+            weights=dict(metric=0.5),
+        ),
+        online=dict(type='Reader'),
+    )
     model = Tiny()
     torch.manual_seed(7)
     start = whole.prepare(model, [])

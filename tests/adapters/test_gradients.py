@@ -41,18 +41,40 @@ class Problem:
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        self.model = HMR(dict(type='SmallConv'), dict(type='IterativeRegressor', hidden=7), SIZE).double().eval()
+        self.model = (
+            HMR(dict(type='SmallConv'), dict(type='IterativeRegressor', hidden=7), SIZE)
+            .double()
+            .eval()
+        )
         for layer in (self.model.head.decpose, self.model.head.decshape, self.model.head.deccam):
-            nn.init.normal_(layer.weight, std=.1)
-        self.weights = {name: p.detach().clone().requires_grad_() for name, p in self.model.named_parameters()}
+            nn.init.normal_(layer.weight, std=0.1)
+        self.weights = {
+            name: p.detach().clone().requires_grad_() for name, p in self.model.named_parameters()
+        }
         images = torch.randn(6, 3, SIZE, SIZE, dtype=torch.float64)
-        self.now, self.then, self.teacher_image, source = images[:1], images[1:2], images[2:3], images[3:5]
-        self.evidence = [Evidence(.4 * torch.randn(1, 24, 2, dtype=torch.float64),
-                                  torch.rand(1, 24, dtype=torch.float64).round()) for _ in range(2)]
-        rotmat = axis_angle_to_rotmat(.4 * torch.randn(2, 24, 3, dtype=torch.float64))
-        self.batch = SourceBatch(source, rotmat, torch.randn(2, 10, dtype=torch.float64),
-                                 .4 * torch.randn(2, 24, 2, dtype=torch.float64))
-        factors = Weights(keypoints2d=1., shape_prior=.1, pose_prior=.01, source=.5, motion=1., teacher=.5)
+        self.now, self.then, self.teacher_image, source = (
+            images[:1],
+            images[1:2],
+            images[2:3],
+            images[3:5],
+        )
+        self.evidence = [
+            Evidence(
+                0.4 * torch.randn(1, 24, 2, dtype=torch.float64),
+                torch.rand(1, 24, dtype=torch.float64).round(),
+            )
+            for _ in range(2)
+        ]
+        rotmat = axis_angle_to_rotmat(0.4 * torch.randn(2, 24, 3, dtype=torch.float64))
+        self.batch = SourceBatch(
+            source,
+            rotmat,
+            torch.randn(2, 10, dtype=torch.float64),
+            0.4 * torch.randn(2, 24, 2, dtype=torch.float64),
+        )
+        factors = Weights(
+            keypoints2d=1.0, shape_prior=0.1, pose_prior=0.01, source=0.5, motion=1.0, teacher=0.5
+        )
         self.objectives = Objectives(factors, GMMPosePrior(dtype=torch.float64), 'all')
         with torch.no_grad():
             self.teacher = Posed.of(self.model(self.teacher_image), self.model.body)
@@ -62,20 +84,26 @@ class Problem:
 
     def lower(self, weights):
         posed = self.pose(weights, torch.cat([self.now, self.batch.images]))
-        return (self.objectives.frame(posed[:1], self.evidence[0])
-                + self.objectives.source(posed[1:], self.batch, self.model.body))
+        return self.objectives.frame(posed[:1], self.evidence[0]) + self.objectives.source(
+            posed[1:], self.batch, self.model.body
+        )
 
     def upper(self, weights):
         posed = self.pose(weights, torch.cat([self.now, self.then]))
-        return (self.lower(weights) + self.objectives.teacher(posed[:1], self.teacher)
-                + self.objectives.motion(posed[:1], posed[1:2], *self.evidence))
+        return (
+            self.lower(weights)
+            + self.objectives.teacher(posed[:1], self.teacher)
+            + self.objectives.motion(posed[:1], posed[1:2], *self.evidence)
+        )
 
     def value(self, weights):
         """upper(w - rate grad lower(w)), by plain autograd."""
         leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
         slopes = torch.autograd.grad(self.lower(leaves), list(leaves.values()))
         with torch.no_grad():
-            return self.upper({name: w - RATE * g for (name, w), g in zip(leaves.items(), slopes)}).item()
+            return self.upper(
+                {name: w - RATE * g for (name, w), g in zip(leaves.items(), slopes)}
+            ).item()
 
 
 @pytest.fixture(scope='module')
@@ -85,9 +113,15 @@ def problem():
 
 def difference(problem, direction, step=2e-5):
     """Derivative of the whole objective along a direction, by a central difference of fourth order."""
+
     def at(factor):
-        return problem.value({name: w.detach() + factor * step * d
-                              for (name, w), d in zip(problem.weights.items(), direction)})
+        return problem.value(
+            {
+                name: w.detach() + factor * step * d
+                for (name, w), d in zip(problem.weights.items(), direction)
+            }
+        )
+
     return (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * step)
 
 
@@ -95,18 +129,27 @@ def test_second_order_agrees_with_finite_differences(problem):
     gradient, _ = bilevel_gradient(problem.weights, problem.lower, problem.upper, RATE)
     first, _ = bilevel_gradient(problem.weights, problem.lower, problem.upper, RATE, 'first')
     generator = torch.Generator().manual_seed(1)
-    directions = [[torch.randn(g.shape, generator=generator, dtype=g.dtype) for g in gradient] for _ in range(3)]
-    directions += [[d if i == k else torch.zeros_like(d) for i, d in enumerate(directions[0])]
-                   for k in range(0, len(gradient), 3)]
+    directions = [
+        [torch.randn(g.shape, generator=generator, dtype=g.dtype) for g in gradient]
+        for _ in range(3)
+    ]
+    directions += [
+        [d if i == k else torch.zeros_like(d) for i, d in enumerate(directions[0])]
+        for k in range(0, len(gradient), 3)
+    ]
     scale = torch.stack([g.norm() for g in gradient]).norm().item()
     for direction in directions:
         exact = sum((g * d).sum() for g, d in zip(gradient, direction)).item()
         length = torch.stack([d.norm() for d in direction]).norm().item()
-        assert abs(exact - difference(problem, direction)) < 1e-5 * max(abs(exact), 1e-2 * scale * length)
+        assert abs(exact - difference(problem, direction)) < 1e-5 * max(
+            abs(exact), 1e-2 * scale * length
+        )
     along = [g / scale for g in gradient]
     assert abs(difference(problem, along) / scale - 1) < 1e-5
     dropped = sum((f * d).sum() for f, d in zip(first, along)).item()
-    assert abs(difference(problem, along) - dropped) > 1e-3 * scale, 'curvature plays no part in this problem'
+    assert abs(difference(problem, along) - dropped) > 1e-3 * scale, (
+        'curvature plays no part in this problem'
+    )
 
 
 def test_equals_differentiation_through_the_probe(problem):
@@ -124,8 +167,10 @@ def test_equals_differentiation_through_the_probe(problem):
 
 def test_first_order_is_the_gradient_at_the_detached_probe(problem):
     slopes, _ = plain_gradient(problem.weights, problem.lower)
-    fast = {name: (w - RATE * g).detach().requires_grad_()
-            for (name, w), g in zip(problem.weights.items(), slopes)}
+    fast = {
+        name: (w - RATE * g).detach().requires_grad_()
+        for (name, w), g in zip(problem.weights.items(), slopes)
+    }
     expected = torch.autograd.grad(problem.upper(fast), list(fast.values()))
     gradient, _ = bilevel_gradient(problem.weights, problem.lower, problem.upper, RATE, 'first')
     for ours, wanted in zip(gradient, expected):
@@ -140,16 +185,23 @@ def test_plain_gradient(problem):
 
 @pytest.mark.parametrize('order', ['first', 'second'])
 def test_weights_and_objectives_that_play_no_part(order):
-    weights = {'used': torch.tensor(2., requires_grad=True), 'idle': torch.ones(3, requires_grad=True)}
+    weights = {
+        'used': torch.tensor(2.0, requires_grad=True),
+        'idle': torch.ones(3, requires_grad=True),
+    }
 
     def cube(w):
         return w['used'] ** 3
 
-    gradient, _ = bilevel_gradient(weights, cube, cube, .1, order)
-    probe = 2 - .1 * 12.
-    expected = 3 * probe ** 2 * (1 - .1 * 12. if order == 'second' else 1)
-    assert gradient[0].item() == pytest.approx(expected, rel=1e-6) and gradient[1].tolist() == [0, 0, 0]
+    gradient, _ = bilevel_gradient(weights, cube, cube, 0.1, order)
+    probe = 2 - 0.1 * 12.0
+    expected = 3 * probe**2 * (1 - 0.1 * 12.0 if order == 'second' else 1)
+    assert gradient[0].item() == pytest.approx(expected, rel=1e-6) and gradient[1].tolist() == [
+        0,
+        0,
+        0,
+    ]
     nothing, loss = plain_gradient(weights, lambda w: torch.zeros(()))
     assert loss == 0 and all((g == 0).all() for g in nothing)
-    gradient, _ = bilevel_gradient(weights, lambda w: torch.zeros(()), cube, .1, order)
-    assert gradient[0].item() == pytest.approx(12.)
+    gradient, _ = bilevel_gradient(weights, lambda w: torch.zeros(()), cube, 0.1, order)
+    assert gradient[0].item() == pytest.approx(12.0)

@@ -24,12 +24,12 @@ def body():
 
 def posed(body, seed):
     rng = np.random.default_rng(seed)
-    rotmat = Rotation.from_rotvec(.3 * rng.normal(size=(24, 3))).as_matrix()[None]
-    values = rotmat, rng.normal(size=(1, 10)), np.array([[.9, .1, -.1]])
+    rotmat = Rotation.from_rotvec(0.3 * rng.normal(size=(24, 3))).as_matrix()[None]
+    values = rotmat, rng.normal(size=(1, 10)), np.array([[0.9, 0.1, -0.1]])
     return Posed.of(Prediction(*map(torch.from_numpy, values)), body)
 
 
-ZERO = dict(keypoints2d=0., shape_prior=0., pose_prior=0., source=0., motion=0., teacher=0.)
+ZERO = dict(keypoints2d=0.0, shape_prior=0.0, pose_prior=0.0, source=0.0, motion=0.0, teacher=0.0)
 
 
 def mean_square(a, b):
@@ -39,33 +39,53 @@ def mean_square(a, b):
 def full_term(student, joints3d, joints2d, rotmat, betas):
     def centred(joints):
         return joints - (joints[:, 2:3] + joints[:, 3:4]) / 2
-    return (5 * mean_square(centred(student.joints3d), centred(joints3d)) + 5 * mean_square(student.joints2d, joints2d)
-            + mean_square(student.prediction.rotmat, rotmat) + .001 * mean_square(student.prediction.betas, betas))
+
+    return (
+        5 * mean_square(centred(student.joints3d), centred(joints3d))
+        + 5 * mean_square(student.joints2d, joints2d)
+        + mean_square(student.prediction.rotmat, rotmat)
+        + 0.001 * mean_square(student.prediction.betas, betas)
+    )
 
 
 def test_published_factors():
-    assert dataclasses.asdict(Weights()) == dict(keypoints2d=10., shape_prior=2e-6, pose_prior=1e-4, source=.1,
-                                                 motion=.1, teacher=.1)
+    assert dataclasses.asdict(Weights()) == dict(
+        keypoints2d=10.0, shape_prior=2e-6, pose_prior=1e-4, source=0.1, motion=0.1, teacher=0.1
+    )
 
 
 def test_frame_term(body):
     student = posed(body, 1)
     xy, confidence = torch.randn(1, 24, 2).double(), torch.rand(1, 24).double()
-    objectives = Objectives(Weights(**{**ZERO, 'keypoints2d': 10., 'shape_prior': .5, 'pose_prior': 2.}),
-                            lambda pose: pose.square().sum(1), 'all')
+    objectives = Objectives(
+        Weights(**{**ZERO, 'keypoints2d': 10.0, 'shape_prior': 0.5, 'pose_prior': 2.0}),
+        lambda pose: pose.square().sum(1),
+        'all',
+    )
     pose = Rotation.from_matrix(student.prediction.rotmat[0, 1:].numpy()).as_rotvec()
-    expected = (10 * (confidence[..., None] * (student.joints2d - xy) ** 2).mean().item()
-                + .5 * student.prediction.betas.square().sum().item() + 2 * (pose ** 2).sum())
-    assert objectives.frame(student, Evidence(xy, confidence)).item() == pytest.approx(expected, rel=1e-10)
+    expected = (
+        10 * (confidence[..., None] * (student.joints2d - xy) ** 2).mean().item()
+        + 0.5 * student.prediction.betas.square().sum().item()
+        + 2 * (pose**2).sum()
+    )
+    assert objectives.frame(student, Evidence(xy, confidence)).item() == pytest.approx(
+        expected, rel=1e-10
+    )
 
 
 def test_teacher_and_source_terms_share_one_mixture(body):
     student, other = posed(body, 1), posed(body, 2)
-    expected = full_term(student, other.joints3d, other.joints2d, other.prediction.rotmat, other.prediction.betas)
-    objectives = Objectives(Weights(**{**ZERO, 'teacher': .3, 'source': .7}), None, 'all')
-    assert objectives.teacher(student, other).item() == pytest.approx(.3 * expected, rel=1e-10)
-    batch = SourceBatch(torch.zeros(1), other.prediction.rotmat, other.prediction.betas, other.joints2d)
-    assert objectives.source(student, batch, body).item() == pytest.approx(.7 * expected, rel=1e-10)
+    expected = full_term(
+        student, other.joints3d, other.joints2d, other.prediction.rotmat, other.prediction.betas
+    )
+    objectives = Objectives(Weights(**{**ZERO, 'teacher': 0.3, 'source': 0.7}), None, 'all')
+    assert objectives.teacher(student, other).item() == pytest.approx(0.3 * expected, rel=1e-10)
+    batch = SourceBatch(
+        torch.zeros(1), other.prediction.rotmat, other.prediction.betas, other.joints2d
+    )
+    assert objectives.source(student, batch, body).item() == pytest.approx(
+        0.7 * expected, rel=1e-10
+    )
     assert objectives.teacher(student, student).item() == 0
 
 
@@ -75,6 +95,8 @@ def test_motion_needs_both_ends(body):
     confidence = torch.from_numpy(RNG.random((2, 1, 24)).round())
     both = (confidence[0] * confidence[1])[..., None]
     expected = (both * ((now.joints2d - then.joints2d) - (xy[0] - xy[1])) ** 2).mean().item()
-    objectives = Objectives(Weights(**{**ZERO, 'motion': .4}), None, 'all')
-    found = objectives.motion(now, then, Evidence(xy[0], .3 * confidence[0]), Evidence(xy[1], confidence[1]))
-    assert found.item() == pytest.approx(.4 * expected, rel=1e-12) and 0 < both.mean() < 1
+    objectives = Objectives(Weights(**{**ZERO, 'motion': 0.4}), None, 'all')
+    found = objectives.motion(
+        now, then, Evidence(xy[0], 0.3 * confidence[0]), Evidence(xy[1], confidence[1])
+    )
+    assert found.item() == pytest.approx(0.4 * expected, rel=1e-12) and 0 < both.mean() < 1

@@ -12,7 +12,10 @@ from hrtk.geometry.camera import project
 from hrtk.registry import ADAPTERS, CORRUPTIONS, TEACHERS
 from hrtk.structures import InputError, Prediction
 
-MEAN, STD = (torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in ((.485, .456, .406), (.229, .224, .225)))
+MEAN, STD = (
+    torch.tensor(v, dtype=torch.float64).view(3, 1, 1)
+    for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+)
 RATE = 1e-3
 
 
@@ -25,9 +28,14 @@ class RandomTeacher:
     def label(self, sequence, extractor):
         self.asked.append(sequence.name)
         random = torch.Generator().manual_seed(len(sequence))
-        rotmat, _ = torch.linalg.qr(torch.randn(len(sequence), 24, 3, 3, generator=random, dtype=torch.float64))
-        return Prediction(rotmat, torch.randn(len(sequence), 10, generator=random, dtype=torch.float64),
-                          torch.rand(len(sequence), 3, generator=random, dtype=torch.float64))
+        rotmat, _ = torch.linalg.qr(
+            torch.randn(len(sequence), 24, 3, 3, generator=random, dtype=torch.float64)
+        )
+        return Prediction(
+            rotmat,
+            torch.randn(len(sequence), 10, generator=random, dtype=torch.float64),
+            torch.rand(len(sequence), 3, generator=random, dtype=torch.float64),
+        )
 
     def fingerprint(self):
         return {'teacher': 'random'}
@@ -56,7 +64,9 @@ class Tracks(list):
     """A data set of sequences of 5, 9, 12 and 3 frames."""
 
     def __init__(self):
-        super().__init__(tiny_sequence(f'track{i}', frames, seed=i) for i, frames in enumerate((5, 9, 12, 3)))
+        super().__init__(
+            tiny_sequence(f'track{i}', frames, seed=i) for i, frames in enumerate((5, 9, 12, 3))
+        )
 
 
 class Diary(Preparation):
@@ -78,8 +88,18 @@ class Diary(Preparation):
 
 
 def adapter(**options):
-    return PreAdapt(**{**dict(teacher=dict(type='RandomTeacher'), epochs=5, lr=RATE, corruption=dict(type='Shift'),
-                              save_every=2), **options})
+    return PreAdapt(
+        **{
+            **dict(
+                teacher=dict(type='RandomTeacher'),
+                epochs=5,
+                lr=RATE,
+                corruption=dict(type='Shift'),
+                save_every=2,
+            ),
+            **options,
+        }
+    )
 
 
 def prepared(model, seed=7, diary=None, **options):
@@ -87,7 +107,7 @@ def prepared(model, seed=7, diary=None, **options):
     return adapter(**options).prepare(model, Tracks(), diary)
 
 
-def literal(model, seed=7, epochs=5, factors=(10, .1, 1, 1), max_norm=float('inf'), norms=None):
+def literal(model, seed=7, epochs=5, factors=(10, 0.1, 1, 1), max_norm=float('inf'), norms=None):
     """Lines 3-11 one by one: plain Adam, every label taken anew, no reading ahead."""
     tracks, teacher = Tracks(), RandomTeacher()
     adam = torch.optim.Adam(model.parameters(), lr=RATE)
@@ -137,7 +157,9 @@ def test_long_gradients_are_shortened():
     ours, theirs = prepared(Tiny(), max_norm=most), literal(Tiny(), max_norm=most)
     assert max((theirs[name] - free[name]).abs().max().item() for name in theirs) > 1e-4
     for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-7)  # torch divides by the norm plus 1e-6
+        torch.testing.assert_close(
+            ours[name], value, rtol=0, atol=1e-7
+        )  # torch divides by the norm plus 1e-6
     assert equal(prepared(Tiny(), max_norm=10 * max(norms)), prepared(Tiny()))
 
 
@@ -187,9 +209,16 @@ def test_passes_are_the_papers_sample_percentage():
     assert Told.passes == pytest.approx([24 / 29, 48 / 29, 72 / 29])
 
 
-@pytest.mark.parametrize('options, said', [
-    (dict(weights=dict(theta=1)), 'theta'), (dict(pose='quaternion'), 'quaternion'), (dict(teacher=None), 'teacher'),
-    (dict(frames=0), 'frames'), (dict(max_norm=0.0), 'max_norm')])
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (dict(weights=dict(theta=1)), 'theta'),
+        (dict(pose='quaternion'), 'quaternion'),
+        (dict(teacher=None), 'teacher'),
+        (dict(frames=0), 'frames'),
+        (dict(max_norm=0.0), 'max_norm'),
+    ],
+)
 def test_wrong_options_are_named(options, said):
     with pytest.raises(InputError, match=said):
         adapter(**options)
@@ -197,8 +226,13 @@ def test_wrong_options_are_named(options, said):
 
 @pytest.mark.parametrize('reset, expected', [('sequence', 3), ('never', 6)])
 def test_regeneration_starts_from_the_prepared_weights(reset, expected):
-    whole = Regeneration(pre=dict(type='PreAdapt', teacher=dict(type='RandomTeacher'), epochs=2, lr=RATE,
-                                  corruption=None), online=dict(type='Drifting'), reset=reset)
+    whole = Regeneration(
+        pre=dict(
+            type='PreAdapt', teacher=dict(type='RandomTeacher'), epochs=2, lr=RATE, corruption=None
+        ),
+        online=dict(type='Drifting'),
+        reset=reset,
+    )
     model = Tiny()
     torch.manual_seed(7)
     start = whole.prepare(model, Tracks())
@@ -213,12 +247,18 @@ def test_regeneration_starts_from_the_prepared_weights(reset, expected):
 
 
 def test_the_online_part_is_prepared_by_the_source_model():
-    whole = Regeneration(pre=dict(type='PreAdapt', teacher=dict(type='RandomTeacher'), epochs=1, lr=RATE,
-                                  corruption=None), online=dict(type='Drifting'))
+    whole = Regeneration(
+        pre=dict(
+            type='PreAdapt', teacher=dict(type='RandomTeacher'), epochs=1, lr=RATE, corruption=None
+        ),
+        online=dict(type='Drifting'),
+    )
     seen, source = [], weights_of(Tiny())
     whole.online.prepare = lambda model, dataset: seen.append(weights_of(model))
     whole.prepare(Tiny(), Tracks())
     assert equal(seen[0], source)
     finished = Diary()
-    finished.result = lambda: {'done': torch.ones(())}  # also after a kill: the weights are not those of the source yet
+    finished.result = lambda: {
+        'done': torch.ones(())
+    }  # also after a kill: the weights are not those of the source yet
     assert whole.prepare(Tiny(), Tracks(), finished) == finished.result() and equal(seen[1], source)

@@ -35,7 +35,9 @@ def unit(model):
     """Features of 40 views by the network itself, one by one, as unit vectors."""
     views = RandomViews(SIZE, 40, double=True)
     with torch.no_grad():
-        found = torch.cat([model(normalise(views[i]['image'].float()[None]).double()).features for i in range(40)])
+        found = torch.cat(
+            [model(normalise(views[i]['image'].float()[None]).double()).features for i in range(40)]
+        )
     return found / found.norm(dim=1, keepdim=True)
 
 
@@ -53,14 +55,18 @@ def test_nearest_by_brute_force(model, unit, resident, chunk, monkeypatch):
     bank = RetrievalBank(dataset=DATA, batch=3, resident=resident)
     bank.load(model)
     for seed in range(5):
-        query = torch.randn(1, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).abs()
+        query = torch.randn(
+            1, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+        ).abs()
         expected = (unit @ query[0]).argsort(descending=True)[:3].sort().values
         assert find(bank, query).tolist() == expected.tolist()
         batch = bank.draw('lower', bank.chance(), query, Trunk(model, ['backbone.conv1.weight']))
         views = [RandomViews(SIZE, double=True)[int(i)] for i in expected]
         for name in ('rotmat', 'betas', 'keypoints2d'):
             assert torch.equal(getattr(batch, name), torch.stack([view[name] for view in views]))
-        assert torch.equal(batch.images, normalise(torch.stack([view['image'] for view in views]).float()).double())
+        assert torch.equal(
+            batch.images, normalise(torch.stack([view['image'] for view in views]).float()).double()
+        )
 
 
 def test_topk_draws_among_the_best(model, unit):
@@ -68,7 +74,9 @@ def test_topk_draws_among_the_best(model, unit):
     bank.load(model)
     torch.manual_seed(0)
     drawn = [find(bank, unit[:1]).tolist() for _ in range(60)]
-    assert {i for pair in drawn for i in pair} == set((unit @ unit[0]).argsort(descending=True)[:6].tolist())
+    assert {i for pair in drawn for i in pair} == set(
+        (unit @ unit[0]).argsort(descending=True)[:6].tolist()
+    )
     assert all(a != b for a, b in drawn)
 
 
@@ -82,21 +90,29 @@ def test_clusters_partition_the_bank_and_members_lie_near_their_centre(model, un
     assert all(i in clusters[k] for i, k in enumerate(nearest.tolist()))
     torch.manual_seed(0)
     for i in range(40):
-        assert set(find(bank, unit[i:i + 1]).tolist()) <= clusters[nearest[i]]
+        assert set(find(bank, unit[i : i + 1]).tolist()) <= clusters[nearest[i]]
     drawn = {i for _ in range(200) for i in find(bank, unit[:1]).tolist()}
     assert drawn == clusters[nearest[0]]
 
 
 def test_a_guess_is_the_last_answer_with_new_chances(model, unit):
-    bank, trunk = RetrievalBank(dataset=DATA, mode='cluster', clusters=5, batch=2), Trunk(model, ['head.fc1.weight'])
+    bank, trunk = (
+        RetrievalBank(dataset=DATA, mode='cluster', clusters=5, batch=2),
+        Trunk(model, ['head.fc1.weight']),
+    )
     bank.load(model)
     _, members, counts = (bank._arrays[name] for name in ('centers', 'members', 'counts'))
     one, other = (unit[part[:1]] for part in members.split(counts.tolist())[:2])
     assert bank.guess('lower', bank.chance(), trunk) is None
     bank.draw('lower', bank.chance(), one, trunk)
-    for level, query, guessed, right in (('upper', one, True, True), ('upper', one, True, True),
-                                         ('upper', other, True, False), ('upper', other, False, True),
-                                         ('upper', other, True, True), ('lower', other, False, True)):
+    for level, query, guessed, right in (
+        ('upper', one, True, True),
+        ('upper', one, True, True),
+        ('upper', other, True, False),
+        ('upper', other, False, True),
+        ('upper', other, True, True),
+        ('lower', other, False, True),
+    ):
         torch.manual_seed(4)
         chance = bank.chance()
         guess = bank.guess(level, chance, trunk)
@@ -121,7 +137,14 @@ def test_a_bank_is_built_once_per_network(model, cache, monkeypatch):
 
 def test_a_folder_that_was_written_is_read_back(model, unit, tmp_path, monkeypatch):
     monkeypatch.setattr(bank_files, 'CHUNK', 16)
-    build_bank(model, RandomViews(SIZE, 40, double=True), tmp_path / 'bank', count=30, clusters=4, batch_size=8)
+    build_bank(
+        model,
+        RandomViews(SIZE, 40, double=True),
+        tmp_path / 'bank',
+        count=30,
+        clusters=4,
+        batch_size=8,
+    )
     stored = np.load(tmp_path / 'bank' / 'features.npy')
     assert stored.dtype == np.float16 and stored.shape == (30, 32)
     np.testing.assert_allclose(stored, unit[:30].numpy(), atol=1e-3)
@@ -147,9 +170,16 @@ def test_a_bank_does_not_touch_the_random_numbers_of_the_run(model):
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(), 'either'), (dict(folder='x', dataset=DATA), 'either'), (dict(dataset=DATA, mode='near'), 'mode is one of'),
-    (dict(dataset=DATA, batch=3, topk=2), 'topk=2'), (dict(dataset=DATA, mode='cluster'), 'clusters')])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(), 'either'),
+        (dict(folder='x', dataset=DATA), 'either'),
+        (dict(dataset=DATA, mode='near'), 'mode is one of'),
+        (dict(dataset=DATA, batch=3, topk=2), 'topk=2'),
+        (dict(dataset=DATA, mode='cluster'), 'clusters'),
+    ],
+)
 def test_wrong_options(options, message):
     with pytest.raises(InputError, match=message):
         RetrievalBank(**options)

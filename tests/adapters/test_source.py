@@ -28,8 +28,10 @@ def test_source_needs_no_keypoints_and_switches_dropout_off():
     model, sequence = Tiny(), tiny_sequence(frames=2)
     sequence.keypoints2d.confidence.zero_()
     model.train()
-    first, second = (torch.cat([p.rotmat for p in ADAPTERS.build(dict(type='Source')).adapt(model, sequence)])
-                     for _ in range(2))
+    first, second = (
+        torch.cat([p.rotmat for p in ADAPTERS.build(dict(type='Source')).adapt(model, sequence)])
+        for _ in range(2)
+    )
     assert torch.equal(first, second)
 
 

@@ -29,27 +29,47 @@ def with_masks(sequence, seed=0):
     with torch.no_grad():
         seen = model(model.crops(sequence, range(len(sequence))))
         vertices = model.body(seen.rotmat, seen.betas).vertices
-        points = crop_points(vertices, seen.camera.new_tensor([[.9, 0, 0]]).repeat(len(sequence), 1), 1)
+        points = crop_points(
+            vertices, seen.camera.new_tensor([[0.9, 0, 0]]).repeat(len(sequence), 1), 1
+        )
     masks = []
     for t, box in enumerate(sequence.boxes.double()):
         pixels = points[t].clone()
         pixels[:, :2] = box[:2] + (2 * pixels[:, :2]) * box[2] / 2
         height, width = np.asarray(sequence.frames[t]).shape[:2]
-        masks.append(cover(pixels[None], model.body.faces, (height, width)).mask[0].numpy().astype(np.uint8))
+        masks.append(
+            cover(pixels[None], model.body.faces, (height, width)).mask[0].numpy().astype(np.uint8)
+        )
     return dataclasses.replace(sequence, masks=masks)
 
 
 def adapter(**options):
     """With free poses, quick rates and every second iteration a fit."""
-    return TopologyAdapter(**{**dict(prior=None, lr=RATE, batch=4, tracks=2, every=2, fitting_steps=3, iterations=5,
-                                     weights=dict(betas=.01)), **options})
+    return TopologyAdapter(
+        **{
+            **dict(
+                prior=None,
+                lr=RATE,
+                batch=4,
+                tracks=2,
+                every=2,
+                fitting_steps=3,
+                iterations=5,
+                weights=dict(betas=0.01),
+            ),
+            **options,
+        }
+    )
 
 
 class Tracks(list):
     """A data set of sequences of 5, 4 and 3 frames."""
 
     def __init__(self):
-        super().__init__(with_masks(tiny_sequence(f'track{i}', frames, seed=i)) for i, frames in enumerate((5, 4, 3)))
+        super().__init__(
+            with_masks(tiny_sequence(f'track{i}', frames, seed=i))
+            for i, frames in enumerate((5, 4, 3))
+        )
 
 
 class Diary(Preparation):
@@ -75,8 +95,10 @@ def loss_of(model, prediction, target, part):
     side = target.mask.shape[-1]
     points = crop_points(vertices, prediction.camera, side)
     both = alignment_losses(points, model.body.faces, target, 'material', 'mean')
-    terms = dict(silhouette=both.silhouette, topology=both.topology, both=both.silhouette + both.topology)
-    return terms[part] * 2 / side + .01 * prediction.betas.square().mean(1)
+    terms = dict(
+        silhouette=both.silhouette, topology=both.topology, both=both.silhouette + both.topology
+    )
+    return terms[part] * 2 / side + 0.01 * prediction.betas.square().mean(1)
 
 
 def literal(model, crops, masks, iterations, every, steps):
@@ -99,10 +121,10 @@ def literal(model, crops, masks, iterations, every, steps):
             start = space.theta(model(crops))
         rows = []
         for i in range(len(crops)):
-            values = [value[i:i + 1].clone().requires_grad_() for value in start.tensors()]
+            values = [value[i : i + 1].clone().requires_grad_() for value in start.tensors()]
             adam, best, least, first = torch.optim.Adam(values, lr=1e-2), None, None, None
             for step in range(steps + 1):
-                one = type(target)(*(part[i:i + 1] for part in target))
+                one = type(target)(*(part[i : i + 1] for part in target))
                 loss = loss_of(model, space.prediction(type(start)(*values)), one, 'both')
                 if least is None or loss < least:
                     best, least = [value.detach().clone() for value in values], loss.detach()
@@ -128,12 +150,16 @@ def test_online_is_algorithm_1():
     assert usable.all() and masks.any(2).any(1).all()
     literal(plain, crops, masks, 5, 2, 3)
     start, end, wanted = weights_of(Tiny()), weights_of(ours), weights_of(plain)
-    assert max((end[name] - wanted[name]).abs().max() for name in end) < 1e-6  # distance maps are float32
+    assert (
+        max((end[name] - wanted[name]).abs().max() for name in end) < 1e-6
+    )  # distance maps are float32
     assert max((end[name] - start[name]).abs().max() for name in end) > 1e-3
     with torch.no_grad():
         expected = plain(crops)
     for name in ('rotmat', 'betas', 'camera'):
-        assert (torch.cat([getattr(p, name) for p in found]) - getattr(expected, name)).abs().max() < 1e-6
+        assert (
+            torch.cat([getattr(p, name) for p in found]) - getattr(expected, name)
+        ).abs().max() < 1e-6
 
 
 def test_set_mode_learns_and_survives_a_kill():
@@ -169,7 +195,13 @@ def test_fitting_lowers_every_loss_and_rows_do_not_meet():
     fitted, better = fit(space, start, objective(every), 20, 1e-2)
     first, last = (objective(every)(space.prediction(theta)) for theta in (start, fitted))
     assert better.all() and (last < first).all()
-    alone, _ = fit(space, type(start)(*(value[2:3] for value in start.tensors())), objective(slice(2, 3)), 20, 1e-2)
+    alone, _ = fit(
+        space,
+        type(start)(*(value[2:3] for value in start.tensors())),
+        objective(slice(2, 3)),
+        20,
+        1e-2,
+    )
     for one, many in zip(alone.tensors(), fitted.tensors()):
         assert (one[0] - many[2]).abs().max() < 1e-6
     assert adapter(mode='fit')._learner is None
@@ -197,7 +229,11 @@ def two_people(mask):
 def test_masks_that_say_nothing_are_skipped_and_counted():
     sequence = with_masks(tiny_sequence(frames=6))
     masks = list(sequence.masks)
-    masks[1], masks[3], masks[4] = np.zeros_like(masks[1]), np.ones_like(masks[3]), two_people(masks[4])
+    masks[1], masks[3], masks[4] = (
+        np.zeros_like(masks[1]),
+        np.ones_like(masks[3]),
+        two_people(masks[4]),
+    )
     spoilt = dataclasses.replace(sequence, masks=masks)
     for mode in ('online', 'fit'):
         ours, model = adapter(mode=mode), Tiny()
@@ -217,8 +253,10 @@ def test_a_target_without_any_usable_mask_is_refused():
         adapter().prepare(Tiny(), [empty])
 
 
-@pytest.mark.parametrize('change, said', [
-    (lambda mask: mask[:-1], 'the mask is'), (lambda mask: mask * 7 + 2, 'values 0 and 1')])
+@pytest.mark.parametrize(
+    'change, said',
+    [(lambda mask: mask[:-1], 'the mask is'), (lambda mask: mask * 7 + 2, 'values 0 and 1')],
+)
 def test_wrong_masks_are_named(change, said):
     sequence = with_masks(tiny_sequence(frames=2))
     wrong = dataclasses.replace(sequence, masks=[change(mask) for mask in sequence.masks])
@@ -231,17 +269,31 @@ def test_a_track_without_masks_is_named():
         run(adapter(mode='online'), Tiny(), tiny_sequence())
 
 
-@pytest.mark.parametrize('options, said', [
-    (dict(mode='offline'), 'offline'), (dict(silhouette='l1'), 'l1'), (dict(weights=dict(pose=1.0)), 'pose'),
-    (dict(silhouette=None, topology=None), 'both off, and keypoints2d'), (dict(batch=0), 'batch'),
-    (dict(grad='soft'), 'soft')])
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (dict(mode='offline'), 'offline'),
+        (dict(silhouette='l1'), 'l1'),
+        (dict(weights=dict(pose=1.0)), 'pose'),
+        (dict(silhouette=None, topology=None), 'both off, and keypoints2d'),
+        (dict(batch=0), 'batch'),
+        (dict(grad='soft'), 'soft'),
+    ],
+)
 def test_wrong_options_are_named(options, said):
     with pytest.raises(InputError, match=said):
         ADAPTERS.build(dict(type='TopologyAdapter', prior=None, **options))
 
 
-@pytest.mark.parametrize('options', [dict(silhouette='l2', topology=None), dict(topology=None), dict(topology='l2'),
-                                     dict(silhouette=None)])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(silhouette='l2', topology=None),
+        dict(topology=None),
+        dict(topology='l2'),
+        dict(silhouette=None),
+    ],
+)
 def test_baselines_of_table_4_change_the_weights(options):
     model = Tiny()
     torch.manual_seed(0)
@@ -256,8 +308,10 @@ def reprojection(model, sequence):
     points, confidence = crop_targets(sequence)
     found = model(model.crops(sequence, range(len(sequence))))
     joints = project(model.body.joints(found.rotmat, found.betas, 'spin24'), found.camera)
-    return sum((confidence[t, :, None] * (joints[t] - points[t]) ** 2).sum() / (2 * confidence[t].sum())
-               for t in range(len(sequence))) / len(sequence)
+    return sum(
+        (confidence[t, :, None] * (joints[t] - points[t]) ** 2).sum() / (2 * confidence[t].sum())
+        for t in range(len(sequence))
+    ) / len(sequence)
 
 
 @pytest.mark.parametrize('kinds', [dict(silhouette=None, topology=None), dict(topology=None)])
@@ -266,14 +320,21 @@ def test_baselines_of_table_5_follow_keypoints(kinds):
     sequence = with_masks(tiny_sequence(frames=3))
     sequence.keypoints2d.confidence[1, ::2] = 0
     ours, plain, start = Tiny(), Tiny(), weights_of(Tiny())
-    list(adapter(mode='online', every=0, iterations=1, weights=dict(betas=0., keypoints2d=10.), **kinds).adapt(
-        ours, sequence))
+    list(
+        adapter(
+            mode='online', every=0, iterations=1, weights=dict(betas=0.0, keypoints2d=10.0), **kinds
+        ).adapt(ours, sequence)
+    )
     losses = [lambda: 10 * reprojection(plain, sequence)]
     if 'silhouette' not in kinds:
         target = silhouette_target(MaskTargets(sequence, plain.resolution).get(range(3))[0])
         found = plain(plain.crops(sequence, range(3)))
-        losses.insert(0, lambda: (loss_of(plain, found, target, 'silhouette')
-                                  - .01 * found.betas.square().mean(1)).mean())
+        losses.insert(
+            0,
+            lambda: (
+                loss_of(plain, found, target, 'silhouette') - 0.01 * found.betas.square().mean(1)
+            ).mean(),
+        )
     for loss in losses:
         adam = torch.optim.Adam(plain.parameters(), lr=RATE)
         plain.zero_grad()

@@ -18,9 +18,16 @@ class Tiny(DoubleHMR):
 
     def __init__(self, seed: int = 0, norm: str = 'gn', activation: str | None = None) -> None:
         torch.manual_seed(seed)
-        super().__init__(dict(type='ResNet', depth=18, width=4, norm=norm),
-                         dict(type='IterativeRegressor', hidden=16, activation=activation, dropout=0.5), SIZE)
-        for layer, spread in ((self.head.decpose, .08), (self.head.decshape, .1), (self.head.deccam, .02)):
+        super().__init__(
+            dict(type='ResNet', depth=18, width=4, norm=norm),
+            dict(type='IterativeRegressor', hidden=16, activation=activation, dropout=0.5),
+            SIZE,
+        )
+        for layer, spread in (
+            (self.head.decpose, 0.08),
+            (self.head.decshape, 0.1),
+            (self.head.deccam, 0.02),
+        ):
             nn.init.normal_(layer.weight, std=spread)
         self.eval()
 

@@ -17,8 +17,16 @@ from hrtk.structures import InputError
 from hrtk.testing import write_checkpoint, write_official_files
 
 ROOT = Path(__file__).parents[2]
-SETS = {'threedpw': 3, 'threedpw_spin': 3, 'threedpw_boa_ps': 3, 'threedpw_ph': 3, 'h36m_p1': 3, 'h36m_p2': 2,
-        'mpi_inf_3dhp': 2, 'threedpw_vibe': 3}
+SETS = {
+    'threedpw': 3,
+    'threedpw_spin': 3,
+    'threedpw_boa_ps': 3,
+    'threedpw_ph': 3,
+    'h36m_p1': 3,
+    'h36m_p2': 2,
+    'mpi_inf_3dhp': 2,
+    'threedpw_vibe': 3,
+}
 
 
 @pytest.fixture(scope='module')
@@ -40,18 +48,25 @@ def by_path(path):
 
 def test_every_file_that_is_written_passes(data):
     states = {asset.path: status(asset, data)[0] for asset in ASSETS}
-    networks = {path for path in states if path.endswith(('.pt', '.tar')) and not path.endswith('_db.pt')}
+    networks = {
+        path for path in states if path.endswith(('.pt', '.tar')) and not path.endswith('_db.pt')
+    }
     assert {path for path, state in states.items() if state == ABSENT} == networks
     assert {state for path, state in states.items() if path not in networks} == {PRESENT}
     assert status(by_path('spin/3dpw_test.npz'), data)[1] == '8 rows (published numbers: 35515)'
-    assert status(by_path('3dpw/sequenceFiles/test'), data)[1] == '2 sequences, 3 people, 8 valid frames'
+    assert (
+        status(by_path('3dpw/sequenceFiles/test'), data)[1]
+        == '2 sequences, 3 people, 8 valid frames'
+    )
 
 
 def test_wrong_files_are_seen(tmp_path):
-    files = {'spin/J_regressor_h36m.npy': lambda p: np.save(p, np.zeros((17, 100))),
-             'body_models/smpl/SMPL_MALE.pkl': lambda p: p.write_bytes(b'<html>'),
-             'spin/3dpw_test.npz': lambda p: np.savez(p, imgname=np.array(['a'])),
-             'boa/basemodel.pt': lambda p: p.write_bytes(b'nothing')}
+    files = {
+        'spin/J_regressor_h36m.npy': lambda p: np.save(p, np.zeros((17, 100))),
+        'body_models/smpl/SMPL_MALE.pkl': lambda p: p.write_bytes(b'<html>'),
+        'spin/3dpw_test.npz': lambda p: np.savez(p, imgname=np.array(['a'])),
+        'boa/basemodel.pt': lambda p: p.write_bytes(b'nothing'),
+    }
     for path, write in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         write(tmp_path / path)
@@ -61,9 +76,13 @@ def test_wrong_files_are_seen(tmp_path):
     assert 'no .npz' in status(by_path('boa/3dpw_vid'), tmp_path)[1]
 
 
-@pytest.mark.parametrize('path, name, wrapper, prefix', [
-    ('mpsnet/mpsnet_model_best.pth.tar', 'mpsnet', 'gen_state_dict', ''),
-    ('boa/basemodel.pt', 'boa', 'model', 'module.')])
+@pytest.mark.parametrize(
+    'path, name, wrapper, prefix',
+    [
+        ('mpsnet/mpsnet_model_best.pth.tar', 'mpsnet', 'gen_state_dict', ''),
+        ('boa/basemodel.pt', 'boa', 'model', 'module.'),
+    ],
+)
 def test_checkpoints(path, name, wrapper, prefix, tmp_path):
     write_checkpoint(build_model(name), tmp_path / path, wrapper, prefix)
     assert status(by_path(path), tmp_path)[0] == PRESENT
@@ -75,13 +94,22 @@ def test_checkpoints(path, name, wrapper, prefix, tmp_path):
 
 def test_missing_of_a_config(beside, monkeypatch, tmp_path):
     smpl = 'data/body_models/smpl'
-    cfg = dict(estimator=dict(weights='data/spin/model_checkpoint.pt', body=dict(file=f'{smpl}/SMPL_NEUTRAL.pkl')),
-               dataset=dict(root='data/3dpw'), evaluator=[dict(bodies=dict(male=f'{smpl}/SMPL_MALE.pkl'))])
+    cfg = dict(
+        estimator=dict(
+            weights='data/spin/model_checkpoint.pt', body=dict(file=f'{smpl}/SMPL_NEUTRAL.pkl')
+        ),
+        dataset=dict(root='data/3dpw'),
+        evaluator=[dict(bodies=dict(male=f'{smpl}/SMPL_MALE.pkl'))],
+    )
     assert [asset.path for asset in missing_assets(cfg)] == ['spin/model_checkpoint.pt']
     monkeypatch.chdir(tmp_path)
     assert [asset.path for asset in missing_assets(Config(cfg))] == [
-        'body_models/smpl/SMPL_NEUTRAL.pkl', 'body_models/smpl/SMPL_MALE.pkl', 'spin/model_checkpoint.pt',
-        '3dpw/sequenceFiles/test', '3dpw/imageFiles']
+        'body_models/smpl/SMPL_NEUTRAL.pkl',
+        'body_models/smpl/SMPL_MALE.pkl',
+        'spin/model_checkpoint.pt',
+        '3dpw/sequenceFiles/test',
+        '3dpw/imageFiles',
+    ]
 
 
 def test_commands(beside, tmp_path, monkeypatch, capsys):
@@ -107,23 +135,57 @@ def test_official_path(beside, name, tmp_path):
     """A small network adapts to each data set through its config, and is scored under its protocol."""
     part = Config.fromfile(ROOT / f'configs/_base_/datasets/{name}.py')
     assert len(DATASETS.build(part.dataset)) == SETS[name]
-    body = dict(type='BodyModel', file='data/body_models/smpl/SMPL_NEUTRAL.pkl',
-                extra_regressor='data/spin/J_regressor_extra.npy', h36m_regressor='data/spin/J_regressor_h36m.npy')
-    estimator = dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=4), head=dict(
-        type='IterativeRegressor', hidden=16), resolution=32, body=body)
+    body = dict(
+        type='BodyModel',
+        file='data/body_models/smpl/SMPL_NEUTRAL.pkl',
+        extra_regressor='data/spin/J_regressor_extra.npy',
+        h36m_regressor='data/spin/J_regressor_h36m.npy',
+    )
+    estimator = dict(
+        type='HMR',
+        backbone=dict(type='ResNet', depth=18, width=4),
+        head=dict(type='IterativeRegressor', hidden=16),
+        resolution=32,
+        body=body,
+    )
     weights = dict(keypoints2d=10.0, shape_prior=2e-6, pose_prior=1e-4, source=0.0)
-    adapter = dict(type='Bilevel', lr=1e-4, order='first', interval=1, weights=weights,
-                   pose_prior=dict(type='GMMPosePrior', file='data/spin/gmm_08.pkl'))
+    adapter = dict(
+        type='Bilevel',
+        lr=1e-4,
+        order='first',
+        interval=1,
+        weights=weights,
+        pose_prior=dict(type='GMMPosePrior', file='data/spin/gmm_08.pkl'),
+    )
     if part.dataset.get('keypoints') == 'none':
         with pytest.raises(InputError, match='adaptation needs 2D keypoints'):
-            adapt(dict(estimator=estimator, dataset=part.dataset, adapter=adapter, evaluator=part.evaluator,
-                       outputs=None, work_dir=str(tmp_path)))
+            adapt(
+                dict(
+                    estimator=estimator,
+                    dataset=part.dataset,
+                    adapter=adapter,
+                    evaluator=part.evaluator,
+                    outputs=None,
+                    work_dir=str(tmp_path),
+                )
+            )
         adapter = dict(type='Source')
-    metrics = adapt(dict(estimator=estimator, dataset=part.dataset, adapter=adapter, evaluator=part.evaluator,
-                         outputs=None, work_dir=str(tmp_path)))
+    metrics = adapt(
+        dict(
+            estimator=estimator,
+            dataset=part.dataset,
+            adapter=adapter,
+            evaluator=part.evaluator,
+            outputs=None,
+            work_dir=str(tmp_path),
+        )
+    )
     row = adapter['type']
     if name == 'threedpw_vibe':  # no track has the 16 frames of a chunk
-        assert metrics['unscored_frames'] == metrics['frames'] == 9 and 'Bilevel/mpjpe_mm' not in metrics
+        assert (
+            metrics['unscored_frames'] == metrics['frames'] == 9
+            and 'Bilevel/mpjpe_mm' not in metrics
+        )
         assert metrics['Bilevel/reprojection_px'] > 0
         return
     assert 10 < metrics['Source/mpjpe_mm'] < 2000 and 10 < metrics[f'{row}/pa_mpjpe_mm'] < 1000

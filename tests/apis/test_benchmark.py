@@ -59,9 +59,21 @@ def stamps(folder):
 def test_table(table, tmp_path, capfd):
     content = benchmark(table, work_dir=tmp_path / 'out')
     rows, text = rows_of(content), capfd.readouterr().out
-    direct = [adapt(ROOT / 'configs/source/r18_wild.py', work_dir=tmp_path / f'direct{seed}', cfg_options={
-        'dataset.sequences': 2, 'dataset.frames': 3, 'dataset.size': 64, 'dataset.seed': seed,
-        'randomness.seed': seed, 'outputs': None})['Source/mpjpe_mm'] for seed in (0, 1)]
+    direct = [
+        adapt(
+            ROOT / 'configs/source/r18_wild.py',
+            work_dir=tmp_path / f'direct{seed}',
+            cfg_options={
+                'dataset.sequences': 2,
+                'dataset.frames': 3,
+                'dataset.size': 64,
+                'dataset.seed': seed,
+                'randomness.seed': seed,
+                'outputs': None,
+            },
+        )['Source/mpjpe_mm']
+        for seed in (0, 1)
+    ]
     ours = rows['Source']['ours']['mpjpe_mm']
     assert ours['mean'] == pytest.approx(np.mean(direct), abs=1e-9) and ours['seeds'] == 2
     low, high = stats.t.interval(0.95, 1, np.mean(direct), stats.sem(direct))
@@ -69,7 +81,9 @@ def test_table(table, tmp_path, capfd):
 
     random = rows['random weights']
     per_seed = [run['metrics']['mpjpe_mm'] for run in random['runs']]
-    assert random['change']['mpjpe_mm']['mean'] == pytest.approx(np.mean(per_seed) - np.mean(direct))
+    assert random['change']['mpjpe_mm']['mean'] == pytest.approx(
+        np.mean(per_seed) - np.mean(direct)
+    )
     assert random['paper_change'] == {'mpjpe_mm': -8.25}
     assert 'mpjpe_mm' not in rows['Source']['change']
 
@@ -79,14 +93,28 @@ def test_table(table, tmp_path, capfd):
 
     markdown = (tmp_path / 'out/small/table.md').read_text()
     for shown in (text, markdown):
-        assert 'not reproduced' in shown and '63.72' in shown and '98.25' in shown and 'known to be wrong' in shown
+        assert (
+            'not reproduced' in shown
+            and '63.72' in shown
+            and '98.25' in shown
+            and 'known to be wrong' in shown
+        )
         assert shown.count('protocol: open, 6 frames\n') == 1
     with open(tmp_path / 'out/small/table.csv', newline='') as file:
         lines = list(csv.DictReader(file))
-    assert [(line['row'], line['metric']) for line in lines][:2] == [('Source', 'mpjpe_mm'), ('Source', 'pa_mpjpe_mm')]
-    assert float(lines[0]['mean']) == ours['mean'] and lines[4]['mean'] == '' and lines[4]['paper'] == '63.72'
+    assert [(line['row'], line['metric']) for line in lines][:2] == [
+        ('Source', 'mpjpe_mm'),
+        ('Source', 'pa_mpjpe_mm'),
+    ]
+    assert (
+        float(lines[0]['mean']) == ours['mean']
+        and lines[4]['mean'] == ''
+        and lines[4]['paper'] == '63.72'
+    )
     stored = json.loads((tmp_path / 'out/small/table.json').read_text())
-    assert rows_of(stored)['Source']['ours'] == rows['Source']['ours'] and stored['versions']['torch']
+    assert (
+        rows_of(stored)['Source']['ours'] == rows['Source']['ours'] and stored['versions']['torch']
+    )
     run = Path(stored['rows'][0]['runs'][0]['folder'])
     assert (run / 'results' / stored['rows'][0]['runs'][0]['fingerprint'] / 'run.json').is_file()
 
@@ -96,8 +124,11 @@ def test_second_call_computes_nothing(table, tmp_path, capfd):
     before = stamps(tmp_path / 'out')
     assert len(before) == 4
     other = tmp_path / 'other.yaml'  # another table with the same row shares its runs
-    other.write_text(TEXT.replace('A small table', 'Another').replace(
-        'dataset.size: 64}', 'dataset.size: 64, adapter.type: Source}'))
+    other.write_text(
+        TEXT.replace('A small table', 'Another').replace(
+            'dataset.size: 64}', 'dataset.size: 64, adapter.type: Source}'
+        )
+    )
     capfd.readouterr()
     again = benchmark(other, work_dir=tmp_path / 'out', only='Source')
     assert stamps(tmp_path / 'out') == before
@@ -106,7 +137,10 @@ def test_second_call_computes_nothing(table, tmp_path, capfd):
 
 
 def test_processes_give_the_same_table(table, tmp_path):
-    one, two = (benchmark(table, work_dir=tmp_path / f'out{jobs}', only='Source', jobs=jobs) for jobs in (1, 2))
+    one, two = (
+        benchmark(table, work_dir=tmp_path / f'out{jobs}', only='Source', jobs=jobs)
+        for jobs in (1, 2)
+    )
     assert rows_of(one)['Source']['ours'] == rows_of(two)['Source']['ours']
     assert len(rows_of(two)['Source']['runs']) == 2
 
@@ -119,7 +153,8 @@ def fakes(tmp_path, monkeypatch):
     (tmp_path / 'fake.py').write_text(
         "custom_imports = dict(imports=['fake_parts'], allow_failed_imports=False)\n"
         "estimator = dict(type='FakeEstimator')\ndataset = dict(type='FakeDataset', lengths=(2, 2))\n"
-        "adapter = dict(type='Jiggle')\nevaluator = dict(type='MeshEvaluator')\n")
+        "adapter = dict(type='Jiggle')\nevaluator = dict(type='MeshEvaluator')\n"
+    )
     return tmp_path / 'fake.yaml'
 
 
@@ -129,21 +164,30 @@ def test_error_in_one_row(fakes, monkeypatch, jobs):
         'title: t\nmetrics: [mpjpe_mm]\nrows:\n'
         '- {label: "bad {}", config: fake.py, vary: {dataset.bad: [1]}}\n'
         '- {label: careless, config: fake.py, options: {adapter.type: Careless, adapter.rule: few}}\n'
-        '- {label: good, config: fake.py}\n')
-    monkeypatch.setattr(sys, 'argv', ['benchmark.py', 'fake.yaml', '--work-dir', 'out', '--jobs', str(jobs)])
+        '- {label: good, config: fake.py}\n'
+    )
+    monkeypatch.setattr(
+        sys, 'argv', ['benchmark.py', 'fake.yaml', '--work-dir', 'out', '--jobs', str(jobs)]
+    )
     with pytest.raises(SystemExit) as exit:
         runpy.run_path(str(ROOT / 'tools/benchmark.py'), run_name='__main__')
     rows = rows_of(json.loads(Path('out/fake/table.json').read_text()))
     assert exit.value.code == 1
-    assert [rows[label]['status'] for label in ('bad 1', 'careless', 'good')] == ['failed', 'failed', 'done']
+    assert [rows[label]['status'] for label in ('bad 1', 'careless', 'good')] == [
+        'failed',
+        'failed',
+        'done',
+    ]
     assert 'cannot be decoded' in rows['bad 1']['runs'][0]['error']
     assert 'Traceback' in (Path(rows['careless']['runs'][0]['folder']) / 'error.txt').read_text()
     assert rows['good']['ours']['mpjpe_mm']['interval'] is None
 
 
 def test_process_that_is_killed(fakes, monkeypatch):
-    fakes.write_text('title: t\nmetrics: [mpjpe_mm]\nrows:\n- {label: good, config: fake.py}\n'
-                     '- {label: killed, config: fake.py, options: {dataset.lengths: [9]}}\n')
+    fakes.write_text(
+        'title: t\nmetrics: [mpjpe_mm]\nrows:\n- {label: good, config: fake.py}\n'
+        '- {label: killed, config: fake.py, options: {dataset.lengths: [9]}}\n'
+    )
     monkeypatch.setenv('FAKE_KILL', '8')  # the other row ends at its fourth frame
     rows = rows_of(benchmark('fake.yaml', work_dir='out', jobs=2))
     assert rows['good']['status'] == 'done' and rows['killed']['status'] == 'failed'
@@ -159,28 +203,38 @@ def test_dry_run_writes_nothing(table, tmp_path, capfd):
 
 def test_vary(tmp_path):
     path = tmp_path / 't.yaml'
-    path.write_text('title: t\nmetrics: [a]\noptions: {d: 1}\nrows:\n- {label: "x {} y {}", config: c.py, '
-                    'options: {d: 2}, vary: {p: [1, 2], q: [u, v]}, paper: {a: [1, 2, 3, 4]}}\n')
+    path.write_text(
+        'title: t\nmetrics: [a]\noptions: {d: 1}\nrows:\n- {label: "x {} y {}", config: c.py, '
+        'options: {d: 2}, vary: {p: [1, 2], q: [u, v]}, paper: {a: [1, 2, 3, 4]}}\n'
+    )
     rows = load_table(path).rows
     assert [row.label for row in rows] == ['x 1 y u', 'x 1 y v', 'x 2 y u', 'x 2 y v']
     assert rows[2].options == {'d': 2, 'p': 2, 'q': 'u'} and rows[2].paper == {'a': 3.0}
     assert rows[0].config == tmp_path / 'c.py'
 
 
-@pytest.mark.parametrize('change, message', [
-    (('baseline: Source', 'baseline: Sorce'), 'baseline'), (('label: absent', 'label: absent\n  baseline: Sorce'),
-                                                           "baseline names no row, 'Sorce'"),
-    (('seed_keys', 'seedkeys'), "unknown key 'seedkeys'"),
-    (('label: absent', 'label: Source'), "more than one row is called 'Source'"),
-    (('{mpjpe_mm: 63.72}', '{mpjpe: 63.72}'), 'mpjpe'), (('paper: {mpjpe_mm: 63.72}', 'vary: {a: [1]}'), '{}'),
-    (('63.72', '[63.72]'), 'must be a number'), (('title: A small table', ''), "lacks 'title'"), (('rows:', 'rows: ['),
-                                                                                               'yaml'),
-    (('label: absent', 'name: absent'), "unknown key 'name'"),
-    (('estimator.weights: null', 'estimator.weigths: null'), 'HMR has no argument weigths'),
-    (('estimator.weights: null', 'estimator.type: HRM'), "'random weights': nothing is called 'HRM'; near: .*HMR"),
-    (('estimator.weights: null', 'estimator.head.hiden: 1'), 'hiden'),
-    (('source/r18_wild', 'source/r18_mild'), 'r18_wild.py'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (('baseline: Source', 'baseline: Sorce'), 'baseline'),
+        (('label: absent', 'label: absent\n  baseline: Sorce'), "baseline names no row, 'Sorce'"),
+        (('seed_keys', 'seedkeys'), "unknown key 'seedkeys'"),
+        (('label: absent', 'label: Source'), "more than one row is called 'Source'"),
+        (('{mpjpe_mm: 63.72}', '{mpjpe: 63.72}'), 'mpjpe'),
+        (('paper: {mpjpe_mm: 63.72}', 'vary: {a: [1]}'), '{}'),
+        (('63.72', '[63.72]'), 'must be a number'),
+        (('title: A small table', ''), "lacks 'title'"),
+        (('rows:', 'rows: ['), 'yaml'),
+        (('label: absent', 'name: absent'), "unknown key 'name'"),
+        (('estimator.weights: null', 'estimator.weigths: null'), 'HMR has no argument weigths'),
+        (
+            ('estimator.weights: null', 'estimator.type: HRM'),
+            "'random weights': nothing is called 'HRM'; near: .*HMR",
+        ),
+        (('estimator.weights: null', 'estimator.head.hiden: 1'), 'hiden'),
+        (('source/r18_wild', 'source/r18_mild'), 'r18_wild.py'),
+    ],
+)
 def test_bad_table(table, tmp_path, change, message):
     table.write_text(TEXT.replace(*change))
     with pytest.raises(InputError, match=message):
@@ -197,5 +251,8 @@ def test_unknown_rows_and_table(table, tmp_path):
 def test_mean_interval():
     values = [129.2, 131.0, 124.9, 138.3]
     low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
-    assert mean_interval(values) == (pytest.approx(np.mean(values)), pytest.approx((high - low) / 2))
+    assert mean_interval(values) == (
+        pytest.approx(np.mean(values)),
+        pytest.approx((high - low) / 2),
+    )
     assert mean_interval([3.0]) == (3.0, None)

@@ -14,7 +14,7 @@ from hrtk.structures import InputError
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/source/r18_wild.py'
 OPTIONS = {'dataset.sequences': 2, 'dataset.frames': 3, 'dataset.size': 64, 'outputs': None}
-PYTHON_CONFIG = '''
+PYTHON_CONFIG = """
 from mmengine.config import read_base
 
 from hrtk.adapters import Source
@@ -28,8 +28,10 @@ dataset.update(sequences=2, frames=3, size=64)
 estimator.update(weights='open:r18_studio')
 adapter = dict(type=Source)
 outputs = None
-'''
-register_protocol(Protocol('test_neck', 'LSP-14 joints, relative to the neck', root=('neck_mocap',)))
+"""
+register_protocol(
+    Protocol('test_neck', 'LSP-14 joints, relative to the neck', root=('neck_mocap',))
+)
 
 
 @pytest.fixture(scope='module')
@@ -57,11 +59,16 @@ def test_same_protocol_gives_the_digits_of_the_run(run, monkeypatch):
 def test_other_protocol_gives_what_a_run_under_it_would(run, tmp_path, capsys):
     folder, metrics = run
     again = one(evaluate(next(folder.glob('results/*')), protocol='test_neck'))
-    direct = adapt(CONFIG, work_dir=tmp_path, cfg_options={**OPTIONS, 'evaluator.protocol': 'test_neck'})
+    direct = adapt(
+        CONFIG, work_dir=tmp_path, cfg_options={**OPTIONS, 'evaluator.protocol': 'test_neck'}
+    )
     assert {k: v for k, v in again.items() if 'ms_per' not in k} == {
-        k: v for k, v in direct.items() if 'ms_per' not in k}
+        k: v for k, v in direct.items() if 'ms_per' not in k
+    }
     assert again['Source/mpjpe_mm'] != metrics['Source/mpjpe_mm']
-    assert again['Source/pa_mpjpe_mm'] == pytest.approx(metrics['Source/pa_mpjpe_mm'])  # knows no root
+    assert again['Source/pa_mpjpe_mm'] == pytest.approx(
+        metrics['Source/pa_mpjpe_mm']
+    )  # knows no root
     assert 'protocol test_neck' in capsys.readouterr().out
 
 

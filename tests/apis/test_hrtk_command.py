@@ -27,7 +27,10 @@ def test_help_lists_every_tool_with_a_line(capsys):
     assert cli.main(['--help']) == cli.main([]) == 0
     printed = capsys.readouterr().out
     tools = {path.stem.replace('_', '-') for path in (ROOT / 'tools').glob('*.py')} - {
-        'build-open-body', 'fit-motion', 'fit-pose-gmm'}
+        'build-open-body',
+        'fit-motion',
+        'fit-pose-gmm',
+    }
     lines = dict(line.split(maxsplit=1) for line in printed.splitlines() if line.startswith('  '))
     assert set(lines) == tools >= {'adapt', 'train', 'evaluate', 'benchmark', 'export', 'list'}
     assert lines['adapt'] == 'Adapts an estimator to footage'
@@ -51,9 +54,17 @@ def test_exit_codes(capsys):
 
 def test_a_config_by_name(elsewhere):
     wanted = load_config(ROOT / 'configs/boa/r18_wild.py').to_dict()
-    for name in ('boa/r18_wild', 'boa/r18_wild.py', 'configs/boa/r18_wild.py', Path('configs/boa/r18_wild')):
+    for name in (
+        'boa/r18_wild',
+        'boa/r18_wild.py',
+        'configs/boa/r18_wild.py',
+        Path('configs/boa/r18_wild'),
+    ):
         assert load_config(name).to_dict() == wanted
-    assert load_table('3dhrco/tables/open').title == load_table(ROOT / 'configs/3dhrco/tables/open.yaml').title
+    assert (
+        load_table('3dhrco/tables/open').title
+        == load_table(ROOT / 'configs/3dhrco/tables/open.yaml').title
+    )
     assert find_config('../boa/r18_wild') is None and find_config('boa') is None
     (elsewhere / 'boa').mkdir()
     (elsewhere / 'boa/r18_wild').write_text('')
@@ -73,8 +84,17 @@ def test_configs_inside_the_package_go_first(elsewhere, monkeypatch):
     assert locations.bundled_folder('tools') == elsewhere / 'tools'
 
 
-PARTS = ('hrtk', 'configs', 'tools', 'requirements', 'setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md')
-CODE = '''
+PARTS = (
+    'hrtk',
+    'configs',
+    'tools',
+    'requirements',
+    'setup.py',
+    'pyproject.toml',
+    'MANIFEST.in',
+    'README.md',
+)
+CODE = """
 import hrtk
 from pathlib import Path
 from hrtk.apis import load_config, load_model
@@ -89,7 +109,7 @@ DATASETS.build(load_config('topology/r18_studio_uap').dataset)
 assert main(['adapt', 'source/r18_wild', '--cfg-options', 'dataset.sequences=1', 'dataset.frames=2', 'dataset.size=64',
              'outputs=None']) == 0
 assert main(['evaluate', 'work_dirs/r18_wild']) == 0
-'''
+"""
 
 
 def test_installed_from_a_wheel(elsewhere):
@@ -98,11 +118,34 @@ def test_installed_from_a_wheel(elsewhere):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         source.mkdir(exist_ok=True)
         copy(ROOT / name, source / name)
-    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation',
-                    '--no-index', '--target', str(elsewhere / 'site'), str(source)], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'install',
+            '--quiet',
+            '--no-deps',
+            '--no-build-isolation',
+            '--no-index',
+            '--target',
+            str(elsewhere / 'site'),
+            str(source),
+        ],
+        check=True,
+    )
     assert not list((elsewhere / 'site/hrtk/tools').glob('fit_*'))
-    environment = {**os.environ, 'PYTHONPATH': str(elsewhere / 'site'), 'HRTK_CACHE': str(elsewhere / 'cache'),
-                   'OMP_NUM_THREADS': '1'}
-    run = subprocess.run([sys.executable, '-c', CODE], env=environment, text=True, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT)
+    environment = {
+        **os.environ,
+        'PYTHONPATH': str(elsewhere / 'site'),
+        'HRTK_CACHE': str(elsewhere / 'cache'),
+        'OMP_NUM_THREADS': '1',
+    }
+    run = subprocess.run(
+        [sys.executable, '-c', CODE],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert run.returncode == 0, run.stdout

@@ -25,7 +25,7 @@ FRAMES = 7
 def picture(t):
     """Grey, with a bright square that moves by 4 px per frame, where the stub of a detector finds a person."""
     image = np.full((120, 160, 3), 90, np.uint8)
-    image[10:20, 20 + 4 * t:30 + 4 * t] = 250
+    image[10:20, 20 + 4 * t : 30 + 4 * t] = 250
     return image
 
 
@@ -64,8 +64,17 @@ def two_people(tmp_path_factory):
     """A file of two people in every frame."""
     path = tmp_path_factory.mktemp('keypoints') / 'kp.json'
     entries = [[points(20 + 4 * t), points(100)] for t in range(FRAMES)]
-    path.write_text(json.dumps([dict(keypoints=[p[:, :2].tolist() for p in people],
-                                     scores=[p[:, 2].tolist() for p in people]) for people in entries]))
+    path.write_text(
+        json.dumps(
+            [
+                dict(
+                    keypoints=[p[:, :2].tolist() for p in people],
+                    scores=[p[:, 2].tolist() for p in people],
+                )
+                for people in entries
+            ]
+        )
+    )
     return path
 
 
@@ -87,35 +96,71 @@ def test_start_model(clip, two_people, tmp_path):
     frames = film(made.overlay)
     assert made.overlay == tmp_path / 'overlay.mp4' and len(frames) == FRAMES
     # Bodies are drawn over both people and not between them.
-    changed = np.mean([np.abs(frame - picture(t)).max(-1) > 40 for t, frame in enumerate(frames)], axis=0)
-    assert changed[50:80, 110:125].max() > 0.5 and changed[50:80, 25:60].max() > 0.5 and changed[:, 90:95].max() == 0
+    changed = np.mean(
+        [np.abs(frame - picture(t)).max(-1) > 40 for t, frame in enumerate(frames)], axis=0
+    )
+    assert (
+        changed[50:80, 110:125].max() > 0.5
+        and changed[50:80, 25:60].max() > 0.5
+        and changed[:, 90:95].max() == 0
+    )
     assert [path.suffix for path in made.exports] == ['.npz', '.npz', '.bvh'] * 2
     assert len(list(tmp_path.glob('pictures/*/*.png'))) == 2 * FRAMES
 
     stamps = {path: path.stat().st_mtime_ns for path in [*made.results.glob('*.npz'), made.overlay]}
-    assert infer(clip, two_people, output=tmp_path).metrics['Source/reprojection_px'] == pytest.approx(
-        made.metrics['Source/reprojection_px'])
+    assert infer(clip, two_people, output=tmp_path).metrics[
+        'Source/reprojection_px'
+    ] == pytest.approx(made.metrics['Source/reprojection_px'])
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
     one = infer(clip, two_people, output=tmp_path, max_people=1)
     assert one.results != made.results and one.metrics['sequences'] == 1
     assert made.overlay.stat().st_mtime_ns != stamps[made.overlay]  # the film shows the last call
     infer(clip, two_people, output=tmp_path)
-    changed = np.mean([np.abs(frame - picture(t)).max(-1) > 40 for t, frame in enumerate(film(made.overlay))], axis=0)
+    changed = np.mean(
+        [np.abs(frame - picture(t)).max(-1) > 40 for t, frame in enumerate(film(made.overlay))],
+        axis=0,
+    )
     assert changed[50:80, 110:125].max() > 0.5
 
 
 def test_adapts_as_a_config_says(clip, two_people, tmp_path):
     # A data set with ground truth, masks of its own and another protocol are all replaced.
-    config = dict(default_scope='hrtk', randomness=dict(seed=0), outputs=None,
-                  estimator=dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=32), resolution=112,
-                                 head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0),
-                                 weights='open:r18_studio', body=dict(type='BodyModel', file='open')),
-                  dataset=dict(type='OpenStream', domain='wild', sequences=8, frames=40),
-                  evaluator=[dict(type='MeshEvaluator', protocol='boa_ps', bodies=dict(male='m', female='f'))],
-                  adapter=dict(type='Bilevel', lr=2e-4, inner_lr=3e-4, steps=3, order='first', interval=2,
-                               normalise='visible', weights=dict(keypoints2d=10.0, motion=1.0)))
-    made = infer(clip, two_people, adapt=config, output=tmp_path, max_people=1, device='cpu',
-                 cfg_options={'adapter.steps': 2, 'dataset.name': 'mine'})
+    config = dict(
+        default_scope='hrtk',
+        randomness=dict(seed=0),
+        outputs=None,
+        estimator=dict(
+            type='HMR',
+            backbone=dict(type='ResNet', depth=18, width=32),
+            resolution=112,
+            head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0),
+            weights='open:r18_studio',
+            body=dict(type='BodyModel', file='open'),
+        ),
+        dataset=dict(type='OpenStream', domain='wild', sequences=8, frames=40),
+        evaluator=[
+            dict(type='MeshEvaluator', protocol='boa_ps', bodies=dict(male='m', female='f'))
+        ],
+        adapter=dict(
+            type='Bilevel',
+            lr=2e-4,
+            inner_lr=3e-4,
+            steps=3,
+            order='first',
+            interval=2,
+            normalise='visible',
+            weights=dict(keypoints2d=10.0, motion=1.0),
+        ),
+    )
+    made = infer(
+        clip,
+        two_people,
+        adapt=config,
+        output=tmp_path,
+        max_people=1,
+        device='cpu',
+        cfg_options={'adapter.steps': 2, 'dataset.name': 'mine'},
+    )
     assert [path.name for path in made.results.glob('*.npz')] == ['mine_person0.npz']
     assert made.metrics['Bilevel/reprojection_px'] < made.metrics['Source/reprojection_px']
     run = json.loads((made.results / 'run.json').read_text())
@@ -142,7 +187,9 @@ def test_detection_goes_on_where_it_was(clip, tmp_path):
     detect(Footage(clip), again, path)
     assert again.asked == FRAMES - 4 and not part.exists()
     table = read_keypoints(path)
-    assert table.source == 'stub' and [frame.number for frame in table.frames] == list(range(FRAMES))
+    assert table.source == 'stub' and [frame.number for frame in table.frames] == list(
+        range(FRAMES)
+    )
     for t in range(FRAMES):  # each frame's own answer, within the codec's pixel
         np.testing.assert_allclose(table.points[t], points(20 + 4 * t), atol=1.1)
     done = Stub()
@@ -158,7 +205,14 @@ class FakeCamera:
     """A webcam of so many pictures; Ctrl-C is pressed after them, or it is unplugged."""
 
     def __init__(self, count, end=KeyboardInterrupt, step=1 / 16):
-        self.count, self.end, self.step, self.given, self.released, self.time = count, end, step, 0, False, 100.0
+        self.count, self.end, self.step, self.given, self.released, self.time = (
+            count,
+            end,
+            step,
+            0,
+            False,
+            100.0,
+        )
 
     def __call__(self, index):
         self.index = index
@@ -187,10 +241,13 @@ class FakeCamera:
 def camera(monkeypatch):
     def plug(*args, **kwargs):
         fake = FakeCamera(*args, **kwargs)
-        stand_in = SimpleNamespace(VideoCapture=fake, cvtColor=cv2.cvtColor, COLOR_BGR2RGB=cv2.COLOR_BGR2RGB)
+        stand_in = SimpleNamespace(
+            VideoCapture=fake, cvtColor=cv2.cvtColor, COLOR_BGR2RGB=cv2.COLOR_BGR2RGB
+        )
         monkeypatch.setattr('hrtk.apis.camera.cv2', stand_in)  # films are read with the real one
         monkeypatch.setattr('hrtk.apis.camera.time', fake)
         return fake
+
     return plug
 
 
@@ -224,7 +281,11 @@ def test_webcam(camera, tmp_path, monkeypatch):
     made = infer('0', pose2d=Stub())
     assert fake.index == 0 and made.keypoints == Path('work_dirs/infer/camera0/keypoints.json')
     result = np.load(made.results / 'recording_person0.npz')
-    assert len(result['rotmat']) == 6 and result['fps'] == 16 and result['frame_ids'][5] == '000005.jpg'
+    assert (
+        len(result['rotmat']) == 6
+        and result['fps'] == 16
+        and result['frame_ids'][5] == '000005.jpg'
+    )
 
 
 def test_webcam_is_not_recorded_in_vain(camera, tmp_path, monkeypatch):
@@ -242,12 +303,29 @@ def test_device_that_is_not_there(clip, two_people, tmp_path):
         infer(clip, two_people, output=tmp_path, device='xpu9')
 
 
-@pytest.mark.parametrize('arguments, code, said', [
-    (['clip.mp4'], 2, 'hrtk[pose2d]'), (['nowhere.mp4', '--keypoints', 'kp.json'], 2, 'nowhere.mp4'),
-    (['clip.mp4', '--keypoints', 'nowhere.json'], 2, 'nowhere.json: there is no such keypoint file'),
-    (['clip.mp4', '--keypoints', 'kp.json', '--adapt', 'nowhere.py'], 2, 'no config nowhere.py'),
-    (['clip.mp4', '--keypoints', 'kp.json', '--export', 'fbx'], 2, "no format 'fbx'"),
-    (['clip.mp4', '--keypoints', 'kp.json', '--max-people', '1', '--export', 'bvh'], 0, 'clip_person0.bvh')])
+@pytest.mark.parametrize(
+    'arguments, code, said',
+    [
+        (['clip.mp4'], 2, 'hrtk[pose2d]'),
+        (['nowhere.mp4', '--keypoints', 'kp.json'], 2, 'nowhere.mp4'),
+        (
+            ['clip.mp4', '--keypoints', 'nowhere.json'],
+            2,
+            'nowhere.json: there is no such keypoint file',
+        ),
+        (
+            ['clip.mp4', '--keypoints', 'kp.json', '--adapt', 'nowhere.py'],
+            2,
+            'no config nowhere.py',
+        ),
+        (['clip.mp4', '--keypoints', 'kp.json', '--export', 'fbx'], 2, "no format 'fbx'"),
+        (
+            ['clip.mp4', '--keypoints', 'kp.json', '--max-people', '1', '--export', 'bvh'],
+            0,
+            'clip_person0.bvh',
+        ),
+    ],
+)
 def test_tool(clip, two_people, tmp_path, monkeypatch, capsys, arguments, code, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'clip.mp4').symlink_to(clip)
@@ -257,4 +335,6 @@ def test_tool(clip, two_people, tmp_path, monkeypatch, capsys, arguments, code, 
     with pytest.raises(SystemExit) as exit:
         runpy.run_path(str(ROOT / 'tools/infer.py'), run_name='__main__')
     captured = capsys.readouterr()
-    assert exit.value.code == code and said in (captured.err if code else captured.out).replace('\n', '')
+    assert exit.value.code == code and said in (captured.err if code else captured.out).replace(
+        '\n', ''
+    )

@@ -29,7 +29,11 @@ def custom():
 
 def test_everything_of_hrtk_is_listed_with_a_sentence():
     found = list_registered(plugin='hrtk')
-    assert {item.name for item in found if item.registry == 'ADAPTERS'} >= {'Source', 'Bilevel', 'PreAdapt'}
+    assert {item.name for item in found if item.registry == 'ADAPTERS'} >= {
+        'Source',
+        'Bilevel',
+        'PreAdapt',
+    }
     assert not [item for item in found if len(item.summary) < 5 or item.summary.endswith('.')]
     assert {'ProgressHook', 'AdaptLoop', 'OpenStream'} <= {item.name for item in found}
     assert 'CheckpointHook' not in {item.name for item in found}  # mmengine's own
@@ -42,10 +46,10 @@ def test_origins(custom, monkeypatch):
     class Entry:
         value, dist = 'somebodys.plugin:load', Distribution
 
-    item, = (item for item in list_registered(['backbones']) if item.name == 'OfAScript')
+    (item,) = (item for item in list_registered(['backbones']) if item.name == 'OfAScript')
     assert item.origin == 'custom import' and item.summary == 'Looks twice, e.g. once more'
     monkeypatch.setattr(listing, 'entry_points', lambda group: [Entry])
-    item, = list_registered(plugin='their-plugin')
+    (item,) = list_registered(plugin='their-plugin')
     assert (item.origin, item.path.split('.')[0]) == ('their-plugin', 'somebodys')
 
 
@@ -67,8 +71,9 @@ def test_tool(monkeypatch, capsys):
     code, printed = run(monkeypatch, capsys, 'adapters', '--json')
     rows = json.loads(printed.out)
     ours = {row['name'] for row in rows if row['origin'] == 'hrtk'}
-    assert code == 0 and ours == {name for name in ADAPTERS.names()
-                                  if ADAPTERS.get(name).__module__.startswith('hrtk.')}
+    assert code == 0 and ours == {
+        name for name in ADAPTERS.names() if ADAPTERS.get(name).__module__.startswith('hrtk.')
+    }
     code, printed = run(monkeypatch, capsys, 'corruptions')
     assert code == 0 and 'GaussianNoise' in printed.out and 'CORRUPTIONS' in printed.out
     code, printed = run(monkeypatch, capsys, 'nothing')

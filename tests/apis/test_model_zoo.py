@@ -34,22 +34,30 @@ def test_numbers_stand_in_one_row_of_the_page_they_come_from(name):
     for result in ZOO[name].results:
         rows = (ROOT / result['Source']).read_text(encoding='utf-8').splitlines()
         cells = [{cell.strip() for cell in row.split('|')} for row in rows if row.startswith('|')]
-        assert any({str(value) for value in result['Metrics'].values()} <= row for row in cells), result
+        assert any({str(value) for value in result['Metrics'].values()} <= row for row in cells), (
+            result
+        )
 
 
 def test_index_names_every_metafile():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
-    assert sorted(index) == sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob('configs/*/metafile.yml'))
+    assert sorted(index) == sorted(
+        path.relative_to(ROOT).as_posix() for path in ROOT.glob('configs/*/metafile.yml')
+    )
 
 
 def test_page_is_up_to_date():
     script = runpy.run_path(str(ROOT / 'docs/build_model_zoo.py'))
-    assert script['PAGE'].read_text(encoding='utf-8') == script['page'](), 'run python docs/build_model_zoo.py'
+    assert script['PAGE'].read_text(encoding='utf-8') == script['page'](), (
+        'run python docs/build_model_zoo.py'
+    )
 
 
 def test_every_bundled_file_has_a_name():
     assert list_models(pretrained=True) == bundled()
-    assert 'r18_studio' not in list_models() and list_models('r18*', pretrained=True) == ['r18_studio']
+    assert 'r18_studio' not in list_models() and list_models('r18*', pretrained=True) == [
+        'r18_studio'
+    ]
 
 
 def test_start_model_is_ready():
@@ -81,10 +89,17 @@ def test_options_and_unknown_names():
         load_model('r18_studio', presision='bfloat16')
 
 
-@pytest.mark.parametrize('text, message', [
-    ('Collections: []\nModels: [{Name: x, In Collection: y}]', 'not a metafile'),
-    ('Models: 3', 'not a metafile'),
-    ('Collections: [{Name: y, README: z}]\nModels: [{Name: x, In Collection: y, Colour: red}]', "key 'Colour'")])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('Collections: []\nModels: [{Name: x, In Collection: y}]', 'not a metafile'),
+        ('Models: 3', 'not a metafile'),
+        (
+            'Collections: [{Name: y, README: z}]\nModels: [{Name: x, In Collection: y, Colour: red}]',
+            "key 'Colour'",
+        ),
+    ],
+)
 def test_bad_metafile(tmp_path, monkeypatch, text, message):
     (tmp_path / 'method').mkdir()
     (tmp_path / 'method/metafile.yml').write_text(text)

@@ -25,22 +25,43 @@ from hrtk.testing import write_checkpoint, write_official_files
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
-CHECKPOINTS = {'spin': ('spin/model_checkpoint.pt', 'model', ''), 'rsc_net': ('rsc_net/RSC-Net.pt', '', ''),
-               'boa': ('boa/basemodel.pt', 'model', 'module.'),
-               'mpsnet': ('mpsnet/mpsnet_model_best.pth.tar', 'gen_state_dict', ''),
-               'tcmr': ('tcmr/tcmr_table6_3dpw_test.pth.tar', 'gen_state_dict', '')}
+CHECKPOINTS = {
+    'spin': ('spin/model_checkpoint.pt', 'model', ''),
+    'rsc_net': ('rsc_net/RSC-Net.pt', '', ''),
+    'boa': ('boa/basemodel.pt', 'model', 'module.'),
+    'mpsnet': ('mpsnet/mpsnet_model_best.pth.tar', 'gen_state_dict', ''),
+    'tcmr': ('tcmr/tcmr_table6_3dpw_test.pth.tar', 'gen_state_dict', ''),
+}
 # Less of the data and fewer steps, nothing else.
 ONE_TRACK = {'dataset.sequences': ['free_clip_01']}
-SHORT = {**ONE_TRACK, 'adapter.pre.epochs': 1, 'adapter.pre.frames': 2, 'adapter.online.max_extra': 1}
+SHORT = {
+    **ONE_TRACK,
+    'adapter.pre.epochs': 1,
+    'adapter.pre.frames': 2,
+    'adapter.online.max_extra': 1,
+}
 CASES = {
-    '3dhrco/spin_mpn_3dpw': ('Regeneration', 'boa_ps', 6, 1, {**SHORT, 'dataset.sequences': ['free_clip_00']}),
+    '3dhrco/spin_mpn_3dpw': (
+        'Regeneration',
+        'boa_ps',
+        6,
+        1,
+        {**SHORT, 'dataset.sequences': ['free_clip_00']},
+    ),
     '3dhrco/spin_tcmr_3dpw': ('Regeneration', 'boa_ps', 3, 0, SHORT),
     '3dhrco/rsn_mpn_3dpw': ('Regeneration', 'boa_ps', 3, 0, SHORT),
     'boa/r50_3dpw_ps': ('Bilevel', 'boa_ps', 3, 0, ONE_TRACK),
-    'dynaboa/r50_3dpw_ps': ('DynamicBilevel', 'boa_ps', 3, 0, {**ONE_TRACK, 'adapter.max_extra': 1}),
+    'dynaboa/r50_3dpw_ps': (
+        'DynamicBilevel',
+        'boa_ps',
+        3,
+        0,
+        {**ONE_TRACK, 'adapter.max_extra': 1},
+    ),
     'dynaboa/r50_3dpw_ph': ('DynamicBilevel', 'boa_ph', 3, 0, {'adapter.max_extra': 1}),
     'source/spin_3dpw': ('Source', 'boa_ps', 9, 1, {}),
-    'source/rsn_3dpw': ('Source', 'boa_ps', 9, 1, {})}
+    'source/rsn_3dpw': ('Source', 'boa_ps', 9, 1, {}),
+}
 
 
 @pytest.fixture(scope='module')
@@ -66,30 +87,49 @@ def beside(official, monkeypatch):
 
 
 def run(name, work_dir):
-    metrics = adapt(CONFIGS / f'{name}.py', cfg_options={**CASES[name][-1], 'outputs': None}, work_dir=work_dir)
+    metrics = adapt(
+        CONFIGS / f'{name}.py', cfg_options={**CASES[name][-1], 'outputs': None}, work_dir=work_dir
+    )
     return metrics, json.loads((work_dir / 'metrics.json').read_text())
 
 
 def mpjpe_from_files(results):
     """MPJPE of the valid frames as BOA's evaluation has it, from stored results and the raw files of 3DPW."""
-    files = dict(extra_regressor='data/spin/J_regressor_extra.npy', h36m_regressor='data/spin/J_regressor_h36m.npy')
-    bodies = {gender: BodyModel(f'data/body_models/smpl/SMPL_{name}.pkl', **files)
-              for gender, name in (('m', 'MALE'), ('f', 'FEMALE'), ('n', 'NEUTRAL'))}
+    files = dict(
+        extra_regressor='data/spin/J_regressor_extra.npy',
+        h36m_regressor='data/spin/J_regressor_h36m.npy',
+    )
+    bodies = {
+        gender: BodyModel(f'data/body_models/smpl/SMPL_{name}.pkl', **files)
+        for gender, name in (('m', 'MALE'), ('f', 'FEMALE'), ('n', 'NEUTRAL'))
+    }
 
     def joints(body, rotmat, betas):
-        points, pelvis = (body.joints(rotmat, betas, skeleton).numpy() for skeleton in ('lsp14', 'h36m17'))
+        points, pelvis = (
+            body.joints(rotmat, betas, skeleton).numpy() for skeleton in ('lsp14', 'h36m17')
+        )
         return points - pelvis[:, :1]
 
     errors = []
     for file in sorted(results.glob('*.npz')):
         clip, person = file.stem.rsplit('_', 1)
-        raw, result = pickle.loads(Path(f'data/3dpw/sequenceFiles/test/{clip}.pkl').read_bytes()), np.load(file)
-        pose, betas = (torch.tensor(raw[key][int(person)], dtype=torch.float32) for key in ('poses', 'betas'))
-        truth = joints(bodies[raw['genders'][int(person)]], axis_angle_to_rotmat(pose.view(-1, 24, 3)),
-                       betas[:10].expand(len(pose), 10))
+        raw, result = (
+            pickle.loads(Path(f'data/3dpw/sequenceFiles/test/{clip}.pkl').read_bytes()),
+            np.load(file),
+        )
+        pose, betas = (
+            torch.tensor(raw[key][int(person)], dtype=torch.float32) for key in ('poses', 'betas')
+        )
+        truth = joints(
+            bodies[raw['genders'][int(person)]],
+            axis_angle_to_rotmat(pose.view(-1, 24, 3)),
+            betas[:10].expand(len(pose), 10),
+        )
         truth = np.einsum('fij,fkj->fki', raw['cam_poses'][:, :3, :3], truth)
         found = joints(bodies['n'], torch.tensor(result['rotmat']), torch.tensor(result['betas']))
-        errors.append(np.linalg.norm(found - truth, axis=-1)[raw['campose_valid'][int(person)] > 0].mean(-1))
+        errors.append(
+            np.linalg.norm(found - truth, axis=-1)[raw['campose_valid'][int(person)] > 0].mean(-1)
+        )
     return 1000 * np.concatenate(errors).mean()
 
 
@@ -107,7 +147,11 @@ def test_config(beside, name, tmp_path):
         results = tmp_path / 'results' / report['fingerprint']
         assert metrics[f'{row}/mpjpe_mm'] == pytest.approx(mpjpe_from_files(results), rel=1e-4)
     if name.startswith(('3dhrco/spin_mpn', 'boa')):
-        before = {path: path.stat().st_mtime_ns for path in tmp_path.glob('results/*/*') if path.suffix != '.json'}
+        before = {
+            path: path.stat().st_mtime_ns
+            for path in tmp_path.glob('results/*/*')
+            if path.suffix != '.json'
+        }
         again, _ = run(name, tmp_path)
         assert again == metrics  # the times, too
         assert before == {path: path.stat().st_mtime_ns for path in before}
@@ -122,26 +166,49 @@ def test_every_cell_of_the_papers_tables_builds(beside, student, teacher):
         pre = cfg.adapter.get('pre') or cfg.adapter
         assert pre.teacher.network.type == {'mpn': 'MPSNet', 'tcmr': 'TCMR'}[teacher]
         assert cfg.estimator.type == {'spin': 'HMR', 'rsn': 'RSCNet'}[student]
-        assert ('features' in pre.teacher) == (student == 'rsn')  # both teachers were trained on SPIN's
+        assert ('features' in pre.teacher) == (
+            student == 'rsn'
+        )  # both teachers were trained on SPIN's
 
 
 def command(folder, *arguments):
-    return subprocess.run([sys.executable, *arguments], cwd=folder, text=True, capture_output=True, timeout=300,
-                          env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)})
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
+    )
 
 
 def test_adapt_on_a_bare_machine(tmp_path):
     done = command(tmp_path, ROOT / 'tools/adapt.py', CONFIGS / '3dhrco/spin_mpn_3dpw.py')
-    assert done.returncode == 2 and done.stderr.startswith('error: ') and 'Traceback' not in done.stderr
+    assert (
+        done.returncode == 2
+        and done.stderr.startswith('error: ')
+        and 'Traceback' not in done.stderr
+    )
     assert not list(tmp_path.iterdir())
     lines = [line.strip() for line in done.stderr.splitlines()]
     needed = [f'{sex}.pkl' for sex in ('NEUTRAL', 'MALE', 'FEMALE')] + [
-        'J_regressor_extra.npy', 'J_regressor_h36m.npy', 'gmm_08.pkl', 'model_checkpoint.pt',
-        'mpsnet_model_best.pth.tar', 'sequenceFiles/test', 'imageFiles']
-    named = {asset.path: asset for asset in ASSETS if any(asset.path.endswith(end) for end in needed)}
+        'J_regressor_extra.npy',
+        'J_regressor_h36m.npy',
+        'gmm_08.pkl',
+        'model_checkpoint.pt',
+        'mpsnet_model_best.pth.tar',
+        'sequenceFiles/test',
+        'imageFiles',
+    ]
+    named = {
+        asset.path: asset for asset in ASSETS if any(asset.path.endswith(end) for end in needed)
+    }
     assert len(named) == 10 and f'needs {len(named)} files' in lines[0]
     for path, asset in named.items():
-        assert lines.count(f'data/{path}') == 1 and asset.home in lines[lines.index(f'data/{path}') + 1]
+        assert (
+            lines.count(f'data/{path}') == 1
+            and asset.home in lines[lines.index(f'data/{path}') + 1]
+        )
 
 
 def test_table_on_a_bare_machine(tmp_path):
@@ -154,10 +221,17 @@ def test_table_on_a_bare_machine(tmp_path):
         line = next(line for line in done.stdout.splitlines() if line.startswith(f'│ {row.label} '))
         cells = [cell.strip() for cell in line.strip('│').split('│')]
         assert cells.count('not reproduced') == 2
-        assert [cells[2], cells[5]] == [f'{row.paper[key]:.2f}' for key in ('mpjpe_mm', 'pa_mpjpe_mm')]
+        assert [cells[2], cells[5]] == [
+            f'{row.paper[key]:.2f}' for key in ('mpjpe_mm', 'pa_mpjpe_mm')
+        ]
     for gap in ('-34.53', '-33.60'):  # against SPIN and against RSN
         assert gap in done.stdout
-    for path in ('rsc_net/RSC-Net.pt', 'mpsnet/mpsnet_model_best.pth.tar', '3dpw/imageFiles', 'spin/gmm_08.pkl'):
+    for path in (
+        'rsc_net/RSC-Net.pt',
+        'mpsnet/mpsnet_model_best.pth.tar',
+        '3dpw/imageFiles',
+        'spin/gmm_08.pkl',
+    ):
         asset = next(asset for asset in ASSETS if asset.path == path)
         assert done.stdout.count(f'data/{path} ') == 1 and asset.home in done.stdout
     assert (tmp_path / 'out/table3/table.md').read_text().count('not reproduced |') == 16

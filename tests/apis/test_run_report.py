@@ -45,8 +45,10 @@ def without_plotly(monkeypatch):
 
 def rows_of(text: str) -> dict[str, list[str]]:
     """Cells of the tables by their row."""
-    return {re.findall(r'<th scope="row">(.*?)</th>', row)[0]: re.findall(r'<td>(.*?)</td>', row)
-            for row in re.findall(r'<tr><th scope="row">.*?</tr>', text)}
+    return {
+        re.findall(r'<th scope="row">(.*?)</th>', row)[0]: re.findall(r'<td>(.*?)</td>', row)
+        for row in re.findall(r'<tr><th scope="row">.*?</tr>', text)
+    }
 
 
 def data_of(text: str) -> list[dict]:
@@ -71,13 +73,20 @@ def test_run_beside_another(runs, tmp_path):
     before, after = metrics['Source/mpjpe_mm'], changed['Source/mpjpe_mm']
     assert after - before > 1
     assert [rows[name][0] for name in ('Source (first)', 'Source (second)', 'change')] == [
-        f'{before:.1f}', f'{after:.1f}', f'{after - before:+.1f}']
+        f'{before:.1f}',
+        f'{after:.1f}',
+        f'{after - before:+.1f}',
+    ]
 
 
 def test_part_of_the_frames_and_sequences(runs, tmp_path):
-    text = report(runs[0], output=tmp_path / 'x.html', sequences='*_001', frames=2).read_text(encoding='utf-8')
-    track, = data_of(text)
-    assert track['name'].endswith('_001') and track['shown'] == [0, 2] and len(track['frameIds']) == 3
+    text = report(runs[0], output=tmp_path / 'x.html', sequences='*_001', frames=2).read_text(
+        encoding='utf-8'
+    )
+    (track,) = data_of(text)
+    assert (
+        track['name'].endswith('_001') and track['shown'] == [0, 2] and len(track['frameIds']) == 3
+    )
     text = report(runs[0], output=tmp_path / 'x.html', most=1).read_text(encoding='utf-8')
     assert len(data_of(text)) == 1 and 'the 1 of 2 sequences with the largest errors' in text
 
@@ -90,7 +99,9 @@ def test_refusals(runs, tmp_path):
     with pytest.raises(InputError, match='run tools/adapt.py first'):
         report(tmp_path)
     other = tmp_path / 'other'
-    adapt(CONFIG, work_dir=other, cfg_options={**OPTIONS, 'dataset.frames': 2, 'dataset.sequences': 1})
+    adapt(
+        CONFIG, work_dir=other, cfg_options={**OPTIONS, 'dataset.frames': 2, 'dataset.sequences': 1}
+    )
     with pytest.raises(InputError, match='same data'):
         report(runs[0], before=other)
 
@@ -99,23 +110,42 @@ def test_own_pictures_without_truth(tmp_path):
     images, annotations = [], []
     for number in range(3):
         cv2.imwrite(str(tmp_path / f'{number}.png'), np.full((80, 60, 3), 90, np.uint8))
-        points = np.concatenate([np.random.default_rng(number).uniform(10, 50, (17, 2)), np.full((17, 1), 2)], 1)
+        points = np.concatenate(
+            [np.random.default_rng(number).uniform(10, 50, (17, 2)), np.full((17, 1), 2)], 1
+        )
         images.append(dict(id=number, file_name=f'{number}.png', width=60, height=80))
-        annotations.append(dict(id=number, image_id=number, category_id=1, track_id=1,
-                                keypoints=points.ravel().tolist()))
+        annotations.append(
+            dict(
+                id=number,
+                image_id=number,
+                category_id=1,
+                track_id=1,
+                keypoints=points.ravel().tolist(),
+            )
+        )
     (tmp_path / 'k.json').write_text(json.dumps(dict(images=images, annotations=annotations)))
     config = ROOT / 'configs/boa/r18_video.py'
-    adapt(config, work_dir=tmp_path / 'run', cfg_options={
-        'dataset.images': str(tmp_path), 'dataset.keypoints': str(tmp_path / 'k.json'), 'outputs': None,
-        'adapter': dict(_delete_=True, type='Source')})
+    adapt(
+        config,
+        work_dir=tmp_path / 'run',
+        cfg_options={
+            'dataset.images': str(tmp_path),
+            'dataset.keypoints': str(tmp_path / 'k.json'),
+            'outputs': None,
+            'adapter': dict(_delete_=True, type='Source'),
+        },
+    )
     text = report(tmp_path / 'run').read_text(encoding='utf-8')
-    track, = data_of(text)
+    (track,) = data_of(text)
     assert list(track['errors']) == ['reprojection error, px'] and 'without 3D ground truth' in text
     assert re.findall(r'data-role="(\w+)"', text) == ['before']
 
 
 def test_command(runs, monkeypatch, capsys, tmp_path):
-    for arguments, code in (([str(runs[0]), '--output', str(tmp_path / 'p.html')], 0), ([str(tmp_path)], 2)):
+    for arguments, code in (
+        ([str(runs[0]), '--output', str(tmp_path / 'p.html')], 0),
+        ([str(tmp_path)], 2),
+    ):
         monkeypatch.setattr(sys, 'argv', ['report.py', *arguments])
         with pytest.raises(SystemExit) as exit:
             runpy.run_path(str(ROOT / 'tools/report.py'), run_name='__main__')

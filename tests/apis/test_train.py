@@ -14,16 +14,31 @@ from hrtk.structures import InputError
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/hmr/r18_plain.py'
 SMALL = {
-    'model.estimator.backbone.width': 4, 'model.estimator.head.hidden': 16, 'model.estimator.resolution': 32,
-    'model.bf16': False, 'model.augment': 0.0, 'train_dataloader.batch_size': 8, 'train_dataloader.num_workers': 0,
-    'train_dataloader.persistent_workers': False, 'train_dataloader.dataset.length': 16,
-    'train_dataloader.dataset.resolution': 32, 'train_dataloader.dataset.cache': False, 'val_dataloader.batch_size': 8,
-    'val_dataloader.dataset.length': 8, 'val_dataloader.dataset.resolution': 32, 'val_dataloader.dataset.cache': False}
+    'model.estimator.backbone.width': 4,
+    'model.estimator.head.hidden': 16,
+    'model.estimator.resolution': 32,
+    'model.bf16': False,
+    'model.augment': 0.0,
+    'train_dataloader.batch_size': 8,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'train_dataloader.dataset.length': 16,
+    'train_dataloader.dataset.resolution': 32,
+    'train_dataloader.dataset.cache': False,
+    'val_dataloader.batch_size': 8,
+    'val_dataloader.dataset.length': 8,
+    'val_dataloader.dataset.resolution': 32,
+    'val_dataloader.dataset.cache': False,
+}
 
 
 def run(work_dir, name, **options):
-    return train(CONFIG, work_dir=work_dir, experiment_name=name,
-                 cfg_options={**SMALL, 'train_cfg.max_epochs': 2, **options})
+    return train(
+        CONFIG,
+        work_dir=work_dir,
+        experiment_name=name,
+        cfg_options={**SMALL, 'train_cfg.max_epochs': 2, **options},
+    )
 
 
 def test_interrupted_training_goes_on_to_the_same_length_and_rate(tmp_path, monkeypatch):
@@ -40,27 +55,41 @@ def test_interrupted_training_goes_on_to_the_same_length_and_rate(tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / 'parts', 'first')
     run(tmp_path / 'parts', 'second')
-    whole, parts = (torch.load(tmp_path / folder / 'epoch_2.pth', weights_only=True)['optimizer']
-                    for folder in ('whole', 'parts'))
+    whole, parts = (
+        torch.load(tmp_path / folder / 'epoch_2.pth', weights_only=True)['optimizer']
+        for folder in ('whole', 'parts')
+    )
     assert whole['state'][0]['step'] == parts['state'][0]['step'] == 4
     assert whole['param_groups'][0]['lr'] == pytest.approx(parts['param_groups'][0]['lr'], rel=1e-9)
     assert run(tmp_path / 'parts', 'third') == {}
 
 
-@pytest.mark.parametrize('options, parts', [
-    ({'modle': {}}, ["unknown key 'modle'", "'model'"]),
-    ({'load_from': 'none.pth'}, ['none.pth', 'load_from']),
-    ({'model.type': 'SupervisedTrainning'}, ['SupervisedTrainning', "Did you mean 'SupervisedTraining'"]),
-    ({'model.estimator.backbone.type': 'ResNett'}, ["Did you mean 'ResNet'"]),
-    ({'train_dataloader.dataset.type': 'OpenView'}, ["Did you mean 'OpenViews'"]),
-    ({'train_dataloader.dataset.domain': 'studi'}, ['studio']),
-    ({'optim_wrapper.optimizer.type': 'AdammW'}, ["Did you mean 'AdamW'"]),
-    ({'val_evaluator.type': 'ViewErrors'}, ["Did you mean 'ViewError'"]),
-    ({'custom_hooks': [{'type': 'PlainCheckpoint'}]}, ["Did you mean 'PlainCheckpoints'"]),
-    ({'model.bf17': True}, ['bf17'])])
+@pytest.mark.parametrize(
+    'options, parts',
+    [
+        ({'modle': {}}, ["unknown key 'modle'", "'model'"]),
+        ({'load_from': 'none.pth'}, ['none.pth', 'load_from']),
+        (
+            {'model.type': 'SupervisedTrainning'},
+            ['SupervisedTrainning', "Did you mean 'SupervisedTraining'"],
+        ),
+        ({'model.estimator.backbone.type': 'ResNett'}, ["Did you mean 'ResNet'"]),
+        ({'train_dataloader.dataset.type': 'OpenView'}, ["Did you mean 'OpenViews'"]),
+        ({'train_dataloader.dataset.domain': 'studi'}, ['studio']),
+        ({'optim_wrapper.optimizer.type': 'AdammW'}, ["Did you mean 'AdamW'"]),
+        ({'val_evaluator.type': 'ViewErrors'}, ["Did you mean 'ViewError'"]),
+        ({'custom_hooks': [{'type': 'PlainCheckpoint'}]}, ["Did you mean 'PlainCheckpoints'"]),
+        ({'model.bf17': True}, ['bf17']),
+    ],
+)
 def test_bad_config(tmp_path, options, parts):
     with pytest.raises(InputError) as error:
-        train(CONFIG, work_dir=tmp_path, experiment_name=str(tmp_path), cfg_options={**SMALL, **options})
+        train(
+            CONFIG,
+            work_dir=tmp_path,
+            experiment_name=str(tmp_path),
+            cfg_options={**SMALL, **options},
+        )
     for part in parts:
         assert part in str(error.value)
 

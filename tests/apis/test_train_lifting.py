@@ -17,16 +17,30 @@ from hrtk.structures import InputError
 
 CONFIGS = Path(__file__).parents[2] / 'configs/mpm'
 SIZE = dict(frames=9, channels=16, hidden=16, layers=1, heads=2)
-SMALL = {'model.network.frames': 9, 'model.network.channels': 16, 'model.network.hidden': 16, 'model.network.layers': 1,
-         'model.network.heads': 2, 'train_dataloader.batch_size': 32, 'val_dataloader.batch_size': 64,
-         'train_dataloader.dataset.frames': 9, 'train_dataloader.dataset.stride': 400,
-         'val_dataloader.dataset.frames': 9, 'val_dataloader.dataset.stride': 400, 'train_cfg.max_epochs': 2,
-         'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1, 'default_hooks.logger.interval': 1}
+SMALL = {
+    'model.network.frames': 9,
+    'model.network.channels': 16,
+    'model.network.hidden': 16,
+    'model.network.layers': 1,
+    'model.network.heads': 2,
+    'train_dataloader.batch_size': 32,
+    'val_dataloader.batch_size': 64,
+    'train_dataloader.dataset.frames': 9,
+    'train_dataloader.dataset.stride': 400,
+    'val_dataloader.dataset.frames': 9,
+    'val_dataloader.dataset.stride': 400,
+    'train_cfg.max_epochs': 2,
+    'train_cfg.val_interval': 1,
+    'default_hooks.checkpoint.interval': 1,
+    'default_hooks.logger.interval': 1,
+}
 
 
 @pytest.fixture(scope='module')
 def batch():
-    return DATASETS.build(dict(type='MocapLifting', split='test', frames=9, stride=300)).batch(range(40))
+    return DATASETS.build(dict(type='MocapLifting', split='test', frames=9, stride=300)).batch(
+        range(40)
+    )
 
 
 def steps(model, batch, count, rate=3e-3):
@@ -41,11 +55,19 @@ def steps(model, batch, count, rate=3e-3):
     return losses
 
 
-@pytest.mark.parametrize('model', [
-    lambda: MaskedPoseTraining(dict(type='MPMStage1', **SIZE)),
-    lambda: LiftingTraining(dict(type='MPMStage2', **SIZE)),
-    lambda: CompletionTraining(dict(type='MPMStage1', decoder_layers=2, **SIZE), 'complete2d', [6], test=6),
-    lambda: CompletionTraining(dict(type='MPMStage1', decoder_layers=2, **SIZE), 'complete3d', [3], test='left_leg')])
+@pytest.mark.parametrize(
+    'model',
+    [
+        lambda: MaskedPoseTraining(dict(type='MPMStage1', **SIZE)),
+        lambda: LiftingTraining(dict(type='MPMStage2', **SIZE)),
+        lambda: CompletionTraining(
+            dict(type='MPMStage1', decoder_layers=2, **SIZE), 'complete2d', [6], test=6
+        ),
+        lambda: CompletionTraining(
+            dict(type='MPMStage1', decoder_layers=2, **SIZE), 'complete3d', [3], test='left_leg'
+        ),
+    ],
+)
 def test_it_learns_what_it_is_asked(model, batch):
     torch.manual_seed(0)
     model = model()
@@ -56,19 +78,28 @@ def test_it_learns_what_it_is_asked(model, batch):
     assert len(samples) == 40 and samples[0]['joints3d'].shape[1:] == (17, 3)
     if 'masked' in samples[0]:
         again = model(**batch, mode='predict')
-        assert torch.equal(samples[0]['masked'], again[0]['masked'])  # every validation asks the same
+        assert torch.equal(
+            samples[0]['masked'], again[0]['masked']
+        )  # every validation asks the same
 
 
 def test_released_weights_and_masks_of_a_step(batch):
     torch.manual_seed(0)
-    model = MaskedPoseTraining(dict(type='MPMStage1', dropout=0.0, mlp_dropout=0.0, **SIZE), seed=3).train()
+    model = MaskedPoseTraining(
+        dict(type='MPMStage1', dropout=0.0, mlp_dropout=0.0, **SIZE), seed=3
+    ).train()
     found = model(**batch, mode='loss')
     generator, size = step_generator(3, 0), (40, 9, 17)
     masks2d, masks3d = (model.masks(*size, generator) for _ in range(2))
-    torch.testing.assert_close(found['loss_pose2d'], 5 * joint_distance(
-        model.network(batch['keypoints2d'], '2d', masks2d), batch['keypoints2d']))
-    torch.testing.assert_close(found['loss_pose3d'], 2 * joint_distance(
-        model.network(batch['joints3d'], '3d', masks3d), batch['joints3d']))
+    torch.testing.assert_close(
+        found['loss_pose2d'],
+        5
+        * joint_distance(model.network(batch['keypoints2d'], '2d', masks2d), batch['keypoints2d']),
+    )
+    torch.testing.assert_close(
+        found['loss_pose3d'],
+        2 * joint_distance(model.network(batch['joints3d'], '3d', masks3d), batch['joints3d']),
+    )
     hidden = MaskedPoseTraining(dict(type='MPMStage1', **SIZE), counted='hidden')
     assert set(hidden(**batch, mode='loss')) == {'loss_pose2d', 'loss_pose3d'}
     holes = MaskedPoseTraining(dict(type='MPMStage1', **SIZE), masks=dict(type='HoleSampler'))
@@ -87,10 +118,16 @@ def test_a_kind_without_weight_leaves_the_network_alone(batch):
     losses = model(**batch, mode='loss')
     losses['loss_pose2d'].backward()
     assert set(losses) == {'loss_pose2d'}
-    assert all(torch.equal(value, before[name]) for name, value in model.network.encoder3d.state_dict().items())
+    assert all(
+        torch.equal(value, before[name])
+        for name, value in model.network.encoder3d.state_dict().items()
+    )
     assert all(weight.grad is None for weight in model.network.encoder3d.parameters())
-    statistics = next(value for name, value in model.network.shared_layers_spatial.named_buffers()
-                      if name.endswith('num_batches_tracked'))
+    statistics = next(
+        value
+        for name, value in model.network.shared_layers_spatial.named_buffers()
+        if name.endswith('num_batches_tracked')
+    )
     assert int(statistics) == 1
 
 
@@ -111,19 +148,34 @@ def test_stages_and_resume(tmp_path):
     assert whole.keys() == resumed.keys() and whole['steps'] > 0
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     first = tmp_path / 'whole/epoch_2.pth'
-    second = run(tmp_path / 'second', 'stage2_open.py', **{'model.network.pretrained': str(first),
-                                                          'optim_wrapper.optimizer.lr': 1e-9})
-    shared = [name for name in whole if name.startswith('network.shared_layers_spatial') and 'batch_norm' not in name]
+    second = run(
+        tmp_path / 'second',
+        'stage2_open.py',
+        **{'model.network.pretrained': str(first), 'optim_wrapper.optimizer.lr': 1e-9},
+    )
+    shared = [
+        name
+        for name in whole
+        if name.startswith('network.shared_layers_spatial') and 'batch_norm' not in name
+    ]
     assert shared and all((second[name] - whole[name]).abs().max() < 1e-6 for name in shared)
 
 
 def test_completion_scores_hidden_joints_only(batch):
     torch.manual_seed(0)
-    model = CompletionTraining(dict(type='MPMStage1', decoder_layers=2, **SIZE), 'complete3d', [3], test='right_leg')
+    model = CompletionTraining(
+        dict(type='MPMStage1', decoder_layers=2, **SIZE), 'complete3d', [3], test='right_leg'
+    )
     samples = model.eval()(**batch, mode='predict')
     assert samples[0]['masked'][0].nonzero().flatten().tolist() == [1, 2, 3]
-    predicted, masked = (torch.stack([sample[key] for sample in samples]).detach().numpy()
-                         for key in ('joints3d', 'masked'))
-    errors, weights = lifting_errors(predicted, batch['joints3d'].numpy(), 'completion3d', masked=masked)['mpjpe_mm']
-    expected = 1000 * np.linalg.norm(predicted - batch['joints3d'].numpy(), axis=-1)[:, :, 1:4].mean()
+    predicted, masked = (
+        torch.stack([sample[key] for sample in samples]).detach().numpy()
+        for key in ('joints3d', 'masked')
+    )
+    errors, weights = lifting_errors(
+        predicted, batch['joints3d'].numpy(), 'completion3d', masked=masked
+    )['mpjpe_mm']
+    expected = (
+        1000 * np.linalg.norm(predicted - batch['joints3d'].numpy(), axis=-1)[:, :, 1:4].mean()
+    )
     assert np.average(errors, weights=weights) == pytest.approx(expected, rel=1e-5)

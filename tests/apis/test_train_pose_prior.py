@@ -16,7 +16,13 @@ from hrtk.apis.train import KEYS, REQUIRED, train
 from hrtk.datasets import OpenPoses
 from hrtk.datasets.motion import load_motion
 from hrtk.engine import pose_prior_training
-from hrtk.engine.pose_prior_training import PosePriorQuality, PosePriorTraining, angles_deg, mix_legs, outside
+from hrtk.engine.pose_prior_training import (
+    PosePriorQuality,
+    PosePriorTraining,
+    angles_deg,
+    mix_legs,
+    outside,
+)
 from hrtk.engine.runner import check_keys
 from hrtk.models.priors import PoseAutoEncoder
 from hrtk.registry import DATASETS, METRICS, MODELS
@@ -34,13 +40,18 @@ def rotations(*shape, seed=0, scale=1.0):
 def test_poses_of_the_motion():
     poses, clips = OpenPoses('test'), load_motion('test')
     assert len(poses) == sum(map(len, clips)) and poses[3]['rotmat'].shape == (23, 3, 3)
-    np.testing.assert_allclose(poses[3]['rotmat'], Rotation.from_rotvec(clips[0].poses[3, 1:]).as_matrix(), atol=1e-6)
+    np.testing.assert_allclose(
+        poses[3]['rotmat'], Rotation.from_rotvec(clips[0].poses[3, 1:]).as_matrix(), atol=1e-6
+    )
     both = OpenPoses('test', mirror=True)
     assert len(both) == 2 * len(poses) and torch.equal(both[5]['rotmat'], poses[5]['rotmat'])
     # Seen in a mirror, the right knee bends as the left one did.
-    reflect = np.diag([-1., 1., 1.])
-    np.testing.assert_allclose(both[len(poses) + 5]['rotmat'][4], reflect @ poses[5]['rotmat'][3].numpy() @ reflect,
-                               atol=1e-6)
+    reflect = np.diag([-1.0, 1.0, 1.0])
+    np.testing.assert_allclose(
+        both[len(poses) + 5]['rotmat'][4],
+        reflect @ poses[5]['rotmat'][3].numpy() @ reflect,
+        atol=1e-6,
+    )
     assert len(OpenPoses(None)) == len(OpenPoses('train')) + len(poses)
     with pytest.raises(InputError, match='trian'):
         OpenPoses('trian')
@@ -68,8 +79,11 @@ def test_who_learns_from_which_loss():
     def learners(name):
         model.zero_grad()
         losses[name].backward(retain_graph=True)
-        return {key.split('.')[0] + '.' + key.split('.')[1] if key.startswith('network') else 'critic'
-                for key, value in model.named_parameters() if value.grad is not None and value.grad.abs().sum() > 0}
+        return {
+            key.split('.')[0] + '.' + key.split('.')[1] if key.startswith('network') else 'critic'
+            for key, value in model.named_parameters()
+            if value.grad is not None and value.grad.abs().sum() > 0
+        }
 
     assert learners('loss_critic') == {'critic'}
     assert learners('loss_adversarial') == {'network.encoder'}
@@ -93,7 +107,10 @@ def test_critic_is_fooled_by_uniform_latents_alone():
 
 def test_angles():
     first, second = rotations(7, 23), rotations(7, 23, seed=1)
-    true = (Rotation.from_matrix(first.view(-1, 3, 3)) * Rotation.from_matrix(second.view(-1, 3, 3)).inv()).magnitude()
+    true = (
+        Rotation.from_matrix(first.view(-1, 3, 3))
+        * Rotation.from_matrix(second.view(-1, 3, 3)).inv()
+    ).magnitude()
     np.testing.assert_allclose(angles_deg(first, second).flatten(), np.rad2deg(true), atol=0.05)
 
 
@@ -101,8 +118,16 @@ def test_quality():
     metric = PosePriorQuality(dict(type='OpenPoses', split='test'), samples=50)
     reference, generator = metric.reference, np.random.default_rng(0)
     latents = generator.uniform(-1, 1, (200, 3)) ** [1, 3, 1]
-    samples = [dict(mpjpe14_mm=torch.tensor(4.), angle_deg=torch.tensor(2.), latent=torch.from_numpy(latent),
-                    rotmat=reference[3 * i], random=rotations(23, seed=i)) for i, latent in enumerate(latents)]
+    samples = [
+        dict(
+            mpjpe14_mm=torch.tensor(4.0),
+            angle_deg=torch.tensor(2.0),
+            latent=torch.from_numpy(latent),
+            rotmat=reference[3 * i],
+            random=rotations(23, seed=i),
+        )
+        for i, latent in enumerate(latents)
+    ]
     metric.process({}, samples)
     found = metric.compute_metrics(metric.results)
     expected = [stats.kstest(column, stats.uniform(-1, 2).cdf).statistic for column in latents.T]
@@ -112,7 +137,9 @@ def test_quality():
     assert found['mpjpe14_mm'] == 4 and found['angle_deg'] == 2
     assert found['nearest_deg'] < 0.05 and found['outside'] == 0
     assert found['random_nearest_deg'] > 50 and found['random_outside'] > 0.5
-    assert outside(rotations(9, 23, scale=1e-3), reference) < outside(rotations(9, 23, scale=1.0), reference)
+    assert outside(rotations(9, 23, scale=1e-3), reference) < outside(
+        rotations(9, 23, scale=1.0), reference
+    )
 
 
 def test_config_builds():
@@ -130,13 +157,24 @@ def test_config_builds():
 def few_poses(monkeypatch):
     """A motion of 64 poses."""
     every = OpenPoses('test').rotmat[::50][:64]
-    monkeypatch.setattr(OpenPoses, '__init__', lambda self, **options: setattr(self, 'rotmat', every))
+    monkeypatch.setattr(
+        OpenPoses, '__init__', lambda self, **options: setattr(self, 'rotmat', every)
+    )
 
 
 def run(work_dir, name):
-    return train(CONFIG, work_dir=work_dir, experiment_name=name, cfg_options={
-        'model.network.hidden': 16, 'train_dataloader.batch_size': 32, 'train_cfg.max_epochs': 2,
-        'train_cfg.val_interval': 1, 'default_hooks.checkpoint.interval': 1})
+    return train(
+        CONFIG,
+        work_dir=work_dir,
+        experiment_name=name,
+        cfg_options={
+            'model.network.hidden': 16,
+            'train_dataloader.batch_size': 32,
+            'train_cfg.max_epochs': 2,
+            'train_cfg.val_interval': 1,
+            'default_hooks.checkpoint.interval': 1,
+        },
+    )
 
 
 def test_training_learns_resumes_and_publishes(tmp_path, few_poses, monkeypatch):
@@ -153,8 +191,10 @@ def test_training_learns_resumes_and_publishes(tmp_path, few_poses, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / 'parts', 'prior-first')
     run(tmp_path / 'parts', 'prior-second')
-    whole, parts = (torch.load(tmp_path / folder / 'epoch_2.pth', weights_only=True)['optimizer']
-                    for folder in ('whole', 'parts'))
+    whole, parts = (
+        torch.load(tmp_path / folder / 'epoch_2.pth', weights_only=True)['optimizer']
+        for folder in ('whole', 'parts')
+    )
     assert whole['state'][0]['step'] == parts['state'][0]['step'] == 4
     assert whole['param_groups'][0]['lr'] == pytest.approx(parts['param_groups'][0]['lr'], rel=1e-9)
     assert run(tmp_path / 'parts', 'prior-third') == {}

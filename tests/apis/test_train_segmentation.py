@@ -19,7 +19,9 @@ from hrtk.registry import DATASETS, METRICS, MODELS, SEGMENTERS
 from hrtk.structures import InputError
 
 CONFIGS = Path(__file__).parents[2] / 'configs/segmentation'
-NETWORK = dict(type='HRNetOCR', width=4, stem=4, first=1, blocks=1, modules=(1, 1, 1), channels=8, keys=4)
+NETWORK = dict(
+    type='HRNetOCR', width=4, stem=4, first=1, blocks=1, modules=(1, 1, 1), channels=8, keys=4
+)
 STREAM = dict(type='OpenStream', domain='wild', sequences=2, frames=3, size=64)
 
 
@@ -30,11 +32,23 @@ def cache(tmp_path, monkeypatch):
 
 def small(name, tmp_path, **options):
     """A training config cut down to seconds, with networks that fit."""
-    cut = {f'{part}.dataset.{key}': value for part in ('train_dataloader', 'val_dataloader')
-           for key, value in (('length', 4), ('resolution', 32))}
-    return train(CONFIGS / name, work_dir=tmp_path / name, experiment_name=f'{tmp_path}{name}',
-                 cfg_options={**cut, 'train_dataloader.batch_size': 2, 'val_dataloader.batch_size': 2,
-                              'model.bf16': False, **options})
+    cut = {
+        f'{part}.dataset.{key}': value
+        for part in ('train_dataloader', 'val_dataloader')
+        for key, value in (('length', 4), ('resolution', 32))
+    }
+    return train(
+        CONFIGS / name,
+        work_dir=tmp_path / name,
+        experiment_name=f'{tmp_path}{name}',
+        cfg_options={
+            **cut,
+            'train_dataloader.batch_size': 2,
+            'val_dataloader.batch_size': 2,
+            'model.bf16': False,
+            **options,
+        },
+    )
 
 
 def test_views_of_sequences():
@@ -49,7 +63,9 @@ def test_views_of_sequences():
     x, y = (np.rint(c + side * grid).astype(int) for c in (cx, cy))
     inside = (x >= 0) & (x < 64), (y >= 0) & (y < 64)
     wanted = sequence.masks[1][np.ix_(y[inside[1]], x[inside[0]])]
-    assert (item['mask'].numpy()[np.ix_(inside[1], inside[0])] == wanted).mean() > 0.95 and wanted.any()
+    assert (
+        item['mask'].numpy()[np.ix_(inside[1], inside[0])] == wanted
+    ).mean() > 0.95 and wanted.any()
     with pytest.raises(IndexError):
         views[6]
 
@@ -69,7 +85,10 @@ def test_views_need_masks():
 class Bare(list):
     def __init__(self):
         import dataclasses
-        super().__init__([dataclasses.replace(OpenStream(sequences=1, frames=1, size=32)[0], masks=None)])
+
+        super().__init__(
+            [dataclasses.replace(OpenStream(sequences=1, frames=1, size=32)[0], masks=None)]
+        )
 
 
 def test_tracks_have_exact_masks():
@@ -87,10 +106,18 @@ def test_tracks_have_exact_masks():
 def test_what_a_step_is_made_of():
     torch.manual_seed(0)
     model = SegmentationTraining(NETWORK, weights=dict(iou=0.5), augment=0.0).train()
-    batch = dict(image=torch.randint(0, 255, (2, 3, 3, 32, 32)).byte(), mask=torch.randint(0, 2, (2, 3, 32, 32)).byte())
+    batch = dict(
+        image=torch.randint(0, 255, (2, 3, 3, 32, 32)).byte(),
+        mask=torch.randint(0, 2, (2, 3, 32, 32)).byte(),
+    )
     losses = model(**batch, rotmat=None, mode='loss')
-    assert set(losses) == {'loss_main', 'loss_auxiliary', 'loss_iou'} and losses['loss_auxiliary'] > 0
-    assert set(SegmentationTraining(NETWORK)(**batch, mode='loss')) == {'loss_main', 'loss_auxiliary'}
+    assert (
+        set(losses) == {'loss_main', 'loss_auxiliary', 'loss_iou'} and losses['loss_auxiliary'] > 0
+    )
+    assert set(SegmentationTraining(NETWORK)(**batch, mode='loss')) == {
+        'loss_main',
+        'loss_auxiliary',
+    }
     batch['mask'][1, 2] = 255
     with torch.no_grad():
         scores = model.eval()(**batch, mode='predict')
@@ -125,13 +152,21 @@ def test_scores_of_sequences():
             self.bias = torch.nn.Parameter(torch.tensor([0.0, 5.0]))
 
         def forward(self, images):
-            return type('Logits', (), dict(main=self.bias.view(1, 2, 1, 1).expand(len(images), 2, 8, 8)))
+            return type(
+                'Logits', (), dict(main=self.bias.view(1, 2, 1, 1).expand(len(images), 2, 8, 8))
+            )
 
     stream = OpenStream(domain='wild', sequences=2, frames=3, size=64)
     found = foreground_iou(Everything(), stream, resolution=32)
     views = ForegroundViews(STREAM, resolution=32)
-    shares = [100 * float((views[i]['mask'] == 1).float().mean()) for i in range(6) if (views[i]['mask'] != 255).all()]
-    assert found['frames'] == len(shares) and found['iou'] == pytest.approx(np.mean(shares), rel=1e-5)
+    shares = [
+        100 * float((views[i]['mask'] == 1).float().mean())
+        for i in range(6)
+        if (views[i]['mask'] != 255).all()
+    ]
+    assert found['frames'] == len(shares) and found['iou'] == pytest.approx(
+        np.mean(shares), rel=1e-5
+    )
     assert found['median_iou'] == pytest.approx(np.median(shares), rel=1e-5)
     with pytest.raises(InputError, match='no frame'):
         foreground_iou(Everything(), [], resolution=32)
@@ -145,7 +180,9 @@ def test_trained_and_published_segmenter(tmp_path):
     assert record['validation'] and 'iou' in record['validation'][-1]
     network = SEGMENTERS.build(dict(NETWORK, weights=str(tmp_path / 'net.pt')))
     trained = torch.load(tmp_path / 'hrnet_w8_open.py/epoch_2.pth', weights_only=True)['state_dict']
-    torch.testing.assert_close(network.cls_head.weight, trained['network.cls_head.weight'], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        network.cls_head.weight, trained['network.cls_head.weight'], rtol=1e-3, atol=1e-4
+    )
 
 
 def test_bundled_weights_find_people():
@@ -154,16 +191,33 @@ def test_bundled_weights_find_people():
     assert foreground_iou(segmenter, OpenStream(domain='wild', sequences=3, frames=2))['iou'] > 60
 
 
-@pytest.mark.parametrize('name', ['foreground_gate_open.py', 'foreground_mul_open.py', 'head_only_open.py'])
+@pytest.mark.parametrize(
+    'name', ['foreground_gate_open.py', 'foreground_mul_open.py', 'head_only_open.py']
+)
 def test_trained_and_published_fusion(tmp_path, name):
-    network = {'start': None, 'segmenter': dict(NETWORK, weights=None), 'backbone.width': 4, 'head.hidden': 16,
-               'reducer.width': 2, 'resolution': 32}
-    options = {**{f'model.estimator.{key}': value for key, value in network.items()}, 'train_cfg.max_iters': 3,
-               'train_cfg.val_interval': 3, 'train_dataloader.dataset.cache': False,
-               'val_dataloader.dataset.cache': False, 'optim_wrapper.optimizer.lr': 1e-2, 'param_scheduler': [],
-               'default_hooks.checkpoint.interval': 1}
+    network = {
+        'start': None,
+        'segmenter': dict(NETWORK, weights=None),
+        'backbone.width': 4,
+        'head.hidden': 16,
+        'reducer.width': 2,
+        'resolution': 32,
+    }
+    options = {
+        **{f'model.estimator.{key}': value for key, value in network.items()},
+        'train_cfg.max_iters': 3,
+        'train_cfg.val_interval': 3,
+        'train_dataloader.dataset.cache': False,
+        'val_dataloader.dataset.cache': False,
+        'optim_wrapper.optimizer.lr': 1e-2,
+        'param_scheduler': [],
+        'default_hooks.checkpoint.interval': 1,
+    }
     assert small(name, tmp_path, **options)['views/mpjpe_mm'] > 0
-    first, last = (torch.load(tmp_path / name / f'iter_{step}.pth', weights_only=True)['state_dict'] for step in (2, 3))
+    first, last = (
+        torch.load(tmp_path / name / f'iter_{step}.pth', weights_only=True)['state_dict']
+        for step in (2, 3)
+    )
     moved = {key.split('.')[1] for key, value in last.items() if not torch.equal(value, first[key])}
     assert moved == ({'head'} if name.startswith('head') else {'head', 'reducer', 'fusion'})
     publish(tmp_path / name, tmp_path / 'part.pt', without=('backbone', 'segmenter'))
@@ -171,8 +225,16 @@ def test_trained_and_published_fusion(tmp_path, name):
     assert {key.split('.')[0] for key in kept} == {'head', 'reducer', 'fusion'}
 
 
-@pytest.mark.parametrize('name', ['hrnet_w8_open.py', 'hrnet_w48_3dhp.py', 'foreground_gate_open.py',
-                                  'foreground_mul_open.py', 'head_only_open.py'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'hrnet_w8_open.py',
+        'hrnet_w48_3dhp.py',
+        'foreground_gate_open.py',
+        'foreground_mul_open.py',
+        'head_only_open.py',
+    ],
+)
 def test_configs(name):
     cfg = load_config(CONFIGS / name)
     check_keys(cfg, KEYS, REQUIRED)
@@ -181,5 +243,7 @@ def test_configs(name):
         with pytest.raises(InputError, match='mpi_inf_3dhp_train.npz'):
             DATASETS.build(cfg.train_dataloader.dataset)
         with torch.device('meta'):
-            network = MODELS.build(dict(cfg.model, network=dict(cfg.model.network, pretrained=None))).network
+            network = MODELS.build(
+                dict(cfg.model, network=dict(cfg.model.network, pretrained=None))
+            ).network
         assert sum(value.numel() for value in network.parameters()) == 70_351_700

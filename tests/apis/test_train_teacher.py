@@ -24,8 +24,13 @@ from hrtk.teachers import window_indices
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 HEAD = dict(type='IterativeRegressor', hidden=8)
-ESTIMATOR = dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=4), head=HEAD, resolution=32,
-                 body=dict(type='BodyModel', file='open'))
+ESTIMATOR = dict(
+    type='HMR',
+    backbone=dict(type='ResNet', depth=18, width=4),
+    head=HEAD,
+    resolution=32,
+    body=dict(type='BodyModel', file='open'),
+)
 NETWORK = dict(type='MPSNet', features=32, hidden=8, attention=4, regressor=HEAD)
 TRACKS = dict(type='OpenTracks', length=2, frames=6, resolution=32)
 
@@ -39,8 +44,10 @@ def cache(tmp_path, monkeypatch):
 def estimator(tmp_path):
     """The config of a small image network with weights."""
     torch.manual_seed(0)
-    torch.save(HMR(**{key: value for key, value in ESTIMATOR.items() if key != 'type'}).state_dict(),
-               tmp_path / 'start.pt')
+    torch.save(
+        HMR(**{key: value for key, value in ESTIMATOR.items() if key != 'type'}).state_dict(),
+        tmp_path / 'start.pt',
+    )
     return dict(ESTIMATOR, weights=str(tmp_path / 'start.pt'))
 
 
@@ -48,17 +55,26 @@ def test_tracks_are_kept_and_their_labels_fit_the_picture(monkeypatch):
     tracks = OpenTracks(length=2, frames=4, resolution=32)
     track = tracks[1]
     assert {name: tuple(value.shape) for name, value in track.items()} == {
-        'image': (4, 3, 32, 32), 'rotmat': (4, 24, 3, 3), 'betas': (4, 10), 'camera': (4, 3), 'keypoints2d': (4, 24, 2)}
-    joints = BODY_MODELS.build(dict(type='BodyModel')).joints(track['rotmat'], track['betas'], 'spin24')
+        'image': (4, 3, 32, 32),
+        'rotmat': (4, 24, 3, 3),
+        'betas': (4, 10),
+        'camera': (4, 3),
+        'keypoints2d': (4, 24, 2),
+    }
+    joints = BODY_MODELS.build(dict(type='BodyModel')).joints(
+        track['rotmat'], track['betas'], 'spin24'
+    )
     # A weak-perspective camera explains a person three metres away up to a few hundredths.
-    assert (project(joints, track['camera']) - track['keypoints2d']).abs().mean() < .03
+    assert (project(joints, track['camera']) - track['keypoints2d']).abs().mean() < 0.03
     assert track['keypoints2d'].abs().max() < 1.3 and track['image'].float().std() > 10
 
     def drawn_again(*args):
         raise AssertionError('drawn again')
 
     monkeypatch.setattr('hrtk.datasets.open_tracks.draw_video', drawn_again)
-    again = OpenTracks(length=5, frames=4, resolution=32)[1]  # a longer set begins with the same tracks
+    again = OpenTracks(length=5, frames=4, resolution=32)[
+        1
+    ]  # a longer set begins with the same tracks
     assert all(torch.equal(again[name], value) for name, value in track.items())
     with pytest.raises(AssertionError):
         OpenTracks(length=2, frames=4, resolution=32, seed=1)[1]
@@ -73,10 +89,15 @@ def test_windows_of_features(estimator, monkeypatch):
     network = HMR(**{key: value for key, value in estimator.items() if key != 'type'}).eval()
     track = DATASETS.build(TRACKS)[1]
     with torch.no_grad():
-        features = [network(normalise(image.float())).features for image in (track['image'], track['image'].flip(3))]
+        features = [
+            network(normalise(image.float())).features
+            for image in (track['image'], track['image'].flip(3))
+        ]
     for frame in (0, 1, 5):
         item, window = both[6 + frame], window_indices(6, 'clamp')[frame]
-        torch.testing.assert_close(item['features'], torch.stack([f[window] for f in features]), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            item['features'], torch.stack([f[window] for f in features]), rtol=0, atol=1e-5
+        )
         torch.testing.assert_close(plain[6 + frame]['features'][0], item['features'][0])
         for name in ('rotmat', 'betas', 'camera', 'keypoints2d'):
             assert torch.equal(item[name], track[name][frame])
@@ -95,11 +116,17 @@ def test_the_regressor_starts_from_that_of_the_image_network(estimator):
 
 def test_mirrored_windows_come_with_mirrored_labels(estimator, monkeypatch):
     model = TemporalTraining(NETWORK, estimator).eval()
-    item = {name: value[None] for name, value in FeatureWindows(TRACKS, estimator, mirror=True)[2].items()}
+    item = {
+        name: value[None]
+        for name, value in FeatureWindows(TRACKS, estimator, mirror=True)[2].items()
+    }
     seen = []
-    monkeypatch.setattr(temporal_training, 'supervise',
-                        lambda body, *given: (seen.append(given), ({}, torch.zeros(1)))[1])
-    for draw in (.9, .1):
+    monkeypatch.setattr(
+        temporal_training,
+        'supervise',
+        lambda body, *given: (seen.append(given), ({}, torch.zeros(1)))[1],
+    )
+    for draw in (0.9, 0.1):
         monkeypatch.setattr(torch, 'rand', lambda *args, **kwargs: torch.tensor([draw]))
         model(**item, mode='loss')
     (plain, rotmat, _, points), (mirrored, flipped, _, turned) = seen
@@ -108,21 +135,30 @@ def test_mirrored_windows_come_with_mirrored_labels(estimator, monkeypatch):
     assert torch.equal(mirrored.features, model.network(item['features'][:, 1]).features)
     joints = [model.body.joints(r, torch.zeros(1, 10), 'spin24')[0] for r in (rotmat, flipped)]
     order = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 12, 13, 14, 15, 16, 17, 18, 19, 21, 20, 23, 22]
-    np.testing.assert_allclose(joints[1], joints[0][order] * torch.tensor([-1., 1, 1]), atol=.02)
-    assert torch.equal(turned[0], points[0][order] * torch.tensor([-1., 1.]))
+    np.testing.assert_allclose(joints[1], joints[0][order] * torch.tensor([-1.0, 1, 1]), atol=0.02)
+    assert torch.equal(turned[0], points[0][order] * torch.tensor([-1.0, 1.0]))
 
 
 @pytest.mark.parametrize('name', ['mpsnet', 'tcmr'])
 def test_config_learns_and_publishes_what_a_teacher_loads(name, tmp_path):
-    small = {f'{loader}.dataset.tracks.{key}': value for loader in ('train_dataloader', 'val_dataloader')
-             for key, value in dict(length=1, frames=8).items()}
-    metrics = train(CONFIGS / f'teachers/{name}_open.py', work_dir=tmp_path / 'run', experiment_name=f'teacher-{name}',
-                    cfg_options={**small, 'train_dataloader.batch_size': 4, 'train_cfg.max_epochs': 1})
+    small = {
+        f'{loader}.dataset.tracks.{key}': value
+        for loader in ('train_dataloader', 'val_dataloader')
+        for key, value in dict(length=1, frames=8).items()
+    }
+    metrics = train(
+        CONFIGS / f'teachers/{name}_open.py',
+        work_dir=tmp_path / 'run',
+        experiment_name=f'teacher-{name}',
+        cfg_options={**small, 'train_dataloader.batch_size': 4, 'train_cfg.max_epochs': 1},
+    )
     assert 0 < metrics['views/mpjpe_mm'] < 1000
     record = publish(tmp_path / 'run', tmp_path / 'mine.pt')
     assert record['validation'][0]['epoch'] == 1 and record['iterations'] == 2
     teacher = dict(load_config(CONFIGS / f'teachers/{name}_open.py')._teacher)
-    TEACHERS.build(dict(teacher, network=dict(teacher['network'], weights=str(tmp_path / 'mine.pt'))))
+    TEACHERS.build(
+        dict(teacher, network=dict(teacher['network'], weights=str(tmp_path / 'mine.pt')))
+    )
 
 
 @pytest.mark.parametrize('name', ['mpsnet', 'tcmr'])
@@ -132,6 +168,8 @@ def test_config_and_bundled_weights(name):
     MODELS.build(cfg.model)
     teacher = TEACHERS.build(cfg._teacher)
     weights = Path(temporal_training.__file__).parents[1] / f'models/weights/{name}_open.pt'
-    assert weights.stat().st_size < 4 * 2 ** 20
-    assert teacher.network.features == HMR(**{k: v for k, v in cfg.estimator.items() if k != 'type'}
-                                           ).backbone.out_channels
+    assert weights.stat().st_size < 4 * 2**20
+    assert (
+        teacher.network.features
+        == HMR(**{k: v for k, v in cfg.estimator.items() if k != 'type'}).backbone.out_channels
+    )

@@ -21,7 +21,7 @@ from hrtk.body_models.skeletons import SKELETONS  # noqa: E402
 from hrtk.structures import InputError  # noqa: E402
 
 RNG = np.random.default_rng(0)
-ROTMAT = Rotation.from_rotvec(.6 * RNG.normal(size=(3 * 24, 3))).as_matrix().reshape(3, 24, 3, 3)
+ROTMAT = Rotation.from_rotvec(0.6 * RNG.normal(size=(3 * 24, 3))).as_matrix().reshape(3, 24, 3, 3)
 BETAS = RNG.normal(size=(3, 10))
 PARENTS = (0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
@@ -41,10 +41,16 @@ def dense_files(tmp_path):
     """A body without structure, every vertex bound to every bone, with SPIN's regressors as separate files."""
     rng, vertices = np.random.default_rng(1), 40
     weights = rng.random((vertices, 24))
-    np.savez(tmp_path / 'dense.npz', v_template=rng.normal(size=(vertices, 3)),
-             shapedirs=.1 * rng.normal(size=(vertices, 3, 10)), posedirs=.1 * rng.normal(size=(vertices, 3, 207)),
-             weights=weights / weights.sum(1, keepdims=True), J_regressor=rng.random((24, vertices)) / 20,
-             f=rng.integers(0, vertices, (50, 3)), kintree_table=np.array([PARENTS, range(24)]))
+    np.savez(
+        tmp_path / 'dense.npz',
+        v_template=rng.normal(size=(vertices, 3)),
+        shapedirs=0.1 * rng.normal(size=(vertices, 3, 10)),
+        posedirs=0.1 * rng.normal(size=(vertices, 3, 207)),
+        weights=weights / weights.sum(1, keepdims=True),
+        J_regressor=rng.random((24, vertices)) / 20,
+        f=rng.integers(0, vertices, (50, 3)),
+        kintree_table=np.array([PARENTS, range(24)]),
+    )
     np.save(tmp_path / 'extra.npy', rng.normal(size=(9, vertices)))
     np.save(tmp_path / 'h36m.npy', rng.normal(size=(17, vertices)))
     return tmp_path
@@ -73,8 +79,12 @@ def test_a_dense_body_equals_loops_too(dense_files):
 
 def test_literal_mesh_of_the_benchmarks_is_the_same_body(double):
     vertices, joints = WholeMesh(double.data).double()(*tensors())
-    np.testing.assert_allclose(vertices[1].numpy(), pose_body(double.data, ROTMAT[1], BETAS[1])[0], atol=1e-12)
-    np.testing.assert_allclose(joints.numpy(), double.joints(*tensors(), 'spin24').numpy(), atol=3e-7)
+    np.testing.assert_allclose(
+        vertices[1].numpy(), pose_body(double.data, ROTMAT[1], BETAS[1])[0], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        joints.numpy(), double.joints(*tensors(), 'spin24').numpy(), atol=3e-7
+    )
 
 
 @pytest.mark.parametrize('skeleton', sorted(SKELETONS))
@@ -83,29 +93,40 @@ def test_joints_path_equals_the_mesh(body, double, skeleton):
         rotmat, betas = tensors(dtype)
         joints = model.joints(rotmat, betas, skeleton)
         assert joints.dtype == dtype and joints.shape == (3, len(SKELETONS[skeleton]), 3)
-        assert (joints - model.joints_from_mesh(model(rotmat, betas), skeleton)).abs().max() < tolerance
+        assert (
+            joints - model.joints_from_mesh(model(rotmat, betas), skeleton)
+        ).abs().max() < tolerance
 
 
 def test_joints_path_equals_the_mesh_of_a_dense_body(dense_files):
-    body = BodyModel(dense_files / 'dense.npz', dense_files / 'extra.npy', dense_files / 'h36m.npy').double()
+    body = BodyModel(
+        dense_files / 'dense.npz', dense_files / 'extra.npy', dense_files / 'h36m.npy'
+    ).double()
     for skeleton in ('smpl24', 'extra9', 'h36m17', 'lsp14'):
         joints = body.joints(*tensors(), skeleton)
         rows = {'extra9': 'extra.npy', 'h36m17': 'h36m.npy'}.get(skeleton)
         if rows is not None:
-            expected = np.load(dense_files / rows).astype(np.float32).astype(float) @ body(*tensors()).vertices.numpy()
+            expected = (
+                np.load(dense_files / rows).astype(np.float32).astype(float)
+                @ body(*tensors()).vertices.numpy()
+            )
             np.testing.assert_allclose(joints.numpy(), expected, atol=1e-10)
-        torch.testing.assert_close(joints, body.joints_from_mesh(body(*tensors()), skeleton), rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            joints, body.joints_from_mesh(body(*tensors()), skeleton), rtol=0, atol=1e-10
+        )
 
 
 def test_rest_pose_is_the_template(body):
     out = body(torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 10))
     np.testing.assert_allclose(out.vertices[0].numpy(), body.data.v_template, atol=1e-6)
-    np.testing.assert_allclose(out.joints[0].numpy(), body.data.J_regressor @ body.data.v_template, atol=1e-6)
+    np.testing.assert_allclose(
+        out.joints[0].numpy(), body.data.J_regressor @ body.data.v_template, atol=1e-6
+    )
 
 
 def test_a_turn_of_the_root_turns_everything_about_the_pelvis(double):
     rotmat, betas = tensors()
-    turn = torch.from_numpy(Rotation.from_euler('xyz', [.3, 1., -2.]).as_matrix())
+    turn = torch.from_numpy(Rotation.from_euler('xyz', [0.3, 1.0, -2.0]).as_matrix())
     turned = rotmat.clone()
     turned[:, 0] = turn @ rotmat[:, 0]
     before, after = double(rotmat, betas), double(turned, betas)
@@ -116,7 +137,10 @@ def test_a_turn_of_the_root_turns_everything_about_the_pelvis(double):
 def test_gradients(double):
     rotmat = torch.from_numpy(ROTMAT[:1]).requires_grad_()
     betas = torch.from_numpy(BETAS[:1]).requires_grad_()
-    for function in (lambda r, b: double.joints(r, b, 'spin24'), lambda r, b: double(r, b).vertices[:, ::200]):
+    for function in (
+        lambda r, b: double.joints(r, b, 'spin24'),
+        lambda r, b: double(r, b).vertices[:, ::200],
+    ):
         assert gradcheck(function, (rotmat, betas), fast_mode=True)
         assert gradgradcheck(function, (rotmat, betas), fast_mode=True)
 

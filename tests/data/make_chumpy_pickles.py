@@ -9,6 +9,7 @@ Official SMPL files were written so by Python 2, hence the syntax that both Pyth
 with ``pip install --no-build-isolation chumpy`` (wheel, setuptools and numpy must be there before). All values follow
 from ``numpy.arange``, so that the tests can state them without chumpy.
 """
+
 import inspect
 import os
 import pickle
@@ -20,7 +21,9 @@ import scipy.sparse as sp
 # chumpy 0.70 imports names that Python 3.11 and numpy 1.24 dropped; lent to it for the import only.
 if not hasattr(inspect, 'getargspec'):
     inspect.getargspec = inspect.getfullargspec
-lent = [kind for kind in (bool, int, float, complex, object, str) if kind.__name__ not in np.__dict__]
+lent = [
+    kind for kind in (bool, int, float, complex, object, str) if kind.__name__ not in np.__dict__
+]
 for kind in lent:
     setattr(np, kind.__name__, kind)
 np.__dict__.setdefault('unicode', str)
@@ -38,7 +41,7 @@ def arange(*shape):
 
 def sparse():
     """A 3x4 matrix with an entry stored twice, which counts as the sum."""
-    return sp.coo_matrix(([1., 2., 3., 4.], ([0, 2, 2, 0], [1, 3, 0, 1])), shape=(3, 4))
+    return sp.coo_matrix(([1.0, 2.0, 3.0, 4.0], ([0, 2, 2, 0], [1, 3, 0, 1])), shape=(3, 4))
 
 
 def wrappers():
@@ -72,7 +75,32 @@ def wrappers():
 def smpl_layout(vertices=6):
     """The keys, shapes and wrappers of an official SMPL file (300 shape components cut to 12) on a toy mesh."""
     shapes = ch.Ch(arange(vertices, 3, 12) / 100)
-    parents = [4294967295, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]
+    parents = [
+        4294967295,
+        0,
+        0,
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+        9,
+        9,
+        12,
+        13,
+        14,
+        16,
+        17,
+        18,
+        19,
+        20,
+        21,
+    ]
     regressor = np.zeros((24, vertices))
     regressor[np.arange(24), np.arange(24) % vertices] = 1
     weights = np.zeros((vertices, 24))
@@ -80,7 +108,9 @@ def smpl_layout(vertices=6):
     return {
         'v_template': ch.Ch(arange(vertices, 3)),
         'shapedirs': shapes[:, :, :11],
-        'posedirs': (np.arange(vertices * 3 * 207) % 251).astype(np.float32).reshape(vertices, 3, 207),
+        'posedirs': (np.arange(vertices * 3 * 207) % 251)
+        .astype(np.float32)
+        .reshape(vertices, 3, 207),
         'weights': ch.Ch(weights),
         'J_regressor': sp.csc_matrix(regressor),
         'J': ch.Ch(arange(24, 3)),

@@ -15,5 +15,8 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def bodies(data):
-    return dict(male=data / 'body_models/smpl/SMPL_MALE.pkl', female=data / 'body_models/smpl/SMPL_FEMALE.pkl',
-                extra_regressor=data / 'spin/J_regressor_extra.npy')
+    return dict(
+        male=data / 'body_models/smpl/SMPL_MALE.pkl',
+        female=data / 'body_models/smpl/SMPL_FEMALE.pkl',
+        extra_regressor=data / 'spin/J_regressor_extra.npy',
+    )

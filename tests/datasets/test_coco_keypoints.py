@@ -14,9 +14,25 @@ from hrtk.datasets.coco_keypoints import CocoKeypointsDataset
 from hrtk.registry import DATASETS
 from hrtk.structures import InputError
 
-COCO = ['nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder', 'left_elbow',
-        'right_elbow', 'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee', 'right_knee', 'left_ankle',
-        'right_ankle']
+COCO = [
+    'nose',
+    'left_eye',
+    'right_eye',
+    'left_ear',
+    'right_ear',
+    'left_shoulder',
+    'right_shoulder',
+    'left_elbow',
+    'right_elbow',
+    'left_wrist',
+    'right_wrist',
+    'left_hip',
+    'right_hip',
+    'left_knee',
+    'right_knee',
+    'left_ankle',
+    'right_ankle',
+]
 
 
 def points(seed=0, size=20, count=17, third=2):
@@ -40,11 +56,17 @@ def folder(tmp_path):
 
 
 def coco(names=('f10.png', 'f2.png', 'f1.png'), size=(60, 40), **annotation):
-    return {'images': [{'id': i, 'file_name': name, 'width': size[0], 'height': size[1]}
-                       for i, name in enumerate(names)],
-            'annotations': [{'id': 100 + i, 'image_id': i, 'keypoints': points(i), **annotation}
-                            for i in range(len(names))],
-            'categories': [{'id': 1, 'name': 'person', 'keypoints': COCO}]}
+    return {
+        'images': [
+            {'id': i, 'file_name': name, 'width': size[0], 'height': size[1]}
+            for i, name in enumerate(names)
+        ],
+        'annotations': [
+            {'id': 100 + i, 'image_id': i, 'keypoints': points(i), **annotation}
+            for i in range(len(names))
+        ],
+        'categories': [{'id': 1, 'name': 'person', 'keypoints': COCO}],
+    }
 
 
 def grey(sequence):
@@ -54,8 +76,13 @@ def grey(sequence):
 def test_coco_annotations(tmp_path, folder):
     content = coco()
     content['annotations'][1]['keypoints'] = [5, 5, 2, 25, 9, 1, 99, 99, 0] + [0] * 42
-    dataset = DATASETS.build(dict(type='CocoKeypointsDataset', images=str(folder),
-                                  keypoints=str(put(tmp_path / 'kp.json', content))))
+    dataset = DATASETS.build(
+        dict(
+            type='CocoKeypointsDataset',
+            images=str(folder),
+            keypoints=str(put(tmp_path / 'kp.json', content)),
+        )
+    )
     assert len(dataset) == 1
     sequence = dataset[0]
     assert sequence.name == 'kp' and len(sequence) == 3 and sequence.fps == 25
@@ -67,21 +94,32 @@ def test_coco_annotations(tmp_path, folder):
     assert evidence.confidence[1].tolist() == [1, 1] + [0] * 15
     assert sequence.boxes[1].tolist() == [15, 7, 24]
     for t, annotation in enumerate(content['annotations'][::-1]):
-        np.testing.assert_allclose(evidence.xy[t].ravel(), np.reshape(annotation['keypoints'], (17, 3))[:, :2].ravel())
+        np.testing.assert_allclose(
+            evidence.xy[t].ravel(), np.reshape(annotation['keypoints'], (17, 3))[:, :2].ravel()
+        )
     xy = evidence.xy[0].numpy()
-    np.testing.assert_allclose(sequence.boxes[0], [*(xy.max(0) + xy.min(0)) / 2, 1.2 * np.ptp(xy, axis=0).max()],
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        sequence.boxes[0], [*(xy.max(0) + xy.min(0)) / 2, 1.2 * np.ptp(xy, axis=0).max()], rtol=1e-5
+    )
 
 
 def test_options(tmp_path, folder):
     content = coco()
     for annotation in content['annotations']:
         annotation['keypoints'][2::3] = [0.2] * 8 + [0.8] * 9
-    dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content), source='rtmpose', min_confidence=0.5,
-                                   box_scale=2.0, name='mine')
+    dataset = CocoKeypointsDataset(
+        folder,
+        put(tmp_path / 'kp.json', content),
+        source='rtmpose',
+        min_confidence=0.5,
+        box_scale=2.0,
+        name='mine',
+    )
     sequence = dataset[0]
     assert sequence.name == 'mine' and sequence.keypoints2d.source == 'rtmpose'
-    np.testing.assert_allclose(sequence.keypoints2d.confidence, [[0] * 8 + [np.float32(0.8)] * 9] * 3)
+    np.testing.assert_allclose(
+        sequence.keypoints2d.confidence, [[0] * 8 + [np.float32(0.8)] * 9] * 3
+    )
     extent = np.ptp(sequence.keypoints2d.xy[0, 8:].numpy(), axis=0).max()
     np.testing.assert_allclose(sequence.boxes[0, 2], 2 * extent, rtol=1e-5)
     with pytest.raises(InputError, match='min_confidence = 0.9'):
@@ -93,25 +131,37 @@ def test_frames_are_ordered_by_frame_index(tmp_path, folder):
     for image, number in zip(content['images'], (1, 2, 0)):
         image['frame_index'] = number
     assert CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0].frame_ids == (
-        'f1.png', 'f10.png', 'f2.png')
+        'f1.png',
+        'f10.png',
+        'f2.png',
+    )
 
 
 def test_track_ids_make_tracks(tmp_path, folder, caplog):
     content = coco(track_id=12)
-    content['annotations'] += [{'id': 7, 'image_id': 1, 'keypoints': points(7, 30), 'track_id': 3},
-                               {'id': 8, 'image_id': 1, 'keypoints': points(8, 35), 'track_id': 12},
-                               {'id': 9, 'image_id': 0, 'keypoints': points(9)},
-                               {'id': 10, 'image_id': 0, 'keypoints': [0] * 51, 'track_id': 3},
-                               {'id': 11, 'image_id': 2, 'keypoints': points(11, 40), 'track_id': 12, 'iscrowd': 1},
-                               {'id': 12, 'image_id': 2, 'bbox': [0, 0, 5, 5]}]
+    content['annotations'] += [
+        {'id': 7, 'image_id': 1, 'keypoints': points(7, 30), 'track_id': 3},
+        {'id': 8, 'image_id': 1, 'keypoints': points(8, 35), 'track_id': 12},
+        {'id': 9, 'image_id': 0, 'keypoints': points(9)},
+        {'id': 10, 'image_id': 0, 'keypoints': [0] * 51, 'track_id': 3},
+        {'id': 11, 'image_id': 2, 'keypoints': points(11, 40), 'track_id': 12, 'iscrowd': 1},
+        {'id': 12, 'image_id': 2, 'bbox': [0, 0, 5, 5]},
+    ]
     with caplog.at_level(logging.WARNING):
         dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
     assert [sequence.name for sequence in dataset] == ['kp_person3', 'kp_person12']
     assert grey(dataset[0]) == [2] and grey(dataset[1]) == [1, 2, 10]
     # Person 12 occurs twice in f2.png: the larger one counts.
-    np.testing.assert_allclose(dataset[1].keypoints2d.xy[1].ravel(),
-                               np.reshape(points(8, 35), (17, 3))[:, :2].ravel(), rtol=1e-6)
-    for count, why in ((1, 'fewer than two visible points'), (1, 'without an identity'), (1, 'smaller than another')):
+    np.testing.assert_allclose(
+        dataset[1].keypoints2d.xy[1].ravel(),
+        np.reshape(points(8, 35), (17, 3))[:, :2].ravel(),
+        rtol=1e-6,
+    )
+    for count, why in (
+        (1, 'fewer than two visible points'),
+        (1, 'without an identity'),
+        (1, 'smaller than another'),
+    ):
         assert any(f'left out {count} of 7 people' in m and why in m for m in caplog.messages)
 
 
@@ -122,7 +172,9 @@ def test_without_identities_the_largest_person_is_the_track(tmp_path, folder):
     dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
     assert len(dataset) == 1 and len(dataset[0]) == 3
     for t, keypoints in ((0, points(2)), (1, points(5, 35)), (2, points(0))):
-        np.testing.assert_allclose(dataset[0].keypoints2d.xy[t].ravel(), np.delete(keypoints, np.s_[2::3]), rtol=1e-6)
+        np.testing.assert_allclose(
+            dataset[0].keypoints2d.xy[t].ravel(), np.delete(keypoints, np.s_[2::3]), rtol=1e-6
+        )
 
 
 def test_subfolders_are_clips(tmp_path, folder):
@@ -131,7 +183,11 @@ def test_subfolders_are_clips(tmp_path, folder):
         (folder / picture).rename(folder / clip / 'f1.png')
     content = coco(('a/f1.png', 'b\\f1.png', 'anywhere/else/f9.png'), track_id=1)
     dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
-    assert [(s.name, grey(s)) for s in dataset] == [('kp_person1', [9]), ('kp_a_person1', [2]), ('kp_b_person1', [1])]
+    assert [(s.name, grey(s)) for s in dataset] == [
+        ('kp_person1', [9]),
+        ('kp_a_person1', [2]),
+        ('kp_b_person1', [1]),
+    ]
     content['images'][2]['file_name'] = 'f1.png'
     with pytest.raises(InputError, match='not unique'):
         CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
@@ -139,7 +195,9 @@ def test_subfolders_are_clips(tmp_path, folder):
 
 def test_coco_results(tmp_path, folder):
     scores = [1.3, -0.1] + [0.5] * 15
-    content = [{'image_id': i, 'category_id': 1, 'score': 0.9, 'keypoints': points(i)} for i in (9, 2)]
+    content = [
+        {'image_id': i, 'category_id': 1, 'score': 0.9, 'keypoints': points(i)} for i in (9, 2)
+    ]
     for entry in content:
         entry['keypoints'][2::3] = scores
     sequence = CocoKeypointsDataset(folder, put(tmp_path / 'results.json', content))[0]
@@ -148,27 +206,44 @@ def test_coco_results(tmp_path, folder):
 
 
 def test_alphapose(tmp_path, folder):
-    content = [{'image_id': f'f{i}.png', 'category_id': 1, 'score': 2.5, 'keypoints': points(i + k, third=0.7),
-                'idx': idx} for i in (2, 10) for k, idx in enumerate(([3.0], 4))]
+    content = [
+        {
+            'image_id': f'f{i}.png',
+            'category_id': 1,
+            'score': 2.5,
+            'keypoints': points(i + k, third=0.7),
+            'idx': idx,
+        }
+        for i in (2, 10)
+        for k, idx in enumerate(([3.0], 4))
+    ]
     dataset = CocoKeypointsDataset(folder, put(tmp_path / 'alphapose-results.json', content))
     assert [s.name for s in dataset] == ['alphapose-results_person3', 'alphapose-results_person4']
     assert grey(dataset[0]) == [2, 10] and dataset[0].keypoints2d.source == 'alphapose'
-    np.testing.assert_allclose(dataset[1].keypoints2d.xy[0].ravel(), np.delete(points(3), np.s_[2::3]), rtol=1e-6)
+    np.testing.assert_allclose(
+        dataset[1].keypoints2d.xy[0].ravel(), np.delete(points(3), np.s_[2::3]), rtol=1e-6
+    )
 
 
-@pytest.mark.parametrize('count, skeleton, key', [(25, 'openpose25', 'pose_keypoints_2d'),
-                                                  (18, 'openpose18', 'pose_keypoints')])
+@pytest.mark.parametrize(
+    'count, skeleton, key',
+    [(25, 'openpose25', 'pose_keypoints_2d'), (18, 'openpose18', 'pose_keypoints')],
+)
 def test_openpose(tmp_path, folder, count, skeleton, key):
     output = tmp_path / 'op'
     output.mkdir()
     for i in (1, 2, 10):
-        people = [{'person_id': [-1], key: points(i, 20, count, 0.5)}, {key: points(i, 5, count, 0.5)}]
+        people = [
+            {'person_id': [-1], key: points(i, 20, count, 0.5)},
+            {key: points(i, 5, count, 0.5)},
+        ]
         put(output / f'f{i}_keypoints.json', {'version': 1.3, 'people': people if i != 2 else []})
     sequence = CocoKeypointsDataset(folder, output)[0]
     assert (sequence.keypoints2d.source, sequence.keypoints2d.skeleton) == ('openpose', skeleton)
     assert grey(sequence) == [1, 10] and sequence.name == 'op'
-    np.testing.assert_allclose(sequence.keypoints2d.xy[1].ravel(), np.delete(points(10, 20, count), np.s_[2::3]),
-                               rtol=1e-6)
+    np.testing.assert_allclose(
+        sequence.keypoints2d.xy[1].ravel(), np.delete(points(10, 20, count), np.s_[2::3]), rtol=1e-6
+    )
     single = CocoKeypointsDataset(folder / 'f1.png', output / 'f1_keypoints.json')[0]
     assert grey(single) == [1]
 
@@ -178,8 +253,12 @@ def test_other_joint_lists_are_named(tmp_path, folder):
     content['categories'][0]['keypoints'] = COCO[::-1]
     with pytest.raises(InputError, match='categories lists the joints right_ankle.*skeleton='):
         CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
-    assert CocoKeypointsDataset(folder, tmp_path / 'kp.json',
-                                skeleton='h36m17')[0].keypoints2d.skeleton == 'h36m17'
+    assert (
+        CocoKeypointsDataset(folder, tmp_path / 'kp.json', skeleton='h36m17')[
+            0
+        ].keypoints2d.skeleton
+        == 'h36m17'
+    )
     with pytest.raises(InputError, match='75 numbers .* of openpose25.*there are 51'):
         CocoKeypointsDataset(folder, tmp_path / 'kp.json', skeleton='openpose25')
     with pytest.raises(InputError, match="no skeleton 'coco'"):
@@ -205,13 +284,17 @@ def test_video(tmp_path, video, numbered):
     sequence = CocoKeypointsDataset(video, put(tmp_path / 'kp.json', content))[0]
     assert sequence.frame_ids == ('000003', '000007', '000011') and sequence.fps == 12
     np.testing.assert_allclose([frame.mean() for frame in sequence.frames], [60, 140, 220], atol=3)
-    np.testing.assert_allclose(sequence.keypoints2d.xy[0].ravel(), np.delete(points(1), np.s_[2::3]), rtol=1e-6)
+    np.testing.assert_allclose(
+        sequence.keypoints2d.xy[0].ravel(), np.delete(points(1), np.s_[2::3]), rtol=1e-6
+    )
 
 
 def test_video_and_keypoints_that_do_not_belong_together(tmp_path, video):
-    for names, size, complaint in ((('a.jpg',), (64, 48), "which frame is 'a.jpg'"),
-                                   (('12.jpg',), (64, 48), r'has the frames 0\.\.11, asked for \[12\]'),
-                                   (('3.jpg',), (48, 64), 'video is 64x48 px, .* annotated on 48x64')):
+    for names, size, complaint in (
+        (('a.jpg',), (64, 48), "which frame is 'a.jpg'"),
+        (('12.jpg',), (64, 48), r'has the frames 0\.\.11, asked for \[12\]'),
+        (('3.jpg',), (48, 64), 'video is 64x48 px, .* annotated on 48x64'),
+    ):
         with pytest.raises(InputError, match=rf'clip\.avi: .*{complaint}'):
             CocoKeypointsDataset(video, put(tmp_path / 'kp.json', coco(names, size)))
     with pytest.raises(InputError, match='no such folder or video'):
@@ -220,9 +303,15 @@ def test_video_and_keypoints_that_do_not_belong_together(tmp_path, video):
 
 def test_detector_results_on_a_video(tmp_path, video):
     content = [{'image_id': i, 'keypoints': points()} for i in (5, 4.0)]
-    assert CocoKeypointsDataset(video, put(tmp_path / 'r.json', content))[0].frame_ids == ('000004', '000005')
+    assert CocoKeypointsDataset(video, put(tmp_path / 'r.json', content))[0].frame_ids == (
+        '000004',
+        '000005',
+    )
     content = [{'image_id': f'{i}.jpg', 'keypoints': points(i), 'idx': 1} for i in (10, 9)]
-    assert CocoKeypointsDataset(video, put(tmp_path / 'r.json', content))[0].frame_ids == ('000009', '000010')
+    assert CocoKeypointsDataset(video, put(tmp_path / 'r.json', content))[0].frame_ids == (
+        '000009',
+        '000010',
+    )
 
 
 def _with(where, **change):
@@ -237,36 +326,48 @@ def _without(where, key):
     return content
 
 
-@pytest.mark.parametrize('content, complaint', [
-    (_with('annotations', keypoints=points(count=16)), 'annotation 101 of image 1: keypoints must be 51.*there are 48'),
-    (_with('annotations', keypoints=points()[:50]), 'there are 50'),
-    (_with('annotations', keypoints='all'), 'there are 0'),
-    (_with('annotations', keypoints=[float('nan')] + points()[1:]), 'annotation 101 .*nose is not a finite number'),
-    (_with('annotations', keypoints=[None] * 51), 'not a finite number|must be numbers'),
-    (_with('annotations', keypoints=['a'] * 51), 'keypoints must be numbers'),
-    (_with('annotations', keypoints=points(third=3)), 'visibility 0, 1 or 2'),
-    (_with('annotations', keypoints=points(third=-1)), 'visibility 0, 1 or 2'),
-    (_with('annotations', image_id=77), 'annotation 101 of image 77: no such id in images'),
-    (_with('annotations', track_id='left man'), 'track_id must be a whole number'),
-    (_without('annotations', 'image_id'), 'entry 1 of annotations lacks image_id'),
-    (_without('images', 'file_name'), 'entry 1 of images lacks file_name'),
-    (_with('images', width='wide'), 'width must be a whole number'),
-    (_with('images', file_name='gone.png'), r'1 of 3 annotated pictures are missing.*gone\.png.*has 4 pictures'),
-    (_with('images', file_name='../../etc/passwd.png'), 'missing'),
-    ({'images': [], 'annotations': []}, 'no person with keypoints'),
-    ({'images': [], 'annotations': {}}, 'annotations must be a list'),
-    ([], 'no person with keypoints'),
-    ([{'keypoints': []}], 'entry 0 of the list lacks image_id'),
-    ([{'image_id': 2, 'keypoints': points(count=27)}], 'has 27 keypoints; known are 17'),
-    ([{'image_id': 2.5, 'keypoints': points()}], 'image_id must be a whole number'),
-    ([{'image_id': 77, 'keypoints': points()}], 'number 77'),
-    ([3], 'must be a list of objects'),
-    ({'people': None}, 'people must be a list'),
-    ({'shapes': []}, r"unknown layout, it holds the keys \['shapes'\]"),
-    ('text', 'unknown layout, it holds a str'),
-    (coco(keypoints=[0] * 51), 'no frame has two visible points'),
-    (coco(keypoints=[3, 4, 2] + [0] * 48), 'no frame has two visible points'),
-])
+@pytest.mark.parametrize(
+    'content, complaint',
+    [
+        (
+            _with('annotations', keypoints=points(count=16)),
+            'annotation 101 of image 1: keypoints must be 51.*there are 48',
+        ),
+        (_with('annotations', keypoints=points()[:50]), 'there are 50'),
+        (_with('annotations', keypoints='all'), 'there are 0'),
+        (
+            _with('annotations', keypoints=[float('nan')] + points()[1:]),
+            'annotation 101 .*nose is not a finite number',
+        ),
+        (_with('annotations', keypoints=[None] * 51), 'not a finite number|must be numbers'),
+        (_with('annotations', keypoints=['a'] * 51), 'keypoints must be numbers'),
+        (_with('annotations', keypoints=points(third=3)), 'visibility 0, 1 or 2'),
+        (_with('annotations', keypoints=points(third=-1)), 'visibility 0, 1 or 2'),
+        (_with('annotations', image_id=77), 'annotation 101 of image 77: no such id in images'),
+        (_with('annotations', track_id='left man'), 'track_id must be a whole number'),
+        (_without('annotations', 'image_id'), 'entry 1 of annotations lacks image_id'),
+        (_without('images', 'file_name'), 'entry 1 of images lacks file_name'),
+        (_with('images', width='wide'), 'width must be a whole number'),
+        (
+            _with('images', file_name='gone.png'),
+            r'1 of 3 annotated pictures are missing.*gone\.png.*has 4 pictures',
+        ),
+        (_with('images', file_name='../../etc/passwd.png'), 'missing'),
+        ({'images': [], 'annotations': []}, 'no person with keypoints'),
+        ({'images': [], 'annotations': {}}, 'annotations must be a list'),
+        ([], 'no person with keypoints'),
+        ([{'keypoints': []}], 'entry 0 of the list lacks image_id'),
+        ([{'image_id': 2, 'keypoints': points(count=27)}], 'has 27 keypoints; known are 17'),
+        ([{'image_id': 2.5, 'keypoints': points()}], 'image_id must be a whole number'),
+        ([{'image_id': 77, 'keypoints': points()}], 'number 77'),
+        ([3], 'must be a list of objects'),
+        ({'people': None}, 'people must be a list'),
+        ({'shapes': []}, r"unknown layout, it holds the keys \['shapes'\]"),
+        ('text', 'unknown layout, it holds a str'),
+        (coco(keypoints=[0] * 51), 'no frame has two visible points'),
+        (coco(keypoints=[3, 4, 2] + [0] * 48), 'no frame has two visible points'),
+    ],
+)
 def test_malformed_keypoints(tmp_path, folder, content, complaint):
     file = put(tmp_path / 'kp.json', content)
     with pytest.raises(InputError, match=complaint) as caught:
@@ -279,7 +380,9 @@ def test_frames_without_anybody_are_dropped_and_counted(tmp_path, folder, caplog
     with caplog.at_level(logging.WARNING):
         sequence = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0]
     assert grey(sequence) == [1, 10]
-    assert any('left out 1 of 3 people with fewer than two visible points' in m for m in caplog.messages)
+    assert any(
+        'left out 1 of 3 people with fewer than two visible points' in m for m in caplog.messages
+    )
 
 
 def test_every_truncation_is_an_input_error(tmp_path, folder):
@@ -296,10 +399,12 @@ def test_every_truncation_is_an_input_error(tmp_path, folder):
 def test_files_that_are_not_there(tmp_path, folder):
     file = put(tmp_path / 'kp.json', coco())
     (tmp_path / 'nothing').mkdir()
-    for images, keypoints, complaint in ((folder, tmp_path / 'no.json', r'no\.json: there is no such keypoint file'),
-                                         (folder, tmp_path / 'nothing', r'nothing: .*no \*_keypoints\.json'),
-                                         (tmp_path / 'nothing', file, 'nothing: no picture in this folder'),
-                                         (tmp_path / 'none', file, 'none: there is no such folder')):
+    for images, keypoints, complaint in (
+        (folder, tmp_path / 'no.json', r'no\.json: there is no such keypoint file'),
+        (folder, tmp_path / 'nothing', r'nothing: .*no \*_keypoints\.json'),
+        (tmp_path / 'nothing', file, 'nothing: no picture in this folder'),
+        (tmp_path / 'none', file, 'none: there is no such folder'),
+    ):
         with pytest.raises(InputError, match=complaint):
             CocoKeypointsDataset(images, keypoints)
 
@@ -311,10 +416,15 @@ def test_a_picture_of_another_size_raises_when_read(tmp_path, folder):
 
 
 def test_real_pictures_and_a_real_clip(data_root):
-    yoga = CocoKeypointsDataset(data_root / 'photos/yogait', data_root / 'annotations/yogait_coco.json')
+    yoga = CocoKeypointsDataset(
+        data_root / 'photos/yogait', data_root / 'annotations/yogait_coco.json'
+    )
     assert len(yoga) == 1 and len(yoga[0]) == 9
     raw = json.loads((data_root / 'annotations/yogait_coco.json').read_text())
-    boxes = {image['file_name']: annotation['bbox'] for image, annotation in zip(raw['images'], raw['annotations'])}
+    boxes = {
+        image['file_name']: annotation['bbox']
+        for image, annotation in zip(raw['images'], raw['annotations'])
+    }
     for name, (cx, cy, side) in zip(yoga[0].frame_ids, yoga[0].boxes.tolist()):
         x, y, width, height = boxes[name]
         assert x < cx < x + width and y < cy < y + height and 0.7 < side / max(width, height) < 1.3

@@ -63,7 +63,9 @@ def test_grey_and_transparent_pictures_become_rgb(tmp_path):
     grey, rgba = picture()[:, :, 0], np.dstack([picture(1), picture(2)[:, :, :1]])
     cv2.imwrite(str(tmp_path / 'grey.png'), grey)
     cv2.imwrite(str(tmp_path / 'rgba.png'), cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))
-    np.testing.assert_array_equal(read_image(tmp_path / 'grey.png'), np.repeat(grey[:, :, None], 3, axis=2))
+    np.testing.assert_array_equal(
+        read_image(tmp_path / 'grey.png'), np.repeat(grey[:, :, None], 3, axis=2)
+    )
     np.testing.assert_array_equal(read_image(tmp_path / 'rgba.png'), rgba[:, :, :3])
 
 
@@ -83,16 +85,22 @@ def test_exif_orientation_is_applied(tmp_path, orientation, turns):
     rgb = cv2.resize(picture(size=(3, 4)), (40, 30), interpolation=cv2.INTER_CUBIC)
     (tmp_path / 'x.jpg').write_bytes(jpeg_with_orientation(rgb, orientation))
     (tmp_path / 'plain.jpg').write_bytes(jpeg_with_orientation(rgb, 1))
-    np.testing.assert_array_equal(read_image(tmp_path / 'x.jpg'), np.rot90(read_image(tmp_path / 'plain.jpg'), turns))
+    np.testing.assert_array_equal(
+        read_image(tmp_path / 'x.jpg'), np.rot90(read_image(tmp_path / 'plain.jpg'), turns)
+    )
 
 
 def test_noted_size_is_checked_when_read(tmp_path):
     save(tmp_path / 'a.png', picture())
     (tmp_path / 'b.jpg').write_bytes(jpeg_with_orientation(picture(), 6))
-    frames = ImageFrames([tmp_path / 'a.png', tmp_path / 'a.png', tmp_path / 'b.jpg', tmp_path / 'a.png'],
-                         [(40, 30), (80, 60), (40, 30), None])
+    frames = ImageFrames(
+        [tmp_path / 'a.png', tmp_path / 'a.png', tmp_path / 'b.jpg', tmp_path / 'a.png'],
+        [(40, 30), (80, 60), (40, 30), None],
+    )
     assert frames[0].shape == frames[3].shape == (30, 40, 3)
-    with pytest.raises(InputError, match=r'a\.png: the picture is 40x30 px, its annotation was made on 80x60'):
+    with pytest.raises(
+        InputError, match=r'a\.png: the picture is 40x30 px, its annotation was made on 80x60'
+    ):
         frames[1]
     with pytest.raises(InputError, match=r'b\.jpg: the picture is 30x40 px after its EXIF'):
         frames[2]
@@ -109,8 +117,12 @@ def test_cut_pictures(tmp_path, suffix, cut):
 def test_files_that_are_no_picture(tmp_path):
     (tmp_path / 'empty.jpg').touch()
     (tmp_path / 'text.jpg').write_text('not a picture')
-    for name, complaint in {'empty.jpg': '0 bytes', 'text.jpg': 'cannot decode', 'missing.jpg': 'no such picture',
-                            '.': 'no such picture'}.items():
+    for name, complaint in {
+        'empty.jpg': '0 bytes',
+        'text.jpg': 'cannot decode',
+        'missing.jpg': 'no such picture',
+        '.': 'no such picture',
+    }.items():
         with pytest.raises(InputError, match=complaint) as caught:
             read_image(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
@@ -171,10 +183,14 @@ def test_chosen_video_frames(tmp_path):
     path = write_video(tmp_path / 'clip.mp4')
     reference = decode_all(path)
     frames = VideoFrames(path, [4, 20, 11])
-    np.testing.assert_array_equal(np.stack(list(frames)), np.stack([reference[i] for i in (4, 20, 11)]))
+    np.testing.assert_array_equal(
+        np.stack(list(frames)), np.stack([reference[i] for i in (4, 20, 11)])
+    )
     with pytest.raises(IndexError):
         frames[3]
-    with pytest.raises(InputError, match=r'clip\.mp4: has the frames 0\.\.23, asked for \[24, -1\]'):
+    with pytest.raises(
+        InputError, match=r'clip\.mp4: has the frames 0\.\.23, asked for \[24, -1\]'
+    ):
         VideoFrames(path, [3, 24, -1])
 
 
@@ -208,9 +224,11 @@ def test_video_frames_travel_to_other_processes(tmp_path):
 def test_broken_videos(tmp_path):
     data = write_video(tmp_path / 'clip.avi', frames=60, fourcc='MJPG').read_bytes()
     reference = decode_all(tmp_path / 'clip.avi')
-    (tmp_path / 'cut.avi').write_bytes(data[:len(data) // 2])
+    (tmp_path / 'cut.avi').write_bytes(data[: len(data) // 2])
     frames, good = VideoFrames(tmp_path / 'cut.avi', range(60)), 0
-    with pytest.raises(InputError, match=r'cut\.avi: frame (\d+) cannot be decoded.*counts 60') as caught:
+    with pytest.raises(
+        InputError, match=r'cut\.avi: frame (\d+) cannot be decoded.*counts 60'
+    ) as caught:
         for good in range(60):
             np.testing.assert_array_equal(frames[good], reference[good])
     assert f'frame {good} ' in str(caught.value) and 10 < good < 50
@@ -218,9 +236,12 @@ def test_broken_videos(tmp_path):
 
     (tmp_path / 'text.mp4').write_text('no video')
     mp4 = write_video(tmp_path / 'clip.mp4').read_bytes()
-    (tmp_path / 'cut.mp4').write_bytes(mp4[:len(mp4) // 2])
-    for name, complaint in {'text.mp4': 'cannot open', 'cut.mp4': 'cannot open.*ffmpeg',
-                            'none.mp4': 'no such video'}.items():
+    (tmp_path / 'cut.mp4').write_bytes(mp4[: len(mp4) // 2])
+    for name, complaint in {
+        'text.mp4': 'cannot open',
+        'cut.mp4': 'cannot open.*ffmpeg',
+        'none.mp4': 'no such video',
+    }.items():
         with pytest.raises(InputError, match=rf'{name}: .*{complaint}'):
             VideoFrames(tmp_path / name)
 

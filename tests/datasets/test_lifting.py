@@ -53,19 +53,29 @@ def test_mocap_is_exact_in_double_precision(train):
         number, clip = numbers[label['track'].rsplit(' ', 1)[0]]
         which = [camera.name for camera in MOCAP_CAMERAS].index(label['camera'])
         camera = MOCAP_CAMERAS[which]
-        rotmat = torch.from_numpy(Rotation.from_rotvec(np.float64(clip.poses[::20]).reshape(-1, 3)).as_matrix())
+        rotmat = torch.from_numpy(
+            Rotation.from_rotvec(np.float64(clip.poses[::20]).reshape(-1, 3)).as_matrix()
+        )
         rotmat, betas = rotmat.view(-1, 24, 3, 3), torch.zeros(len(clip.poses[::20]), 10).double()
         mesh = body(rotmat, betas)
         joints = body.joints_from_mesh(mesh, 'h36m17').numpy() - mesh.joints[:, :1].numpy()
         path = np.float64(clip.transl)
-        middle = [(path[:, 0].max() + path[:, 0].min()) / 2, 0, (path[:, 2].max() + path[:, 2].min()) / 2]
-        turn = Rotation.from_euler('y', number * math.pi * (3 - 5 ** .5))
+        middle = [
+            (path[:, 0].max() + path[:, 0].min()) / 2,
+            0,
+            (path[:, 2].max() + path[:, 2].min()) / 2,
+        ]
+        turn = Rotation.from_euler('y', number * math.pi * (3 - 5**0.5))
         world = turn.apply((joints + (path - middle)[::20, None]).reshape(-1, 3)) - camera.position
-        z = np.subtract(TARGET, camera.position) / np.linalg.norm(np.subtract(TARGET, camera.position))
+        z = np.subtract(TARGET, camera.position) / np.linalg.norm(
+            np.subtract(TARGET, camera.position)
+        )
         x = np.cross(z, [0, 1, 0]) / np.linalg.norm(np.cross(z, [0, 1, 0]))
         points = np.stack([world @ x, world @ np.cross(z, x), world @ z], -1).reshape(-1, 17, 3)
         points = points[:, [names.index(name) for name in ORDERS['h36m17']]]
-        pixels = seen_by_hand(points, *camera.focal, *camera.centre, *camera.radial, *camera.tangential)
+        pixels = seen_by_hand(
+            points, *camera.focal, *camera.centre, *camera.radial, *camera.tangential
+        )
         wanted = pixels / 500 - [1, height[which + 1] / 1000]
         part = slice(int(train.starts[track]), int(train.ends[track]))
         np.testing.assert_allclose(train.keypoints2d[part][::20], wanted, atol=1e-6)
@@ -75,10 +85,12 @@ def test_mocap_is_exact_in_double_precision(train):
 
 def test_mocap_people_are_upright_and_in_front_of_the_camera(train):
     up = -train.joints3d[:, ORDERS['h36m17'].index('head_mocap'), 1]
-    assert up.median() > .5 and train.root[:, 2].min() > 1.5 and train.root[:, 2].max() < 9
-    assert (train.keypoints2d.abs() > 1).any(-1).float().mean() < .01
+    assert up.median() > 0.5 and train.root[:, 2].min() > 1.5 and train.root[:, 2].max() < 9
+    assert (train.keypoints2d.abs() > 1).any(-1).float().mean() < 0.01
     shoulders = train.joints3d[:, 14] - train.joints3d[:, 11]
-    assert .35 < (shoulders[:, 0] < 0).float().mean() < .65  # the right one is on the left of who faces the camera
+    assert (
+        0.35 < (shoulders[:, 0] < 0).float().mean() < 0.65
+    )  # the right one is on the left of who faces the camera
 
 
 def test_mocap_splits_are_whole_recordings(train, test):
@@ -92,17 +104,25 @@ def test_mocap_splits_are_whole_recordings(train, test):
 def test_mocap_noise_is_a_fixed_error_of_2d_alone(test):
     noisy, again = (MocapLifting('test', frames=9, noise_px=5) for _ in range(2))
     error = (noisy.keypoints2d - test.keypoints2d) * 500
-    assert abs(error.std() - 5) < .02 and abs(error.mean()) < .02
-    assert torch.equal(noisy.keypoints2d, again.keypoints2d) and torch.equal(noisy.joints3d, test.joints3d)
-    assert not torch.equal(noisy.keypoints2d, MocapLifting('test', frames=9, noise_px=5, seed=1).keypoints2d)
+    assert abs(error.std() - 5) < 0.02 and abs(error.mean()) < 0.02
+    assert torch.equal(noisy.keypoints2d, again.keypoints2d) and torch.equal(
+        noisy.joints3d, test.joints3d
+    )
+    assert not torch.equal(
+        noisy.keypoints2d, MocapLifting('test', frames=9, noise_px=5, seed=1).keypoints2d
+    )
 
 
 def test_sixteen_joints_are_the_seventeen_without_the_jaw(test):
     keep = [index for index in range(17) if index != 9]
     assert torch.equal(MocapLifting('test', joints='h36m16').joints3d, test.joints3d[:, keep])
     assert mirror_order('h36m16') == tuple(
-        {**dict(zip([4, 5, 6, 10, 11, 12], [1, 2, 3, 13, 14, 15])),
-         **dict(zip([1, 2, 3, 13, 14, 15], [4, 5, 6, 10, 11, 12]))}.get(index, index) for index in range(16))
+        {
+            **dict(zip([4, 5, 6, 10, 11, 12], [1, 2, 3, 13, 14, 15])),
+            **dict(zip([1, 2, 3, 13, 14, 15], [4, 5, 6, 10, 11, 12])),
+        }.get(index, index)
+        for index in range(16)
+    )
 
 
 def test_the_whole_set_is_ready_in_moments(train):
@@ -114,11 +134,20 @@ def test_the_whole_set_is_ready_in_moments(train):
 
 # windows and mirror
 
+
 def test_flip_is_its_own_inverse_and_swaps_sides():
     order = mirror_order('h36m17')
     assert [order[index] for index in LEFT] == RIGHT and [order[index] for index in RIGHT] == LEFT
     assert [order[index] for index in (0, 7, 8, 9, 10)] == [0, 7, 8, 9, 10]
-    assert [mirror_order('mpi17')[index] for index in (5, 6, 7, 11, 12, 13, 14)] == [2, 3, 4, 8, 9, 10, 14]
+    assert [mirror_order('mpi17')[index] for index in (5, 6, 7, 11, 12, 13, 14)] == [
+        2,
+        3,
+        4,
+        8,
+        9,
+        10,
+        14,
+    ]
     for size in (2, 3):
         pose = torch.randn(5, 17, size)
         kept = pose.clone()
@@ -130,7 +159,9 @@ def test_flip_is_its_own_inverse_and_swaps_sides():
 def test_mirrored_items_project_through_the_mirrored_camera(train):
     half = len(train.middles)
     straight, mirrored = train[1234], train[half + 1234]
-    assert not straight['mirrored'] and mirrored['mirrored'] and straight['track'] == mirrored['track']
+    assert (
+        not straight['mirrored'] and mirrored['mirrored'] and straight['track'] == mirrored['track']
+    )
     for key in ('keypoints2d', 'joints3d'):
         swapped = straight[key].clone()
         swapped[:, LEFT + RIGHT] = straight[key][:, RIGHT + LEFT]
@@ -153,7 +184,10 @@ def test_windows_are_those_of_a_padded_clip(frames, step):
         for t in list(range(min(len(clip), 12))) + [len(clip) - 2, len(clip) - 1]:
             first = reach + t - step * (frames // 2)
             rows = torch.tensor([at + t])
-            assert windows.window(rows)[0].tolist() == padded[first:first + step * frames:step].tolist()
+            assert (
+                windows.window(rows)[0].tolist()
+                == padded[first : first + step * frames : step].tolist()
+            )
             assert windows.owners[at + t] == number and windows.middles[at + t] == start + t
         at += len(clip)
     assert at == len(windows) and torch.equal(windows.middles, torch.arange(len(windows)))
@@ -162,11 +196,15 @@ def test_windows_are_those_of_a_padded_clip(frames, step):
 def test_items_batches_and_workers_agree(train):
     picked = [3, 90000, 70000, 150000]
     batch, items = train.batch(picked), [train[index] for index in picked]
-    collated = next(iter(torch.utils.data.DataLoader(torch.utils.data.Subset(train, picked), batch_size=4)))
+    collated = next(
+        iter(torch.utils.data.DataLoader(torch.utils.data.Subset(train, picked), batch_size=4))
+    )
     assert set(batch) == set(items[0]) == set(collated)
     for key, value in batch.items():
         if isinstance(value, torch.Tensor):
-            assert torch.equal(value, torch.stack([item[key] for item in items])) and torch.equal(value, collated[key])
+            assert torch.equal(value, torch.stack([item[key] for item in items])) and torch.equal(
+                value, collated[key]
+            )
         else:
             assert value == [item[key] for item in items] == list(collated[key])
     assert items[0]['keypoints2d'].shape == (9, 17, 2) and items[0]['joints3d'].shape == (9, 17, 3)
@@ -183,7 +221,9 @@ def test_stride_takes_every_nth_middle():
 
 
 def test_mocap_refusals(tmp_path):
-    with pytest.raises(InputError, match="split is one of 'train', 'test' and None.*they are 'val'"):
+    with pytest.raises(
+        InputError, match="split is one of 'train', 'test' and None.*they are 'val'"
+    ):
         MocapLifting('val')
     with pytest.raises(InputError, match="joints is one of 'h36m17', 'h36m16'"):
         MocapLifting(joints='mpi17')

@@ -24,13 +24,15 @@ SIZE = (120, 160)
 
 def room(seed=0):
     """A wall with a gradient, a floor and a table: something like a room, (H, W, 3) uint8."""
-    rows, columns = np.mgrid[:SIZE[0], :SIZE[1]]
-    wall = np.stack([200 - rows * .5, 170 - rows * .7 + columns * .1, 120 - rows * .6], axis=-1)
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    wall = np.stack([200 - rows * 0.5, 170 - rows * 0.7 + columns * 0.1, 120 - rows * 0.6], axis=-1)
     wall[90:] = [40, 44, 60]
     wall[60:64, 5:40] = 230
     wall[64:100, 20:24] = 220
     wall[20:40, 140:155] = [60, 160, 60]
-    return np.clip(wall + np.random.default_rng(seed).normal(0, 1.5, wall.shape), 0, 255).astype(np.uint8)
+    return np.clip(wall + np.random.default_rng(seed).normal(0, 1.5, wall.shape), 0, 255).astype(
+        np.uint8
+    )
 
 
 def person(x, y=60, arm=0):
@@ -54,28 +56,40 @@ def paint(picture, mask):
 def sequence(pictures, boxes, name='walk'):
     count = len(pictures)
     points = Keypoints2D(torch.zeros(count, 17, 2), torch.zeros(count, 17), 'coco17', 'none')
-    return Sequence(name, ArrayFrames(np.stack(pictures)), torch.tensor(boxes, dtype=torch.float32), points)
+    return Sequence(
+        name, ArrayFrames(np.stack(pictures)), torch.tensor(boxes, dtype=torch.float32), points
+    )
 
 
 def walk(xs):
     """Pictures of one static camera, the true masks and the boxes."""
     masks = [person(x, arm=a) for x, a in zip(xs, (-18, 14, 4, 16, -10, 9, -14, 12) * 10)]
     pictures = [paint(room(seed), mask) for seed, mask in enumerate(masks)]
-    return pictures, masks, [[x, 62., 100.] for x in xs]
+    return pictures, masks, [[x, 62.0, 100.0] for x in xs]
 
 
 def overlap(found, true):
     return (found & true).sum() / (found | true).sum()
 
 
-@pytest.mark.parametrize('method, xs, least', [
-    ('median', (40, 60, 80, 100, 120), .97), ('median', (60, 68, 72, 64, 80), .9),  # mostly in one place
-    ('mog2', range(30, 126, 6), .85), ('knn', range(30, 126, 4), .75)])
+@pytest.mark.parametrize(
+    'method, xs, least',
+    [
+        ('median', (40, 60, 80, 100, 120), 0.97),
+        ('median', (60, 68, 72, 64, 80), 0.9),  # mostly in one place
+        ('mog2', range(30, 126, 6), 0.85),
+        ('knn', range(30, 126, 4), 0.75),
+    ],
+)
 def test_background_subtraction_finds_a_drawn_person(method, xs, least):
     pictures, masks, boxes = walk(xs)
     given = sequence(pictures, boxes)
     found = MASK_SOURCES.build(dict(type='BackgroundSubtraction', method=method)).attach(given)
-    assert found.masks_source == f'background:{method}' and given.masks is None and len(found.masks) == len(masks)
+    assert (
+        found.masks_source == f'background:{method}'
+        and given.masks is None
+        and len(found.masks) == len(masks)
+    )
     scores = []
     for t, mask in enumerate(masks):
         ours = found.masks[t]
@@ -89,16 +103,20 @@ def test_plain_median_would_not_do():
     pictures, masks, _ = walk((60, 68, 72, 64, 80))
     plate = np.median(pictures, axis=0)
     raw = [np.abs(picture - plate).max(2) > 16 for picture in pictures]
-    assert np.mean([overlap(a, b) for a, b in zip(raw, masks)]) < .6
+    assert np.mean([overlap(a, b) for a, b in zip(raw, masks)]) < 0.6
     ours = clean_plate(np.stack(pictures)).astype(float)
     covered = np.all(masks, axis=0)
-    assert np.abs(ours - room())[~covered].mean() < 3 and np.abs(plate - room())[~covered].mean() > 4
+    assert (
+        np.abs(ours - room())[~covered].mean() < 3 and np.abs(plate - room())[~covered].mean() > 4
+    )
 
 
 def test_frames_of_a_moving_or_another_camera_have_empty_masks(caplog):
     pictures, masks, boxes = walk((40, 60, 80, 100, 120))
     moved = [np.roll(pictures[0], 9, 1), np.roll(pictures[0], 5, 0)]
-    found = BackgroundSubtraction().attach(sequence(pictures + moved, boxes + [[49., 62, 100], [40., 67, 100]]))
+    found = BackgroundSubtraction().attach(
+        sequence(pictures + moved, boxes + [[49.0, 62, 100], [40.0, 67, 100]])
+    )
     areas = [int(found.masks[t].sum()) for t in range(7)]
     assert min(areas[:5]) > 500 and areas[5:] == [0, 0]
     assert '2 of 7 frames looked at' in caplog.text
@@ -134,34 +152,40 @@ def test_masks_are_made_once_and_copied():
 
 @pytest.mark.parametrize('dx', [1, 2, 4])
 def test_a_shift_of_pixels_is_another_view(dx):
-    scene, boxes = room(), np.array([[80., 60, 60]] * 2)
+    scene, boxes = room(), np.array([[80.0, 60, 60]] * 2)
     assert same_view(scene, room(1), boxes) and same_view(scene, paint(room(1), person(80)), boxes)
-    assert same_view(scene, np.clip(room(1) * .95, 0, 255).astype(np.uint8), boxes)
+    assert same_view(scene, np.clip(room(1) * 0.95, 0, 255).astype(np.uint8), boxes)
     assert not same_view(scene, np.roll(scene, dx, 1), boxes)
     assert not same_view(scene, scene[:-1], boxes)
 
 
 def test_integration_gives_harmonic_surfaces_and_wanted_gradients():
     rows, columns = np.mgrid[:30, :40].astype(float)
-    saddle = 60 + (rows ** 2 - columns ** 2) / 8 + columns * 4
+    saddle = 60 + (rows**2 - columns**2) / 8 + columns * 4
     harmonic = np.stack([columns * 3, saddle, 200 - rows * columns / 9], axis=-1)
     unknown = np.zeros((30, 40), bool)
     unknown[6:22, 9:33] = unknown[25:, 30:] = True
     spoilt = np.where(unknown[..., None], 77, harmonic)
     inner = unknown.copy()
-    inner[25:, 30:] = False  # at the picture's own border a flat surface is the answer, not this one
+    inner[25:, 30:] = (
+        False  # at the picture's own border a flat surface is the answer, not this one
+    )
     flat = integrate(spoilt, unknown, np.zeros((30, 39, 3)), np.zeros((29, 40, 3)))
-    np.testing.assert_allclose(flat[inner], harmonic[inner], atol=.51)
+    np.testing.assert_allclose(flat[inner], harmonic[inner], atol=0.51)
     surface = 100 + 60 * np.sin(harmonic / 40)
-    found = integrate(np.where(unknown[..., None], 0, surface), unknown, np.diff(surface, axis=1),
-                      np.diff(surface, axis=0))
-    np.testing.assert_allclose(found, surface, atol=.51)
+    found = integrate(
+        np.where(unknown[..., None], 0, surface),
+        unknown,
+        np.diff(surface, axis=1),
+        np.diff(surface, axis=0),
+    )
+    np.testing.assert_allclose(found, surface, atol=0.51)
 
 
 def test_soft_shadows_are_background():
     scene = room()
     shade = np.ones(SIZE)
-    shade[30:60, 60:90] = .85
+    shade[30:60, 60:90] = 0.85
     shaded = (scene * shade[..., None]).astype(np.uint8)
     assert difference(shaded, scene)[33:57, 63:87].max() == 0
     tinted = shaded.copy()
@@ -183,19 +207,19 @@ def test_tidy_fills_small_holes_only():
     whole = mask.copy()
     mask[70:76, 80:88] = mask[100:102, :] = mask[10, 10] = False
     mask[10, 10] = True
-    assert (tidy(mask, 200.) != whole).sum() <= 16  # round corners
+    assert (tidy(mask, 200.0) != whole).sum() <= 16  # round corners
     mask[110:140, 80:120] = False
-    assert not tidy(mask, 200.)[115:135, 85:115].any()
+    assert not tidy(mask, 200.0)[115:135, 85:115].any()
     edge = np.zeros((60, 60), bool)
     edge[20:, 20:40] = True
-    np.testing.assert_array_equal(tidy(edge, 60.)[21:, 21:39], True)
+    np.testing.assert_array_equal(tidy(edge, 60.0)[21:, 21:39], True)
 
 
 def test_the_component_of_the_box():
     mask = person(40) | person(120)
-    np.testing.assert_array_equal(belonging(mask, np.array([40., 62, 100])), person(40))
-    np.testing.assert_array_equal(belonging(mask, np.array([120., 62, 100])), person(120))
-    between = belonging(mask, np.array([84., 62, 150]))
+    np.testing.assert_array_equal(belonging(mask, np.array([40.0, 62, 100])), person(40))
+    np.testing.assert_array_equal(belonging(mask, np.array([120.0, 62, 100])), person(120))
+    between = belonging(mask, np.array([84.0, 62, 150]))
     assert check_mask(between, SIZE, 'between') == 'two people'
     assert not belonging(mask, np.array([np.nan] * 3)).any()
 
@@ -205,22 +229,33 @@ def test_usable_masks():
     for given in (mask, mask.astype(np.uint8), mask * np.uint8(255), mask.astype(np.float32)):
         assert check_mask(given, SIZE, 'mine') is None
     assert check_mask(person(40) | person(120), SIZE, 'mine') == 'two people'
-    assert check_mask(person(40) | person(120), SIZE, 'mine', np.array([40., 62, 90])) is None
-    assert check_mask(mask, SIZE, 'mine', np.array([140., 62, 30])) == 'empty'
+    assert check_mask(person(40) | person(120), SIZE, 'mine', np.array([40.0, 62, 90])) is None
+    assert check_mask(mask, SIZE, 'mine', np.array([140.0, 62, 30])) == 'empty'
     assert check_mask(mask, SIZE, 'mine', np.array([np.nan] * 3)) == 'empty'
-    assert check_mask(mask, SIZE, 'mine', np.array([60., 50, 14])) == 'full'
+    assert check_mask(mask, SIZE, 'mine', np.array([60.0, 50, 14])) == 'full'
     assert check_mask(np.zeros(SIZE, np.uint8), SIZE, 'mine') == 'empty'
-    assert check_mask(np.full(SIZE, 255, np.uint8), SIZE, 'mine') == check_mask(np.ones(SIZE), SIZE, 'mine') == 'full'
+    assert (
+        check_mask(np.full(SIZE, 255, np.uint8), SIZE, 'mine')
+        == check_mask(np.ones(SIZE), SIZE, 'mine')
+        == 'full'
+    )
     cut = mask.copy()
     cut[66:76] = False  # a board across one person
     assert check_mask(cut, SIZE, 'mine') is None
 
 
-@pytest.mark.parametrize('mask, complaint', [
-    (np.zeros((60, 160), np.uint8), r'frame 7: the mask is 160x60 px, the picture 160x120'),
-    (np.zeros((*SIZE, 3), np.uint8), 'one channel'), (np.full(SIZE, 128, np.uint8), 'values 0 and 1, or 0 and 255'),
-    (np.eye(*SIZE) * .5, 'values'), (np.full(SIZE, np.nan), 'values'), (person(60) * 1 + person(50) * 1, 'values'),
-    (person(60) * 255 + person(100) * 1, 'values')])
+@pytest.mark.parametrize(
+    'mask, complaint',
+    [
+        (np.zeros((60, 160), np.uint8), r'frame 7: the mask is 160x60 px, the picture 160x120'),
+        (np.zeros((*SIZE, 3), np.uint8), 'one channel'),
+        (np.full(SIZE, 128, np.uint8), 'values 0 and 1, or 0 and 255'),
+        (np.eye(*SIZE) * 0.5, 'values'),
+        (np.full(SIZE, np.nan), 'values'),
+        (person(60) * 1 + person(50) * 1, 'values'),
+        (person(60) * 255 + person(100) * 1, 'values'),
+    ],
+)
 def test_masks_that_are_none(mask, complaint):
     with pytest.raises(InputError, match=complaint) as error:
         check_mask(mask, SIZE, 'frame 7')
@@ -246,8 +281,11 @@ def footage(tmp_path):
 
 
 def read(footage, **options):
-    return CocoKeypointsDataset(footage / 'images', footage / 'points.json',
-                                masks=dict(type='MaskFiles', folder=footage / 'masks', **options))
+    return CocoKeypointsDataset(
+        footage / 'images',
+        footage / 'points.json',
+        masks=dict(type='MaskFiles', folder=footage / 'masks', **options),
+    )
 
 
 def test_mask_files(footage):
@@ -258,7 +296,10 @@ def test_mask_files(footage):
         np.testing.assert_array_equal(found.masks[t], person(50 + 20 * t))
     before = dataset.fingerprint()
     cv2.imwrite(str(footage / 'masks' / 'f.0.png'), np.zeros(SIZE, np.uint8))
-    assert dataset.fingerprint()['masks'] != before['masks'] and before['images'] == dataset.fingerprint()['images']
+    assert (
+        dataset.fingerprint()['masks'] != before['masks']
+        and before['images'] == dataset.fingerprint()['images']
+    )
     assert read(footage)[0].masks[0].sum() == 0  # for the adapter to skip and count
     assert CocoKeypointsDataset(footage / 'images', footage / 'points.json')[0].masks is None
 
@@ -267,13 +308,17 @@ def test_mask_files_by_position(footage):
     (footage / 'masks' / 'points').mkdir()
     for t in range(3):
         (footage / 'masks' / f'f.{t}.png').rename(footage / 'masks' / 'points' / f'{t:03d}.png')
-    np.testing.assert_array_equal(read(footage, pattern='{name}/{index:03d}.png')[0].masks[2], person(90))
+    np.testing.assert_array_equal(
+        read(footage, pattern='{name}/{index:03d}.png')[0].masks[2], person(90)
+    )
 
 
 def test_bad_mask_files(footage):
     file = footage / 'masks' / 'f.2.png'
-    for content, complaint in ((np.zeros((50, 60), np.uint8), r'f\.2\.png: the mask is 60x50 px, the picture 160x120'),
-                               (np.full(SIZE, 99, np.uint8), r'f\.2\.png: a mask has the values')):
+    for content, complaint in (
+        (np.zeros((50, 60), np.uint8), r'f\.2\.png: the mask is 60x50 px, the picture 160x120'),
+        (np.full(SIZE, 99, np.uint8), r'f\.2\.png: a mask has the values'),
+    ):
         cv2.imwrite(str(file), content)
         with pytest.raises(InputError, match=complaint):
             read(footage)[0].masks[2]
@@ -285,27 +330,34 @@ def test_bad_mask_files(footage):
         read(footage)[0]
 
 
-@pytest.mark.parametrize('cfg, complaint', [
-    (dict(type='MaskFiles', folder='nowhere'), 'nowhere: there is no such folder'),
-    (dict(type='MaskFiles', folder='.', pattern='{frame}.png'), 'frame'),
-    (dict(type='MaskFiles', folder='.', pattern='mask.png'), 'the same file for every frame'),
-    (dict(type='BackgroundSubtraction', method='mode'), "median, mog2, knn, not 'mode'"),
-    (dict(type='BackgroundSubtraction', threshold=0), 'threshold positive'),
-    (dict(type='BackgroundSubtraktion'), "Did you mean 'BackgroundSubtraction'")])
+@pytest.mark.parametrize(
+    'cfg, complaint',
+    [
+        (dict(type='MaskFiles', folder='nowhere'), 'nowhere: there is no such folder'),
+        (dict(type='MaskFiles', folder='.', pattern='{frame}.png'), 'frame'),
+        (dict(type='MaskFiles', folder='.', pattern='mask.png'), 'the same file for every frame'),
+        (dict(type='BackgroundSubtraction', method='mode'), "median, mog2, knn, not 'mode'"),
+        (dict(type='BackgroundSubtraction', threshold=0), 'threshold positive'),
+        (dict(type='BackgroundSubtraktion'), "Did you mean 'BackgroundSubtraction'"),
+    ],
+)
 def test_bad_settings(cfg, complaint):
     with pytest.raises(InputError, match=complaint):
         MASK_SOURCES.build(cfg)
 
 
 def test_real_pictures_of_one_camera_against_masks_by_hand(data_root):
-    found = CocoKeypointsDataset(data_root / 'photos/yogait', data_root / 'annotations/yogait_coco.json',
-                                 masks=dict(type='BackgroundSubtraction'))[0]
+    found = CocoKeypointsDataset(
+        data_root / 'photos/yogait',
+        data_root / 'annotations/yogait_coco.json',
+        masks=dict(type='BackgroundSubtraction'),
+    )[0]
     static = ('test_a', 'test_c', 'test_m', 'test_y', 'y1')
     for t, label in enumerate(found.frame_ids):
         name, mask = label.removesuffix('.jpg'), found.masks[t]
         why = check_mask(mask, mask.shape, label, found.boxes[t].numpy())
         if name in static:
             true = cv2.imread(str(data_root / f'photos/masks/{name}.png'), cv2.IMREAD_GRAYSCALE) > 0
-            assert why is None and overlap(mask > 0, true) > .93, name
+            assert why is None and overlap(mask > 0, true) > 0.93, name
         else:
             assert why == 'empty'

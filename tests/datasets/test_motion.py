@@ -21,7 +21,9 @@ def _random_clip(name: str, frames: int, seed: int, split: str = 'train') -> Mot
     rng = np.random.default_rng(seed)
     poses = np.cumsum(rng.normal(scale=0.05, size=(frames, 24, 3)), axis=0).astype(np.float32)
     poses[:, 22:] = 0
-    return MotionClip(name, 'waving', split, 30.0, poses, rng.normal(size=(frames, 3)).astype(np.float32))
+    return MotionClip(
+        name, 'waving', split, 30.0, poses, rng.normal(size=(frames, 3)).astype(np.float32)
+    )
 
 
 def test_asset_is_small_and_complete(clips):
@@ -49,7 +51,10 @@ def test_poses_are_human(clips):
     # Knees flex about +x, the left elbow about -y and the right one about +y; a few degrees of slack.
     assert np.degrees(poses[:, KNEES, 0].min()) > -6
     assert np.degrees(np.abs(poses[:, KNEES, 1:]).max()) < 15
-    assert np.degrees((poses[:, ELBOWS[0], 1]).max()) < 3 and np.degrees(poses[:, ELBOWS[1], 1].min()) > -3
+    assert (
+        np.degrees((poses[:, ELBOWS[0], 1]).max()) < 3
+        and np.degrees(poses[:, ELBOWS[1], 1].min()) > -3
+    )
     assert np.degrees(np.abs(poses[:, ELBOWS, ::2]).max()) < 25
     assert not poses[:, [10, 11, 20, 21, 22, 23]].any()
     head = Rotation.identity()
@@ -97,8 +102,13 @@ def test_pack_and_load(tmp_path):
     path = tmp_path / 'motion.npz'
     np.savez_compressed(path, **pack_motion(clips, 'nobody may sell it'))
     for clip, read in zip(clips, load_motion(path=path)):
-        assert (read.name, read.action, read.split, read.fps) == (clip.name, clip.action, clip.split, clip.fps)
-        np.testing.assert_allclose(read.poses, clip.poses, atol=2.0 ** -11 + 1e-6)
+        assert (read.name, read.action, read.split, read.fps) == (
+            clip.name,
+            clip.action,
+            clip.split,
+            clip.fps,
+        )
+        np.testing.assert_allclose(read.poses, clip.poses, atol=2.0**-11 + 1e-6)
         np.testing.assert_allclose(read.transl, clip.transl, atol=5.1e-4)
     assert [clip.name for clip in load_motion('test', path)] == ['b']
 
@@ -114,13 +124,17 @@ def test_licence_travels_with_the_data():
     assert 'EIA-0196217' in (ASSET.parent / 'README.md').read_text(encoding='utf-8')
 
 
-@pytest.mark.parametrize('damage, message', [
-    (lambda a: a.update(format=np.array('other-2')), 'other-2'),
-    (lambda a: a.pop('lengths'), 'lacks lengths'),
-    (lambda a: a.update(lengths=a['lengths'] + 1), 'damaged'),
-    (lambda a: a.update(names=a['names'][:1]), 'differ in length'),
-    (lambda a: a.update(joints=a['joints'] + 20), 'joints'),
-    (lambda a: a.update(names=np.array([{}, []], object)), 'plain arrays')])
+@pytest.mark.parametrize(
+    'damage, message',
+    [
+        (lambda a: a.update(format=np.array('other-2')), 'other-2'),
+        (lambda a: a.pop('lengths'), 'lacks lengths'),
+        (lambda a: a.update(lengths=a['lengths'] + 1), 'damaged'),
+        (lambda a: a.update(names=a['names'][:1]), 'differ in length'),
+        (lambda a: a.update(joints=a['joints'] + 20), 'joints'),
+        (lambda a: a.update(names=np.array([{}, []], object)), 'plain arrays'),
+    ],
+)
 def test_damaged_files_are_named(tmp_path, damage, message):
     arrays = pack_motion([_random_clip('a', 10, 0), _random_clip('b', 5, 1)], '')
     damage(arrays)

@@ -33,6 +33,7 @@ def by_name(dataset):
 
 # 3DPW, raw
 
+
 def test_raw_3dpw(raw, data, bodies):
     sequences = by_name(raw)
     assert list(sequences) == ['free_clip_00_0', 'free_clip_00_1', 'free_clip_01_0']
@@ -42,7 +43,11 @@ def test_raw_3dpw(raw, data, bodies):
         person, truth = int(person), sequence.truth
         gender = {'m': 'male', 'f': 'female'}[file['genders'][person]]
         assert truth.gender == gender
-        world = Rotation.from_rotvec(file['poses'][person].reshape(-1, 3)).as_matrix().reshape(F, 24, 3, 3)
+        world = (
+            Rotation.from_rotvec(file['poses'][person].reshape(-1, 3))
+            .as_matrix()
+            .reshape(F, 24, 3, 3)
+        )
         body = BodyModel(bodies[gender], bodies['extra_regressor'])
         betas = torch.tensor(file['betas'][person][:10]).float().expand(F, 10)
         points = body.joints(torch.tensor(world).float(), betas, 'spin49').double().numpy()
@@ -59,7 +64,9 @@ def test_raw_3dpw(raw, data, bodies):
             pixels = seen[:, :2] / seen[:, 2:]
             np.testing.assert_allclose(sequence.keypoints2d.xy[t], pixels, atol=2e-2)
             low, high = pixels.min(0), pixels.max(0)
-            np.testing.assert_allclose(sequence.boxes[t], [*(low + high) / 2, 1.2 * (high - low).max()], atol=5e-2)
+            np.testing.assert_allclose(
+                sequence.boxes[t], [*(low + high) / 2, 1.2 * (high - low).max()], atol=5e-2
+            )
         # The translation carries the body's own frame to the camera's.
         own = body.joints(truth.rotmat, truth.betas, 'spin49') + truth.translation[:, None]
         there = np.einsum('ij,fnj->fni', rotation, points) + shift
@@ -79,22 +86,31 @@ def test_poses2d_need_no_body(data):
     dataset = ThreeDPW(data / '3dpw', keypoints='poses2d')
     file = pickle.loads((data / '3dpw/sequenceFiles/test/free_clip_01.pkl').read_bytes())
     sequence = by_name(dataset)['free_clip_01_0']
-    np.testing.assert_allclose(sequence.keypoints2d.xy, file['poses2d'][0][:, :2].transpose(0, 2, 1), rtol=1e-6)
-    np.testing.assert_allclose(sequence.keypoints2d.confidence, .9, rtol=1e-6)
+    np.testing.assert_allclose(
+        sequence.keypoints2d.xy, file['poses2d'][0][:, :2].transpose(0, 2, 1), rtol=1e-6
+    )
+    np.testing.assert_allclose(sequence.keypoints2d.confidence, 0.9, rtol=1e-6)
     assert sequence.keypoints2d.skeleton == 'openpose18' and sequence.truth.translation is None
 
 
 def test_order_of_sequences(data):
-    dataset = ThreeDPW(data / '3dpw', keypoints='poses2d', sequences=['free_clip_01', 'free_clip_00'])
+    dataset = ThreeDPW(
+        data / '3dpw', keypoints='poses2d', sequences=['free_clip_01', 'free_clip_00']
+    )
     assert list(by_name(dataset)) == ['free_clip_01_0', 'free_clip_00_0', 'free_clip_00_1']
 
 
 def test_3dpw_refusals(data, bodies, tmp_path):
     with pytest.raises(InputError, match='needs bodies'):
         ThreeDPW(data / '3dpw', keypoints='gt')
-    with pytest.raises(InputError, match=r'SMPL_MALE.pkl and .*none.pkl: no such body file.*smpl.is.tue.mpg.de'):
-        ThreeDPW(data / '3dpw', keypoints='gt', bodies=dict(male=tmp_path / 'SMPL_MALE.pkl',
-                                                            female=tmp_path / 'none.pkl'))
+    with pytest.raises(
+        InputError, match=r'SMPL_MALE.pkl and .*none.pkl: no such body file.*smpl.is.tue.mpg.de'
+    ):
+        ThreeDPW(
+            data / '3dpw',
+            keypoints='gt',
+            bodies=dict(male=tmp_path / 'SMPL_MALE.pkl', female=tmp_path / 'none.pkl'),
+        )
     with pytest.raises(InputError, match='sequenceFiles.*virtualhumans'):
         ThreeDPW(tmp_path, keypoints='poses2d')
     with pytest.raises(InputError, match='keypoints one of'):
@@ -123,9 +139,16 @@ def test_3dpw_refusals(data, bodies, tmp_path):
 
 # SPIN, BOA and DynaBOA
 
-@pytest.mark.parametrize('file, keypoints', [
-    ('spin/3dpw_test.npz', 'none'), ('boa/3dpw_vid/*.npz', 'gt'), ('dynaboa/3dpw_*.npz', 'gt'),
-    ('dynaboa/3dpw_*.npz', 'openpose')])
+
+@pytest.mark.parametrize(
+    'file, keypoints',
+    [
+        ('spin/3dpw_test.npz', 'none'),
+        ('boa/3dpw_vid/*.npz', 'gt'),
+        ('dynaboa/3dpw_*.npz', 'gt'),
+        ('dynaboa/3dpw_*.npz', 'openpose'),
+    ],
+)
 def test_npz_say_what_the_raw_files_say(raw, data, file, keypoints):
     dataset = SPINFile(data / file, data / '3dpw', keypoints)
     found, wanted = by_name(dataset), by_name(raw)
@@ -159,9 +182,13 @@ def test_tracks_split_where_only_the_person_changes(data, tmp_path):
     assert [dataset[i].truth.gender for i in range(2)] == ['male', 'female']
 
 
-@pytest.mark.parametrize('protocol, clips', [(1, ['S9_Directions_1.54138969', 'S9_Directions_1.60457274',
-                                                  'S11_Walking.60457274']),
-                                             (2, ['S9_Directions_1.60457274', 'S11_Walking.60457274'])])
+@pytest.mark.parametrize(
+    'protocol, clips',
+    [
+        (1, ['S9_Directions_1.54138969', 'S9_Directions_1.60457274', 'S11_Walking.60457274']),
+        (2, ['S9_Directions_1.60457274', 'S11_Walking.60457274']),
+    ],
+)
 def test_human36m(data, protocol, clips):
     file = data / f'spin/h36m_valid_protocol{protocol}.npz'
     dataset = SPINFile(file, data / 'h36m', 'none', fps=10)
@@ -175,7 +202,9 @@ def test_3dhp(data, tmp_path):
     file = data / 'spin/mpi_inf_3dhp_test.npz'
     dataset = SPINFile(file, data / 'mpi_inf_3dhp', 'gt')
     assert list(by_name(dataset)) == ['TS1_0', 'TS2_0']
-    np.testing.assert_allclose(dataset[1].keypoints2d.xy, np.load(file)['part'][F:, :, :2], rtol=1e-6)
+    np.testing.assert_allclose(
+        dataset[1].keypoints2d.xy, np.load(file)['part'][F:, :, :2], rtol=1e-6
+    )
     S = np.load(file)['S']
     S[1, 18, 3] = S[2, 13, 3] = 0  # a joint that is scored, and one that is not
     S[3, 5, 3] = 0
@@ -202,17 +231,29 @@ def test_spin_refusals(data, tmp_path):
     with pytest.raises(InputError, match='scale holds numbers that are not finite'):
         SPINFile(rewritten(file, tmp_path / 'x.npz', scale=np.full(11, np.nan)), root, 'none')
     with pytest.raises(InputError, match='imgname holds Python objects'):
-        SPINFile(rewritten(file, tmp_path / 'x.npz', imgname=np.array(['a'] * 11, object)), root, 'none')
+        SPINFile(
+            rewritten(file, tmp_path / 'x.npz', imgname=np.array(['a'] * 11, object)), root, 'none'
+        )
     (tmp_path / 'cut.npz').write_bytes(file.read_bytes()[:500])
     with pytest.raises(InputError, match='copy or download it again'):
         read_spin_npz(tmp_path / 'cut.npz')
 
 
 def test_labelled_views(data):
-    body = dict(type='BodyModel', file=str(data / 'body_models/smpl/SMPL_NEUTRAL.pkl'),
-                extra_regressor=str(data / 'spin/J_regressor_extra.npy'))
-    views = DATASETS.build(dict(type='SPINViews', file=str(data / 'spin/h36m_train.npz'),
-                                image_root=str(data / 'h36m'), body=body, resolution=64))
+    body = dict(
+        type='BodyModel',
+        file=str(data / 'body_models/smpl/SMPL_NEUTRAL.pkl'),
+        extra_regressor=str(data / 'spin/J_regressor_extra.npy'),
+    )
+    views = DATASETS.build(
+        dict(
+            type='SPINViews',
+            file=str(data / 'spin/h36m_train.npz'),
+            image_root=str(data / 'h36m'),
+            body=body,
+            resolution=64,
+        )
+    )
     table, view = np.load(data / 'spin/h36m_train.npz'), views[5]
     assert isinstance(views, SPINViews) and len(views) == 12
     rotmat = Rotation.from_rotvec(table['pose'][5].reshape(24, 3)).as_matrix()
@@ -224,14 +265,20 @@ def test_labelled_views(data):
     assert seen.sum() == 17
     # Fitted by numpy: u = s x + s tx, v = s y + s ty.
     joints = views.body.joints(view['rotmat'][None], view['betas'][None], 'spin24')[0].numpy()
-    rows = np.concatenate([np.stack([joints[seen, 0], np.ones(17), np.zeros(17)], 1),
-                           np.stack([joints[seen, 1], np.zeros(17), np.ones(17)], 1)])
+    rows = np.concatenate(
+        [
+            np.stack([joints[seen, 0], np.ones(17), np.zeros(17)], 1),
+            np.stack([joints[seen, 1], np.zeros(17), np.ones(17)], 1),
+        ]
+    )
     s, a, b = np.linalg.lstsq(rows, wanted[seen].T.reshape(-1), rcond=None)[0]
     np.testing.assert_allclose(view['camera'], [s, a / s, b / s], rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(view['keypoints2d'][~seen], (s * joints[:, :2] + [a, b])[~seen], atol=1e-3)
+    np.testing.assert_allclose(
+        view['keypoints2d'][~seen], (s * joints[:, :2] + [a, b])[~seen], atol=1e-3
+    )
     picture = cv2.imread(str(data / 'h36m' / table['imgname'][5]))[..., ::-1].copy()
     crop = crop_image(picture, torch.tensor([*centre, side]), 64)
-    assert (view['image'].float() - crop).abs().max() <= .5
+    assert (view['image'].float() - crop).abs().max() <= 0.5
     # The 17 points come from a body that is 4 % taller, through a perspective camera.
     hidden = table['part'][5, ~seen, :2]  # zeros in the file
     assert (hidden == 0).all() and (view['keypoints2d'].abs() < 1.5).all()
@@ -240,6 +287,7 @@ def test_labelled_views(data):
 
 
 # VIBE
+
 
 def test_vibe_database(raw, data, tmp_path):
     dataset = VIBEDatabase(data / 'vibe/3dpw_test_db.pt', data / '3dpw')
@@ -251,8 +299,13 @@ def test_vibe_database(raw, data, tmp_path):
         np.testing.assert_allclose(truth.rotmat, wanted[name].truth.rotmat, atol=1e-5)
         np.testing.assert_array_equal(truth.joints3d, table['joints3D'][rows])
         np.testing.assert_allclose(sequence.boxes[:, 2], 1.2 * table['bbox'][rows, 2], rtol=1e-6)
-        assert truth.skeleton == 'lsp14' and truth.valid.tolist() == wanted[name].truth.valid.tolist()
-        assert sequence.keypoints2d.skeleton == 'common14' and sequence.frame_ids == wanted[name].frame_ids
+        assert (
+            truth.skeleton == 'lsp14' and truth.valid.tolist() == wanted[name].truth.valid.tolist()
+        )
+        assert (
+            sequence.keypoints2d.skeleton == 'common14'
+            and sequence.frame_ids == wanted[name].frame_ids
+        )
         np.testing.assert_array_equal(sequence.frames[1], wanted[name].frames[1])
     np.savez(tmp_path / 'db.npz', **table)
     same = VIBEDatabase(tmp_path / 'db.npz', data / '3dpw', box_scale=1.3)
@@ -264,7 +317,10 @@ def test_vibe_refusals(data, tmp_path):
     table = load_joblib(data / 'vibe/3dpw_test_db.pt')
 
     def tried(**changes):
-        dump_joblib({key: value for key, value in {**table, **changes}.items() if value is not None}, tmp_path / 'x.pt')
+        dump_joblib(
+            {key: value for key, value in {**table, **changes}.items() if value is not None},
+            tmp_path / 'x.pt',
+        )
         return VIBEDatabase(tmp_path / 'x.pt', data / '3dpw')
 
     assert len(tried()) == 3

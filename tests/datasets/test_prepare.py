@@ -13,9 +13,15 @@ from hrtk.datasets.spin_npz import read_spin_npz
 from hrtk.structures import InputError
 from hrtk.testing import dump_joblib
 
-CONTENT = {'names': np.array(['a_0'] * 5), 'features': np.random.default_rng(0).random((5, 7), np.float32),
-           'fortran': np.asfortranarray(np.arange(6.).reshape(2, 3)), 'objects': np.array(['x', None], object),
-           'text': 'x', 'empty': np.zeros((0, 3)), 'scalar': np.float32(2)}
+CONTENT = {
+    'names': np.array(['a_0'] * 5),
+    'features': np.random.default_rng(0).random((5, 7), np.float32),
+    'fortran': np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    'objects': np.array(['x', None], object),
+    'text': 'x',
+    'empty': np.zeros((0, 3)),
+    'scalar': np.float32(2),
+}
 
 
 def test_joblib_round_trip(tmp_path):
@@ -50,7 +56,9 @@ def test_prepared_3dpw_is_boas(data, bodies, tmp_path):
         if value.dtype.kind == 'U':
             assert value.tolist() == value_there.tolist()
         else:
-            np.testing.assert_allclose(value, value_there, atol=2e-2 if key in ('center', 'smpl_j2d') else 1e-4)
+            np.testing.assert_allclose(
+                value, value_there, atol=2e-2 if key in ('center', 'smpl_j2d') else 1e-4
+            )
 
 
 def test_prepared_vibe(data, tmp_path):
@@ -64,7 +72,9 @@ def test_prepared_vibe(data, tmp_path):
 def test_prepared_h36m(data, tmp_path):
     train = np.load(data / 'spin/h36m_train.npz')
     pick = [7, 2, 0]
-    np.savez(tmp_path / 'bodies.npz', **{key: train[key][pick] for key in ('imgname', 'pose', 'shape')})
+    np.savez(
+        tmp_path / 'bodies.npz', **{key: train[key][pick] for key in ('imgname', 'pose', 'shape')}
+    )
     bare = rewritten(data / 'spin/h36m_train.npz', tmp_path / 'bare.npz', pose=None, shape=None)
     assert prepare.prepare_h36m(bare, tmp_path / 'bodies.npz', tmp_path / 'x.npz') == 3
     made = read_spin_npz(tmp_path / 'x.npz')
@@ -72,7 +82,12 @@ def test_prepared_h36m(data, tmp_path):
     for row in pick:
         np.testing.assert_array_equal(made['pose'][row], train['pose'][row])
         np.testing.assert_array_equal(made['shape'][row], train['shape'][row])
-    np.savez(tmp_path / 'others.npz', imgname=np.array(['x']), pose=np.zeros((1, 72)), shape=np.zeros((1, 10)))
+    np.savez(
+        tmp_path / 'others.npz',
+        imgname=np.array(['x']),
+        pose=np.zeros((1, 72)),
+        shape=np.zeros((1, 10)),
+    )
     with pytest.raises(InputError, match='no imgname is one of'):
         prepare.prepare_h36m(bare, tmp_path / 'others.npz', tmp_path / 'x.npz')
 
@@ -89,11 +104,16 @@ def test_prepared_3dhp(tmp_path, monkeypatch):
         (folder / 'imageSequence').mkdir(parents=True)
         points = rng.uniform(5, 90, (3, 1, 17, 2))
         points[2, 0, 4] = 120, 30  # beyond the right edge
-        annotations[folder / 'annot_data.mat'] = dict(valid_frame=np.array([1, 0, 1]) if subject == 1 else
-                                                      np.array([0, subject == 2, 0]),
-                                                      annot2=points, univ_annot3=rng.normal(0, 900, (3, 1, 17, 3)))
+        annotations[folder / 'annot_data.mat'] = dict(
+            valid_frame=np.array([1, 0, 1]) if subject == 1 else np.array([0, subject == 2, 0]),
+            annot2=points,
+            univ_annot3=rng.normal(0, 900, (3, 1, 17, 3)),
+        )
         for frame in range(3):
-            cv2.imwrite(str(folder / f'imageSequence/img_{frame + 1:06d}.jpg'), np.zeros((100, 110, 3), np.uint8))
+            cv2.imwrite(
+                str(folder / f'imageSequence/img_{frame + 1:06d}.jpg'),
+                np.zeros((100, 110, 3), np.uint8),
+            )
     monkeypatch.setattr(prepare, '_read_mat', annotations.__getitem__)
     assert prepare.prepare_3dhp(tmp_path, tmp_path / 'x.npz') == 2
     made = read_spin_npz(tmp_path / 'x.npz')
@@ -102,17 +122,25 @@ def test_prepared_3dhp(tmp_path, monkeypatch):
         joints = annotation['annot2'][frame, 0, SPIN_POINTS]
         S = annotation['univ_annot3'][frame, 0, SPIN_POINTS] / 1000
         np.testing.assert_allclose(made['part'][row][SPIN_PLACES], np.c_[joints, np.ones(17)])
-        np.testing.assert_allclose(made['S'][row][SPIN_PLACES], np.c_[S - S[0], np.ones(17)], atol=1e-12)
+        np.testing.assert_allclose(
+            made['S'][row][SPIN_PLACES], np.c_[S - S[0], np.ones(17)], atol=1e-12
+        )
         low, high = joints.min(0), joints.max(0)
         np.testing.assert_allclose(made['center'][row], (low + high) / 2)
         assert made['scale'][row] == pytest.approx(1.2 * (high - low).max() / 200)
-        assert made['imgname'][row] == f'mpi_inf_3dhp_test_set/TS{subject}/imageSequence/img_{frame + 1:06d}.jpg'
+        assert (
+            made['imgname'][row]
+            == f'mpi_inf_3dhp_test_set/TS{subject}/imageSequence/img_{frame + 1:06d}.jpg'
+        )
 
 
 def test_annotations_of_3dhp(tmp_path):
     h5py = pytest.importorskip('h5py', reason='h5py reads MATLAB 7.3 files')
-    content = dict(valid_frame=np.array([[1., 0, 1]]), annot2=np.arange(102.).reshape(3, 1, 17, 2),
-                   univ_annot3=np.arange(153.).reshape(3, 1, 17, 3))
+    content = dict(
+        valid_frame=np.array([[1.0, 0, 1]]),
+        annot2=np.arange(102.0).reshape(3, 1, 17, 2),
+        univ_annot3=np.arange(153.0).reshape(3, 1, 17, 3),
+    )
     for name, left_out in (('whole', None), ('cut', 'annot2')):
         with h5py.File(tmp_path / name, 'w') as file:
             for key in set(content) - {left_out}:

@@ -20,7 +20,9 @@ def person(x, y=0.0, scale=1.0, noise=0.0, seed=0):
 
 
 def boxes_of(points):
-    return boxes_from_keypoints(torch.from_numpy(points[..., :2]), torch.from_numpy(points[..., 2])).numpy()
+    return boxes_from_keypoints(
+        torch.from_numpy(points[..., :2]), torch.from_numpy(points[..., 2])
+    ).numpy()
 
 
 def followed(people, **options):
@@ -31,7 +33,12 @@ def followed(people, **options):
 
 def test_sigmas_are_those_of_coco():
     np.testing.assert_allclose(sigmas_of('coco17'), Params('keypoints').kpt_oks_sigmas)
-    assert sigmas_of('openpose25')[[0, 3, 8, 21]].tolist() == [.026, .072, .089, .089]  # nose, elbow, pelvis, heel
+    assert sigmas_of('openpose25')[[0, 3, 8, 21]].tolist() == [
+        0.026,
+        0.072,
+        0.089,
+        0.089,
+    ]  # nose, elbow, pelvis, heel
 
 
 def test_oks_is_that_of_coco():
@@ -40,13 +47,38 @@ def test_oks_is_that_of_coco():
     second = np.stack([person(4, 3, noise=6, seed=1), person(40, 0, noise=4, seed=2), person(500)])
     area = np.array([9000.0, 5000.0])
     truth, found = COCO(), COCO()
-    truth.dataset = {'images': [{'id': 1}], 'categories': [{'id': 1}], 'annotations': [
-        {'id': i + 1, 'image_id': 1, 'category_id': 1, 'keypoints': (p * (1, 1, 2)).ravel().tolist(), 'area': a,
-         'bbox': [0, 0, 1, 1], 'iscrowd': 0, 'num_keypoints': int(p[:, 2].sum())} for i, (p, a) in
-        enumerate(zip(first, area))]}
-    found.dataset = {'images': [{'id': 1}], 'categories': [{'id': 1}], 'annotations': [
-        {'id': i + 1, 'image_id': 1, 'category_id': 1, 'keypoints': p.ravel().tolist(), 'area': 1, 'score': 3 - i}
-        for i, p in enumerate(second)]}
+    truth.dataset = {
+        'images': [{'id': 1}],
+        'categories': [{'id': 1}],
+        'annotations': [
+            {
+                'id': i + 1,
+                'image_id': 1,
+                'category_id': 1,
+                'keypoints': (p * (1, 1, 2)).ravel().tolist(),
+                'area': a,
+                'bbox': [0, 0, 1, 1],
+                'iscrowd': 0,
+                'num_keypoints': int(p[:, 2].sum()),
+            }
+            for i, (p, a) in enumerate(zip(first, area))
+        ],
+    }
+    found.dataset = {
+        'images': [{'id': 1}],
+        'categories': [{'id': 1}],
+        'annotations': [
+            {
+                'id': i + 1,
+                'image_id': 1,
+                'category_id': 1,
+                'keypoints': p.ravel().tolist(),
+                'area': 1,
+                'score': 3 - i,
+            }
+            for i, p in enumerate(second)
+        ],
+    }
     truth.createIndex(), found.createIndex()
     judge = COCOeval(truth, found, 'keypoints')
     judge._prepare()
@@ -100,16 +132,24 @@ def test_larger_people_are_numbered_first_and_order_does_not_matter():
 
 def test_fill_is_linear():
     values = np.array([[0.0, 10], [6, 16], [6, 17]])
-    assert fill(np.array([2, 5, 6]), values, np.arange(2, 7)).tolist() == [[0, 10], [2, 12], [4, 14], [6, 16], [6, 17]]
+    assert fill(np.array([2, 5, 6]), values, np.arange(2, 7)).tolist() == [
+        [0, 10],
+        [2, 12],
+        [4, 14],
+        [6, 16],
+        [6, 17],
+    ]
 
 
-@pytest.mark.parametrize('fps, window, sigma', [(30, 11, 8.0), (12, 5, 3.2), (60, 21, 16.0), (2, 1, 8 / 15)])
+@pytest.mark.parametrize(
+    'fps, window, sigma', [(30, 11, 8.0), (12, 5, 3.2), (60, 21, 16.0), (2, 1, 8 / 15)]
+)
 def test_filters_of_boxes(fps, window, sigma):
     boxes = np.random.default_rng(0).normal(size=(60, 3)).cumsum(0) + 200
     half, reach = window // 2, int(4 * sigma + 0.5)
     padded = np.pad(boxes, ((half, half), (0, 0)), 'edge')
-    calm = np.stack([np.median(padded[t:t + window], axis=0) for t in range(60)])
-    kernel = np.exp(-np.square(np.arange(-reach, reach + 1)) / (2 * sigma ** 2))
+    calm = np.stack([np.median(padded[t : t + window], axis=0) for t in range(60)])
+    kernel = np.exp(-np.square(np.arange(-reach, reach + 1)) / (2 * sigma**2))
     expected = convolve1d(calm, kernel / kernel.sum(), axis=0, mode='nearest')
     np.testing.assert_allclose(smooth_boxes(boxes, fps), expected, rtol=1e-9)
 

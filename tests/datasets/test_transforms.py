@@ -25,7 +25,9 @@ STREAM = dict(type='OpenStream', domain='wild', sequences=2, frames=2, size=96, 
 
 
 def transformed(*transforms, **options):
-    return DATASETS.build(dict(type='Transformed', dataset={**STREAM, **options}, transforms=list(transforms)))
+    return DATASETS.build(
+        dict(type='Transformed', dataset={**STREAM, **options}, transforms=list(transforms))
+    )
 
 
 def apply(sequence, **cfg):
@@ -64,23 +66,36 @@ def test_crops_are_what_the_network_saw(plain, crops):
         before = crop_image(plain.frames[t], plain.boxes[t], R)
         frame = crops.frames[t]
         assert frame.shape == (R, R, 3) and frame.dtype == np.uint8
-        torch.testing.assert_close(torch.as_tensor(frame).permute(2, 0, 1).float(), before, atol=.5001, rtol=0)
+        torch.testing.assert_close(
+            torch.as_tensor(frame).permute(2, 0, 1).float(), before, atol=0.5001, rtol=0
+        )
         again = crop_image(frame, crops.boxes[t], R)
-        torch.testing.assert_close(again, torch.as_tensor(frame).permute(2, 0, 1).float(), atol=1e-2, rtol=0)
+        torch.testing.assert_close(
+            again, torch.as_tensor(frame).permute(2, 0, 1).float(), atol=1e-2, rtol=0
+        )
     twice = apply(crops, type='CropTo', resolution=R)
     np.testing.assert_array_equal(twice.frames[1], crops.frames[1])
     np.testing.assert_array_equal(twice.masks[1], crops.masks[1])
-    torch.testing.assert_close(to_crop(crops.keypoints2d.xy, crops.boxes), to_crop(plain.keypoints2d.xy, plain.boxes),
-                               atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        to_crop(crops.keypoints2d.xy, crops.boxes),
+        to_crop(plain.keypoints2d.xy, plain.boxes),
+        atol=1e-5,
+        rtol=0,
+    )
 
 
 @pytest.mark.parametrize('resolution', [R, 224])
 def test_ground_truth_stays_exact(plain, resolution):
     moved = apply(plain, type='CropTo', resolution=resolution)
     truth, body = moved.truth, BodyModel()
-    assert torch.equal(truth.translation, plain.truth.translation) and torch.equal(truth.rotmat, plain.truth.rotmat)
+    assert torch.equal(truth.translation, plain.truth.translation) and torch.equal(
+        truth.rotmat, plain.truth.rotmat
+    )
     points = body.joints(truth.rotmat, truth.betas, 'coco17') + truth.translation[:, None]
-    projected = truth.intrinsics[:, None, :1] * points[..., :2] / points[..., 2:] + truth.intrinsics[:, None, 1:]
+    projected = (
+        truth.intrinsics[:, None, :1] * points[..., :2] / points[..., 2:]
+        + truth.intrinsics[:, None, 1:]
+    )
     torch.testing.assert_close(projected, moved.keypoints2d.xy, atol=resolution * 1e-4, rtol=0)
 
 
@@ -89,10 +104,17 @@ def test_masks_lie_on_the_projected_body():
     moved = apply(studio, type='CropTo', resolution=112)
     truth, mask = moved.truth, moved.masks[0]
     vertices = BodyModel()(truth.rotmat, truth.betas).vertices[0] + truth.translation[0]
-    xy = (truth.intrinsics[0, 0] * vertices[:, :2] / vertices[:, 2:] + truth.intrinsics[0, 1:]).round().long().numpy()
+    xy = (
+        (truth.intrinsics[0, 0] * vertices[:, :2] / vertices[:, 2:] + truth.intrinsics[0, 1:])
+        .round()
+        .long()
+        .numpy()
+    )
     inside = ((xy >= 0) & (xy < 112)).all(1)
-    grown = cv2.dilate(mask, np.ones((3, 3)))  # half of the vertices on the outline are rounded outwards
-    assert inside.mean() > .95 and grown[xy[inside, 1], xy[inside, 0]].mean() > .99
+    grown = cv2.dilate(
+        mask, np.ones((3, 3))
+    )  # half of the vertices on the outline are rounded outwards
+    assert inside.mean() > 0.95 and grown[xy[inside, 1], xy[inside, 0]].mean() > 0.99
     rows, columns = np.nonzero(mask)
     low, high = xy[inside].min(0), xy[inside].max(0)
     assert np.abs(np.array([columns.min(), rows.min()]) - low).max() <= 5
@@ -102,7 +124,11 @@ def test_masks_lie_on_the_projected_body():
 def test_a_frame_without_a_box_is_black(plain):
     boxes = plain.boxes.clone()
     boxes[0] = float('nan')
-    moved = apply(Sequence('x', plain.frames, boxes, plain.keypoints2d, masks=plain.masks), type='CropTo', resolution=R)
+    moved = apply(
+        Sequence('x', plain.frames, boxes, plain.keypoints2d, masks=plain.masks),
+        type='CropTo',
+        resolution=R,
+    )
     assert moved.frames[0].max() == moved.masks[0].max() == 0 and moved.boxes[0].isnan().all()
     assert apply(moved, type='LowResolution', width=12).frames[0].max() == 0
 
@@ -112,13 +138,22 @@ def test_low_resolution_is_opencvs_area_and_pillows_bicubic(width):
     image = pytest.importorskip('PIL.Image', reason='Pillow is the reference')
     found = apply(noise(), type='LowResolution', width=width)
     for t in range(2):
-        small = cv2.resize(noise().frames[t].astype(np.float32), (width, width), interpolation=cv2.INTER_AREA)
-        small = (small + .5).astype(np.uint8)
+        small = cv2.resize(
+            noise().frames[t].astype(np.float32), (width, width), interpolation=cv2.INTER_AREA
+        )
+        small = (small + 0.5).astype(np.uint8)
         expected = np.asarray(image.fromarray(small).resize((R, R), image.Resampling.BICUBIC))
         difference = np.abs(found.frames[t].astype(int) - expected)
-        assert difference.max() <= 2 and (difference > 0).mean() < .03
-        coarse = cv2.resize(noise().masks[t].astype(np.float32), (width, width), interpolation=cv2.INTER_AREA) >= .5
-        grown = np.asarray(image.fromarray(coarse.astype(np.uint8) * 255).resize((R, R), image.Resampling.BICUBIC))
+        assert difference.max() <= 2 and (difference > 0).mean() < 0.03
+        coarse = (
+            cv2.resize(
+                noise().masks[t].astype(np.float32), (width, width), interpolation=cv2.INTER_AREA
+            )
+            >= 0.5
+        )
+        grown = np.asarray(
+            image.fromarray(coarse.astype(np.uint8) * 255).resize((R, R), image.Resampling.BICUBIC)
+        )
         assert (found.masks[t] != (grown > 127)).mean() < 2e-3
         assert set(np.unique(found.masks[t])) == {0, 1} and found.masks[t].dtype == np.uint8
 
@@ -140,10 +175,10 @@ def pattern(tmp_path):
 def test_a_perturbation_is_added_and_cut(pattern):
     file, values = pattern
     given = noise()
-    for eps, factor in ((None, 1), (16., 2)):
+    for eps, factor in ((None, 1), (16.0, 2)):
         found = apply(given, type='AddPerturbation', file=file, eps=eps)
         exact = np.clip(given.frames[0] + factor * values.astype(float), 0, 255)
-        assert np.abs(found.frames[0] - exact).max() <= .5 + 1e-4
+        assert np.abs(found.frames[0] - exact).max() <= 0.5 + 1e-4
         np.testing.assert_array_equal(found.masks[0], given.masks[0])
     assert 0 in found.frames[0] and 255 in found.frames[0]
 
@@ -151,7 +186,7 @@ def test_a_perturbation_is_added_and_cut(pattern):
 def test_grey_is_luma_in_three_channels():
     given = noise()
     found, pixels = apply(given, type='Greyscale').frames[0], given.frames[0].astype(float)
-    assert np.abs(found - (pixels @ [.299, .587, .114])[..., None]).max() <= 1
+    assert np.abs(found - (pixels @ [0.299, 0.587, 0.114])[..., None]).max() <= 1
     assert (found == found[..., :1]).all()
 
 
@@ -163,7 +198,10 @@ def test_thermal_people_are_bright_and_smooth(crops):
     assert (frame == frame[..., :1]).all() and frame.dtype == np.uint8
     assert frame[inner].min() > 150 and frame[outer].max() < 85
     rough = lambda x: np.abs(cv2.Laplacian(x[..., 0].astype(np.float32), -1))  # noqa: E731
-    assert rough(frame)[outer].mean() < .5 * rough(apply(crops, type='Greyscale').frames[0])[outer].mean()
+    assert (
+        rough(frame)[outer].mean()
+        < 0.5 * rough(apply(crops, type='Greyscale').frames[0])[outer].mean()
+    )
     blind = apply(noise(masks=False), type='Thermal').frames[0]
     assert blind.max() <= 80
 
@@ -179,9 +217,15 @@ def test_masks_of_a_source(tmp_path):
 
 
 def test_a_transformed_data_set(pattern):
-    steps = (dict(type='CropTo', resolution=R), dict(type='AddPerturbation', file=str(pattern[0])),
-             dict(type='Greyscale'))
-    dataset, plain = transformed(*steps), OpenStream('wild', sequences=2, frames=2, size=96, noise='clean')
+    steps = (
+        dict(type='CropTo', resolution=R),
+        dict(type='AddPerturbation', file=str(pattern[0])),
+        dict(type='Greyscale'),
+    )
+    dataset, plain = (
+        transformed(*steps),
+        OpenStream('wild', sequences=2, frames=2, size=96, noise='clean'),
+    )
     assert len(dataset) == 2 and dataset.seed == plain.seed and dataset.domain == plain.domain
     assert [s.name for s in dataset] == [s.name for s in plain]
     by_hand = plain[1]
@@ -191,7 +235,7 @@ def test_a_transformed_data_set(pattern):
     found = dataset.fingerprint()
     assert set(found) == {'open_stream', '1.perturbation'}
     assert found['open_stream'] == plain.fingerprint()['open_stream']
-    other = transformed(steps[0], {**steps[1], 'eps': 4.}).fingerprint()
+    other = transformed(steps[0], {**steps[1], 'eps': 4.0}).fingerprint()
     assert other['1.perturbation'] != found['1.perturbation']
     with pytest.raises(IndexError):
         dataset[2]
@@ -206,8 +250,14 @@ def test_nothing_is_read_before_it_is_asked_for(plain):
         def __getitem__(self, index):
             raise AssertionError('read')
 
-    given = Sequence('x', Refusing(plain.frames.array), plain.boxes, plain.keypoints2d, plain.truth, plain.masks)
-    for cfg in (dict(type='CropTo', resolution=R), dict(type='LowResolution', width=12), dict(type='Thermal')):
+    given = Sequence(
+        'x', Refusing(plain.frames.array), plain.boxes, plain.keypoints2d, plain.truth, plain.masks
+    )
+    for cfg in (
+        dict(type='CropTo', resolution=R),
+        dict(type='LowResolution', width=12),
+        dict(type='Thermal'),
+    ):
         given = apply(given, **cfg)
     with pytest.raises(AssertionError, match='read'):
         given.frames[0]
@@ -216,26 +266,46 @@ def test_nothing_is_read_before_it_is_asked_for(plain):
 
 
 def test_an_adapter_runs_on_it(tmp_path):
-    options = dict(type='Transformed', dataset={**STREAM, 'sequences': 1},
-                   transforms=[dict(type='CropTo', resolution=112), dict(type='LowResolution', width=16)])
+    options = dict(
+        type='Transformed',
+        dataset={**STREAM, 'sequences': 1},
+        transforms=[dict(type='CropTo', resolution=112), dict(type='LowResolution', width=16)],
+    )
     config = load_config(ROOT / 'configs/source/r18_wild.py')
-    clean = adapt(config, work_dir=str(tmp_path / 'a'), dataset={**options, '_delete_': True,
-                                                                 'transforms': options['transforms'][:1]}, outputs=None)
-    low = adapt(config, work_dir=str(tmp_path / 'b'), dataset={**options, '_delete_': True}, outputs=None)
-    assert np.isfinite(low['Source/mpjpe_mm']) and low['Source/mpjpe_mm'] != clean['Source/mpjpe_mm']
+    clean = adapt(
+        config,
+        work_dir=str(tmp_path / 'a'),
+        dataset={**options, '_delete_': True, 'transforms': options['transforms'][:1]},
+        outputs=None,
+    )
+    low = adapt(
+        config, work_dir=str(tmp_path / 'b'), dataset={**options, '_delete_': True}, outputs=None
+    )
+    assert (
+        np.isfinite(low['Source/mpjpe_mm']) and low['Source/mpjpe_mm'] != clean['Source/mpjpe_mm']
+    )
 
 
 def test_names_do_not_clash_with_mmengine():
     assert not set(TRANSFORMS.module_dict) & set(TRANSFORMS.parent.module_dict)
 
 
-@pytest.mark.parametrize('cfg, complaint', [
-    (dict(type='CropTo', resolution=0), 'resolution'), (dict(type='LowResolution', width=0), 'width'),
-    (dict(type='LowResolution', width=200), 'width=200 is more than the 48 px'),
-    (dict(type='Thermal', person=(200, 100)), 'person'), (dict(type='Thermal', blur=0), 'blur'),
-    (dict(type='LowRes', width=8), "Did you mean 'LowResolution'"),
-    (dict(type='AddPerturbation', file='gone.npz'), r'gone\.npz: there is no such file; craft one'),
-    (dict(type='WithMasks', source=dict(type='MaskFiles', folder='gone')), 'gone')])
+@pytest.mark.parametrize(
+    'cfg, complaint',
+    [
+        (dict(type='CropTo', resolution=0), 'resolution'),
+        (dict(type='LowResolution', width=0), 'width'),
+        (dict(type='LowResolution', width=200), 'width=200 is more than the 48 px'),
+        (dict(type='Thermal', person=(200, 100)), 'person'),
+        (dict(type='Thermal', blur=0), 'blur'),
+        (dict(type='LowRes', width=8), "Did you mean 'LowResolution'"),
+        (
+            dict(type='AddPerturbation', file='gone.npz'),
+            r'gone\.npz: there is no such file; craft one',
+        ),
+        (dict(type='WithMasks', source=dict(type='MaskFiles', folder='gone')), 'gone'),
+    ],
+)
 def test_bad_settings(cfg, complaint, crops):
     with pytest.raises(InputError, match=complaint):
         apply(crops, **cfg)
@@ -249,9 +319,11 @@ def test_what_needs_crops_says_so(plain, pattern, tmp_path):
         apply(apply(plain, type='CropTo', resolution=64), type='AddPerturbation', file=pattern[0])
     with pytest.raises(InputError, match='eps'):
         apply(plain, type='AddPerturbation', file=pattern[0], eps=-1)
-    for arrays, complaint in ((dict(noise=np.zeros(3)), 'perturbation'),
-                              (dict(perturbation=np.zeros((3, 4, 3))), 'R, R'),
-                              (dict(perturbation=np.full((4, 4, 3), np.nan)), 'finite')):
+    for arrays, complaint in (
+        (dict(noise=np.zeros(3)), 'perturbation'),
+        (dict(perturbation=np.zeros((3, 4, 3))), 'R, R'),
+        (dict(perturbation=np.full((4, 4, 3), np.nan)), 'finite'),
+    ):
         np.savez(tmp_path / 'bad.npz', **arrays)
         with pytest.raises(InputError, match=complaint):
             apply(plain, type='AddPerturbation', file=tmp_path / 'bad.npz')

@@ -24,12 +24,15 @@ def numbered(t):
     """A picture whose top row of squares spells its number in bits, so that no codec can hide a wrong frame."""
     picture = np.full((120, 160, 3), 128, np.uint8)
     for bit in range(BITS):
-        picture[:BLOCK, bit * BLOCK:(bit + 1) * BLOCK] = 255 * (t >> bit & 1)
+        picture[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 255 * (t >> bit & 1)
     return picture
 
 
 def number(picture):
-    return sum(int(picture[:BLOCK, bit * BLOCK:(bit + 1) * BLOCK].mean() > 128) << bit for bit in range(BITS))
+    return sum(
+        int(picture[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK].mean() > 128) << bit
+        for bit in range(BITS)
+    )
 
 
 @pytest.fixture(scope='module')
@@ -57,43 +60,65 @@ def person(x, y=20.0, scale=1.0, score=0.9):
 
 def keypoints(path, frames):
     """Writes rtmlib's answers; frames: {frame number or picture: [person, ...]}."""
-    entries = [{'image' if isinstance(key, str) else 'frame': key, 'keypoints': [p[0] for p in people],
-                'scores': [p[1] for p in people]} for key, people in frames.items()]
+    entries = [
+        {
+            'image' if isinstance(key, str) else 'frame': key,
+            'keypoints': [p[0] for p in people],
+            'scores': [p[1] for p in people],
+        }
+        for key, people in frames.items()
+    ]
     path.write_text(json.dumps(dict(frames=entries)))
     return path
 
 
 def test_frames_are_those_of_the_keypoints(clip, tmp_path):
     frames = {t: [person(t)] for t in [*range(12, 18), *range(21, 30)]}
-    dataset = DATASETS.build(dict(type='VideoDataset', images=str(clip),
-                                  keypoints=str(keypoints(tmp_path / 'kp.json', frames))))
+    dataset = DATASETS.build(
+        dict(
+            type='VideoDataset',
+            images=str(clip),
+            keypoints=str(keypoints(tmp_path / 'kp.json', frames)),
+        )
+    )
     sequence = dataset[0]
     assert len(dataset) == 1 and sequence.name == 'clip_person0' and sequence.fps == 10
     assert sequence.keypoints2d.source == 'rtmlib'
     assert sequence.frame_ids == tuple(f'{t:06d}' for t in range(12, 30))
     assert [number(sequence.frames[i]) for i in range(18)] == list(range(12, 30))
-    order = np.random.default_rng(0).permutation(18).tolist()  # as adapters that look back read them
+    order = (
+        np.random.default_rng(0).permutation(18).tolist()
+    )  # as adapters that look back read them
     assert [number(sequence.frames[i]) for i in order] == [12 + i for i in order]
     seen = sequence.keypoints2d.confidence.any(1)
     assert [12 + i for i in torch.nonzero(~seen).flatten().tolist()] == [18, 19, 20]
     for t in (12, 17, 21, 29):
-        np.testing.assert_allclose(sequence.keypoints2d.xy[t - 12], (BODY + (t, 20)).round(2), atol=1e-5)
+        np.testing.assert_allclose(
+            sequence.keypoints2d.xy[t - 12], (BODY + (t, 20)).round(2), atol=1e-5
+        )
 
 
 def test_boxes_are_spins_filled_and_smoothed(clip, tmp_path):
     place = {t: 2.0 * t + (7 if t % 2 else 0) for t in [*range(10), *range(14, 24)]}
     file = keypoints(tmp_path / 'kp.json', {t: [person(x)] for t, x in place.items()})
     low, high = BODY.min(0), BODY.max(0)
-    known = np.array([[*(low + high) / 2 + (x, 20), 1.2 * (high - low).max()] for x in place.values()])
+    known = np.array(
+        [[*(low + high) / 2 + (x, 20), 1.2 * (high - low).max()] for x in place.values()]
+    )
     wanted = np.stack([np.interp(range(24), list(place), column) for column in known.T], axis=1)
-    raw, calm = (VideoDataset(clip, file, smooth=smooth)[0].boxes.numpy() for smooth in (False, True))
+    raw, calm = (
+        VideoDataset(clip, file, smooth=smooth)[0].boxes.numpy() for smooth in (False, True)
+    )
     np.testing.assert_allclose(raw, wanted, atol=0.02)
     np.testing.assert_allclose(calm, smooth_boxes(raw, 10), atol=1e-4)
     assert np.abs(np.diff(calm[:, 0], 2)).max() < 0.3 * np.abs(np.diff(raw[:, 0], 2)).max()
 
 
 def test_two_people_short_tracks_and_long_gaps(clip, tmp_path, caplog):
-    frames = {t: [person(100, scale=0.9), person(3 * t, scale=1.1)][::-1 if t % 2 else 1] for t in range(20)}
+    frames = {
+        t: [person(100, scale=0.9), person(3 * t, scale=1.1)][:: -1 if t % 2 else 1]
+        for t in range(20)
+    }
     frames[5].append(person(60, 100, 0.2))  # somebody for one frame
     frames.update({t: [person(100, scale=0.9)] for t in range(31, 40)})  # back after eleven
     file = keypoints(tmp_path / 'kp.json', frames)
@@ -101,8 +126,13 @@ def test_two_people_short_tracks_and_long_gaps(clip, tmp_path, caplog):
         dataset = VideoDataset(clip, file, name='two')
     assert any('left out 1 tracks of fewer than 5 frames' in m for m in caplog.messages)
     assert [(s.name, s.frame_ids[0], len(s)) for s in dataset] == [
-        ('two_person0', '000000', 20), ('two_person1', '000000', 20), ('two_person3', '000031', 9)]
-    assert dataset[0].keypoints2d.xy[19, 0, 0] - dataset[0].keypoints2d.xy[0, 0, 0] == pytest.approx(57, abs=0.02)
+        ('two_person0', '000000', 20),
+        ('two_person1', '000000', 20),
+        ('two_person3', '000031', 9),
+    ]
+    assert dataset[0].keypoints2d.xy[19, 0, 0] - dataset[0].keypoints2d.xy[
+        0, 0, 0
+    ] == pytest.approx(57, abs=0.02)
     bridged = VideoDataset(clip, file, max_gap=11)
     assert [len(s) for s in bridged] == [20, 40]
     caplog.clear()
@@ -111,12 +141,22 @@ def test_two_people_short_tracks_and_long_gaps(clip, tmp_path, caplog):
 
 
 def test_identities_of_the_file_count(clip, tmp_path):
-    entries = [dict(image_id=f'{t}.jpg', idx=4 if t < 8 else 9, score=1,
-                    keypoints=np.column_stack(person(0)).ravel().tolist()) for t in [*range(16), *range(30, 36)]]
+    entries = [
+        dict(
+            image_id=f'{t}.jpg',
+            idx=4 if t < 8 else 9,
+            score=1,
+            keypoints=np.column_stack(person(0)).ravel().tolist(),
+        )
+        for t in [*range(16), *range(30, 36)]
+    ]
     (tmp_path / 'kp.json').write_text(json.dumps(entries))
     dataset = VideoDataset(clip, tmp_path / 'kp.json')
     assert [(s.name, s.frame_ids[0], len(s)) for s in dataset] == [
-        ('clip_person4', '000000', 8), ('clip_person9', '000008', 8), ('clip_person9_part2', '000030', 6)]
+        ('clip_person4', '000000', 8),
+        ('clip_person9', '000008', 8),
+        ('clip_person9_part2', '000030', 6),
+    ]
     assert dataset[0].keypoints2d.source == 'alphapose'
 
 
@@ -125,17 +165,31 @@ def test_weak_points_do_not_count(clip, tmp_path):
     for people in frames.values():
         people[0][1] = [0.29] * 8 + [0.31] * 9
     sequence = VideoDataset(clip, keypoints(tmp_path / 'kp.json', frames), smooth=False)[0]
-    np.testing.assert_allclose(sequence.keypoints2d.confidence, [[0] * 8 + [np.float32(0.31)] * 9] * 6)
-    assert float(sequence.boxes[0, 2]) == pytest.approx(1.2 * np.ptp(BODY[8:], axis=0).max(), abs=0.02)
+    np.testing.assert_allclose(
+        sequence.keypoints2d.confidence, [[0] * 8 + [np.float32(0.31)] * 9] * 6
+    )
+    assert float(sequence.boxes[0, 2]) == pytest.approx(
+        1.2 * np.ptp(BODY[8:], axis=0).max(), abs=0.02
+    )
 
 
 def test_pictures_are_photographs(pictures, tmp_path):
-    file = keypoints(tmp_path / 'kp.json', {'f10.png': [person(0), person(60, scale=1.2)], 'f2.png': [person(0)]})
+    file = keypoints(
+        tmp_path / 'kp.json', {'f10.png': [person(0), person(60, scale=1.2)], 'f2.png': [person(0)]}
+    )
     dataset = VideoDataset(pictures, file)
-    assert [s.name for s in dataset] == ['images_f10_person0', 'images_f10_person1', 'images_f2_person0']
-    assert [number(s.frames[0]) for s in dataset] == [10, 10, 2] and all(len(s) == 1 for s in dataset)
+    assert [s.name for s in dataset] == [
+        'images_f10_person0',
+        'images_f10_person1',
+        'images_f2_person0',
+    ]
+    assert [number(s.frames[0]) for s in dataset] == [10, 10, 2] and all(
+        len(s) == 1 for s in dataset
+    )
     assert dataset[0].boxes[0, 2] > dataset[1].boxes[0, 2]
-    alone = VideoDataset(pictures / 'f2.png', keypoints(tmp_path / 'one.json', {'f2.png': [person(0)]}))
+    alone = VideoDataset(
+        pictures / 'f2.png', keypoints(tmp_path / 'one.json', {'f2.png': [person(0)]})
+    )
     assert [s.frame_ids for s in alone] == [('f2.png',)]
 
 
@@ -143,9 +197,14 @@ def test_pictures_with_a_rate_are_a_film(pictures, tmp_path):
     (pictures / 'later').mkdir()
     for t in range(13, 20):
         cv2.imwrite(str(pictures / f'later/f{t}.png'), numbered(t))
-    file = keypoints(tmp_path / 'kp.json', {f'f{t}.png': [person(t)] for t in range(2, 19) if t != 6})
+    file = keypoints(
+        tmp_path / 'kp.json', {f'f{t}.png': [person(t)] for t in range(2, 19) if t != 6}
+    )
     dataset = VideoDataset(pictures, file, fps=12)
-    assert [(s.name, s.fps) for s in dataset] == [('images_person0', 12), ('images_later_person0', 12)]
+    assert [(s.name, s.fps) for s in dataset] == [
+        ('images_person0', 12),
+        ('images_later_person0', 12),
+    ]
     assert [number(frame) for frame in dataset[0].frames] == list(range(2, 13))
     assert [number(frame) for frame in dataset[1].frames] == list(range(13, 19))
     assert not dataset[0].keypoints2d.confidence[4].any()
@@ -155,14 +214,23 @@ def test_fingerprint_follows_the_footage(pictures, tmp_path):
     file = keypoints(tmp_path / 'kp.json', {f'f{t}.png': [person(t)] for t in range(2, 9)})
     before = VideoDataset(pictures, file, fps=12).fingerprint()
     assert VideoDataset(pictures, file, fps=12, smooth=False).fingerprint() == before
-    cv2.imwrite(str(pictures / 'f3.png'), np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8))
+    cv2.imwrite(
+        str(pictures / 'f3.png'), np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    )
     assert VideoDataset(pictures, file, fps=12).fingerprint() != before
 
 
-@pytest.mark.parametrize('options, complaint', [
-    (dict(fps=0), 'fps must be above 0'), (dict(max_people=0), 'max_people must be at least 1'),
-    (dict(min_length=7), 'nobody is left of 6 people'), (dict(min_confidence=0.95), 'lower min_confidence'),
-    (dict(images='nowhere.mp4'), 'nowhere.mp4: there is no such'), (dict(keypoints='no.json'), 'no.json: there is no')])
+@pytest.mark.parametrize(
+    'options, complaint',
+    [
+        (dict(fps=0), 'fps must be above 0'),
+        (dict(max_people=0), 'max_people must be at least 1'),
+        (dict(min_length=7), 'nobody is left of 6 people'),
+        (dict(min_confidence=0.95), 'lower min_confidence'),
+        (dict(images='nowhere.mp4'), 'nowhere.mp4: there is no such'),
+        (dict(keypoints='no.json'), 'no.json: there is no'),
+    ],
+)
 def test_refuses(clip, tmp_path, options, complaint):
     file = keypoints(tmp_path / 'kp.json', {t: [person(0)] for t in range(6)})
     with pytest.raises(InputError, match=complaint):
@@ -170,7 +238,9 @@ def test_refuses(clip, tmp_path, options, complaint):
 
 
 def test_frames_that_the_video_does_not_have(clip, tmp_path):
-    with pytest.raises(InputError, match=r'has the frames 0\.\.39, asked for \[40\].*counted from 0'):
+    with pytest.raises(
+        InputError, match=r'has the frames 0\.\.39, asked for \[40\].*counted from 0'
+    ):
         VideoDataset(clip, keypoints(tmp_path / 'kp.json', {t: [person(0)] for t in range(30, 41)}))
 
 
@@ -197,10 +267,18 @@ def test_rtmlib(monkeypatch):
     assert detector._body.given == ('lightweight', 'onnxruntime', 'cuda', None, None)
     assert (detector.source, detector.skeleton) == ('rtmlib:lightweight', 'coco17')
     picture = np.full((60, 40, 3), (10, 20, 30), np.uint8)
-    assert detector(picture).shape == (0, 17, 3)  # rtmlib itself would take the whole picture for a person
+    assert detector(picture).shape == (
+        0,
+        17,
+        3,
+    )  # rtmlib itself would take the whole picture for a person
     picture[30, 20] = 255
     found = detector(picture)
-    assert found.dtype == np.float32 and found[0, 3].tolist() == [8, 9, 0.75] and found.shape == (1, 17, 3)
+    assert (
+        found.dtype == np.float32
+        and found[0, 3].tolist() == [8, 9, 0.75]
+        and found.shape == (1, 17, 3)
+    )
     with pytest.raises(InputError, match='could not get its weights.*urlopen error'):
         RTMLib(detector='offline')
     with pytest.raises(InputError, match='lightweight, balanced, performance'):
@@ -214,12 +292,18 @@ def test_without_rtmlib(monkeypatch):
 
 
 def test_real_clip(data_root):
-    sequence, = VideoDataset(data_root / 'clips/single_person_demo.mp4',
-                             data_root / 'annotations/single_person_coco.json')
+    (sequence,) = VideoDataset(
+        data_root / 'clips/single_person_demo.mp4',
+        data_root / 'annotations/single_person_coco.json',
+    )
     assert sequence.frame_ids == tuple(f'{t:06d}' for t in range(37)) and sequence.fps == 12
-    assert torch.nonzero(sequence.keypoints2d.confidence.any(1)).flatten().tolist() == list(range(0, 37, 4))
+    assert torch.nonzero(sequence.keypoints2d.confidence.any(1)).flatten().tolist() == list(
+        range(0, 37, 4)
+    )
     xy, confidence = sequence.keypoints2d.xy, sequence.keypoints2d.confidence
     reach = (xy - sequence.boxes[:, None, :2]).abs().amax(-1) / (sequence.boxes[:, None, 2] / 2)
     assert float(reach[confidence > 0].max()) < 1  # smoothing leaves everybody inside their crop
-    picture = cv2.imread(str(data_root / 'clips/single_person/frame_0020.jpg'))[..., ::-1].astype(int)
+    picture = cv2.imread(str(data_root / 'clips/single_person/frame_0020.jpg'))[..., ::-1].astype(
+        int
+    )
     assert np.abs(sequence.frames[20] - picture).mean() < 2

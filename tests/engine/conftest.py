@@ -36,12 +36,25 @@ def run_tool(config):
     """Runs tools/adapt.py in processes of its own; gives the finished process."""
 
     def run(work_dir, *options, processes=1, path=config, **environment):
-        env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
-                   **{k: str(v) for k, v in environment.items()})
+        env = dict(
+            os.environ,
+            OMP_NUM_THREADS='1',
+            PYTHONPATH=os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
+            **{k: str(v) for k, v in environment.items()},
+        )
         launch = ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}']
-        command = [sys.executable, *(launch if processes > 1 else []), str(ROOT / 'tools/adapt.py'), str(path),
-                   '--work-dir', str(work_dir), *options]
-        return subprocess.run(command, env=env, cwd=config.parent, capture_output=True, text=True, timeout=300)
+        command = [
+            sys.executable,
+            *(launch if processes > 1 else []),
+            str(ROOT / 'tools/adapt.py'),
+            str(path),
+            '--work-dir',
+            str(work_dir),
+            *options,
+        ]
+        return subprocess.run(
+            command, env=env, cwd=config.parent, capture_output=True, text=True, timeout=300
+        )
 
     return run
 
@@ -58,14 +71,24 @@ def fork(config):
         for rank in range(processes):
             env = dict(environment)
             if processes > 1:
-                env.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=processes, MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+                env.update(
+                    RANK=rank,
+                    LOCAL_RANK=rank,
+                    WORLD_SIZE=processes,
+                    MASTER_ADDR='127.0.0.1',
+                    MASTER_PORT=port,
+                )
             log = config.parent / f'rank{rank}.log'
-            children.append((context.Process(target=_child, args=(config, work_dir, options, env, log)), log))
+            children.append(
+                (context.Process(target=_child, args=(config, work_dir, options, env, log)), log)
+            )
         for process, _ in children:
             process.start()
         for process, _ in children:
             process.join(300)
-        return [(process.exitcode, log.read_text() if log.exists() else '') for process, log in children]
+        return [
+            (process.exitcode, log.read_text() if log.exists() else '') for process, log in children
+        ]
 
     return run
 

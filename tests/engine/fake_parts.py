@@ -15,7 +15,7 @@ from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS
 from hrtk.structures import GroundTruth, InputError, Keypoints2D, Prediction, Sequence
 
-REST = [1., 0, 0, 0, 1, 0]
+REST = [1.0, 0, 0, 0, 1, 0]
 
 
 @ESTIMATORS.register_module()
@@ -31,12 +31,16 @@ class FakeEstimator(nn.Module):
         self.weight = nn.Parameter(scale * torch.randn(157, 192, generator=generator))
 
     def crops(self, sequence: Sequence, indices) -> torch.Tensor:
-        return torch.stack([torch.as_tensor(sequence.frames[t]).permute(2, 0, 1) / 255. for t in indices])
+        return torch.stack(
+            [torch.as_tensor(sequence.frames[t]).permute(2, 0, 1) / 255.0 for t in indices]
+        )
 
     def forward(self, images: torch.Tensor) -> Prediction:
         out = images.flatten(1) @ self.weight.T
         six = out[:, :144].unflatten(1, (24, 6)) + torch.tensor(REST)
-        return Prediction(rot6d_to_rotmat(six), out[:, 144:154], out[:, 154:] + torch.tensor([.9, 0, 0]))
+        return Prediction(
+            rot6d_to_rotmat(six), out[:, 144:154], out[:, 154:] + torch.tensor([0.9, 0, 0])
+        )
 
     def fingerprint(self) -> dict:
         return {'weights': self.weight.double().sum().item()}
@@ -44,7 +48,9 @@ class FakeEstimator(nn.Module):
 
 class FakeFrames:
     def __init__(self, seed: int, count: int, broken: bool) -> None:
-        self.pictures = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+        self.pictures = np.random.default_rng(seed).integers(
+            0, 256, (count, 8, 8, 3), dtype=np.uint8
+        )
         self.broken = broken
 
     def __len__(self) -> int:
@@ -60,7 +66,9 @@ class FakeFrames:
 class FakeDataset(torch.utils.data.Dataset):
     """Sequences of random pictures, poses and keypoints."""
 
-    def __init__(self, lengths: tuple = (3, 5, 2, 4, 3), bad: int = -1, truth: bool = True, shift: float = 0) -> None:
+    def __init__(
+        self, lengths: tuple = (3, 5, 2, 4, 3), bad: int = -1, truth: bool = True, shift: float = 0
+    ) -> None:
         self.lengths, self.bad, self.truth, self.shift = lengths, bad, truth, shift
 
     def __len__(self) -> int:
@@ -68,12 +76,18 @@ class FakeDataset(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> Sequence:
         count, rng = self.lengths[index], torch.Generator().manual_seed(100 + index)
-        xy = 64 + 20 * torch.randn(count, 17, 2, generator=rng) + float(os.environ.get('FAKE_SHIFT', self.shift))
+        xy = (
+            64
+            + 20 * torch.randn(count, 17, 2, generator=rng)
+            + float(os.environ.get('FAKE_SHIFT', self.shift))
+        )
         keypoints = Keypoints2D(xy, torch.ones(count, 17), 'coco17', 'gt')
         six = torch.tensor(REST) + 0.1 * torch.randn(count, 24, 6, generator=rng)
         truth = GroundTruth(rot6d_to_rotmat(six), torch.zeros(count, 10)) if self.truth else None
-        boxes = torch.tensor([64., 64, 128]).repeat(count, 1)
-        return Sequence(f'clip/{index}', FakeFrames(index, count, index == self.bad), boxes, keypoints, truth)
+        boxes = torch.tensor([64.0, 64, 128]).repeat(count, 1)
+        return Sequence(
+            f'clip/{index}', FakeFrames(index, count, index == self.bad), boxes, keypoints, truth
+        )
 
 
 @ADAPTERS.register_module()
@@ -143,11 +157,17 @@ class Diligent(Jiggle):
     def prepare(self, estimator, dataset, preparation=None):
         if preparation.result() is not None:
             return preparation.result()
-        state = preparation.load('progress') or {'done': 0, 'weight': estimator.weight.detach().clone()}
+        state = preparation.load('progress') or {
+            'done': 0,
+            'weight': estimator.weight.detach().clone(),
+        }
         seed = torch.initial_seed()
         for step in range(state['done'], 10):
             torch.manual_seed(seed + step)
-            state = {'done': step + 1, 'weight': .9 * state['weight'] + 1e-3 * torch.rand(157, 192)}
+            state = {
+                'done': step + 1,
+                'weight': 0.9 * state['weight'] + 1e-3 * torch.rand(157, 192),
+            }
             preparation.save('progress', state)
             preparation.step(step + 1, 10, loss=float(state['weight'].mean()))
             with open(os.environ.get('FAKE_DIARY', os.devnull), 'a') as diary:

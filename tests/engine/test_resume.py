@@ -43,9 +43,13 @@ def test_carried_state_continues_exactly(fork, config, digits, tmp_path, kill):
     options = {'adapter.reset': 'never'}
     adapt(config, work_dir=tmp_path / 'whole', cfg_options=options)
     assert fork(tmp_path / 'run', options, FAKE_KILL=kill)[0][0] == -9
-    if kill == 17:  # as if dead between a result and the state that belongs to it: it must not be believed
+    if (
+        kill == 17
+    ):  # as if dead between a result and the state that belongs to it: it must not be believed
         late = Result.load(stored(tmp_path / 'whole')[4])
-        dataclasses.replace(late, rotmat=late.before_rotmat).save(stored(tmp_path / 'run')[0].parent / 'clip%2F4.npz')
+        dataclasses.replace(late, rotmat=late.before_rotmat).save(
+            stored(tmp_path / 'run')[0].parent / 'clip%2F4.npz'
+        )
     adapt(config, work_dir=tmp_path / 'run', cfg_options=options)
     assert digits(tmp_path / 'run') == digits(tmp_path / 'whole')
 
@@ -55,7 +59,11 @@ def test_carried_state_starts_again_when_damaged(config, digits, tmp_path, damag
     options = {'adapter.reset': 'never'}
     adapt(config, work_dir=tmp_path, cfg_options=options)
     before = digits(tmp_path)
-    victim = stored(tmp_path)[1] if damage == 'result' else next((tmp_path / 'results').glob('*/state.pt'))
+    victim = (
+        stored(tmp_path)[1]
+        if damage == 'result'
+        else next((tmp_path / 'results').glob('*/state.pt'))
+    )
     victim.write_bytes(victim.read_bytes()[:-200])
     adapt(config, work_dir=tmp_path, cfg_options=options)
     assert digits(tmp_path) == before
@@ -70,7 +78,9 @@ def test_damaged_result_is_computed_again(config, digits, tmp_path, capfd, damag
         np.savez(victim, schema='something-else')
     else:
         flipped = data[:2000] + bytes([data[2000] ^ 255]) + data[2001:]
-        victim.write_bytes({'cut': data[:len(data) // 2], 'flipped': flipped, 'empty': b''}[damage])
+        victim.write_bytes(
+            {'cut': data[: len(data) // 2], 'flipped': flipped, 'empty': b''}[damage]
+        )
     capfd.readouterr()
     adapt(config, work_dir=tmp_path)
     assert victim.name in capfd.readouterr().out
@@ -89,15 +99,27 @@ def test_no_resume_computes_again(config, digits, tmp_path):
 def test_other_settings_get_another_folder(config, tmp_path):
     first = adapt(config, work_dir=tmp_path)
     for options in ({'adapter.step': 2e-3}, {'randomness.seed': 1}, {'estimator.scale': 0.03}):
-        assert adapt(config, work_dir=tmp_path, cfg_options=options)['Jiggle/mpjpe_mm'] != first['Jiggle/mpjpe_mm']
-    adapt(config, work_dir=tmp_path, cfg_options={'log_level': 'WARNING', 'evaluator.protocol': 'open'})
+        assert (
+            adapt(config, work_dir=tmp_path, cfg_options=options)['Jiggle/mpjpe_mm']
+            != first['Jiggle/mpjpe_mm']
+        )
+    adapt(
+        config,
+        work_dir=tmp_path,
+        cfg_options={'log_level': 'WARNING', 'evaluator.protocol': 'open'},
+    )
     assert len(list((tmp_path / 'results').iterdir())) == 4
 
 
 def test_changed_keypoints_are_noticed(config, tmp_path, monkeypatch):
     first = adapt(config, work_dir=tmp_path)
-    monkeypatch.setenv('FAKE_SHIFT', '5')  # the config stays the same, as when a keypoint file is edited
-    assert adapt(config, work_dir=tmp_path)['Source/reprojection_px'] != first['Source/reprojection_px']
+    monkeypatch.setenv(
+        'FAKE_SHIFT', '5'
+    )  # the config stays the same, as when a keypoint file is edited
+    assert (
+        adapt(config, work_dir=tmp_path)['Source/reprojection_px']
+        != first['Source/reprojection_px']
+    )
     adapt(config, work_dir=tmp_path / 'never', cfg_options={'adapter.reset': 'never'})
     monkeypatch.setenv('FAKE_SHIFT', '6')
     with pytest.raises(InputError, match='clip/0.*--no-resume'):
@@ -105,7 +127,9 @@ def test_changed_keypoints_are_noticed(config, tmp_path, monkeypatch):
 
 
 def test_bad_file_ends_the_run_but_keeps_what_is_done(config, tmp_path):
-    with pytest.raises(InputError, match='cannot be decoded(.|\n)*3 of 5 sequences are finished(.|\n)*resumes'):
+    with pytest.raises(
+        InputError, match='cannot be decoded(.|\n)*3 of 5 sequences are finished(.|\n)*resumes'
+    ):
         adapt(config, work_dir=tmp_path, cfg_options={'dataset.bad': 3})
     assert len(stored(tmp_path)) == 3
 
@@ -113,13 +137,19 @@ def test_bad_file_ends_the_run_but_keeps_what_is_done(config, tmp_path):
 def test_bad_file_of_one_process_lets_the_other_finish(fork, tmp_path):
     outcomes = fork(tmp_path / 'run', {'dataset.bad': 1}, processes=2)
     for code, message in outcomes:
-        assert code == 2 and 'cannot be decoded' in message and '3 of 5 sequences are finished' in message
+        assert (
+            code == 2
+            and 'cannot be decoded' in message
+            and '3 of 5 sequences are finished' in message
+        )
     assert len(stored(tmp_path / 'run')) == 3
 
 
 @pytest.mark.parametrize('options', [{}, {'adapter.type': 'Diligent'}])
 @pytest.mark.parametrize('lost', ['clip%2F0', 'clip%2F1'])  # of the first process, of the second
-def test_a_process_with_nothing_to_compute_lets_the_other_finish(fork, config, digits, tmp_path, options, lost):
+def test_a_process_with_nothing_to_compute_lets_the_other_finish(
+    fork, config, digits, tmp_path, options, lost
+):
     adapt(config, work_dir=tmp_path, cfg_options=options)
     whole = digits(tmp_path)
     next((tmp_path / 'results').glob(f'*/{lost}.npz')).unlink()

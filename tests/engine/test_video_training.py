@@ -52,8 +52,12 @@ def cache(tmp_path_factory):
 def start(cache, tmp_path_factory):
     """The config of a small image network with weights that say something."""
     torch.manual_seed(0)
-    options = dict(backbone=dict(type='ResNet', depth=18, width=4), head=HEAD, resolution=32,
-                   body=dict(type='BodyModel', file='open'))
+    options = dict(
+        backbone=dict(type='ResNet', depth=18, width=4),
+        head=HEAD,
+        resolution=32,
+        body=dict(type='BodyModel', file='open'),
+    )
     network = HMR(**options)
     for layer in (network.head.decpose, network.head.decshape, network.head.deccam):
         torch.nn.init.normal_(layer.weight, std=0.03)
@@ -70,17 +74,26 @@ def batch(start):
 
 def build(start, **options):
     torch.manual_seed(1)
-    return VideoTraining(NETWORK, start, **{**dict(critic=CRITIC, motion=MOTION), **options}).train()
+    return VideoTraining(
+        NETWORK, start, **{**dict(critic=CRITIC, motion=MOTION), **options}
+    ).train()
 
 
 def changes(before, after):
-    return {name: value - dict(before.named_parameters())[name] for name, value in after.named_parameters()}
+    return {
+        name: value - dict(before.named_parameters())[name]
+        for name, value in after.named_parameters()
+    }
 
 
 def test_clips_of_features(start):
-    clips = FeatureClips(TRACKS, start, frames=5, stride=3, mirror=True)  # begin at the frames 0 and 3
+    clips = FeatureClips(
+        TRACKS, start, frames=5, stride=3, mirror=True
+    )  # begin at the frames 0 and 3
     assert len(clips) == 4 and clips[3]['features'].shape == (2, 5, 32)
-    windows = DATASETS.build(dict(type='FeatureWindows', tracks=TRACKS, estimator=start, mirror=True))
+    windows = DATASETS.build(
+        dict(type='FeatureWindows', tracks=TRACKS, estimator=start, mirror=True)
+    )
     track = DATASETS.build(TRACKS)[1]
     for name in ('rotmat', 'betas', 'camera', 'keypoints2d'):
         assert torch.equal(clips[3][name], track[name][3:])
@@ -96,15 +109,23 @@ def test_clips_of_features(start):
 def test_windows_of_motion():
     motion, clips = MotionWindows('test', frames=16, fps=15), load_motion('test')
     assert len(motion) == sum(max(len(clip) - 30, 0) for clip in clips)
-    np.testing.assert_array_equal(motion[7]['body_pose'], clips[0].poses[7:38:2, 1:].reshape(16, 69))
+    np.testing.assert_array_equal(
+        motion[7]['body_pose'], clips[0].poses[7:38:2, 1:].reshape(16, 69)
+    )
     first_of_second = len(clips[0]) - 30
-    np.testing.assert_array_equal(motion[first_of_second]['body_pose'], clips[1].poses[:31:2, 1:].reshape(16, 69))
-    np.testing.assert_array_equal(motion[len(motion) - 1]['body_pose'], clips[-1].poses[-31::2, 1:].reshape(16, 69))
+    np.testing.assert_array_equal(
+        motion[first_of_second]['body_pose'], clips[1].poses[:31:2, 1:].reshape(16, 69)
+    )
+    np.testing.assert_array_equal(
+        motion[len(motion) - 1]['body_pose'], clips[-1].poses[-31::2, 1:].reshape(16, 69)
+    )
     both = MotionWindows('test', mirror=True)
     assert len(both) == 2 * len(motion)
     left_knee, right_knee = (slice(3 * (joint - 1), 3 * joint) for joint in (4, 5))
-    np.testing.assert_array_equal(both[len(motion) + 7]['body_pose'][:, right_knee],
-                                  motion[7]['body_pose'][:, left_knee] * torch.tensor([1., -1, -1]))
+    np.testing.assert_array_equal(
+        both[len(motion) + 7]['body_pose'][:, right_knee],
+        motion[7]['body_pose'][:, left_knee] * torch.tensor([1.0, -1, -1]),
+    )
     with pytest.raises(InputError, match='no clip holds 100000 frames'):
         MotionWindows('test', frames=100000)
 
@@ -117,24 +138,48 @@ def test_one_step_is_that_of_the_formulas(start, batch):
     predicted = network(batch['features'][:, 0])
     shape = predicted.rotmat.shape[:2]
     matrices = predicted.rotmat[:, :, 1:].double()
-    axis = torch.stack([matrices[..., 2, 1] - matrices[..., 1, 2], matrices[..., 0, 2] - matrices[..., 2, 0],
-                        matrices[..., 1, 0] - matrices[..., 0, 1]], -1) / 2
+    axis = (
+        torch.stack(
+            [
+                matrices[..., 2, 1] - matrices[..., 1, 2],
+                matrices[..., 0, 2] - matrices[..., 2, 0],
+                matrices[..., 1, 0] - matrices[..., 0, 1],
+            ],
+            -1,
+        )
+        / 2
+    )
     angle = torch.atan2(axis.norm(dim=-1), (matrices.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2)
     made_up = (axis * (angle / axis.norm(dim=-1))[..., None]).flatten(2).float()
-    np.testing.assert_allclose(made_up.detach().reshape(-1, 3),
-                               Rotation.from_matrix(matrices.detach().reshape(-1, 3, 3)).as_rotvec(), atol=1e-5)
-    joints, true = (body.joints(rotmat.flatten(0, 1), betas.flatten(0, 1), 'spin24').unflatten(0, shape)
-                    for rotmat, betas in ((predicted.rotmat, predicted.betas), (batch['rotmat'], batch['betas'])))
+    np.testing.assert_allclose(
+        made_up.detach().reshape(-1, 3),
+        Rotation.from_matrix(matrices.detach().reshape(-1, 3, 3)).as_rotvec(),
+        atol=1e-5,
+    )
+    joints, true = (
+        body.joints(rotmat.flatten(0, 1), betas.flatten(0, 1), 'spin24').unflatten(0, shape)
+        for rotmat, betas in (
+            (predicted.rotmat, predicted.betas),
+            (batch['rotmat'], batch['betas']),
+        )
+    )
     in_crop = project(joints.flatten(0, 1), predicted.camera.flatten(0, 1)).unflatten(0, shape)
-    apart = (joints - (joints[:, :, 2:3] + joints[:, :, 3:4]) / 2) - (true - (true[:, :, 2:3] + true[:, :, 3:4]) / 2)
-    terms = dict(rotmat=60 * ((predicted.rotmat - batch['rotmat']) ** 2).mean(), joints3d=300 * (apart ** 2).mean(),
-                 keypoints2d=300 * ((in_crop - batch['keypoints2d']) ** 2).mean(),
-                 betas=2 * ((predicted.betas - batch['betas']) ** 2).mean(),
-                 motion=0.5 * ((critic(made_up) - 1) ** 2).mean())
+    apart = (joints - (joints[:, :, 2:3] + joints[:, :, 3:4]) / 2) - (
+        true - (true[:, :, 2:3] + true[:, :, 3:4]) / 2
+    )
+    terms = dict(
+        rotmat=60 * ((predicted.rotmat - batch['rotmat']) ** 2).mean(),
+        joints3d=300 * (apart**2).mean(),
+        keypoints2d=300 * ((in_crop - batch['keypoints2d']) ** 2).mean(),
+        betas=2 * ((predicted.betas - batch['betas']) ** 2).mean(),
+        motion=0.5 * ((critic(made_up) - 1) ** 2).mean(),
+    )
     for name, value in terms.items():
         torch.testing.assert_close(logged[f'loss_{name}'], value, rtol=1e-4, atol=1e-6)
-    for name, gradient in zip(dict(network.named_parameters()),
-                              torch.autograd.grad(sum(terms.values()), network.parameters())):
+    for name, gradient in zip(
+        dict(network.named_parameters()),
+        torch.autograd.grad(sum(terms.values()), network.parameters()),
+    ):
         change = changes(network, model.network)[name]
         torch.testing.assert_close(change, -RATE['network'] * gradient, rtol=2e-3, atol=2e-7)
 
@@ -142,13 +187,19 @@ def test_one_step_is_that_of_the_formulas(start, batch):
     chosen = torch.randint(len(motion), (len(made_up),), generator=step_generator(5, 0))
     real = torch.stack([motion[int(number)]['body_pose'] for number in chosen])
     loss = 0.5 * ((critic(real) - 1) ** 2).mean() + 0.5 * (critic(made_up.detach()) ** 2).mean()
-    torch.testing.assert_close(logged['loss_critic_real'] + logged['loss_critic_made_up'], loss, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        logged['loss_critic_real'] + logged['loss_critic_made_up'], loss, rtol=1e-4, atol=1e-6
+    )
     gradients = torch.autograd.grad(loss, critic.parameters())
-    assert all(gradient.abs().max() > 0 for name, gradient in zip(dict(critic.named_parameters()), gradients)
-               if not name.startswith('attention.6.bias'))  # which softmax forgets
+    assert all(
+        gradient.abs().max() > 0
+        for name, gradient in zip(dict(critic.named_parameters()), gradients)
+        if not name.startswith('attention.6.bias')
+    )  # which softmax forgets
     for name, gradient in zip(dict(critic.named_parameters()), gradients):
-        torch.testing.assert_close(changes(critic, model.critic)[name], -RATE['critic'] * gradient, rtol=2e-3,
-                                   atol=2e-7)
+        torch.testing.assert_close(
+            changes(critic, model.critic)[name], -RATE['critic'] * gradient, rtol=2e-3, atol=2e-7
+        )
 
 
 def triple_loop(variant, features, joints, anchors, near):
@@ -161,9 +212,19 @@ def triple_loop(variant, features, joints, anchors, near):
             for other in (other for other in range(len(features)) if other != clip):
                 for frame in range(features.shape[1]):
                     (f_near, y_near), (f_far, y_far) = (
-                        (np.hypot(np.linalg.norm(features[clip, anchor] - features[place]), 1e-4),
-                         np.hypot(np.linalg.norm(joints[clip, anchor] - joints[place], axis=-1).mean(), 1e-4))
-                        for place in ((clip, positive), (other, frame)))
+                        (
+                            np.hypot(
+                                np.linalg.norm(features[clip, anchor] - features[place]), 1e-4
+                            ),
+                            np.hypot(
+                                np.linalg.norm(
+                                    joints[clip, anchor] - joints[place], axis=-1
+                                ).mean(),
+                                1e-4,
+                            ),
+                        )
+                        for place in ((clip, positive), (other, frame))
+                    )
                     ratio = f_near / f_far * y_far / y_near
                     found.append(np.log1p(ratio) if variant == 'thesis' else np.log(ratio) ** 2)
         total += np.mean(found)
@@ -172,19 +233,33 @@ def triple_loop(variant, features, joints, anchors, near):
 
 @pytest.mark.parametrize('variant', ['thesis', 'kim'])
 def test_metric_loss_compares_the_clips_of_a_batch(start, batch, variant):
-    model = build(start, seed=5, metric=dict(type='LogRatioLoss', variant=variant, skip=2),
-                  weights=dict(metric=0.5, metric_joints=0.2))
+    model = build(
+        start,
+        seed=5,
+        metric=dict(type='LogRatioLoss', variant=variant, skip=2),
+        weights=dict(metric=0.5, metric_joints=0.2),
+    )
     predicted = copy.deepcopy(model.network)(batch['features'][:, 0])
     shape = predicted.rotmat.shape[:2]
     logged = model.train_step(batch, PartOptimizers(SGD)(model))
 
-    joints, true = (model.body.joints(rotmat.flatten(0, 1), betas.flatten(0, 1), 'spin24')[:, :14].detach().double()
-                    .unflatten(0, shape).numpy() for rotmat, betas in
-                    ((predicted.rotmat, predicted.betas), (batch['rotmat'], batch['betas'])))
+    joints, true = (
+        model.body.joints(rotmat.flatten(0, 1), betas.flatten(0, 1), 'spin24')[:, :14]
+        .detach()
+        .double()
+        .unflatten(0, shape)
+        .numpy()
+        for rotmat, betas in (
+            (predicted.rotmat, predicted.betas),
+            (batch['rotmat'], batch['betas']),
+        )
+    )
     relative = joints - (joints[:, :, 2:3] + joints[:, :, 3:4]) / 2
     torch.manual_seed(step_generator(5, 0).initial_seed())
-    for name, factor, features in (('metric', 0.5, predicted.features.detach().double().numpy()),
-                                   ('metric_joints', 0.2, relative.reshape(*shape, -1))):
+    for name, factor, features in (
+        ('metric', 0.5, predicted.features.detach().double().numpy()),
+        ('metric_joints', 0.2, relative.reshape(*shape, -1)),
+    ):
         anchors = torch.randint(shape[1], shape[:1]).tolist()
         wanted = factor * triple_loop(variant, features, true, anchors, near=2)
         assert logged[f'loss_{name}'].item() == pytest.approx(wanted, rel=2e-4)
@@ -194,14 +269,19 @@ def test_who_learns_from_which_loss(start, batch):
     model = build(start)
 
     def learners():
-        found = {name.split('.')[0] for name, value in model.named_parameters()
-                 if value.grad is not None and value.grad.abs().sum() > 0}
+        found = {
+            name.split('.')[0]
+            for name, value in model.named_parameters()
+            if value.grad is not None and value.grad.abs().sum() > 0
+        }
         model.zero_grad()
         return found
 
     losses, made_up = model.network_losses(**batch)
     losses['loss_motion'].backward(retain_graph=True)
-    assert learners() == {'network'} and all(value.requires_grad for value in model.critic.parameters())
+    assert learners() == {'network'} and all(
+        value.requires_grad for value in model.critic.parameters()
+    )
     real = model.motion.batch(torch.arange(len(made_up)))
     sum(model.critic_losses(real, made_up.detach()).values()).backward()
     assert learners() == {'critic'}
@@ -219,14 +299,28 @@ def test_without_the_prior(start, batch):
 
 
 def test_critic_learns_to_tell_and_network_to_deceive(start, batch):
-    model = build(start, weights=dict(keypoints2d=0., joints3d=0., rotmat=0., betas=0., motion=1.))
-    optimisers = PartOptimizers(dict(network=dict(optimizer=dict(type='Adam', lr=0.0)),
-                                     critic=dict(optimizer=dict(type='Adam', lr=1e-2))))(model)
+    model = build(
+        start, weights=dict(keypoints2d=0.0, joints3d=0.0, rotmat=0.0, betas=0.0, motion=1.0)
+    )
+    optimisers = PartOptimizers(
+        dict(
+            network=dict(optimizer=dict(type='Adam', lr=0.0)),
+            critic=dict(optimizer=dict(type='Adam', lr=1e-2)),
+        )
+    )(model)
     for _ in range(40):
         logged = model.train_step(batch, optimisers)
-    assert logged['loss_critic_real'] < 0.1 and logged['loss_critic_made_up'] < 0.1 and logged['loss_motion'] > 0.5
-    optimisers = PartOptimizers(dict(network=dict(optimizer=dict(type='Adam', lr=1e-2)),
-                                     critic=dict(optimizer=dict(type='Adam', lr=0.0))))(model)
+    assert (
+        logged['loss_critic_real'] < 0.1
+        and logged['loss_critic_made_up'] < 0.1
+        and logged['loss_motion'] > 0.5
+    )
+    optimisers = PartOptimizers(
+        dict(
+            network=dict(optimizer=dict(type='Adam', lr=1e-2)),
+            critic=dict(optimizer=dict(type='Adam', lr=0.0)),
+        )
+    )(model)
     for _ in range(40):
         logged = model.train_step(batch, optimisers)
     assert logged['loss_motion'] < 0.3
@@ -234,17 +328,31 @@ def test_critic_learns_to_tell_and_network_to_deceive(start, batch):
 
 def test_mirrored_clips_come_with_mirrored_labels(monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    features, rotmat, points = (torch.randn(*shape, generator=generator) for shape in
-                                ((2, 2, 3, 4), (2, 3, 24, 3, 3), (2, 3, 24, 2)))
-    monkeypatch.setattr(temporal_training.torch, 'rand', lambda *args, **kwargs: torch.tensor([.9, .1]))
+    features, rotmat, points = (
+        torch.randn(*shape, generator=generator)
+        for shape in ((2, 2, 3, 4), (2, 3, 24, 3, 3), (2, 3, 24, 2))
+    )
+    monkeypatch.setattr(
+        temporal_training.torch, 'rand', lambda *args, **kwargs: torch.tensor([0.9, 0.1])
+    )
     clips, turned, flipped = mirror_some(features, rotmat, points)
     assert torch.equal(clips, torch.stack([features[0, 0], features[1, 1]]))
     for frame in range(3):
         for clip, chosen in enumerate((False, True)):
-            one = mirror_labels(torch.tensor([chosen]), rotmat[clip, frame:frame + 1], points[clip, frame:frame + 1])
-            assert torch.equal(turned[clip, frame], one[0][0]) and torch.equal(flipped[clip, frame], one[1][0])
-    assert all(torch.equal(*pair) for pair in zip(mirror_some(features[:, :1], rotmat, points),
-                                                  (features[:, 0], rotmat, points)))
+            one = mirror_labels(
+                torch.tensor([chosen]),
+                rotmat[clip, frame : frame + 1],
+                points[clip, frame : frame + 1],
+            )
+            assert torch.equal(turned[clip, frame], one[0][0]) and torch.equal(
+                flipped[clip, frame], one[1][0]
+            )
+    assert all(
+        torch.equal(*pair)
+        for pair in zip(
+            mirror_some(features[:, :1], rotmat, points), (features[:, 0], rotmat, points)
+        )
+    )
 
 
 def test_validation_measures_position_and_acceleration(start, batch):
@@ -257,28 +365,49 @@ def test_validation_measures_position_and_acceleration(start, batch):
     found = metric.compute_metrics(metric.results)
     place, acceleration = [], []
     for clip in range(len(samples)):
-        joints, true = (model.body.joints(rotmat[clip], betas[clip], 'spin24').detach().double().numpy() for
-                        rotmat, betas in ((predicted.rotmat, predicted.betas), (batch['rotmat'], batch['betas'])))
-        apart = (joints - joints[:, 2:4].mean(1, keepdims=True)) - (true - true[:, 2:4].mean(1, keepdims=True))
+        joints, true = (
+            model.body.joints(rotmat[clip], betas[clip], 'spin24').detach().double().numpy()
+            for rotmat, betas in (
+                (predicted.rotmat, predicted.betas),
+                (batch['rotmat'], batch['betas']),
+            )
+        )
+        apart = (joints - joints[:, 2:4].mean(1, keepdims=True)) - (
+            true - true[:, 2:4].mean(1, keepdims=True)
+        )
         place.append(np.linalg.norm(apart, axis=-1).mean())
-        acceleration.append(np.linalg.norm(apart[2:] - 2 * apart[1:-1] + apart[:-2], axis=-1).mean())
-    assert found == {'mpjpe_mm': pytest.approx(1000 * np.mean(place), rel=1e-4),
-                     'accel_mm': pytest.approx(1000 * np.mean(acceleration), rel=1e-4)}
+        acceleration.append(
+            np.linalg.norm(apart[2:] - 2 * apart[1:-1] + apart[:-2], axis=-1).mean()
+        )
+    assert found == {
+        'mpjpe_mm': pytest.approx(1000 * np.mean(place), rel=1e-4),
+        'accel_mm': pytest.approx(1000 * np.mean(acceleration), rel=1e-4),
+    }
     assert found['accel_mm'] > 1
 
 
-@pytest.mark.parametrize('options, message', [
-    (dict(motion=None), 'needs captured motion'), (dict(weights=dict(pose=1.0)), 'weights are of keypoints2d'),
-    (dict(motion=dict(type='MotionWindow')), 'MotionWindows'),
-    (dict(metric=dict(type='LogRatioLoss', variant='log')), "variant is one of .*'kim'.*'log'")])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(motion=None), 'needs captured motion'),
+        (dict(weights=dict(pose=1.0)), 'weights are of keypoints2d'),
+        (dict(motion=dict(type='MotionWindow')), 'MotionWindows'),
+        (dict(metric=dict(type='LogRatioLoss', variant='log')), "variant is one of .*'kim'.*'log'"),
+    ],
+)
 def test_wrong_options(start, options, message):
     with pytest.raises(InputError, match=message):
         build(start, **options)
 
 
-@pytest.mark.parametrize('parts, message', [
-    (dict(netwrok=SGD['network']), 'netwrok: expected a part of VideoTraining'),
-    (dict(network=dict(lr=1.0)), '`optimizer`'), (dict(network=dict(optimizer=dict(type='Adan'))), 'Adam')])
+@pytest.mark.parametrize(
+    'parts, message',
+    [
+        (dict(netwrok=SGD['network']), 'netwrok: expected a part of VideoTraining'),
+        (dict(network=dict(lr=1.0)), '`optimizer`'),
+        (dict(network=dict(optimizer=dict(type='Adan'))), 'Adam'),
+    ],
+)
 def test_wrong_optimisers(start, parts, message):
     with pytest.raises(InputError, match=message):
         PartOptimizers(parts)(build(start))
@@ -287,19 +416,37 @@ def test_wrong_optimisers(start, parts, message):
 
 
 def run(folder, start):
-    loaders = {f'{loader}.dataset.{key}': value for loader in ('train_dataloader', 'val_dataloader')
-               for key, value in dict(frames=6, stride=1, tracks=TRACKS, estimator=start).items()}
-    train(CONFIGS / 'vibe/vibe_open.py', work_dir=folder, cfg_options={
-        **loaders, 'model.start': start, 'model.network': dict(NETWORK, regressor=dict(HEAD, dropout=0.5)),
-        'model.critic.hidden': 8, 'model.critic.attention': 8, 'model.motion.frames': 6,
-        'train_dataloader.batch_size': 2, 'train_cfg.max_epochs': 2, 'default_hooks.logger.interval': 1})
+    loaders = {
+        f'{loader}.dataset.{key}': value
+        for loader in ('train_dataloader', 'val_dataloader')
+        for key, value in dict(frames=6, stride=1, tracks=TRACKS, estimator=start).items()
+    }
+    train(
+        CONFIGS / 'vibe/vibe_open.py',
+        work_dir=folder,
+        cfg_options={
+            **loaders,
+            'model.start': start,
+            'model.network': dict(NETWORK, regressor=dict(HEAD, dropout=0.5)),
+            'model.critic.hidden': 8,
+            'model.critic.attention': 8,
+            'model.motion.frames': 6,
+            'train_dataloader.batch_size': 2,
+            'train_cfg.max_epochs': 2,
+            'default_hooks.logger.interval': 1,
+        },
+    )
     return torch.load(folder / 'epoch_2.pth', weights_only=True)
 
 
 def flat(value):
     """All tensors and numbers of nested containers."""
     if isinstance(value, (dict, list, tuple)):
-        return [leaf for item in (value.values() if isinstance(value, dict) else value) for leaf in flat(item)]
+        return [
+            leaf
+            for item in (value.values() if isinstance(value, dict) else value)
+            for leaf in flat(item)
+        ]
     return [torch.as_tensor(value)] if isinstance(value, (torch.Tensor, int, float)) else []
 
 
@@ -314,13 +461,19 @@ def test_resumed_training_gives_the_same_digits_and_publishes(start, tmp_path):
     assert whole['state_dict']['steps'] == 6 and set(whole['optimizer']) == {'network', 'critic'}
     for key in ('state_dict', 'optimizer'):
         first, second = flat(whole[key]), flat(resumed[key])
-        assert len(first) == len(second) > 40 and all(torch.equal(*pair) for pair in zip(first, second))
+        assert len(first) == len(second) > 40 and all(
+            torch.equal(*pair) for pair in zip(first, second)
+        )
     record = publish(tmp_path / 'whole', tmp_path / 'mine.pt')
     assert [row['epoch'] for row in record['validation']] == [1, 2]
     assert all(row['mpjpe_mm'] > 0 and row['accel_mm'] > 0 for row in record['validation'])
     network = TEMPORAL.build(dict(NETWORK, weights=str(tmp_path / 'mine.pt')))
-    torch.testing.assert_close(network.gru.weight_ih_l0, whole['state_dict']['network.gru.weight_ih_l0'], atol=1e-3,
-                               rtol=1e-3)
+    torch.testing.assert_close(
+        network.gru.weight_ih_l0,
+        whole['state_dict']['network.gru.weight_ih_l0'],
+        atol=1e-3,
+        rtol=1e-3,
+    )
 
 
 @pytest.mark.parametrize('name', ['vibe_open', 'vibe_metric_open'])
@@ -328,7 +481,9 @@ def test_config_fits_the_video_estimator(cache, name):
     cfg = load_config(CONFIGS / f'vibe/{name}.py')
     check_keys(cfg, KEYS, REQUIRED)
     model = MODELS.build(cfg.model)
-    PartOptimizers({name: part for name, part in cfg.optim_wrapper.items() if name != 'constructor'})(model)
+    PartOptimizers(
+        {name: part for name, part in cfg.optim_wrapper.items() if name != 'constructor'}
+    )(model)
     estimator = cfg.estimator
     estimator.network.weights = None
     video = ESTIMATORS.build(estimator)
@@ -338,13 +493,19 @@ def test_config_fits_the_video_estimator(cache, name):
 
 def test_bundled_weights_move_more_smoothly_than_their_image_network(cache):
     config = load_config(CONFIGS / 'vibe/r18_vibe_wild.py').estimator
-    plain, metric = (ESTIMATORS.build({**config, 'network': {**config.network, 'weights': f'open:{name}'}}).eval()
-                     for name in ('vibe_open', 'vibe_metric_open'))
-    assert find_weights('open:vibe_metric_open').stat().st_size < 6 * 2 ** 20
+    plain, metric = (
+        ESTIMATORS.build(
+            {**config, 'network': {**config.network, 'weights': f'open:{name}'}}
+        ).eval()
+        for name in ('vibe_open', 'vibe_metric_open')
+    )
+    assert find_weights('open:vibe_metric_open').stat().st_size < 6 * 2**20
     sequence = OpenStream(domain='wild', sequences=1, frames=24, seed=7)[0]
     with torch.no_grad():
         crops = plain.crops(sequence, range(24))
-        true, *found = (plain.body.joints(body.rotmat, body.betas, 'spin24')
-                        for body in (sequence.truth, metric(crops), plain(crops), plain.image(crops[0])))
+        true, *found = (
+            plain.body.joints(body.rotmat, body.betas, 'spin24')
+            for body in (sequence.truth, metric(crops), plain(crops), plain.image(crops[0]))
+        )
     errors = [accel_error(joints, true).mean() for joints in found]
     assert 0 < errors[0] < errors[1] < errors[2]

@@ -22,28 +22,44 @@ def body():
     return BodyModel('open')
 
 
-def poses(seed, spread=.2, frames=F):
+def poses(seed, spread=0.2, frames=F):
     generator = torch.Generator().manual_seed(seed)
-    six = torch.tensor([1., 0, 0, 0, 1, 0]) + spread * torch.randn(frames, 24, 6, generator=generator)
-    return rot6d_to_rotmat(six), .5 * torch.randn(frames, 10, generator=generator)
+    six = torch.tensor([1.0, 0, 0, 0, 1, 0]) + spread * torch.randn(
+        frames, 24, 6, generator=generator
+    )
+    return rot6d_to_rotmat(six), 0.5 * torch.randn(frames, 10, generator=generator)
 
 
 def result(body, name='a', seed=1, frames=F, **changes):
     values = {}
     for prefix, offset in (('', 0), ('before_', 50)):
         rotmat, betas = poses(seed + offset, frames=frames)
-        values.update({prefix + 'rotmat': rotmat.numpy(), prefix + 'betas': betas.numpy(),
-                       prefix + 'camera': np.tile(np.float32([.9, .1, 0]), (frames, 1))})
+        values.update(
+            {
+                prefix + 'rotmat': rotmat.numpy(),
+                prefix + 'betas': betas.numpy(),
+                prefix + 'camera': np.tile(np.float32([0.9, 0.1, 0]), (frames, 1)),
+            }
+        )
     xy = np.random.default_rng(seed).uniform(0, 200, (frames, 17, 2))
-    values.update(name=name, boxes=np.tile(np.float32([100, 90, 160]), (frames, 1)), skeleton='coco17',
-                  keypoints2d=np.concatenate([xy, np.ones((frames, 17, 1))], -1).astype(np.float32),
-                  keypoints_source='noise:test', ms_per_frame=2., before_ms_per_frame=1., report={'skipped_updates': 2})
+    values.update(
+        name=name,
+        boxes=np.tile(np.float32([100, 90, 160]), (frames, 1)),
+        skeleton='coco17',
+        keypoints2d=np.concatenate([xy, np.ones((frames, 17, 1))], -1).astype(np.float32),
+        keypoints_source='noise:test',
+        ms_per_frame=2.0,
+        before_ms_per_frame=1.0,
+        report={'skipped_updates': 2},
+    )
     return SimpleNamespace(**{**values, **changes})
 
 
 def evaluator(body, tmp_path=None, **kwargs):
     metric = MeshEvaluator(**kwargs)
-    metric.dataset_meta = dict(body=body, adapter='Bilevel', **({'work_dir': tmp_path} if tmp_path else {}))
+    metric.dataset_meta = dict(
+        body=body, adapter='Bilevel', **({'work_dir': tmp_path} if tmp_path else {})
+    )
     return metric
 
 
@@ -68,14 +84,20 @@ def test_numbers(body, tmp_path):
         errors[row] = 1000 * np.linalg.norm(joints - true_joints, axis=-1).mean(1)
         assert metrics[f'{row}/mpjpe_mm'] == pytest.approx(errors[row].mean(), rel=1e-4)
         assert metrics[f'{row}/pve_mm'] == pytest.approx(
-            1000 * np.linalg.norm(vertices - true_vertices, axis=-1).mean(), rel=1e-4)
+            1000 * np.linalg.norm(vertices - true_vertices, axis=-1).mean(), rel=1e-4
+        )
         moving = np.diff(joints - true_joints, 2, axis=0)
-        assert metrics[f'{row}/accel_mm'] == pytest.approx(1000 * np.linalg.norm(moving, axis=-1).mean(), rel=1e-4)
+        assert metrics[f'{row}/accel_mm'] == pytest.approx(
+            1000 * np.linalg.norm(moving, axis=-1).mean(), rel=1e-4
+        )
         coco = body.joints(torch.as_tensor(pose), torch.as_tensor(shape), 'coco17')
         pixels = project(coco, torch.as_tensor(camera)).numpy() * 80 + [100, 90]
         assert metrics[f'{row}/reprojection_px'] == pytest.approx(
-            np.linalg.norm(pixels - done.keypoints2d[..., :2], axis=-1).mean(), rel=1e-4)
-    assert metrics['Bilevel/worse_share'] == pytest.approx((errors['Bilevel'] > errors['Source'] + 5).mean())
+            np.linalg.norm(pixels - done.keypoints2d[..., :2], axis=-1).mean(), rel=1e-4
+        )
+    assert metrics['Bilevel/worse_share'] == pytest.approx(
+        (errors['Bilevel'] > errors['Source'] + 5).mean()
+    )
     assert metrics['Bilevel/skipped_updates'] == 2 and metrics['Source/ms_per_frame'] == 1
     report = json.loads((tmp_path / 'metrics.json').read_text())
     assert report['protocol']['name'] == 'open' and report['keypoints_sources'] == ['noise:test']
@@ -87,7 +109,10 @@ def test_a_perfect_result_has_no_error(body):
     metric = evaluator(body)
     metric.process(SimpleNamespace(truth=GroundTruth(rotmat, betas)), [result(body)])
     metrics = metric.evaluate(1)
-    assert max(metrics[f'Bilevel/{key}'] for key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'accel_mm')) < 1e-2
+    assert (
+        max(metrics[f'Bilevel/{key}'] for key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'accel_mm'))
+        < 1e-2
+    )
     assert metrics['Bilevel/worse_share'] == 0
 
 
@@ -103,7 +128,14 @@ def test_frames_that_must_not_be_scored(body):
     record = whole.results[0]
     assert np.isnan(record.after['mpjpe_mm']).sum() == 11
     # An acceleration needs three scored frames in a row: 4-6 and 39-50 have none, nor have the two ends.
-    assert set(np.flatnonzero(np.isnan(record.after['accel_mm']))) == {0, 4, 5, 6, *range(39, 51), F - 1}
+    assert set(np.flatnonzero(np.isnan(record.after['accel_mm']))) == {
+        0,
+        4,
+        5,
+        6,
+        *range(39, 51),
+        F - 1,
+    }
     metrics = whole.evaluate(1)
     assert metrics['unscored_frames'] == 11 and metrics['frames'] == F
     joints, _ = by_hand(body, done.rotmat, done.betas)
@@ -116,7 +148,9 @@ def test_averages_weigh_frames_not_sequences(body):
     metric, errors = evaluator(body), []
     for name, seed, frames in (('a', 1, 4), ('b', 2, 9)):
         rotmat, betas = poses(seed + 20, frames=frames)
-        metric.process(SimpleNamespace(truth=GroundTruth(rotmat, betas)), [result(body, name, seed, frames)])
+        metric.process(
+            SimpleNamespace(truth=GroundTruth(rotmat, betas)), [result(body, name, seed, frames)]
+        )
         errors.append(metric.results[-1].after['mpjpe_mm'])
     assert metric.running()['Bilevel']['mpjpe_mm'] == pytest.approx(np.concatenate(errors).mean())
     assert metric.evaluate(2)['Bilevel/mpjpe_mm'] == pytest.approx(np.concatenate(errors).mean())
@@ -126,20 +160,25 @@ def test_without_truth_worse_is_measured_in_the_box(body):
     done = result(body)
     done.before_rotmat, done.before_betas = done.rotmat, done.betas
     done.before_camera = done.camera.copy()
-    shift = np.linspace(0, .05, F)  # of normalised units; 160 px box, so 80 px each, and 1.6 px are too much
+    shift = np.linspace(
+        0, 0.05, F
+    )  # of normalised units; 160 px box, so 80 px each, and 1.6 px are too much
     truth = body.joints(torch.as_tensor(done.rotmat), torch.as_tensor(done.betas), 'coco17')
-    done.keypoints2d[..., :2] = project(truth, torch.as_tensor(done.before_camera)).numpy() * 80 + [100, 90]
-    done.camera[:, 1] += (shift / .9).astype(np.float32)
+    done.keypoints2d[..., :2] = project(truth, torch.as_tensor(done.before_camera)).numpy() * 80 + [
+        100,
+        90,
+    ]
+    done.camera[:, 1] += (shift / 0.9).astype(np.float32)
     metric = evaluator(body)
     metric.process(SimpleNamespace(truth=None), [done])
     metrics = metric.evaluate(1)
-    assert metrics['Bilevel/worse_share'] == pytest.approx((shift * 80 > 1.6).mean(), abs=.05)
+    assert metrics['Bilevel/worse_share'] == pytest.approx((shift * 80 > 1.6).mean(), abs=0.05)
     assert metrics['Source/reprojection_px'] < 1e-3 and 'Bilevel/mpjpe_mm' not in metrics
 
 
 def test_joints_as_ground_truth(body):
     rotmat, betas = poses(7)
-    joints = body.joints(rotmat, betas, 'h36m17') + torch.tensor([1., 2, 3])
+    joints = body.joints(rotmat, betas, 'h36m17') + torch.tensor([1.0, 2, 3])
     rows = []
     for truth in (GroundTruth(rotmat, betas), GroundTruth(joints3d=joints, skeleton='h36m17')):
         metric = evaluator(body)
@@ -149,13 +188,17 @@ def test_joints_as_ground_truth(body):
         assert rows[0][f'Bilevel/{key}'] == pytest.approx(rows[1][f'Bilevel/{key}'], rel=1e-4)
     assert 'Bilevel/pve_mm' not in rows[1]
     with pytest.raises(InputError, match="'coco17', which lacks"):
-        evaluator(body).process(SimpleNamespace(truth=GroundTruth(joints3d=joints, skeleton='coco17')), [result(body)])
+        evaluator(body).process(
+            SimpleNamespace(truth=GroundTruth(joints3d=joints, skeleton='coco17')), [result(body)]
+        )
 
 
 def test_refusals(body):
     rotmat, betas = poses(7)
     with pytest.raises(InputError, match='neutral bodies, but the ground truth is male'):
-        evaluator(body).process(SimpleNamespace(truth=GroundTruth(rotmat, betas, gender='male')), [result(body)])
+        evaluator(body).process(
+            SimpleNamespace(truth=GroundTruth(rotmat, betas, gender='male')), [result(body)]
+        )
     with pytest.raises(InputError, match='needs a body'):
         evaluator(None).process(SimpleNamespace(truth=None), [result(body)])
     metric = evaluator(body)

@@ -37,8 +37,12 @@ def test_equals_a_loop_over_pairs():
     data = clips(4, 1, 7)
     found = feature_distances(Flat(), data, batch_size=3)
     within = mean_distance(pair for clip in data for pair in itertools.combinations(clip, 2))
-    across = mean_distance(pair for a, b in itertools.combinations(data, 2) for pair in itertools.product(a, b))
-    assert found.within == pytest.approx(within, rel=1e-12) and found.across == pytest.approx(across, rel=1e-12)
+    across = mean_distance(
+        pair for a, b in itertools.combinations(data, 2) for pair in itertools.product(a, b)
+    )
+    assert found.within == pytest.approx(within, rel=1e-12) and found.across == pytest.approx(
+        across, rel=1e-12
+    )
     assert found.share == pytest.approx(within / across)
 
 

@@ -14,7 +14,7 @@ A, B = RNG.normal(size=(2, 6, 14, 3))
 
 
 def length(v):
-    return sum(float(x)**2 for x in v)**.5
+    return sum(float(x) ** 2 for x in v) ** 0.5
 
 
 def test_mpjpe_in_millimetres():
@@ -25,17 +25,24 @@ def test_mpjpe_in_millimetres():
 
 
 def test_accel_is_the_second_difference():
-    wanted = [1000 * sum(length((A[t - 1] - 2 * A[t] + A[t + 1] - B[t - 1] + 2 * B[t] - B[t + 1])[j])
-                         for j in range(14)) / 14 for t in range(1, 5)]
+    wanted = [
+        1000
+        * sum(
+            length((A[t - 1] - 2 * A[t] + A[t + 1] - B[t - 1] + 2 * B[t] - B[t + 1])[j])
+            for j in range(14)
+        )
+        / 14
+        for t in range(1, 5)
+    ]
     np.testing.assert_allclose(accel_error(A, B), wanted, rtol=1e-12)
-    steady = B + np.arange(6)[:, None, None] * .3 + 1
+    steady = B + np.arange(6)[:, None, None] * 0.3 + 1
     assert accel_error(steady, B).max() < 1e-9
     assert accel_error(A[:2], B[:2]).shape == (0,)
 
 
 def test_reprojection_counts_visible_points_alike():
     predicted, observed = A[..., :2], B[..., :2]
-    confidence = RNG.uniform(size=(6, 14)) * (RNG.uniform(size=(6, 14)) > .4)
+    confidence = RNG.uniform(size=(6, 14)) * (RNG.uniform(size=(6, 14)) > 0.4)
     confidence[3] = 0
     error = reprojection_error_px(predicted, observed, confidence)
     for t in (0, 1, 2, 4, 5):
@@ -52,25 +59,32 @@ def test_missing_points_may_hold_anything():
 
 
 def test_procrustes_agrees_with_scipy():
-    for a, noise in zip(A, B):  # alike enough that SciPy, which would accept a mirror image, needs none
-        b = 2 * Rotation.from_rotvec(noise[0]).apply(a) + .3 * noise + noise[1]
+    for a, noise in zip(
+        A, B
+    ):  # alike enough that SciPy, which would accept a mirror image, needs none
+        b = 2 * Rotation.from_rotvec(noise[0]).apply(a) + 0.3 * noise + noise[1]
         _, moved, _ = scipy_procrustes(b, a)  # in units of the centred target's norm
         centre = b.mean(0)
-        np.testing.assert_allclose(procrustes(a[None], b[None])[0] - centre, moved * np.linalg.norm(b - centre),
-                                   atol=1e-10)
+        np.testing.assert_allclose(
+            procrustes(a[None], b[None])[0] - centre, moved * np.linalg.norm(b - centre), atol=1e-10
+        )
 
 
 def test_procrustes_is_the_best_similarity_without_reflection():
     # A mirrored body: the best orthogonal matrix is the mirror, which must not be used.
     target = B[0]
-    points = target * [-1, 1, 1] + .05 * A[0]
+    points = target * [-1, 1, 1] + 0.05 * A[0]
 
     def cost(x):
-        return np.square(np.exp(x[6]) * Rotation.from_rotvec(x[:3]).apply(points) + x[3:6] - target).sum()
+        return np.square(
+            np.exp(x[6]) * Rotation.from_rotvec(x[:3]).apply(points) + x[3:6] - target
+        ).sum()
 
     starts = Rotation.random(12, random_state=1).as_rotvec()
     best = min(minimize(cost, [*start, 0, 0, 0, 0]).fun for start in starts)
-    assert np.square(procrustes(points[None], target[None])[0] - target).sum() == pytest.approx(best, rel=1e-6)
+    assert np.square(procrustes(points[None], target[None])[0] - target).sum() == pytest.approx(
+        best, rel=1e-6
+    )
     assert best > 1
 
 

@@ -30,7 +30,9 @@ def data(tmp_path_factory):
 
 def body_of(data, gender, regressor=True):
     h36m = data / 'spin/J_regressor_h36m.npy' if regressor else None
-    return BodyModel(data / f'body_models/smpl/SMPL_{gender}.pkl', data / 'spin/J_regressor_extra.npy', h36m)
+    return BodyModel(
+        data / f'body_models/smpl/SMPL_{gender}.pkl', data / 'spin/J_regressor_extra.npy', h36m
+    )
 
 
 @pytest.fixture(scope='module')
@@ -44,24 +46,43 @@ def own(data):
 
 
 def files(data):
-    return {name: str(data / f'body_models/smpl/SMPL_{name.upper()}.pkl') for name in ('male', 'female')}
+    return {
+        name: str(data / f'body_models/smpl/SMPL_{name.upper()}.pkl') for name in ('male', 'female')
+    }
 
 
 def poses(seed, frames):
     rng = np.random.default_rng(seed)
-    rotmat = Rotation.from_rotvec(rng.normal(0, .3, (frames * 24, 3))).as_matrix().reshape(frames, 24, 3, 3)
-    return rotmat, rng.normal(0, .7, (frames, 10))
+    rotmat = (
+        Rotation.from_rotvec(rng.normal(0, 0.3, (frames * 24, 3)))
+        .as_matrix()
+        .reshape(frames, 24, 3, 3)
+    )
+    return rotmat, rng.normal(0, 0.7, (frames, 10))
 
 
 def result(name, seed, frames):
     values = {}
     for prefix, offset in (('', 0), ('before_', 100)):
         rotmat, betas = poses(seed + offset, frames)
-        values.update({f'{prefix}rotmat': np.float32(rotmat), f'{prefix}betas': np.float32(betas),
-                       f'{prefix}camera': np.tile(np.float32([.9, 0, 0]), (frames, 1))})
-    return SimpleNamespace(name=name, **values, boxes=np.tile(np.float32([100, 90, 160]), (frames, 1)),
-                           skeleton='coco17', keypoints2d=np.zeros((frames, 17, 3), np.float32), keypoints_source='gt',
-                           ms_per_frame=1., before_ms_per_frame=1., report={})
+        values.update(
+            {
+                f'{prefix}rotmat': np.float32(rotmat),
+                f'{prefix}betas': np.float32(betas),
+                f'{prefix}camera': np.tile(np.float32([0.9, 0, 0]), (frames, 1)),
+            }
+        )
+    return SimpleNamespace(
+        name=name,
+        **values,
+        boxes=np.tile(np.float32([100, 90, 160]), (frames, 1)),
+        skeleton='coco17',
+        keypoints2d=np.zeros((frames, 17, 3), np.float32),
+        keypoints_source='gt',
+        ms_per_frame=1.0,
+        before_ms_per_frame=1.0,
+        report={},
+    )
 
 
 def truth_of(seed, frames, gender='neutral', **fields):
@@ -71,7 +92,9 @@ def truth_of(seed, frames, gender='neutral', **fields):
 
 def score(protocol, body, pairs, tmp_path=None, bodies=None):
     metric = MeshEvaluator(protocol, bodies=bodies)
-    metric.dataset_meta = dict(body=body, adapter='Bilevel', **({'work_dir': tmp_path} if tmp_path else {}))
+    metric.dataset_meta = dict(
+        body=body, adapter='Bilevel', **({'work_dir': tmp_path} if tmp_path else {})
+    )
     for done, truth in pairs:
         metric.process(SimpleNamespace(truth=truth), [done])
     return metric.evaluate(len(pairs))
@@ -79,13 +102,19 @@ def score(protocol, body, pairs, tmp_path=None, bodies=None):
 
 def posed(body, rotmat, betas):
     """Vertices and the 17 joints of the H36M regressor, float64, frame by frame."""
-    vertices = body(torch.as_tensor(rotmat).float(), torch.as_tensor(betas).float()).vertices.double().numpy()
+    vertices = (
+        body(torch.as_tensor(rotmat).float(), torch.as_tensor(betas).float())
+        .vertices.double()
+        .numpy()
+    )
     regressor = body.data.J_regressor_h36m.astype(np.float64)
     return vertices, np.stack([regressor @ frame for frame in vertices])
 
 
 def mean_distance(a, b):
-    return 1000 * np.mean([np.mean([np.sqrt(((p - q) ** 2).sum()) for p, q in zip(x, y)]) for x, y in zip(a, b)])
+    return 1000 * np.mean(
+        [np.mean([np.sqrt(((p - q) ** 2).sum()) for p, q in zip(x, y)]) for x, y in zip(a, b)]
+    )
 
 
 def aligned(a, b):
@@ -95,15 +124,19 @@ def aligned(a, b):
         x0, y0 = x - x.mean(0), y - y.mean(0)
         rotation, _ = Rotation.align_vectors(y0, x0)
         turned = rotation.apply(x0)
-        moved.append((turned * y0).sum() / (x0 ** 2).sum() * turned + y.mean(0))
+        moved.append((turned * y0).sum() / (x0**2).sum() * turned + y.mean(0))
     return np.array(moved)
 
 
 # 3DPW on gendered bodies
 
+
 @pytest.mark.parametrize('protocol', ['spin_3dpw', 'boa_ps'])
 def test_gendered_truth(data, neutral, own, protocol, tmp_path):
-    pairs = [(result('a', 1, 5), truth_of(7, 5, 'male')), (result('b', 2, 3), truth_of(8, 3, 'female'))]
+    pairs = [
+        (result('a', 1, 5), truth_of(7, 5, 'male')),
+        (result('b', 2, 3), truth_of(8, 3, 'female')),
+    ]
     metrics = score(protocol, neutral, pairs, tmp_path, files(data))
     joints, vertices = ([], []), ([], [], [])
     for done, truth in pairs:
@@ -115,22 +148,41 @@ def test_gendered_truth(data, neutral, own, protocol, tmp_path):
         vertices[1].extend(true)
         vertices[2].extend(posed(neutral, truth.rotmat, truth.betas)[0])
     assert metrics['Bilevel/mpjpe_mm'] == pytest.approx(mean_distance(*joints), rel=1e-4)
-    assert metrics['Bilevel/pa_mpjpe_mm'] == pytest.approx(mean_distance(aligned(*joints), joints[1]), rel=1e-4)
-    roots = [np.concatenate([posed(body_for(own, truth, side), *pose)[1][:, :1] for (done, truth), pose in
-                             zip(pairs, side_poses(pairs, side))]) for side in (0, 1)]
+    assert metrics['Bilevel/pa_mpjpe_mm'] == pytest.approx(
+        mean_distance(aligned(*joints), joints[1]), rel=1e-4
+    )
+    roots = [
+        np.concatenate(
+            [
+                posed(body_for(own, truth, side), *pose)[1][:, :1]
+                for (done, truth), pose in zip(pairs, side_poses(pairs, side))
+            ]
+        )
+        for side in (0, 1)
+    ]
     moved = [np.array(vertices[side]) - roots[side] for side in (0, 1)]
     assert metrics['Bilevel/pve_mm'] == pytest.approx(mean_distance(*moved), rel=1e-4)
     if protocol == 'boa_ps':
-        assert metrics['Bilevel/pve_boa_mm'] == pytest.approx(mean_distance(vertices[0], vertices[1]), rel=1e-4)
-        assert metrics['Bilevel/pve_dynaboa_mm'] == pytest.approx(mean_distance(vertices[0], vertices[2]), rel=1e-4)
-        values = {round(metrics[f'Bilevel/{key}'], 3) for key in ('pve_mm', 'pve_boa_mm', 'pve_dynaboa_mm')}
+        assert metrics['Bilevel/pve_boa_mm'] == pytest.approx(
+            mean_distance(vertices[0], vertices[1]), rel=1e-4
+        )
+        assert metrics['Bilevel/pve_dynaboa_mm'] == pytest.approx(
+            mean_distance(vertices[0], vertices[2]), rel=1e-4
+        )
+        values = {
+            round(metrics[f'Bilevel/{key}'], 3)
+            for key in ('pve_mm', 'pve_boa_mm', 'pve_dynaboa_mm')
+        }
         assert len(values) == 3
     report = json.loads((tmp_path / 'metrics.json').read_text())
     assert report['protocol']['name'] == protocol and report['protocol']['frames'] == 35515
 
 
 def side_poses(pairs, side):
-    return [(done.rotmat, done.betas) if side == 0 else (truth.rotmat, truth.betas) for done, truth in pairs]
+    return [
+        (done.rotmat, done.betas) if side == 0 else (truth.rotmat, truth.betas)
+        for done, truth in pairs
+    ]
 
 
 def body_for(own, truth, side):
@@ -146,7 +198,16 @@ def test_frames_without_aligned_camera_are_left_out(data, neutral):
     valid = torch.tensor([True, False, True, True])
     done, truth = result('a', 1, 4), truth_of(7, 4, 'male', valid=valid)
     some = score('boa_ps', neutral, [(done, truth)], bodies=files(data))
-    for key in ('rotmat', 'betas', 'camera', 'before_rotmat', 'before_betas', 'before_camera', 'boxes', 'keypoints2d'):
+    for key in (
+        'rotmat',
+        'betas',
+        'camera',
+        'before_rotmat',
+        'before_betas',
+        'before_camera',
+        'boxes',
+        'keypoints2d',
+    ):
         setattr(done, key, getattr(done, key)[valid.numpy()])
     alone = GroundTruth(truth.rotmat[valid], truth.betas[valid], gender='male')
     whole = score('boa_ps', neutral, [(done, alone)], bodies=files(data))
@@ -158,29 +219,45 @@ def test_frames_without_aligned_camera_are_left_out(data, neutral):
 def test_boa_ph_is_neutral(neutral):
     done, truth = result('a', 1, 4), truth_of(7, 4)
     metrics = score('boa_ph', neutral, [(done, truth)])
-    (_, p17), (_, t17) = posed(neutral, done.rotmat, done.betas), posed(neutral, truth.rotmat, truth.betas)
+    (_, p17), (_, t17) = (
+        posed(neutral, done.rotmat, done.betas),
+        posed(neutral, truth.rotmat, truth.betas),
+    )
     assert metrics['Bilevel/mpjpe_mm'] == pytest.approx(
-        mean_distance(p17[:, J14] - p17[:, :1], t17[:, J14] - t17[:, :1]), rel=1e-4)
+        mean_distance(p17[:, J14] - p17[:, :1], t17[:, J14] - t17[:, :1]), rel=1e-4
+    )
     with pytest.raises(InputError, match='neutral bodies, but the ground truth is male'):
         score('boa_ph', neutral, [(done, truth_of(7, 4, 'male'))])
 
 
 def test_missing_bodies(data, neutral, tmp_path):
-    with pytest.raises(InputError, match='(?s)SMPL_MALE.pkl and .*SMPL_FEMALE.pkl: no such body file.*'
-                                         'smpl.is.tue.mpg.de'):
-        MeshEvaluator('boa_ps', bodies=dict(male=str(tmp_path / 'SMPL_MALE.pkl'),
-                                            female=str(tmp_path / 'SMPL_FEMALE.pkl')))
+    with pytest.raises(
+        InputError,
+        match='(?s)SMPL_MALE.pkl and .*SMPL_FEMALE.pkl: no such body file.*smpl.is.tue.mpg.de',
+    ):
+        MeshEvaluator(
+            'boa_ps',
+            bodies=dict(
+                male=str(tmp_path / 'SMPL_MALE.pkl'), female=str(tmp_path / 'SMPL_FEMALE.pkl')
+            ),
+        )
     with pytest.raises(InputError, match='needs male=... and female=...'):
         MeshEvaluator('boa_ps', bodies=dict(male=files(data)['male']))
     with pytest.raises(InputError, match='give the evaluator bodies=.*smpl.is.tue.mpg.de'):
         score('spin_3dpw', neutral, [(result('a', 1, 3), truth_of(7, 3, 'male'))])
     with pytest.raises(InputError, match='take bodies of one mesh'):
-        score('spin_3dpw', BodyModel('open'), [(result('a', 1, 3), truth_of(7, 3, 'male'))], bodies=files(data))
+        score(
+            'spin_3dpw',
+            BodyModel('open'),
+            [(result('a', 1, 3), truth_of(7, 3, 'male'))],
+            bodies=files(data),
+        )
     # Protocols that pose the neutral body alone read no other.
     MeshEvaluator('vibe_3dpw', bodies=dict(male='none', female='none'))
 
 
 # VIBE
+
 
 def vibe_by_hand(body, pairs):
     """Traits (a) to (d) of VIBE's evaluator, in the order of its code."""
@@ -191,7 +268,9 @@ def vibe_by_hand(body, pairs):
             vertices, p17 = posed(body, done.rotmat[chunk], done.betas[chunk])
             predicted.extend(p17[:, J14])
             true.extend(truth.joints3d[chunk].numpy().astype(np.float16).astype(np.float64))
-            theta = Rotation.from_matrix(truth.rotmat[chunk].double().numpy().reshape(-1, 3, 3)).as_rotvec()
+            theta = Rotation.from_matrix(
+                truth.rotmat[chunk].double().numpy().reshape(-1, 3, 3)
+            ).as_rotvec()
             theta = theta.astype(np.float16).astype(np.float64)
             pose = Rotation.from_rotvec(theta).as_matrix().reshape(16, 24, 3, 3)
             betas = truth.betas[chunk].numpy().astype(np.float16).astype(np.float64)
@@ -203,8 +282,12 @@ def vibe_by_hand(body, pairs):
     for t in range(1, len(true) - 1):
         ours, theirs = (x[t - 1] - 2 * x[t] + x[t + 1] for x in (predicted, true))
         accel.append(1000 * np.mean([np.linalg.norm(a - b) for a, b in zip(ours, theirs)]))
-    return dict(mpjpe_mm=mean_distance(predicted, true), pa_mpjpe_mm=mean_distance(aligned(predicted, true), true),
-                pve_mm=np.mean(meshes), accel_mm=np.mean(accel)), len(true)
+    return dict(
+        mpjpe_mm=mean_distance(predicted, true),
+        pa_mpjpe_mm=mean_distance(aligned(predicted, true), true),
+        pve_mm=np.mean(meshes),
+        accel_mm=np.mean(accel),
+    ), len(true)
 
 
 def vibe_pairs(neutral):
@@ -212,10 +295,16 @@ def vibe_pairs(neutral):
     for name, seed, frames in (('a', 1, 35), ('b', 2, 16), ('c', 3, 9), ('d', 4, 33)):
         truth = truth_of(seed + 20, frames)
         joints = neutral.joints(truth.rotmat, truth.betas, 'lsp14')
-        joints = joints + torch.tensor([3., -1, 7]) + .02 * torch.arange(frames)[:, None, None]
+        joints = joints + torch.tensor([3.0, -1, 7]) + 0.02 * torch.arange(frames)[:, None, None]
         valid = torch.arange(frames) != 3  # VIBE scores it all the same
-        pairs.append((result(name, seed, frames), GroundTruth(truth.rotmat, truth.betas, joints3d=joints,
-                                                              skeleton='lsp14', valid=valid)))
+        pairs.append(
+            (
+                result(name, seed, frames),
+                GroundTruth(
+                    truth.rotmat, truth.betas, joints3d=joints, skeleton='lsp14', valid=valid
+                ),
+            )
+        )
     return pairs
 
 
@@ -235,15 +324,17 @@ def test_vibe_rounds_what_moves_far_away(neutral):
         done.rotmat, done.betas = truth.rotmat.numpy(), truth.betas.numpy()
     metrics = score('vibe_3dpw', neutral, pairs)
     wanted, _ = vibe_by_hand(neutral, pairs)
-    assert .3 < metrics['Bilevel/mpjpe_mm'] < 4 and 1 < metrics['Bilevel/accel_mm'] < 10
+    assert 0.3 < metrics['Bilevel/mpjpe_mm'] < 4 and 1 < metrics['Bilevel/accel_mm'] < 10
     # The grid of float16 is coarser than float32's noise, but a point near its middle may fall to either side.
     assert metrics['Bilevel/accel_mm'] == pytest.approx(wanted['accel_mm'], rel=1e-2)
-    assert metrics['Bilevel/pve_mm'] > .05 and metrics['Bilevel/pve_mm'] == pytest.approx(wanted['pve_mm'], rel=2e-2)
+    assert metrics['Bilevel/pve_mm'] > 0.05 and metrics['Bilevel/pve_mm'] == pytest.approx(
+        wanted['pve_mm'], rel=2e-2
+    )
 
 
 def test_vibe_on_bodies_alone(neutral):
     """Raw 3DPW has no joints: those of the neutral body with its translation are rounded."""
-    truth = truth_of(7, 16, 'male', translation=torch.full((16, 3), 4.))
+    truth = truth_of(7, 16, 'male', translation=torch.full((16, 3), 4.0))
     joints = neutral.joints(truth.rotmat, truth.betas, 'lsp14') + 4
     measured = GroundTruth(truth.rotmat, truth.betas, joints3d=joints, skeleton='lsp14')
     done = result('a', 1, 16)
@@ -251,27 +342,33 @@ def test_vibe_on_bodies_alone(neutral):
     rows = [score('vibe_3dpw', neutral, [(done, t)]) for t in (truth, measured)]
     for key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'accel_mm'):
         assert rows[0][f'Bilevel/{key}'] == pytest.approx(rows[1][f'Bilevel/{key}'], rel=1e-2)
-    assert rows[0]['Bilevel/mpjpe_mm'] > .3
+    assert rows[0]['Bilevel/mpjpe_mm'] > 0.3
 
 
 # Measured joints
 
+
 def mocap(seed, frames):
     """SPIN's S: root-centred in its place 14, nonsense where nothing is measured."""
     rng = np.random.default_rng(seed)
-    S = rng.normal(0, .4, (frames, 24, 3))
+    S = rng.normal(0, 0.4, (frames, 24, 3))
     S -= S[:, 14:15]
     S[:, [13, 15, 19, 20, 21, 22, 23]] = 50
     return S
 
 
-@pytest.mark.parametrize('protocol, count', [('h36m_p1', 14), ('h36m_p2', 14), ('mpi_inf_3dhp', 17)])
+@pytest.mark.parametrize(
+    'protocol, count', [('h36m_p1', 14), ('h36m_p2', 14), ('mpi_inf_3dhp', 17)]
+)
 def test_measured_joints(neutral, protocol, count):
     done, S = result('a', 1, 6), mocap(3, 6)
     truth = GroundTruth(joints3d=torch.tensor(S).float(), skeleton='spin24_mocap')
     metrics = score(protocol, neutral, [(done, truth)])
     _, p17 = posed(neutral, done.rotmat, done.betas)
-    predicted, true = (p17[:, J17] - p17[:, :1])[:, :count], S[:, GT24_TO_17][:, :count]  # SPIN shifts S by nothing
+    predicted, true = (
+        (p17[:, J17] - p17[:, :1])[:, :count],
+        S[:, GT24_TO_17][:, :count],
+    )  # SPIN shifts S by nothing
     assert metrics['Bilevel/mpjpe_mm'] == pytest.approx(mean_distance(predicted, true), rel=1e-4)
     moved = aligned(predicted, true)
     assert metrics['Bilevel/pa_mpjpe_mm'] == pytest.approx(mean_distance(moved, true), rel=1e-4)
@@ -284,33 +381,44 @@ def test_pck_and_auc(neutral):
     _, p17 = posed(neutral, done.rotmat, done.betas)
     rng = np.random.default_rng(0)
     S = mocap(3, 6)
-    S[:, GT24_TO_17] = p17[:, J17] - p17[:, :1] + rng.normal(0, .07, (6, 17, 3))
+    S[:, GT24_TO_17] = p17[:, J17] - p17[:, :1] + rng.normal(0, 0.07, (6, 17, 3))
     S -= S[:, 14:15]
-    metrics = score('mpi_inf_3dhp', neutral, [(done, GroundTruth(joints3d=torch.tensor(S).float(),
-                                                                 skeleton='spin24_mocap'))])
+    metrics = score(
+        'mpi_inf_3dhp',
+        neutral,
+        [(done, GroundTruth(joints3d=torch.tensor(S).float(), skeleton='spin24_mocap'))],
+    )
     predicted, true = p17[:, J17] - p17[:, :1], S[:, GT24_TO_17]
     for prefix, points in (('', predicted), ('pa_', aligned(predicted, true))):
         hits = []
         for threshold in np.linspace(0, 150, 31):
-            near = [np.linalg.norm(p - q) * 1000 < threshold for x, y in zip(points, true) for p, q in zip(x, y)]
+            near = [
+                np.linalg.norm(p - q) * 1000 < threshold
+                for x, y in zip(points, true)
+                for p, q in zip(x, y)
+            ]
             hits.append(100 * np.mean(near))
         assert metrics[f'Bilevel/{prefix}pck'] == pytest.approx(hits[-1], abs=1e-6)
-        assert metrics[f'Bilevel/{prefix}auc'] == pytest.approx(np.mean(hits), abs=.05)
+        assert metrics[f'Bilevel/{prefix}auc'] == pytest.approx(np.mean(hits), abs=0.05)
         assert 30 < hits[-1] < 100
 
 
 def test_pck_is_strict():
-    a, b = np.zeros((1, 2, 3)), np.array([[[.15, 0, 0], [.1499, 0, 0]]])
+    a, b = np.zeros((1, 2, 3)), np.array([[[0.15, 0, 0], [0.1499, 0, 0]]])
     assert pck(a, b).tolist() == [50] and pck(a, a, AUC_MM) == pytest.approx(100 * 30 / 31)
 
 
 def test_measured_joints_are_needed(neutral):
-    with pytest.raises(InputError, match='compares with true joints, the ground truth has only bodies'):
+    with pytest.raises(
+        InputError, match='compares with true joints, the ground truth has only bodies'
+    ):
         score('h36m_p1', neutral, [(result('a', 1, 3), truth_of(7, 3))])
     # Where a file has both (Human3.6M with its bodies), the measured ones count.
     truth = truth_of(7, 4)
     S = mocap(3, 4)
-    both = GroundTruth(truth.rotmat, truth.betas, joints3d=torch.tensor(S).float(), skeleton='spin24_mocap')
+    both = GroundTruth(
+        truth.rotmat, truth.betas, joints3d=torch.tensor(S).float(), skeleton='spin24_mocap'
+    )
     joints = GroundTruth(joints3d=both.joints3d, skeleton='spin24_mocap')
     rows = [score('h36m_p2', neutral, [(result('a', 1, 4), t)]) for t in (both, joints)]
     assert rows[0]['Bilevel/mpjpe_mm'] == rows[1]['Bilevel/mpjpe_mm']

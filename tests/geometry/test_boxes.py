@@ -20,7 +20,7 @@ from hrtk.geometry.boxes import (
 
 RNG = np.random.default_rng(0)
 XY = RNG.uniform(0, 500, (5, 17, 2)).astype(np.float32)
-CONFIDENCE = np.where(RNG.random((5, 17)) < .4, 0, RNG.random((5, 17))).astype(np.float32)
+CONFIDENCE = np.where(RNG.random((5, 17)) < 0.4, 0, RNG.random((5, 17))).astype(np.float32)
 CONFIDENCE[3] = 0
 
 
@@ -30,7 +30,7 @@ def visible_box(xy, keep, scale, diagonal=False):
     left, top = min(x for x, _ in xy[keep]), min(y for _, y in xy[keep])
     right, bottom = max(x for x, _ in xy[keep]), max(y for _, y in xy[keep])
     width, height = right - left, bottom - top
-    side = (width ** 2 + height ** 2) ** .5 if diagonal else max(width, height)
+    side = (width**2 + height**2) ** 0.5 if diagonal else max(width, height)
     return [(left + right) / 2, (top + bottom) / 2, scale * side]
 
 
@@ -43,22 +43,28 @@ def test_boxes_from_keypoints(scale):
 
 def test_boxes_from_diagonal():
     ours = boxes_from_diagonal(torch.from_numpy(XY), torch.from_numpy(CONFIDENCE))
-    expected = [visible_box(xy, c > .3, 1.1, diagonal=True) for xy, c in zip(XY, CONFIDENCE)]
+    expected = [visible_box(xy, c > 0.3, 1.1, diagonal=True) for xy, c in zip(XY, CONFIDENCE)]
     np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-6)
 
 
 def test_boxes_from_centers_and_corners():
-    boxes = boxes_from_centers(torch.tensor([[10., 20.]]), torch.tensor([1.5]))
-    assert boxes.tolist() == [[10., 20., 300.]]
-    boxes = boxes_from_corners(torch.tensor([[10., 20., 110., 70.], [0., 0., 40., 80.]]), scale=1.5)
-    assert boxes.tolist() == [[60., 45., 150.], [20., 40., 120.]]
+    boxes = boxes_from_centers(torch.tensor([[10.0, 20.0]]), torch.tensor([1.5]))
+    assert boxes.tolist() == [[10.0, 20.0, 300.0]]
+    boxes = boxes_from_corners(
+        torch.tensor([[10.0, 20.0, 110.0, 70.0], [0.0, 0.0, 40.0, 80.0]]), scale=1.5
+    )
+    assert boxes.tolist() == [[60.0, 45.0, 150.0], [20.0, 40.0, 120.0]]
 
 
 def test_to_crop_puts_corners_at_one_and_to_image_inverts():
-    boxes = torch.tensor([[100., 50., 80.], [3., 4., 11.]], dtype=torch.float64)
-    corners = torch.tensor([[[60., 10.], [140., 90.], [100., 50.]], [[-2.5, -1.5], [8.5, 9.5], [3., 4.]]],
-                           dtype=torch.float64)
-    expected = torch.tensor([[-1., -1.], [1., 1.], [0., 0.]], dtype=torch.float64).expand(2, 3, 2)
+    boxes = torch.tensor([[100.0, 50.0, 80.0], [3.0, 4.0, 11.0]], dtype=torch.float64)
+    corners = torch.tensor(
+        [[[60.0, 10.0], [140.0, 90.0], [100.0, 50.0]], [[-2.5, -1.5], [8.5, 9.5], [3.0, 4.0]]],
+        dtype=torch.float64,
+    )
+    expected = torch.tensor([[-1.0, -1.0], [1.0, 1.0], [0.0, 0.0]], dtype=torch.float64).expand(
+        2, 3, 2
+    )
     torch.testing.assert_close(to_crop(corners, boxes), expected)
     points = torch.from_numpy(RNG.normal(size=(2, 9, 2)))
     torch.testing.assert_close(to_crop(to_image(points, boxes), boxes), points)
@@ -67,7 +73,10 @@ def test_to_crop_puts_corners_at_one_and_to_image_inverts():
 def test_truncation_casts_crop_pixels_to_int():
     normalised = RNG.uniform(-1.2, 1.2, (3, 8, 2))
     ours = truncate_to_crop_pixels(torch.from_numpy(normalised)).numpy()
-    expected = [[[2. * int((v + 1) * 112) / 224 - 1 for v in point] for point in frame] for frame in normalised]
+    expected = [
+        [[2.0 * int((v + 1) * 112) / 224 - 1 for v in point] for point in frame]
+        for frame in normalised
+    ]
     np.testing.assert_allclose(ours, expected, atol=1e-12)
     assert 0 < np.abs(ours - normalised).max() <= 2 / 224
 
@@ -78,8 +87,8 @@ def bilinear_loop(image: np.ndarray, box, resolution: int) -> np.ndarray:
     out = np.zeros((resolution, resolution, 3))
     for row in range(resolution):
         for column in range(resolution):
-            x = box[0] - box[2] / 2 + (column + .5) * box[2] / resolution
-            y = box[1] - box[2] / 2 + (row + .5) * box[2] / resolution
+            x = box[0] - box[2] / 2 + (column + 0.5) * box[2] / resolution
+            y = box[1] - box[2] / 2 + (row + 0.5) * box[2] / resolution
             for py in (int(np.floor(y)), int(np.floor(y)) + 1):
                 for px in (int(np.floor(x)), int(np.floor(x)) + 1):
                     if 0 <= px < width and 0 <= py < height:
@@ -90,12 +99,16 @@ def bilinear_loop(image: np.ndarray, box, resolution: int) -> np.ndarray:
 IMAGE = RNG.integers(0, 256, (41, 57, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize('box, resolution', [
-    ((28.3, 20.7, 30.2), 16),  # smaller, by less than two
-    ((28.3, 20.7, 13.0), 32),  # enlarged
-    ((1.5, 39.0, 25.0), 24),  # over two edges
-    ((28.0, 20.0, 200.0), 128),  # the whole image and much around it
-    ((56.4, -3.1, 9.7), 11)])
+@pytest.mark.parametrize(
+    'box, resolution',
+    [
+        ((28.3, 20.7, 30.2), 16),  # smaller, by less than two
+        ((28.3, 20.7, 13.0), 32),  # enlarged
+        ((1.5, 39.0, 25.0), 24),  # over two edges
+        ((28.0, 20.0, 200.0), 128),  # the whole image and much around it
+        ((56.4, -3.1, 9.7), 11),
+    ],
+)
 def test_crop_equals_a_bilinear_loop(box, resolution):
     ours = crop_image(IMAGE, torch.tensor(box), resolution).numpy()
     assert ours.shape == (3, resolution, resolution)
@@ -104,17 +117,24 @@ def test_crop_equals_a_bilinear_loop(box, resolution):
 
 def test_identity_crop_returns_the_pixels():
     square = IMAGE[:41, :41]
-    np.testing.assert_allclose(crop_image(square, torch.tensor([20., 20., 41.]), 41).numpy(), square.transpose(2, 0, 1),
-                               atol=2e-3)
+    np.testing.assert_allclose(
+        crop_image(square, torch.tensor([20.0, 20.0, 41.0]), 41).numpy(),
+        square.transpose(2, 0, 1),
+        atol=2e-3,
+    )
 
 
 def test_whole_pixel_shift_is_exact_and_zero_outside():
-    crop = crop_image(IMAGE, torch.tensor([4.5, 34.5, 20.]), 20).numpy()  # columns -5..14, rows 25..44
+    crop = crop_image(
+        IMAGE, torch.tensor([4.5, 34.5, 20.0]), 20
+    ).numpy()  # columns -5..14, rows 25..44
     np.testing.assert_allclose(crop[:, :16, 5:], IMAGE[25:41, :15].transpose(2, 0, 1), atol=2e-3)
     assert (crop[:, :, :5] == 0).all() and (crop[:, 16:] == 0).all()
 
 
-@pytest.mark.parametrize('box', [(500., 500., 40.), (20., 20., 0.), (20., 20., -3.), (np.nan, np.nan, np.nan)])
+@pytest.mark.parametrize(
+    'box', [(500.0, 500.0, 40.0), (20.0, 20.0, 0.0), (20.0, 20.0, -3.0), (np.nan, np.nan, np.nan)]
+)
 def test_a_box_that_shows_nothing_is_black(box):
     crop = crop_image(IMAGE, torch.tensor(box), 8)
     assert crop.shape == (3, 8, 8) and (crop == 0).all()
@@ -128,12 +148,14 @@ def test_downscaling_averages(side):
     crop = crop_image(ramp, torch.tensor([149.2, 151.7, side]), 32).numpy()
     np.testing.assert_allclose(crop, bilinear_loop(ramp, (149.2, 151.7, side), 32), atol=1e-2)
     board = np.repeat(((x + y) % 2 * 255).astype(np.uint8)[..., None], 3, 2)
-    grey = crop_image(board, torch.tensor([149.5, 149.5, 256.]), 64).numpy()
+    grey = crop_image(board, torch.tensor([149.5, 149.5, 256.0]), 64).numpy()
     np.testing.assert_allclose(grey, 127.5, atol=1e-3)
 
 
 def test_normalise_is_imagenets():
     crops = torch.from_numpy(RNG.uniform(0, 255, (2, 3, 4, 4)).astype(np.float32))
-    for channel, (mean, std) in enumerate(((.485, .229), (.456, .224), (.406, .225))):
+    for channel, (mean, std) in enumerate(((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))):
         expected = (crops[:, channel].double() / 255 - mean) / std
-        np.testing.assert_allclose(normalise(crops)[:, channel].numpy(), expected.numpy(), atol=1e-5)
+        np.testing.assert_allclose(
+            normalise(crops)[:, channel].numpy(), expected.numpy(), atol=1e-5
+        )

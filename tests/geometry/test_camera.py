@@ -18,9 +18,11 @@ from hrtk.geometry.camera import (
 
 SIZE = (1280, 720)
 RNG = np.random.default_rng(0)
-CAMERAS = np.stack([RNG.uniform(.6, 1.2, 6), RNG.uniform(-.2, .2, 6), RNG.uniform(-.3, .3, 6)], 1)
+CAMERAS = np.stack(
+    [RNG.uniform(0.6, 1.2, 6), RNG.uniform(-0.2, 0.2, 6), RNG.uniform(-0.3, 0.3, 6)], 1
+)
 BOXES = np.stack([RNG.uniform(540, 740, 6), RNG.uniform(260, 460, 6), RNG.uniform(150, 400, 6)], 1)
-POINTS = RNG.uniform(-1, 1, (6, 40, 3)) * [.8, .9, .2]
+POINTS = RNG.uniform(-1, 1, (6, 40, 3)) * [0.8, 0.9, 0.2]
 
 
 def tensors(*arrays):
@@ -29,8 +31,8 @@ def tensors(*arrays):
 
 def spin_projection(point: np.ndarray, camera: np.ndarray) -> np.ndarray:
     """SPIN, one point: translate, intrinsics with f = 5000 and centre 0, divide by half the crop of 224 px."""
-    translation = np.array([camera[1], camera[2], 2 * 5000. / (224 * camera[0] + 1e-9)])
-    intrinsics = np.array([[5000., 0, 0], [0, 5000., 0], [0, 0, 1]])
+    translation = np.array([camera[1], camera[2], 2 * 5000.0 / (224 * camera[0] + 1e-9)])
+    intrinsics = np.array([[5000.0, 0, 0], [0, 5000.0, 0], [0, 0, 1]])
     moved = point + translation
     pixel = intrinsics @ (moved / moved[2])
     return pixel[:2] / (224 / 2)
@@ -44,9 +46,11 @@ def test_project_is_spins():
 
 def test_project_has_the_signs_of_an_image():
     # The camera [1, 0, 0] puts a point 10 cm right and 20 cm down at about (0.1, 0.2).
-    out = project(torch.tensor([[[.1, .2, 0.]]]), torch.tensor([[1., 0, 0]]))
-    np.testing.assert_allclose(out[0, 0].numpy(), [.1, .2], rtol=1e-5)
-    np.testing.assert_allclose(crop_translation(torch.tensor([[1., 0, 0]]))[0, 2], 10000 / 224, rtol=1e-6)
+    out = project(torch.tensor([[[0.1, 0.2, 0.0]]]), torch.tensor([[1.0, 0, 0]]))
+    np.testing.assert_allclose(out[0, 0].numpy(), [0.1, 0.2], rtol=1e-5)
+    np.testing.assert_allclose(
+        crop_translation(torch.tensor([[1.0, 0, 0]]))[0, 2], 10000 / 224, rtol=1e-6
+    )
 
 
 def test_fit_weak_perspective_is_the_least_squares_solution():
@@ -62,7 +66,9 @@ def test_fit_weak_perspective_is_the_least_squares_solution():
 
 def test_fit_weak_perspective_inverts_a_weak_camera():
     targets = CAMERAS[:, None, :1] * (POINTS[..., :2] + CAMERAS[:, None, 1:])
-    np.testing.assert_allclose(fit_weak_perspective(*tensors(POINTS, targets)).numpy(), CAMERAS, rtol=1e-10)
+    np.testing.assert_allclose(
+        fit_weak_perspective(*tensors(POINTS, targets)).numpy(), CAMERAS, rtol=1e-10
+    )
 
 
 def through_the_image(points: np.ndarray, focal: float) -> np.ndarray:
@@ -91,11 +97,14 @@ def test_crop_to_image_camera_is_hmr2s_formula():
     focal, ours = 1234.0, crop_to_image_camera(*tensors(CAMERAS, BOXES), SIZE, 1234.0).numpy()
     for (s, tx, ty), (cx, cy, side), got in zip(CAMERAS, BOXES, ours):
         # HMR2 counts pixel edges: the centre of the top-left pixel is (0.5, 0.5).
-        centre_x, centre_y = cx + .5, cy + .5
-        w_2, h_2 = SIZE[0] / 2., SIZE[1] / 2.
+        centre_x, centre_y = cx + 0.5, cy + 0.5
+        w_2, h_2 = SIZE[0] / 2.0, SIZE[1] / 2.0
         bs = side * s + 1e-9
-        np.testing.assert_allclose(got, [2 * (centre_x - w_2) / bs + tx, 2 * (centre_y - h_2) / bs + ty,
-                                         2 * focal / bs], rtol=1e-13)
+        np.testing.assert_allclose(
+            got,
+            [2 * (centre_x - w_2) / bs + tx, 2 * (centre_y - h_2) / bs + ty, 2 * focal / bs],
+            rtol=1e-13,
+        )
 
 
 def test_default_focal_is_hmr2s():
@@ -107,7 +116,7 @@ def test_crop_to_image_weak_draws_where_the_crop_does():
     sx, sy, tx, ty = crop_to_image_weak(*tensors(CAMERAS, BOXES), SIZE).numpy().T[..., None]
     u, v = sx * (POINTS[..., 0] + tx), sy * (POINTS[..., 1] + ty)
     # The sides of the image are [-1, 1], and its first pixel centre is half a pixel inside.
-    image = np.stack([(u + 1) / 2 * SIZE[0] - .5, (v + 1) / 2 * SIZE[1] - .5], -1)
+    image = np.stack([(u + 1) / 2 * SIZE[0] - 0.5, (v + 1) / 2 * SIZE[1] - 0.5], -1)
     weak = CAMERAS[:, None, :1] * (POINTS[..., :2] + CAMERAS[:, None, 1:])
     np.testing.assert_allclose(image, to_image(*tensors(weak, BOXES)).numpy(), atol=1e-9)
     assert np.abs(image - through_the_crop(POINTS)).max() < 2.0

@@ -36,7 +36,9 @@ def test_faces_are_the_rasterisers(seed: int) -> None:
 
 @pytest.mark.parametrize('chunk', [None, 1000])
 @pytest.mark.parametrize('seed', range(3))
-def test_the_z_buffer_in_torch_finds_the_same_faces(seed: int, chunk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_z_buffer_in_torch_finds_the_same_faces(
+    seed: int, chunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if chunk:
         monkeypatch.setattr('hrtk.geometry.coverage.CHUNK', chunk)
     points, faces = soup(seed)
@@ -50,13 +52,21 @@ def test_weights_stand_for_the_pixel(dtype: torch.dtype, tolerance: float) -> No
     picture, y, x = found.mask.nonzero(as_tuple=True)
     weights = found.barycentric[picture, y, x]
     corners = points.to(dtype)[picture[:, None], faces[found.face[picture, y, x]], :2]
-    np.testing.assert_allclose((weights[..., None] * corners).sum(1), torch.stack([x, y], 1), atol=tolerance * 48)
-    assert found.barycentric.dtype == dtype and (found.barycentric[~found.mask] == 0).all() and (weights >= -1e-5).all()
+    np.testing.assert_allclose(
+        (weights[..., None] * corners).sum(1), torch.stack([x, y], 1), atol=tolerance * 48
+    )
+    assert (
+        found.barycentric.dtype == dtype
+        and (found.barycentric[~found.mask] == 0).all()
+        and (weights >= -1e-5).all()
+    )
 
 
 def test_farthest_is_the_nearest_of_reversed_depth() -> None:
     points, faces = soup(4)
-    depth = 1 + torch.arange(points.shape[1] // 3).repeat_interleave(3) % 7  # one per face, so that 9 - z reverses all
+    depth = (
+        1 + torch.arange(points.shape[1] // 3).repeat_interleave(3) % 7
+    )  # one per face, so that 9 - z reverses all
     near, far = points.clone(), points.clone()
     near[..., 2], far[..., 2] = depth, 9.0 - depth
     found = cover(near, faces[:-2], SIZE, farthest=True)
@@ -67,7 +77,9 @@ def test_farthest_is_the_nearest_of_reversed_depth() -> None:
 def test_farthest_leaves_out_the_same_faces() -> None:
     points, faces = soup(4)
     assert (points[..., 2] < 0).any()
-    assert torch.equal(cover(points, faces, SIZE, farthest=True).mask, cover(points, faces, SIZE).mask)
+    assert torch.equal(
+        cover(points, faces, SIZE, farthest=True).mask, cover(points, faces, SIZE).mask
+    )
 
 
 def test_flat_points_lie_at_one_depth() -> None:
@@ -89,7 +101,9 @@ def test_to_vertices_is_the_gradient_of_the_material_points() -> None:
     points = points.nan_to_num(3.0)
     found = cover(points, faces, SIZE)
     picture, y, x = found.mask.nonzero(as_tuple=True)
-    pull = torch.randn(len(picture), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pull = torch.randn(
+        len(picture), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     leaf = points.clone().requires_grad_()
     corners = leaf[picture[:, None], faces[found.face[picture, y, x]], :2]
     ((found.barycentric[picture, y, x][..., None] * corners).sum(1) * pull).sum().backward()
@@ -104,12 +118,15 @@ def test_nothing_in_the_picture() -> None:
         assert not found.mask.any() and not found.barycentric.any()
 
 
-@pytest.mark.parametrize('points, faces, message', [
-    (torch.zeros(3, 3), torch.zeros(1, 3, dtype=torch.long), r'points.*\(3, 3\)'),
-    (torch.zeros(1, 3, 4), torch.zeros(1, 3, dtype=torch.long), r'points.*\(1, 3, 4\)'),
-    (torch.zeros(1, 3, 3), torch.zeros(1, 4, dtype=torch.long), r'faces.*\(1, 4\)'),
-    (torch.zeros(1, 3, 3), torch.zeros(1, 3), 'float32'),
-])
+@pytest.mark.parametrize(
+    'points, faces, message',
+    [
+        (torch.zeros(3, 3), torch.zeros(1, 3, dtype=torch.long), r'points.*\(3, 3\)'),
+        (torch.zeros(1, 3, 4), torch.zeros(1, 3, dtype=torch.long), r'points.*\(1, 3, 4\)'),
+        (torch.zeros(1, 3, 3), torch.zeros(1, 4, dtype=torch.long), r'faces.*\(1, 4\)'),
+        (torch.zeros(1, 3, 3), torch.zeros(1, 3), 'float32'),
+    ],
+)
 def test_bad_shapes_are_named(points: torch.Tensor, faces: torch.Tensor, message: str) -> None:
     with pytest.raises(InputError, match=message):
         cover(points, faces, SIZE)

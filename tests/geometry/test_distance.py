@@ -8,7 +8,12 @@ import torch
 from scipy import ndimage
 
 from hrtk.geometry import distance as distance_maps
-from hrtk.geometry.distance import METHODS, chessboard_distance, nearest_pixels, topological_skeleton
+from hrtk.geometry.distance import (
+    METHODS,
+    chessboard_distance,
+    nearest_pixels,
+    topological_skeleton,
+)
 from hrtk.structures import InputError
 
 NEAREST_IN_TORCH = distance_maps._nearest_separable  # what CUDA masks get
@@ -25,8 +30,14 @@ def random_masks(share: float, shape: tuple[int, ...], seed: int = 0) -> torch.T
 def person() -> torch.Tensor:
     """A figure of limbs of odd and even widths, one of them cut by the frame."""
     mask = torch.zeros(1, 60, 50, dtype=torch.bool)
-    for top, bottom, left, right in ((4, 13, 20, 29), (13, 35, 17, 32), (14, 20, 2, 17), (15, 20, 32, 47),
-                                     (35, 60, 17, 23), (35, 60, 25, 32)):
+    for top, bottom, left, right in (
+        (4, 13, 20, 29),
+        (13, 35, 17, 32),
+        (14, 20, 2, 17),
+        (15, 20, 32, 47),
+        (35, 60, 17, 23),
+        (35, 60, 25, 32),
+    ):
         mask[0, top:bottom, left:right] = True
     return mask
 
@@ -36,7 +47,9 @@ def person() -> torch.Tensor:
 @pytest.mark.parametrize('share', [0.02, 0.5, 0.9, 0.999])
 def test_distance_is_scipys(method: str, shape: tuple[int, ...], share: float) -> None:
     mask = random_masks(share, shape)
-    expected = np.stack([ndimage.distance_transform_cdt(picture.numpy(), 'chessboard') for picture in mask])
+    expected = np.stack(
+        [ndimage.distance_transform_cdt(picture.numpy(), 'chessboard') for picture in mask]
+    )
     np.testing.assert_array_equal(chessboard_distance(mask, method).numpy(), expected)
     np.testing.assert_array_equal(chessboard_distance(mask.float(), method).numpy(), expected)
 
@@ -46,7 +59,9 @@ def test_a_figure_inwards_and_outwards(method: str) -> None:
     mask = person()
     for side in (mask, ~mask):
         expected = ndimage.distance_transform_cdt(side[0].numpy(), 'chessboard')
-        np.testing.assert_array_equal(chessboard_distance(side.to(torch.uint8), method)[0].numpy(), expected)
+        np.testing.assert_array_equal(
+            chessboard_distance(side.to(torch.uint8), method)[0].numpy(), expected
+        )
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -90,7 +105,9 @@ def test_skeleton_holds_the_pixels_that_no_neighbour_exceeds(window: int) -> Non
             distance = ndimage.distance_transform_cdt(picture, 'chessboard')
             reach = window // 2
             for y, x in np.ndindex(picture.shape):
-                around = distance[max(0, y - reach):y + reach + 1, max(0, x - reach):x + reach + 1]
+                around = distance[
+                    max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1
+                ]
                 assert skeleton[y, x] == (picture[y, x] and distance[y, x] == around.max())
 
 
@@ -103,7 +120,10 @@ def test_skeleton_of_a_bar_is_its_middle_and_runs_into_the_frame() -> None:
 
 
 def test_masks_without_an_outline_have_no_skeleton() -> None:
-    assert not topological_skeleton(torch.ones(2, 6, 9)).any() and not topological_skeleton(torch.zeros(2, 6, 9)).any()
+    assert (
+        not topological_skeleton(torch.ones(2, 6, 9)).any()
+        and not topological_skeleton(torch.zeros(2, 6, 9)).any()
+    )
 
 
 @pytest.mark.parametrize('dtype', [torch.bool, torch.uint8, torch.float32, torch.float64])
@@ -111,11 +131,16 @@ def test_skeleton_keeps_the_dtype(dtype: torch.dtype) -> None:
     assert topological_skeleton(person().to(dtype)).dtype == dtype
 
 
-@pytest.mark.parametrize('mask, message', [
-    (torch.zeros(5, 5), r'\(B, H, W\).*\(5, 5\)'), (torch.zeros(1, 0, 5), r'\(1, 0, 5\)'),
-    (torch.full((1, 4, 4), 255.0), 'to 255'), (torch.full((1, 4, 4), 0.5), '0 and 1'),
-    (torch.full((1, 4, 4), torch.nan), '0 and 1'),
-])
+@pytest.mark.parametrize(
+    'mask, message',
+    [
+        (torch.zeros(5, 5), r'\(B, H, W\).*\(5, 5\)'),
+        (torch.zeros(1, 0, 5), r'\(1, 0, 5\)'),
+        (torch.full((1, 4, 4), 255.0), 'to 255'),
+        (torch.full((1, 4, 4), 0.5), '0 and 1'),
+        (torch.full((1, 4, 4), torch.nan), '0 and 1'),
+    ],
+)
 def test_what_is_no_mask_is_named(mask: torch.Tensor, message: str) -> None:
     for function in (chessboard_distance, topological_skeleton, nearest_pixels):
         with pytest.raises(InputError, match=message):

@@ -21,7 +21,7 @@ def scipys(array, size):
     """SciPy 1.2: ``toimage`` makes 8 bits of everything else, then Pillow resizes."""
     if array.dtype != np.uint8:
         spread = array.max() - array.min()
-        array = ((array - array.min()) * (255. / (spread if spread else 1))).clip(0, 255) + .5
+        array = ((array - array.min()) * (255.0 / (spread if spread else 1))).clip(0, 255) + 0.5
     pixels = image.fromarray(array.astype(np.uint8))
     return np.asarray(pixels.resize((size, size), image.Resampling.BICUBIC))
 
@@ -37,7 +37,9 @@ def compare(found, expected):
 
 
 @pytest.mark.parametrize('smooth', [True, False])
-@pytest.mark.parametrize('given, size', [(224, 24), (224, 52), (224, 96), (224, 223), (32, 224), (100, 224), (60, 60)])
+@pytest.mark.parametrize(
+    'given, size', [(224, 24), (224, 52), (224, 96), (224, 223), (32, 224), (100, 224), (60, 60)]
+)
 def test_resizes_as_pillow(given, size, smooth):
     pixels = picture(given, smooth)
     compare(ours(pixels, size), scipys(pixels, size))
@@ -51,7 +53,7 @@ def test_stretch_of_a_dim_picture(size):
 
 
 def test_stretch_is_of_each_picture():
-    pictures = torch.stack([torch.linspace(10, 20, 192).view(3, 8, 8), torch.full((3, 8, 8), 77.)])
+    pictures = torch.stack([torch.linspace(10, 20, 192).view(3, 8, 8), torch.full((3, 8, 8), 77.0)])
     found = imresize(pictures, 8, stretch=True)
     assert (found[0].min(), found[0].max()) == (0, 255) and (found[1] == 0).all()
-    assert (scipys(np.full((8, 8, 3), 77.), 8) == 0).all()
+    assert (scipys(np.full((8, 8, 3), 77.0), 8) == 0).all()

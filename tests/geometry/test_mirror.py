@@ -18,7 +18,9 @@ def chain(rotmat, offsets):
     turned, places = [], []
     for joint, parent in enumerate(PARENTS):
         turned.append(rotmat[joint] if parent < 0 else turned[parent] @ rotmat[joint])
-        places.append(offsets[joint] if parent < 0 else places[parent] + turned[parent] @ offsets[joint])
+        places.append(
+            offsets[joint] if parent < 0 else places[parent] + turned[parent] @ offsets[joint]
+        )
     return np.array(places)
 
 
@@ -37,4 +39,6 @@ def test_twice_changes_nothing():
     kept = points.clone()
     for part in rotmat:
         assert torch.equal(mirror_rotmat(mirror_rotmat(part, ORDER), ORDER), part)
-    assert torch.equal(mirror_points(mirror_points(points, ORDER), ORDER), points) and torch.equal(points, kept)
+    assert torch.equal(mirror_points(mirror_points(points, ORDER), ORDER), points) and torch.equal(
+        points, kept
+    )

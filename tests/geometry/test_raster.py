@@ -1,5 +1,4 @@
-"""The rasteriser against ray casting in homogeneous coordinates, analytic surfaces, and one backend against the other.
-"""
+"""The rasteriser against ray casting in homogeneous coordinates, analytic surfaces, and another backend."""
 
 from __future__ import annotations
 
@@ -12,11 +11,20 @@ from scipy.spatial import Delaunay
 from hrtk.geometry.raster import Fragments, interpolate, rasterize, vertex_normals
 from hrtk.structures import InputError
 
-BACKENDS = ['numpy', pytest.param('numba', marks=pytest.mark.skipif(importlib.util.find_spec('numba') is None,
-                                                                    reason='numba is not installed'))]
+BACKENDS = [
+    'numpy',
+    pytest.param(
+        'numba',
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec('numba') is None, reason='numba is not installed'
+        ),
+    ),
+]
 
 
-def soup(seed: int, faces: int = 80, size: int = 48, spread: float = 30.0) -> tuple[np.ndarray, np.ndarray]:
+def soup(
+    seed: int, faces: int = 80, size: int = 48, spread: float = 30.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Unconnected random triangles around and beyond a picture."""
     rng = np.random.default_rng(seed)
     centres = rng.uniform(-0.3 * size, 1.3 * size, (faces, 1, 2))
@@ -42,9 +50,18 @@ def ray_cast(points: np.ndarray, faces: np.ndarray, height: int, width: int):
         depth = np.where(hit, 1 / np.where(hit, w.sum(1), 1), np.inf)
         clear &= np.abs(np.where(hit, depth, 9e9) - np.where(np.isfinite(best), best, -1)) > 1e-5
         nearer = depth < best
-        best[nearer], face[nearer], weights[nearer] = depth[nearer], index, (w / w.sum(1, keepdims=True))[nearer]
+        best[nearer], face[nearer], weights[nearer] = (
+            depth[nearer],
+            index,
+            (w / w.sum(1, keepdims=True))[nearer],
+        )
     shape = height, width
-    return face.reshape(shape), weights.reshape(*shape, 3), best.reshape(shape), clear.reshape(shape)
+    return (
+        face.reshape(shape),
+        weights.reshape(*shape, 3),
+        best.reshape(shape),
+        clear.reshape(shape),
+    )
 
 
 @pytest.mark.parametrize('backend', BACKENDS)
@@ -69,7 +86,9 @@ def test_backends_give_the_same_bits(seed: int) -> None:
     points[3::41, 0] = np.nan
     points[1::53, :2] *= 1e9  # far off the picture
     points[2::59, :2] = np.round(points[2::59, :2])  # corners on pixel centres
-    faces = np.concatenate([faces, rng.integers(0, len(points), (300, 3)), faces[:20], faces[:20, [0, 0, 1]]])
+    faces = np.concatenate(
+        [faces, rng.integers(0, len(points), (300, 3)), faces[:20], faces[:20, [0, 0, 1]]]
+    )
     a, b = rasterize(points, faces, 37, 53, 'numpy'), rasterize(points, faces, 37, 53, 'numba')
     assert a.mask.any()
     for name in Fragments._fields:
@@ -122,7 +141,9 @@ def test_interpolation_is_perspective_correct(backend: str) -> None:
     slope_x, slope_y = (u - 30) / 20, (v - 30) / 20
     z = 4 / (1 - slope_x / 2)
     assert len(u) > 300
-    np.testing.assert_allclose(position[v, u], np.stack([slope_x * z, slope_y * z, z], 1), atol=1e-5)
+    np.testing.assert_allclose(
+        position[v, u], np.stack([slope_x * z, slope_y * z, z], 1), atol=1e-5
+    )
     np.testing.assert_allclose(result.depth[v, u], z, rtol=1e-6)
     assert (position[~result.mask] == 0).all()
 
@@ -131,9 +152,21 @@ def test_interpolation_is_perspective_correct(backend: str) -> None:
 def test_faces_that_cannot_be_seen_change_nothing(backend: str) -> None:
     points, faces = soup(1)
     expected = rasterize(points, faces, 40, 48, backend)
-    extra = np.array([[0, 0, -1.0], [40, 0, 1], [0, 40, 1], [np.nan, 1, 1], [500, 0, 1], [540, 0, 1], [500, 40, 1]])
+    extra = np.array(
+        [
+            [0, 0, -1.0],
+            [40, 0, 1],
+            [0, 40, 1],
+            [np.nan, 1, 1],
+            [500, 0, 1],
+            [540, 0, 1],
+            [500, 40, 1],
+        ]
+    )
     bad = np.array([[0, 1, 2], [3, 1, 2], [4, 5, 6], [1, 1, 2], [1, 1, 1]]) + len(points)
-    result = rasterize(np.concatenate([points, extra]), np.concatenate([faces, bad]), 40, 48, backend)
+    result = rasterize(
+        np.concatenate([points, extra]), np.concatenate([faces, bad]), 40, 48, backend
+    )
     for a, b in zip(expected, result):
         np.testing.assert_array_equal(a, b)
 
@@ -170,12 +203,17 @@ def test_normals_are_weighted_by_area_and_zero_off_the_mesh() -> None:
     np.testing.assert_array_equal(normals[4], 0)
 
 
-@pytest.mark.parametrize('points, faces, backend, message', [
-    (np.zeros((3, 2)), np.zeros((1, 3), int), 'auto', r'points.*\(3, 2\)'),
-    (np.zeros((3, 3)), np.zeros((1, 4), int), 'auto', r'faces.*\(1, 4\)'),
-    (np.zeros((3, 3)), np.zeros((1, 3)), 'auto', 'float64'),
-    (np.zeros((3, 3)), np.zeros((1, 3), int), 'cuda', "backend 'cuda'"),
-])
-def test_bad_input_is_named(points: np.ndarray, faces: np.ndarray, backend: str, message: str) -> None:
+@pytest.mark.parametrize(
+    'points, faces, backend, message',
+    [
+        (np.zeros((3, 2)), np.zeros((1, 3), int), 'auto', r'points.*\(3, 2\)'),
+        (np.zeros((3, 3)), np.zeros((1, 4), int), 'auto', r'faces.*\(1, 4\)'),
+        (np.zeros((3, 3)), np.zeros((1, 3)), 'auto', 'float64'),
+        (np.zeros((3, 3)), np.zeros((1, 3), int), 'cuda', "backend 'cuda'"),
+    ],
+)
+def test_bad_input_is_named(
+    points: np.ndarray, faces: np.ndarray, backend: str, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         rasterize(points, faces, 4, 4, backend)

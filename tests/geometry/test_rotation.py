@@ -18,7 +18,9 @@ from hrtk.geometry.rotation import (
 
 AXES = np.random.default_rng(0).normal(size=(20, 3))
 AXES = np.concatenate([AXES / np.linalg.norm(AXES, axis=1, keepdims=True), np.eye(3), -np.eye(3)])
-ANGLES = np.array([0, 1e-12, 1e-9, 1e-6, 0.99e-4, 1.01e-4, 1e-3, 0.1, 1.0, 2.5, np.pi - 1e-3, np.pi - 1e-7, np.pi])
+ANGLES = np.array(
+    [0, 1e-12, 1e-9, 1e-6, 0.99e-4, 1.01e-4, 1e-3, 0.1, 1.0, 2.5, np.pi - 1e-3, np.pi - 1e-7, np.pi]
+)
 VECTORS = (ANGLES[:, None, None] * AXES).reshape(-1, 3)
 
 
@@ -85,8 +87,14 @@ def test_three_rotations_are_crossed_along_the_last_axis():
 def test_rot6d_round_trip_and_layout():
     matrices = Rotation.random(30, random_state=3).as_matrix()
     six = rotmat_to_rot6d(torch.from_numpy(matrices))
-    assert six[0].tolist() == [matrices[0, 0, 0], matrices[0, 0, 1], matrices[0, 1, 0], matrices[0, 1, 1],
-                               matrices[0, 2, 0], matrices[0, 2, 1]]
+    assert six[0].tolist() == [
+        matrices[0, 0, 0],
+        matrices[0, 0, 1],
+        matrices[0, 1, 0],
+        matrices[0, 1, 1],
+        matrices[0, 2, 0],
+        matrices[0, 2, 1],
+    ]
     np.testing.assert_allclose(rot6d_to_rotmat(six).numpy(), matrices, atol=1e-14)
 
 
@@ -106,17 +114,22 @@ def test_first_and_second_derivatives_of_rot6d():
     assert gradgradcheck(rot6d_to_rotmat, six)
 
 
-@pytest.mark.parametrize('function, start', [
-    (axis_angle_to_rotmat, torch.zeros(1, 3)),
-    (rotmat_to_axis_angle, torch.eye(3)[None]),
-    (rotmat_to_axis_angle, torch.diag(torch.tensor([1., -1., -1.]))[None]),
-    (rot6d_to_rotmat, torch.tensor([[1., 0, 0, 1, 0, 0]]))])
+@pytest.mark.parametrize(
+    'function, start',
+    [
+        (axis_angle_to_rotmat, torch.zeros(1, 3)),
+        (rotmat_to_axis_angle, torch.eye(3)[None]),
+        (rotmat_to_axis_angle, torch.diag(torch.tensor([1.0, -1.0, -1.0]))[None]),
+        (rot6d_to_rotmat, torch.tensor([[1.0, 0, 0, 1, 0, 0]])),
+    ],
+)
 def test_second_order_is_finite_at_the_identity_and_at_half_a_turn(function, start):
     start = start.clone().requires_grad_()
     weight = torch.linspace(-1, 2, function(start).numel()).reshape(function(start).shape)
-    gradient, = torch.autograd.grad((weight * function(start)).sum() + function(start).square().sum(), start,
-                                    create_graph=True)
-    second, = torch.autograd.grad(gradient.square().sum(), start)
+    (gradient,) = torch.autograd.grad(
+        (weight * function(start)).sum() + function(start).square().sum(), start, create_graph=True
+    )
+    (second,) = torch.autograd.grad(gradient.square().sum(), start)
     assert torch.isfinite(gradient).all() and torch.isfinite(second).all()
     assert gradient.abs().sum() > 0
 
@@ -126,8 +139,10 @@ def test_small_angles_have_exact_derivatives_in_float32(angle):
     def derivatives(dtype):
         vector = torch.from_numpy(angle * AXES[:4].copy()).to(dtype).requires_grad_()
         weight = torch.linspace(-1, 1, 36, dtype=dtype).reshape(4, 3, 3)
-        first, = torch.autograd.grad((weight * axis_angle_to_rotmat(vector)).sum(), vector, create_graph=True)
-        second, = torch.autograd.grad(first.sum(), vector)
+        (first,) = torch.autograd.grad(
+            (weight * axis_angle_to_rotmat(vector)).sum(), vector, create_graph=True
+        )
+        (second,) = torch.autograd.grad(first.sum(), vector)
         return first.detach().double(), second.double()
 
     for single, double in zip(derivatives(torch.float32), derivatives(torch.float64)):

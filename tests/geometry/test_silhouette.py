@@ -18,8 +18,15 @@ from hrtk.geometry.silhouette import silhouette
 from hrtk.structures import InputError
 
 SIZE = 112
-BACKENDS = ['contour', pytest.param('deodr', marks=pytest.mark.skipif(importlib.util.find_spec('deodr') is None,
-                                                                      reason='deodr is not installed'))]
+BACKENDS = [
+    'contour',
+    pytest.param(
+        'deodr',
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec('deodr') is None, reason='deodr is not installed'
+        ),
+    ),
+]
 SQUARE = torch.tensor([[[8.0, 6], [31, 6], [31, 25], [8, 25]]], dtype=torch.float64)
 SQUARE_FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
 
@@ -37,8 +44,11 @@ def random_body(seed: int) -> dict[str, Tensor]:
     upright = torch.tensor([[math.pi, 0, 0]], dtype=torch.float64)
     rotmat = axis_angle_to_rotmat(pose)
     rotmat[:, 0] = axis_angle_to_rotmat(turn) @ axis_angle_to_rotmat(upright)
-    return dict(rotmat=rotmat, betas=torch.randn(1, 10, generator=rng, dtype=torch.float64),
-                camera=torch.tensor([[0.85, 0, 0.25]], dtype=torch.float64))
+    return dict(
+        rotmat=rotmat,
+        betas=torch.randn(1, 10, generator=rng, dtype=torch.float64),
+        camera=torch.tensor([[0.85, 0, 0.25]], dtype=torch.float64),
+    )
 
 
 def place(body: BodyModel, rotmat: Tensor, betas: Tensor, camera: Tensor) -> Tensor:
@@ -56,12 +66,20 @@ def directions(seed: int) -> list[tuple[str, Tensor]]:
     return found + [('camera', torch.eye(3, dtype=torch.float64)[None, k]) for k in range(3)]
 
 
-def moved(person: dict[str, Tensor], name: str, direction: Tensor, by: float | Tensor) -> dict[str, Tensor]:
-    value = axis_angle_to_rotmat(by * direction) @ person[name] if name == 'rotmat' else person[name] + by * direction
+def moved(
+    person: dict[str, Tensor], name: str, direction: Tensor, by: float | Tensor
+) -> dict[str, Tensor]:
+    value = (
+        axis_angle_to_rotmat(by * direction) @ person[name]
+        if name == 'rotmat'
+        else person[name] + by * direction
+    )
     return {**person, name: value}
 
 
-def supersampled(points: Tensor, faces: Tensor, height: int = SIZE, width: int = SIZE, factor: int = 8) -> np.ndarray:
+def supersampled(
+    points: Tensor, faces: Tensor, height: int = SIZE, width: int = SIZE, factor: int = 8
+) -> np.ndarray:
     """(H, W) share of each pixel that is covered."""
     fine = np.column_stack([(points.detach().numpy() + 0.5) * factor - 0.5, np.ones(len(points))])
     mask = rasterize(fine, faces.numpy(), height * factor, width * factor).mask
@@ -80,10 +98,15 @@ def slopes(body: BodyModel, seed: int, backend: str) -> tuple[np.ndarray, np.nda
     for name, direction in directions(seed):
         by = torch.zeros((), dtype=torch.float64, requires_grad=True)
         points = place(body, **moved(person, name, direction, by))
-        area = (silhouette(points, body.faces, (SIZE, SIZE), backend=backend)[0] * torch.from_numpy(weights)).sum()
+        area = (
+            silhouette(points, body.faces, (SIZE, SIZE), backend=backend)[0]
+            * torch.from_numpy(weights)
+        ).sum()
         ours.append(torch.autograd.grad(area, by)[0].item())
-        ahead, behind = (supersampled(place(body, **moved(person, name, direction, h))[0], body.faces)
-                         for h in (step, -step))
+        ahead, behind = (
+            supersampled(place(body, **moved(person, name, direction, h))[0], body.faces)
+            for h in (step, -step)
+        )
         expected.append(((ahead - behind) * weights).sum() / (2 * step))
     return np.array(ours), np.array(expected)
 
@@ -93,7 +116,9 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize('seed', range(6))
-def test_gradient_agrees_with_finite_differences_of_supersampled_masks(body: BodyModel, seed: int) -> None:
+def test_gradient_agrees_with_finite_differences_of_supersampled_masks(
+    body: BodyModel, seed: int
+) -> None:
     ours, expected = slopes(body, seed, 'contour')
     assert cosine(ours, expected) > 0.99
     assert np.linalg.norm(ours) / np.linalg.norm(expected) == pytest.approx(1, abs=0.1)
@@ -114,7 +139,9 @@ def test_area_and_picture_agree_with_supersampled_masks(body: BodyModel, seed: i
 def test_values_are_the_sigmoid_of_the_signed_distance() -> None:
     y, x = np.mgrid[:32, :40]
     dx, dy = np.maximum(8 - x, x - 31), np.maximum(6 - y, y - 25)
-    distance = np.where(np.maximum(dx, dy) < 0, -np.maximum(dx, dy), -np.hypot(dx.clip(0), dy.clip(0)))
+    distance = np.where(
+        np.maximum(dx, dy) < 0, -np.maximum(dx, dy), -np.hypot(dx.clip(0), dy.clip(0))
+    )
     for sigma in (0.25, 0.5, 1.0):
         expected = 1 / (1 + np.exp(-distance / sigma))
         value = silhouette(SQUARE, SQUARE_FACES, (32, 40), sigma)[0].numpy()
@@ -154,7 +181,9 @@ def test_winding_open_borders_and_shared_edges_do_not_matter(body: BodyModel) ->
     faces = body.faces[torch.randperm(len(body.faces), generator=rng)]
     back = torch.rand(len(faces), generator=rng) < 0.5
     faces[back] = faces[back].flip(1)
-    faces = torch.cat([faces, faces[:500], faces[:5, [0, 0, 1]]])  # edges of three and four faces, and no faces
+    faces = torch.cat(
+        [faces, faces[:500], faces[:5, [0, 0, 1]]]
+    )  # edges of three and four faces, and no faces
     torch.testing.assert_close(silhouette(points, faces, (SIZE, SIZE)), expected)
 
 
@@ -163,12 +192,14 @@ def test_batch_is_its_pictures_and_float32_is_float64(body: BodyModel, backend: 
     points = torch.cat([place(body, **random_body(seed)) for seed in range(3)]).requires_grad_()
     weights = torch.from_numpy(smooth_weights())
     together = silhouette(points, body.faces, (SIZE, SIZE), backend=backend)
-    grad, = torch.autograd.grad((together * weights).sum(), points)
+    (grad,) = torch.autograd.grad((together * weights).sum(), points)
     assert together.shape == (3, SIZE, SIZE) and grad.shape == points.shape
     for i in range(3):
-        alone = silhouette(points[i:i + 1], body.faces, (SIZE, SIZE), backend=backend)
+        alone = silhouette(points[i : i + 1], body.faces, (SIZE, SIZE), backend=backend)
         torch.testing.assert_close(together[i], alone[0])
-        torch.testing.assert_close(grad[i], torch.autograd.grad((alone[0] * weights).sum(), points)[0][i])
+        torch.testing.assert_close(
+            grad[i], torch.autograd.grad((alone[0] * weights).sum(), points)[0][i]
+        )
     single = silhouette(points.float(), body.faces, (SIZE, SIZE), backend=backend)
     assert single.dtype == torch.float32
     assert (single - together).abs().mean() < 1e-4
@@ -210,8 +241,9 @@ def test_body_cut_by_the_border_is_a_crop_of_the_whole(body: BodyModel, backend:
 def test_half_plane_of_a_huge_face(scale: float, dtype: torch.dtype) -> None:
     points = torch.tensor([[[10, -scale], [10, scale], [-scale, 0]]], dtype=dtype)
     value = silhouette(points, torch.tensor([[0, 1, 2]]), (20, 24))[0]
-    expected = torch.sigmoid((10 - torch.arange(24)) / 0.5).where((torch.arange(24) - 10).abs() <= 3,
-                                                                   (torch.arange(24) < 10).float())
+    expected = torch.sigmoid((10 - torch.arange(24)) / 0.5).where(
+        (torch.arange(24) - 10).abs() <= 3, (torch.arange(24) < 10).float()
+    )
     torch.testing.assert_close(value, expected.to(dtype).expand(20, 24), atol=1e-5, rtol=0)
 
 
@@ -241,13 +273,16 @@ def test_missing_deodr_is_named() -> None:
         silhouette(SQUARE, SQUARE_FACES, (8, 8), backend='deodr')
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(points=SQUARE[0]), r'points.*\(4, 2\)'),
-    (dict(points=SQUARE.long()), 'int64'),
-    (dict(faces=SQUARE_FACES.double()), 'faces.*float64'),
-    (dict(sigma=0.0), 'sigma.*0.0'),
-    (dict(backend='softras'), "backend 'softras'; use contour or deodr"),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(points=SQUARE[0]), r'points.*\(4, 2\)'),
+        (dict(points=SQUARE.long()), 'int64'),
+        (dict(faces=SQUARE_FACES.double()), 'faces.*float64'),
+        (dict(sigma=0.0), 'sigma.*0.0'),
+        (dict(backend='softras'), "backend 'softras'; use contour or deodr"),
+    ],
+)
 def test_bad_input_is_named(change: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         silhouette(**{**dict(points=SQUARE, faces=SQUARE_FACES, size=(8, 8)), **change})

@@ -17,13 +17,22 @@ HIDDEN = RNG.random((2, 5, 4)) < 0.4
 
 
 def distances(predicted, target):
-    return {index: math.dist(predicted[index], target[index]) for index in np.ndindex(predicted.shape[:-1])}
+    return {
+        index: math.dist(predicted[index], target[index])
+        for index in np.ndindex(predicted.shape[:-1])
+    }
 
 
 def test_joint_distance():
     each = distances(PREDICTED, TARGET)
-    predicted, target, hidden = torch.from_numpy(PREDICTED), torch.from_numpy(TARGET), torch.from_numpy(HIDDEN)
-    assert joint_distance(predicted, target).item() == pytest.approx(np.mean([*each.values()]), rel=1e-12)
+    predicted, target, hidden = (
+        torch.from_numpy(PREDICTED),
+        torch.from_numpy(TARGET),
+        torch.from_numpy(HIDDEN),
+    )
+    assert joint_distance(predicted, target).item() == pytest.approx(
+        np.mean([*each.values()]), rel=1e-12
+    )
     some = np.mean([each[index] for index in zip(*HIDDEN.nonzero())])
     assert joint_distance(predicted, target, hidden).item() == pytest.approx(some, rel=1e-12)
     shared = np.mean([value for (_, f, j), value in each.items() if HIDDEN[0, f, j]])
@@ -31,13 +40,17 @@ def test_joint_distance():
 
 
 def test_gradients():
-    predicted, target, hidden = torch.from_numpy(PREDICTED), torch.from_numpy(TARGET), torch.from_numpy(HIDDEN)
+    predicted, target, hidden = (
+        torch.from_numpy(PREDICTED),
+        torch.from_numpy(TARGET),
+        torch.from_numpy(HIDDEN),
+    )
     predicted.requires_grad_()
     assert gradcheck(lambda p: joint_distance(p, target), predicted)
     assert gradcheck(lambda p: joint_distance(p, target, hidden), predicted)
-    gradient, = torch.autograd.grad(joint_distance(predicted, target, hidden), predicted)
+    (gradient,) = torch.autograd.grad(joint_distance(predicted, target, hidden), predicted)
     assert torch.equal(gradient.abs().sum(-1) > 0, hidden)
-    met, = torch.autograd.grad(joint_distance(predicted, predicted.detach()), predicted)
+    (met,) = torch.autograd.grad(joint_distance(predicted, predicted.detach()), predicted)
     assert (met == 0).all()
 
 
@@ -45,7 +58,9 @@ def test_a_batch_of_one_kind_only_has_a_loss():
     empty = torch.zeros(0, 5, 4, 2, requires_grad=True)
     losses = pretext_losses(empty, empty, torch.from_numpy(PREDICTED), torch.from_numpy(TARGET))
     assert losses['pose2d'] == 0
-    assert losses['pose3d'].item() == pytest.approx(np.mean([*distances(PREDICTED, TARGET).values()]))
+    assert losses['pose3d'].item() == pytest.approx(
+        np.mean([*distances(PREDICTED, TARGET).values()])
+    )
     sum(losses.values()).backward()
     assert empty.grad.shape == (0, 5, 4, 2)
     nothing = torch.zeros(2, 5, 4, dtype=torch.bool)
@@ -55,12 +70,21 @@ def test_a_batch_of_one_kind_only_has_a_loss():
 def test_pretext_losses_over_hidden_joints():
     predicted2d, target2d = PREDICTED[..., :2], TARGET[..., :2]
     hidden = torch.from_numpy(HIDDEN)
-    losses = pretext_losses(torch.from_numpy(predicted2d), torch.from_numpy(target2d), torch.from_numpy(PREDICTED),
-                            torch.from_numpy(TARGET), hidden, hidden[:1])
+    losses = pretext_losses(
+        torch.from_numpy(predicted2d),
+        torch.from_numpy(target2d),
+        torch.from_numpy(PREDICTED),
+        torch.from_numpy(TARGET),
+        hidden,
+        hidden[:1],
+    )
     each2d, each3d = distances(predicted2d, target2d), distances(PREDICTED, TARGET)
-    assert losses['pose2d'].item() == pytest.approx(np.mean([each2d[index] for index in zip(*HIDDEN.nonzero())]))
-    assert losses['pose3d'].item() == pytest.approx(np.mean([value for (_, f, j), value in each3d.items()
-                                                             if HIDDEN[0, f, j]]))
+    assert losses['pose2d'].item() == pytest.approx(
+        np.mean([each2d[index] for index in zip(*HIDDEN.nonzero())])
+    )
+    assert losses['pose3d'].item() == pytest.approx(
+        np.mean([value for (_, f, j), value in each3d.items() if HIDDEN[0, f, j]])
+    )
 
 
 @pytest.mark.parametrize('root', [0, 2])
@@ -68,7 +92,13 @@ def test_lifting_losses_take_the_root_for_zero_and_the_middle_frame(root):
     single = RNG.normal(size=(2, 1, 4, 3))
     target = TARGET.copy()
     target[:, :, root] = 0
-    losses = lifting_losses(torch.from_numpy(PREDICTED), torch.from_numpy(single), torch.from_numpy(TARGET), root)
-    assert losses['sequence'].item() == pytest.approx(np.mean([*distances(PREDICTED, target).values()]), rel=1e-12)
-    assert losses['centre'].item() == pytest.approx(np.mean([*distances(single, target[:, 2:3]).values()]), rel=1e-12)
+    losses = lifting_losses(
+        torch.from_numpy(PREDICTED), torch.from_numpy(single), torch.from_numpy(TARGET), root
+    )
+    assert losses['sequence'].item() == pytest.approx(
+        np.mean([*distances(PREDICTED, target).values()]), rel=1e-12
+    )
+    assert losses['centre'].item() == pytest.approx(
+        np.mean([*distances(single, target[:, 2:3]).values()]), rel=1e-12
+    )
     assert TARGET[:, :, root].any()

@@ -28,8 +28,11 @@ def test_cross_entropy_weighs_pixels_by_their_class(batch):
     assert float(found) == pytest.approx(wanted, rel=1e-12)
     # The criterion of the released training, for the other choice of the thesis.
     released = torch.nn.CrossEntropyLoss(torch.tensor([1.0, 0.5]).double(), ignore_index=255)
-    assert float(weighted_cross_entropy(torch.from_numpy(logits), torch.from_numpy(masks), (1.0, 0.5))) == \
-        pytest.approx(float(released(torch.from_numpy(logits), torch.from_numpy(masks).long())), rel=1e-12)
+    assert float(
+        weighted_cross_entropy(torch.from_numpy(logits), torch.from_numpy(masks), (1.0, 0.5))
+    ) == pytest.approx(
+        float(released(torch.from_numpy(logits), torch.from_numpy(masks).long())), rel=1e-12
+    )
 
 
 def test_soft_iou(batch):
@@ -45,12 +48,17 @@ def test_best_and_worst_answers():
     masks = torch.zeros(2, 6, 6, dtype=torch.uint8)
     masks[:, 2:4, 1:5] = 1
     right = torch.stack([1.0 - masks, masks.float()], 1) * 60
-    assert float(soft_iou_loss(right, masks)) < 1e-6 and float(weighted_cross_entropy(right, masks)) < 1e-6
+    assert (
+        float(soft_iou_loss(right, masks)) < 1e-6
+        and float(weighted_cross_entropy(right, masks)) < 1e-6
+    )
     assert float(soft_iou_loss(right.flip(1), masks)) > 0.999
     # All background is wrong in 16 of 72 pixels that count twice as much as the others.
     nothing = torch.zeros(2, 2, 6, 6)
     nothing[:, 0] = 60
-    assert float(weighted_cross_entropy(nothing, masks)) == pytest.approx(60 * 16 / (16 + 56 / 2), rel=1e-6)
+    assert float(weighted_cross_entropy(nothing, masks)) == pytest.approx(
+        60 * 16 / (16 + 56 / 2), rel=1e-6
+    )
 
 
 def test_pictures_without_a_label_or_a_person_count_for_nothing(batch):
@@ -61,7 +69,10 @@ def test_pictures_without_a_label_or_a_person_count_for_nothing(batch):
         assert float(loss(*more)) == pytest.approx(float(loss(logits, masks)), rel=1e-12)
         assert float(loss(logits[:1], unlabelled)) == 0
     empty = torch.zeros_like(masks[:1])
-    assert float(soft_iou_loss(logits[:1], empty)) == 0 and float(weighted_cross_entropy(logits[:1], empty)) > 0
+    assert (
+        float(soft_iou_loss(logits[:1], empty)) == 0
+        and float(weighted_cross_entropy(logits[:1], empty)) > 0
+    )
 
 
 def test_logits_are_enlarged_to_the_masks():
@@ -86,8 +97,10 @@ def test_terms_of_a_training(batch):
     assert float(terms['iou']) == float(soft_iou_loss(logits, masks))
 
 
-@pytest.mark.parametrize('logits, masks', [((2, 3, 4, 4), (2, 8, 8)), ((2, 2, 4, 4), (3, 8, 8)),
-                                           ((2, 2, 4, 4), (2, 1, 8, 8))])
+@pytest.mark.parametrize(
+    'logits, masks',
+    [((2, 3, 4, 4), (2, 8, 8)), ((2, 2, 4, 4), (3, 8, 8)), ((2, 2, 4, 4), (2, 1, 8, 8))],
+)
 def test_bad_shapes(logits, masks):
     with pytest.raises(InputError, match='logits'):
         weighted_cross_entropy(torch.zeros(logits), torch.zeros(masks, dtype=torch.uint8))

@@ -21,11 +21,17 @@ def prediction(rotmat, betas):
 def test_parameter_losses():
     rotmat = ((ROTMAT - TRUE_ROTMAT) ** 2).sum() / (3 * 24 * 9)
     betas = ((BETAS - TRUE_BETAS) ** 2).sum() / 30
-    assert rotmat_loss(*map(torch.from_numpy, (ROTMAT, TRUE_ROTMAT))).item() == pytest.approx(rotmat, rel=1e-12)
-    assert betas_loss(*map(torch.from_numpy, (BETAS, TRUE_BETAS))).item() == pytest.approx(betas, rel=1e-12)
+    assert rotmat_loss(*map(torch.from_numpy, (ROTMAT, TRUE_ROTMAT))).item() == pytest.approx(
+        rotmat, rel=1e-12
+    )
+    assert betas_loss(*map(torch.from_numpy, (BETAS, TRUE_BETAS))).item() == pytest.approx(
+        betas, rel=1e-12
+    )
     pair = prediction(ROTMAT, BETAS), prediction(TRUE_ROTMAT, TRUE_BETAS)
-    assert parameter_loss(*pair).item() == pytest.approx(rotmat + .001 * betas, rel=1e-12)
-    assert parameter_loss(*pair, rotmat=2., betas=.5).item() == pytest.approx(2 * rotmat + .5 * betas, rel=1e-12)
+    assert parameter_loss(*pair).item() == pytest.approx(rotmat + 0.001 * betas, rel=1e-12)
+    assert parameter_loss(*pair, rotmat=2.0, betas=0.5).item() == pytest.approx(
+        2 * rotmat + 0.5 * betas, rel=1e-12
+    )
 
 
 def test_shape_prior_is_the_mean_squared_length():

@@ -11,14 +11,23 @@ from scipy.spatial.transform import Rotation
 from hrtk.body_models import BodyModel
 from hrtk.geometry.camera import project
 from hrtk.geometry.raster import rasterize
-from hrtk.losses import alignment_losses, mask_l2, silhouette_loss, silhouette_target, skeleton_l2, topology_loss
+from hrtk.losses import (
+    alignment_losses,
+    mask_l2,
+    silhouette_loss,
+    silhouette_target,
+    skeleton_l2,
+    topology_loss,
+)
 from hrtk.losses.topology import _thinned
 from hrtk.structures import InputError
 
 SIZE = 160
 BODY = BodyModel('open')
 FACES = BODY.faces
-SCALES = np.concatenate([np.full(72, .15), np.full(10, .7), [.05, .03, .03]])  # usual offsets of the 85 parameters
+SCALES = np.concatenate(
+    [np.full(72, 0.15), np.full(10, 0.7), [0.05, 0.03, 0.03]]
+)  # usual offsets of the 85 parameters
 
 
 def posed(parameters: np.ndarray) -> torch.Tensor:
@@ -35,13 +44,15 @@ def scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
     """A body in a random pose that fills the picture, a target near it, and the generator to go on with."""
     rng = np.random.default_rng(seed)
     start = np.zeros(85)
-    start[3:72] = .3 * rng.normal(size=69)
-    turn = Rotation.from_rotvec([np.pi, 0, 0]) * Rotation.from_rotvec([0, rng.uniform(-np.pi, np.pi), 0])
-    start[:3], start[72:82] = turn.as_rotvec(), .7 * rng.normal(size=10)
+    start[3:72] = 0.3 * rng.normal(size=69)
+    turn = Rotation.from_rotvec([np.pi, 0, 0]) * Rotation.from_rotvec(
+        [0, rng.uniform(-np.pi, np.pi), 0]
+    )
+    start[:3], start[72:82] = turn.as_rotvec(), 0.7 * rng.normal(size=10)
     start[82] = 1
     place = posed(start[None])[0, :, :2].numpy()
     low, high = place.min(0), place.max(0)
-    start[82] = .85 * SIZE / (high - low).max()
+    start[82] = 0.85 * SIZE / (high - low).max()
     start[83:] = -((low + high + 1) / SIZE - 1) / 2
     return start, start + SCALES * rng.normal(size=85), rng
 
@@ -80,24 +91,30 @@ def test_values_are_equation_5(grad: str) -> None:
     means = alignment_losses(seen, FACES, torch.from_numpy(target), grad, 'mean')
     for i in range(2):
         ours = hard(seen[i])
-        for found, mean, a, b in ((losses.silhouette, means.silhouette, ours, target[i]),
-                                  (losses.topology, means.topology, ridge(ours), ridge(target[i]))):
+        for found, mean, a, b in (
+            (losses.silhouette, means.silhouette, ours, target[i]),
+            (losses.topology, means.topology, ridge(ours), ridge(target[i])),
+        ):
             forth, back = equation_5(a, b)
             assert found[i].item() == pytest.approx(forth + back, rel=1e-5)
             assert mean[i].item() == pytest.approx(forth / b.sum() + back / a.sum(), rel=1e-5)
 
 
-def slopes(start: np.ndarray, directions: np.ndarray, goal: torch.Tensor, shifts: np.ndarray) -> np.ndarray:
+def slopes(
+    start: np.ndarray, directions: np.ndarray, goal: torch.Tensor, shifts: np.ndarray
+) -> np.ndarray:
     """(D, shifts, 2) slopes of L_S and L_T over +-1 px and +-0.5 px, the two pictures moved together by each shift."""
-    steps, found = np.array([-1, -.5, .5, 1]), np.zeros((len(directions), len(shifts), 2))
+    steps, found = np.array([-1, -0.5, 0.5, 1]), np.zeros((len(directions), len(shifts), 2))
     for k, shift in enumerate(torch.from_numpy(shifts).float()):
         wanted = hard(goal + shift)
         thin = ridge(wanted)
         for d, direction in enumerate(directions):
             for step, points in zip(steps, posed(start + steps[:, None] * direction)):
                 seen = hard(points + shift)
-                value = np.array([sum(equation_5(seen, wanted)), sum(equation_5(ridge(seen), thin))])
-                found[d, k] += step * value / (steps ** 2).sum()
+                value = np.array(
+                    [sum(equation_5(seen, wanted)), sum(equation_5(ridge(seen), thin))]
+                )
+                found[d, k] += step * value / (steps**2).sum()
     return found
 
 
@@ -111,19 +128,23 @@ def test_gradients_have_the_sign_of_finite_differences() -> None:
     for seed in range(5):
         start, target, rng = scene(seed)
         directions = SCALES * rng.normal(size=(12, 85))
-        directions[0:3, 72:] = directions[3:6, :72] = directions[3:6, 82:] = directions[6:9, :82] = 0
-        moved = (posed(start + 1e-3 * directions) - posed(start - 1e-3 * directions))[..., :2] / 2e-3
+        directions[0:3, 72:] = directions[3:6, :72] = directions[3:6, 82:] = directions[
+            6:9, :82
+        ] = 0
+        moved = (posed(start + 1e-3 * directions) - posed(start - 1e-3 * directions))[
+            ..., :2
+        ] / 2e-3
         speed = moved.norm(dim=2)
-        counted = speed > .1 * speed.amax(1, keepdim=True)
+        counted = speed > 0.1 * speed.amax(1, keepdim=True)
         unit = ((speed.square() * counted).sum(1) / counted.sum(1)).sqrt()
         directions, moved = directions / unit[:, None].numpy(), moved / unit[:, None, None]
         goal = posed(target[None])[0]
-        shifts = np.append(rng.uniform(-.5, .5, (6, 2)), np.zeros((6, 1)), 1)
+        shifts = np.append(rng.uniform(-0.5, 0.5, (6, 2)), np.zeros((6, 1)), 1)
         expected = slopes(start, directions, goal, shifts)
         points = posed(start[None]).requires_grad_()
         losses = alignment_losses(points, FACES, torch.from_numpy(hard(goal))[None])
         for part, (name, loss) in enumerate(zip(losses._fields, losses)):
-            gradient, = torch.autograd.grad(loss.sum(), points, retain_graph=True)
+            (gradient,) = torch.autograd.grad(loss.sum(), points, retain_graph=True)
             found = (moved * gradient[0, :, :2]).sum((1, 2)).numpy()
             mean = expected[..., part].mean(1)
             clear = np.abs(mean) > 2 * expected[..., part].std(1, ddof=1) / np.sqrt(len(shifts))
@@ -136,7 +157,9 @@ def test_gradients_have_the_sign_of_finite_differences() -> None:
 @pytest.mark.parametrize('axis', [0, 1])
 @pytest.mark.parametrize('offset', [-25, -6, 3, 40])
 @pytest.mark.parametrize('reduction', ['sum', 'mean'])
-def test_gradient_of_a_shift_is_the_difference_of_whole_pixels(axis: int, offset: int, reduction: str) -> None:
+def test_gradient_of_a_shift_is_the_difference_of_whole_pixels(
+    axis: int, offset: int, reduction: str
+) -> None:
     mask = torch.zeros(1, SIZE, SIZE)
     mask[0, 60:91, 60:91] = 1
     place = torch.tensor([60.0, 60.0])
@@ -178,17 +201,22 @@ def test_descent_brings_a_body_onto_its_mask() -> None:
     target = torch.from_numpy(hard(posed(start[None])[0]))[None]
     points = posed(start[None])
     centre = points.mean(1, keepdim=True)
-    shift, scale = torch.tensor([14.0, -9.0], requires_grad=True), torch.tensor(.85, requires_grad=True)
-    optimizer = torch.optim.Adam([{'params': shift, 'lr': .7}, {'params': scale, 'lr': .01}])
+    shift, scale = (
+        torch.tensor([14.0, -9.0], requires_grad=True),
+        torch.tensor(0.85, requires_grad=True),
+    )
+    optimizer = torch.optim.Adam([{'params': shift, 'lr': 0.7}, {'params': scale, 'lr': 0.01}])
     prepared, history = silhouette_target(target), []
     for _ in range(60):
-        moved = torch.cat([(points - centre)[..., :2] * scale + centre[..., :2] + shift, points[..., 2:]], 2)
+        moved = torch.cat(
+            [(points - centre)[..., :2] * scale + centre[..., :2] + shift, points[..., 2:]], 2
+        )
         loss = sum(alignment_losses(moved, FACES, prepared, reduction='mean')).sum()
         history.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert shift.norm() < 1 and abs(scale - 1) < .02 and history[-1] < .1 * history[0]
+    assert shift.norm() < 1 and abs(scale - 1) < 0.02 and history[-1] < 0.1 * history[0]
 
 
 def test_pictures_of_a_batch_do_not_mix_and_all_forms_agree() -> None:
@@ -196,13 +224,17 @@ def test_pictures_of_a_batch_do_not_mix_and_all_forms_agree() -> None:
     masks = torch.from_numpy(np.stack([hard(points) for points in bodies[:, 1]]))
     points = bodies[:, 0].clone().requires_grad_()
     together = alignment_losses(points, FACES, masks)
-    gradient, = torch.autograd.grad(together.silhouette.sum() + together.topology.sum(), points)
+    (gradient,) = torch.autograd.grad(together.silhouette.sum() + together.topology.sum(), points)
     for i in range(3):
         alone = bodies[i, :1].clone().requires_grad_()
-        silhouette = silhouette_loss(alone, FACES, masks[i:i + 1].to(torch.uint8))
-        topology = topology_loss(alone, FACES, silhouette_target(masks[i:i + 1]))
+        silhouette = silhouette_loss(alone, FACES, masks[i : i + 1].to(torch.uint8))
+        topology = topology_loss(alone, FACES, silhouette_target(masks[i : i + 1]))
         (silhouette + topology).backward()
-        assert silhouette.ndim == 0 and silhouette == together.silhouette[i] and topology == together.topology[i]
+        assert (
+            silhouette.ndim == 0
+            and silhouette == together.silhouette[i]
+            and topology == together.topology[i]
+        )
         torch.testing.assert_close(gradient[i], alone.grad[0], rtol=1e-4, atol=1e-2)
     assert silhouette_loss(points, FACES, masks) == together.silhouette.mean()
 
@@ -232,7 +264,7 @@ def test_a_body_beside_its_mask_is_pulled_to_it(grad: str) -> None:
     mask[0, 20:40, 20:34] = 1
     corners = square(100, 30, 14, 20)[None].requires_grad_()
     for loss in alignment_losses(corners, PAIR, mask, grad):
-        gradient, = torch.autograd.grad(loss.sum(), corners, retain_graph=True)
+        (gradient,) = torch.autograd.grad(loss.sum(), corners, retain_graph=True)
         assert gradient[0, :, 0].sum() > 0
 
 
@@ -244,7 +276,9 @@ def test_points_without_depth_and_a_partly_visible_body() -> None:
     losses = alignment_losses(flat, PAIR, mask)
     assert torch.equal(losses.silhouette, alignment_losses(corners, PAIR, mask).silhouette)
     (losses.silhouette + losses.topology).sum().backward()
-    assert flat.grad.shape == flat.shape and flat.grad[..., 0].sum() < 0  # to the right, where the mask is
+    assert (
+        flat.grad.shape == flat.shape and flat.grad[..., 0].sum() < 0
+    )  # to the right, where the mask is
 
 
 @pytest.mark.parametrize('divide, base', [(True, 1), (False, 9)])
@@ -257,8 +291,10 @@ def test_mass_of_the_gradient_of_thinning(divide: bool, base: int) -> None:
     distance = _thinned(mask, divide)
     distance.sum().backward()
     assert distance.sum() == sum(levels)
-    beside = mask.numel() - levels[0]  # level 0 is the mask itself, whose every pixel has the gradient 1
-    expected = beside + sum(n * base ** k for k, n in enumerate(levels))
+    beside = (
+        mask.numel() - levels[0]
+    )  # level 0 is the mask itself, whose every pixel has the gradient 1
+    expected = beside + sum(n * base**k for k, n in enumerate(levels))
     assert mask.grad.sum().item() == pytest.approx(expected, rel=1e-9)
 
 
@@ -267,10 +303,10 @@ def test_squared_differences() -> None:
     mask[0, 20:41, 10:31] = 1
     corners = square(13, 20, 21, 21)[None].requires_grad_()
     loss = mask_l2(corners, PAIR, mask)
-    assert loss.item() == pytest.approx(2 * 3 * 21, rel=.2)  # its outline is soft
+    assert loss.item() == pytest.approx(2 * 3 * 21, rel=0.2)  # its outline is soft
     assert mask_l2(corners, PAIR, mask, reduction='mean').item() == pytest.approx(loss.item() / 441)
     loss.backward()
-    assert corners.grad[..., 0].sum() == pytest.approx(42, rel=.1)  # two sides of 21 px move
+    assert corners.grad[..., 0].sum() == pytest.approx(42, rel=0.1)  # two sides of 21 px move
     far = square(45.3, 45.2, 10, 10)[None].requires_grad_()
     mask_l2(far, PAIR, mask).backward()
     assert far.grad[0, :, :2].sum(0).abs().max() < 1  # of rounding to pixels
@@ -286,15 +322,22 @@ def test_squared_differences_of_skeletons() -> None:
     assert torch.isfinite(leaf.grad).all() and leaf.grad.any()
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(grad='soft'), "'soft'.*material"), (dict(reduction='median'), "'median'"),
-    (dict(target_mask=torch.zeros(2, 9, 9)), '1 bodies for 2 masks'),
-    (dict(target_mask=torch.zeros(9, 9)), 'batch axis'), (dict(target_mask=torch.full((1, 9, 9), 255)), '255'),
-    (dict(vertices2d=torch.zeros(4, 3)), r'vertices2d.*\(4, 3\)'),
-    (dict(vertices2d=torch.zeros(1, 4, 5)), r'\(1, 4, 5\)'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(grad='soft'), "'soft'.*material"),
+        (dict(reduction='median'), "'median'"),
+        (dict(target_mask=torch.zeros(2, 9, 9)), '1 bodies for 2 masks'),
+        (dict(target_mask=torch.zeros(9, 9)), 'batch axis'),
+        (dict(target_mask=torch.full((1, 9, 9), 255)), '255'),
+        (dict(vertices2d=torch.zeros(4, 3)), r'vertices2d.*\(4, 3\)'),
+        (dict(vertices2d=torch.zeros(1, 4, 5)), r'\(1, 4, 5\)'),
+    ],
+)
 def test_bad_input_is_named(change: dict, message: str) -> None:
-    arguments = dict(vertices2d=square(1, 1, 4, 4)[None], faces=PAIR, target_mask=torch.zeros(1, 9, 9))
+    arguments = dict(
+        vertices2d=square(1, 1, 4, 4)[None], faces=PAIR, target_mask=torch.zeros(1, 9, 9)
+    )
     for function in (topology_loss, silhouette_loss, alignment_losses):
         with pytest.raises(InputError, match=message):
             function(**{**arguments, **change})

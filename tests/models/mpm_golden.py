@@ -16,8 +16,11 @@ import torch
 from hrtk.models.lifting import Masks
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / 'data' / 'mpm_golden.npz', allow_pickle=False))
-SIZES = dict(f27_j17_l3=dict(frames=27, joints=17, layers=3), f27_j16_l3=dict(frames=27, joints=16, layers=3),
-             f81_j17_l4=dict(frames=81, joints=17, layers=4))
+SIZES = dict(
+    f27_j17_l3=dict(frames=27, joints=17, layers=3),
+    f27_j16_l3=dict(frames=27, joints=16, layers=3),
+    f81_j17_l4=dict(frames=81, joints=17, layers=4),
+)
 # The reference's float32 and float64 runs differ by up to 7e-7 and 1.3e-5.
 SCALES = dict(s02=(0.02, 5e-6), s08=(0.08, 1e-4))
 
@@ -25,9 +28,13 @@ SCALES = dict(s02=(0.02, 5e-6), s08=(0.08, 1e-4))
 def official_weights(name: str, scale: float) -> dict[str, torch.Tensor]:
     """A state dict under official keys, e.g. of ``'stage1/f27_j17_l3'``."""
     keys = GOLDEN[f'{name}/keys'].tolist()
-    shapes = [tuple(int(n) for n in text.split('x') if n) for text in GOLDEN[f'{name}/shapes'].tolist()]
-    return {key: _filled(key, shape, f'{key.rpartition(".")[0]}.running_var' in keys, scale)
-            for key, shape in zip(keys, shapes)}
+    shapes = [
+        tuple(int(n) for n in text.split('x') if n) for text in GOLDEN[f'{name}/shapes'].tolist()
+    ]
+    return {
+        key: _filled(key, shape, f'{key.rpartition(".")[0]}.running_var' in keys, scale)
+        for key, shape in zip(keys, shapes)
+    }
 
 
 def _filled(key: str, shape: tuple[int, ...], batch_norm: bool, scale: float) -> torch.Tensor:
@@ -46,8 +53,15 @@ def _filled(key: str, shape: tuple[int, ...], batch_norm: bool, scale: float) ->
 
 def golden_input(size: str) -> tuple[torch.Tensor, torch.Tensor, Masks, Masks, Masks]:
     """2D and 3D poses of two samples, masks of either, and the tubes of completion."""
-    values = {key: torch.from_numpy(GOLDEN[f'in/{size}/{key}'])
-              for key in ('x2', 'x3', 'smask2', 'smask3', 'tmask2', 'tmask3', 'tube')}
+    values = {
+        key: torch.from_numpy(GOLDEN[f'in/{size}/{key}'])
+        for key in ('x2', 'x3', 'smask2', 'smask3', 'tmask2', 'tmask3', 'tube')
+    }
     tube = values['tube'][:, None].expand(values['x2'].shape[:3])
-    return (values['x2'], values['x3'], Masks.of(values['smask2'], values['tmask2']),
-            Masks.of(values['smask3'], values['tmask3']), Masks.of(tube))
+    return (
+        values['x2'],
+        values['x3'],
+        Masks.of(values['smask2'], values['tmask2']),
+        Masks.of(values['smask3'], values['tmask3']),
+        Masks.of(tube),
+    )

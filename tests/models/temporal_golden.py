@@ -15,7 +15,9 @@ from golden_rule import generator, golden_weights
 from hrtk.models.checkpoints import load_official
 from hrtk.models.temporal import TCMR, MPSNet
 
-GOLDEN = dict(np.load(Path(__file__).parents[1] / 'data' / 'temporal_golden.npz', allow_pickle=False))
+GOLDEN = dict(
+    np.load(Path(__file__).parents[1] / 'data' / 'temporal_golden.npz', allow_pickle=False)
+)
 NETWORKS = dict(mpsnet=MPSNet, tcmr=TCMR)
 TOLERANCE = 1e-5  # the reference's float32 and float64 runs differ by up to 8e-7
 
@@ -36,5 +38,5 @@ def official_network(name, **options):
 def golden_features(name, windows, frames):
     """The goldens' input: (windows, frames, 2048) features like those of an image network, near to each other."""
     random = generator(f'input:features:{name}')
-    base = .5 * torch.randn((windows, 1, 2048), generator=random)
-    return (base + .05 * torch.randn((windows, frames, 2048), generator=random)).relu()
+    base = 0.5 * torch.randn((windows, 1, 2048), generator=random)
+    return (base + 0.05 * torch.randn((windows, frames, 2048), generator=random)).relu()

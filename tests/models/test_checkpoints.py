@@ -16,13 +16,19 @@ from hrtk.structures import InputError
 
 def network(seed: int = 0, width: int = 4, norm: str = 'bn') -> HMR:
     torch.manual_seed(seed)
-    return HMR(dict(type='ResNet', depth=18, width=width, norm=norm), dict(type='IterativeRegressor', hidden=8),
-               body=None).eval()
+    return HMR(
+        dict(type='ResNet', depth=18, width=width, norm=norm),
+        dict(type='IterativeRegressor', hidden=8),
+        body=None,
+    ).eval()
 
 
 def official(seed: int = 1, **options) -> dict[str, torch.Tensor]:
     """A state dict under SPIN's flat names."""
-    return {key.split('.', 1)[1]: value.clone() for key, value in network(seed, **options).state_dict().items()}
+    return {
+        key.split('.', 1)[1]: value.clone()
+        for key, value in network(seed, **options).state_dict().items()
+    }
 
 
 def values(module) -> dict[str, torch.Tensor]:
@@ -33,12 +39,16 @@ def same(a, b) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize('wrap', [
-    lambda state: state,
-    lambda state: {'model': state, 'epoch': 3},
-    lambda state: {'state_dict': state},
-    lambda state: {'gen_state_dict': state, 'performance': np.float32(56.5)},
-    lambda state: {'model': {f'module.{key}': value for key, value in state.items()}}])
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda state: state,
+        lambda state: {'model': state, 'epoch': 3},
+        lambda state: {'state_dict': state},
+        lambda state: {'gen_state_dict': state, 'performance': np.float32(56.5)},
+        lambda state: {'model': {f'module.{key}': value for key, value in state.items()}},
+    ],
+)
 def test_official_layouts(wrap):
     module, state = network(), official()
     report = load_official(module, wrap(state))
@@ -51,8 +61,13 @@ def test_every_unmatched_key_is_reported():
     module, state = network(), official()
     start = values(module)
     del state['fc2.bias'], state['layer3.1.bn2.weight']
-    state.update({'keypoint_head.weight': torch.zeros(3), 'smpl.v_template': torch.zeros(9, 3),
-                  'regressor.smpl.betas': torch.zeros(1, 10)})
+    state.update(
+        {
+            'keypoint_head.weight': torch.zeros(3),
+            'smpl.v_template': torch.zeros(9, 3),
+            'regressor.smpl.betas': torch.zeros(1, 10),
+        }
+    )
     report = load_official(module, state)
     assert set(report.missing_keys) == {'head.fc2.bias', 'backbone.layer3.1.bn2.weight'}
     assert report.unexpected_keys == ('keypoint_head.weight',)
@@ -65,20 +80,27 @@ def test_batch_counters_of_a_batch_norm_file_are_dropped_by_a_group_norm_network
     report = load_official(network(norm='gn'), official())
     assert report.missing_keys == ()
     assert {key.rsplit('.', 1)[1] for key in report.dropped} == {'num_batches_tracked'}
-    assert {key.rsplit('.', 1)[1] for key in report.unexpected_keys} == {'running_mean', 'running_var'}
+    assert {key.rsplit('.', 1)[1] for key in report.unexpected_keys} == {
+        'running_mean',
+        'running_var',
+    }
 
 
 def test_another_shape_leaves_the_module_unchanged():
     module = network()
     before, state = values(module), official()
     state['decshape.weight'] = torch.zeros(11, 8)
-    with pytest.raises(InputError, match=r'a\.pt.*HMR.*1 of its.*decshape\.weight \(11, 8\), expected \(10, 8\)'):
+    with pytest.raises(
+        InputError, match=r'a\.pt.*HMR.*1 of its.*decshape\.weight \(11, 8\), expected \(10, 8\)'
+    ):
         load_official(module, state, name='a.pt')
     assert same(values(module), before)
 
 
-@pytest.mark.parametrize('state', [
-    {'encoder.weight': torch.zeros(3)}, {}, {'fc1.weight': 'text'}, {'optimizer': {'lr': 1}}])
+@pytest.mark.parametrize(
+    'state',
+    [{'encoder.weight': torch.zeros(3)}, {}, {'fc1.weight': 'text'}, {'optimizer': {'lr': 1}}],
+)
 def test_another_networks_checkpoint(state):
     module = network()
     before = values(module)
@@ -94,8 +116,12 @@ def test_load_weights_reads_own_and_official_files(tmp_path):
         module = network()
         load_weights(module, tmp_path / name)
         assert same(values(module), values(network(1)))
-    module = HMR(dict(type='ResNet', depth=18, width=4), dict(type='IterativeRegressor', hidden=8), body=None,
-                 weights=str(tmp_path / 'own.pt'))
+    module = HMR(
+        dict(type='ResNet', depth=18, width=4),
+        dict(type='IterativeRegressor', hidden=8),
+        body=None,
+        weights=str(tmp_path / 'own.pt'),
+    )
     assert same(values(module), values(network(1)))
 
 
@@ -111,21 +137,34 @@ def test_load_weights_insists_on_every_key(tmp_path):
 
 
 def test_half_precision_files_load_into_float32(tmp_path):
-    torch.save({key: value.half() if value.is_floating_point() else value for key, value in official().items()},
-               tmp_path / 'half.pt')
+    torch.save(
+        {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in official().items()
+        },
+        tmp_path / 'half.pt',
+    )
     module = network()
     load_weights(module, tmp_path / 'half.pt')
     assert module.head.fc1.weight.dtype == torch.float32
-    torch.testing.assert_close(module.head.fc1.weight, network(1).head.fc1.weight, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        module.head.fc1.weight, network(1).head.fc1.weight, rtol=1e-3, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize('scalar', [np.float32(56.5), np.float64(56.5), np.int64(7)])
 @pytest.mark.parametrize('old_numpy', [False, True])
 def test_numpy_scalars_beside_the_weights(tmp_path, scalar, old_numpy):
     path = tmp_path / 'vibe.pth.tar'
-    torch.save({'gen_state_dict': official(), 'performance': scalar}, path, _use_new_zipfile_serialization=False)
+    torch.save(
+        {'gen_state_dict': official(), 'performance': scalar},
+        path,
+        _use_new_zipfile_serialization=False,
+    )
     if old_numpy:  # the module's name before numpy 2, which the released files carry
-        path.write_bytes(path.read_bytes().replace(b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n'))
+        path.write_bytes(
+            path.read_bytes().replace(b'cnumpy._core.multiarray\n', b'cnumpy.core.multiarray\n')
+        )
         assert b'numpy._core' not in path.read_bytes()
     content = read_checkpoint(path)
     assert content['performance'] == scalar
@@ -143,8 +182,11 @@ class Payload:
 @pytest.mark.parametrize('zipped', [True, False])
 def test_a_payload_is_refused_and_not_run(tmp_path, zipped):
     target = tmp_path / 'made_by_the_payload'
-    torch.save({'model': official(), 'extra': Payload(target)}, tmp_path / 'evil.pt',
-               _use_new_zipfile_serialization=zipped)
+    torch.save(
+        {'model': official(), 'extra': Payload(target)},
+        tmp_path / 'evil.pt',
+        _use_new_zipfile_serialization=zipped,
+    )
     with pytest.raises(InputError, match=r'evil\.pt.*does not execute'):
         read_checkpoint(tmp_path / 'evil.pt')
     assert not target.exists()
@@ -155,11 +197,11 @@ def test_a_payload_is_refused_and_not_run(tmp_path, zipped):
 
 
 @pytest.mark.parametrize('zipped', [True, False])
-@pytest.mark.parametrize('share', [0, 1e-4, .01, .5, .9, .999])
+@pytest.mark.parametrize('share', [0, 1e-4, 0.01, 0.5, 0.9, 0.999])
 def test_a_truncated_file(tmp_path, zipped, share):
     torch.save({'model': official()}, tmp_path / 'whole.pt', _use_new_zipfile_serialization=zipped)
     data = (tmp_path / 'whole.pt').read_bytes()
-    (tmp_path / 'cut.pt').write_bytes(data[:int(share * len(data))])
+    (tmp_path / 'cut.pt').write_bytes(data[: int(share * len(data))])
     with pytest.raises(InputError, match=r'cut\.pt'):
         read_checkpoint(tmp_path / 'cut.pt')
 

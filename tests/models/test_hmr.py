@@ -14,7 +14,9 @@ from hrtk.models.checkpoints import load_official
 from hrtk.models.estimators import HMR
 from hrtk.structures import InputError
 
-GOLDEN = dict(np.load(Path(__file__).parents[1] / 'data' / 'spin_hmr_golden.npz', allow_pickle=False))
+GOLDEN = dict(
+    np.load(Path(__file__).parents[1] / 'data' / 'spin_hmr_golden.npz', allow_pickle=False)
+)
 TOLERANCE = 1e-5  # the reference's float32 and float64 runs differ by up to 2.2e-6
 
 
@@ -27,7 +29,10 @@ def weights():
 def spin(weights):
     network = HMR(body=None).eval()
     report = load_official(network, weights)
-    assert report.missing_keys == report.unexpected_keys == report.dropped == () and len(report.loaded) == 331
+    assert (
+        report.missing_keys == report.unexpected_keys == report.dropped == ()
+        and len(report.loaded) == 331
+    )
     return network
 
 
@@ -42,9 +47,16 @@ def images():
 def features(spin, images):
     """The pooled features, with mean and standard deviation of five maps on the way."""
     statistics = []
-    stages = [spin.backbone.get_submodule(name) for name in ('maxpool', 'layer1', 'layer2', 'layer3', 'layer4')]
-    hooks = [stage.register_forward_hook(lambda module, given, out: statistics.append((out.mean(), out.std())))
-             for stage in stages]
+    stages = [
+        spin.backbone.get_submodule(name)
+        for name in ('maxpool', 'layer1', 'layer2', 'layer3', 'layer4')
+    ]
+    hooks = [
+        stage.register_forward_hook(
+            lambda module, given, out: statistics.append((out.mean(), out.std()))
+        )
+        for stage in stages
+    ]
     with torch.no_grad():
         found = spin.backbone(images)
     for hook in hooks:
@@ -70,15 +82,22 @@ def worst(found, name):
 def test_features_and_maps(features):
     found, statistics = features
     assert worst(found, 'features') < TOLERANCE
-    assert worst(statistics[:, 0], 'layer_mean') < TOLERANCE and worst(statistics[:, 1], 'layer_std') < TOLERANCE
+    assert (
+        worst(statistics[:, 0], 'layer_mean') < TOLERANCE
+        and worst(statistics[:, 1], 'layer_std') < TOLERANCE
+    )
 
 
 def test_prediction(spin, images):
     with torch.no_grad():
         prediction = spin(images)
     assert prediction.rotmat.shape == (2, 24, 3, 3)
-    for found, name in ((prediction.rotmat, 'pred_rotmat'), (prediction.betas, 'pred_betas'),
-                        (prediction.camera, 'pred_cam'), (prediction.features, 'features')):
+    for found, name in (
+        (prediction.rotmat, 'pred_rotmat'),
+        (prediction.betas, 'pred_betas'),
+        (prediction.camera, 'pred_cam'),
+        (prediction.features, 'features'),
+    ):
         assert worst(found, name) < TOLERANCE
 
 
@@ -96,27 +115,41 @@ def test_one_iteration(spin, features):
 
 def test_the_goldens_notice_a_wrong_network(spin, features):
     pose, betas, camera = regress(spin, features[0], 3, 'relu')
-    assert worst(spin.decode(pose, betas, camera, features[0]).rotmat, 'pred_rotmat') > .1
-    assert worst(regress(spin, features[0], 2)[0], 'pose6d_iter3') > .01
+    assert worst(spin.decode(pose, betas, camera, features[0]).rotmat, 'pred_rotmat') > 0.1
+    assert worst(regress(spin, features[0], 2)[0], 'pose6d_iter3') > 0.01
 
 
 def test_the_shared_product_equals_the_plain_regressor():
     torch.manual_seed(0)
-    head = HMR(dict(type='ResNet', depth=18, width=4), dict(type='IterativeRegressor', hidden=16, activation='relu'),
-               body=None).head.double().eval()
+    head = (
+        HMR(
+            dict(type='ResNet', depth=18, width=4),
+            dict(type='IterativeRegressor', hidden=16, activation='relu'),
+            body=None,
+        )
+        .head.double()
+        .eval()
+    )
     features = torch.randn(5, 32, dtype=torch.float64)
     state = [buffer.expand(5, -1) for buffer in (head.init_pose, head.init_shape, head.init_cam)]
     for _ in range(3):
         hidden = head.fc1(torch.cat([features, *state], 1)).clamp_min(0)
         hidden = head.fc2(hidden).clamp_min(0)
-        state = [value + layer(hidden) for value, layer in zip(state, (head.decpose, head.decshape, head.deccam))]
+        state = [
+            value + layer(hidden)
+            for value, layer in zip(state, (head.decpose, head.decshape, head.deccam))
+        ]
     for ours, plain in zip(head(features), state):
         torch.testing.assert_close(ours, plain, rtol=1e-12, atol=1e-13)
 
 
 def test_dropout_acts_in_training_only():
     torch.manual_seed(0)
-    network = HMR(dict(type='ResNet', depth=18, width=4), dict(type='IterativeRegressor', hidden=16), body=None)
+    network = HMR(
+        dict(type='ResNet', depth=18, width=4),
+        dict(type='IterativeRegressor', hidden=16),
+        body=None,
+    )
     features = torch.randn(3, 32)
     network.train()
     assert not torch.equal(network.head(features)[0], network.head(features)[0])
@@ -126,10 +159,16 @@ def test_dropout_acts_in_training_only():
 
 def test_start_state(tmp_path):
     small = dict(backbone=dict(type='ResNet', depth=18, width=4), body=None)
-    prediction = HMR.decode(*(HMR(**small).head.get_buffer(f'init_{n}') for n in ('pose', 'shape', 'cam')), None)
-    np.testing.assert_array_equal(prediction.rotmat[0, 0].numpy(), np.diag([1., -1., -1.]))  # upright in the picture
-    np.testing.assert_array_equal(prediction.rotmat[0, 1:].numpy(), np.broadcast_to(np.eye(3), (23, 3, 3)))
-    means = dict(pose=np.arange(144.), shape=np.arange(10.), cam=np.array([.9, .1, .2]))
+    prediction = HMR.decode(
+        *(HMR(**small).head.get_buffer(f'init_{n}') for n in ('pose', 'shape', 'cam')), None
+    )
+    np.testing.assert_array_equal(
+        prediction.rotmat[0, 0].numpy(), np.diag([1.0, -1.0, -1.0])
+    )  # upright in the picture
+    np.testing.assert_array_equal(
+        prediction.rotmat[0, 1:].numpy(), np.broadcast_to(np.eye(3), (23, 3, 3))
+    )
+    means = dict(pose=np.arange(144.0), shape=np.arange(10.0), cam=np.array([0.9, 0.1, 0.2]))
     np.savez(tmp_path / 'smpl_mean_params.npz', **means)
     head = dict(type='IterativeRegressor', mean_params=str(tmp_path / 'smpl_mean_params.npz'))
     assert HMR(head=head, **small).head.init_pose[0].tolist() == means['pose'].tolist()
@@ -148,20 +187,31 @@ def test_any_module_with_out_channels_is_a_backbone():
             return images.mean((2, 3))
 
     from hrtk.registry import BACKBONES
+
     BACKBONES.register_module(name='MeanOfTheImage', module=Mean, force=True)
-    network = HMR(dict(type='MeanOfTheImage'), dict(type='IterativeRegressor', hidden=8), resolution=10, body=None)
+    network = HMR(
+        dict(type='MeanOfTheImage'),
+        dict(type='IterativeRegressor', hidden=8),
+        resolution=10,
+        body=None,
+    )
     assert network(torch.zeros(2, 3, 10, 10)).rotmat.shape == (2, 24, 3, 3)
 
 
 def test_crops_and_fingerprint():
     class Clip:
         frames = np.random.default_rng(0).integers(0, 256, (2, 30, 40, 3), dtype=np.uint8)
-        boxes = torch.tensor([[9.5, 9.5, 20.], [24.5, 14.5, 20.]])
+        boxes = torch.tensor([[9.5, 9.5, 20.0], [24.5, 14.5, 20.0]])
 
     torch.manual_seed(0)
-    network = HMR(dict(type='ResNet', depth=18, width=4), dict(type='IterativeRegressor', hidden=8), 20, body=None)
+    network = HMR(
+        dict(type='ResNet', depth=18, width=4),
+        dict(type='IterativeRegressor', hidden=8),
+        20,
+        body=None,
+    )
     crop = network.crops(Clip, [1])[0].permute(1, 2, 0).double().numpy()
-    expected = (Clip.frames[1, 5:25, 15:35] / 255. - [.485, .456, .406]) / [.229, .224, .225]
+    expected = (Clip.frames[1, 5:25, 15:35] / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     np.testing.assert_allclose(crop, expected, atol=1e-4)
     before = network.fingerprint()
     assert network.fingerprint() == before
@@ -172,7 +222,12 @@ def test_crops_and_fingerprint():
 
 def test_bfloat16_is_close_and_leaves_weights_and_gradients_whole(images):
     torch.manual_seed(0)
-    network = HMR(dict(type='ResNet', depth=18, width=8), dict(type='IterativeRegressor', hidden=32), 64, body=None)
+    network = HMR(
+        dict(type='ResNet', depth=18, width=8),
+        dict(type='IterativeRegressor', hidden=32),
+        64,
+        body=None,
+    )
     network.eval()
     pictures = images[:, :, :64, :64]
     found = {}
@@ -182,11 +237,15 @@ def test_bfloat16_is_close_and_leaves_weights_and_gradients_whole(images):
         loss = (prediction.rotmat.sum((1, 2, 3)) + prediction.betas.sum(1)).sum()
         # Twice, as the outer level of second-order adaptation does.
         first = torch.autograd.grad(loss, list(network.parameters()), create_graph=True)
-        second = torch.autograd.grad(sum(g.square().sum() for g in first), list(network.backbone.parameters()))
+        second = torch.autograd.grad(
+            sum(g.square().sum() for g in first), list(network.backbone.parameters())
+        )
         found[precision] = prediction, first, second
         assert torch.equal(network.from_trunk(network.trunk(pictures)).rotmat, prediction.rotmat)
     (exact, *gradients), (rough, *halves) = found.values()
-    assert {x.dtype for x in (rough.rotmat, rough.features, *halves[0], *halves[1])} == {torch.float32}
+    assert {x.dtype for x in (rough.rotmat, rough.features, *halves[0], *halves[1])} == {
+        torch.float32
+    }
     assert 0 < (exact.rotmat - rough.rotmat).abs().max() < 0.01
     for whole, half, least in zip(gradients, halves, (0.999, 0.95)):
         whole, half = (torch.cat([g.flatten() for g in part]) for part in (whole, half))

@@ -17,14 +17,19 @@ from hrtk.structures import InputError
 
 SMALL = dict(frames=9, joints=4, channels=8, hidden=12, layers=2, heads=2)
 CASES = [(size, scale) for size in SIZES for scale in SCALES]
-FLIP = {17: ([4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]), 16: ([4, 5, 6, 10, 11, 12], [1, 2, 3, 13, 14, 15])}
+FLIP = {
+    17: ([4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]),
+    16: ([4, 5, 6, 10, 11, 12], [1, 2, 3, 13, 14, 15]),
+}
 
 
 def golden_network(kind, size, scale, **options):
     """``'stage1'``, ``'completion'`` or ``'stage2'`` with the golden weights."""
     if kind == 'completion':
         options['decoder_layers'] = 2
-    network = build_model('mpm_stage2' if kind == 'stage2' else 'mpm_stage1', **SIZES[size], **options)
+    network = build_model(
+        'mpm_stage2' if kind == 'stage2' else 'mpm_stage1', **SIZES[size], **options
+    )
     report = load_official(network, official_weights(f'{kind}/{size}', SCALES[scale][0]))
     assert report.missing_keys == report.unexpected_keys == report.dropped == ()
     assert len(report.loaded) == len(GOLDEN[f'{kind}/{size}/keys'])
@@ -33,7 +38,9 @@ def golden_network(kind, size, scale, **options):
 
 def worst(found, size, scale, name):
     """The largest difference to the golden of that name, in units of what is allowed."""
-    return np.abs(found.detach().numpy() - GOLDEN[f'{scale}/{size}/{name}']).max() / SCALES[scale][1]
+    return (
+        np.abs(found.detach().numpy() - GOLDEN[f'{scale}/{size}/{name}']).max() / SCALES[scale][1]
+    )
 
 
 def without_dropout(network):
@@ -63,7 +70,10 @@ def same_gradients(network, expected, keys, rel):
 @pytest.mark.parametrize('name', [name for name in GOLDEN if name.endswith('/sums')])
 def test_the_rule_fills_the_weights_as_then(name):
     weights = official_weights(name.removesuffix('/sums'), 0.02)
-    sums = [weights[key].double().sum().item() for key in GOLDEN[name.replace('/sums', '/sum_keys')].tolist()]
+    sums = [
+        weights[key].double().sum().item()
+        for key in GOLDEN[name.replace('/sums', '/sum_keys')].tolist()
+    ]
     np.testing.assert_allclose(sums, GOLDEN[name], atol=1e-6)
 
 
@@ -77,8 +87,9 @@ def test_golden_of_stage1(size, scale):
     assert worst(network(x2, '2d', masks2, target='3d'), size, scale, 'stage1/lift3d') < 1
     losses = pretext_losses(outputs[0], x2, outputs[1], x3)
     pose2d, pose3d = losses['pose2d'].item(), losses['pose3d'].item()
-    np.testing.assert_allclose([pose2d, pose3d, 5 * pose2d + 2 * pose3d], GOLDEN[f'{scale}/{size}/stage1/loss'],
-                               rtol=2e-6)
+    np.testing.assert_allclose(
+        [pose2d, pose3d, 5 * pose2d + 2 * pose3d], GOLDEN[f'{scale}/{size}/stage1/loss'], rtol=2e-6
+    )
 
 
 @pytest.mark.parametrize('size, scale', CASES)
@@ -88,11 +99,20 @@ def test_golden_of_a_training_step_of_stage1(size, scale):
     losses = pretext_losses(network(x2, '2d', masks2), x2, network(x3, '3d', masks3), x3)
     total = 5 * losses['pose2d'] + 2 * losses['pose3d']
     total.backward()
-    np.testing.assert_allclose([losses['pose2d'].item(), losses['pose3d'].item(), total.item()],
-                               GOLDEN[f'{scale}/{size}/stage1/train_loss'], rtol=1e-5)
-    same_gradients(network, GOLDEN[f'{scale}/{size}/stage1/train_grad_norm'],
-                   GOLDEN[f'stage1/{size}/gradient_keys'], rel=1e-5)
-    assert worst(network.encoder2d.bn_1.running_mean, size, scale, 'stage1/bn1_running_mean_after') < 1
+    np.testing.assert_allclose(
+        [losses['pose2d'].item(), losses['pose3d'].item(), total.item()],
+        GOLDEN[f'{scale}/{size}/stage1/train_loss'],
+        rtol=1e-5,
+    )
+    same_gradients(
+        network,
+        GOLDEN[f'{scale}/{size}/stage1/train_grad_norm'],
+        GOLDEN[f'stage1/{size}/gradient_keys'],
+        rel=1e-5,
+    )
+    assert (
+        worst(network.encoder2d.bn_1.running_mean, size, scale, 'stage1/bn1_running_mean_after') < 1
+    )
     shared = network.shared_layers_spatial.layers[0].batch_norm1.running_var
     assert worst(shared, size, scale, 'stage1/bnshared_running_var_after') < 1
 
@@ -101,8 +121,11 @@ def test_golden_of_a_training_step_of_stage1(size, scale):
 @torch.no_grad()
 def test_golden_of_completion(size, scale):
     network, (x2, x3, _, _, tube) = golden_network('completion', size, scale), golden_input(size)
-    for found, name in ((network(x3, '3d', tube), 'comp3d'), (network(x2, '2d', tube), 'comp2d_2d'),
-                        (network(x2, '2d', tube, target='3d'), 'comp2d_3d')):
+    for found, name in (
+        (network(x3, '3d', tube), 'comp3d'),
+        (network(x2, '2d', tube), 'comp2d_2d'),
+        (network(x2, '2d', tube, target='3d'), 'comp2d_3d'),
+    ):
         assert worst(found, size, scale, f'stage1/{name}') < 1
 
 
@@ -117,7 +140,9 @@ def test_golden_of_stage2(size, scale):
     order = list(range(x2.shape[2]))
     for a, b in zip(left, right):
         order[a], order[b] = b, a
-    mirrored = network((x2 * torch.tensor([-1., 1]))[:, :, order])['joints3d'][:, :, order] * torch.tensor([-1., 1, 1])
+    mirrored = network((x2 * torch.tensor([-1.0, 1]))[:, :, order])['joints3d'][
+        :, :, order
+    ] * torch.tensor([-1.0, 1, 1])
     mean = (network(x2)['joints3d'] + mirrored) / 2
     assert worst(mean.permute(0, 3, 1, 2)[..., None], size, scale, 'stage2/single_tta') < 1
 
@@ -130,10 +155,17 @@ def test_golden_of_a_training_step_of_stage2(size, scale):
     losses = lifting_losses(**without_dropout(network).double()(x2.double()), target=x3.double())
     total = losses['sequence'] + losses['centre']
     total.backward()
-    np.testing.assert_allclose([losses['sequence'].item(), losses['centre'].item(), total.item()],
-                               GOLDEN[f'{scale}/{size}/stage2/train_loss'], rtol=1e-5)
-    same_gradients(network, GOLDEN[f'{scale}/{size}/stage2/train_grad_norm'],
-                   GOLDEN[f'stage2/{size}/gradient_keys'], rel=dict(s02=2e-4, s08=2e-3)[scale])
+    np.testing.assert_allclose(
+        [losses['sequence'].item(), losses['centre'].item(), total.item()],
+        GOLDEN[f'{scale}/{size}/stage2/train_loss'],
+        rtol=1e-5,
+    )
+    same_gradients(
+        network,
+        GOLDEN[f'{scale}/{size}/stage2/train_grad_norm'],
+        GOLDEN[f'stage2/{size}/gradient_keys'],
+        rel=dict(s02=2e-4, s08=2e-3)[scale],
+    )
 
 
 @pytest.mark.parametrize('scale', SCALES)
@@ -147,7 +179,9 @@ def test_golden_of_refinement(scale):
 
 
 def test_golden_of_back_projection():
-    uvd, truth, camera = (torch.from_numpy(GOLDEN[f'in/uvd/{name}']) for name in ('uvd', 'gt', 'cam'))
+    uvd, truth, camera = (
+        torch.from_numpy(GOLDEN[f'in/uvd/{name}']) for name in ('uvd', 'gt', 'cam')
+    )
     found = back_project(uvd[..., :2], uvd[..., 2], truth[..., 0, 2], camera)
     np.testing.assert_allclose(found.numpy(), GOLDEN['fn/uvd2xyz'], rtol=1e-4, atol=1e-5)
 
@@ -165,21 +199,40 @@ def test_back_projection_undoes_a_projection():
 
 
 def count(module):
-    return module.numel() if isinstance(module, torch.Tensor) else sum(p.numel() for p in module.parameters())
+    return (
+        module.numel()
+        if isinstance(module, torch.Tensor)
+        else sum(p.numel() for p in module.parameters())
+    )
 
 
-@pytest.mark.parametrize('joints, encoders, decoders, stage2, totals', [
-    (17, (18_944, 27_648), (536_866, 541_235), 4_146_995, (4_017_498, 7_009_382, 5_071_706)),
-    (16, (17_920, 26_112), (536_352, 540_464), 4_146_224, (4_013_653, 7_006_816, 5_067_861))])
+@pytest.mark.parametrize(
+    'joints, encoders, decoders, stage2, totals',
+    [
+        (17, (18_944, 27_648), (536_866, 541_235), 4_146_995, (4_017_498, 7_009_382, 5_071_706)),
+        (16, (17_920, 26_112), (536_352, 540_464), 4_146_224, (4_013_653, 7_006_816, 5_067_861)),
+    ],
+)
 def test_parameters_of_every_part_for_243_frames(joints, encoders, decoders, stage2, totals):
-    first, second = build_model('mpm_stage1', joints=joints), build_model('mpm_stage2', joints=joints)
+    first, second = (
+        build_model('mpm_stage1', joints=joints),
+        build_model('mpm_stage2', joints=joints),
+    )
     assert (count(first.encoder2d), count(first.encoder3d)) == encoders
-    assert tuple(count(getattr(first, f'decoder{kind}')) + count(getattr(first, f'fcn_dec{kind}'))
-                 for kind in ('2d', '3d')) == decoders
+    assert (
+        tuple(
+            count(getattr(first, f'decoder{kind}')) + count(getattr(first, f'fcn_dec{kind}'))
+            for kind in ('2d', '3d')
+        )
+        == decoders
+    )
     assert count(first.shared_layers_spatial) == 658_688
     assert count(first.dec_pos_embedding) == 62_208 and count(first.encoder_LN) == 512
     for network in (first, second):
-        assert count(network.shared_layers_spatial) + count(network.shared_layers_temporal) == 2_829_824
+        assert (
+            count(network.shared_layers_spatial) + count(network.shared_layers_temporal)
+            == 2_829_824
+        )
     assert count(second.reduce) + count(second.fcn) == stage2
     completion = build_model('mpm_stage1', joints=joints, decoder_layers=2)
     assert (count(first), count(second), count(completion)) == totals
@@ -200,13 +253,20 @@ def test_names():
 
 
 def test_files_of_data_parallel_and_every_unmatched_key_by_name(tmp_path):
-    weights = {f'module.{key}': value for key, value in official_weights('stage1/f27_j17_l3', 0.02).items()}
+    weights = {
+        f'module.{key}': value for key, value in official_weights('stage1/f27_j17_l3', 0.02).items()
+    }
     torch.save(weights, tmp_path / 'stage1.pth')
     size = SIZES['f27_j17_l3']
     network = build_model('mpm_stage1', **size, weights=str(tmp_path / 'stage1.pth'))
-    assert torch.equal(network.decoder3d.layers[0].norms[1].a_2,
-                       weights['module.decoder3d.model.layers.0.sublayer.1.norm.a_2'])
-    torch.save({key.removeprefix('module.'): value for key, value in weights.items()}, tmp_path / 'plain.pth')
+    assert torch.equal(
+        network.decoder3d.layers[0].norms[1].a_2,
+        weights['module.decoder3d.model.layers.0.sublayer.1.norm.a_2'],
+    )
+    torch.save(
+        {key.removeprefix('module.'): value for key, value in weights.items()},
+        tmp_path / 'plain.pth',
+    )
     assert len(load_weights(network, tmp_path / 'plain.pth').loaded) == len(weights)
 
     gone = {key: value for key, value in weights.items() if key != 'module.encoder_LN.a_2'}
@@ -214,7 +274,9 @@ def test_files_of_data_parallel_and_every_unmatched_key_by_name(tmp_path):
     assert report.missing_keys == ('encoder_LN.a_2',)
     assert report.unexpected_keys == ('module.encoder4d.fc_1.bias',)
     torch.save({**gone, 'module.encoder4d.fc_1.bias': torch.zeros(512)}, tmp_path / 'other.pth')
-    with pytest.raises(InputError, match=r'missing \(encoder_LN.a_2\). 1 unexpected \(module.encoder4d.fc_1.bias\)'):
+    with pytest.raises(
+        InputError, match=r'missing \(encoder_LN.a_2\). 1 unexpected \(module.encoder4d.fc_1.bias\)'
+    ):
         build_model('mpm_stage1', **size, weights=str(tmp_path / 'other.pth'))
     with pytest.raises(InputError, match='not a checkpoint of MPMStage1 as configured'):
         build_model('mpm_stage1', **{**size, 'frames': 81}, weights=str(tmp_path / 'stage1.pth'))
@@ -230,13 +292,17 @@ def test_stage2_starts_from_stage1(tmp_path):
     copied = {'encoder2d', 'shared_layers_spatial', 'shared_layers_temporal'}
     assert {key.split('.')[1] for key in report.loaded} == copied
     assert {key.split('.')[0] for key in report.missing_keys} == {'reduce', 'fcn', 'fcn_1'}
-    assert {key.split('.')[1] for key in report.unexpected_keys} == {key.split('.')[0] for key in weights} - copied
+    assert {key.split('.')[1] for key in report.unexpected_keys} == {
+        key.split('.')[0] for key in weights
+    } - copied
     for key, value in fresh.state_dict().items():
         moved = key.split('.')[0] in copied and not key.endswith('num_batches_tracked')
         assert torch.equal(value, start[key]) != moved, key
     torch.manual_seed(0)
     built = MPMStage2(**SIZES['f27_j17_l3'], pretrained=str(tmp_path / 'stage1.pth'))
-    assert all(torch.equal(value, built.state_dict()[key]) for key, value in fresh.state_dict().items())
+    assert all(
+        torch.equal(value, built.state_dict()[key]) for key, value in fresh.state_dict().items()
+    )
 
 
 def test_own_checkpoints_load_again(tmp_path):
@@ -244,7 +310,10 @@ def test_own_checkpoints_load_again(tmp_path):
         network = build_model(name, **SMALL)
         torch.save({'state_dict': network.state_dict()}, tmp_path / 'own.pt')
         other = build_model(name, **SMALL, weights=str(tmp_path / 'own.pt'))
-        assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
+        assert all(
+            torch.equal(value, other.state_dict()[key])
+            for key, value in network.state_dict().items()
+        )
 
 
 def test_norm_and_attention_by_the_book():
@@ -252,20 +321,28 @@ def test_norm_and_attention_by_the_book():
     x = torch.randn(2, 5, 8, dtype=torch.float64, requires_grad=True)
     norm = UnbiasedNorm(8).double()
     torch.nn.init.normal_(norm.a_2), torch.nn.init.normal_(norm.b_2)
-    expected = norm.a_2 * (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6) + norm.b_2
+    expected = (
+        norm.a_2 * (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6) + norm.b_2
+    )
     torch.testing.assert_close(norm(x), expected, rtol=1e-12, atol=1e-12)
     assert torch.autograd.gradcheck(norm, x)
     flat = torch.ones(1, 8, dtype=torch.float64, requires_grad=True)
-    gradient, = torch.autograd.grad(norm(flat).sum(), flat)
+    (gradient,) = torch.autograd.grad(norm(flat).sum(), flat)
     assert torch.equal(norm(flat)[0], norm.b_2) and gradient.isfinite().all()
 
     attention = SelfAttention(8, 2, 0.1).double().eval()
     q, k, v = (linear(x) for linear in attention.linears[:3])
-    heads = [(q[..., s] @ k[..., s].mT / 2).softmax(-1) @ v[..., s] for s in (slice(0, 4), slice(4, 8))]
-    torch.testing.assert_close(attention(x), attention.linears[3](torch.cat(heads, -1)), rtol=1e-12, atol=1e-12)
+    heads = [
+        (q[..., s] @ k[..., s].mT / 2).softmax(-1) @ v[..., s] for s in (slice(0, 4), slice(4, 8))
+    ]
+    torch.testing.assert_close(
+        attention(x), attention.linears[3](torch.cat(heads, -1)), rtol=1e-12, atol=1e-12
+    )
     reference = torch.nn.MultiheadAttention(8, 2, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
-        reference.in_proj_weight.copy_(torch.cat([linear.weight for linear in attention.linears[:3]]))
+        reference.in_proj_weight.copy_(
+            torch.cat([linear.weight for linear in attention.linears[:3]])
+        )
         reference.in_proj_bias.copy_(torch.cat([linear.bias for linear in attention.linears[:3]]))
     reference.out_proj = attention.linears[3]
     torch.testing.assert_close(attention(x), reference(x, x, x)[0], rtol=1e-12, atol=1e-12)
@@ -275,20 +352,39 @@ def test_norm_and_attention_by_the_book():
 def test_a_strided_block_keeps_every_so_many_frames(stride):
     torch.manual_seed(0)
     block, x = Block(8, 12, 2, 0.1, stride).eval(), torch.randn(2, 9, 8)
-    torch.nn.init.zeros_(block.feed_forward.w_2.weight), torch.nn.init.zeros_(block.feed_forward.w_2.bias)
+    (
+        torch.nn.init.zeros_(block.feed_forward.w_2.weight),
+        torch.nn.init.zeros_(block.feed_forward.w_2.bias),
+    )
     attended = x + block.self_attn(block.norms[0](x))
     pooled = torch.nn.functional.max_pool1d(attended.mT, 1, stride).mT
     torch.testing.assert_close(block(x), pooled, rtol=0, atol=0)
 
 
 def test_strides():
-    for frames, strides in ((9, (1, 3, 3)), (27, (3,) * 3), (81, (3,) * 4), (243, (3,) * 5), (351, (3, 9, 13))):
+    for frames, strides in (
+        (9, (1, 3, 3)),
+        (27, (3,) * 3),
+        (81, (3,) * 4),
+        (243, (3,) * 5),
+        (351, (3, 9, 13)),
+    ):
         network = MPMStage2(**{**SMALL, 'frames': frames}).eval()
         assert tuple(block.stride for block in network.reduce.layers) == strides
         with torch.no_grad():
             found = network(torch.rand(2, frames, 4, 2))
-        assert found['joints3d'].shape == (2, 1, 4, 3) and found['joints3d_seq'].shape == (2, frames, 4, 3)
-    assert MPMStage2(**{**SMALL, 'frames': 8}, strides=(2, 2, 2))(torch.rand(2, 8, 4, 2))['joints3d'].shape[1] == 1
+        assert found['joints3d'].shape == (2, 1, 4, 3) and found['joints3d_seq'].shape == (
+            2,
+            frames,
+            4,
+            3,
+        )
+    assert (
+        MPMStage2(**{**SMALL, 'frames': 8}, strides=(2, 2, 2))(torch.rand(2, 8, 4, 2))[
+            'joints3d'
+        ].shape[1]
+        == 1
+    )
     for frames, strides in ((1, None), (3, None), (16, None), (27, (3, 3)), (27, (3, 3, 4))):
         with pytest.raises(InputError, match='frames'):
             MPMStage2(**{**SMALL, 'frames': frames}, strides=strides)
@@ -297,25 +393,33 @@ def test_strides():
 def test_a_network_cannot_see_what_is_hidden():
     torch.manual_seed(0)
     network, x = MPMStage1(**SMALL).eval(), torch.randn(3, 9, 4, 3)
-    masks = MaskSampler(joints=2, ratio=0.5, per_sample=True)(3, 9, 4, torch.Generator().manual_seed(0))
+    masks = MaskSampler(joints=2, ratio=0.5, per_sample=True)(
+        3, 9, 4, torch.Generator().manual_seed(0)
+    )
     x.requires_grad_()
-    gradient, = torch.autograd.grad(network(x, '3d', masks).square().sum(), x)
+    (gradient,) = torch.autograd.grad(network(x, '3d', masks).square().sum(), x)
     assert torch.equal(gradient.abs().sum(-1) == 0, masks.hidden)
     ruined = x.detach().masked_fill(masks.joints[..., None], float('nan'))
-    torch.testing.assert_close(network(ruined, '3d', masks), network(x, '3d', masks), rtol=0, atol=0)
+    torch.testing.assert_close(
+        network(ruined, '3d', masks), network(x, '3d', masks), rtol=0, atol=0
+    )
 
 
 @torch.no_grad()
 def test_masks_of_samples_are_those_of_samples_alone():
     torch.manual_seed(0)
     network, x = MPMStage1(**SMALL).eval(), torch.randn(4, 9, 4, 2)
-    masks = MaskSampler(joints=2, ratio=0.6, per_sample=True)(4, 9, 4, torch.Generator().manual_seed(1))
+    masks = MaskSampler(joints=2, ratio=0.6, per_sample=True)(
+        4, 9, 4, torch.Generator().manual_seed(1)
+    )
     assert len({tuple(row.tolist()) for row in masks.visible}) > 1
-    alone = [network(x[i:i + 1], '2d', (masks.joints[i], masks.frames[i])) for i in range(4)]
+    alone = [network(x[i : i + 1], '2d', (masks.joints[i], masks.frames[i])) for i in range(4)]
     torch.testing.assert_close(network(x, '2d', masks), torch.cat(alone), rtol=0, atol=1e-6)
     shared = MaskSampler(joints=2)(4, 9, 4, torch.Generator().manual_seed(1))
     repeated = Masks(shared.joints.expand(4, 9, 4), shared.visible.expand(4, -1))
-    torch.testing.assert_close(network(x, '2d', shared), network(x, '2d', repeated), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        network(x, '2d', shared), network(x, '2d', repeated), rtol=0, atol=1e-6
+    )
     nothing = MaskSampler(joints=0, ratio=0)(4, 9, 4)
     torch.testing.assert_close(network(x, '2d', nothing), network(x), rtol=0, atol=1e-6)
 
@@ -325,15 +429,24 @@ def test_every_weight_learns_but_the_idle_norms():
     network, sampler = MPMStage1(**SMALL), MaskSampler(joints=1)
     masks = sampler(2, 9, 4)
     x2, x3 = torch.randn(2, 9, 4, 2), torch.randn(2, 9, 4, 3)
-    sum(pretext_losses(network(x2, '2d', masks), x2, network(x3, '3d', masks), x3).values()).backward()
+    sum(
+        pretext_losses(network(x2, '2d', masks), x2, network(x3, '3d', masks), x3).values()
+    ).backward()
     idle = {name for name, parameter in network.named_parameters() if parameter.grad is None}
-    assert idle == {f'{name}.norm.{key}' for name in ('shared_layers_temporal', 'decoder2d', 'decoder3d')
-                    for key in ('a_2', 'b_2')}
+    assert idle == {
+        f'{name}.norm.{key}'
+        for name in ('shared_layers_temporal', 'decoder2d', 'decoder3d')
+        for key in ('a_2', 'b_2')
+    }
 
 
 def test_half_precision():
     torch.manual_seed(0)
-    first, second, masks = MPMStage1(**SMALL).eval(), MPMStage2(**SMALL).eval(), MaskSampler(joints=2)(2, 9, 4)
+    first, second, masks = (
+        MPMStage1(**SMALL).eval(),
+        MPMStage2(**SMALL).eval(),
+        MaskSampler(joints=2)(2, 9, 4),
+    )
     x2, x3 = torch.randn(2, 9, 4, 2), torch.randn(2, 9, 4, 3)
 
     def run():
@@ -344,7 +457,12 @@ def test_half_precision():
         sum(value.float().square().mean() for value in found).backward()
     for value, expected in zip(found, run()):
         assert 0 < (value.float() - expected).abs().max() < 0.05 * expected.abs().max()
-    assert all(p.grad.isfinite().all() for net in (first, second) for p in net.parameters() if p.grad is not None)
+    assert all(
+        p.grad.isfinite().all()
+        for net in (first, second)
+        for p in net.parameters()
+        if p.grad is not None
+    )
 
 
 def test_wrong_input():

@@ -44,7 +44,9 @@ def test_forms_and_ranges():
     assert latent.shape == (5, 4) and latent.abs().max() <= 1 and latent.std() > 0.1
     decoded = network.decode(latent)
     assert decoded.shape == (5, 23, 3, 3)
-    np.testing.assert_allclose((decoded @ decoded.mT).detach(), np.broadcast_to(np.eye(3), (5, 23, 3, 3)), atol=1e-12)
+    np.testing.assert_allclose(
+        (decoded @ decoded.mT).detach(), np.broadcast_to(np.eye(3), (5, 23, 3, 3)), atol=1e-12
+    )
     np.testing.assert_allclose(torch.linalg.det(decoded).detach(), 1, atol=1e-12)
     assert torch.equal(network(poses), decoded) and network.encode(poses[:0]).shape == (0, 4)
 
@@ -70,8 +72,17 @@ def test_gradients():
     assert torch.autograd.gradcheck(network.encode, poses.requires_grad_())
 
 
-@pytest.mark.parametrize('call, shape', [('encode', (2, 24, 3, 3)), ('encode', (23, 3, 3)), ('encode', (2, 69)),
-                                         ('decode', (2, 5)), ('decode', (4,)), ('project', (2, 23, 3, 3))])
+@pytest.mark.parametrize(
+    'call, shape',
+    [
+        ('encode', (2, 24, 3, 3)),
+        ('encode', (23, 3, 3)),
+        ('encode', (2, 69)),
+        ('decode', (2, 5)),
+        ('decode', (4,)),
+        ('project', (2, 23, 3, 3)),
+    ],
+)
 def test_wrong_shapes(call, shape):
     with pytest.raises(InputError, match=re.escape(str(shape))):
         getattr(PoseAutoEncoder(latent=4, hidden=8), call)(torch.zeros(shape))
@@ -86,18 +97,28 @@ def test_weights_by_name_and_by_path(bundled, tmp_path):
         assert torch.equal(other.decode(latent), bundled.decode(latent))
     torch.save(small().state_dict(), tmp_path / 'mine.pt')
     mine = PoseAutoEncoder(latent=4, hidden=8, weights=tmp_path / 'mine.pt').double()
-    torch.testing.assert_close(mine.decode(latent[:, :4].double()), small().decode(latent[:, :4].double()),
-                               rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        mine.decode(latent[:, :4].double()),
+        small().decode(latent[:, :4].double()),
+        rtol=0,
+        atol=1e-5,
+    )
 
 
 def test_wrong_files(tmp_path):
     torch.save(small().state_dict(), tmp_path / 'other.pt')
-    torch.save({'state_dict': {'encoder.linear.weight': torch.zeros(32, 138)}}, tmp_path / 'part.pt')
+    torch.save(
+        {'state_dict': {'encoder.linear.weight': torch.zeros(32, 138)}}, tmp_path / 'part.pt'
+    )
     torch.save({'network': small()}, tmp_path / 'object.pt')
     (tmp_path / 'short.pt').write_bytes((BUNDLED / 'pose_aae_open.pt').read_bytes()[:9000])
-    for name, message in (('other', 'not a checkpoint of PoseAutoEncoder'), ('part', 'missing'),
-                          ('object', 'other than tensors'), ('short', 'not a readable checkpoint'),
-                          ('none', 'no such')):
+    for name, message in (
+        ('other', 'not a checkpoint of PoseAutoEncoder'),
+        ('part', 'missing'),
+        ('object', 'other than tensors'),
+        ('short', 'not a readable checkpoint'),
+        ('none', 'no such'),
+    ):
         with pytest.raises(InputError, match=message):
             PoseAutoEncoder(weights=tmp_path / f'{name}.pt')
     with pytest.raises(InputError, match='did you mean open:pose_aae_open'):
@@ -114,7 +135,10 @@ def test_bundled_weights_reconstruct_held_out_poses(bundled):
     for skeleton, bound in (('smpl24', 15), ('lsp14', 15)):
         found, true = (body.joints(rotmat, betas, skeleton) for rotmat in (decoded, whole))
         assert mpjpe(found, true).mean() < bound
-    difference = Rotation.from_matrix(decoded.view(-1, 3, 3)) * Rotation.from_matrix(whole.view(-1, 3, 3)).inv()
+    difference = (
+        Rotation.from_matrix(decoded.view(-1, 3, 3))
+        * Rotation.from_matrix(whole.view(-1, 3, 3)).inv()
+    )
     assert np.rad2deg(difference.magnitude()).reshape(-1, 24)[:, 1:].mean() < 2.1
     still = (poses - torch.eye(3)).abs().amax((0, 2, 3)) == 0
     assert still.sum() == 6  # toes, wrists and hands
@@ -131,4 +155,7 @@ def test_bundled_weights_decode_any_latent_near_the_training_poses(bundled):
     assert nearest_deg(decoded, reference).mean() < nearest_deg(loose, reference).mean() - 1
     assert outside(decoded, reference) < 0.03
     latent = bundled.encode(held_out)
-    assert np.mean([stats.kstest(column, stats.uniform(-1, 2).cdf).statistic for column in latent.T]) < 0.15
+    assert (
+        np.mean([stats.kstest(column, stats.uniform(-1, 2).cdf).statistic for column in latent.T])
+        < 0.15
+    )

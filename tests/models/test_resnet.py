@@ -11,8 +11,12 @@ from hrtk.registry import BACKBONES
 from hrtk.structures import InputError
 
 # torchvision's parameter counts less those of the classifier, (features + 1) * 1000.
-PUBLISHED = {18: 11_689_512 - 513_000, 34: 21_797_672 - 513_000, 50: 25_557_032 - 2_049_000,
-             101: 44_549_160 - 2_049_000}
+PUBLISHED = {
+    18: 11_689_512 - 513_000,
+    34: 21_797_672 - 513_000,
+    50: 25_557_032 - 2_049_000,
+    101: 44_549_160 - 2_049_000,
+}
 
 
 @pytest.mark.parametrize('depth, features', [(18, 512), (34, 512), (50, 2048), (101, 2048)])
@@ -25,8 +29,14 @@ def test_published_sizes(depth, features):
 
 def test_keys_are_torchvisions():
     keys = set(ResNet(18, width=4).state_dict())
-    assert {'conv1.weight', 'bn1.running_var', 'layer1.0.conv1.weight', 'layer2.0.downsample.0.weight',
-            'layer2.0.downsample.1.bias', 'layer4.1.bn2.weight'} <= keys
+    assert {
+        'conv1.weight',
+        'bn1.running_var',
+        'layer1.0.conv1.weight',
+        'layer2.0.downsample.0.weight',
+        'layer2.0.downsample.1.bias',
+        'layer4.1.bn2.weight',
+    } <= keys
     assert not any(key.startswith(('fc', 'layer1.0.downsample', 'layer1.0.conv3')) for key in keys)
 
 
@@ -35,10 +45,16 @@ def test_group_norm_stands_where_batch_norm_stood(depth):
     with torch.device('meta'):
         bn, gn = ResNet(depth, norm='bn'), ResNet(depth, norm='gn')
     statistics = ('running_mean', 'running_var', 'num_batches_tracked')
-    plain = {key: value.shape for key, value in bn.state_dict().items() if not key.endswith(statistics)}
+    plain = {
+        key: value.shape for key, value in bn.state_dict().items() if not key.endswith(statistics)
+    }
     assert {key: value.shape for key, value in gn.state_dict().items()} == plain
     norms = [module for module in gn.modules() if isinstance(module, nn.GroupNorm)]
-    assert len(norms) == sum(isinstance(m, nn.BatchNorm2d) for m in bn.modules()) == {18: 20, 50: 53}[depth]
+    assert (
+        len(norms)
+        == sum(isinstance(m, nn.BatchNorm2d) for m in bn.modules())
+        == {18: 20, 50: 53}[depth]
+    )
     assert all(module.num_groups == 4 for module in norms)
 
 
@@ -57,7 +73,9 @@ def test_a_block_equals_its_formula():
         grouped = values.reshape(len(values), 2, -1)
         centred = grouped - grouped.mean(2, keepdim=True)
         scaled = centred / (grouped.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
-        return scaled.reshape(values.shape) * layer.weight[:, None, None] + layer.bias[:, None, None]
+        return (
+            scaled.reshape(values.shape) * layer.weight[:, None, None] + layer.bias[:, None, None]
+        )
 
     conv = nn.functional.conv2d
     out = norm(conv(x, block.conv1.weight), block.bn1).relu()

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from temporal_golden import GOLDEN, NETWORKS, TOLERANCE, golden_features, official_network, official_weights
+from temporal_golden import (
+    GOLDEN,
+    NETWORKS,
+    TOLERANCE,
+    golden_features,
+    official_network,
+    official_weights,
+)
 
 from hrtk.apis import build_model, list_models
 from hrtk.models.checkpoints import load_weights
@@ -30,9 +37,15 @@ def windows():
 
 def worst(prediction, name):
     """The largest difference to the golden of that name."""
-    found = dict(rotmat=prediction.rotmat, betas=prediction.betas, cam=prediction.camera,
-                 features=prediction.features[:, :64])
-    return {key: np.abs(value.numpy() - GOLDEN[f'{name}_{key}']).max() for key, value in found.items()}
+    found = dict(
+        rotmat=prediction.rotmat,
+        betas=prediction.betas,
+        cam=prediction.camera,
+        features=prediction.features[:, :64],
+    )
+    return {
+        key: np.abs(value.numpy() - GOLDEN[f'{name}_{key}']).max() for key, value in found.items()
+    }
 
 
 @pytest.mark.parametrize('name', NETWORKS)
@@ -54,9 +67,11 @@ def test_golden_of_the_attention_maps_and_scores(networks, windows):
 @torch.no_grad()
 def test_pairing(networks, windows):
     network, x = networks['mpsnet'], windows['mpsnet']
-    single = Prediction.cat([network(x[i:i + 1]) for i in range(3)])
+    single = Prediction.cat([network(x[i : i + 1]) for i in range(3)])
     assert max(worst(single, 'mpsnet_single').values()) < TOLERANCE
-    assert max(worst(single, 'mpsnet').values()) > 1e-3  # the released code mixes the windows of a batch
+    assert (
+        max(worst(single, 'mpsnet').values()) > 1e-3
+    )  # the released code mixes the windows of a batch
     paired = MPSNet(map_pairing='paired').eval()
     paired.load_state_dict(network.state_dict())
     assert max(worst(paired(x), 'mpsnet_single').values()) < TOLERANCE
@@ -87,7 +102,9 @@ def test_attention_is_a_weighted_sum():
     attention, three = ScoredSum(12, 4), torch.randn(5, 3, 12)
     scores = attention.scores(three)
     torch.testing.assert_close(scores.sum(1), torch.ones(5))
-    torch.testing.assert_close(attention(three), sum(scores[:, i:i + 1] * three[:, i] for i in range(3)))
+    torch.testing.assert_close(
+        attention(three), sum(scores[:, i : i + 1] * three[:, i] for i in range(3))
+    )
 
 
 def test_tcmr_sees_past_and_future_apart():
@@ -99,17 +116,28 @@ def test_tcmr_sees_past_and_future_apart():
         handle = unit.register_forward_hook(lambda module, given, out: seen.append(out[0][:, -1]))
         network(x)
         handle.remove()
-        gradient, = torch.autograd.grad(seen[0].sum(), x)
+        (gradient,) = torch.autograd.grad(seen[0].sum(), x)
         assert gradient[0].abs().sum(1).nonzero().flatten().tolist() == list(frames)
 
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_official_checkpoint_with_a_body_model_and_numpy_scalars(name, tmp_path, windows):
     weights = official_weights(name)
-    smpl = {'regressor.smpl.v_template': torch.zeros(6890, 3), 'regressor.smpl.faces_tensor': torch.zeros(13776, 3)}
+    smpl = {
+        'regressor.smpl.v_template': torch.zeros(6890, 3),
+        'regressor.smpl.faces_tensor': torch.zeros(13776, 3),
+    }
     path = tmp_path / f'{name}_best.pth.tar'
-    torch.save({'epoch': 3, 'performance': np.float32(84.3), 'gen_state_dict': {**weights, **smpl},
-                'disc_motion_state_dict': {}}, path, _use_new_zipfile_serialization=False)
+    torch.save(
+        {
+            'epoch': 3,
+            'performance': np.float32(84.3),
+            'gen_state_dict': {**weights, **smpl},
+            'disc_motion_state_dict': {},
+        },
+        path,
+        _use_new_zipfile_serialization=False,
+    )
     network = NETWORKS[name]()
     report = load_weights(network, path)
     assert set(report.dropped) == set(smpl) and set(report.loaded) == set(weights)
@@ -130,8 +158,11 @@ def test_by_name(name):
     assert name in list_models()
     with torch.no_grad():
         prediction = build_model(name)(torch.rand(2, 16, 2048))
-    assert (prediction.rotmat.shape, prediction.betas.shape, prediction.camera.shape) == \
-        ((2, 24, 3, 3), (2, 10), (2, 3))
+    assert (prediction.rotmat.shape, prediction.betas.shape, prediction.camera.shape) == (
+        (2, 24, 3, 3),
+        (2, 10),
+        (2, 3),
+    )
 
 
 def test_wrong_input():

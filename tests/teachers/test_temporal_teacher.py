@@ -36,7 +36,12 @@ class Extractor(HMR):
 
     def __init__(self, seed=0):
         torch.manual_seed(seed)
-        super().__init__(dict(type='ResNet', depth=18, width=4), dict(type='IterativeRegressor', hidden=8), 16, None)
+        super().__init__(
+            dict(type='ResNet', depth=18, width=4),
+            dict(type='IterativeRegressor', hidden=8),
+            16,
+            None,
+        )
         self.seen = 0
         self.eval()
 
@@ -66,14 +71,16 @@ class Given(torch.nn.Module):
 
 def clip(frames, name='clip', seed=0):
     pictures = np.random.default_rng(seed).integers(0, 256, (frames, 20, 20, 3), dtype=np.uint8)
-    boxes = torch.tensor([[9.5, 9.5, 16.]]).repeat(frames, 1)
+    boxes = torch.tensor([[9.5, 9.5, 16.0]]).repeat(frames, 1)
     points = Keypoints2D(torch.zeros(frames, 24, 2), torch.ones(frames, 24), 'spin24', 'gt')
     return Sequence(name, pictures, boxes, points)
 
 
 def small_teacher(kind='TCMR', **options):
     torch.manual_seed(1)
-    network = dict(type=kind, **SMALL, **({'hidden': 6} if kind == 'TCMR' else {'map_pairing': 'released'}))
+    network = dict(
+        type=kind, **SMALL, **({'hidden': 6} if kind == 'TCMR' else {'map_pairing': 'released'})
+    )
     teacher = TemporalTeacher(network, **options)
     if kind == 'MPSNet':
         torch.nn.init.normal_(teacher.network.moca.conv_mask.weight)
@@ -107,22 +114,41 @@ def test_released_sliding_windows(name, batch):
     label = teacher.label(clip(40), Given(golden_features(f'{name}_seq', 1, 40)[0]))
     theta = torch.from_numpy(GOLDEN[f'{name}_sequence_{batch}'])
     rotmat = axis_angle_to_rotmat(theta[:, 3:75].view(-1, 24, 3))
-    for found, expected in ((label.camera, theta[:, :3]), (label.rotmat, rotmat), (label.betas, theta[:, 75:])):
+    for found, expected in (
+        (label.camera, theta[:, :3]),
+        (label.rotmat, rotmat),
+        (label.betas, theta[:, 75:]),
+    ):
         assert (found - expected).abs().max() < TOLERANCE
 
 
 @pytest.mark.parametrize('kind', ['TCMR', 'MPSNet'])
-@pytest.mark.parametrize('length, border', [(5, 'repeat'), (5, 'clamp'), (21, 'repeat'), (21, 'clamp')])
+@pytest.mark.parametrize(
+    'length, border', [(5, 'repeat'), (5, 'clamp'), (21, 'repeat'), (21, 'clamp')]
+)
 def test_labels_are_those_of_an_explicit_loop(kind, length, border):
-    teacher, extractor, sequence = small_teacher(kind, border=border, batch_size=4), Extractor(), clip(length)
+    teacher, extractor, sequence = (
+        small_teacher(kind, border=border, batch_size=4),
+        Extractor(),
+        clip(length),
+    )
     label = teacher.label(sequence, extractor)
     with torch.no_grad():
         features = [extractor(extractor.crops(sequence, [t])).features[0] for t in range(length)]
-        windows = [torch.stack([features[t] for t in row]) for row in window_indices(length, border).tolist()]
-        expected = [teacher.network(torch.stack(windows[t:t + 4])) for t in range(0, length, 4)]
-    torch.testing.assert_close(label.rotmat, torch.cat([p.rotmat for p in expected]), rtol=0, atol=1e-5)
-    torch.testing.assert_close(label.betas, torch.cat([p.betas for p in expected]), rtol=0, atol=1e-5)
-    torch.testing.assert_close(label.camera, torch.cat([p.camera for p in expected]), rtol=0, atol=1e-5)
+        windows = [
+            torch.stack([features[t] for t in row])
+            for row in window_indices(length, border).tolist()
+        ]
+        expected = [teacher.network(torch.stack(windows[t : t + 4])) for t in range(0, length, 4)]
+    torch.testing.assert_close(
+        label.rotmat, torch.cat([p.rotmat for p in expected]), rtol=0, atol=1e-5
+    )
+    torch.testing.assert_close(
+        label.betas, torch.cat([p.betas for p in expected]), rtol=0, atol=1e-5
+    )
+    torch.testing.assert_close(
+        label.camera, torch.cat([p.camera for p in expected]), rtol=0, atol=1e-5
+    )
     assert label.features is None and not label.rotmat.requires_grad
 
 
@@ -130,7 +156,10 @@ def test_batches_matter_to_the_released_pairing_alone():
     sequence, extractor = clip(24), Extractor()
     spread = []
     for kind in ('MPSNet', 'TCMR'):
-        one, eight = (small_teacher(kind, batch_size=size).label(sequence, extractor).rotmat for size in (1, 8))
+        one, eight = (
+            small_teacher(kind, batch_size=size).label(sequence, extractor).rotmat
+            for size in (1, 8)
+        )
         spread.append(float((one - eight).abs().max()))
     assert spread[0] > 1e-5 and spread[1] < 1e-6
 
@@ -155,17 +184,27 @@ def test_nothing_is_taken_from_memory_after_a_change(change):
         with torch.no_grad():
             extractor.backbone.conv1.weight.mul_(2)
     elif change == 'boxes':
-        sequence = dataclasses.replace(sequence, boxes=sequence.boxes * .8)
+        sequence = dataclasses.replace(sequence, boxes=sequence.boxes * 0.8)
     else:
         sequence = clip(20, seed=1)
-    assert not torch.equal(teacher.label(sequence, extractor).rotmat, before.rotmat) and extractor.seen == 40
+    assert (
+        not torch.equal(teacher.label(sequence, extractor).rotmat, before.rotmat)
+        and extractor.seen == 40
+    )
 
 
 def test_memory_is_bounded(monkeypatch):
     size = 20 * 32 * 4  # bytes of one clip's features
     monkeypatch.setattr(temporal_module, 'MEMORY', FeatureMemory(limit=2 * size))
     teacher, extractor = small_teacher(), Extractor()
-    for name, seen in (('a', 20), ('b', 40), ('a', 40), ('c', 60), ('a', 60), ('b', 80)):  # c drives out b, not a
+    for name, seen in (
+        ('a', 20),
+        ('b', 40),
+        ('a', 40),
+        ('c', 60),
+        ('a', 60),
+        ('b', 80),
+    ):  # c drives out b, not a
         teacher.label(clip(20, name), extractor)
         assert extractor.seen == seen
 
@@ -182,10 +221,18 @@ def test_extractor_is_left_as_it_was_and_seen_in_evaluation_mode():
 def test_an_estimator_of_its_own(tmp_path):
     own = Extractor(seed=5)
     torch.save(own.state_dict(), tmp_path / 'own.pt')
-    config = dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=4), resolution=16, body=None,
-                  head=dict(type='IterativeRegressor', hidden=8), weights=str(tmp_path / 'own.pt'))
+    config = dict(
+        type='HMR',
+        backbone=dict(type='ResNet', depth=18, width=4),
+        resolution=16,
+        body=None,
+        head=dict(type='IterativeRegressor', hidden=8),
+        weights=str(tmp_path / 'own.pt'),
+    )
     teacher, student, sequence = small_teacher(features=config), Extractor(), clip(20)
-    assert torch.equal(teacher.label(sequence, student).rotmat, small_teacher().label(sequence, own).rotmat)
+    assert torch.equal(
+        teacher.label(sequence, student).rotmat, small_teacher().label(sequence, own).rotmat
+    )
     assert student.seen == 0
     assert set(teacher.fingerprint()) == {'teacher', 'teacher_features'}
 

@@ -14,8 +14,17 @@ from hrtk.testing import ADAPTER_CONTRACTS, BrokenContract, check_adapter, colou
 
 ONLINE = dict(lr=1e-4, inner_lr=1e-4, interval=2)
 MASKS = dict(type='TopologyAdapter', batch=2, tracks=2, every=2, fitting_steps=2)
-TEACHER = dict(type='TemporalTeacher', border='clamp', network=dict(
-    type='TCMR', features=32, hidden=8, attention=8, regressor=dict(type='IterativeRegressor', hidden=8)))
+TEACHER = dict(
+    type='TemporalTeacher',
+    border='clamp',
+    network=dict(
+        type='TCMR',
+        features=32,
+        hidden=8,
+        attention=8,
+        regressor=dict(type='IterativeRegressor', hidden=8),
+    ),
+)
 NO_LABELS = dict(pose=0, betas=0, camera=0)
 
 
@@ -27,8 +36,12 @@ class GreyViews:
         return 4
 
     def __getitem__(self, index):
-        return dict(image=torch.full((3, 32, 32), 50 * index, dtype=torch.uint8), rotmat=torch.eye(3).repeat(24, 1, 1),
-                    betas=torch.zeros(10), keypoints2d=torch.linspace(-.5, .5, 48).reshape(24, 2))
+        return dict(
+            image=torch.full((3, 32, 32), 50 * index, dtype=torch.uint8),
+            rotmat=torch.eye(3).repeat(24, 1, 1),
+            betas=torch.zeros(10),
+            keypoints2d=torch.linspace(-0.5, 0.5, 48).reshape(24, 2),
+        )
 
 
 @DATASETS.register_module(force=True)
@@ -43,16 +56,34 @@ VIEWS = dict(type='GreyViews')
 ADAPTERS_OF_HRTK = {
     'Source': dict(type='Source', batch_size=2),
     'Bilevel': dict(type='Bilevel', source=dict(batch=1, pool=4, dataset=VIEWS), **ONLINE),
-    'Bilevel, never': dict(type='Bilevel', reset='never', order='first',
-                           source=dict(batch=1, pool=4, dataset=VIEWS, order='sequential'), **ONLINE),
+    'Bilevel, never': dict(
+        type='Bilevel',
+        reset='never',
+        order='first',
+        source=dict(batch=1, pool=4, dataset=VIEWS, order='sequential'),
+        **ONLINE,
+    ),
     'Bilevel, frame': dict(type='Bilevel', reset='frame', order='first', **ONLINE),
-    'DynamicBilevel': dict(type='DynamicBilevel', max_extra=1, exemplars=dict(dataset=VIEWS, batch=2), **ONLINE),
-    'PreAdapt': dict(type='PreAdapt', teacher=TEACHER, epochs=2, sequences=1, frames=2, save_every=1),
+    'DynamicBilevel': dict(
+        type='DynamicBilevel', max_extra=1, exemplars=dict(dataset=VIEWS, batch=2), **ONLINE
+    ),
+    'PreAdapt': dict(
+        type='PreAdapt', teacher=TEACHER, epochs=2, sequences=1, frames=2, save_every=1
+    ),
     'Regeneration': dict(
-        type='Regeneration', online=dict(type='DynamicBilevel', max_extra=0, **ONLINE),
-        pre=dict(type='PreAdapt', weights=NO_LABELS, epochs=2, sequences=1, frames=2, save_every=1)),
-    'FewShotMetric': dict(type='FewShotMetric', shots=2, steps=2, batch=2, save_every=1,
-                          source=dict(batch=4, pool=4, dataset=VIEWS), labelled=dict(type='LabelledColours')),
+        type='Regeneration',
+        online=dict(type='DynamicBilevel', max_extra=0, **ONLINE),
+        pre=dict(type='PreAdapt', weights=NO_LABELS, epochs=2, sequences=1, frames=2, save_every=1),
+    ),
+    'FewShotMetric': dict(
+        type='FewShotMetric',
+        shots=2,
+        steps=2,
+        batch=2,
+        save_every=1,
+        source=dict(batch=4, pool=4, dataset=VIEWS),
+        labelled=dict(type='LabelledColours'),
+    ),
     'TopologyAdapter': dict(MASKS, prior=None, iterations=2, save_every=1),
     'TopologyAdapter, online': dict(MASKS, mode='online', iterations=2, prior=None, reset='never'),
     'TopologyAdapter, fit': dict(MASKS, mode='fit'),
@@ -80,7 +111,7 @@ class Good(Adapter):
 
     def __init__(self, rule='', reset='sequence', options=None):
         super().__init__(reset)
-        self.rule, self.momentum, self.count = rule, 0., 0
+        self.rule, self.momentum, self.count = rule, 0.0, 0
         if rule == 'config':
             options['gone'] = True
 
@@ -88,12 +119,16 @@ class Good(Adapter):
         if preparation.result() is not None and self.rule != 'resumed':
             return preparation.result()
         first = torch.initial_seed()
-        state = preparation.load('progress') or dict(done=0, bias=estimator.head.deccam.bias.detach().clone())
+        state = preparation.load('progress') or dict(
+            done=0, bias=estimator.head.deccam.bias.detach().clone()
+        )
         for step in range(state['done'], 4):
             torch.manual_seed(first + step * (self.rule != 'resumed'))
-            state = dict(done=step + 1, bias=state['bias'] + .01 * torch.rand(3))
+            state = dict(done=step + 1, bias=state['bias'] + 0.01 * torch.rand(3))
             if self.rule != 'resumed' or step < 3:
-                preparation.save('progress', state if self.rule != 'resumed' else {**state, 'done': 0})
+                preparation.save(
+                    'progress', state if self.rule != 'resumed' else {**state, 'done': 0}
+                )
             preparation.step(step + 1, 4)
         weights = dict(estimator.state_dict())
         weights['head.deccam.bias'] = state['bias']
@@ -104,7 +139,7 @@ class Good(Adapter):
     def adapt(self, estimator, sequence):
         self.count += 1
         if self.reset == 'sequence' and self.rule != 'isolation':
-            self.momentum = 0.
+            self.momentum = 0.0
         frames = list(range(len(sequence)))
         if self.rule == 'order':
             frames[0], frames[-1] = frames[-1], frames[0]
@@ -118,19 +153,21 @@ class Good(Adapter):
         if self.rule == 'inputs':
             xy.add_(1)
         if self.rule == 'buffers':
-            estimator.backbone.bn1.running_mean += .01
+            estimator.backbone.bn1.running_mean += 0.01
         if self.rule == 'body':
             estimator.body.joint_template.add_(1e-3)
         rng = np.random.default_rng() if self.rule == 'seeds' else np.random
         for t in frames:
-            self.momentum = .9 * self.momentum + 1e-3 * rng.random()
+            self.momentum = 0.9 * self.momentum + 1e-3 * rng.random()
             with torch.no_grad():
                 estimator.head.deccam.bias += self.momentum
                 if self.rule == 'no_truth' and sequence.truth is not None:
                     estimator.head.deccam.bias += 1e-2
             prediction = predict(estimator, estimator.crops(sequence, [t]))
             if self.rule == 'rotations':
-                prediction = Prediction(prediction.rotmat * 1.1, prediction.betas, prediction.camera)
+                prediction = Prediction(
+                    prediction.rotmat * 1.1, prediction.betas, prediction.camera
+                )
             if self.rule == 'grad_mode':
                 with torch.no_grad():
                     yield prediction
@@ -144,7 +181,7 @@ class Good(Adapter):
         return {} if self.rule == 'state' else {'momentum': self.momentum}
 
     def load_state_dict(self, state):
-        self.momentum = state.get('momentum', 0.)
+        self.momentum = state.get('momentum', 0.0)
 
     def fingerprint(self):
         return {'count': str(self.count)} if self.rule == 'fingerprint' else {}
@@ -160,11 +197,15 @@ def test_a_broken_contract_is_named(rule):
     reset = 'never' if rule == 'state' else 'sequence'
     with pytest.raises(BrokenContract, match=f"Good breaks the contract '{rule}'") as error:
         check_adapter(dict(type='Good', rule=rule, reset=reset, options={}))
-    assert ADAPTER_CONTRACTS[rule].promise in str(error.value) and 'documented in ' in str(error.value)
+    assert ADAPTER_CONTRACTS[rule].promise in str(error.value) and 'documented in ' in str(
+        error.value
+    )
 
 
 def test_sequences_of_a_data_set():
-    stream = OpenStream('studio', sequences=2, frames=3, size=48)  # its frames are drawn when they are asked for
+    stream = OpenStream(
+        'studio', sequences=2, frames=3, size=48
+    )  # its frames are drawn when they are asked for
     check_adapter(dict(type='Source'), sequences=[stream[0], stream[1]])
 
 

@@ -15,12 +15,30 @@ HEAD = dict(type='IterativeRegressor', hidden=16)
 IMAGE = dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=4), head=HEAD, resolution=32)
 ESTIMATORS_OF_HRTK = {
     'HMR': IMAGE,
-    'HMR, half the bits': dict(IMAGE, precision='bfloat16', backbone=dict(type='ResNet', depth=18, width=4, norm='gn')),
+    'HMR, half the bits': dict(
+        IMAGE, precision='bfloat16', backbone=dict(type='ResNet', depth=18, width=4, norm='gn')
+    ),
     'RSCNet': dict(type='RSCNet', size=40, backbone=dict(type='RSCResNet', depth=18, width=4)),
     'ForegroundHMR': dict(
-        IMAGE, type='ForegroundHMR', reducer=dict(type='ResNet', depth=18, width=4), fusion='gate', frozen=(),
-        segmenter=dict(type='HRNetOCR', width=8, stem=16, first=1, blocks=1, modules=(1, 1, 1), channels=16, keys=8)),
-    'VideoHMR': dict(type='VideoHMR', image=IMAGE, network=dict(type='VIBE', features=32, hidden=16)),
+        IMAGE,
+        type='ForegroundHMR',
+        reducer=dict(type='ResNet', depth=18, width=4),
+        fusion='gate',
+        frozen=(),
+        segmenter=dict(
+            type='HRNetOCR',
+            width=8,
+            stem=16,
+            first=1,
+            blocks=1,
+            modules=(1, 1, 1),
+            channels=16,
+            keys=8,
+        ),
+    ),
+    'VideoHMR': dict(
+        type='VideoHMR', image=IMAGE, network=dict(type='VIBE', features=32, hidden=16)
+    ),
 }
 
 
@@ -30,7 +48,9 @@ def test_estimators_of_hrtk(name):
 
 
 def test_none_is_forgotten():
-    ours = {name for name in ESTIMATORS.names() if ESTIMATORS.get(name).__module__.startswith('hrtk.')}
+    ours = {
+        name for name in ESTIMATORS.names() if ESTIMATORS.get(name).__module__.startswith('hrtk.')
+    }
     assert ours == {name.split(',')[0] for name in ESTIMATORS_OF_HRTK}
 
 
@@ -39,8 +59,12 @@ class Odd(HMR):
     """A small HMR; ``rule`` names the contract that it breaks."""
 
     def __init__(self, rule='', weights=None, body=dict(type='BodyModel'), options=None):
-        super().__init__(dict(type='ResNet', depth=18, width=4), HEAD, 32,
-                         body or (dict(type='BodyModel') if rule == 'body' else None))
+        super().__init__(
+            dict(type='ResNet', depth=18, width=4),
+            HEAD,
+            32,
+            body or (dict(type='BodyModel') if rule == 'body' else None),
+        )
         self.rule, self.hidden_scale = rule, torch.rand(1)
         if rule == 'config':
             options['gone'] = True
@@ -57,7 +81,12 @@ class Odd(HMR):
         prediction = super()._regress(features)
         if self.rule == 'functional':
             prediction = prediction.detach()
-        rotmat, betas, camera, features = (prediction.rotmat, prediction.betas, prediction.camera, prediction.features)
+        rotmat, betas, camera, features = (
+            prediction.rotmat,
+            prediction.betas,
+            prediction.camera,
+            prediction.features,
+        )
         if self.rule == 'shapes':
             betas = betas[:, :9]
         if self.rule == 'rotations':
@@ -76,7 +105,9 @@ class Odd(HMR):
         return super().from_trunk(maps + (self.rule == 'trunk'))
 
     def fingerprint(self):
-        return {'weights': 'always the same'} if self.rule == 'fingerprint' else super().fingerprint()
+        return (
+            {'weights': 'always the same'} if self.rule == 'fingerprint' else super().fingerprint()
+        )
 
 
 class Linear(torch.autograd.Function):
@@ -100,9 +131,10 @@ def test_the_estimator_that_breaks_nothing():
 def test_a_broken_contract_is_named(rule):
     with pytest.raises(BrokenContract, match=f"Odd breaks the contract '{rule}'") as error:
         check_estimator(dict(type='Odd', rule=rule, options={}))
-    assert ESTIMATOR_CONTRACTS[rule].promise in str(error.value) and 'documented in ' in str(error.value)
+    assert ESTIMATOR_CONTRACTS[rule].promise in str(error.value) and 'documented in ' in str(
+        error.value
+    )
 
 
 def test_one_that_cannot_be_differentiated_twice_may_say_so():
     check_estimator(dict(type='Odd', rule='second_order'), second_order=False)
-

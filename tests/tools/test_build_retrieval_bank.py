@@ -13,35 +13,65 @@ from hrtk.adapters.parts.retrieval import RetrievalBank
 from hrtk.registry import ESTIMATORS
 
 ROOT = Path(__file__).parents[2]
-CONFIG = '''
+CONFIG = """
 estimator = dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=4), resolution=48,
                  head=dict(type='IterativeRegressor', hidden=16), weights={weights!r})
 adapter = dict(type='Regeneration', online=dict(type='DynamicBilevel', exemplars={exemplars}))
-'''
+"""
 
 
 def run(tmp_path, config, *arguments):
     (tmp_path / 'config.py').write_text(config)
-    return subprocess.run([sys.executable, ROOT / 'tools/build_retrieval_bank.py', tmp_path / 'config.py',
-                           tmp_path / 'bank', *arguments], text=True, capture_output=True, cwd=ROOT,
-                          env={'PATH': '', 'PYTHONPATH': str(ROOT), 'HRTK_CACHE': str(tmp_path), 'HOME': str(tmp_path)})
+    return subprocess.run(
+        [
+            sys.executable,
+            ROOT / 'tools/build_retrieval_bank.py',
+            tmp_path / 'config.py',
+            tmp_path / 'bank',
+            *arguments,
+        ],
+        text=True,
+        capture_output=True,
+        cwd=ROOT,
+        env={
+            'PATH': '',
+            'PYTHONPATH': str(ROOT),
+            'HRTK_CACHE': str(tmp_path),
+            'HOME': str(tmp_path),
+        },
+    )
 
 
 @pytest.fixture
 def weights(tmp_path):
     torch.manual_seed(0)
-    model = ESTIMATORS.build(dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=4), resolution=48,
-                                  head=dict(type='IterativeRegressor', hidden=16)))
+    model = ESTIMATORS.build(
+        dict(
+            type='HMR',
+            backbone=dict(type='ResNet', depth=18, width=4),
+            resolution=48,
+            head=dict(type='IterativeRegressor', hidden=16),
+        )
+    )
     torch.save(model.state_dict(), tmp_path / 'weights.pt')
     return str(tmp_path / 'weights.pt')
 
 
 def test_a_bank_is_written_and_opened_without_a_warning(tmp_path, weights, recwarn):
     views = "dict(dataset=dict(type='OpenViews', length=9, resolution=48))"
-    found = run(tmp_path, CONFIG.format(weights=weights, exemplars=views), '--count', '7', '--clusters', '2')
+    found = run(
+        tmp_path, CONFIG.format(weights=weights, exemplars=views), '--count', '7', '--clusters', '2'
+    )
     assert found.returncode == 0 and '7 crops' in found.stdout, found.stderr
-    model = ESTIMATORS.build(dict(type='HMR', backbone=dict(type='ResNet', depth=18, width=4), resolution=48,
-                                  head=dict(type='IterativeRegressor', hidden=16), weights=weights))
+    model = ESTIMATORS.build(
+        dict(
+            type='HMR',
+            backbone=dict(type='ResNet', depth=18, width=4),
+            resolution=48,
+            head=dict(type='IterativeRegressor', hidden=16),
+            weights=weights,
+        )
+    )
     bank = RetrievalBank(folder=str(tmp_path / 'bank'), mode='cluster')
     bank.load(model)
     assert not [w for w in recwarn if 'features' in str(w.message)]
@@ -49,4 +79,8 @@ def test_a_bank_is_written_and_opened_without_a_warning(tmp_path, weights, recwa
 
 def test_a_config_without_exemplars(tmp_path, weights):
     found = run(tmp_path, CONFIG.format(weights=weights, exemplars=None))
-    assert found.returncode == 2 and 'adapter.exemplars.dataset' in found.stderr and 'Traceback' not in found.stderr
+    assert (
+        found.returncode == 2
+        and 'adapter.exemplars.dataset' in found.stderr
+        and 'Traceback' not in found.stderr
+    )

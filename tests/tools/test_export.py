@@ -51,12 +51,14 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
 
 
 def results(run: Path) -> Path:
-    folder, = run.glob('results/*')
+    (folder,) = run.glob('results/*')
     return folder
 
 
 def vertices(text: str) -> np.ndarray:
-    return np.array([line.split()[1:] for line in text.splitlines() if line.startswith('v ')], float)
+    return np.array(
+        [line.split()[1:] for line in text.splitlines() if line.startswith('v ')], float
+    )
 
 
 def test_files_of_two_tracks(run: Path, command) -> None:
@@ -65,12 +67,29 @@ def test_files_of_two_tracks(run: Path, command) -> None:
     target = results(run) / 'exports/after'
     stems = sorted(path.stem for path in results(run).glob('*.npz'))
     assert len(stems) == 2
-    wanted = {f'{folder}/{stem}{ending}' for stem in stems for folder, ending in (
-        ('glb', '.glb'), ('bvh', '.bvh'), ('amass', '.npz'), ('amass', '_smplx.npz'), ('joints', '.csv'),
-        ('joints', '.json'), ('obj', '/000000.obj'), ('obj', '/000001.obj'), ('obj', '/000002.obj'))}
-    assert {path.relative_to(target).as_posix() for path in target.rglob('*') if path.is_file()} == wanted
-    assert sorted(stdout.split()) == sorted(str(target / name.partition('/0')[0]) for name in wanted
-                                            if '/00000' not in name or name.endswith('/000000.obj'))
+    wanted = {
+        f'{folder}/{stem}{ending}'
+        for stem in stems
+        for folder, ending in (
+            ('glb', '.glb'),
+            ('bvh', '.bvh'),
+            ('amass', '.npz'),
+            ('amass', '_smplx.npz'),
+            ('joints', '.csv'),
+            ('joints', '.json'),
+            ('obj', '/000000.obj'),
+            ('obj', '/000001.obj'),
+            ('obj', '/000002.obj'),
+        )
+    }
+    assert {
+        path.relative_to(target).as_posix() for path in target.rglob('*') if path.is_file()
+    } == wanted
+    assert sorted(stdout.split()) == sorted(
+        str(target / name.partition('/0')[0])
+        for name in wanted
+        if '/00000' not in name or name.endswith('/000000.obj')
+    )
     tracks = [np.load(target / f'amass/{stem}.npz')['poses'] for stem in stems]
     assert tracks[0].shape == tracks[1].shape == (3, 72) and not np.allclose(*tracks)
 
@@ -82,19 +101,36 @@ def test_a_mesh_is_the_one_of_the_result(run: Path) -> None:
     size = tuple(result['image_size'])
     for row, prefix in (('after', ''), ('before', 'before_')):
         export(run, ['obj'], row=row, world='camera', out=run / 'out')
-        rotmat, betas, camera, boxes = (torch.as_tensor(result[key]) for key in (
-            f'{prefix}rotmat', f'{prefix}betas', f'{prefix}camera', 'boxes'))
+        rotmat, betas, camera, boxes = (
+            torch.as_tensor(result[key])
+            for key in (f'{prefix}rotmat', f'{prefix}betas', f'{prefix}camera', 'boxes')
+        )
         moved = crop_to_image_camera(camera, boxes, size, default_focal(size))
         mesh = body(rotmat, betas).vertices + moved[:, None]
         folder = run / 'out' / results(run).name / row / 'obj' / path.stem
         for t in range(3):
-            np.testing.assert_allclose(vertices((folder / f'{t:06d}.obj').read_text()), mesh[t], atol=1e-5)
+            np.testing.assert_allclose(
+                vertices((folder / f'{t:06d}.obj').read_text()), mesh[t], atol=1e-5
+            )
 
 
 def test_choice_of_sequences_and_place(run: Path, command) -> None:
-    code, stdout, _ = command(results(run), '--formats', 'bvh', '--sequences', '*_001', '--out', run / 'out',
-                              '--row', 'before', '--focal', '500', '--world', 'z-up')
-    written, = stdout.split()
+    code, stdout, _ = command(
+        results(run),
+        '--formats',
+        'bvh',
+        '--sequences',
+        '*_001',
+        '--out',
+        run / 'out',
+        '--row',
+        'before',
+        '--focal',
+        '500',
+        '--world',
+        'z-up',
+    )
+    (written,) = stdout.split()
     assert code == 0 and Path(written).parent == run / 'out' / results(run).name / 'before/bvh'
     assert written.endswith('_001.bvh') and not (results(run) / 'exports').exists()
 
@@ -104,7 +140,12 @@ def test_frames_of_a_longer_result_do_not_stay(run: Path) -> None:
     (folder / '000003.obj').write_text('old')
     (folder / 'scene.mtl').write_text('mine')
     export(run, ['obj'])
-    assert sorted(path.name for path in folder.iterdir()) == ['000000.obj', '000001.obj', '000002.obj', 'scene.mtl']
+    assert sorted(path.name for path in folder.iterdir()) == [
+        '000000.obj',
+        '000001.obj',
+        '000002.obj',
+        'scene.mtl',
+    ]
 
 
 def test_a_run_on_an_smpl_file(run: Path, tmp_path: Path) -> None:
@@ -118,7 +159,11 @@ def test_a_run_on_an_smpl_file(run: Path, tmp_path: Path) -> None:
     written = export(run, ['amass', 'obj'], world='z-up')
     data = np.load(next(path for path in written if path.suffix == '.npz'))
     assert str(data['gender']) == 'male' and str(data['body']) == 'SMPL_MALE'
-    assert all(len(vertices((path / '000002.obj').read_text())) == 6890 for path in written if path.suffix == '')
+    assert all(
+        len(vertices((path / '000002.obj').read_text())) == 6890
+        for path in written
+        if path.suffix == ''
+    )
 
 
 def damage(run: Path) -> None:
@@ -149,24 +194,34 @@ def missing_body(run: Path) -> None:
     record.write_text(record.read_text().replace("file='open'", "file='gone/SMPL_NEUTRAL.pkl'"))
 
 
-@pytest.mark.parametrize('change, arguments, parts', [
-    (lambda run: shutil.rmtree(run / 'results'), [], ['no', 'run.json', 'run tools/adapt.py first']),
-    (empty, [], ['no results', 'run tools/adapt.py again']),
-    (damage, [], ['_001.npz', 'not a whole hrtk-result-1 file', 'delete it and run again']),
-    (shorten, [], ['boxes', 'delete this result and run tools/adapt.py again']),
-    (other_body, [], ['open_body.npz', 'not the body file', 'run tools/adapt.py again']),
-    (missing_body, [], ['gone/SMPL_NEUTRAL.pkl', 'smpl.is.tue.mpg.de']),
-    (None, ['--formats', 'gbl'], ["no format 'gbl'", "did you mean 'glb'?"]),
-    (None, ['--formats', 'xyzzy'], ["no format 'xyzzy'", 'use glb, bvh, amass, joints, obj']),
-    (None, ['--row', 'between'], ["no row 'between'"]),
-    (None, ['--world', 'up'], ["no world 'up'"]),
-    (None, ['--focal', '0'], ['focal', 'not 0']),
-    (None, ['--sequences', 'nobody*'], ["no result fits 'nobody*'", 'wild_s0_000'])])
+@pytest.mark.parametrize(
+    'change, arguments, parts',
+    [
+        (
+            lambda run: shutil.rmtree(run / 'results'),
+            [],
+            ['no', 'run.json', 'run tools/adapt.py first'],
+        ),
+        (empty, [], ['no results', 'run tools/adapt.py again']),
+        (damage, [], ['_001.npz', 'not a whole hrtk-result-1 file', 'delete it and run again']),
+        (shorten, [], ['boxes', 'delete this result and run tools/adapt.py again']),
+        (other_body, [], ['open_body.npz', 'not the body file', 'run tools/adapt.py again']),
+        (missing_body, [], ['gone/SMPL_NEUTRAL.pkl', 'smpl.is.tue.mpg.de']),
+        (None, ['--formats', 'gbl'], ["no format 'gbl'", "did you mean 'glb'?"]),
+        (None, ['--formats', 'xyzzy'], ["no format 'xyzzy'", 'use glb, bvh, amass, joints, obj']),
+        (None, ['--row', 'between'], ["no row 'between'"]),
+        (None, ['--world', 'up'], ["no world 'up'"]),
+        (None, ['--focal', '0'], ['focal', 'not 0']),
+        (None, ['--sequences', 'nobody*'], ["no result fits 'nobody*'", 'wild_s0_000']),
+    ],
+)
 def test_bad_input(run: Path, command, change, arguments: list[str], parts: list[str]) -> None:
     if change:
         change(run)
     code, stdout, stderr = command(run, *arguments)
-    assert code == 2 and stdout == '' and stderr.startswith('error: ') and stderr.count('error') == 1
+    assert (
+        code == 2 and stdout == '' and stderr.startswith('error: ') and stderr.count('error') == 1
+    )
     for part in parts:
         assert part in stderr
     assert not list(run.rglob('exports'))  # all is read before anything is written
@@ -187,5 +242,5 @@ def test_an_unfinished_folder_beside_a_finished_one(run: Path) -> None:
 def test_a_name_that_is_escaped(run: Path) -> None:
     path = sorted(results(run).glob('*.npz'))[0]
     path.rename(path.with_name('people%2Fone.npz'))
-    written, = export(run, ['glb'], sequences='people/*')
+    (written,) = export(run, ['glb'], sequences='people/*')
     assert written.name == 'people%2Fone.glb'

@@ -14,7 +14,11 @@ from hrtk.visualization.export import Motion
 
 FRAMES = 7
 # What y up and z up mean, in the camera's x (right), y (down), z (away).
-TURN = {'camera': np.eye(3), 'y-up': np.diag([1., -1, -1]), 'z-up': np.array([[1., 0, 0], [0, 0, 1], [0, -1, 0]])}
+TURN = {
+    'camera': np.eye(3),
+    'y-up': np.diag([1.0, -1, -1]),
+    'z-up': np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+}
 
 
 def make_body(kind: str, folder) -> BodyModel:
@@ -31,9 +35,14 @@ def make_motion(name: str = 'person', seed: int = 0, spread: float = 0.7) -> Mot
     vectors = rng.normal(0, spread, (FRAMES, 24, 3))
     vectors[:, 0] += (np.pi, 0, 0)
     rotmat = Rotation.from_rotvec(vectors.reshape(-1, 3)).as_matrix().reshape(FRAMES, 24, 3, 3)
-    betas, translation = rng.normal(0, 1, (FRAMES, 10)), rng.normal(0, 0.3, (FRAMES, 3)) + (0.2, 0.1, 4)
+    betas, translation = (
+        rng.normal(0, 1, (FRAMES, 10)),
+        rng.normal(0, 0.3, (FRAMES, 3)) + (0.2, 0.1, 4),
+    )
     labels = tuple(f'cam/{t}.jpg' for t in range(FRAMES))
-    return Motion(name, *map(torch.as_tensor, (rotmat, betas, translation)), labels, 12.5, (640, 360), 700.0)
+    return Motion(
+        name, *map(torch.as_tensor, (rotmat, betas, translation)), labels, 12.5, (640, 360), 700.0
+    )
 
 
 def without_correctives(body: BodyModel) -> BodyModel:
@@ -44,11 +53,15 @@ def without_correctives(body: BodyModel) -> BodyModel:
 
 
 @torch.no_grad()
-def expected(motion: Motion, body: BodyModel, world: str, mean_shape: bool) -> tuple[np.ndarray, np.ndarray]:
+def expected(
+    motion: Motion, body: BodyModel, world: str, mean_shape: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """(F, V, 3) vertices and (F, 24, 3) joints in a world."""
     own = body(motion.rotmat, motion.betas)
     pelvis = own.joints[:, :1] + motion.translation[:, None]
-    betas = motion.betas.mean(0, keepdim=True).expand_as(motion.betas) if mean_shape else motion.betas
+    betas = (
+        motion.betas.mean(0, keepdim=True).expand_as(motion.betas) if mean_shape else motion.betas
+    )
     posed = body(motion.rotmat, betas)
     moved = (points - posed.joints[:, :1] + pelvis for points in (posed.vertices, posed.joints))
     return tuple(points.numpy() @ TURN[world].T for points in moved)

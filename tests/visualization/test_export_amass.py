@@ -22,8 +22,14 @@ def test_posed_again(kind: str, world: str, tmp_path) -> None:
     np.savez(file, **to_amass(motion, body, world))
     file.seek(0)
     data = np.load(file, allow_pickle=False)
-    assert data['poses'].shape == (FRAMES, 72) and data['trans'].shape == (FRAMES, 3) and data['betas'].shape == (10,)
-    rotmat = Rotation.from_rotvec(data['poses'].reshape(-1, 3)).as_matrix().reshape(FRAMES, 24, 3, 3)
+    assert (
+        data['poses'].shape == (FRAMES, 72)
+        and data['trans'].shape == (FRAMES, 3)
+        and data['betas'].shape == (10,)
+    )
+    rotmat = (
+        Rotation.from_rotvec(data['poses'].reshape(-1, 3)).as_matrix().reshape(FRAMES, 24, 3, 3)
+    )
     with torch.no_grad():
         output = body(torch.as_tensor(rotmat), torch.as_tensor(np.tile(data['betas'], (FRAMES, 1))))
     trans = data['trans'][:, None]
@@ -36,7 +42,10 @@ def test_posed_again(kind: str, world: str, tmp_path) -> None:
 
 
 def test_a_standing_person_is_upright_in_amass() -> None:
-    motion, body = make_motion(spread=0), free_body()  # pelvis turned from y up to y down, nothing else
+    motion, body = (
+        make_motion(spread=0),
+        free_body(),
+    )  # pelvis turned from y up to y down, nothing else
     data = to_amass(motion, body)
     upright = Rotation.from_rotvec(data['poses'][0, :3]).apply([[0, 1, 0], [0, 0, 1]])  # head, face
     np.testing.assert_allclose(upright, [[0, 0, 1], [0, -1, 0]], atol=1e-9)
@@ -45,16 +54,28 @@ def test_a_standing_person_is_upright_in_amass() -> None:
 def test_smplx_has_its_55_joints() -> None:
     motion, body = make_motion(), free_body()
     smpl, smplx = to_amass(motion, body), to_amass_smplx(motion, body)
-    assert smplx['poses'].shape == (FRAMES, 165) and not smplx['poses'][:, 66:].any() and not smplx['betas'].any()
+    assert (
+        smplx['poses'].shape == (FRAMES, 165)
+        and not smplx['poses'][:, 66:].any()
+        and not smplx['betas'].any()
+    )
     np.testing.assert_array_equal(smplx['poses'][:, :66], smpl['poses'][:, :66])
     for key in ('trans', 'gender', 'mocap_framerate'):
         np.testing.assert_array_equal(smplx[key], smpl[key])
     assert int(smplx['mocap_frame_rate']) == 12
 
 
-@pytest.mark.parametrize('name, expected_gender', [
-    ('SMPL_NEUTRAL', 'neutral'), ('SMPL_FEMALE', 'female'), ('SMPL_MALE', 'male'), ('open', 'neutral'),
-    ('basicModel_f_lbs_10_207_0_v1.0.0', 'female'), ('basicmodel_m_lbs_10_207_0_v1.1.0', 'male'),
-    ('basicModel_neutral_lbs_10_207_0_v1.0.0', 'neutral')])
+@pytest.mark.parametrize(
+    'name, expected_gender',
+    [
+        ('SMPL_NEUTRAL', 'neutral'),
+        ('SMPL_FEMALE', 'female'),
+        ('SMPL_MALE', 'male'),
+        ('open', 'neutral'),
+        ('basicModel_f_lbs_10_207_0_v1.0.0', 'female'),
+        ('basicmodel_m_lbs_10_207_0_v1.1.0', 'male'),
+        ('basicModel_neutral_lbs_10_207_0_v1.0.0', 'neutral'),
+    ],
+)
 def test_gender_of_files(name: str, expected_gender: str) -> None:
     assert gender(name) == expected_gender

@@ -34,11 +34,15 @@ def parse(text: str) -> tuple[list[dict], np.ndarray, float]:
         elif words[0] == '}':
             stack.pop()
         elif stack[-1] is not None:
-            stack[-1][words[0]] = [float(w) for w in words[1:]] if words[0] == 'OFFSET' else words[2:]
+            stack[-1][words[0]] = (
+                [float(w) for w in words[1:]] if words[0] == 'OFFSET' else words[2:]
+            )
     assert not stack and text.count('End Site') == 5
     lines = tail.splitlines()
     numbers = np.array([line.split() for line in lines[2:]], float)
-    assert lines[0] == f'Frames: {len(numbers)}' and numbers.shape[1] == sum(len(j['CHANNELS']) for j in joints)
+    assert lines[0] == f'Frames: {len(numbers)}' and numbers.shape[1] == sum(
+        len(j['CHANNELS']) for j in joints
+    )
     return joints, numbers, float(lines[1].removeprefix('Frame Time: '))
 
 
@@ -52,7 +56,9 @@ def positions(text: str) -> dict[str, np.ndarray]:
             if channel.endswith('position'):
                 move[:, 'XYZ'.index(channel[0])] += numbers[:, column]
             else:
-                turn = turn * Rotation.from_euler(channel[0].lower(), numbers[:, [column]], degrees=True)
+                turn = turn * Rotation.from_euler(
+                    channel[0].lower(), numbers[:, [column]], degrees=True
+                )
         start += len(joint['CHANNELS'])
         above = joint['parent']
         name = joint['name']
@@ -77,13 +83,22 @@ def test_hierarchy_and_time() -> None:
     joints, numbers, seconds = parse(to_bvh(make_motion(), body))
     parents = {joint['name']: joint['parent']['name'] for joint in joints if joint['parent']}
     assert parents == {SMPL24[j]: SMPL24[p] for j, p in enumerate(body.data.parents) if j}
-    assert joints[0]['OFFSET'] == [0, 0, 0] and joints[0]['CHANNELS'][3:] == ['Zrotation', 'Xrotation', 'Yrotation']
+    assert joints[0]['OFFSET'] == [0, 0, 0] and joints[0]['CHANNELS'][3:] == [
+        'Zrotation',
+        'Xrotation',
+        'Yrotation',
+    ]
     assert len(numbers) == FRAMES and seconds == pytest.approx(1 / 12.5)
 
 
 def test_turns_at_the_pole() -> None:
     # x turned by 90 degrees, exactly and nearly, and rounded as results are.
-    angles = [(z, 90 - d, y) for z in (0, 40, -170) for y in (0, 25, 160) for d in (0, 1e-7, 1e-4, .01, 180)]
+    angles = [
+        (z, 90 - d, y)
+        for z in (0, 40, -170)
+        for y in (0, 25, 160)
+        for d in (0, 1e-7, 1e-4, 0.01, 180)
+    ]
     exact = Rotation.from_euler('ZXY', angles, degrees=True).as_matrix()
     found = euler_zxy(torch.as_tensor(exact, dtype=torch.float32)[:, None])[:, 0].numpy()
     again = Rotation.from_euler('ZXY', found, degrees=True).as_matrix()

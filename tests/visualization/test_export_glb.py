@@ -26,19 +26,24 @@ class Reader:
     def __init__(self, data: bytes) -> None:
         magic, version, length, size, kind = struct.unpack_from('<4sIII4s', data)
         assert (magic, version, length, kind) == (b'glTF', 2, len(data), b'JSON')
-        self.json = json.loads(data[20:20 + size])
+        self.json = json.loads(data[20 : 20 + size])
         binary, kind = struct.unpack_from('<I4s', data, 20 + size)
         assert kind == b'BIN\0' and 28 + size + binary == len(data)
-        self.binary = data[28 + size:]
-        self.parent = {child: number for number, node in enumerate(self.json['nodes'])
-                       for child in node.get('children', ())}
+        self.binary = data[28 + size :]
+        self.parent = {
+            child: number
+            for number, node in enumerate(self.json['nodes'])
+            for child in node.get('children', ())
+        }
 
     def array(self, number: int) -> np.ndarray:
         accessor = self.json['accessors'][number]
         view = self.json['bufferViews'][accessor['bufferView']]
         count = accessor['count'] * WIDTH[accessor['type']]
         assert view['byteOffset'] % 4 == 0
-        flat = np.frombuffer(self.binary, TYPES[accessor['componentType']], count, view['byteOffset'])
+        flat = np.frombuffer(
+            self.binary, TYPES[accessor['componentType']], count, view['byteOffset']
+        )
         return flat.reshape(accessor['count'], -1)
 
     def world(self, node: int, local: dict[int, dict]) -> np.ndarray:
@@ -50,29 +55,35 @@ class Reader:
     def at(self, frame: int) -> dict[int, dict]:
         """What the animation sets at a key, by node."""
         local: dict[int, dict] = {}
-        animation, = self.json['animations']
+        (animation,) = self.json['animations']
         for channel in animation['channels']:
             sampler, target = animation['samplers'][channel['sampler']], channel['target']
-            local.setdefault(target['node'], {})[target['path']] = self.array(sampler['output'])[frame]
+            local.setdefault(target['node'], {})[target['path']] = self.array(sampler['output'])[
+                frame
+            ]
         return local
 
     def skinned(self, local: dict[int, dict]) -> np.ndarray:
-        mesh, = self.json['meshes']
+        (mesh,) = self.json['meshes']
         attributes, skin = mesh['primitives'][0]['attributes'], self.json['skins'][0]
         inverse = self.array(skin['inverseBindMatrices']).reshape(-1, 4, 4).transpose(0, 2, 1)
         matrices = np.stack([self.world(node, local) for node in skin['joints']]) @ inverse
         position = self.array(attributes['POSITION']).astype(np.float64)
         result = np.zeros_like(position)
         for number in range(sum(key.startswith('JOINTS_') for key in attributes)):
-            joints, weights = (self.array(attributes[f'{key}_{number}']) for key in ('JOINTS', 'WEIGHTS'))
+            joints, weights = (
+                self.array(attributes[f'{key}_{number}']) for key in ('JOINTS', 'WEIGHTS')
+            )
             for slot in range(4):
                 moved = np.einsum('vij,vj->vi', matrices[joints[:, slot], :3, :3], position)
-                result += weights[:, slot:slot + 1] * (moved + matrices[joints[:, slot], :3, 3])
+                result += weights[:, slot : slot + 1] * (moved + matrices[joints[:, slot], :3, 3])
         return result
 
 
 @pytest.mark.parametrize('kind', ['open', 'smpl'])
-def test_skinned_vertices_are_those_of_the_body_without_pose_correctives(kind: str, tmp_path) -> None:
+def test_skinned_vertices_are_those_of_the_body_without_pose_correctives(
+    kind: str, tmp_path
+) -> None:
     body, motion = make_body(kind, tmp_path), make_motion()
     reader = Reader(to_glb(motion, body))
     vertices, joints = expected(motion, without_correctives(body), 'y-up', mean_shape=True)
@@ -80,7 +91,9 @@ def test_skinned_vertices_are_those_of_the_body_without_pose_correctives(kind: s
         local = reader.at(frame)
         np.testing.assert_allclose(reader.skinned(local), vertices[frame], atol=1e-5)
         nodes = reader.json['skins'][0]['joints']
-        np.testing.assert_allclose([reader.world(n, local)[:3, 3] for n in nodes], joints[frame], atol=1e-5)
+        np.testing.assert_allclose(
+            [reader.world(n, local)[:3, 3] for n in nodes], joints[frame], atol=1e-5
+        )
         assert [reader.json['nodes'][n]['name'] for n in nodes] == list(SMPL24)
     faces = reader.array(reader.json['meshes'][0]['primitives'][0]['indices'])
     np.testing.assert_array_equal(faces.reshape(-1, 3), body.faces.numpy())
@@ -101,11 +114,17 @@ def test_every_influence_is_written() -> None:
 def test_keys_are_at_the_frames_and_take_the_short_way() -> None:
     motion = make_motion(spread=2.0)
     reader = Reader(to_glb(motion, free_body()))
-    animation, = reader.json['animations']
-    paths = [(channel['target']['node'], channel['target']['path']) for channel in animation['channels']]
-    assert sorted(paths) == sorted([(1, 'translation'), *((node, 'rotation') for node in range(1, 25))])
+    (animation,) = reader.json['animations']
+    paths = [
+        (channel['target']['node'], channel['target']['path']) for channel in animation['channels']
+    ]
+    assert sorted(paths) == sorted(
+        [(1, 'translation'), *((node, 'rotation') for node in range(1, 25))]
+    )
     for channel, sampler in zip(animation['channels'], animation['samplers']):
-        np.testing.assert_allclose(reader.array(sampler['input'])[:, 0], np.arange(FRAMES) / 12.5, atol=1e-6)
+        np.testing.assert_allclose(
+            reader.array(sampler['input'])[:, 0], np.arange(FRAMES) / 12.5, atol=1e-6
+        )
         if channel['target']['path'] == 'rotation':
             keys = reader.array(sampler['output'])
             np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-6)
@@ -116,7 +135,7 @@ def test_its_camera_sees_the_pixels() -> None:
     motion, body = make_motion(), free_body()
     reader = Reader(to_glb(motion, body))
     view = reader.json['cameras'][0]['perspective']
-    node, = (n for n in reader.json['nodes'] if 'camera' in n)
+    (node,) = (n for n in reader.json['nodes'] if 'camera' in n)
     assert 'rotation' not in node and 'translation' not in node  # at the origin, looking along -z
     pelvis = reader.world(1, reader.at(3))[:3, 3]
     up = -pelvis[1] / pelvis[2] / np.tan(view['yfov'] / 2)
@@ -127,7 +146,9 @@ def test_its_camera_sees_the_pixels() -> None:
 
 def test_what_is_left_out_is_measured() -> None:
     motion, body = make_motion(), free_body()
-    exact, bare = (expected(motion, model, 'camera', False)[0] for model in (body, without_correctives(body)))
+    exact, bare = (
+        expected(motion, model, 'camera', False)[0] for model in (body, without_correctives(body))
+    )
     distance = np.linalg.norm(exact - bare, axis=-1)
     np.testing.assert_allclose(left_out(motion, body), (distance.mean(), distance.max()), atol=1e-9)
     assert distance.max() > 1e-3
@@ -140,17 +161,27 @@ def test_trimesh_reads_the_body_at_rest() -> None:
     trimesh = pytest.importorskip('trimesh', reason='trimesh reads GLB')
     motion, body = make_motion(), free_body()
     scene = trimesh.load(io.BytesIO(to_glb(motion, body)), file_type='glb', process=False)
-    mesh, = scene.geometry.values()
-    rest = body(torch.eye(3).double().expand(1, 24, 3, 3), motion.betas.mean(0, keepdim=True)).vertices[0]
+    (mesh,) = scene.geometry.values()
+    rest = body(
+        torch.eye(3).double().expand(1, 24, 3, 3), motion.betas.mean(0, keepdim=True)
+    ).vertices[0]
     np.testing.assert_allclose(mesh.vertices, rest, atol=1e-6)
     np.testing.assert_array_equal(mesh.faces, body.faces)
-    outwards = ((mesh.vertex_normals * Reader(to_glb(motion, body)).array(1)).sum(1))
+    outwards = (mesh.vertex_normals * Reader(to_glb(motion, body)).array(1)).sum(1)
     assert np.quantile(outwards, 0.01) > 0.8
 
 
 def test_a_single_picture() -> None:
     motion = make_motion()
-    one = type(motion)(motion.name, motion.rotmat[:1], motion.betas[:1], motion.translation[:1], ('x',), 25.0,
-                       motion.image_size, motion.focal)
+    one = type(motion)(
+        motion.name,
+        motion.rotmat[:1],
+        motion.betas[:1],
+        motion.translation[:1],
+        ('x',),
+        25.0,
+        motion.image_size,
+        motion.focal,
+    )
     reader = Reader(to_glb(one, free_body()))
     assert reader.array(reader.json['animations'][0]['samplers'][0]['input']).tolist() == [[0.0]]

@@ -22,21 +22,37 @@ def test_tables_hold_the_joints(kind: str, tmp_path) -> None:
     pixels = joints[..., :2] / joints[..., 2:] * 700 + (319.5, 179.5)
     rows = list(csv.DictReader(io.StringIO(to_csv(motion, body))))
     assert [row['joint'] for row in rows] == list(SMPL24) * FRAMES
-    assert [(int(row['frame']), row['frame_id']) for row in rows[::24]] == list(enumerate(motion.frame_ids))
+    assert [(int(row['frame']), row['frame_id']) for row in rows[::24]] == list(
+        enumerate(motion.frame_ids)
+    )
     read = np.array([[float(row[key]) for key in 'xyzuv'] for row in rows]).reshape(FRAMES, 24, 5)
     np.testing.assert_allclose(read[..., :3], joints, atol=1e-5)
     np.testing.assert_allclose(read[..., 3:], pixels, atol=1e-3)
     content = json.loads(to_json(motion, body))
     np.testing.assert_allclose(content['xyz'], joints, atol=1e-5)
     np.testing.assert_allclose(content['uv'], pixels, atol=1e-3)
-    assert content['joints'] == list(SMPL24) and content['focal'] == 700 and content['image_size'] == [640, 360]
+    assert (
+        content['joints'] == list(SMPL24)
+        and content['focal'] == 700
+        and content['image_size'] == [640, 360]
+    )
 
 
 def test_other_lists_and_odd_labels() -> None:
     motion, body = make_motion(), free_body()
-    odd = type(motion)('a', motion.rotmat, motion.betas, motion.translation, tuple(f'a,"{t}"' for t in range(FRAMES)),
-                       25.0, motion.image_size, motion.focal)
+    odd = type(motion)(
+        'a',
+        motion.rotmat,
+        motion.betas,
+        motion.translation,
+        tuple(f'a,"{t}"' for t in range(FRAMES)),
+        25.0,
+        motion.image_size,
+        motion.focal,
+    )
     rows = list(csv.DictReader(io.StringIO(to_csv(odd, body, 'coco17'))))
-    assert len(rows) == 17 * FRAMES and rows[0]['joint'] == 'nose' and rows[17]['frame_id'] == 'a,"1"'
+    assert (
+        len(rows) == 17 * FRAMES and rows[0]['joint'] == 'nose' and rows[17]['frame_id'] == 'a,"1"'
+    )
     with pytest.raises(InputError, match='no skeleton'):
         to_csv(motion, body, 'smpl42')

@@ -15,9 +15,16 @@ from hrtk.visualization.export import motion as module
 
 def crops(**changed) -> dict:
     motion = make_motion()
-    values = dict(name='a', rotmat=motion.rotmat.numpy(), betas=motion.betas.numpy(),
-                  camera=np.tile([0.9, 0.1, -0.2], (FRAMES, 1)), boxes=np.tile([319.5, 179.5, 200.0], (FRAMES, 1)),
-                  frame_ids=motion.frame_ids, fps=25.0, image_size=(640, 360))
+    values = dict(
+        name='a',
+        rotmat=motion.rotmat.numpy(),
+        betas=motion.betas.numpy(),
+        camera=np.tile([0.9, 0.1, -0.2], (FRAMES, 1)),
+        boxes=np.tile([319.5, 179.5, 200.0], (FRAMES, 1)),
+        frame_ids=motion.frame_ids,
+        fps=25.0,
+        image_size=(640, 360),
+    )
     return {**values, **changed}
 
 
@@ -52,18 +59,26 @@ def test_worlds_move_vertices_as_a_turn_does(world: str, monkeypatch: pytest.Mon
 def test_one_shape_keeps_the_pelvis() -> None:
     motion, body = make_motion(), free_body()
     kept = steady(motion, body)
-    np.testing.assert_allclose(kept.betas.numpy(), np.tile(motion.betas.numpy().mean(0), (FRAMES, 1)))
+    np.testing.assert_allclose(
+        kept.betas.numpy(), np.tile(motion.betas.numpy().mean(0), (FRAMES, 1))
+    )
     assert not torch.equal(kept.translation, motion.translation)
     before, after = (joint_positions(m, body)[0][:, 0] for m in (motion, kept))
     torch.testing.assert_close(before, after, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize('changed, parts', [
-    (dict(rotmat=np.zeros((FRAMES, 24, 3))), ['a: rotmat', '24, 3, 3', 'run tools/adapt.py']),
-    (dict(betas=np.full((FRAMES, 10), np.nan)), ['a: betas', 'finite']),
-    (dict(boxes=np.zeros((FRAMES - 1, 3))), ['a: boxes', f'({FRAMES}, 3)']),
-    (dict(frame_ids=()), ['at least one frame']),
-    (dict(fps=0), ['a: fps', 'not 0']), (dict(fps=float('nan')), ['fps']), (dict(focal=-1), ['a: focal', '-1'])])
+@pytest.mark.parametrize(
+    'changed, parts',
+    [
+        (dict(rotmat=np.zeros((FRAMES, 24, 3))), ['a: rotmat', '24, 3, 3', 'run tools/adapt.py']),
+        (dict(betas=np.full((FRAMES, 10), np.nan)), ['a: betas', 'finite']),
+        (dict(boxes=np.zeros((FRAMES - 1, 3))), ['a: boxes', f'({FRAMES}, 3)']),
+        (dict(frame_ids=()), ['at least one frame']),
+        (dict(fps=0), ['a: fps', 'not 0']),
+        (dict(fps=float('nan')), ['fps']),
+        (dict(focal=-1), ['a: focal', '-1']),
+    ],
+)
 def test_bad_arrays_are_named(changed: dict, parts: list[str]) -> None:
     with pytest.raises(InputError) as error:
         motion_of_crops(**crops(**changed))

@@ -11,7 +11,9 @@ from export_parts import FRAMES, expected, free_body, make_body, make_motion
 from hrtk.visualization.export import to_obj
 
 
-@pytest.mark.parametrize('kind, world', [('open', 'camera'), ('open', 'y-up'), ('open', 'z-up'), ('smpl', 'y-up')])
+@pytest.mark.parametrize(
+    'kind, world', [('open', 'camera'), ('open', 'y-up'), ('open', 'z-up'), ('smpl', 'y-up')]
+)
 def test_vertices_of_every_frame(kind: str, world: str, tmp_path) -> None:
     body, motion = make_body(kind, tmp_path), make_motion()
     vertices, _ = expected(motion, body, world, mean_shape=False)
@@ -19,7 +21,9 @@ def test_vertices_of_every_frame(kind: str, world: str, tmp_path) -> None:
     assert len(texts) == FRAMES
     for text, wanted in zip(texts, vertices):
         rows = [line.split() for line in text.splitlines()]
-        np.testing.assert_allclose(np.array([row[1:] for row in rows if row[0] == 'v'], float), wanted, atol=1e-5)
+        np.testing.assert_allclose(
+            np.array([row[1:] for row in rows if row[0] == 'v'], float), wanted, atol=1e-5
+        )
         faces = np.array([row[1:] for row in rows if row[0] == 'f'], int)
         np.testing.assert_array_equal(faces - 1, body.faces.numpy())
 

@@ -29,14 +29,25 @@ def body() -> BodyModel:
 
 @pytest.fixture
 def runner(body: BodyModel, tmp_path: Path) -> SimpleNamespace:
-    return SimpleNamespace(model=SimpleNamespace(body=body), work_dir=str(tmp_path), logger=logging.getLogger('test'))
+    return SimpleNamespace(
+        model=SimpleNamespace(body=body), work_dir=str(tmp_path), logger=logging.getLogger('test')
+    )
 
 
 def make_sequence(sizes: tuple = ((120, 90),) * FRAMES) -> Sequence:
     frames = [np.full((h, w, 3), 40 * t, np.uint8) for t, (w, h) in enumerate(sizes)]
-    points = Keypoints2D(torch.full((FRAMES, 17, 2), 45.0), torch.ones(FRAMES, 17), 'coco17', 'annotated')
+    points = Keypoints2D(
+        torch.full((FRAMES, 17, 2), 45.0), torch.ones(FRAMES, 17), 'coco17', 'annotated'
+    )
     boxes = torch.tensor([[60.0, 45, 90]]).repeat(FRAMES, 1)
-    return Sequence('people/one', frames, boxes, points, frame_ids=tuple(f'cam/{t}.jpg' for t in range(FRAMES)), fps=10)
+    return Sequence(
+        'people/one',
+        frames,
+        boxes,
+        points,
+        frame_ids=tuple(f'cam/{t}.jpg' for t in range(FRAMES)),
+        fps=10,
+    )
 
 
 def make_result(sequence: Sequence, scale: float = 0.8) -> Result:
@@ -44,27 +55,52 @@ def make_result(sequence: Sequence, scale: float = 0.8) -> Result:
     rotmat[:, 0] = np.diag([1, -1, -1])
     camera = np.tile([scale, 0, 0.3], (FRAMES, 1)).astype(np.float32)
     betas, points = np.zeros((FRAMES, 10), np.float32), sequence.keypoints2d
-    return Result(name=sequence.name, rotmat=rotmat, betas=betas, camera=camera, before_rotmat=rotmat,
-                  before_betas=betas, before_camera=0.7 * camera, boxes=sequence.boxes.numpy(),
-                  keypoints2d=torch.cat([points.xy, points.confidence[..., None]], -1).numpy(),
-                  keypoints_source=points.source, skeleton=points.skeleton, frame_ids=sequence.frame_ids,
-                  image_size=(120, 90), fps=sequence.fps, ms_per_frame=1.0, before_ms_per_frame=1.0)
+    return Result(
+        name=sequence.name,
+        rotmat=rotmat,
+        betas=betas,
+        camera=camera,
+        before_rotmat=rotmat,
+        before_betas=betas,
+        before_camera=0.7 * camera,
+        boxes=sequence.boxes.numpy(),
+        keypoints2d=torch.cat([points.xy, points.confidence[..., None]], -1).numpy(),
+        keypoints_source=points.source,
+        skeleton=points.skeleton,
+        frame_ids=sequence.frame_ids,
+        image_size=(120, 90),
+        fps=sequence.fps,
+        ms_per_frame=1.0,
+        before_ms_per_frame=1.0,
+    )
 
 
 def written(folder: str | Path) -> dict[str, bytes]:
     root = Path(folder)
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob('*') if p.is_file() and p.name[0] != '.'}
+    return {
+        str(p.relative_to(root)): p.read_bytes()
+        for p in root.rglob('*')
+        if p.is_file() and p.name[0] != '.'
+    }
 
 
 @pytest.mark.skipif(not can_write_video(), reason='this OpenCV cannot write mp4 films')
 def test_files_of_a_sequence(runner: SimpleNamespace) -> None:
     sequence = make_sequence()
-    HOOKS.build(dict(type='OverlayHook', pictures=3)).after_sequence(runner, sequence, make_result(sequence))
+    HOOKS.build(dict(type='OverlayHook', pictures=3)).after_sequence(
+        runner, sequence, make_result(sequence)
+    )
     assert set(written(runner.work_dir)) == {
-        'pictures/people%2Fone/cam%2F0.jpg.png', 'pictures/people%2Fone/cam%2F2.jpg.png',
-        'pictures/people%2Fone/cam%2F4.jpg.png', 'pictures/people%2Fone.png', 'videos/people%2Fone.mp4'}
+        'pictures/people%2Fone/cam%2F0.jpg.png',
+        'pictures/people%2Fone/cam%2F2.jpg.png',
+        'pictures/people%2Fone/cam%2F4.jpg.png',
+        'pictures/people%2Fone.png',
+        'videos/people%2Fone.mp4',
+    }
     reader = cv2.VideoCapture(str(Path(runner.work_dir) / 'videos' / 'people%2Fone.mp4'))
-    assert reader.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES and reader.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    assert reader.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES and reader.get(
+        cv2.CAP_PROP_FPS
+    ) == pytest.approx(10)
 
 
 def test_only_missing_or_changed_results_are_drawn(runner: SimpleNamespace) -> None:
@@ -78,7 +114,9 @@ def test_only_missing_or_changed_results_are_drawn(runner: SimpleNamespace) -> N
     (Path(runner.work_dir) / 'pictures' / 'people%2Fone' / 'cam%2F4.jpg.png').unlink()
     hook.after_sequence(runner, sequence, make_result(sequence))
     assert written(runner.work_dir) == first
-    OverlayHook(pictures='all', video=False).after_sequence(runner, sequence, make_result(sequence, scale=0.6))
+    OverlayHook(pictures='all', video=False).after_sequence(
+        runner, sequence, make_result(sequence, scale=0.6)
+    )
     changed = written(runner.work_dir)
     assert len(changed) == FRAMES + 1
     assert all(changed[name] != content for name, content in first.items())
@@ -95,12 +133,15 @@ def test_photographs_of_many_sizes_make_one_film(runner: SimpleNamespace) -> Non
     assert reader.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
 
 
-def test_without_a_codec_pictures_are_numbered(runner: SimpleNamespace, monkeypatch: pytest.MonkeyPatch,
-                                               caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_codec_pictures_are_numbered(
+    runner: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(output_hook, 'can_write_video', lambda: False)
     sequence = make_sequence()
     OverlayHook(pictures=0).after_sequence(runner, sequence, make_result(sequence))
-    assert set(written(runner.work_dir)) == {f'videos/people%2Fone/{t:06d}.png' for t in range(FRAMES)}
+    assert set(written(runner.work_dir)) == {
+        f'videos/people%2Fone/{t:06d}.png' for t in range(FRAMES)
+    }
     assert 'numbered pictures' in caplog.text
 
 
@@ -111,4 +152,9 @@ def test_bad_settings_are_named(pictures: object) -> None:
 
 
 def test_spread_is_even_and_holds_both_ends() -> None:
-    assert spread(9, 3) == [0, 4, 8] and spread(2, 8) == [0, 1] and spread(1, 1) == [0] and spread(0, 4) == []
+    assert (
+        spread(9, 3) == [0, 4, 8]
+        and spread(2, 8) == [0, 1]
+        and spread(1, 1) == [0]
+        and spread(0, 4) == []
+    )

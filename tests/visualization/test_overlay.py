@@ -47,7 +47,9 @@ def in_image(points: torch.Tensor, camera: torch.Tensor, box: torch.Tensor) -> n
 @pytest.mark.parametrize('box', [(180.0, 150.0, 260.0), (120.0, 170.0, 240.0)])
 def test_mesh_lies_where_the_crop_camera_projects_it(body: BodyModel, box: tuple) -> None:
     box, person = torch.tensor(box), standing((0.9, 0.05, 0.25))
-    drawn = overlay(np.zeros((320, 400, 3), np.uint8), person, box[None], body, alpha=1.0).max(2) > 0
+    drawn = (
+        overlay(np.zeros((320, 400, 3), np.uint8), person, box[None], body, alpha=1.0).max(2) > 0
+    )
     posed = body(person.rotmat, person.betas)
     joints = np.rint(in_image(posed.joints, person.camera, box)).astype(int)
     assert drawn[joints[:, 1], joints[:, 0]].all()
@@ -66,7 +68,9 @@ def test_depth_and_not_order_decides_between_people(body: BodyModel) -> None:
     np.testing.assert_array_equal(one, other)
     alone = overlay(image, near, boxes[:1], body)
     assert (one != alone).any()
-    middle = np.rint(in_image(body(near.rotmat, near.betas).joints, near.camera, boxes[0])[6]).astype(int)
+    middle = np.rint(
+        in_image(body(near.rotmat, near.betas).joints, near.camera, boxes[0])[6]
+    ).astype(int)
     np.testing.assert_array_equal(one[middle[1], middle[0]], alone[middle[1], middle[0]])
 
 
@@ -93,7 +97,11 @@ def test_keypoints_of_another_skeleton_are_refused() -> None:
 
 def test_panels(body: BodyModel) -> None:
     image = np.full((200, 300, 3), 60, np.uint8)
-    before, after, box = standing((0.8, 0, 0.3)), standing((0.9, 0, 0.25)), torch.tensor([150.0, 100, 200])
+    before, after, box = (
+        standing((0.8, 0, 0.3)),
+        standing((0.9, 0, 0.25)),
+        torch.tensor([150.0, 100, 200]),
+    )
     points = np.zeros((17, 3))
     points[5] = 100.0, 120.0, 1.0
     row = before_after(image, before, after, box, body, points, region=Region(50, 20, 250, 180))
@@ -104,7 +112,9 @@ def test_panels(body: BodyModel) -> None:
     assert (third[..., 2].astype(int) - third[..., 0]).max() > 10  # blue
     np.testing.assert_array_equal(second[-40:, :40], 60)
     np.testing.assert_array_equal(side[-1], PAPER)
-    two = before_after(image, before, after, box, body, region=Region(50, 20, 250, 180), panels=('before', 'after'))
+    two = before_after(
+        image, before, after, box, body, region=Region(50, 20, 250, 180), panels=('before', 'after')
+    )
     np.testing.assert_array_equal(two, np.concatenate([second, third], 1))
     with pytest.raises(InputError, match="no panel 'top'"):
         before_after(image, before, after, box, body, panels=('top',))
@@ -121,9 +131,18 @@ def test_side_view_shows_depth_as_width(body: BodyModel) -> None:
     assert np.ptp(y) == pytest.approx(size[1] * pixels_per_metre, abs=3)
 
 
-@pytest.mark.parametrize('size, expected', [((1920, 1080), (720, 1280)), ((100, 80), (320, 400)),
-                                            ((400, 1000), (720, 288)), ((3000, 300), (128, 1280))])
-def test_heights_stay_sane(body: BodyModel, size: tuple[int, int], expected: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    'size, expected',
+    [
+        ((1920, 1080), (720, 1280)),
+        ((100, 80), (320, 400)),
+        ((400, 1000), (720, 288)),
+        ((3000, 300), (128, 1280)),
+    ],
+)
+def test_heights_stay_sane(
+    body: BodyModel, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
     person, box = standing((0.8, 0, 0.3)), torch.tensor([size[0] / 2, size[1] / 2, size[1]])
     image = np.zeros((size[1], size[0], 3), np.uint8)
     assert before_after(image, person, person, box, body, panels=('input',)).shape[:2] == expected
@@ -141,4 +160,9 @@ def test_contact_sheet_keeps_order_and_shape() -> None:
     pictures = [np.full((40, 80, 3), 10 * i, np.uint8) for i in range(3)]
     sheet = contact_sheet(pictures, columns=2, width=320)
     assert sheet.shape == (160, 320, 3)
-    assert [sheet[y, x, 0] for y, x in [(40, 80), (40, 240), (120, 80), (120, 240)]] == [0, 10, 20, PAPER]
+    assert [sheet[y, x, 0] for y, x in [(40, 80), (40, 240), (120, 80), (120, 240)]] == [
+        0,
+        10,
+        20,
+        PAPER,
+    ]

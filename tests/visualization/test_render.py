@@ -10,7 +10,9 @@ from hrtk.visualization.render import draw_mesh, project_points
 trimesh = pytest.importorskip('trimesh', reason='trimesh makes the spheres')
 
 
-def sphere(centre: tuple[float, float, float], radius: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def sphere(
+    centre: tuple[float, float, float], radius: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     ball = trimesh.creation.icosphere(subdivisions=4, radius=radius)
     return np.asarray(ball.vertices) + centre, np.asarray(ball.faces)
 
@@ -30,7 +32,9 @@ def test_sphere_has_the_area_and_place_of_its_outline() -> None:
     # A pixel counts if any of its four samples is covered, which widens the outline by about a quarter pixel.
     outline = radius * focal / np.sqrt(distance**2 - radius**2) + 0.25
     assert drawn.sum() == pytest.approx(np.pi * outline**2, rel=0.02)
-    assert (x.mean(), y.mean()) == pytest.approx((100 + 0.5 * focal / distance, 90 - 0.3 * focal / distance), abs=0.7)
+    assert (x.mean(), y.mean()) == pytest.approx(
+        (100 + 0.5 * focal / distance, 90 - 0.3 * focal / distance), abs=0.7
+    )
 
 
 def test_edges_are_blended_by_coverage() -> None:
@@ -40,8 +44,16 @@ def test_edges_are_blended_by_coverage() -> None:
     inside = drawn[4, 4]
     assert inside > 60
     # The border runs through the centres of pixels 2 and 7: half a pixel is covered there, a quarter in the corners.
-    for place, share in {(4, 2): 0.5, (4, 7): 0.5, (2, 4): 0.5, (2, 2): 0.25, (7, 7): 0.25, (4, 1): 0, (8, 4): 0,
-                         (4, 5): 1}.items():
+    for place, share in {
+        (4, 2): 0.5,
+        (4, 7): 0.5,
+        (2, 4): 0.5,
+        (2, 2): 0.25,
+        (7, 7): 0.25,
+        (4, 1): 0,
+        (8, 4): 0,
+        (4, 5): 1,
+    }.items():
         assert drawn[place] == pytest.approx(share * inside, abs=2), place
 
 
@@ -49,7 +61,9 @@ def test_alpha_blends_with_the_picture() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     kept = image.copy()
     vertices, faces = sphere((0, 0, 6))
-    opaque, half, none = (draw_mesh(image, vertices, faces, 80.0, alpha=alpha) for alpha in (1.0, 0.5, 0.0))
+    opaque, half, none = (
+        draw_mesh(image, vertices, faces, 80.0, alpha=alpha) for alpha in (1.0, 0.5, 0.0)
+    )
     np.testing.assert_array_equal(none, image)
     np.testing.assert_array_equal(image, kept)
     np.testing.assert_allclose(half, (opaque.astype(float) + image) / 2, atol=1)
@@ -66,7 +80,9 @@ def test_light_comes_from_the_upper_left() -> None:
 def test_vertices_may_have_their_own_colours() -> None:
     vertices, faces = sphere((0, 0, 6))
     colors = np.where(vertices[:, :1] < 0, (1.0, 0, 0), (0, 0, 1.0))
-    drawn = draw_mesh(np.zeros((101, 101, 3), np.uint8), vertices, faces, 250.0, color=colors).astype(int)
+    drawn = draw_mesh(
+        np.zeros((101, 101, 3), np.uint8), vertices, faces, 250.0, color=colors
+    ).astype(int)
     assert drawn[50, 30, 0] > drawn[50, 30, 2] + 50 and drawn[50, 70, 2] > drawn[50, 70, 0] + 50
 
 
@@ -79,6 +95,8 @@ def test_picture_is_kept_where_there_is_no_mesh() -> None:
 
 
 def test_projection_is_a_pinhole() -> None:
-    points = project_points(np.array([[1, -2, 4.0], [0, 0, 1], [1, 1, 0], [1, 1, -2]]), 100.0, (10.0, 20.0))
+    points = project_points(
+        np.array([[1, -2, 4.0], [0, 0, 1], [1, 1, 0], [1, 1, -2]]), 100.0, (10.0, 20.0)
+    )
     np.testing.assert_allclose(points[:2], [[35, -30, 4], [10, 20, 1]])
     assert np.isnan(points[2:]).all()

@@ -17,11 +17,21 @@ import pytest
 from hrtk.structures import InputError
 from hrtk.visualization import playback, report
 from hrtk.visualization.playback import encode_film, pack_meshes
-from hrtk.visualization.report import Page, Table, Track, Worst, page_html, plotly_script, spaced_maxima
+from hrtk.visualization.report import (
+    Page,
+    Table,
+    Track,
+    Worst,
+    page_html,
+    plotly_script,
+    spaced_maxima,
+)
 from hrtk.visualization.video import can_write_video
 
 FRAMES, VERTICES = 6, 5
-CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+CHROMIUM = (
+    shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+)
 
 
 class Reader(HTMLParser):
@@ -44,7 +54,9 @@ class Reader(HTMLParser):
         return [attributes for tag, attributes in self.elements if tag in tags]
 
     def content(self, key, value):
-        return [text for attributes, text in self.texts if attributes.get(key) == value and text.strip()]
+        return [
+            text for attributes, text in self.texts if attributes.get(key) == value and text.strip()
+        ]
 
 
 def make_meshes(seed: int = 0) -> np.ndarray:
@@ -54,19 +66,33 @@ def make_meshes(seed: int = 0) -> np.ndarray:
 def make_page() -> Page:
     pictures = [np.full((32, 64, 3), 40 * t, np.uint8) for t in range(FRAMES)]
     labels = [f'{t}.jpg' for t in range(FRAMES)]
-    track = Track('people/<one>', labels, range(FRAMES), encode_film(pictures, 10), 'a film',
-                  {'MPJPE, mm': {'before': np.array([9, 8, np.nan, 6, 5, 4.]), 'after': np.arange(6.)}},
-                  {'before': make_meshes(1), 'after': make_meshes(2)}, [Worst(5, pictures[5], 'Frame 5: 5.0 mm')])
+    track = Track(
+        'people/<one>',
+        labels,
+        range(FRAMES),
+        encode_film(pictures, 10),
+        'a film',
+        {'MPJPE, mm': {'before': np.array([9, 8, np.nan, 6, 5, 4.0]), 'after': np.arange(6.0)}},
+        {'before': make_meshes(1), 'after': make_meshes(2)},
+        [Worst(5, pictures[5], 'Frame 5: 5.0 mm')],
+    )
     table = Table('Means', ['', 'MPJPE\nmm'], [['Source', '6.4'], ['Tom & Co', '2.5']])
     faces = np.array([[0, 1, 2], [2, 3, 4], [0, 2, 4]])
-    return Page('Run </title><b>', {'before': 'Source', 'after': 'Tom & Co'}, [('seed', '0')], [table], ['A remark.'],
-                [track], faces)
+    return Page(
+        'Run </title><b>',
+        {'before': 'Source', 'after': 'Tom & Co'},
+        [('seed', '0')],
+        [table],
+        ['A remark.'],
+        [track],
+        faces,
+    )
 
 
 def decode(text: str, frames: int) -> np.ndarray:
     """What the page's script does, in other words."""
     data = np.frombuffer(gzip.decompress(base64.b64decode(text)), np.uint8).astype(int)
-    low, high = data[:len(data) // 2], data[len(data) // 2:]
+    low, high = data[: len(data) // 2], data[len(data) // 2 :]
     steps = (low + 256 * high + 32768) % 65536 - 32768
     return steps.reshape(frames, -1, 3).cumsum(0) * 0.001
 
@@ -106,7 +132,11 @@ def test_nothing_comes_from_elsewhere(page):
     for attributes in page.named('img', 'video', 'script', 'link', 'a', 'source', 'iframe'):
         for key in ('src', 'href', 'srcset', 'poster'):
             assert attributes.get(key, 'data:').startswith('data:')
-    assert not [text for _, text in page.texts if re.search(r'url\(|@import|https?://|fetch\(|XMLHttp', text)]
+    assert not [
+        text
+        for _, text in page.texts
+        if re.search(r'url\(|@import|https?://|fetch\(|XMLHttp', text)
+    ]
 
 
 def test_names_cannot_break_the_page(page):
@@ -118,15 +148,23 @@ def test_everything_has_a_text(page):
     assert page.named('img') and all(image['alt'] for image in page.named('img'))
     assert all(film['aria-label'] and 'controls' in film for film in page.named('video'))
     assert all('aria-label' in field for field in page.named('input') if field['type'] == 'range')
-    plots = [attributes for attributes in page.named('div') if attributes.get('class') in ('plot', 'scene')]
+    plots = [
+        attributes
+        for attributes in page.named('div')
+        if attributes.get('class') in ('plot', 'scene')
+    ]
     assert len(plots) == 2 and all(plot['aria-label'] for plot in plots)
-    assert any('Tom & Co 2.5 on average, at most 5.0 in frame 5' in plot['aria-label'] for plot in plots)
+    assert any(
+        'Tom & Co 2.5 on average, at most 5.0 in frame 5' in plot['aria-label'] for plot in plots
+    )
     assert {cell.get('scope') for cell in page.named('th')} == {'col', 'row'}
 
 
 def test_page_carries_what_it_plays(page):
     data = json.loads(page.content('class', 'data')[0])
-    assert data['errors']['MPJPE, mm']['before'] == [9, 8, None, 6, 5, 4] and data['shown'] == list(range(FRAMES))
+    assert data['errors']['MPJPE, mm']['before'] == [9, 8, None, 6, 5, 4] and data['shown'] == list(
+        range(FRAMES)
+    )
     assert json.loads(page.content('id', 'common')[0])['faces'] == [[0, 1, 2], [2, 3, 4], [0, 2, 4]]
     for text, seed in zip(page.content('class', 'mesh'), (1, 2)):
         np.testing.assert_allclose(decode(text, FRAMES), make_meshes(seed), atol=0.00051)
@@ -139,7 +177,9 @@ def test_without_a_codec_pictures_play(monkeypatch):
     page = Reader(page_html(make_page()))
     pictures = json.loads(page.content('class', 'data')[0])['pictures']
     assert len(pictures) == FRAMES and not page.named('video')
-    assert all(base64.b64decode(picture.partition(',')[2])[:2] == b'\xff\xd8' for picture in pictures)  # JPEG
+    assert all(
+        base64.b64decode(picture.partition(',')[2])[:2] == b'\xff\xd8' for picture in pictures
+    )  # JPEG
 
 
 def test_missing_library_is_named(monkeypatch):
@@ -148,7 +188,9 @@ def test_missing_library_is_named(monkeypatch):
         plotly_script()
 
 
-@pytest.mark.skipif(not can_write_video(playback.CODEC), reason='this OpenCV cannot write VP9 films')
+@pytest.mark.skipif(
+    not can_write_video(playback.CODEC), reason='this OpenCV cannot write VP9 films'
+)
 def test_plays_in_a_browser(tmp_path: Path):
     pytest.importorskip('plotly', reason='plotly draws the 3D player')
     driver = pytest.importorskip('playwright.sync_api', reason='playwright drives the browser')
@@ -158,24 +200,44 @@ def test_plays_in_a_browser(tmp_path: Path):
     path.write_text(page_html(make_page()), encoding='utf-8')
     problems, requests = [], []
     with driver.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=[
-            '--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'])
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                '--no-sandbox',
+                '--use-gl=angle',
+                '--use-angle=swiftshader',
+                '--enable-unsafe-swiftshader',
+            ],
+        )
         tab = browser.new_page()
         tab.on('console', lambda message: message.type == 'error' and problems.append(message.text))
         tab.on('pageerror', lambda error: problems.append(str(error)))
         tab.on('request', lambda request: requests.append(request.url))
         tab.goto(path.as_uri())
         tab.wait_for_selector('html[data-ready=yes]', timeout=60000)
-        tab.locator('.time').evaluate("box => { box.value = 3; box.dispatchEvent(new Event('input')); }")
-        assert tab.locator('.now').inner_text().startswith('frame 3 of 6 (3.jpg) · MPJPE, mm: Source 6.0, Tom & Co 3.0')
-        drawn = tab.evaluate("() => { const s = document.querySelector('.scene').data;"
-                             ' return s.map(body => [[...body.x], [...body.z], [...body.y].map(v => -v)]); }')
+        tab.locator('.time').evaluate(
+            "box => { box.value = 3; box.dispatchEvent(new Event('input')); }"
+        )
+        assert (
+            tab.locator('.now')
+            .inner_text()
+            .startswith('frame 3 of 6 (3.jpg) · MPJPE, mm: Source 6.0, Tom & Co 3.0')
+        )
+        drawn = tab.evaluate(
+            "() => { const s = document.querySelector('.scene').data;"
+            ' return s.map(body => [[...body.x], [...body.z], [...body.y].map(v => -v)]); }'
+        )
         tab.locator('.play').click()
-        tab.wait_for_function("() => !document.querySelector('.now').textContent.startsWith('frame 3')")
+        tab.wait_for_function(
+            "() => !document.querySelector('.now').textContent.startsWith('frame 3')"
+        )
         tab.locator('.play').click()
         assert tab.evaluate("() => document.querySelector('video').readyState") >= 2
         browser.close()
-    assert problems == [] and [url for url in requests if not url.startswith(('data:', 'blob:', 'file:'))] == []
+    assert (
+        problems == []
+        and [url for url in requests if not url.startswith(('data:', 'blob:', 'file:'))] == []
+    )
     for body, seed in zip(drawn, (1, 2)):
         expected, found = make_meshes(seed)[3], np.array(body).T
         found[:, 0] -= (found - expected)[:, 0].mean()  # bodies stand next to each other

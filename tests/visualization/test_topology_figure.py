@@ -35,7 +35,7 @@ def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def panels(row: np.ndarray, count: int, side: int = SIDE) -> list[np.ndarray]:
     assert row.shape[1] == count * side + (count - 1) * GAP
-    return [row[-side:, i * (side + GAP):i * (side + GAP) + side] for i in range(count)]
+    return [row[-side:, i * (side + GAP) : i * (side + GAP) + side] for i in range(count)]
 
 
 def test_row_shows_silhouettes_distances_and_skeletons(scene: tuple) -> None:
@@ -45,16 +45,22 @@ def test_row_shows_silhouettes_distances_and_skeletons(scene: tuple) -> None:
     shown = panels(row, 10)
     np.testing.assert_array_equal(shown[0], image)
     np.testing.assert_array_equal(shown[9], draw_overlap(image, target, prediction))
-    palette = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_INFERNO)[0, :, ::-1]
+    palette = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_INFERNO)[
+        0, :, ::-1
+    ]
     skeletons = [panel[..., 0] == 255 for panel in (shown[3], shown[7])]
     outward = [ndimage.distance_transform_cdt(~skeleton, 'chessboard') for skeleton in skeletons]
     inward = [ndimage.distance_transform_cdt(mask, 'chessboard') for mask in (target, prediction)]
     for start, mask, d_in, d_out in zip((1, 5), (target, prediction), inward, outward):
         np.testing.assert_array_equal(shown[start][..., 0], mask * 255)
-        np.testing.assert_array_equal(shown[start + 1], palette[np.rint(d_in * 255 / np.max(inward)).astype(int)])
+        np.testing.assert_array_equal(
+            shown[start + 1], palette[np.rint(d_in * 255 / np.max(inward)).astype(int)]
+        )
         np.testing.assert_array_equal(shown[start + 2][..., 0] > 0, mask)
         assert set(np.unique(shown[start + 2])) == {0, DIM, 255}
-        np.testing.assert_array_equal(shown[start + 3], palette[np.rint(d_out * 255 / np.max(outward)).astype(int)])
+        np.testing.assert_array_equal(
+            shown[start + 3], palette[np.rint(d_out * 255 / np.max(outward)).astype(int)]
+        )
 
 
 def test_skeleton_is_the_ridge_of_the_distance_map(scene: tuple) -> None:
@@ -69,13 +75,22 @@ def test_overlap_colours_the_three_parts(scene: tuple) -> None:
     image, target, prediction = scene
     before = image.copy()
     shown = draw_overlap(image, target, prediction, alpha=1.0)
-    for part, color in ((target & ~prediction, TARGET), (prediction & ~target, PREDICTION),
-                        (target & prediction, BOTH)):
+    for part, color in (
+        (target & ~prediction, TARGET),
+        (prediction & ~target, PREDICTION),
+        (target & prediction, BOTH),
+    ):
         assert part.any() and (shown[part] == color).all()
     rest = shown[~(target | prediction)]
-    assert (rest[:, 0] == rest[:, 1]).all() and (rest[:, 0] == rest[:, 2]).all() and len(np.unique(rest)) > 50
+    assert (
+        (rest[:, 0] == rest[:, 1]).all()
+        and (rest[:, 0] == rest[:, 2]).all()
+        and len(np.unique(rest)) > 50
+    )
     np.testing.assert_array_equal(image, before)
-    np.testing.assert_array_equal(shown, draw_overlap(image, target * np.uint8(255), prediction.astype(float), 1.0))
+    np.testing.assert_array_equal(
+        shown, draw_overlap(image, target * np.uint8(255), prediction.astype(float), 1.0)
+    )
 
 
 def test_progress_has_one_panel_per_iteration_and_breaks_rows(scene: tuple) -> None:
@@ -92,17 +107,21 @@ def test_progress_has_one_panel_per_iteration_and_breaks_rows(scene: tuple) -> N
 
 def test_captions_are_written_above_and_fit(scene: tuple) -> None:
     image = scene[0]
-    bare, short, long = (picture_row([image], [text], SIDE) for text in ('', 'a', 'a long caption ' * 5))
+    bare, short, long = (
+        picture_row([image], [text], SIDE) for text in ('', 'a', 'a long caption ' * 5)
+    )
     top = bare.shape[0] - SIDE
     assert (bare[:top] == PAPER).all() and (short[:top] < 128).any()
-    assert (long[:top, -1:] == PAPER).all() and (long[:top, SIDE // 2:] < 200).any()
+    assert (long[:top, -1:] == PAPER).all() and (long[:top, SIDE // 2 :] < 200).any()
     for shown in (bare, short, long):
         np.testing.assert_array_equal(shown[top:], image)
 
 
 @pytest.mark.parametrize('target, prediction', [(False, False), (True, False), (True, True)])
 def test_empty_and_full_masks_are_drawn(scene: tuple, target: bool, prediction: bool) -> None:
-    row = topology_row(scene[0], np.full((SIDE, SIDE), target), np.full((SIDE, SIDE), prediction), SIDE)
+    row = topology_row(
+        scene[0], np.full((SIDE, SIDE), target), np.full((SIDE, SIDE), prediction), SIDE
+    )
     assert (panels(row, 10)[1] == 255 * target).all()
 
 
@@ -113,13 +132,20 @@ def test_sizes_scale(scene: tuple) -> None:
     assert set(np.unique(row[-128:, 100:196])) == {0, 255}  # enlarged masks stay binary
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(image=np.zeros((4, 4, 3))), 'uint8.*float64'),
-    (dict(target=np.zeros((4, 5), bool)), r'mask target: .*\(4, 4\).*\(4, 5\)'),
-    (dict(prediction=np.full((4, 4), 0.3)), 'mask prediction'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(image=np.zeros((4, 4, 3))), 'uint8.*float64'),
+        (dict(target=np.zeros((4, 5), bool)), r'mask target: .*\(4, 4\).*\(4, 5\)'),
+        (dict(prediction=np.full((4, 4), 0.3)), 'mask prediction'),
+    ],
+)
 def test_bad_input_is_named(change: dict, message: str) -> None:
-    good = dict(image=np.zeros((4, 4, 3), np.uint8), target=np.zeros((4, 4), bool), prediction=np.zeros((4, 4), bool))
+    good = dict(
+        image=np.zeros((4, 4, 3), np.uint8),
+        target=np.zeros((4, 4), bool),
+        prediction=np.zeros((4, 4), bool),
+    )
     with pytest.raises(InputError, match=message):
         topology_row(**{**good, **change})
 

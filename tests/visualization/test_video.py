@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from hrtk.structures import InputError
-from hrtk.visualization.video import can_write_video, letterbox, write_picture, write_pictures, write_video
+from hrtk.visualization.video import (
+    can_write_video,
+    letterbox,
+    write_picture,
+    write_pictures,
+    write_video,
+)
 
 needs_codec = pytest.mark.skipif(not can_write_video(), reason='this OpenCV cannot write mp4 films')
 
@@ -28,7 +34,9 @@ def read(path: Path) -> tuple[list[np.ndarray], float]:
 @pytest.mark.parametrize('size', [(64, 96), (65, 97)])
 def test_film_reads_back(tmp_path: Path, size: tuple[int, int]) -> None:
     colors = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (120, 120, 120), (220, 220, 30)]
-    path = write_video(tmp_path / 'new' / 'film.mp4', (np.full((*size, 3), c, np.uint8) for c in colors), fps=12)
+    path = write_video(
+        tmp_path / 'new' / 'film.mp4', (np.full((*size, 3), c, np.uint8) for c in colors), fps=12
+    )
     pictures, fps = read(path)
     assert fps == pytest.approx(12)
     assert [p.shape for p in pictures] == [(64, 96, 3)] * len(colors)
@@ -48,7 +56,9 @@ def test_failures_leave_the_old_film(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match='disk gone'):
         write_video(path, broken())
-    with pytest.raises(InputError, match=r'picture 1 of the film is \(32, 64, 3\), the first was \(64, 64, 3\)'):
+    with pytest.raises(
+        InputError, match=r'picture 1 of the film is \(32, 64, 3\), the first was \(64, 64, 3\)'
+    ):
         write_video(path, [picture, picture[:32]])
     with pytest.raises(InputError, match='at least one picture'):
         write_video(path, [])

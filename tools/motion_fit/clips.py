@@ -10,21 +10,44 @@ import numpy as np
 
 from hrtk.structures import InputError
 
-JOINTS = ('pelvis', 'r_hip', 'r_knee', 'r_ankle', 'l_hip', 'l_knee', 'l_ankle', 'spine', 'thorax', 'neck', 'head',
-          'l_shoulder', 'l_elbow', 'l_wrist', 'r_shoulder', 'r_elbow', 'r_wrist')
+JOINTS = (
+    'pelvis',
+    'r_hip',
+    'r_knee',
+    'r_ankle',
+    'l_hip',
+    'l_knee',
+    'l_ankle',
+    'spine',
+    'thorax',
+    'neck',
+    'head',
+    'l_shoulder',
+    'l_elbow',
+    'l_wrist',
+    'r_shoulder',
+    'r_elbow',
+    'r_wrist',
+)
 
 # The snapshots write the same few actions in many words.
+# fmt: off
 ACTIONS = {'Indian dance': 'indian_dance', 'martial arts (kicks, punches)': 'martial_arts', 'salsa dance': 'salsa',
            'styled walk': 'walking', 'walking_extra': 'walking', 'styled hop': 'jumping',
            'playground forward jumps, turn': 'jumping', 'basketball_signal': 'signalling',
            'directing_traffic': 'signalling', 'washwindow': 'washing_windows'}
+# fmt: on
 
+# fmt: off
 TEST_CLIPS = frozenset(
     ['indian_15', 'martial_07', 'martial_09', 'salsa_10', '131_02', 'cmu8_train_directing_traffic_1',
      'cmu8_train_walking_extra_20', 'cmu8_test_running_1', 'cmu8_test_walking_1', 'cmu8_test_jumping_1',
      'cmu8_test_soccer_1', 'cmu8_test_basketball_1', 'cmu8_test_washwindow_1'])
+# fmt: on
 
-_DROPPED = frozenset(['indian_07'])  # the captured legs swap and fold through each other again and again
+_DROPPED = frozenset(
+    ['indian_07']
+)  # the captured legs swap and fold through each other again and again
 _LEAD_IN = 6  # the first frames still blend out of the T pose that starts every recording
 _ACCELERATION = 400.0  # m/s^2 of one joint; the fastest kicks and landings stay below
 _MARGIN = 3  # frames around a glitch that the resampling of the source has smeared
@@ -68,7 +91,9 @@ def read_clips(folder: Path, stride: int = 2) -> list[SourceClip]:
     clips = []
     with np.load(path, allow_pickle=False) as file:
         if tuple(file['joint_names']) != JOINTS:
-            raise InputError(f'{path}: joint_names is {list(file["joint_names"])}, expected {list(JOINTS)}')
+            raise InputError(
+                f'{path}: joint_names is {list(file["joint_names"])}, expected {list(JOINTS)}'
+            )
         for entry in json.loads((folder / 'clips.json').read_text(encoding='utf-8')):
             if entry['name'] not in _DROPPED:
                 clips += _pieces(entry, file[entry['name']], stride)
@@ -84,21 +109,26 @@ def _pieces(entry: dict, positions: np.ndarray, stride: int) -> list[SourceClip]
     spans = [(a, b) for a, b in zip(edges[::2], edges[1::2]) if b - a >= _SHORTEST_PIECE]
     clips = []
     for number, (a, b) in enumerate(spans):
-        clips.append(SourceClip(
-            name=name if len(spans) == 1 else f'{name}#{number}',
-            action=ACTIONS.get(entry['action'], entry['action']),
-            split='test' if name in TEST_CLIPS else 'train',
-            rig='asf' if name.startswith(('cmu8', '131', '01')) else 'daz',
-            positions=positions[a:b:stride].astype(np.float64), valid=~glitch[a:b:stride], fps=fps / stride))
+        clips.append(
+            SourceClip(
+                name=name if len(spans) == 1 else f'{name}#{number}',
+                action=ACTIONS.get(entry['action'], entry['action']),
+                split='test' if name in TEST_CLIPS else 'train',
+                rig='asf' if name.startswith(('cmu8', '131', '01')) else 'daz',
+                positions=positions[a:b:stride].astype(np.float64),
+                valid=~glitch[a:b:stride],
+                fps=fps / stride,
+            )
+        )
     return clips
 
 
 def _glitches(positions: np.ndarray, fps: float) -> np.ndarray:
     """(F, J) True where a joint accelerates as no human's does, and `_MARGIN` frames around it."""
-    acceleration = np.linalg.norm(np.diff(positions, n=2, axis=0), axis=-1) * fps ** 2
+    acceleration = np.linalg.norm(np.diff(positions, n=2, axis=0), axis=-1) * fps**2
     bad = np.zeros(positions.shape[:2], bool)
     for frame, joint in zip(*np.nonzero(acceleration > _ACCELERATION)):
-        bad[max(frame + 1 - _MARGIN, 0):frame + 2 + _MARGIN, joint] = True
+        bad[max(frame + 1 - _MARGIN, 0) : frame + 2 + _MARGIN, joint] = True
     return bad
 
 

@@ -21,10 +21,14 @@ def first_guess(body: sk.Skeleton, targets: Targets) -> Tensor:
     def turn(rest_frame: Tensor, seen: Tensor) -> Tensor:
         return seen @ rest_frame.mT
 
-    pelvis = turn(sk.frame(rest[1] - rest[2], place['spine'] - place['middle']),
-                  sk.frame(bones['r_hip', 'l_hip'], bones['pelvis', 'spine']))
-    chest = turn(sk.frame(rest[16] - rest[17], place['thorax'] - place['spine']),
-                 sk.frame(bones['r_shoulder', 'l_shoulder'], bones['spine', 'thorax']))
+    pelvis = turn(
+        sk.frame(rest[1] - rest[2], place['spine'] - place['middle']),
+        sk.frame(bones['r_hip', 'l_hip'], bones['pelvis', 'spine']),
+    )
+    chest = turn(
+        sk.frame(rest[16] - rest[17], place['thorax'] - place['spine']),
+        sk.frame(bones['r_shoulder', 'l_shoulder'], bones['spine', 'thorax']),
+    )
     bend = rotmat_to_axis_angle(pelvis.mT @ chest)
     world[:, 0] = pelvis
     for joint, part in ((sk.SPINE1, 1 / 3), (sk.SPINE2, 2 / 3), (sk.CHEST, 1.0)):
@@ -32,11 +36,24 @@ def first_guess(body: sk.Skeleton, targets: Targets) -> Tensor:
     for joint in (sk.NECK, sk.HEAD, *sk.COLLARS):
         world[:, joint] = world[:, sk.CHEST]
     for side, letter in enumerate('lr'):
-        _limb(world, rest, 0, (sk.HIPS[side], sk.KNEES[side], sk.ANKLES[side]), torch.tensor([1.0, 0, 0]),
-              bones[f'{letter}_hip', f'{letter}_knee'], bones[f'{letter}_knee', f'{letter}_ankle'])
-        _limb(world, rest, sk.COLLARS[side], (sk.SHOULDERS[side], sk.ELBOWS[side], sk.WRISTS[side]),
-              torch.tensor([0, -1.0 + 2 * side, 0]), bones[f'{letter}_shoulder', f'{letter}_elbow'],
-              bones[f'{letter}_elbow', f'{letter}_wrist'])
+        _limb(
+            world,
+            rest,
+            0,
+            (sk.HIPS[side], sk.KNEES[side], sk.ANKLES[side]),
+            torch.tensor([1.0, 0, 0]),
+            bones[f'{letter}_hip', f'{letter}_knee'],
+            bones[f'{letter}_knee', f'{letter}_ankle'],
+        )
+        _limb(
+            world,
+            rest,
+            sk.COLLARS[side],
+            (sk.SHOULDERS[side], sk.ELBOWS[side], sk.WRISTS[side]),
+            torch.tensor([0, -1.0 + 2 * side, 0]),
+            bones[f'{letter}_shoulder', f'{letter}_elbow'],
+            bones[f'{letter}_elbow', f'{letter}_wrist'],
+        )
         world[:, sk.FEET[side]] = world[:, sk.ANKLES[side]]
         world[:, sk.HANDS[side]] = world[:, sk.WRISTS[side]]
     parents = torch.tensor(body.parents)
@@ -45,8 +62,15 @@ def first_guess(body: sk.Skeleton, targets: Targets) -> Tensor:
     return local
 
 
-def _limb(world: Tensor, rest: Tensor, parent: int, chain: tuple[int, int, int], hinge: Tensor,
-          upper: Tensor, lower: Tensor) -> None:
+def _limb(
+    world: Tensor,
+    rest: Tensor,
+    parent: int,
+    chain: tuple[int, int, int],
+    hinge: Tensor,
+    upper: Tensor,
+    lower: Tensor,
+) -> None:
     """Points two bones and turns the upper one so that the middle joint bends about its hinge axis."""
     top, middle, end = chain
     rest_upper, rest_lower = rest[middle] - rest[top], rest[end] - rest[middle]

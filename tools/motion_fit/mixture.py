@@ -12,8 +12,13 @@ from hrtk.body_models.skeletons import flip_map
 # Radians that are added to a component's spread, so that what the clips do not show (other people, other actions)
 # is unlikely and not impossible, and what they never show is held near rest.
 _FLOOR = 0.10
-_FLOOR_UNSEEN = {**dict.fromkeys(sk.WRISTS, 0.20), **dict.fromkeys(sk.HANDS, 0.15), **dict.fromkeys(sk.FEET, 0.10),
-                 **dict.fromkeys(sk.COLLARS, 0.15), **dict.fromkeys(sk.ELBOWS, 0.15)}
+_FLOOR_UNSEEN = {
+    **dict.fromkeys(sk.WRISTS, 0.20),
+    **dict.fromkeys(sk.HANDS, 0.15),
+    **dict.fromkeys(sk.FEET, 0.10),
+    **dict.fromkeys(sk.COLLARS, 0.15),
+    **dict.fromkeys(sk.ELBOWS, 0.15),
+}
 
 
 def standard_deviation_floor() -> np.ndarray:
@@ -23,12 +28,20 @@ def standard_deviation_floor() -> np.ndarray:
 
 def mirrored(poses: np.ndarray) -> np.ndarray:
     """(N, 69) body poses seen in a mirror."""
-    swapped = poses.reshape(-1, 23, 3)[:, np.array(flip_map('smpl24')[1:]) - 1] * np.array([1.0, -1.0, -1.0])
+    swapped = poses.reshape(-1, 23, 3)[:, np.array(flip_map('smpl24')[1:]) - 1] * np.array(
+        [1.0, -1.0, -1.0]
+    )
     return swapped.reshape(len(poses), 69)
 
 
-def fit_symmetric_mixture(poses: np.ndarray, importance: np.ndarray, pairs: int, floor: np.ndarray,
-                          report: Callable[[str], None], starts: int = 6) -> dict[str, np.ndarray]:
+def fit_symmetric_mixture(
+    poses: np.ndarray,
+    importance: np.ndarray,
+    pairs: int,
+    floor: np.ndarray,
+    report: Callable[[str], None],
+    starts: int = 6,
+) -> dict[str, np.ndarray]:
     """Fits pairs of components, each pair mirror images of one another; the likeliest of several starts is kept.
 
     Args:
@@ -48,16 +61,26 @@ def fit_symmetric_mixture(poses: np.ndarray, importance: np.ndarray, pairs: int,
     for seed in range(starts):
         first = _spread_out(everything, importance, pairs, np.random.default_rng(seed))
         likelihood, *fit = _maximise(everything, importance, first, floor)
-        report(f'start {seed}: mean log-likelihood {likelihood:.3f}, pairs weigh {(2 * fit[2]).round(3)}')
+        report(
+            f'start {seed}: mean log-likelihood {likelihood:.3f}, pairs weigh {(2 * fit[2]).round(3)}'
+        )
         if likelihood > best:
             best, (means, covars, weights) = likelihood, fit
     twin = mirrored(np.eye(69))
-    return {'means': np.concatenate([means, mirrored(means)]),
-            'covars': np.concatenate([covars, twin.T @ covars @ twin]), 'weights': np.concatenate([weights, weights])}
+    return {
+        'means': np.concatenate([means, mirrored(means)]),
+        'covars': np.concatenate([covars, twin.T @ covars @ twin]),
+        'weights': np.concatenate([weights, weights]),
+    }
 
 
-def _maximise(everything: np.ndarray, importance: np.ndarray, means: np.ndarray, floor: np.ndarray,
-              iterations: int = 100) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+def _maximise(
+    everything: np.ndarray,
+    importance: np.ndarray,
+    means: np.ndarray,
+    floor: np.ndarray,
+    iterations: int = 100,
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     """Expectation and maximisation from given means of the first of each pair.
 
     Only the first of a pair has its own numbers. The second sees a pose as the first sees the mirror image, and as
@@ -65,10 +88,13 @@ def _maximise(everything: np.ndarray, importance: np.ndarray, means: np.ndarray,
     """
     pairs, half = len(means), len(everything) // 2
     centred = everything - importance @ everything
-    covars = np.stack([np.diag(importance @ centred ** 2 / pairs + floor ** 2)] * pairs)
+    covars = np.stack([np.diag(importance @ centred**2 / pairs + floor**2)] * pairs)
     weights = np.full(pairs, 0.5 / pairs)
     for _ in range(iterations):
-        direct = np.stack([_log_density(everything, m, c) for m, c in zip(means, covars)]) + np.log(weights)[:, None]
+        direct = (
+            np.stack([_log_density(everything, m, c) for m, c in zip(means, covars)])
+            + np.log(weights)[:, None]
+        )
         both = np.concatenate([direct, np.roll(direct, half, axis=1)])
         top = both.max(0)
         total = top + np.log(np.exp(both - top).sum(0))
@@ -77,11 +103,13 @@ def _maximise(everything: np.ndarray, importance: np.ndarray, means: np.ndarray,
         means = share @ everything / weights[:, None]
         for k in range(pairs):
             centred = everything - means[k]
-            covars[k] = (share[k][:, None] * centred).T @ centred / weights[k] + np.diag(floor ** 2)
+            covars[k] = (share[k][:, None] * centred).T @ centred / weights[k] + np.diag(floor**2)
     return float(importance @ total), means, covars, weights
 
 
-def _spread_out(poses: np.ndarray, importance: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def _spread_out(
+    poses: np.ndarray, importance: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
     """Picks (count, 69) poses far from one another and from one another's mirror images (k-means++)."""
     chosen = [poses[rng.choice(len(poses), p=importance)]]
     while len(chosen) < count:
@@ -94,4 +122,8 @@ def _spread_out(poses: np.ndarray, importance: np.ndarray, count: int, rng: np.r
 def _log_density(poses: np.ndarray, mean: np.ndarray, covar: np.ndarray) -> np.ndarray:
     factor = np.linalg.cholesky(covar)
     white = np.linalg.solve(factor, (poses - mean).T)
-    return -0.5 * (white ** 2).sum(0) - np.log(np.diag(factor)).sum() - 0.5 * len(mean) * np.log(2 * np.pi)
+    return (
+        -0.5 * (white**2).sum(0)
+        - np.log(np.diag(factor)).sum()
+        - 0.5 * len(mean) * np.log(2 * np.pi)
+    )

@@ -15,13 +15,20 @@ from torch import Tensor
 from hrtk.datasets.motion import MotionClip
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 
-LICENCE = ('The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding '
-           'from NSF EIA-0196217. It is free for all uses and may be part of products that are sold; the data itself '
-           'may not be resold, even in converted form. These are converted data: rotations fitted to joint positions.')
+LICENCE = (
+    'The data used in this project was obtained from mocap.cs.cmu.edu. The database was created with funding '
+    'from NSF EIA-0196217. It is free for all uses and may be part of products that are sold; the data itself '
+    'may not be resold, even in converted form. These are converted data: rotations fitted to joint positions.'
+)
 
 
-def fit_clips(body: sk.Skeleton, sole: float, clips: list[SourceClip], iterations: int,
-              report: Callable[[str], None]) -> list[MotionClip]:
+def fit_clips(
+    body: sk.Skeleton,
+    sole: float,
+    clips: list[SourceClip],
+    iterations: int,
+    report: Callable[[str], None],
+) -> list[MotionClip]:
     """Fits all clips, one rig after the other.
 
     Args:
@@ -35,7 +42,12 @@ def fit_clips(body: sk.Skeleton, sole: float, clips: list[SourceClip], iteration
     for rig in sorted({clip.rig for clip in clips}):
         chosen = [clip for clip in clips if clip.rig == rig]
         targets = make_targets(body, chosen)
-        rotmat = solve(body, targets, iterations, lambda step, loss: report(f'{rig} step {step} loss {loss:.3f}'))
+        rotmat = solve(
+            body,
+            targets,
+            iterations,
+            lambda step, loss: report(f'{rig} step {step} loss {loss:.3f}'),
+        )
         _report_errors(body, targets, rotmat, report)
         for clip, part in zip(chosen, rotmat.split([len(clip.positions) for clip in chosen])):
             fitted[clip.name] = _to_motion(body, sole, clip, part)
@@ -53,19 +65,27 @@ def _to_motion(body: sk.Skeleton, sole: float, clip: SourceClip, rotmat: Tensor)
     lowest = (root[:, None, 1] + joints[:, list(sk.ANKLES), 1]).amin(1).quantile(0.03)
     height = body.rest[list(sk.ANKLES), 1].mean() - sole
     root = root - torch.stack([root[0, 0], lowest - height, root[0, 2]])
-    return MotionClip(clip.name, clip.action, clip.split, clip.fps, poses.numpy().astype(np.float32), root.numpy())
+    return MotionClip(
+        clip.name, clip.action, clip.split, clip.fps, poses.numpy().astype(np.float32), root.numpy()
+    )
 
 
 def _leg_length_ratio(body: sk.Skeleton, positions: Tensor) -> float:
-    captured = sum((positions[:, JOINTS.index(b)] - positions[:, JOINTS.index(a)]).norm(dim=-1).median()
-                   for a, b in (('l_hip', 'l_knee'), ('l_knee', 'l_ankle')))
+    captured = sum(
+        (positions[:, JOINTS.index(b)] - positions[:, JOINTS.index(a)]).norm(dim=-1).median()
+        for a, b in (('l_hip', 'l_knee'), ('l_knee', 'l_ankle'))
+    )
     ours = sum((body.rest[b] - body.rest[a]).norm() for a, b in ((1, 4), (4, 7)))
     return float(ours / captured)
 
 
-def _report_errors(body: sk.Skeleton, targets: Targets, rotmat: Tensor, report: Callable[[str], None]) -> None:
+def _report_errors(
+    body: sk.Skeleton, targets: Targets, rotmat: Tensor, report: Callable[[str], None]
+) -> None:
     errors = 1000 * bone_errors(body, targets, *body.globals(rotmat))
     for index, (start, end, *_) in enumerate(BONES):
         seen = errors[targets.weights[:, index] > 0, index]
-        report(f'{targets.rig} {start:>10} -> {end:10} mean {seen.mean():5.2f} mm  95 % {seen.quantile(0.95):5.2f} mm'
-               f'  worst {seen.max():6.1f} mm')
+        report(
+            f'{targets.rig} {start:>10} -> {end:10} mean {seen.mean():5.2f} mm  95 % {seen.quantile(0.95):5.2f} mm'
+            f'  worst {seen.max():6.1f} mm'
+        )

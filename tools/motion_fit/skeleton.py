@@ -17,8 +17,10 @@ FIXED = (*FEET, *WRISTS, *HANDS)  # never observed by 17 joints: kept at rest
 # Height of the captured spine joint between hips and shoulders; neutral bend there (radians, forward positive);
 # direction from neck to head in the frame of the chest. Medians over all clips of each captured skeleton: a rig's
 # joints do not lie on a straight line in a straight body, and this is what is taken out.
-RIGS = {'daz': dict(spine_height=0.63, bend=-0.235, head=(0.0, 0.742, 0.648)),
-        'asf': dict(spine_height=0.52, bend=0.150, head=(0.0, 0.975, 0.190))}
+RIGS = {
+    'daz': dict(spine_height=0.63, bend=-0.235, head=(0.0, 0.742, 0.648)),
+    'asf': dict(spine_height=0.52, bend=0.150, head=(0.0, 0.975, 0.190)),
+}
 _HEAD_LENGTH = 0.18
 
 
@@ -61,11 +63,16 @@ def markers(skeleton: Skeleton, rig: str) -> dict[str, tuple[int, Tensor]]:
     height = facts['spine_height']
     spine = middle + height * (thorax - middle)
     spine = spine - torch.tensor([0.0, 0.0, 1.0], dtype=rest.dtype) * (
-        facts['bend'] * height * (1 - height) * (thorax - middle).norm())
+        facts['bend'] * height * (1 - height) * (thorax - middle).norm()
+    )
     chest = frame(rest[SHOULDERS[0]] - rest[SHOULDERS[1]], thorax - spine)
     head = rest[NECK] + _HEAD_LENGTH * chest @ torch.tensor(facts['head'], dtype=rest.dtype)
-    return {'middle': (0, middle - rest[0]), 'spine': (SPINE1, spine - rest[SPINE1]),
-            'thorax': (CHEST, thorax - rest[CHEST]), 'head': (HEAD, head - rest[HEAD])}
+    return {
+        'middle': (0, middle - rest[0]),
+        'spine': (SPINE1, spine - rest[SPINE1]),
+        'thorax': (CHEST, thorax - rest[CHEST]),
+        'head': (HEAD, head - rest[HEAD]),
+    }
 
 
 def frame(x: Tensor, y: Tensor) -> Tensor:

@@ -17,18 +17,32 @@ _SEEN = 0.010
 _FLAT_FOOT = 0.015
 _ACCELERATION = 0.08  # radians per frame^2
 _HYPEREXTENSION = 0.03
-_REST = {sk.SPINE1: 0.5, sk.SPINE2: 0.5, sk.CHEST: 0.5, sk.NECK: 0.4, sk.HEAD: 0.4, **dict.fromkeys(sk.COLLARS, 0.15),
-         **dict.fromkeys(sk.ANKLES, 0.4)}
+_REST = {
+    sk.SPINE1: 0.5,
+    sk.SPINE2: 0.5,
+    sk.CHEST: 0.5,
+    sk.NECK: 0.4,
+    sk.HEAD: 0.4,
+    **dict.fromkeys(sk.COLLARS, 0.15),
+    **dict.fromkeys(sk.ANKLES, 0.4),
+}
 _ANKLE_SIDEWAYS = 0.1
-_DORSIFLEXION, _BEYOND = 0.5, 0.05  # an ankle bends up to 30 degrees; then the heel leaves the floor
+_DORSIFLEXION, _BEYOND = (
+    0.5,
+    0.05,
+)  # an ankle bends up to 30 degrees; then the heel leaves the floor
 _KNEE_SIDEWAYS = 0.06
 _ELBOW_SIDEWAYS = 0.08
 _FOREARM_TWIST = 0.2
 _HIP_TWIST, _SHOULDER_TWIST = 0.5, 0.9
 
 
-def solve(body: sk.Skeleton, targets: Targets, iterations: int = 200,
-          report: Optional[Callable[[int, float], None]] = None) -> Tensor:
+def solve(
+    body: sk.Skeleton,
+    targets: Targets,
+    iterations: int = 200,
+    report: Optional[Callable[[int, float], None]] = None,
+) -> Tensor:
     """Fits rotations to all frames of one rig at once.
 
     Args:
@@ -71,15 +85,20 @@ def energy(body: sk.Skeleton, targets: Targets, rotmat: Tensor) -> Tensor:
     # Geman-McClure beyond ten centimetres: what a glitch left behind does not pull.
     data = (targets.weights * seen / (1 + seen / 100)).sum()
     smooth = (rotmat[2:] - 2 * rotmat[1:-1] + rotmat[:-2]).square().sum((-1, -2, -3)) / 2
-    smooth = (smooth * (targets.step[1:-1] & targets.step[2:])).sum() / _ACCELERATION ** 2
+    smooth = (smooth * (targets.step[1:-1] & targets.step[2:])).sum() / _ACCELERATION**2
     return data + smooth + _limits(rotmat) + _feet(body, targets, joints)
 
 
 def bone_errors(body: sk.Skeleton, targets: Targets, world: Tensor, joints: Tensor) -> Tensor:
     """(F, B) metres between each bone's end and where the captured direction puts it."""
-    points = {name: joints[:, joint] + world[:, joint] @ offset
-              for name, (joint, offset) in sk.markers(body, targets.rig).items()}
-    rest = {name: body.rest[joint] + offset for name, (joint, offset) in sk.markers(body, targets.rig).items()}
+    points = {
+        name: joints[:, joint] + world[:, joint] @ offset
+        for name, (joint, offset) in sk.markers(body, targets.rig).items()
+    }
+    rest = {
+        name: body.rest[joint] + offset
+        for name, (joint, offset) in sk.markers(body, targets.rig).items()
+    }
 
     def at(key: int | str) -> Tensor:
         return points[key] if isinstance(key, str) else joints[:, key]
@@ -96,28 +115,36 @@ def _limits(rotmat: Tensor) -> Tensor:
     total = rotmat.new_zeros(())
     for joint, sigma in _REST.items():
         # Half the squared Frobenius distance to the identity: the squared angle for small angles, no singularity.
-        total = total + 2 * (3 - rotmat[:, joint].diagonal(dim1=-2, dim2=-1).sum(-1)).sum() / (2 * sigma ** 2)
+        total = total + 2 * (3 - rotmat[:, joint].diagonal(dim1=-2, dim2=-1).sum(-1)).sum() / (
+            2 * sigma**2
+        )
     for side in range(2):
-        ankle, knee, elbow = (rotmat_to_axis_angle(rotmat[:, pair[side]])
-                              for pair in (sk.ANKLES, sk.KNEES, sk.ELBOWS))
-        total = total + ankle[:, 1:].square().sum() / _ANKLE_SIDEWAYS ** 2
-        total = total + (-ankle[:, 0] - _DORSIFLEXION).relu().square().sum() / _BEYOND ** 2
-        total = total + knee[:, 1:].square().sum() / _KNEE_SIDEWAYS ** 2
-        total = total + (-knee[:, 0]).relu().square().sum() / _HYPEREXTENSION ** 2
+        ankle, knee, elbow = (
+            rotmat_to_axis_angle(rotmat[:, pair[side]]) for pair in (sk.ANKLES, sk.KNEES, sk.ELBOWS)
+        )
+        total = total + ankle[:, 1:].square().sum() / _ANKLE_SIDEWAYS**2
+        total = total + (-ankle[:, 0] - _DORSIFLEXION).relu().square().sum() / _BEYOND**2
+        total = total + knee[:, 1:].square().sum() / _KNEE_SIDEWAYS**2
+        total = total + (-knee[:, 0]).relu().square().sum() / _HYPEREXTENSION**2
         flexion = elbow[:, 1] * (-1.0 + 2 * side)
-        total = total + (-flexion).relu().square().sum() / _HYPEREXTENSION ** 2
-        total = total + elbow[:, 2].square().sum() / _ELBOW_SIDEWAYS ** 2
-        total = total + elbow[:, 0].square().sum() / _FOREARM_TWIST ** 2
-        total = total + _twist(rotmat[:, sk.HIPS[side]], axis=1).square().sum() / _HIP_TWIST ** 2
-        total = total + _twist(rotmat[:, sk.SHOULDERS[side]], axis=0).square().sum() / _SHOULDER_TWIST ** 2
+        total = total + (-flexion).relu().square().sum() / _HYPEREXTENSION**2
+        total = total + elbow[:, 2].square().sum() / _ELBOW_SIDEWAYS**2
+        total = total + elbow[:, 0].square().sum() / _FOREARM_TWIST**2
+        total = total + _twist(rotmat[:, sk.HIPS[side]], axis=1).square().sum() / _HIP_TWIST**2
+        total = (
+            total
+            + _twist(rotmat[:, sk.SHOULDERS[side]], axis=0).square().sum() / _SHOULDER_TWIST**2
+        )
     return total
 
 
 def _twist(rotmat: Tensor, axis: int) -> Tensor:
     """(F,) rotation about a bone that lies along ``axis`` at rest: the twist of the swing-twist split, radians."""
     b, c = (axis + 1) % 3, (axis + 2) % 3
-    return torch.atan2(rotmat[:, c, b] - rotmat[:, b, c],
-                       (1 + rotmat.diagonal(dim1=-2, dim2=-1).sum(-1)).clamp_min(0.05))
+    return torch.atan2(
+        rotmat[:, c, b] - rotmat[:, b, c],
+        (1 + rotmat.diagonal(dim1=-2, dim2=-1).sum(-1)).clamp_min(0.05),
+    )
 
 
 def _feet(body: sk.Skeleton, targets: Targets, joints: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ BONES = (
     ('l_shoulder', 'l_elbow', sk.SHOULDERS[0], sk.ELBOWS[0], 1.0),
     ('r_shoulder', 'r_elbow', sk.SHOULDERS[1], sk.ELBOWS[1], 1.0),
     ('l_elbow', 'l_wrist', sk.ELBOWS[0], sk.WRISTS[0], 1.0),
-    ('r_elbow', 'r_wrist', sk.ELBOWS[1], sk.WRISTS[1], 1.0))
+    ('r_elbow', 'r_wrist', sk.ELBOWS[1], sk.WRISTS[1], 1.0),
+)
 _NOD_REMOVED = 0.75
 
 
@@ -64,9 +65,13 @@ def _of_clip(clip: SourceClip, level_head: float) -> tuple[Tensor, Tensor, Tenso
     end = [JOINTS.index(bone[1]) for bone in BONES]
     directions = torch.nn.functional.normalize(positions[:, end] - positions[:, start], dim=-1)
     names = [bone[:2] for bone in BONES]
-    head, line, trunk = (names.index(name) for name in
-                         (('neck', 'head'), ('r_shoulder', 'l_shoulder'), ('pelvis', 'thorax')))
-    directions[:, head] = _levelled(directions[:, head], directions[:, line], directions[:, trunk], level_head)
+    head, line, trunk = (
+        names.index(name)
+        for name in (('neck', 'head'), ('r_shoulder', 'l_shoulder'), ('pelvis', 'thorax'))
+    )
+    directions[:, head] = _levelled(
+        directions[:, head], directions[:, line], directions[:, trunk], level_head
+    )
     weights = torch.tensor([bone[4] for bone in BONES]) * (valid[:, start] & valid[:, end])
     ankles = positions[:, [JOINTS.index('l_ankle'), JOINTS.index('r_ankle')]]
     return directions, weights, _standing(ankles, clip.fps)

@@ -14,15 +14,25 @@ from .skinning import blend_linear, joint_transforms, skin_dual_quaternion
 
 # Mean and standard deviation of x-y-z Euler angles in degrees, of the left side; the right side is its mirror image.
 POSE_RANGE = {
-    'hip': ((-20, 0, 0), (40, 14, 15)), 'knee': ((30, 0, 0), (40, 4, 4)), 'ankle': ((0, 0, 0), (15, 10, 10)),
-    'spine1': ((0, 0, 0), (12, 10, 8)), 'spine2': ((0, 0, 0), (12, 10, 8)), 'spine3': ((0, 0, 0), (12, 10, 8)),
-    'foot': ((0, 0, 0), (8, 4, 4)), 'neck': ((0, 0, 0), (15, 20, 10)), 'head': ((0, 0, 0), (12, 15, 8)),
-    'collar': ((0, 0, 0), (6, 8, 12)), 'shoulder': ((0, 0, -25), (30, 30, 45)), 'elbow': ((0, -30, 0), (15, 50, 10)),
-    'wrist': ((0, 0, 0), (25, 20, 25)), 'hand': ((0, 0, 0), (8, 8, 15)), 'pelvis': ((0, 0, 0), (0, 0, 0)),
+    'hip': ((-20, 0, 0), (40, 14, 15)),
+    'knee': ((30, 0, 0), (40, 4, 4)),
+    'ankle': ((0, 0, 0), (15, 10, 10)),
+    'spine1': ((0, 0, 0), (12, 10, 8)),
+    'spine2': ((0, 0, 0), (12, 10, 8)),
+    'spine3': ((0, 0, 0), (12, 10, 8)),
+    'foot': ((0, 0, 0), (8, 4, 4)),
+    'neck': ((0, 0, 0), (15, 20, 10)),
+    'head': ((0, 0, 0), (12, 15, 8)),
+    'collar': ((0, 0, 0), (6, 8, 12)),
+    'shoulder': ((0, 0, -25), (30, 30, 45)),
+    'elbow': ((0, -30, 0), (15, 50, 10)),
+    'wrist': ((0, 0, 0), (25, 20, 25)),
+    'hand': ((0, 0, 0), (8, 8, 15)),
+    'pelvis': ((0, 0, 0), (0, 0, 0)),
 }
 GIRDLE = ('spine3', 'left_collar', 'right_collar')
-GIRDLE_SHARE = .25  # of the teacher there: dual quaternions make square shoulders where arms hang
-RIDGE = 3.
+GIRDLE_SHARE = 0.25  # of the teacher there: dual quaternions make square shoulders where arms hang
+RIDGE = 3.0
 SMALLEST = 1e-4  # metres: smaller offsets are dropped to keep the file small
 
 
@@ -38,11 +48,16 @@ def sample_poses(count: int, rng: np.random.Generator) -> np.ndarray:
             euler[:, j, 1] = -np.abs(euler[:, j, 1])
         if name.startswith('right'):
             euler[:, j] *= [1, -1, -1]
-    return Rotation.from_euler('xyz', euler.reshape(-1, 3), degrees=True).as_matrix().reshape(count, 24, 3, 3)
+    return (
+        Rotation.from_euler('xyz', euler.reshape(-1, 3), degrees=True)
+        .as_matrix()
+        .reshape(count, 24, 3, 3)
+    )
 
 
-def teacher_offsets(rotations: np.ndarray, template: np.ndarray, joints: np.ndarray,
-                    weights: np.ndarray) -> np.ndarray:
+def teacher_offsets(
+    rotations: np.ndarray, template: np.ndarray, joints: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """Rest-pose offsets (N, V, 3) that make linear skinning meet the teacher; damped where skinning is singular."""
     world, shift = joint_transforms(rotations, joints)
     matrix, moved = blend_linear(world, shift, weights)
@@ -51,7 +66,7 @@ def teacher_offsets(rotations: np.ndarray, template: np.ndarray, joints: np.ndar
     girdle = weights[:, [INDEX[name] for name in GIRDLE]].sum(1)
     gap *= 1 - (1 - GIRDLE_SHARE) * np.minimum(10 * girdle, 1)[:, None]
     normal = matrix.swapaxes(-1, -2)
-    return np.linalg.solve(normal @ matrix + .05 * np.eye(3), normal @ gap[..., None])[..., 0]
+    return np.linalg.solve(normal @ matrix + 0.05 * np.eye(3), normal @ gap[..., None])[..., 0]
 
 
 def deciding_joints(influences: tuple[int, ...]) -> list[int]:
@@ -73,8 +88,14 @@ def mirror_posedirs(posedirs: np.ndarray, mirror: np.ndarray) -> np.ndarray:
     return (swapped * REFLECT[:, None, None, None] * signs).reshape(posedirs.shape)
 
 
-def learn_posedirs(template: np.ndarray, joints: np.ndarray, weights: np.ndarray, mirror: np.ndarray,
-                   count: int = 1600, seed: int = 1) -> tuple[np.ndarray, tuple[float, float]]:
+def learn_posedirs(
+    template: np.ndarray,
+    joints: np.ndarray,
+    weights: np.ndarray,
+    mirror: np.ndarray,
+    count: int = 1600,
+    seed: int = 1,
+) -> tuple[np.ndarray, tuple[float, float]]:
     """Ridge regression of the teacher's offsets, each vertex on the joints that decide its influences.
 
     Args:
@@ -86,22 +107,37 @@ def learn_posedirs(template: np.ndarray, joints: np.ndarray, weights: np.ndarray
         posedirs (V, 3, 207) metres, exactly symmetric; mean held-out offset in mm before and after.
     """
     rotations = sample_poses(count, np.random.default_rng(seed))
-    offsets = np.concatenate([teacher_offsets(chunk, template, joints, weights)
-                              for chunk in np.array_split(rotations, count // 50)])
+    offsets = np.concatenate(
+        [
+            teacher_offsets(chunk, template, joints, weights)
+            for chunk in np.array_split(rotations, count // 50)
+        ]
+    )
     features = (rotations[:, 1:] - np.eye(3)).reshape(count, -1)
-    train = np.arange(count) < .75 * count
+    train = np.arange(count) < 0.75 * count
     posedirs = np.zeros((len(template), 3, 207))
-    patterns, member = np.unique(weights > .02, axis=0, return_inverse=True)
+    patterns, member = np.unique(weights > 0.02, axis=0, return_inverse=True)
     for p, pattern in enumerate(patterns):
-        columns = np.concatenate([np.arange(9) + 9 * (j - 1) for j in deciding_joints(tuple(np.nonzero(pattern)[0]))]
-                                 or [np.arange(0)])
+        columns = np.concatenate(
+            [np.arange(9) + 9 * (j - 1) for j in deciding_joints(tuple(np.nonzero(pattern)[0]))]
+            or [np.arange(0)]
+        )
         vertices = np.nonzero(member.ravel() == p)[0]
         if len(columns):
-            known, wanted = features[train][:, columns], offsets[train][:, vertices].reshape(train.sum(), -1)
-            solution = np.linalg.solve(known.T @ known + RIDGE * np.eye(len(columns)), known.T @ wanted)
-            posedirs[np.ix_(vertices, range(3), columns)] = solution.reshape(-1, len(vertices), 3).transpose(1, 2, 0)
+            known, wanted = (
+                features[train][:, columns],
+                offsets[train][:, vertices].reshape(train.sum(), -1),
+            )
+            solution = np.linalg.solve(
+                known.T @ known + RIDGE * np.eye(len(columns)), known.T @ wanted
+            )
+            posedirs[np.ix_(vertices, range(3), columns)] = solution.reshape(
+                -1, len(vertices), 3
+            ).transpose(1, 2, 0)
     posedirs = (posedirs + mirror_posedirs(posedirs, mirror)) / 2
     posedirs[np.abs(posedirs) < SMALLEST] = 0
-    left = offsets[~train] - (features[~train] @ posedirs.reshape(-1, 207).T).reshape(-1, *template.shape)
+    left = offsets[~train] - (features[~train] @ posedirs.reshape(-1, 207).T).reshape(
+        -1, *template.shape
+    )
     before, after = (1e3 * np.linalg.norm(x, axis=-1).mean() for x in (offsets[~train], left))
     return posedirs, (float(before), float(after))

@@ -14,7 +14,7 @@ from trimesh.triangles import points_to_barycentric
 
 from .skeleton import REFLECT
 
-PIXEL = .002  # metres, of the visibility test
+PIXEL = 0.002  # metres, of the visibility test
 MIDLINE = 1e-3  # metres: half-mesh vertices closer than this belong to both sides
 
 
@@ -25,7 +25,7 @@ def visible_vertices(vertices: np.ndarray, faces: np.ndarray, views: int = 48) -
     """
     corners = vertices[faces]
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=-1).max(1)
-    divisions = np.clip(np.ceil(longest / (.7 * PIXEL)).astype(int), 2, 40)
+    divisions = np.clip(np.ceil(longest / (0.7 * PIXEL)).astype(int), 2, 40)
     points, owners = [], []
     for n in np.unique(divisions):
         i, j = np.meshgrid(np.arange(n), np.arange(n))
@@ -38,19 +38,21 @@ def visible_vertices(vertices: np.ndarray, faces: np.ndarray, views: int = 48) -
     points, owners = np.concatenate(points), np.concatenate(owners)
     samples = np.bincount(owners, minlength=len(faces))
     seen = np.zeros(len(faces), bool)
-    step = np.arange(views) + .5
-    polar, azimuth = np.arccos(1 - 2 * step / views), np.pi * (1 + 5**.5) * step
+    step = np.arange(views) + 0.5
+    polar, azimuth = np.arccos(1 - 2 * step / views), np.pi * (1 + 5**0.5) * step
     for p, a in zip(polar, azimuth):
         towards = np.array([np.cos(a) * np.sin(p), np.cos(p), np.sin(a) * np.sin(p)])
-        right = np.cross(towards, [.3, .1, 1.])
+        right = np.cross(towards, [0.3, 0.1, 1.0])
         right /= np.linalg.norm(right)
-        cell = np.floor(points @ np.stack([right, np.cross(towards, right)], 1) / PIXEL).astype(np.int64)
+        cell = np.floor(points @ np.stack([right, np.cross(towards, right)], 1) / PIXEL).astype(
+            np.int64
+        )
         cell -= cell.min(0)
         pixel = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
         front = np.full(pixel.max() + 1, -1)
         order = np.argsort(points @ towards, kind='stable')
         front[pixel[order]] = owners[order]
-        seen |= np.bincount(front[front >= 0], minlength=len(faces)) > .04 * samples
+        seen |= np.bincount(front[front >= 0], minlength=len(faces)) > 0.04 * samples
     visible = np.zeros(len(vertices), bool)
     visible[faces[seen]] = True
     return visible
@@ -87,10 +89,12 @@ def _half(vertices: np.ndarray, faces: np.ndarray, target: int) -> tuple[np.ndar
     faces = faces[(vertices[faces][..., 0] > -1e-6).all(1)]
     used, faces = np.unique(faces, return_inverse=True)
     points, faces = vertices[used].astype(np.float32), faces.reshape(-1, 3).astype(np.int32)
-    low, high, best = 0., .999, None
+    low, high, best = 0.0, 0.999, None
     for _ in range(12):
         reduction = (low + high) / 2
-        reduced, triangles = fast_simplification.simplify(points, faces, target_reduction=reduction, agg=3)
+        reduced, triangles = fast_simplification.simplify(
+            points, faces, target_reduction=reduction, agg=3
+        )
         count = 2 * len(reduced) - np.count_nonzero(np.abs(reduced[:, 0]) < MIDLINE)
         if best is None or abs(count - target) < abs(best[0] - target):
             best = (count, reduced.astype(float), triangles.astype(int))
@@ -100,7 +104,10 @@ def _half(vertices: np.ndarray, faces: np.ndarray, target: int) -> tuple[np.ndar
 
 def _boundary_loops(faces: np.ndarray) -> list[list[int]]:
     """Vertex loops along the mesh's holes, in the direction of the faces beside them."""
-    edges = {tuple(edge) for edge in np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).tolist()}
+    edges = {
+        tuple(edge)
+        for edge in np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).tolist()
+    }
     following = {a: b for a, b in sorted(edges) if (b, a) not in edges}
     loops = []
     while following:
@@ -111,13 +118,18 @@ def _boundary_loops(faces: np.ndarray) -> list[list[int]]:
     return loops
 
 
-def _close_holes(points: np.ndarray, faces: np.ndarray, mirror: np.ndarray) -> tuple[np.ndarray, ...]:
+def _close_holes(
+    points: np.ndarray, faces: np.ndarray, mirror: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """Closes lips and eyelids, left open by the culled cavities, with one new vertex in the middle of each hole."""
     for loop in _boundary_loops(faces):
         centre = points[loop].mean(0)
         fan = np.array([[b, a, len(points)] for a, b in zip(loop, loop[1:] + loop[:1])])
         if abs(centre[0]) < MIDLINE:
-            points, faces = np.concatenate([points, centre[None] * [0, 1, 1]]), np.concatenate([faces, fan])
+            points, faces = (
+                np.concatenate([points, centre[None] * [0, 1, 1]]),
+                np.concatenate([faces, fan]),
+            )
             mirror = np.append(mirror, len(mirror))
         elif centre[0] > 0:
             mirror = np.append(mirror, [len(mirror) + 1, len(mirror)])
@@ -126,7 +138,9 @@ def _close_holes(points: np.ndarray, faces: np.ndarray, mirror: np.ndarray) -> t
     return points, faces, mirror
 
 
-def decimate(vertices: np.ndarray, faces: np.ndarray, dense_mirror: np.ndarray, target: int) -> SmallMesh:
+def decimate(
+    vertices: np.ndarray, faces: np.ndarray, dense_mirror: np.ndarray, target: int
+) -> SmallMesh:
     """Quadric decimation of one half of the outer skin, mirrored to a closed whole.
 
     Args:
@@ -137,7 +151,9 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, dense_mirror: np.ndarray, 
     """
     visible = visible_vertices(vertices, faces)
     outer = faces[(visible | visible[dense_mirror])[faces].all(1)]
-    edges = sparse.coo_array((np.ones(len(outer)), (outer[:, 0], outer[:, 1])), shape=(len(vertices),) * 2)
+    edges = sparse.coo_array(
+        (np.ones(len(outer)), (outer[:, 0], outer[:, 1])), shape=(len(vertices),) * 2
+    )
     component = connected_components(edges, directed=False)[1][outer[:, 0]]
     points, triangles = _half(vertices, outer[component == np.bincount(component).argmax()], target)
     central = np.abs(points[:, 0]) < MIDLINE
@@ -148,11 +164,16 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, dense_mirror: np.ndarray, 
     mirror[mirror[left]] = left
     points, triangles, mirror = _close_holes(
         np.concatenate([points, points[left] * REFLECT]),
-        np.concatenate([triangles, mirror[triangles][:, [0, 2, 1]]]), mirror)
+        np.concatenate([triangles, mirror[triangles][:, [0, 2, 1]]]),
+        mirror,
+    )
     mesh = trimesh.Trimesh(vertices, outer, process=False)
     nearest, _, triangle = closest_point(mesh, points)
     corners = outer[triangle]
     barycentric = np.clip(points_to_barycentric(mesh.triangles[triangle], nearest), 0, 1)
     right = np.nonzero(points[:, 0] < 0)[0]
-    corners[right], barycentric[right] = dense_mirror[corners[mirror[right]]], barycentric[mirror[right]]
+    corners[right], barycentric[right] = (
+        dense_mirror[corners[mirror[right]]],
+        barycentric[mirror[right]],
+    )
     return SmallMesh(triangles, mirror, corners, barycentric)

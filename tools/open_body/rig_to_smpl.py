@@ -14,17 +14,33 @@ from scipy.spatial.transform import Rotation
 from .makehuman import Rig
 from .skeleton import INDEX, JOINTS, MIRROR_JOINTS
 
-SetWorld = Callable[[str, np.ndarray], None]  # bone name, world rotations (N, 3, 3) for it and all below it
+SetWorld = Callable[
+    [str, np.ndarray], None
+]  # bone name, world rotations (N, 3, 3) for it and all below it
 FINGERS = (2, 3, 4, 5)  # without the thumb
-SHOULDER_LIFT = .12  # rad: a raised arm lifts the girdle
-HIP_NARROWING = .8  # MakeHuman puts hip centres 11 cm from the midline, anatomy about 9 cm
+SHOULDER_LIFT = 0.12  # rad: a raised arm lifts the girdle
+HIP_NARROWING = 0.8  # MakeHuman puts hip centres 11 cm from the midline, anatomy about 9 cm
 
 # First match of a bone's name decides which joint takes its skin weights; torso bones are shared out by height.
 TORSO_BONES = ('root', 'pelvis', 'spine')
-BONE_JOINT = (('breast', 'spine3'), ('upperleg', 'hip'), ('lowerleg', 'knee'), ('foot', 'ankle'), ('toe', 'foot'),
-              ('clavicle', 'collar'), ('shoulder01', 'collar'), ('upperarm', 'shoulder'), ('lowerarm', 'elbow'),
-              ('wrist', 'wrist'), ('metacarpal', 'wrist'), ('finger1-1', 'wrist'), ('finger', 'hand'),
-              ('neck01', 'neck'), ('neck02', 'neck'), ('', 'head'))
+BONE_JOINT = (
+    ('breast', 'spine3'),
+    ('upperleg', 'hip'),
+    ('lowerleg', 'knee'),
+    ('foot', 'ankle'),
+    ('toe', 'foot'),
+    ('clavicle', 'collar'),
+    ('shoulder01', 'collar'),
+    ('upperarm', 'shoulder'),
+    ('lowerarm', 'elbow'),
+    ('wrist', 'wrist'),
+    ('metacarpal', 'wrist'),
+    ('finger1-1', 'wrist'),
+    ('finger', 'hand'),
+    ('neck01', 'neck'),
+    ('neck02', 'neck'),
+    ('', 'head'),
+)
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
@@ -51,24 +67,27 @@ def _mean_of(points: np.ndarray, rig: Rig, names: list[str]) -> np.ndarray:
     return np.mean([points[:, rig.index(n)] for n in names], axis=0)
 
 
-def _arm(rig: Rig, heads: np.ndarray, tails: np.ndarray, side: str,
-         set_world: SetWorld) -> None:
-    out = 1. if side == 'L' else -1.
+def _arm(rig: Rig, heads: np.ndarray, tails: np.ndarray, side: str, set_world: SetWorld) -> None:
+    out = 1.0 if side == 'L' else -1.0
 
     def head(bone: str) -> np.ndarray:
         return heads[:, rig.index(f'{bone}.{side}')]
 
     lift = np.array([[out * np.cos(SHOULDER_LIFT), np.sin(SHOULDER_LIFT), 0]])
-    set_world(f'shoulder01.{side}', _turn(np.array([[out, 0., 0.]]), lift))
-    set_world(f'upperarm01.{side}', _turn(head('lowerarm01') - head('upperarm01'), [out, -.03, -.03]))
+    set_world(f'shoulder01.{side}', _turn(np.array([[out, 0.0, 0.0]]), lift))
+    set_world(
+        f'upperarm01.{side}', _turn(head('lowerarm01') - head('upperarm01'), [out, -0.03, -0.03])
+    )
     forearm = _turn(head('wrist') - head('lowerarm01'), [out, 0, 0])
     knuckles = [f'finger{k}-1.{side}' for k in FINGERS]
     along = _mean_of(heads, rig, knuckles) - head('wrist')
     across = head('finger5-1') - head('finger2-1')
-    palm_down = _frame(np.array([[out, 0., 0.]]), np.array([[0., 0., -1.]]))
+    palm_down = _frame(np.array([[out, 0.0, 0.0]]), np.array([[0.0, 0.0, -1.0]]))
     hand = palm_down @ np.swapaxes(_frame(along, across), -1, -2)
     # Half of the wrist's twist happens in the distal forearm, or the skin there would wring.
-    half = Rotation.from_rotvec(.5 * Rotation.from_matrix(hand @ np.swapaxes(forearm, -1, -2)).as_rotvec())
+    half = Rotation.from_rotvec(
+        0.5 * Rotation.from_matrix(hand @ np.swapaxes(forearm, -1, -2)).as_rotvec()
+    )
     set_world(f'lowerarm01.{side}', forearm)
     set_world(f'lowerarm02.{side}', half.as_matrix() @ forearm)
     set_world(f'wrist.{side}', hand)
@@ -76,24 +95,29 @@ def _arm(rig: Rig, heads: np.ndarray, tails: np.ndarray, side: str,
         for phalanx in (1, 2, 3):
             bone = rig.index(f'finger{finger}-{phalanx}.{side}')
             now = _unit(np.einsum('nij,nj->ni', hand, tails[:, bone] - heads[:, bone]))
-            set_world(rig.names[bone], _turn(now, now * [1, .25, .6]) @ hand)
+            set_world(rig.names[bone], _turn(now, now * [1, 0.25, 0.6]) @ hand)
 
 
-def _leg(rig: Rig, heads: np.ndarray, side: str,
-         set_world: SetWorld) -> None:
-    out = 1. if side == 'L' else -1.
+def _leg(rig: Rig, heads: np.ndarray, side: str, set_world: SetWorld) -> None:
+    out = 1.0 if side == 'L' else -1.0
 
     def head(bone: str) -> np.ndarray:
         return heads[:, rig.index(f'{bone}.{side}')]
 
-    set_world(f'upperleg01.{side}', _turn(head('lowerleg01') - head('upperleg01'), [.02 * out, -1, .01]))
-    set_world(f'lowerleg01.{side}', _turn(head('foot') - head('lowerleg01'), [-.01 * out, -1, -.06]))
+    set_world(
+        f'upperleg01.{side}', _turn(head('lowerleg01') - head('upperleg01'), [0.02 * out, -1, 0.01])
+    )
+    set_world(
+        f'lowerleg01.{side}', _turn(head('foot') - head('lowerleg01'), [-0.01 * out, -1, -0.06])
+    )
     forward = _mean_of(heads, rig, [f'toe{k}-1.{side}' for k in (1, 2, 3, 4)]) - head('foot')
-    yaw = .12 * out - np.arctan2(forward[:, 0], forward[:, 2])
+    yaw = 0.12 * out - np.arctan2(forward[:, 0], forward[:, 2])
     set_world(f'foot.{side}', Rotation.from_euler('y', yaw[:, None]).as_matrix())
 
 
-def to_t_pose(rig: Rig, rest: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def to_t_pose(
+    rig: Rig, rest: np.ndarray, used: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Poses MakeHuman bodies into a T-pose by linear blend skinning over all 163 bones.
 
     Args:
@@ -104,7 +128,9 @@ def to_t_pose(rig: Rig, rest: np.ndarray, used: np.ndarray) -> tuple[np.ndarray,
     Returns:
         vertices (N, V, 3) float32, bone heads (N, B, 3) and bone tails (N, B, 3) in the T-pose.
     """
-    heads, tails = (np.stack([rows @ x for x in rest.astype(float)]) for rows in (rig.heads, rig.tails))
+    heads, tails = (
+        np.stack([rows @ x for x in rest.astype(float)]) for rows in (rig.heads, rig.tails)
+    )
     rotation = np.tile(np.eye(3), (len(rest), len(rig.names), 1, 1))
 
     def set_world(bone: str, value: np.ndarray) -> None:
@@ -119,7 +145,9 @@ def to_t_pose(rig: Rig, rest: np.ndarray, used: np.ndarray) -> tuple[np.ndarray,
             step = np.einsum('nij,nj->ni', rotation[:, parent], heads[:, bone] - heads[:, parent])
             posed[:, bone] = posed[:, parent] + step
     shift = posed - np.einsum('nbij,nbj->nbi', rotation, heads)
-    transform = np.concatenate([rotation, shift[..., None]], -1).reshape(len(rest), len(rig.names), 12)
+    transform = np.concatenate([rotation, shift[..., None]], -1).reshape(
+        len(rest), len(rig.names), 12
+    )
     weights = rig.weights[used].astype(np.float32)
     vertices = np.empty((len(rest), len(used), 3), np.float32)
     for n, matrix in enumerate(transform.astype(np.float32)):
@@ -136,17 +164,34 @@ def joints_from_bones(rig: Rig, heads: np.ndarray) -> np.ndarray:
 
     joints = np.zeros((len(heads), len(JOINTS), 3))
     for side, name in (('L', 'left_'), ('R', 'right_')):
-        ends = {'hip': 'upperleg01', 'knee': 'lowerleg01', 'ankle': 'foot', 'shoulder': 'upperarm01',
-                'elbow': 'lowerarm01', 'wrist': 'wrist'}
+        ends = {
+            'hip': 'upperleg01',
+            'knee': 'lowerleg01',
+            'ankle': 'foot',
+            'shoulder': 'upperarm01',
+            'elbow': 'lowerarm01',
+            'wrist': 'wrist',
+        }
         for joint, bone in ends.items():
             joints[:, INDEX[name + joint]] = heads[:, rig.index(f'{bone}.{side}')]
         joints[:, INDEX[name + 'hip'], 0] *= HIP_NARROWING
-        joints[:, INDEX[name + 'collar']] = mix(**{f'shoulder01.{side}': .5, f'clavicle.{side}': .5})
-        joints[:, INDEX[name + 'foot']] = _mean_of(heads, rig, [f'toe{k}-1.{side}' for k in (1, 2, 3, 4)])
-        joints[:, INDEX[name + 'hand']] = _mean_of(heads, rig, [f'finger{k}-1.{side}' for k in (2, 3, 4)])
-    central = {'pelvis': mix(spine04=.75, spine03=.25), 'spine1': mix(spine03=.5, spine02=.5),
-               'spine2': mix(spine02=.35, spine01=.65), 'spine3': mix(spine01=1.), 'neck': mix(neck01=1.),
-               'head': mix(head=.7, neck03=.3)}
+        joints[:, INDEX[name + 'collar']] = mix(
+            **{f'shoulder01.{side}': 0.5, f'clavicle.{side}': 0.5}
+        )
+        joints[:, INDEX[name + 'foot']] = _mean_of(
+            heads, rig, [f'toe{k}-1.{side}' for k in (1, 2, 3, 4)]
+        )
+        joints[:, INDEX[name + 'hand']] = _mean_of(
+            heads, rig, [f'finger{k}-1.{side}' for k in (2, 3, 4)]
+        )
+    central = {
+        'pelvis': mix(spine04=0.75, spine03=0.25),
+        'spine1': mix(spine03=0.5, spine02=0.5),
+        'spine2': mix(spine02=0.35, spine01=0.65),
+        'spine3': mix(spine01=1.0),
+        'neck': mix(neck01=1.0),
+        'head': mix(head=0.7, neck03=0.3),
+    }
     for name, place in central.items():
         joints[:, INDEX[name]] = place * [0, 1, 1]
     return joints
@@ -158,8 +203,9 @@ def _joint_of_bone(bone: str) -> int:
     return INDEX[joint] if joint in INDEX else INDEX[{'L': 'left_', 'R': 'right_'}[side] + joint]
 
 
-def skin_weights(rig: Rig, used: np.ndarray, mirror: np.ndarray, template: np.ndarray,
-                 joints: np.ndarray) -> np.ndarray:
+def skin_weights(
+    rig: Rig, used: np.ndarray, mirror: np.ndarray, template: np.ndarray, joints: np.ndarray
+) -> np.ndarray:
     """Skin weights (V, 24), rows sum to one and mirror exactly, with any number of influences.
 
     Args:
@@ -176,8 +222,14 @@ def skin_weights(rig: Rig, used: np.ndarray, mirror: np.ndarray, template: np.nd
             torso += bones[:, bone]
         else:
             weights[:, _joint_of_bone(name)] += bones[:, bone]
-    reached = np.ones(len(used))  # share of the torso's weight that belongs to this joint or a higher one
-    for name, upper, width in (('pelvis', 'spine1', .055), ('spine1', 'spine2', .055), ('spine2', 'spine3', .035)):
+    reached = np.ones(
+        len(used)
+    )  # share of the torso's weight that belongs to this joint or a higher one
+    for name, upper, width in (
+        ('pelvis', 'spine1', 0.055),
+        ('spine1', 'spine2', 0.055),
+        ('spine2', 'spine3', 0.035),
+    ):
         ramp = np.clip((template[:, 1] - joints[INDEX[upper], 1] + width) / (2 * width), 0, 1)
         beyond = np.minimum(reached, ramp**2 * (3 - 2 * ramp))
         weights[:, INDEX[name]] += torso * (reached - beyond)

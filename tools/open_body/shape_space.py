@@ -12,7 +12,9 @@ def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return sum(np.bincount(faces[:, k], area / 3, len(vertices)) for k in range(3))
 
 
-def principal_components(bodies: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, float]:
+def principal_components(
+    bodies: np.ndarray, faces: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Mean body and its main ways of varying.
 
     Args:
@@ -30,7 +32,9 @@ def principal_components(bodies: np.ndarray, faces: np.ndarray, count: int) -> t
     data = ((bodies - mean) * scale).reshape(len(bodies), -1)
     variances, vectors = np.linalg.eigh(data @ data.T / len(bodies))
     vectors = vectors[:, ::-1][:, :count]
-    components = (data.T @ vectors / np.sqrt(len(bodies))).reshape(*mean.shape, count) / scale[..., None]
+    components = (data.T @ vectors / np.sqrt(len(bodies))).reshape(*mean.shape, count) / scale[
+        ..., None
+    ]
     top, bottom = mean[:, 1].argmax(), mean[:, 1].argmin()
     components *= np.where(components[top, 1] < components[bottom, 1], -1, 1)
     return mean, components, float(variances[::-1][:count].sum() / variances.sum())

@@ -25,18 +25,27 @@ def joint_transforms(rotations: np.ndarray, joints: np.ndarray) -> tuple[np.ndar
     return world, place - np.einsum('njab,njb->nja', world, joints)
 
 
-def blend_linear(world: np.ndarray, shift: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def blend_linear(
+    world: np.ndarray, shift: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Per-vertex matrices (N, V, 3, 3) and translations (N, V, 3) of linear blend skinning."""
     matrix = (weights @ world.reshape(len(world), 24, 9)).reshape(len(world), -1, 3, 3)
     return matrix, weights @ shift
 
 
-def skin(rotations: np.ndarray, joints: np.ndarray, rest: np.ndarray, weights: np.ndarray,
-         posedirs: np.ndarray | None = None) -> np.ndarray:
+def skin(
+    rotations: np.ndarray,
+    joints: np.ndarray,
+    rest: np.ndarray,
+    weights: np.ndarray,
+    posedirs: np.ndarray | None = None,
+) -> np.ndarray:
     """Posed vertices (N, V, 3) from rest vertices (N, V, 3) or (V, 3), metres."""
     if posedirs is not None:
         feature = (rotations[:, 1:] - np.eye(3)).reshape(len(rotations), -1)
-        rest = rest + (feature @ posedirs.reshape(-1, posedirs.shape[-1]).T).reshape(len(rotations), -1, 3)
+        rest = rest + (feature @ posedirs.reshape(-1, posedirs.shape[-1]).T).reshape(
+            len(rotations), -1, 3
+        )
     matrix, shift = blend_linear(*joint_transforms(rotations, joints), weights)
     return (matrix @ np.broadcast_to(rest, shift.shape)[..., None])[..., 0] + shift
 
@@ -48,7 +57,9 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.concatenate([vector, scalar], -1)
 
 
-def skin_dual_quaternion(world: np.ndarray, shift: np.ndarray, rest: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def skin_dual_quaternion(
+    world: np.ndarray, shift: np.ndarray, rest: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """Posed vertices (N, V, 3) by dual-quaternion blending (Kavan et al. 2008), which keeps volume at bends."""
     real = Rotation.from_matrix(world.reshape(-1, 3, 3)).as_quat().reshape(*world.shape[:2], 4)
     dual = _product(np.concatenate([shift, np.zeros((*shift.shape[:2], 1))], -1), real) / 2
@@ -59,5 +70,7 @@ def skin_dual_quaternion(world: np.ndarray, shift: np.ndarray, rest: np.ndarray,
     size = np.linalg.norm(real, axis=-1, keepdims=True)
     real, dual = real / size, dual / size
     moved = 2 * _product(dual, real * [-1, -1, -1, 1])[..., :3]
-    turned = Rotation.from_quat(real.reshape(-1, 4)).apply(np.broadcast_to(rest, moved.shape).reshape(-1, 3))
+    turned = Rotation.from_quat(real.reshape(-1, 4)).apply(
+        np.broadcast_to(rest, moved.shape).reshape(-1, 3)
+    )
     return turned.reshape(moved.shape) + moved

@@ -28,8 +28,15 @@ FORMAT = 1
 CHUNK = 1 << 16  # rows of features that are looked at together
 
 
-def build_bank(estimator: Estimator, dataset: Any, folder: str | Path, count: Optional[int] = None, clusters: int = 0,
-               dtype: str = 'float16', batch_size: int = 32) -> Path:
+def build_bank(
+    estimator: Estimator,
+    dataset: Any,
+    folder: str | Path,
+    count: Optional[int] = None,
+    clusters: int = 0,
+    dtype: str = 'float16',
+    batch_size: int = 32,
+) -> Path:
     """Writes a bank; it appears under its name when it is complete.
 
     Args:
@@ -62,13 +69,20 @@ def build_bank(estimator: Estimator, dataset: Any, folder: str | Path, count: Op
             value = value.cpu().numpy()
             kind = dtype if name == 'features' else value.dtype
             if name not in arrays:
-                arrays[name] = np.lib.format.open_memmap(part / f'{name}.npy', 'w+', kind, (count, *value.shape[1:]))
-            arrays[name][start:start + len(value)] = value
+                arrays[name] = np.lib.format.open_memmap(
+                    part / f'{name}.npy', 'w+', kind, (count, *value.shape[1:])
+                )
+            arrays[name][start : start + len(value)] = value
             digest.update(value.tobytes())
     if clusters:
         for name, value in _clusters(torch.from_numpy(arrays['features']), clusters).items():
             np.save(part / f'{name}.npy', value.numpy())
-    meta = dict(format=FORMAT, count=count, weights=hash_tensors(estimator.state_dict()), content=digest.hexdigest())
+    meta = dict(
+        format=FORMAT,
+        count=count,
+        weights=hash_tensors(estimator.state_dict()),
+        content=digest.hexdigest(),
+    )
     (part / 'bank.json').write_text(json.dumps(meta, indent=1))
     try:
         part.replace(folder)
@@ -90,24 +104,32 @@ def read_meta(folder: Path) -> dict[str, Any]:
     try:
         meta = json.loads((folder / 'bank.json').read_text())
     except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f'{folder}: no retrieval bank ({error}). tools/build_retrieval_bank.py writes one; or name a '
-                         f'`dataset` of labelled views in its place, or set `exemplars=None`') from error
+        raise InputError(
+            f'{folder}: no retrieval bank ({error}). tools/build_retrieval_bank.py writes one; or name a '
+            f'`dataset` of labelled views in its place, or set `exemplars=None`'
+        ) from error
     if meta.get('format') != FORMAT:
-        raise InputError(f'{folder}: a retrieval bank of format {meta.get("format")}, not {FORMAT}; build it again '
-                         f'with tools/build_retrieval_bank.py')
+        raise InputError(
+            f'{folder}: a retrieval bank of format {meta.get("format")}, not {FORMAT}; build it again '
+            f'with tools/build_retrieval_bank.py'
+        )
     return meta
 
 
 @torch.no_grad()
 def _features(estimator: Estimator, images: Tensor) -> Tensor:
     if images.shape[-1] != estimator.resolution:
-        raise InputError(f'exemplars: the crops of the data set are {images.shape[-1]} px and the estimator takes '
-                         f'{estimator.resolution} px; set `resolution` of the data set to that')
+        raise InputError(
+            f'exemplars: the crops of the data set are {images.shape[-1]} px and the estimator takes '
+            f'{estimator.resolution} px; set `resolution` of the data set to that'
+        )
     crops = normalise(images.to(estimator.device).float()).to(next(estimator.parameters()).dtype)
     features = estimator(crops).features
     if features is None:
-        raise InputError(f'exemplars: {type(estimator).__name__} gives no features to find crops by; set '
-                         f'`exemplars=None`')
+        raise InputError(
+            f'exemplars: {type(estimator).__name__} gives no features to find crops by; set '
+            f'`exemplars=None`'
+        )
     return F.normalize(features, dim=1)
 
 
@@ -116,7 +138,9 @@ def _clusters(features: Tensor, count: int, rounds: int = 20) -> dict[str, Tenso
     start = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:count]
     centers = features[start].float()
     for _ in range(rounds):
-        nearest = torch.cat([(rows.float() @ centers.T).argmax(1) for rows in features.split(CHUNK)])
+        nearest = torch.cat(
+            [(rows.float() @ centers.T).argmax(1) for rows in features.split(CHUNK)]
+        )
         sums = torch.zeros_like(centers)
         for rows, of in zip(features.split(CHUNK), nearest.split(CHUNK)):
             sums.index_add_(0, of, rows.float())

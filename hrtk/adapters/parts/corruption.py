@@ -77,10 +77,14 @@ class Blur:
         count, channels = images.shape[:2]
         radius = int(4 * self.sigma[1] + 0.5)
         distance = torch.arange(-radius, radius + 1) / _uniform(self.sigma, count, 1)
-        kernel = (-distance ** 2 / 2).softmax(1).to(images).repeat_interleave(channels, 0)[:, None]
-        flat = F.pad(images.flatten(0, 1)[None], [radius] * 4, mode='replicate')  # every channel is a group of its own
+        kernel = (-(distance**2) / 2).softmax(1).to(images).repeat_interleave(channels, 0)[:, None]
+        flat = F.pad(
+            images.flatten(0, 1)[None], [radius] * 4, mode='replicate'
+        )  # every channel is a group of its own
         flat = F.conv2d(flat, kernel[..., None], groups=len(kernel))
-        return F.conv2d(flat, kernel[..., None, :], groups=len(kernel))[0].unflatten(0, (count, channels))
+        return F.conv2d(flat, kernel[..., None, :], groups=len(kernel))[0].unflatten(
+            0, (count, channels)
+        )
 
 
 @CORRUPTIONS.register_module()
@@ -97,7 +101,9 @@ class LowResolution:
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, R, R) -> (B, 3, R, R), both in [0, 255]."""
         resolution = images.shape[-1]
-        sizes = (resolution / _uniform(self.factor, len(images))).round().clamp_min(1).int().tolist()
+        sizes = (
+            (resolution / _uniform(self.factor, len(images))).round().clamp_min(1).int().tolist()
+        )
         small = [_bicubic(image[None], size) for image, size in zip(images, sizes)]
         return torch.cat([_bicubic(image, resolution) for image in small]).clamp(0, 255)
 
@@ -113,5 +119,7 @@ def _uniform(limits: Range, *shape: int) -> Tensor:
 def _range(owner: str, name: str, limits: Range, least: float, most: float = float('inf')) -> Range:
     low, high = limits
     if not least <= low <= high <= most:
-        raise InputError(f'{owner}: {name} is from {least} to {most}, the smaller number first; not {limits}')
+        raise InputError(
+            f'{owner}: {name} is from {least} to {most}, the smaller number first; not {limits}'
+        )
     return float(low), float(high)

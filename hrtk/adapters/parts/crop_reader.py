@@ -27,7 +27,9 @@ class CropReader:
         memory: bytes of crops that are kept for when a frame is drawn again.
     """
 
-    def __init__(self, estimator: Estimator, sequences: SequenceOf[Sequence], memory: int = 2 ** 30) -> None:
+    def __init__(
+        self, estimator: Estimator, sequences: SequenceOf[Sequence], memory: int = 2**30
+    ) -> None:
         self.estimator, self.sequences, self.memory = estimator, sequences, memory
         self._known: dict[tuple[int, int], Tensor] = {}
 
@@ -53,7 +55,11 @@ class CropReader:
     @torch.no_grad()  # a mode of each thread
     def _crops(self, which: int, frames: list[int]) -> Tensor:
         new = [t for t in frames if (which, t) not in self._known]
-        fresh = dict(zip(new, denormalise(self.estimator.crops(self.sequences[which], new)))) if new else {}
+        fresh = (
+            dict(zip(new, denormalise(self.estimator.crops(self.sequences[which], new))))
+            if new
+            else {}
+        )
         crops = [fresh[t] if t in fresh else self._known[which, t] for t in frames]
         for t, crop in fresh.items():
             self.memory -= crop.nbytes

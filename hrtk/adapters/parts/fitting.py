@@ -11,8 +11,9 @@ from hrtk.adapters.parts.pose_space import PoseSpace, Theta
 from hrtk.structures import Prediction
 
 
-def fit(space: PoseSpace, start: Theta, objective: Callable[[Prediction], Tensor], steps: int,
-        lr: float) -> tuple[Theta, Tensor]:
+def fit(
+    space: PoseSpace, start: Theta, objective: Callable[[Prediction], Tensor], steps: int, lr: float
+) -> tuple[Theta, Tensor]:
     """Fits every body of a batch by Adam and keeps the best of what it passes.
 
     Rows never see each other: the objective gives one number per row, and Adam works number by number.

@@ -23,7 +23,9 @@ class GuardedAdam:
 
     def __init__(self, weights: Iterable[Tensor], lr: float, betas: tuple[float, float]) -> None:
         self.weights = list(weights)
-        self.optimizer = torch.optim.Adam(self.weights, lr=lr, betas=betas, **_fused(self.weights[0]))
+        self.optimizer = torch.optim.Adam(
+            self.weights, lr=lr, betas=betas, **_fused(self.weights[0])
+        )
         self.skipped = self.weights[0].new_zeros((), dtype=torch.float32)
 
     @torch.no_grad()
@@ -34,7 +36,11 @@ class GuardedAdam:
         self.skipped = self.skipped + bad
         for weight, value in zip(self.weights, gradients):
             # Fused kernels walk through memory side by side, so both must be laid out alike.
-            weight.grad = value if value.stride() == weight.stride() else torch.empty_like(weight).copy_(value)
+            weight.grad = (
+                value
+                if value.stride() == weight.stride()
+                else torch.empty_like(weight).copy_(value)
+            )
         if self.optimizer.defaults.get('fused'):
             # The fused kernel itself leaves everything as it is when told so: no wait for the device.
             self.optimizer.grad_scale, self.optimizer.found_inf = None, bad

@@ -39,11 +39,20 @@ class MaskLearner:
         schedule: rates and steps.
     """
 
-    def __init__(self, estimator: Estimator, space: PoseSpace, objectives: MaskObjectives, schedule: Schedule) -> None:
-        self.estimator, self.space, self.objectives, self.schedule = estimator, space, objectives, schedule
+    def __init__(
+        self, estimator: Estimator, space: PoseSpace, objectives: MaskObjectives, schedule: Schedule
+    ) -> None:
+        self.estimator, self.space, self.objectives, self.schedule = (
+            estimator,
+            space,
+            objectives,
+            schedule,
+        )
         estimator.eval().requires_grad_(False)
-        self.weights = {name: value.requires_grad_()
-                        for name, value in select_parameters(estimator, schedule.parameters).items()}
+        self.weights = {
+            name: value.requires_grad_()
+            for name, value in select_parameters(estimator, schedule.parameters).items()
+        }
         self._start = {name: value.detach().clone() for name, value in self.weights.items()}
         self._new_adams()
 
@@ -59,16 +68,23 @@ class MaskLearner:
             with torch.no_grad():
                 start = self.space.theta(self.estimator(batch.crops))
             target, better = self.fit(start, batch)
-            return {'fit': self._descend('fit', lambda _: self._towards(batch.crops, target, better))}
-        return {name: self._descend(name, lambda _, name=name: self._aligned(name, batch))
-                for name in self.objectives.names}
+            return {
+                'fit': self._descend('fit', lambda _: self._towards(batch.crops, target, better))
+            }
+        return {
+            name: self._descend(name, lambda _, name=name: self._aligned(name, batch))
+            for name in self.objectives.names
+        }
 
     def fit(self, start: Theta, batch: MaskBatch) -> tuple[Theta, Tensor]:
         """Bodies fitted to their masks, those of unusable masks as they were; and (B,) which got better."""
+
         def objective(prediction):
             return self.objectives.every(prediction, self.estimator.body, batch)
 
-        return fit(self.space, start, objective, self.schedule.fitting_steps, self.schedule.fitting_rate)
+        return fit(
+            self.space, start, objective, self.schedule.fitting_steps, self.schedule.fitting_rate
+        )
 
     @torch.no_grad()
     def restart(self) -> None:
@@ -78,8 +94,11 @@ class MaskLearner:
 
     def state_dict(self, iteration: int) -> dict[str, Any]:
         """Everything that the next iteration depends on."""
-        return dict(iteration=iteration, estimator=self.estimator.state_dict(),
-                    adams={name: adam.optimizer.state_dict() for name, adam in self.adams.items()})
+        return dict(
+            iteration=iteration,
+            estimator=self.estimator.state_dict(),
+            adams={name: adam.optimizer.state_dict() for name, adam in self.adams.items()},
+        )
 
     def resume(self, state: Optional[dict[str, Any]]) -> int:
         """Takes a state back and returns its iteration; 0 without one."""
@@ -91,8 +110,10 @@ class MaskLearner:
         return state['iteration']
 
     def _new_adams(self) -> None:
-        self.adams = {name: GuardedAdam(self.weights.values(), self.schedule.lr, self.schedule.adam_betas)
-                      for name in (*self.objectives.names, 'fit')}
+        self.adams = {
+            name: GuardedAdam(self.weights.values(), self.schedule.lr, self.schedule.adam_betas)
+            for name in (*self.objectives.names, 'fit')
+        }
 
     def _descend(self, name: str, objective: Callable[[Any], Tensor]) -> Tensor:
         gradient, loss = plain_gradient(self.weights, objective)
@@ -106,4 +127,6 @@ class MaskLearner:
     def _towards(self, crops: Tensor, target: Theta, better: Tensor) -> Tensor:
         """L_Theta over the bodies whose fit got better."""
         distance = self.space.distance(self.space.theta(self.estimator(crops)), target)
-        return self.objectives.weights['fit'] * (distance * better).sum() / better.sum().clamp_min(1)
+        return (
+            self.objectives.weights['fit'] * (distance * better).sum() / better.sum().clamp_min(1)
+        )

@@ -55,46 +55,68 @@ class MaskObjectives:
         InputError: there is no such kind or gradient, a weight has another name, or there is no term.
     """
 
-    def __init__(self, silhouette: Optional[str], topology: Optional[str], weights: Optional[dict[str, float]],
-                 grad: str) -> None:
+    def __init__(
+        self,
+        silhouette: Optional[str],
+        topology: Optional[str],
+        weights: Optional[dict[str, float]],
+        grad: str,
+    ) -> None:
         for name, kind in (('silhouette', silhouette), ('topology', topology)):
             if kind not in KINDS:
                 raise InputError(f'TopologyAdapter: {name} is one of {KINDS}, not {kind!r}')
         unknown = sorted(set(weights or {}) - set(FACTORS))
         if unknown:
-            raise InputError(f'TopologyAdapter: weights has no {unknown}; its keys are {sorted(FACTORS)}')
+            raise InputError(
+                f'TopologyAdapter: weights has no {unknown}; its keys are {sorted(FACTORS)}'
+            )
         if grad not in GRADS:
             raise InputError(f'TopologyAdapter: grad is one of {GRADS}, not {grad!r}')
         self.weights, self.grad = {**FACTORS, **(weights or {})}, grad
         kinds = dict(silhouette=silhouette, topology=topology)
-        self.kinds = {name: kind for name, kind in kinds.items() if kind is not None and self.weights[name]}
+        self.kinds = {
+            name: kind for name, kind in kinds.items() if kind is not None and self.weights[name]
+        }
         self.masked = bool(self.kinds)
         if self.weights['keypoints2d']:
             self.kinds['keypoints2d'] = 'l2'
         if not self.kinds:
-            raise InputError('TopologyAdapter: silhouette and topology are both off, and keypoints2d has no weight; '
-                             'give one a kind and a weight')
+            raise InputError(
+                'TopologyAdapter: silhouette and topology are both off, and keypoints2d has no weight; '
+                'give one a kind and a weight'
+            )
         self.names = tuple(self.kinds)
 
     def mean(self, name: str, prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
         """One term over the usable pictures of a batch, with the pull to the mean shape."""
-        loss = self._terms(prediction, body, batch, (name,)) + self.weights['betas'] * _shape(prediction)
+        loss = self._terms(prediction, body, batch, (name,)) + self.weights['betas'] * _shape(
+            prediction
+        )
         return (loss * batch.usable).sum() / batch.usable.sum().clamp_min(1)
 
     def every(self, prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
         """All terms of every picture: (B,), 0 where its mask is not usable."""
-        loss = self._terms(prediction, body, batch, self.names) + self.weights['betas'] * _shape(prediction)
+        loss = self._terms(prediction, body, batch, self.names) + self.weights['betas'] * _shape(
+            prediction
+        )
         return loss * batch.usable
 
-    def _terms(self, prediction: Prediction, body: BodyModel, batch: MaskBatch, names: tuple[str, ...]) -> Tensor:
+    def _terms(
+        self, prediction: Prediction, body: BodyModel, batch: MaskBatch, names: tuple[str, ...]
+    ) -> Tensor:
         loss = prediction.betas.new_zeros(len(prediction.betas))
         if 'keypoints2d' in names:
             loss = loss + self.weights['keypoints2d'] * _reprojection(prediction, body, batch)
         of_mask = tuple(name for name in names if name != 'keypoints2d')
         return loss + self._of_masks(prediction, body, batch.target, of_mask) if of_mask else loss
 
-    def _of_masks(self, prediction: Prediction, body: BodyModel, target: SilhouetteTarget,
-                  names: tuple[str, ...]) -> Tensor:
+    def _of_masks(
+        self,
+        prediction: Prediction,
+        body: BodyModel,
+        target: SilhouetteTarget,
+        names: tuple[str, ...],
+    ) -> Tensor:
         side = target.mask.shape[-1]
         vertices = body(prediction.rotmat, prediction.betas).vertices
         points, faces = crop_points(vertices, prediction.camera, side), body.faces
@@ -103,7 +125,9 @@ class MaskObjectives:
         if chamfer:
             # One rasterisation serves both; a term that nobody wants costs little beside it.
             both = alignment_losses(points, faces, target, self.grad, 'mean')
-            loss = loss + sum(self.weights[name] * getattr(both, name) for name in chamfer) * (2 / side)
+            loss = loss + sum(self.weights[name] * getattr(both, name) for name in chamfer) * (
+                2 / side
+            )
         for name in names:
             if self.kinds[name] == 'l2':
                 l2 = mask_l2 if name == 'silhouette' else skeleton_l2

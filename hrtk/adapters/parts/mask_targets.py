@@ -27,10 +27,14 @@ class MaskTargets:
         InputError: the track has no masks.
     """
 
-    def __init__(self, sequence: Sequence, resolution: int, device: torch.device | str = 'cpu') -> None:
+    def __init__(
+        self, sequence: Sequence, resolution: int, device: torch.device | str = 'cpu'
+    ) -> None:
         if sequence.masks is None:
-            raise InputError(f'{sequence.name}: has no masks, which this adapter learns from; name a source with '
-                             f'`dataset.masks`, e.g. dict(type="MaskFiles", folder=...), see docs/en/masks.md')
+            raise InputError(
+                f'{sequence.name}: has no masks, which this adapter learns from; name a source with '
+                f'`dataset.masks`, e.g. dict(type="MaskFiles", folder=...), see docs/en/masks.md'
+            )
         self.sequence, self.resolution, self.device = sequence, resolution, device
         self.skipped: dict[str, int] = {}
         self._known: dict[int, Optional[np.ndarray]] = {}
@@ -52,7 +56,9 @@ class MaskTargets:
             if row is not None:
                 mask[:] = np.unpackbits(row, count=side * side)
         usable = torch.tensor([row is not None for row in rows])
-        return torch.from_numpy(masks.reshape(-1, side, side)).bool().to(self.device), usable.to(self.device)
+        return torch.from_numpy(masks.reshape(-1, side, side)).bool().to(self.device), usable.to(
+            self.device
+        )
 
     def _row(self, t: int) -> Optional[np.ndarray]:
         if t not in self._known:
@@ -60,7 +66,10 @@ class MaskTargets:
         return self._known[t]
 
     def _read(self, t: int) -> Optional[np.ndarray]:
-        sequence, what = self.sequence, f'{self.sequence.name}, mask of frame {self.sequence.frame_ids[t]}'
+        sequence, what = (
+            self.sequence,
+            f'{self.sequence.name}, mask of frame {self.sequence.frame_ids[t]}',
+        )
         size = sequence.frames[t].shape[:2]
         crop, problem = crop_mask(sequence.masks[t], size, sequence.boxes[t], self.resolution, what)
         if crop is None:

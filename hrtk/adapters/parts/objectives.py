@@ -12,7 +12,14 @@ from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.body_models import BodyModel
 from hrtk.geometry.camera import project
 from hrtk.geometry.rotation import rotmat_to_axis_angle
-from hrtk.losses import hips, keypoint2d_loss, keypoint3d_loss, motion_loss, parameter_loss, shape_prior
+from hrtk.losses import (
+    hips,
+    keypoint2d_loss,
+    keypoint3d_loss,
+    motion_loss,
+    parameter_loss,
+    shape_prior,
+)
 from hrtk.structures import Prediction
 
 SKELETON = 'spin24'
@@ -87,8 +94,14 @@ class Objectives:
         certain_motion: score motion only where both confidences are exactly one, as DynaBOA's code does.
     """
 
-    def __init__(self, weights: Weights, pose_prior: Optional[nn.Module], normalise: str,
-                 teacher_joints: str = SKELETON, certain_motion: bool = False) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        pose_prior: Optional[nn.Module],
+        normalise: str,
+        teacher_joints: str = SKELETON,
+        certain_motion: bool = False,
+    ) -> None:
         self.weights, self.pose_prior, self.normalise = weights, pose_prior, normalise
         self.teacher_joints, self.certain_motion = teacher_joints, certain_motion
         self.hips = hips(SKELETON)
@@ -96,7 +109,9 @@ class Objectives:
     def frame(self, posed: Posed, evidence: Evidence) -> Tensor:
         """Single-frame constraints: reprojection and both priors (the unlabelled part of Eq. 2)."""
         w, prediction = self.weights, posed.prediction
-        loss = w.keypoints2d * keypoint2d_loss(posed.points, evidence.xy, evidence.confidence, self.normalise)
+        loss = w.keypoints2d * keypoint2d_loss(
+            posed.points, evidence.xy, evidence.confidence, self.normalise
+        )
         if w.shape_prior:
             loss = loss + w.shape_prior * shape_prior(prediction.betas)
         if w.pose_prior:
@@ -109,19 +124,27 @@ class Objectives:
         with torch.no_grad():
             true = body.joints(batch.rotmat, batch.betas, SKELETON)
         labels = Prediction(batch.rotmat, batch.betas, posed.prediction.camera)
-        return self.weights.source * (5 * keypoint3d_loss(posed.joints, true, root=self.hips)
-                                      + 5 * (posed.points - batch.keypoints2d).square().mean()
-                                      + parameter_loss(posed.prediction, labels))
+        return self.weights.source * (
+            5 * keypoint3d_loss(posed.joints, true, root=self.hips)
+            + 5 * (posed.points - batch.keypoints2d).square().mean()
+            + parameter_loss(posed.prediction, labels)
+        )
 
     def teacher(self, student: Posed, teacher: Posed) -> Tensor:
         """Consistency with the mean teacher (Eq. 6): the same mixture as the source loss, against its predictions."""
         root = self.hips if self.teacher_joints == SKELETON else None
-        return self.weights.teacher * (5 * keypoint3d_loss(student.joints3d, teacher.joints3d, root=root)
-                                       + 5 * (student.joints2d - teacher.joints2d).square().mean()
-                                       + parameter_loss(student.prediction, teacher.prediction))
+        return self.weights.teacher * (
+            5 * keypoint3d_loss(student.joints3d, teacher.joints3d, root=root)
+            + 5 * (student.joints2d - teacher.joints2d).square().mean()
+            + parameter_loss(student.prediction, teacher.prediction)
+        )
 
-    def motion(self, now: Posed, then: Posed, evidence_now: Evidence, evidence_then: Evidence) -> Tensor:
+    def motion(
+        self, now: Posed, then: Posed, evidence_now: Evidence, evidence_then: Evidence
+    ) -> Tensor:
         """2D motion over the interval (Eq. 5), where both ends of a point's path were seen."""
         a, b = evidence_now.confidence, evidence_then.confidence
         both = (a + b == 2 if self.certain_motion else (a > 0) & (b > 0)).to(now.points.dtype)
-        return self.weights.motion * motion_loss(now.points, then.points, evidence_now.xy, evidence_then.xy, both)
+        return self.weights.motion * motion_loss(
+            now.points, then.points, evidence_now.xy, evidence_then.xy, both
+        )

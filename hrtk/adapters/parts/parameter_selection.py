@@ -26,13 +26,19 @@ def select_parameters(model: nn.Module, which: str = 'all') -> dict[str, Tensor]
     """
     named = dict(model.named_parameters())
     if which == 'norm':
-        chosen = {f'{prefix}.{name}': value for prefix, module in model.named_modules() if isinstance(module, NORMS)
-                  for name, value in module.named_parameters(recurse=False)}
+        chosen = {
+            f'{prefix}.{name}': value
+            for prefix, module in model.named_modules()
+            if isinstance(module, NORMS)
+            for name, value in module.named_parameters(recurse=False)
+        }
     elif which in PREFIXES:
         chosen = {name: value for name, value in named.items() if name.startswith(PREFIXES[which])}
     else:
         chosen = {name: value for name, value in named.items() if re.search(which, name)}
     if not chosen:
-        raise InputError(f'parameters={which!r} selects none of the model\'s {len(named)} weights; use all, norm, '
-                         f'head, layer4+head or a regular expression that matches names such as {next(iter(named))!r}')
+        raise InputError(
+            f"parameters={which!r} selects none of the model's {len(named)} weights; use all, norm, "
+            f'head, layer4+head or a regular expression that matches names such as {next(iter(named))!r}'
+        )
     return chosen

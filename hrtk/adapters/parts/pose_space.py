@@ -38,7 +38,9 @@ class Theta:
 
     def where(self, chosen: Tensor, other: Theta) -> Theta:
         """Rows of this where ``chosen`` (B,) is true, of the other elsewhere."""
-        return Theta(*(torch.where(chosen[:, None], a, b) for a, b in zip(self.tensors(), other.tensors())))
+        return Theta(
+            *(torch.where(chosen[:, None], a, b) for a, b in zip(self.tensors(), other.tensors()))
+        )
 
 
 class PoseSpace:
@@ -55,13 +57,20 @@ class PoseSpace:
         """The coordinates of predictions, with their graph."""
         body = prediction.rotmat[:, 1:]
         pose = rotmat_to_rot6d(body).flatten(1) if self.prior is None else self.prior.encode(body)
-        return Theta(pose, rotmat_to_rot6d(prediction.rotmat[:, 0]), prediction.betas, prediction.camera)
+        return Theta(
+            pose, rotmat_to_rot6d(prediction.rotmat[:, 0]), prediction.betas, prediction.camera
+        )
 
     def prediction(self, theta: Theta) -> Prediction:
         """The bodies at these coordinates; with a prior they are poses that it knows."""
-        body = (rot6d_to_rotmat(theta.pose.unflatten(1, (-1, 6))) if self.prior is None else
-                self.prior.decode(theta.pose))
-        return Prediction(torch.cat([rot6d_to_rotmat(theta.orient)[:, None], body], 1), theta.betas, theta.camera)
+        body = (
+            rot6d_to_rotmat(theta.pose.unflatten(1, (-1, 6)))
+            if self.prior is None
+            else self.prior.decode(theta.pose)
+        )
+        return Prediction(
+            torch.cat([rot6d_to_rotmat(theta.orient)[:, None], body], 1), theta.betas, theta.camera
+        )
 
     @torch.no_grad()
     def confine(self, pose: Tensor) -> None:
@@ -76,6 +85,9 @@ class PoseSpace:
         mean over its numbers.
         """
         turned = rot6d_to_rotmat(theta.orient) - rot6d_to_rotmat(target.orient)
-        return ((theta.pose - target.pose).square().mean(1) + turned.square().mean((1, 2))
-                + betas * (theta.betas - target.betas).square().mean(1)
-                + (theta.camera - target.camera).square().mean(1))
+        return (
+            (theta.pose - target.pose).square().mean(1)
+            + turned.square().mean((1, 2))
+            + betas * (theta.betas - target.betas).square().mean(1)
+            + (theta.camera - target.camera).square().mean(1)
+        )

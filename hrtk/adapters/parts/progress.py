@@ -39,12 +39,20 @@ class Learner:
         weights: the selected parameters by name, the estimator's own tensors.
     """
 
-    def __init__(self, estimator: Estimator, parameters: str, lr: float, adam_betas: tuple[float, float],
-                 max_norm: Optional[float] = None) -> None:
+    def __init__(
+        self,
+        estimator: Estimator,
+        parameters: str,
+        lr: float,
+        adam_betas: tuple[float, float],
+        max_norm: Optional[float] = None,
+    ) -> None:
         self.max_norm = max_norm
         self.estimator = estimator.eval().requires_grad_(False)
-        self.weights = {name: value.requires_grad_()
-                        for name, value in select_parameters(estimator, parameters).items()}
+        self.weights = {
+            name: value.requires_grad_()
+            for name, value in select_parameters(estimator, parameters).items()
+        }
         self.adam = GuardedAdam(self.weights.values(), lr, adam_betas)
 
     def descend(self, objective: Objective) -> Tensor:
@@ -66,7 +74,11 @@ class Learner:
 
     def state_dict(self, iteration: int) -> dict[str, Any]:
         """Everything that the next iteration depends on."""
-        return dict(iteration=iteration, estimator=self.estimator.state_dict(), adam=self.adam.optimizer.state_dict())
+        return dict(
+            iteration=iteration,
+            estimator=self.estimator.state_dict(),
+            adam=self.adam.optimizer.state_dict(),
+        )
 
     def resume(self, state: Optional[dict[str, Any]]) -> int:
         """Takes a state back and returns its iteration; 0 without one."""
@@ -92,8 +104,15 @@ class Progress:
         first: the step to begin with.
     """
 
-    def __init__(self, preparation: Preparation, learner: Learning, total: int, save_every: int) -> None:
-        self.preparation, self.learner, self.total, self.save_every = preparation, learner, total, save_every
+    def __init__(
+        self, preparation: Preparation, learner: Learning, total: int, save_every: int
+    ) -> None:
+        self.preparation, self.learner, self.total, self.save_every = (
+            preparation,
+            learner,
+            total,
+            save_every,
+        )
         self.first = learner.resume(preparation.load('progress'))
 
     def __iter__(self) -> Iterator[int]:

@@ -46,20 +46,42 @@ class RetrievalBank:
         InputError: an option has another value, or both or none of ``folder`` and ``dataset`` are given.
     """
 
-    def __init__(self, folder: Optional[str] = None, dataset: Optional[dict] = None, pool: Optional[int] = None,
-                 batch: int = 1, mode: str = 'nearest', topk: Optional[int] = None, clusters: int = 0,
-                 resident: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        folder: Optional[str] = None,
+        dataset: Optional[dict] = None,
+        pool: Optional[int] = None,
+        batch: int = 1,
+        mode: str = 'nearest',
+        topk: Optional[int] = None,
+        clusters: int = 0,
+        resident: int = 1 << 30,
+    ) -> None:
         if (folder is None) == (dataset is None):
-            raise InputError('exemplars: name either the `folder` of a retrieval bank or a `dataset` of labelled views')
+            raise InputError(
+                'exemplars: name either the `folder` of a retrieval bank or a `dataset` of labelled views'
+            )
         if mode not in MODES:
             raise InputError(f'exemplars: mode is one of {MODES}, not {mode!r}')
         if topk is not None and topk < batch:
             raise InputError(f'exemplars: topk={topk} is less than batch={batch}')
         if mode == 'cluster' and dataset is not None and not clusters:
-            raise InputError("exemplars: mode='cluster' needs `clusters`, the number of clusters, e.g. 64")
-        self.folder, self.config, self.pool = None if folder is None else Path(folder), dataset, pool
+            raise InputError(
+                "exemplars: mode='cluster' needs `clusters`, the number of clusters, e.g. 64"
+            )
+        self.folder, self.config, self.pool = (
+            None if folder is None else Path(folder),
+            dataset,
+            pool,
+        )
         self.dataset: Any = None if dataset is None else DATASETS.build(dataset)
-        self.batch, self.mode, self.topk, self.clusters, self.resident = batch, mode, topk, clusters, resident
+        self.batch, self.mode, self.topk, self.clusters, self.resident = (
+            batch,
+            mode,
+            topk,
+            clusters,
+            resident,
+        )
         self._arrays: dict[str, Tensor] = {}
         self.forget()
 
@@ -76,16 +98,24 @@ class RetrievalBank:
         weights = hash_tensors(estimator.state_dict())
         folder = self.folder or self._cached(estimator, weights)
         meta = read_meta(folder)
-        names = ['features', 'images', *LABELS] + (['centers', 'members', 'counts'] if self.mode == 'cluster' else [])
+        names = ['features', 'images', *LABELS] + (
+            ['centers', 'members', 'counts'] if self.mode == 'cluster' else []
+        )
         mapped = {name: _map(folder / f'{name}.npy') for name in names}
         if mapped['images'].shape[-1] != estimator.resolution:
-            raise InputError(f'{folder}: its crops are {mapped["images"].shape[-1]} px and the estimator takes '
-                             f'{estimator.resolution} px; build it again for this estimator')
+            raise InputError(
+                f'{folder}: its crops are {mapped["images"].shape[-1]} px and the estimator takes '
+                f'{estimator.resolution} px; build it again for this estimator'
+            )
         if meta['weights'] != weights:
-            warnings.warn(f'{folder}: its features are those of other weights than the estimator starts with; '
-                          f'crops are found by comparing the two')
+            warnings.warn(
+                f'{folder}: its features are those of other weights than the estimator starts with; '
+                f'crops are found by comparing the two'
+            )
         small = sum(array.nbytes for array in mapped.values()) <= self.resident
-        self._arrays = {name: array.to(estimator.device) if small else array for name, array in mapped.items()}
+        self._arrays = {
+            name: array.to(estimator.device) if small else array for name, array in mapped.items()
+        }
 
     def forget(self) -> None:
         """The next look-up has nothing to guess from."""
@@ -96,7 +126,11 @@ class RetrievalBank:
         """The random numbers of one look-up, from torch's CPU generator."""
         if self.mode == 'cluster':
             return torch.rand(self.batch)
-        return None if self.topk is None else torch.randperm(min(self.topk, len(self._arrays['features'])))[:self.batch]
+        return (
+            None
+            if self.topk is None
+            else torch.randperm(min(self.topk, len(self._arrays['features'])))[: self.batch]
+        )
 
     def guess(self, level: str, chance: Optional[Tensor], trunk: Trunk) -> Optional[SourceBatch]:
         """The crops of a look-up whose frame still resembles what the last one did.
@@ -108,8 +142,14 @@ class RetrievalBank:
             return None
         return self._read(self._pick(self._last, chance), trunk)
 
-    def draw(self, level: str, chance: Optional[Tensor], query: Tensor, trunk: Trunk,
-             guess: Optional[SourceBatch] = None) -> SourceBatch:
+    def draw(
+        self,
+        level: str,
+        chance: Optional[Tensor],
+        query: Tensor,
+        trunk: Trunk,
+        guess: Optional[SourceBatch] = None,
+    ) -> SourceBatch:
         """The S crops for pooled features (1, F): the guess itself if it was right. Waits for the device.
 
         Args:
@@ -135,7 +175,11 @@ class RetrievalBank:
         query = F.normalize(query[0], dim=0).to(self._arrays['features'].device)
         if self.mode == 'cluster':
             return (self._arrays['centers'].to(query.dtype) @ query).argmax()
-        return self._nearest(query, min(self.topk or self.batch, len(self._arrays['features']))).sort().values
+        return (
+            self._nearest(query, min(self.topk or self.batch, len(self._arrays['features'])))
+            .sort()
+            .values
+        )
 
     def _pick(self, place: Tensor, chance: Optional[Tensor]) -> Tensor:
         """The crops at a place, as indices."""
@@ -153,8 +197,10 @@ class RetrievalBank:
             array = self._arrays[name]
             return array[wanted.to(array.device)].to(device)
 
-        return SourceBatch(trunk.recall(index, lambda wanted: normalise(take('images', wanted).float())),
-                           **{name: take(name, index) for name in LABELS})
+        return SourceBatch(
+            trunk.recall(index, lambda wanted: normalise(take('images', wanted).float())),
+            **{name: take(name, index) for name in LABELS},
+        )
 
     def _nearest(self, query: Tensor, count: int) -> Tensor:
         """Indices of the rows with the largest products, the best first, a chunk of the bank at a time."""
@@ -168,7 +214,11 @@ class RetrievalBank:
 
     def _cached(self, estimator: Estimator, weights: str) -> Path:
         found = self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
-        key = json.dumps([FORMAT, weights, self.config, found, self.pool, self.clusters], sort_keys=True, default=str)
+        key = json.dumps(
+            [FORMAT, weights, self.config, found, self.pool, self.clusters],
+            sort_keys=True,
+            default=str,
+        )
         root = Path(os.environ.get('HRTK_CACHE', Path.home() / '.cache' / 'hrtk')) / 'retrieval'
         folder = root / hashlib.sha256(key.encode()).hexdigest()[:20]
         if not (folder / 'bank.json').exists():
@@ -180,5 +230,7 @@ def _map(path: Path) -> Tensor:
     try:
         return torch.from_numpy(np.load(path, mmap_mode='c', allow_pickle=False))
     except (OSError, ValueError) as error:
-        raise InputError(f'{path}: not readable ({error}); build the bank again with tools/build_retrieval_bank.py'
-                         + (', with --clusters' if path.stem in ('centers', 'members', 'counts') else '')) from error
+        raise InputError(
+            f'{path}: not readable ({error}); build the bank again with tools/build_retrieval_bank.py'
+            + (', with --clusters' if path.stem in ('centers', 'members', 'counts') else '')
+        ) from error

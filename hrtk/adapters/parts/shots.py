@@ -48,21 +48,32 @@ class Labels:
         points = batch.keypoints2d.reshape(-1, 24, 2)
         with torch.no_grad():
             joints = body.joints(rotmat, betas, SKELETON)
-        return Labels(rotmat, betas, torch.ones_like(betas[:, :1]), joints, points, torch.ones_like(points[..., 0]))
+        return Labels(
+            rotmat,
+            betas,
+            torch.ones_like(betas[:, :1]),
+            joints,
+            points,
+            torch.ones_like(points[..., 0]),
+        )
 
     @staticmethod
     def cat(parts: SequenceOf[Labels]) -> Labels:
         """Those of all parts, one after the other."""
         names = [field.name for field in dataclasses.fields(Labels)]
-        return Labels(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+        return Labels(
+            **{name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        )
 
     def losses(self, posed: Posed) -> dict[str, Tensor]:
         """The terms of SPIN's and VIBE's supervision without factors: squared errors, joints relative to the hips."""
         prediction = posed.prediction
-        return dict(keypoints2d=keypoint2d_loss(posed.joints2d, self.points, self.confidence),
-                    joints3d=keypoint3d_loss(posed.joints3d, self.joints, root=hips(SKELETON)),
-                    rotmat=rotmat_loss(prediction.rotmat, self.rotmat),
-                    betas=betas_loss(self.neutral * prediction.betas, self.neutral * self.betas))
+        return dict(
+            keypoints2d=keypoint2d_loss(posed.joints2d, self.points, self.confidence),
+            joints3d=keypoint3d_loss(posed.joints3d, self.joints, root=hips(SKELETON)),
+            rotmat=rotmat_loss(prediction.rotmat, self.rotmat),
+            betas=betas_loss(self.neutral * prediction.betas, self.neutral * self.betas),
+        )
 
 
 def draw_shots(sequences: SequenceOf[Sequence], count: int, seed: int, clip: int = 1) -> list[Shot]:
@@ -83,24 +94,37 @@ def draw_shots(sequences: SequenceOf[Sequence], count: int, seed: int, clip: int
     random = torch.Generator().manual_seed(seed)
     queues = []
     for which, sequence in enumerate(sequences):
-        starts = [start for start in range(0, len(sequence) - clip + 1, clip)
-                  if _labelled(sequence, slice(start, start + clip))]
-        queues.append([(which, range(starts[i], starts[i] + clip))
-                       for i in torch.randperm(len(starts), generator=random).tolist()])
+        starts = [
+            start
+            for start in range(0, len(sequence) - clip + 1, clip)
+            if _labelled(sequence, slice(start, start + clip))
+        ]
+        queues.append(
+            [
+                (which, range(starts[i], starts[i] + clip))
+                for i in torch.randperm(len(starts), generator=random).tolist()
+            ]
+        )
     drawn: list[Shot] = []
     for turn in range(max(map(len, queues), default=0)):
         members = [queue[turn] for queue in queues if turn < len(queue)]
         drawn += [members[i] for i in torch.randperm(len(members), generator=random).tolist()]
     if len(drawn) < count:
         what = 'frames' if clip == 1 else f'clips of {clip} frames'
-        raise InputError(f'{count} labelled {what} are wanted; {len(sequences)} sequences have {len(drawn)} of them '
-                         f'with a true body (rotmat and betas); ask for fewer shots or name another `labelled` data '
-                         f'set')
+        raise InputError(
+            f'{count} labelled {what} are wanted; {len(sequences)} sequences have {len(drawn)} of them '
+            f'with a true body (rotmat and betas); ask for fewer shots or name another `labelled` data '
+            f'set'
+        )
     return drawn[:count]
 
 
-def read_shots(estimator: Estimator, sequences: SequenceOf[Sequence], shots: SequenceOf[Shot],
-               bodies: Optional[GenderedBodies] = None) -> tuple[Tensor, list[Labels]]:
+def read_shots(
+    estimator: Estimator,
+    sequences: SequenceOf[Sequence],
+    shots: SequenceOf[Shot],
+    bodies: Optional[GenderedBodies] = None,
+) -> tuple[Tensor, list[Labels]]:
     """Crops of N shots, (N, 3, R, R) or (N, T, 3, R, R), and the labels of each.
 
     Args:
@@ -114,9 +138,13 @@ def read_shots(estimator: Estimator, sequences: SequenceOf[Sequence], shots: Seq
     """
     crops = [estimator.crops(sequences[which], frames) for which, frames in shots]
     if len(crops[0]) != 1:
-        raise InputError(f'{type(estimator).__name__} takes single pictures, not clips of {len(crops[0])} frames; set '
-                         f'clip=1')
-    return torch.cat(crops), [_labels(estimator, sequences[which], frames, bodies) for which, frames in shots]
+        raise InputError(
+            f'{type(estimator).__name__} takes single pictures, not clips of {len(crops[0])} frames; set '
+            f'clip=1'
+        )
+    return torch.cat(crops), [
+        _labels(estimator, sequences[which], frames, bodies) for which, frames in shots
+    ]
 
 
 def _labelled(sequence: Sequence, frames: slice) -> bool:
@@ -127,14 +155,26 @@ def _labelled(sequence: Sequence, frames: slice) -> bool:
 
 
 @torch.no_grad()
-def _labels(estimator: Estimator, sequence: Sequence, frames: range, bodies: Optional[GenderedBodies]) -> Labels:
+def _labels(
+    estimator: Estimator, sequence: Sequence, frames: range, bodies: Optional[GenderedBodies]
+) -> Labels:
     truth, like = sequence.truth, next(estimator.parameters())
     neutral = truth.gender == 'neutral'
     if not neutral and bodies is None:
-        raise InputError(f'{sequence.name}: its bodies are {truth.gender}; give the adapter bodies=dict(male=..., '
-                         f'female=...). {WHERE}')
+        raise InputError(
+            f'{sequence.name}: its bodies are {truth.gender}; give the adapter bodies=dict(male=..., '
+            f'female=...). {WHERE}'
+        )
     body = estimator.body if neutral else bodies.get(truth.gender, like=estimator.body)
     rotmat, betas = (value[list(frames)].to(like) for value in (truth.rotmat, truth.betas))
-    points, confidence = (value[list(frames)].to(like) for value in crop_targets(sequence, SKELETON))
-    return Labels(rotmat, betas, torch.full_like(betas[:, :1], float(neutral)), body.joints(rotmat, betas, SKELETON),
-                  points, confidence)
+    points, confidence = (
+        value[list(frames)].to(like) for value in crop_targets(sequence, SKELETON)
+    )
+    return Labels(
+        rotmat,
+        betas,
+        torch.full_like(betas[:, :1], float(neutral)),
+        body.joints(rotmat, betas, SKELETON),
+        points,
+        confidence,
+    )

@@ -48,7 +48,9 @@ class SourceBank:
         next: place in the pool where sequential order goes on.
     """
 
-    def __init__(self, dataset: dict, batch: int = 1, pool: int = 512, order: str = 'random') -> None:
+    def __init__(
+        self, dataset: dict, batch: int = 1, pool: int = 512, order: str = 'random'
+    ) -> None:
         if order not in ORDERS:
             raise InputError(f'source: order is one of {ORDERS}, not {order!r}')
         self.dataset: Any = DATASETS.build(dataset)
@@ -67,10 +69,14 @@ class SourceBank:
             return
         items = [self.dataset[i] for i in range(self.pool)]
         if items[0]['image'].shape[-1] != resolution:
-            raise InputError(f'source: its crops are {items[0]["image"].shape[-1]} px and the estimator takes '
-                             f'{resolution} px; set `resolution` of the source data set to that')
+            raise InputError(
+                f'source: its crops are {items[0]["image"].shape[-1]} px and the estimator takes '
+                f'{resolution} px; set `resolution` of the source data set to that'
+            )
         self._images = torch.stack([item['image'] for item in items]).to(device)
-        self._labels = {name: torch.stack([item[name] for item in items]).to(device) for name in LABELS}
+        self._labels = {
+            name: torch.stack([item[name] for item in items]).to(device) for name in LABELS
+        }
 
     def draw(self, trunk: Optional[Trunk] = None) -> SourceBatch:
         """The next batch; random ones come from torch's CPU generator, which is seeded per sequence."""

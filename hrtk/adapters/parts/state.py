@@ -34,12 +34,21 @@ class State:
         adam: steps the weights; it counts the updates that were not finite.
     """
 
-    def __init__(self, model: Estimator, parameters: str, lr: float, adam_betas: tuple[float, float],
-                 before: Optional[State] = None) -> None:
+    def __init__(
+        self,
+        model: Estimator,
+        parameters: str,
+        lr: float,
+        adam_betas: tuple[float, float],
+        before: Optional[State] = None,
+    ) -> None:
         self.model = model
         for parameter in model.parameters():
             parameter.requires_grad_(False)
-        self.weights = {name: value.requires_grad_() for name, value in select_parameters(model, parameters).items()}
+        self.weights = {
+            name: value.requires_grad_()
+            for name, value in select_parameters(model, parameters).items()
+        }
         self.trunk = Trunk(model, self.weights)
         if before is not None:
             self.trunk.inherit(before.trunk)
@@ -62,7 +71,9 @@ class State:
         """The network behind the trunk with these weights in place of its own."""
         if not self.trunk.shared:
             return functional_call(self.model, dict(weights), (maps,))
-        return functional_call(self._rest, {f'model.{name}': value for name, value in weights.items()}, (maps,))
+        return functional_call(
+            self._rest, {f'model.{name}': value for name, value in weights.items()}, (maps,)
+        )
 
     @torch.no_grad()
     def predict(self, maps: Tensor) -> Prediction:
@@ -77,7 +88,9 @@ class State:
     @torch.no_grad()
     def update_teacher(self, keep: float) -> None:
         """teacher = keep * teacher + (1 - keep) * student."""
-        torch._foreach_lerp_(list(self.teacher.values()), [w.detach() for w in self.weights.values()], 1 - keep)
+        torch._foreach_lerp_(
+            list(self.teacher.values()), [w.detach() for w in self.weights.values()], 1 - keep
+        )
 
 
 class _Rest(nn.Module):

@@ -10,8 +10,12 @@ from hrtk.geometry.boxes import to_crop, truncate_to_crop_pixels
 from hrtk.structures import InputError, Sequence
 
 
-def crop_targets(sequence: Sequence, skeleton: str = 'spin24', truncate: bool = False,
-                 device: torch.device | str = 'cpu') -> tuple[Tensor, Tensor]:
+def crop_targets(
+    sequence: Sequence,
+    skeleton: str = 'spin24',
+    truncate: bool = False,
+    device: torch.device | str = 'cpu',
+) -> tuple[Tensor, Tensor]:
     """Keypoints of every frame in normalised crop coordinates.
 
     Args:
@@ -33,8 +37,10 @@ def crop_targets(sequence: Sequence, skeleton: str = 'spin24', truncate: bool = 
     confidence = given.confidence[:, source.clamp_min(0)] * have
     confidence = torch.where(torch.isfinite(xy).all(-1), confidence, confidence.new_zeros(()))
     if not (confidence > 0).any():
-        raise InputError(f'{sequence.name}: none of its {given.skeleton} keypoints ({given.source}) has a confidence '
-                         f'above zero that {skeleton} can use; adaptation needs 2D keypoints')
+        raise InputError(
+            f'{sequence.name}: none of its {given.skeleton} keypoints ({given.source}) has a confidence '
+            f'above zero that {skeleton} can use; adaptation needs 2D keypoints'
+        )
     xy = torch.where(confidence[..., None] > 0, xy, xy.new_zeros(()))
     if truncate:
         xy = truncate_to_crop_pixels(xy)

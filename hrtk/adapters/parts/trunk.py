@@ -25,7 +25,9 @@ class Trunk:
 
     def __init__(self, model: Estimator, names: Iterable[str]) -> None:
         self.model = model
-        frozen = {key: value for key, value in model.state_dict().items() if not model.behind_trunk(key)}
+        frozen = {
+            key: value for key, value in model.state_dict().items() if not model.behind_trunk(key)
+        }
         self.shared = bool(frozen) and all(map(model.behind_trunk, names))
         self._hash = hash_tensors(frozen) if self.shared else ''
         self._maps: dict[int, Tensor] = {}

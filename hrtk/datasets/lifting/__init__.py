@@ -6,4 +6,11 @@ from hrtk.datasets.lifting.mocap import MocapLifting
 from hrtk.datasets.lifting.mpi_inf_3dhp import MPIINF3DHPLifting
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 
-__all__ = ['AMASSLifting', 'H36MLifting', 'MPIINF3DHPLifting', 'MocapLifting', 'PoseTrack', 'PoseWindows']
+__all__ = [
+    'AMASSLifting',
+    'H36MLifting',
+    'MPIINF3DHPLifting',
+    'MocapLifting',
+    'PoseTrack',
+    'PoseWindows',
+]

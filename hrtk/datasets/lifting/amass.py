@@ -10,8 +10,10 @@ from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.registry import DATASETS
 from hrtk.structures import InputError
 
-REMEDY = ("MPM's file was not published; save one with numpy.savez(file, poses={sequence: dict(length=N, pose2d=(N, "
-          '16, 2), pose3d=(N, 16, 3))}), 2D normalised, 3D in metres')
+REMEDY = (
+    "MPM's file was not published; save one with numpy.savez(file, poses={sequence: dict(length=N, pose2d=(N, "
+    '16, 2), pose3d=(N, 16, 3))}), 2D normalised, 3D in metres'
+)
 
 
 @DATASETS.register_module()
@@ -32,18 +34,30 @@ class AMASSLifting(PoseWindows):
         InputError: the file is missing, damaged or of another layout, or no sequence is long enough.
     """
 
-    def __init__(self, file: str | Path, frames: int = 243, step: int = 1, stride: int = 1, flip: bool = False) -> None:
+    def __init__(
+        self,
+        file: str | Path,
+        frames: int = 243,
+        step: int = 1,
+        stride: int = 1,
+        flip: bool = False,
+    ) -> None:
         self.file, tracks = Path(file), []
         for name, sequence in read_object(file, 'poses', REMEDY).items():
-            lacks = [key for key in ('length', 'pose2d', 'pose3d')
-                     if not isinstance(sequence, dict) or key not in sequence]
+            lacks = [
+                key
+                for key in ('length', 'pose2d', 'pose3d')
+                if not isinstance(sequence, dict) or key not in sequence
+            ]
             if lacks:
                 raise InputError(f'{file}: poses[{name!r}] lacks {", ".join(lacks)}; {REMEDY}')
             seen = poses(sequence['pose2d'], (16, 2), file, f"poses[{name!r}]['pose2d']")
             points = poses(sequence['pose3d'], (16, 3), file, f"poses[{name!r}]['pose3d']")
             if not int(sequence['length']) == len(seen) == len(points):
-                raise InputError(f'{file}: poses[{name!r}] has length {sequence["length"]}, {len(seen)} frames in '
-                                 f'pose2d and {len(points)} in pose3d, expected the same; make the file again')
+                raise InputError(
+                    f'{file}: poses[{name!r}] has length {sequence["length"]}, {len(seen)} frames in '
+                    f'pose2d and {len(points)} in pose3d, expected the same; make the file again'
+                )
             tracks.append(PoseTrack(str(name), str(name), 'amass', '', seen, points))
         super().__init__(tracks, 'h36m16', frames, step, stride, flip, pad=False)
 

@@ -15,8 +15,14 @@ def normalise_screen(points: np.ndarray, width: float, height: float) -> np.ndar
     return points / width * 2 - np.array([1, height / width], points.dtype)
 
 
-def normalised_intrinsics(focal: np.ndarray, centre: np.ndarray, radial: np.ndarray, tangential: np.ndarray,
-                          width: float, height: float) -> np.ndarray:
+def normalised_intrinsics(
+    focal: np.ndarray,
+    centre: np.ndarray,
+    radial: np.ndarray,
+    tangential: np.ndarray,
+    width: float,
+    height: float,
+) -> np.ndarray:
     """The nine numbers of a camera.
 
     Args:
@@ -30,16 +36,30 @@ def normalised_intrinsics(focal: np.ndarray, centre: np.ndarray, radial: np.ndar
     Returns:
         (9,).
     """
-    return np.concatenate([np.asarray(focal) / width * 2, normalise_screen(np.asarray(centre), width, height),
-                           radial, tangential])
+    return np.concatenate(
+        [
+            np.asarray(focal) / width * 2,
+            normalise_screen(np.asarray(centre), width, height),
+            radial,
+            tangential,
+        ]
+    )
 
 
 def quaternion_to_rotmat(quaternion: np.ndarray) -> np.ndarray:
     """(..., 4) unit quaternions, real part first -> (..., 3, 3)."""
     w, x, y, z = np.moveaxis(np.asarray(quaternion), -1, 0)
-    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
-            2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
-            2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]
+    rows = [
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - z * w),
+        2 * (x * z + y * w),
+        2 * (x * y + z * w),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - x * w),
+        2 * (x * z - y * w),
+        2 * (y * z + x * w),
+        1 - 2 * (x * x + y * y),
+    ]
     return np.stack(rows, -1).reshape(*np.shape(w), 3, 3)
 
 
@@ -61,7 +81,7 @@ def look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Rotation (3, 3), camera to world, of an upright camera in a world with y up."""
     forward = np.asarray(target, np.float64) - position
     forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0., 1., 0.])
+    right = np.cross(forward, [0.0, 1.0, 0.0])
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(forward, right), forward], axis=1)
 
@@ -79,6 +99,6 @@ def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     focal, centre, radial, tangential = np.split(intrinsics, (2, 4, 7), axis=-1)
     plane = points[..., :2] / points[..., 2:]
     square = np.square(plane).sum(-1, keepdims=True)
-    bend = 1 + (radial * np.concatenate([square, square ** 2, square ** 3], -1)).sum(-1, keepdims=True)
+    bend = 1 + (radial * np.concatenate([square, square**2, square**3], -1)).sum(-1, keepdims=True)
     tilt = (tangential * plane).sum(-1, keepdims=True)
     return focal * (plane * (bend + tilt) + tangential * square) + centre

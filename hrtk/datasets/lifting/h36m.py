@@ -17,8 +17,10 @@ from hrtk.registry import DATASETS
 from hrtk.structures import InputError
 
 SUBJECTS = {'train': ('S1', 'S5', 'S6', 'S7', 'S8'), 'test': ('S9', 'S11')}
-REMEDY = ('DATASETS.md of VideoPose3D (https://github.com/facebookresearch/VideoPose3D) says how to make '
-          'data_3d_h36m.npz and where to get 2D detections')
+REMEDY = (
+    'DATASETS.md of VideoPose3D (https://github.com/facebookresearch/VideoPose3D) says how to make '
+    'data_3d_h36m.npz and where to get 2D detections'
+)
 
 
 @DATASETS.register_module()
@@ -47,10 +49,19 @@ class H36MLifting(PoseWindows):
             no such value.
     """
 
-    def __init__(self, file: str | Path, keypoints: str | Path, split: str = 'train',
-                 subjects: Optional[Iterable[str]] = None, actions: Optional[Iterable[str]] = None,
-                 joints: str = 'h36m17', frames: int = 243, step: int = 2, stride: int = 1,
-                 flip: Optional[bool] = None) -> None:
+    def __init__(
+        self,
+        file: str | Path,
+        keypoints: str | Path,
+        split: str = 'train',
+        subjects: Optional[Iterable[str]] = None,
+        actions: Optional[Iterable[str]] = None,
+        joints: str = 'h36m17',
+        frames: int = 243,
+        step: int = 2,
+        stride: int = 1,
+        flip: Optional[bool] = None,
+    ) -> None:
         if split not in SUBJECTS:
             raise InputError(f"H36MLifting: split is 'train' or 'test', not {split!r}")
         check_order(joints, ('h36m17', 'h36m16'), 'H36MLifting')
@@ -58,14 +69,28 @@ class H36MLifting(PoseWindows):
         self.subjects = SUBJECTS[split] if subjects is None else tuple(subjects)
         unknown = [subject for subject in self.subjects if subject not in EXTRINSICS]
         if unknown or not self.subjects:
-            raise InputError(f'H36MLifting: there are cameras of {", ".join(EXTRINSICS)}, not of '
-                             f'{", ".join(unknown) or "an empty list"}')
+            raise InputError(
+                f'H36MLifting: there are cameras of {", ".join(EXTRINSICS)}, not of '
+                f'{", ".join(unknown) or "an empty list"}'
+            )
         tracks = self._tracks(None if actions is None else tuple(actions))
         if joints == 'h36m16':
             keep = [ORDERS['h36m17'].index(name) for name in ORDERS['h36m16']]
-            tracks = [PoseTrack(track.name, track.subject, track.action, track.camera, track.keypoints2d[:, keep],
-                                track.joints3d[:, keep], track.intrinsics) for track in tracks]
-        super().__init__(tracks, joints, frames, step, stride, split == 'train' if flip is None else flip)
+            tracks = [
+                PoseTrack(
+                    track.name,
+                    track.subject,
+                    track.action,
+                    track.camera,
+                    track.keypoints2d[:, keep],
+                    track.joints3d[:, keep],
+                    track.intrinsics,
+                )
+                for track in tracks
+            ]
+        super().__init__(
+            tracks, joints, frames, step, stride, split == 'train' if flip is None else flip
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of both files."""
@@ -77,33 +102,54 @@ class H36MLifting(PoseWindows):
         for subject in self.subjects:
             for file, content in zip(self.files, (motion, seen)):
                 if not isinstance(content.get(subject), dict):
-                    raise InputError(f'{file}: has no recordings of {subject}, only of {", ".join(map(str, content))}; '
-                                     f'{REMEDY}')
+                    raise InputError(
+                        f'{file}: has no recordings of {subject}, only of {", ".join(map(str, content))}; '
+                        f'{REMEDY}'
+                    )
             for name, world in motion[subject].items():
                 if actions is None or name.startswith(actions):
                     tracks += self._recording(subject, name, world, seen[subject].get(name))
         if not tracks:
-            raise InputError(f'{self.files[0]}: no recording of {", ".join(self.subjects)} is called like '
-                             f'{", ".join(actions or ())}; it has, for instance, '
-                             f'{", ".join(list(motion[self.subjects[0]])[:5])}')
+            raise InputError(
+                f'{self.files[0]}: no recording of {", ".join(self.subjects)} is called like '
+                f'{", ".join(actions or ())}; it has, for instance, '
+                f'{", ".join(list(motion[self.subjects[0]])[:5])}'
+            )
         return tracks
 
-    def _recording(self, subject: str, name: str, world: np.ndarray, seen: object) -> list[PoseTrack]:
-        world = poses(world, (32, 3), self.files[0], f'positions_3d[{subject!r}][{name!r}]')[:, OF_H36M32]
+    def _recording(
+        self, subject: str, name: str, world: np.ndarray, seen: object
+    ) -> list[PoseTrack]:
+        world = poses(world, (32, 3), self.files[0], f'positions_3d[{subject!r}][{name!r}]')[
+            :, OF_H36M32
+        ]
         key = f'positions_2d[{subject!r}][{name!r}]'
         if not isinstance(seen, (list, tuple)) or len(seen) != len(CAMERAS):
             got = 'missing' if seen is None else f'{type(seen).__name__} of {np.size(seen)}'
-            raise InputError(f'{self.files[1]}: {key} is {got}, expected a list of {len(CAMERAS)} arrays, one per '
-                             f'camera, as for every recording of {self.files[0]}; {REMEDY}')
+            raise InputError(
+                f'{self.files[1]}: {key} is {got}, expected a list of {len(CAMERAS)} arrays, one per '
+                f'camera, as for every recording of {self.files[0]}; {REMEDY}'
+            )
         tracks = []
         for camera, points in enumerate(seen):
             points = poses(points, (17, 2), self.files[1], f'{key}[{camera}]')
             if len(points) < len(world):
-                raise InputError(f'{self.files[1]}: {key}[{camera}] has {len(points)} frames, expected at least the '
-                                 f'{len(world)} of {self.files[0]}; the two files must be of one making')
-            points = normalise_screen(points[:len(world)], *SIZES[camera])
-            tracks.append(PoseTrack(f'{subject} {name} {CAMERAS[camera]}', subject, name.split(' ')[0], CAMERAS[camera],
-                                    points, world_to_camera(world, *extrinsics(subject, camera)), intrinsics(camera)))
+                raise InputError(
+                    f'{self.files[1]}: {key}[{camera}] has {len(points)} frames, expected at least the '
+                    f'{len(world)} of {self.files[0]}; the two files must be of one making'
+                )
+            points = normalise_screen(points[: len(world)], *SIZES[camera])
+            tracks.append(
+                PoseTrack(
+                    f'{subject} {name} {CAMERAS[camera]}',
+                    subject,
+                    name.split(' ')[0],
+                    CAMERAS[camera],
+                    points,
+                    world_to_camera(world, *extrinsics(subject, camera)),
+                    intrinsics(camera),
+                )
+            )
         return tracks
 
     def _keypoints(self) -> dict:
@@ -111,12 +157,16 @@ class H36MLifting(PoseWindows):
         sides = read_object(self.files[1], 'metadata', REMEDY).get('keypoints_symmetry')
         order = mirror_order('h36m17')
         try:
-            fits = len(sides[0]) and all(order[left] == right for left, right in zip(*sides, strict=True))
+            fits = len(sides[0]) and all(
+                order[left] == right for left, right in zip(*sides, strict=True)
+            )
         except (TypeError, ValueError, IndexError, KeyError):
             fits = False
         if not fits:
             left = [index for index, name in enumerate(ORDERS['h36m17']) if name.startswith('left')]
-            raise InputError(f'{self.files[1]}: metadata has keypoints_symmetry {sides}, expected left '
-                             f'{left} and right {[order[index] for index in left]}; take 2D files in the order of '
-                             f"Human3.6M's 17 joints")
+            raise InputError(
+                f'{self.files[1]}: metadata has keypoints_symmetry {sides}, expected left '
+                f'{left} and right {[order[index] for index in left]}; take 2D files in the order of '
+                f"Human3.6M's 17 joints"
+            )
         return seen

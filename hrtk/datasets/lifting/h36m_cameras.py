@@ -14,6 +14,7 @@ CAMERAS = ('54138969', '55011271', '58860488', '60457274')
 SIZES = ((1000, 1002), (1000, 1000), (1000, 1000), (1000, 1002))  # width and height, px
 
 # Focal lengths and principal point in px, k1, k2, k3, p1, p2.
+# fmt: off
 INTRINSICS = (
     (1145.0494384765625, 1143.7811279296875, 512.54150390625, 515.4514770507812, -0.20709891617298126,
      0.24777518212795258, -0.0030751503072679043, -0.0009756988729350269, -0.00142447161488235),
@@ -23,8 +24,10 @@ INTRINSICS = (
      0.25548800826072693, -0.0024604974314570427, 0.0014843869721516967, -0.0007599993259645998),
     (1145.5113525390625, 1144.77392578125, 514.9682006835938, 501.88201904296875, -0.198384091258049,
      0.21832367777824402, -0.008947807364165783, -0.0005872055771760643, -0.0018133620033040643))
+# fmt: on
 
 # Per camera a quaternion, camera to world, real part first, and the camera's place in mm.
+# fmt: off
 EXTRINSICS = {
     'S1': ((0.1407056450843811, -0.1500701755285263, -0.755240797996521, 0.6223280429840088,
             1841.1070556640625, 4955.28466796875, 1563.4454345703125),
@@ -82,12 +85,15 @@ EXTRINSICS = {
              -1609.8153076171875, 5177.3359375, 1537.896728515625),
             (0.5894251465797424, -0.7818877100944519, 0.13991211354732513, -0.14715361595153809,
              -1590.738037109375, -3854.1689453125, 1578.017578125))}
+# fmt: on
 
 
 def intrinsics(camera: int) -> np.ndarray:
     """(9,) normalised intrinsics of a camera, see :mod:`hrtk.datasets.lifting.cameras`."""
     numbers = np.array(INTRINSICS[camera])
-    return normalised_intrinsics(numbers[:2], numbers[2:4], numbers[4:7], numbers[7:], *SIZES[camera])
+    return normalised_intrinsics(
+        numbers[:2], numbers[2:4], numbers[4:7], numbers[7:], *SIZES[camera]
+    )
 
 
 def extrinsics(subject: str, camera: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,24 @@ H36M17 = joint_names('human36m17')
 OF_H36M32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 
 MPI17 = (
-    'headtop', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder', 'left_elbow', 'left_wrist',
-    'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle', 'pelvis', 'spine', 'head')
+    'headtop',
+    'neck',
+    'right_shoulder',
+    'right_elbow',
+    'right_wrist',
+    'left_shoulder',
+    'left_elbow',
+    'left_wrist',
+    'right_hip',
+    'right_knee',
+    'right_ankle',
+    'left_hip',
+    'left_knee',
+    'left_ankle',
+    'pelvis',
+    'spine',
+    'head',
+)
 
 ORDERS = {'h36m17': H36M17, 'h36m16': joint_names('human36m16'), 'mpi17': MPI17}
 ROOTS = {'h36m17': 0, 'h36m16': 0, 'mpi17': MPI17.index('pelvis')}
@@ -27,7 +43,9 @@ def check_order(joints: str, allowed: tuple[str, ...], owner: str) -> str:
         InputError: it is not.
     """
     if joints not in allowed:
-        raise InputError(f'{owner}: joints is one of {", ".join(map(repr, allowed))}, not {joints!r}')
+        raise InputError(
+            f'{owner}: joints is one of {", ".join(map(repr, allowed))}, not {joints!r}'
+        )
     return joints
 
 
@@ -35,7 +53,10 @@ def mirror_order(joints: str) -> tuple[int, ...]:
     """Where each joint of the mirrored body comes from: left and right change places."""
     names = ORDERS[joints]
     swap = {'left': 'right', 'right': 'left'}
-    partner = ['_'.join([swap.get(side, side), *rest]) for side, *rest in (name.split('_') for name in names)]
+    partner = [
+        '_'.join([swap.get(side, side), *rest])
+        for side, *rest in (name.split('_') for name in names)
+    ]
     return tuple(names.index(name) for name in partner)
 
 
@@ -62,5 +83,7 @@ def h36m16_of_mpi17(points: np.ndarray, pipeline: str) -> np.ndarray:
         here['neck_mocap'] = here['head_mocap']
     moved = points[..., [here[name] for name in ORDERS['h36m16']], :]
     top = points[..., MPI17.index('headtop'), :]
-    moved[..., ORDERS['h36m16'].index('head_mocap'), :] = (points[..., MPI17.index('head'), :] + top) / 2
+    moved[..., ORDERS['h36m16'].index('head_mocap'), :] = (
+        points[..., MPI17.index('head'), :] + top
+    ) / 2
     return moved

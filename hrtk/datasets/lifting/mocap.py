@@ -21,7 +21,7 @@ from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.registry import DATASETS
 from hrtk.structures import InputError
 
-TARGET = (0., 0.9, 0.)  # metres; where all cameras look
+TARGET = (0.0, 0.9, 0.0)  # metres; where all cameras look
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
@@ -50,7 +50,9 @@ class MocapCamera:
     @property
     def intrinsics(self) -> np.ndarray:
         """(9,) normalised intrinsics."""
-        return normalised_intrinsics(self.focal, self.centre, self.radial, self.tangential, 1000, self.height)
+        return normalised_intrinsics(
+            self.focal, self.centre, self.radial, self.tangential, 1000, self.height
+        )
 
     @property
     def rotation(self) -> np.ndarray:
@@ -59,13 +61,43 @@ class MocapCamera:
 
 
 CAMERAS = (
-    MocapCamera('front_left', (1.9, 1.55, 5.0), 1002, (1145, 1144), (512.5, 515.5), (-.207, .248, -.003),
-                (-.0010, -.0014)),
-    MocapCamera('back_left', (1.9, 1.6, -5.1), 1000, (1150, 1148), (509, 508), (-.194, .240, .007), (-.0016, -.0027)),
-    MocapCamera('front_right', (-1.7, 1.5, 5.2), 1000, (1149, 1149), (520, 501.5), (-.208, .255, -.002),
-                (.0015, -.0008)),
-    MocapCamera('back_right', (-1.8, 1.55, -4.8), 1002, (1145.5, 1145), (515, 502), (-.198, .218, -.009),
-                (-.0006, -.0018)))
+    MocapCamera(
+        'front_left',
+        (1.9, 1.55, 5.0),
+        1002,
+        (1145, 1144),
+        (512.5, 515.5),
+        (-0.207, 0.248, -0.003),
+        (-0.0010, -0.0014),
+    ),
+    MocapCamera(
+        'back_left',
+        (1.9, 1.6, -5.1),
+        1000,
+        (1150, 1148),
+        (509, 508),
+        (-0.194, 0.240, 0.007),
+        (-0.0016, -0.0027),
+    ),
+    MocapCamera(
+        'front_right',
+        (-1.7, 1.5, 5.2),
+        1000,
+        (1149, 1149),
+        (520, 501.5),
+        (-0.208, 0.255, -0.002),
+        (0.0015, -0.0008),
+    ),
+    MocapCamera(
+        'back_right',
+        (-1.8, 1.55, -4.8),
+        1002,
+        (1145.5, 1145),
+        (515, 502),
+        (-0.198, 0.218, -0.009),
+        (-0.0006, -0.0018),
+    ),
+)
 
 
 @DATASETS.register_module()
@@ -94,20 +126,36 @@ class MocapLifting(PoseWindows):
         InputError: an option has no such value, or the file is not one of motion clips.
     """
 
-    def __init__(self, split: Optional[str] = 'train', joints: str = 'h36m17', frames: int = 27, step: int = 1,
-                 stride: int = 1, flip: Optional[bool] = None, noise_px: float = 0.0, seed: int = 0,
-                 path: str | Path = ASSET) -> None:
+    def __init__(
+        self,
+        split: Optional[str] = 'train',
+        joints: str = 'h36m17',
+        frames: int = 27,
+        step: int = 1,
+        stride: int = 1,
+        flip: Optional[bool] = None,
+        noise_px: float = 0.0,
+        seed: int = 0,
+        path: str | Path = ASSET,
+    ) -> None:
         check_order(joints, ('h36m17', 'h36m16'), 'MocapLifting')
         if split not in (None, *SPLITS) or noise_px < 0:
-            raise InputError(f'MocapLifting: split is one of {", ".join(map(repr, SPLITS))} and None, and noise_px is '
-                             f'not negative; they are {split!r} and {noise_px}')
+            raise InputError(
+                f'MocapLifting: split is one of {", ".join(map(repr, SPLITS))} and None, and noise_px is '
+                f'not negative; they are {split!r} and {noise_px}'
+            )
         self.split, self.path, self.noise_px, self.seed = split, Path(path), noise_px, seed
         rng, order = np.random.default_rng(seed), from_regressor(joints)
         tracks = []
         for clip, world in posed_motion(self.path):
             if split in (None, clip.split):
-                tracks += [_filmed(clip, world[:, order], camera, 2 * noise_px / 1000, rng) for camera in CAMERAS]
-        super().__init__(tracks, joints, frames, step, stride, split != 'test' if flip is None else flip)
+                tracks += [
+                    _filmed(clip, world[:, order], camera, 2 * noise_px / 1000, rng)
+                    for camera in CAMERAS
+                ]
+        super().__init__(
+            tracks, joints, frames, step, stride, split != 'test' if flip is None else flip
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the motion file."""
@@ -123,12 +171,18 @@ def posed_motion(path: Path) -> tuple[tuple[MotionClip, np.ndarray], ...]:
     clips = load_motion(None, path)
     body = BodyModel('open').double()
     with torch.inference_mode():
-        rotmat = axis_angle_to_rotmat(torch.from_numpy(np.concatenate([clip.poses for clip in clips])).double())
+        rotmat = axis_angle_to_rotmat(
+            torch.from_numpy(np.concatenate([clip.poses for clip in clips])).double()
+        )
         betas = rotmat.new_zeros(1, 10)
         joints = body.joints(rotmat, betas.expand(len(rotmat), 10), 'h36m17').numpy()
-        pelvis = body.joints(rotmat[:1], betas, 'smpl24')[0, 0].numpy()  # turning about it leaves it in place
+        pelvis = body.joints(rotmat[:1], betas, 'smpl24')[
+            0, 0
+        ].numpy()  # turning about it leaves it in place
     parts = np.split(joints - pelvis, np.cumsum([len(clip) for clip in clips])[:-1])
-    return tuple((clip, _placed(clip, part, number)) for number, (clip, part) in enumerate(zip(clips, parts)))
+    return tuple(
+        (clip, _placed(clip, part, number)) for number, (clip, part) in enumerate(zip(clips, parts))
+    )
 
 
 def _placed(clip: MotionClip, joints: np.ndarray, number: int) -> np.ndarray:
@@ -139,11 +193,19 @@ def _placed(clip: MotionClip, joints: np.ndarray, number: int) -> np.ndarray:
     return (joints + (path - middle)[:, None]) @ turn.T
 
 
-def _filmed(clip: MotionClip, world: np.ndarray, camera: MocapCamera, sigma: float,
-            rng: np.random.Generator) -> PoseTrack:
+def _filmed(
+    clip: MotionClip, world: np.ndarray, camera: MocapCamera, sigma: float, rng: np.random.Generator
+) -> PoseTrack:
     joints = world_to_camera(world, camera.rotation, np.array(camera.position))
     seen = project(joints, camera.intrinsics)
     if sigma:
         seen = seen + sigma * rng.normal(size=seen.shape)
-    return PoseTrack(f'{clip.name} {camera.name}', clip.name.split('#')[0], clip.action, camera.name, seen, joints,
-                     camera.intrinsics)
+    return PoseTrack(
+        f'{clip.name} {camera.name}',
+        clip.name.split('#')[0],
+        clip.action,
+        camera.name,
+        seen,
+        joints,
+        camera.intrinsics,
+    )

@@ -13,7 +13,10 @@ import numpy as np
 from hrtk.body_models.safe_pickle import Forbidden, SafeUnpickler, refusal
 from hrtk.structures import InputError
 
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def read_object(path: str | Path, key: str, remedy: str) -> dict:
@@ -35,26 +38,44 @@ def read_object(path: str | Path, key: str, remedy: str) -> dict:
         with zipfile.ZipFile(path) as archive:
             have = [name.removesuffix('.npy') for name in archive.namelist()]
             if key not in have:
-                raise InputError(f'{path}: lacks {key}; it has {", ".join(have) or "nothing"}. {remedy}')
+                raise InputError(
+                    f'{path}: lacks {key}; it has {", ".join(have) or "nothing"}. {remedy}'
+                )
             with archive.open(f'{key}.npy') as file:
                 shape, _, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
                 data = file.read()
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        OSError,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+    ) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f'{path}: cannot be read as an npz at {key} ({error}); copy or download it again') from error
+        raise InputError(
+            f'{path}: cannot be read as an npz at {key} ({error}); copy or download it again'
+        ) from error
     if dtype.kind != 'O' or shape != ():
-        raise InputError(f'{path}: {key} is an array of {dtype} {shape}, expected one pickled dict; {remedy}')
+        raise InputError(
+            f'{path}: {key} is an array of {dtype} {shape}, expected one pickled dict; {remedy}'
+        )
     try:
         value = SafeUnpickler(io.BytesIO(data), encoding='latin1').load()
     except Forbidden as error:
         raise InputError(refusal(path, error)) from error
     except Exception as error:  # a damaged pickle can make its interpreter fail in any way
-        raise InputError(f'{path}: {key} is truncated or damaged ({type(error).__name__}: {error}); copy or download '
-                         f'it again') from error
+        raise InputError(
+            f'{path}: {key} is truncated or damaged ({type(error).__name__}: {error}); copy or download '
+            f'it again'
+        ) from error
     value = value.item() if isinstance(value, np.ndarray) and value.shape == () else value
     if not isinstance(value, dict) or not value:
-        raise InputError(f'{path}: {key} holds a {type(value).__name__}, expected a dict that is not empty; {remedy}')
+        raise InputError(
+            f'{path}: {key} holds a {type(value).__name__}, expected a dict that is not empty; {remedy}'
+        )
     return value
 
 
@@ -73,12 +94,25 @@ def poses(value: Any, shape: tuple[int, int], path: str | Path, key: str) -> np.
     Raises:
         InputError: it is no array of numbers of this shape with one or more frames, or holds infinities.
     """
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in 'fiu' or value.ndim != 3 \
-            or value.shape[1:] != shape or not len(value):
-        got = f'{value.dtype} {value.shape}' if isinstance(value, np.ndarray) else type(value).__name__
-        raise InputError(f'{path}: {key} is {got}, expected numbers (frames, {shape[0]}, {shape[1]}); take the file as '
-                         f'it was distributed')
+    if (
+        not isinstance(value, np.ndarray)
+        or value.dtype.kind not in 'fiu'
+        or value.ndim != 3
+        or value.shape[1:] != shape
+        or not len(value)
+    ):
+        got = (
+            f'{value.dtype} {value.shape}'
+            if isinstance(value, np.ndarray)
+            else type(value).__name__
+        )
+        raise InputError(
+            f'{path}: {key} is {got}, expected numbers (frames, {shape[0]}, {shape[1]}); take the file as '
+            f'it was distributed'
+        )
     value = value.astype(np.float32)
     if not np.isfinite(value).all():
-        raise InputError(f'{path}: {key} holds numbers that are not finite; copy or download it again')
+        raise InputError(
+            f'{path}: {key} holds numbers that are not finite; copy or download it again'
+        )
     return value

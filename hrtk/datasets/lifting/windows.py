@@ -69,26 +69,52 @@ class PoseWindows(Dataset):
         InputError: a number is not positive, or no window fits.
     """
 
-    def __init__(self, tracks: SequenceOf[PoseTrack], joints: str, frames: int = 243, step: int = 1, stride: int = 1,
-                 flip: bool = False, pad: bool = True) -> None:
+    def __init__(
+        self,
+        tracks: SequenceOf[PoseTrack],
+        joints: str,
+        frames: int = 243,
+        step: int = 1,
+        stride: int = 1,
+        flip: bool = False,
+        pad: bool = True,
+    ) -> None:
         name = type(self).__name__
         if min(frames, step, stride) < 1:
-            raise InputError(f'{name}: frames, step and stride are positive, not {frames}, {step} and {stride}')
-        self.joints, self.frames, self.step, self.stride, self.flip = joints, frames, step, stride, flip
-        self.joint_names, self.root_index, self.mirror = ORDERS[joints], ROOTS[joints], mirror_order(joints)
-        self.labels = [dict(subject=track.subject, action=track.action, camera=track.camera, track=track.name)
-                       for track in tracks]
+            raise InputError(
+                f'{name}: frames, step and stride are positive, not {frames}, {step} and {stride}'
+            )
+        self.joints, self.frames, self.step, self.stride, self.flip = (
+            joints,
+            frames,
+            step,
+            stride,
+            flip,
+        )
+        self.joint_names, self.root_index, self.mirror = (
+            ORDERS[joints],
+            ROOTS[joints],
+            mirror_order(joints),
+        )
+        self.labels = [
+            dict(subject=track.subject, action=track.action, camera=track.camera, track=track.name)
+            for track in tracks
+        ]
         lengths = torch.tensor([len(track.keypoints2d) for track in tracks], dtype=torch.int64)
         self.ends = lengths.cumsum(0)
         self.starts = self.ends - lengths
         self.keypoints2d = torch.cat([float_tensor(track.keypoints2d) for track in tracks])
         self.joints3d, self.root = _centred(tracks, self.root_index)
         known = all(track.intrinsics is not None for track in tracks)
-        self.intrinsics = float_tensor(np.stack([track.intrinsics for track in tracks])) if known else None
+        self.intrinsics = (
+            float_tensor(np.stack([track.intrinsics for track in tracks])) if known else None
+        )
         self.middles, self.owners = self._middles(tracks, pad)
         if not len(self.middles):
-            raise InputError(f'{name}: no window of {frames} frames, {step} apart, fits into any of the {len(tracks)} '
-                             f'tracks; the longest has {int(lengths.max())} frames; ask for fewer `frames`')
+            raise InputError(
+                f'{name}: no window of {frames} frames, {step} apart, fits into any of the {len(tracks)} '
+                f'tracks; the longest has {int(lengths.max())} frames; ask for fewer `frames`'
+            )
 
     def __len__(self) -> int:
         return len(self.middles) * (2 if self.flip else 1)
@@ -108,8 +134,10 @@ class PoseWindows(Dataset):
         samples = torch.as_tensor(samples, device=self.middles.device)
         row, mirrored = samples % len(self.middles), samples >= len(self.middles)
         owner, frames = self.owners[row], self.window(row)
-        items = dict(keypoints2d=self._seen(self.keypoints2d[frames], mirrored),
-                     joints3d=self._seen(self.joints3d[frames], mirrored))
+        items = dict(
+            keypoints2d=self._seen(self.keypoints2d[frames], mirrored),
+            joints3d=self._seen(self.joints3d[frames], mirrored),
+        )
         sign = torch.where(mirrored, -1.0, 1.0)[:, None]
         items['root'] = self.root[frames]
         items['root'][..., 0] *= sign
@@ -127,7 +155,9 @@ class PoseWindows(Dataset):
         offsets = self.step * (torch.arange(self.frames, device=rows.device) - self.frames // 2)
         owner = self.owners[rows]
         wanted = self.middles[rows][:, None] + offsets
-        return torch.minimum(torch.maximum(wanted, self.starts[owner][:, None]), self.ends[owner][:, None] - 1)
+        return torch.minimum(
+            torch.maximum(wanted, self.starts[owner][:, None]), self.ends[owner][:, None] - 1
+        )
 
     def to(self, device: str | torch.device) -> PoseWindows:
         """Moves the frames, so that :meth:`batch` gathers there."""
@@ -149,7 +179,7 @@ class PoseWindows(Dataset):
         for number, track in enumerate(tracks):
             length = len(track.keypoints2d)
             scored = np.flatnonzero(np.ones(length) if track.scored is None else track.scored)
-            chosen = scored[(scored >= before) & (scored < length - after)][::self.stride]
+            chosen = scored[(scored >= before) & (scored < length - after)][:: self.stride]
             middles.append(torch.from_numpy(chosen) + self.starts[number])
             owners.append(torch.full((len(chosen),), number))
         return torch.cat(middles), torch.cat(owners)
@@ -160,5 +190,5 @@ def _centred(tracks: SequenceOf[PoseTrack], root: int) -> tuple[Tensor, Tensor]:
     joints, roots = [], []
     for track in tracks:
         roots.append(float_tensor(track.joints3d[:, root]))
-        joints.append(float_tensor(track.joints3d - track.joints3d[:, root:root + 1]))
+        joints.append(float_tensor(track.joints3d - track.joints3d[:, root : root + 1]))
     return torch.cat(joints), torch.cat(roots)

@@ -43,14 +43,23 @@ class BackgroundSubtraction(MaskSource):
         InputError: another method, or a number that is not positive.
     """
 
-    def __init__(self, method: str = 'median', threshold: Optional[float] = None, frames: int = 40,
-                 sharpen: bool = True) -> None:
+    def __init__(
+        self,
+        method: str = 'median',
+        threshold: Optional[float] = None,
+        frames: int = 40,
+        sharpen: bool = True,
+    ) -> None:
         super().__init__(f'background:{method}')
         if method not in THRESHOLDS:
-            raise InputError(f'BackgroundSubtraction: method is one of {", ".join(THRESHOLDS)}, not {method!r}')
+            raise InputError(
+                f'BackgroundSubtraction: method is one of {", ".join(THRESHOLDS)}, not {method!r}'
+            )
         if frames < LEAST or threshold is not None and not threshold > 0:
-            raise InputError(f'BackgroundSubtraction: frames is at least {LEAST} and threshold positive, not {frames} '
-                             f'and {threshold}')
+            raise InputError(
+                f'BackgroundSubtraction: frames is at least {LEAST} and threshold positive, not {frames} '
+                f'and {threshold}'
+            )
         self.method, self.threshold = method, THRESHOLDS[method] if threshold is None else threshold
         self.frames, self.sharpen = frames, sharpen
 
@@ -75,14 +84,20 @@ class _Cameras:
         for first, other_box, find in self._cameras:
             if same_view(first, picture, np.stack([other_box, box])):
                 found = belonging(tidy(find(picture), box[2]), box)
-                return belonging(sharpen(picture, found, box[2]), box) if self.settings.sharpen else found
+                return (
+                    belonging(sharpen(picture, found, box[2]), box)
+                    if self.settings.sharpen
+                    else found
+                )
         return nothing
 
     @functools.cached_property
     def _cameras(self) -> list[tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]]:
         """One picture, its box, and the function from a picture to its raw foreground, of every camera."""
         count = len(self.sequence)
-        looked_at = np.unique(np.linspace(0, count - 1, min(count, self.settings.frames)).round().astype(int))
+        looked_at = np.unique(
+            np.linspace(0, count - 1, min(count, self.settings.frames)).round().astype(int)
+        )
         groups: list[list[int]] = []
         pictures: dict[int, np.ndarray] = {}
         for t in looked_at.tolist():
@@ -95,13 +110,28 @@ class _Cameras:
                 groups.append([t])
         small = [group for group in groups if len(group) < LEAST]
         if small:
-            _log.warning('%s: %d of %d frames looked at come from cameras that show fewer than %d of them; their masks '
-                         'are empty', self.sequence.name, sum(map(len, small)), len(looked_at), LEAST)
-        return [(pictures[group[0]], self.boxes[group[0]], _learn(self.settings, [pictures[t] for t in group]))
-                for group in groups if len(group) >= LEAST]
+            _log.warning(
+                '%s: %d of %d frames looked at come from cameras that show fewer than %d of them; their masks '
+                'are empty',
+                self.sequence.name,
+                sum(map(len, small)),
+                len(looked_at),
+                LEAST,
+            )
+        return [
+            (
+                pictures[group[0]],
+                self.boxes[group[0]],
+                _learn(self.settings, [pictures[t] for t in group]),
+            )
+            for group in groups
+            if len(group) >= LEAST
+        ]
 
 
-def _learn(settings: BackgroundSubtraction, pictures: list[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+def _learn(
+    settings: BackgroundSubtraction, pictures: list[np.ndarray]
+) -> Callable[[np.ndarray], np.ndarray]:
     """The function from a picture of this camera to its raw foreground (H, W) bool."""
     threshold = settings.threshold
     if settings.method == 'median':

@@ -35,7 +35,9 @@ class MaskSource:
         """The sequence with these masks; those made for a sequence of this name before are used again."""
         if sequence.name not in self._made:
             self._made[sequence.name] = self.masks(sequence)
-        return dataclasses.replace(sequence, masks=self._made[sequence.name], masks_source=self.name)
+        return dataclasses.replace(
+            sequence, masks=self._made[sequence.name], masks_source=self.name
+        )
 
 
 class LazyMasks:

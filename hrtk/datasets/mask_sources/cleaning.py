@@ -8,7 +8,10 @@ import numpy as np
 from hrtk.geometry.masks import SECOND_AREA
 
 HOLE = 0.02  # of the foreground's area: larger holes are taken for background between limbs
-SHADOW_DARKEST, SHADOW_HUE = 0.7, 0.06  # a shadow keeps at least 70 % of the light, within 6 % alike in all channels
+SHADOW_DARKEST, SHADOW_HUE = (
+    0.7,
+    0.06,
+)  # a shadow keeps at least 70 % of the light, within 6 % alike in all channels
 
 
 def difference(picture: np.ndarray, plate: np.ndarray) -> np.ndarray:
@@ -56,7 +59,9 @@ def tidy(mask: np.ndarray, side: float) -> np.ndarray:
     small = stats[:, cv2.CC_STAT_AREA] < HOLE * closed.sum()
     small[[0, labels[0, 0]]] = False  # the foreground, and what the picture's border belongs to
     margin = (len(padded) - len(mask)) // 2
-    return (closed.astype(bool) | small[labels])[margin:margin + mask.shape[0], margin:margin + mask.shape[1]]
+    return (closed.astype(bool) | small[labels])[
+        margin : margin + mask.shape[0], margin : margin + mask.shape[1]
+    ]
 
 
 def belonging(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -80,7 +85,7 @@ def belonging(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
     rows, columns = np.nonzero(mask)
     x, y = (columns - cx) / side, (rows - cy) / side
-    weight = np.exp(-8 * (x ** 2 + y ** 2)) * (np.maximum(abs(x), abs(y)) <= 0.5)
+    weight = np.exp(-8 * (x**2 + y**2)) * (np.maximum(abs(x), abs(y)) <= 0.5)
     score = np.bincount(labels[rows, columns], weight, minlength=count)
     return (score[labels] >= SECOND_AREA * max(score.max(), 1e-9)) & mask
 
@@ -103,15 +108,24 @@ def sharpen(picture: np.ndarray, mask: np.ndarray, side: float) -> np.ndarray:
         return mask
     kernel = disc(0.02 * side)
     margin = 4 * len(kernel)
-    place = np.s_[max(rows[0] - margin, 0):rows[-1] + margin + 1, max(columns[0] - margin, 0):columns[-1] + margin + 1]
+    place = np.s_[
+        max(rows[0] - margin, 0) : rows[-1] + margin + 1,
+        max(columns[0] - margin, 0) : columns[-1] + margin + 1,
+    ]
     inside = mask[place].astype(np.uint8)
     sure, possible = cv2.erode(inside, kernel, borderValue=1), cv2.dilate(inside, kernel)
     if not sure.any() or possible.all():
         return mask
     labels = np.where(inside > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
-    labels = np.where(sure > 0, cv2.GC_FGD, np.where(possible > 0, labels, cv2.GC_BGD)).astype(np.uint8)
-    cv2.setRNGSeed(0)  # it starts its colour clusters at random; masks must not depend on which was made first
-    cv2.grabCut(picture[place], labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
+    labels = np.where(sure > 0, cv2.GC_FGD, np.where(possible > 0, labels, cv2.GC_BGD)).astype(
+        np.uint8
+    )
+    cv2.setRNGSeed(
+        0
+    )  # it starts its colour clusters at random; masks must not depend on which was made first
+    cv2.grabCut(
+        picture[place], labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK
+    )
     result = mask.copy()
     result[place] = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     return result

@@ -31,15 +31,24 @@ class MaskFiles(MaskSource):
         super().__init__('files')
         self.folder, self.pattern = Path(folder), pattern
         if not self.folder.is_dir():
-            raise InputError(f'MaskFiles: {self.folder}: there is no such folder; set `folder` to that of the masks')
+            raise InputError(
+                f'MaskFiles: {self.folder}: there is no such folder; set `folder` to that of the masks'
+            )
         try:
-            paths = {pattern.format(id=label, name=label, index=index) for index, label in enumerate('ab')}
+            paths = {
+                pattern.format(id=label, name=label, index=index)
+                for index, label in enumerate('ab')
+            }
         except (KeyError, IndexError, ValueError) as error:
-            raise InputError(f'MaskFiles: pattern={pattern!r} cannot be filled in ({error}); it may use {{id}}, '
-                             f"{{name}} and {{index}}, e.g. '{{name}}/{{index:06d}}.png'") from error
+            raise InputError(
+                f'MaskFiles: pattern={pattern!r} cannot be filled in ({error}); it may use {{id}}, '
+                f"{{name}} and {{index}}, e.g. '{{name}}/{{index:06d}}.png'"
+            ) from error
         if len(paths) < 2:
-            raise InputError(f'MaskFiles: pattern={pattern!r} names the same file for every frame; use {{id}} or '
-                             f'{{index}}')
+            raise InputError(
+                f'MaskFiles: pattern={pattern!r} names the same file for every frame; use {{id}} or '
+                f'{{index}}'
+            )
 
     def masks(self, sequence: Sequence) -> Frames:
         """Reads a file when its mask is asked for; empty and full ones are passed on, see :func:`check_mask`.
@@ -51,9 +60,11 @@ class MaskFiles(MaskSource):
         paths = [self.path(sequence, t) for t in range(len(sequence))]
         missing = [path for path in paths if not path.is_file()]
         if missing:
-            raise InputError(f'{missing[0]}: there is no such mask ({len(missing)} of {len(paths)} are missing); write '
-                             f'one for every frame of {sequence.name!r}, an empty one where nobody is seen, or change '
-                             f'the pattern {self.pattern!r}')
+            raise InputError(
+                f'{missing[0]}: there is no such mask ({len(missing)} of {len(paths)} are missing); write '
+                f'one for every frame of {sequence.name!r}, an empty one where nobody is seen, or change '
+                f'the pattern {self.pattern!r}'
+            )
         return LazyMasks(len(paths), lambda t: read_mask(paths[t], sequence.frames[t].shape[:2]))
 
     def fingerprint(self) -> dict[str, str]:
@@ -67,8 +78,9 @@ class MaskFiles(MaskSource):
     def path(self, sequence: Sequence, t: int) -> Path:
         """The file of frame t."""
         label = Path(sequence.frame_ids[t])
-        return self.folder / self.pattern.format(id=label.stem if label.suffix else label.name, name=sequence.name,
-                                                 index=t)
+        return self.folder / self.pattern.format(
+            id=label.stem if label.suffix else label.name, name=sequence.name, index=t
+        )
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
@@ -80,6 +92,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     data = np.frombuffer(path.read_bytes(), np.uint8)
     mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
     if mask is None:
-        raise InputError(f'{path}: OpenCV cannot decode this mask ({len(data)} bytes); write it as PNG again')
+        raise InputError(
+            f'{path}: OpenCV cannot decode this mask ({len(data)} bytes); write it as PNG again'
+        )
     check_mask(mask, size, str(path))
     return binary(mask, str(path))

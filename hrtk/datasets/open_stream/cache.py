@@ -30,9 +30,14 @@ def generator_hash() -> str:
     """One hash over everything that decides what the stream looks like: its code, the body and the motion."""
     here = Path(__file__).parent
     datasets, package = here.parent, here.parents[1]
-    files = [*sorted(here.glob('*.py')), datasets / 'motion.py', package / 'geometry' / 'raster.py',
-             package / 'body_models' / 'body.py', *sorted((datasets / 'assets').glob('*.npz')),
-             *sorted((package / 'body_models' / 'assets').glob('*.npz'))]
+    files = [
+        *sorted(here.glob('*.py')),
+        datasets / 'motion.py',
+        package / 'geometry' / 'raster.py',
+        package / 'body_models' / 'body.py',
+        *sorted((datasets / 'assets').glob('*.npz')),
+        *sorted((package / 'body_models' / 'assets').glob('*.npz')),
+    ]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
@@ -52,8 +57,10 @@ class ViewCache:
         folder = cache_root() / cache_key('views', length, *settings)
         folder.mkdir(parents=True, exist_ok=True)
         self.images = _map(folder / 'image.bin', np.uint8, (length, 3, resolution, resolution))
-        self.labels = {name: _map(folder / f'{name}.bin', np.float32, (length, *shape))
-                       for name, shape in FIELDS.items()}
+        self.labels = {
+            name: _map(folder / f'{name}.bin', np.float32, (length, *shape))
+            for name, shape in FIELDS.items()
+        }
         self.done = _map(folder / 'done.bin', np.uint8, (length,))
 
     def has(self, index: int) -> bool:
@@ -69,7 +76,9 @@ class ViewCache:
 
     def get(self, index: int) -> dict[str, torch.Tensor]:
         """Reads view ``index``."""
-        labels = {name: torch.from_numpy(store[index].copy()) for name, store in self.labels.items()}
+        labels = {
+            name: torch.from_numpy(store[index].copy()) for name, store in self.labels.items()
+        }
         return dict(image=torch.from_numpy(self.images[index].copy()), **labels)
 
 

@@ -13,7 +13,16 @@ import numpy as np
 from hrtk.body_models.files import BodyData
 from hrtk.body_models.skeletons import SMPL24
 
-PALETTE = np.array([[.15, .3, .6], [.6, .12, .12], [.12, .12, .14], [.85, .85, .82], [.2, .4, .22], [.45, .45, .48]])
+PALETTE = np.array(
+    [
+        [0.15, 0.3, 0.6],
+        [0.6, 0.12, 0.12],
+        [0.12, 0.12, 0.14],
+        [0.85, 0.85, 0.82],
+        [0.2, 0.4, 0.22],
+        [0.45, 0.45, 0.48],
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +44,9 @@ class _Cloth:
             mix = np.sin(rest[:, 0] * self.frequency) * np.sin(rest[:, 1] * self.frequency) > 0
         else:
             mix = np.clip(0.5 + np.cos(rest @ self.waves[:3] + self.waves[3]).sum(1) / 2.8, 0, 1)
-        return self.colours[0] + np.asarray(mix, float)[:, None] * (self.colours[1] - self.colours[0])
+        return self.colours[0] + np.asarray(mix, float)[:, None] * (
+            self.colours[1] - self.colours[0]
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +65,15 @@ class Landmarks:
     def of(data: BodyData) -> Landmarks:
         """Measures a body."""
         joint = dict(zip(SMPL24, data.J_regressor @ data.v_template))
-        return Landmarks(joint['left_ankle'][1], joint['left_knee'][1], joint['pelvis'][1], joint['neck'][1],
-                         joint['head'], joint['left_elbow'][0], joint['left_wrist'][0])
+        return Landmarks(
+            joint['left_ankle'][1],
+            joint['left_knee'][1],
+            joint['pelvis'][1],
+            joint['neck'][1],
+            joint['head'],
+            joint['left_elbow'][0],
+            joint['left_wrist'][0],
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,26 +94,36 @@ class Outfit:
     @staticmethod
     def sample(rng: np.random.Generator, marks: Landmarks, patterns: bool) -> Outfit:
         """Draws an outfit; with ``patterns`` any colour and weave, else the studio's plain palette."""
-        skin = np.array([.92, .72, .6]) * rng.uniform(.35, 1)
-        hair = np.array([.25, .17, .1]) * rng.uniform(.2, 2.2)
+        skin = np.array([0.92, 0.72, 0.6]) * rng.uniform(0.35, 1)
+        hair = np.array([0.25, 0.17, 0.1]) * rng.uniform(0.2, 2.2)
         pieces = [_sample_cloth(rng, patterns) for _ in range(3)]
-        sleeve = rng.uniform(marks.elbow * .6, marks.wrist) if patterns else \
-            rng.choice([marks.elbow * .85, marks.wrist * .97])
-        hem = rng.uniform(marks.ankle + .03, marks.knee + .2) if patterns else \
-            rng.choice([marks.ankle + .04, marks.knee + .08])
-        thickness = (rng.uniform(.006, .025), rng.uniform(.005, .02)) if patterns else (.012, .01)
-        waist = marks.pelvis + (rng.uniform(-.12, .06) if patterns else -.02)
+        sleeve = (
+            rng.uniform(marks.elbow * 0.6, marks.wrist)
+            if patterns
+            else rng.choice([marks.elbow * 0.85, marks.wrist * 0.97])
+        )
+        hem = (
+            rng.uniform(marks.ankle + 0.03, marks.knee + 0.2)
+            if patterns
+            else rng.choice([marks.ankle + 0.04, marks.knee + 0.08])
+        )
+        thickness = (
+            (rng.uniform(0.006, 0.025), rng.uniform(0.005, 0.02)) if patterns else (0.012, 0.01)
+        )
+        waist = marks.pelvis + (rng.uniform(-0.12, 0.06) if patterns else -0.02)
         return Outfit(skin, hair, *pieces, sleeve, waist, hem, thickness, marks)
 
     def regions(self, rest: np.ndarray, head: np.ndarray) -> list[np.ndarray]:
         """Masks (N,) of top, bottom, shoes and hair for rest positions (N, 3) and head weights (N,)."""
         x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
         marks = self.marks
-        on_head = head > .5
-        top = (y > self.waist) & (x < self.sleeve) & (y < marks.neck - .01) & ~on_head
-        shoes = y < marks.ankle + .03
+        on_head = head > 0.5
+        top = (y > self.waist) & (x < self.sleeve) & (y < marks.neck - 0.01) & ~on_head
+        shoes = y < marks.ankle + 0.03
         bottom = (y <= self.waist) & (y > self.hem) & (x < marks.elbow) & ~shoes
-        hair = on_head & ((y > marks.head[1] + .11) | ((z < marks.head[2] - .01) & (y > marks.head[1] - .02)))
+        hair = on_head & (
+            (y > marks.head[1] + 0.11) | ((z < marks.head[2] - 0.01) & (y > marks.head[1] - 0.02))
+        )
         return [top, bottom, shoes, hair]
 
     def colours(self, rest: np.ndarray, head: np.ndarray) -> np.ndarray:
@@ -110,7 +138,7 @@ class Outfit:
     def offsets(self, rest: np.ndarray, head: np.ndarray) -> np.ndarray:
         """(V,) metres that cloth and hair stand off the skin along the normal."""
         out = np.zeros(len(rest))
-        for mask, value in zip(self.regions(rest, head), (*self.thickness, .008, .018)):
+        for mask, value in zip(self.regions(rest, head), (*self.thickness, 0.008, 0.018)):
             out[mask] = value
         return out
 
@@ -120,5 +148,5 @@ def _sample_cloth(rng: np.random.Generator, patterns: bool) -> _Cloth:
     if patterns:
         pattern = rng.choice(['plain', 'stripes', 'checks', 'blots'])
         return _Cloth(rng.uniform(0, 1, (2, 3)), str(pattern), rng.uniform(30, 90), waves)
-    colour = np.clip(PALETTE[rng.integers(len(PALETTE))] * rng.uniform(.8, 1.15), 0, 1)
-    return _Cloth(np.stack([colour, colour]), 'plain', 1., waves)
+    colour = np.clip(PALETTE[rng.integers(len(PALETTE))] * rng.uniform(0.8, 1.15), 0, 1)
+    return _Cloth(np.stack([colour, colour]), 'plain', 1.0, waves)

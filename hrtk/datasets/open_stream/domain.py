@@ -83,8 +83,10 @@ def make_domain(name: str = 'studio', shifts: Iterable[str] | None = None) -> Do
     """
     if shifts is None:
         if name not in DOMAINS:
-            raise InputError(f'OpenStream: there is no domain {name!r}; use one of {", ".join(DOMAINS)}, or name '
-                             f'`shifts`')
+            raise InputError(
+                f'OpenStream: there is no domain {name!r}; use one of {", ".join(DOMAINS)}, or name '
+                f'`shifts`'
+            )
         return dataclasses.replace(Domain(), **DOMAINS[name])
     fields: dict = {}
     for shift in shifts:

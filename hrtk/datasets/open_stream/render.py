@@ -24,7 +24,7 @@ class Light:
     @staticmethod
     def sample(rng: np.random.Generator, spread: float, ambient: tuple[float, float]) -> Light:
         """Draws a light from above and before the person."""
-        direction = np.array([rng.normal() * spread, -abs(rng.normal()) - .3, -1.])
+        direction = np.array([rng.normal() * spread, -abs(rng.normal()) - 0.3, -1.0])
         return Light(direction / np.linalg.norm(direction), rng.uniform(*ambient))
 
 
@@ -43,11 +43,20 @@ class Painter:
     @torch.no_grad()
     def pose(self, rotmat: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(F, 24, 3, 3) rotations and (F, 10) betas -> skin vertices (F, V, 3) and pelvis positions (F, 3)."""
-        out = self.body(torch.as_tensor(rotmat, dtype=torch.float32), torch.as_tensor(betas, dtype=torch.float32))
+        out = self.body(
+            torch.as_tensor(rotmat, dtype=torch.float32),
+            torch.as_tensor(betas, dtype=torch.float32),
+        )
         return out.vertices.numpy().astype(np.float64), out.joints[:, 0].numpy().astype(np.float64)
 
-    def draw(self, image: np.ndarray, vertices: np.ndarray, camera: np.ndarray, outfit: Outfit,
-             light: Light) -> np.ndarray:
+    def draw(
+        self,
+        image: np.ndarray,
+        vertices: np.ndarray,
+        camera: np.ndarray,
+        outfit: Outfit,
+        light: Light,
+    ) -> np.ndarray:
         """Draws one person over a background, in place.
 
         Args:
@@ -63,10 +72,14 @@ class Painter:
         offsets = outfit.offsets(self.rest, self.head)
         normals = vertex_normals(vertices, self.faces)
         cloth = vertices + normals * offsets[:, None]
-        points = np.concatenate([cloth[:, :2] / cloth[:, 2:] * camera[0] + camera[1:], cloth[:, 2:]], axis=1)
+        points = np.concatenate(
+            [cloth[:, :2] / cloth[:, 2:] * camera[0] + camera[1:], cloth[:, 2:]], axis=1
+        )
         fragments = rasterize(points, self.faces, *image.shape[:2])
         seen = fragments.mask
-        surface = interpolate(fragments, self.faces, np.concatenate([self._surface, normals], axis=1))[seen]
+        surface = interpolate(
+            fragments, self.faces, np.concatenate([self._surface, normals], axis=1)
+        )[seen]
         normal = surface[:, 4:]
         lambert = normal @ light.direction / np.maximum(np.linalg.norm(normal, axis=1), 1e-6)
         shade = light.ambient + (1 - light.ambient) * np.clip(lambert, 0, None)

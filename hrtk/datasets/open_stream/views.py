@@ -40,12 +40,23 @@ class OpenViews(Dataset):
         cache: keep drawn views on disk (37 kB each at 112 px), for several epochs or runs over the same ones.
     """
 
-    def __init__(self, domain: str = 'studio', shifts: Optional[Iterable[str]] = None, length: int = 100_000,
-                 resolution: int = 112, seed: int = 0, box_scale: float = 1.2,
-                 cache: bool = False) -> None:
+    def __init__(
+        self,
+        domain: str = 'studio',
+        shifts: Optional[Iterable[str]] = None,
+        length: int = 100_000,
+        resolution: int = 112,
+        seed: int = 0,
+        box_scale: float = 1.2,
+        cache: bool = False,
+    ) -> None:
         self.domain, self.length, self.resolution = make_domain(domain, shifts), length, resolution
         self.seed, self.box_scale = seed, box_scale
-        self.cache = ViewCache([domain, shifts, resolution, seed, box_scale], length, resolution) if cache else None
+        self.cache = (
+            ViewCache([domain, shifts, resolution, seed, box_scale], length, resolution)
+            if cache
+            else None
+        )
 
     def __len__(self) -> int:
         return self.length
@@ -74,15 +85,22 @@ class OpenViews(Dataset):
         with torch.no_grad():
             joints = paint.body.joints(rotmat, betas, 'spin24')
         seen = joints + torch.as_tensor(offset, dtype=torch.float32)[:, None]
-        flat = seen[..., :2] / seen[..., 2:]  # unit focal length: only places relative to the box matter
+        flat = (
+            seen[..., :2] / seen[..., 2:]
+        )  # unit focal length: only places relative to the box matter
         extent = flat[:, index_map('spin24', 'coco17')]
         box = boxes_from_keypoints(extent, torch.ones(extent.shape[:2]), self.box_scale)
-        box[:, 2] *= float(np.exp(.1 * rng.normal()))
-        box[:, :2] += .06 * box[:, 2:] * torch.as_tensor(rng.normal(size=2), dtype=torch.float32)
+        box[:, 2] *= float(np.exp(0.1 * rng.normal()))
+        box[:, :2] += 0.06 * box[:, 2:] * torch.as_tensor(rng.normal(size=2), dtype=torch.float32)
         keypoints = to_crop(flat, box)
         image = self._draw(rng, vertices[0] + offset[0], box[0].double().numpy())
-        return dict(image=torch.as_tensor(image).permute(2, 0, 1).contiguous(), rotmat=rotmat[0], betas=betas[0],
-                    camera=fit_weak_perspective(joints, keypoints)[0], keypoints2d=keypoints[0])
+        return dict(
+            image=torch.as_tensor(image).permute(2, 0, 1).contiguous(),
+            rotmat=rotmat[0],
+            betas=betas[0],
+            camera=fit_weak_perspective(joints, keypoints)[0],
+            keypoints2d=keypoints[0],
+        )
 
     def _draw(self, rng: np.random.Generator, vertices: np.ndarray, box: np.ndarray) -> np.ndarray:
         domain, size = self.domain, self.resolution * SAMPLES
@@ -93,7 +111,7 @@ class OpenViews(Dataset):
         image = backdrop(rng, size, domain)
         mask = painter().draw(image, vertices, camera, outfit, light)
         if rng.random() < domain.occluders:
-            x, y = (int(v) for v in rng.uniform(0, .8, 2) * size)
+            x, y = (int(v) for v in rng.uniform(0, 0.8, 2) * size)
             Occluder.sample(rng, size).cover(image, mask, x, y)
         # The lens acts on the fine picture: a video's crop, too, is blurred before it is shrunk.
         fine = Optics.sample(rng, domain).apply(image, rng)

@@ -8,5 +8,16 @@ from hrtk.datasets.transforms.hide_limbs import HideLimbs
 from hrtk.datasets.transforms.masks import WithMasks
 from hrtk.datasets.transforms.perturbation import AddPerturbation
 
-__all__ = ['AddPerturbation', 'CompleteKeypoints', 'CropTo', 'Greyscale', 'HideLimbs', 'InterpolateKeypoints',
-           'LowResolution', 'MappedFrames', 'Thermal', 'Transform', 'WithMasks']
+__all__ = [
+    'AddPerturbation',
+    'CompleteKeypoints',
+    'CropTo',
+    'Greyscale',
+    'HideLimbs',
+    'InterpolateKeypoints',
+    'LowResolution',
+    'MappedFrames',
+    'Thermal',
+    'Transform',
+    'WithMasks',
+]

@@ -50,6 +50,8 @@ def crop_side(sequence: Sequence, who: str) -> int:
     boxes = sequence.boxes[sequence.boxes.isfinite().all(1)]
     side = round(float(boxes[0, 2])) if len(boxes) else 0
     if not side or not (boxes == boxes.new_tensor([(side - 1) / 2, (side - 1) / 2, side])).all():
-        raise InputError(f'{who}: the frames of {sequence.name!r} are not crops; put dict(type=\'CropTo\', '
-                         f'resolution=...) with the resolution of the estimator before it')
+        raise InputError(
+            f"{who}: the frames of {sequence.name!r} are not crops; put dict(type='CropTo', "
+            f'resolution=...) with the resolution of the estimator before it'
+        )
     return side

@@ -39,25 +39,50 @@ class Thermal(Transform):
         InputError: a range is not ``0 <= low <= high <= 255``, or a blur is not positive.
     """
 
-    def __init__(self, background: tuple[float, float] = (30, 80), person: tuple[float, float] = (165, 235),
-                 smooth: float = 0.02, blur: float = 0.008) -> None:
+    def __init__(
+        self,
+        background: tuple[float, float] = (30, 80),
+        person: tuple[float, float] = (165, 235),
+        smooth: float = 0.02,
+        blur: float = 0.008,
+    ) -> None:
         for name, (low, high) in dict(background=background, person=person).items():
             if not 0 <= low <= high <= 255:
-                raise InputError(f'Thermal: {name} is (darkest, brightest) grey level in 0..255, not ({low}, {high})')
+                raise InputError(
+                    f'Thermal: {name} is (darkest, brightest) grey level in 0..255, not ({low}, {high})'
+                )
         if not min(smooth, blur) > 0:
-            raise InputError(f'Thermal: smooth and blur are positive shares of the box, not {smooth} and {blur}')
-        self.background, self.person, self.smooth, self.blur = tuple(background), tuple(person), smooth, blur
+            raise InputError(
+                f'Thermal: smooth and blur are positive shares of the box, not {smooth} and {blur}'
+            )
+        self.background, self.person, self.smooth, self.blur = (
+            tuple(background),
+            tuple(person),
+            smooth,
+            blur,
+        )
 
     def __call__(self, sequence: Sequence) -> Sequence:
         """The sequence as if bodies were warm."""
+
         def change(image: np.ndarray, t: int) -> np.ndarray:
             side = float(sequence.boxes[t, 2])
             side = side if np.isfinite(side) else max(image.shape[:2])
             luma = _blur(_grey(image, t)[..., 0].astype(np.float32) / 255, self.smooth * side)
-            warm = np.zeros_like(luma) if sequence.masks is None else sequence.masks[t].astype(np.float32)
+            warm = (
+                np.zeros_like(luma)
+                if sequence.masks is None
+                else sequence.masks[t].astype(np.float32)
+            )
             (cold_low, cold_high), (low, high) = self.background, self.person
-            picture = (1 - warm) * (cold_low + (cold_high - cold_low) * luma) + warm * (low + (high - low) * luma)
-            return np.repeat(np.rint(_blur(picture, self.blur * side)).clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+            picture = (1 - warm) * (cold_low + (cold_high - cold_low) * luma) + warm * (
+                low + (high - low) * luma
+            )
+            return np.repeat(
+                np.rint(_blur(picture, self.blur * side)).clip(0, 255).astype(np.uint8)[..., None],
+                3,
+                2,
+            )
 
         return dataclasses.replace(sequence, frames=MappedFrames(sequence.frames, change))
 

@@ -26,8 +26,10 @@ class FilledKeypoints(Transform):
 
     def __init__(self, confidence: float) -> None:
         if not 0 < confidence <= 1:
-            raise InputError(f'{type(self).__name__}: confidence of filled points is above 0 and at most 1, not '
-                             f'{confidence}')
+            raise InputError(
+                f'{type(self).__name__}: confidence of filled points is above 0 and at most 1, not '
+                f'{confidence}'
+            )
         self.confidence = confidence
 
     def fill(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
@@ -38,8 +40,12 @@ class FilledKeypoints(Transform):
         """The sequence with completed keypoints."""
         points = sequence.keypoints2d
         xy, filled = self.fill(sequence)
-        confidence = torch.where(filled, points.confidence.new_tensor(self.confidence), points.confidence)
-        completed = dataclasses.replace(points, xy=xy, confidence=confidence, source=f'{self.name}:{points.source}')
+        confidence = torch.where(
+            filled, points.confidence.new_tensor(self.confidence), points.confidence
+        )
+        completed = dataclasses.replace(
+            points, xy=xy, confidence=confidence, source=f'{self.name}:{points.source}'
+        )
         return dataclasses.replace(sequence, keypoints2d=completed)
 
 
@@ -62,11 +68,22 @@ class CompleteKeypoints(FilledKeypoints):
 
     name = 'completed'
 
-    def __init__(self, network: dict, threshold: float = 0.0, confidence: float = 0.3,
-                 fps: Optional[float] = None, hop: Optional[int] = None, flip: bool = True, placement: str = 'person',
-                 skeleton: Optional[str] = None, anchor: float = 8.0) -> None:
+    def __init__(
+        self,
+        network: dict,
+        threshold: float = 0.0,
+        confidence: float = 0.3,
+        fps: Optional[float] = None,
+        hop: Optional[int] = None,
+        flip: bool = True,
+        placement: str = 'person',
+        skeleton: Optional[str] = None,
+        anchor: float = 8.0,
+    ) -> None:
         super().__init__(confidence)
-        self.completer = KeypointCompleter(network, threshold, fps, hop, flip, placement, skeleton, anchor)
+        self.completer = KeypointCompleter(
+            network, threshold, fps, hop, flip, placement, skeleton, anchor
+        )
         self.fill = self.completer.fill
 
     def fingerprint(self) -> dict[str, str]:
@@ -93,7 +110,9 @@ class InterpolateKeypoints(FilledKeypoints):
     def __init__(self, threshold: float = 0.0, confidence: float = 0.3) -> None:
         super().__init__(confidence)
         if not 0 <= threshold < 1:
-            raise InputError(f'InterpolateKeypoints: threshold is a confidence in [0, 1), not {threshold}')
+            raise InputError(
+                f'InterpolateKeypoints: threshold is a confidence in [0, 1), not {threshold}'
+            )
         self.threshold = threshold
 
     def fill(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
@@ -109,6 +128,8 @@ def between(points: Keypoints2D, threshold: float) -> tuple[Tensor, Tensor]:
     after = torch.where(seen, frame, len(seen)).flip(0).cummin(0).values.flip(0)
     filled = ~seen & (before >= 0) & (after < len(seen))
     xy = torch.where(seen[..., None], points.xy, 0.0)
-    first, last = (xy.gather(0, at.clamp(0, len(seen) - 1)[..., None].expand_as(xy)) for at in (before, after))
+    first, last = (
+        xy.gather(0, at.clamp(0, len(seen) - 1)[..., None].expand_as(xy)) for at in (before, after)
+    )
     share = ((frame - before) / (after - before).clamp_min(1))[..., None].to(xy)
     return torch.where(filled[..., None], first + share * (last - first), points.xy), filled

@@ -29,7 +29,9 @@ class CropTo(Transform):
 
     def __init__(self, resolution: int) -> None:
         if resolution < 2:
-            raise InputError(f'CropTo: resolution is the side of the crops in pixels, at least 2, not {resolution}')
+            raise InputError(
+                f'CropTo: resolution is the side of the crops in pixels, at least 2, not {resolution}'
+            )
         self.resolution = resolution
 
     def __call__(self, sequence: Sequence) -> Sequence:
@@ -46,14 +48,21 @@ class CropTo(Transform):
         xy = (points.xy - boxes[:, None, :2]) * (size / boxes[:, None, 2:]) + (size - 1) / 2
         if truth is not None and truth.intrinsics is not None:
             zoom = size / boxes[:, 2:].to(truth.intrinsics)
-            centre = (truth.intrinsics[:, 1:] - boxes[:, :2].to(truth.intrinsics)) * zoom + (size - 1) / 2
-            truth = dataclasses.replace(truth, intrinsics=torch.cat([truth.intrinsics[:, :1] * zoom, centre], dim=1))
+            centre = (truth.intrinsics[:, 1:] - boxes[:, :2].to(truth.intrinsics)) * zoom + (
+                size - 1
+            ) / 2
+            truth = dataclasses.replace(
+                truth, intrinsics=torch.cat([truth.intrinsics[:, :1] * zoom, centre], dim=1)
+            )
         standard = boxes.new_tensor([(size - 1) / 2, (size - 1) / 2, size]).expand_as(boxes)
         return dataclasses.replace(
-            sequence, frames=MappedFrames(sequence.frames, cut), truth=truth,
+            sequence,
+            frames=MappedFrames(sequence.frames, cut),
+            truth=truth,
             masks=None if sequence.masks is None else MappedFrames(sequence.masks, cut_mask),
             boxes=torch.where(boxes.isfinite().all(1, keepdim=True), standard, boxes),
-            keypoints2d=dataclasses.replace(points, xy=xy))
+            keypoints2d=dataclasses.replace(points, xy=xy),
+        )
 
 
 @TRANSFORMS.register_module()
@@ -78,8 +87,10 @@ class LowResolution(Transform):
         """The sequence as if the person were small in its pictures."""
         size = crop_side(sequence, 'LowResolution')
         if self.width > size:
-            raise InputError(f'LowResolution: width={self.width} is more than the {size} px that the crops of '
-                             f'{sequence.name!r} have; lower it')
+            raise InputError(
+                f'LowResolution: width={self.width} is more than the {size} px that the crops of '
+                f'{sequence.name!r} have; lower it'
+            )
         rows = area_weights(size, self.width)
 
         def coarse(planes: Tensor) -> Tensor:
@@ -94,7 +105,9 @@ class LowResolution(Transform):
             return (imresize(small, size)[0, 0] >= 127.5).byte().numpy()
 
         masks = None if sequence.masks is None else MappedFrames(sequence.masks, degrade_mask)
-        return dataclasses.replace(sequence, frames=MappedFrames(sequence.frames, degrade), masks=masks)
+        return dataclasses.replace(
+            sequence, frames=MappedFrames(sequence.frames, degrade), masks=masks
+        )
 
 
 def area_weights(size: int, width: int) -> Tensor:

@@ -13,8 +13,10 @@ from hrtk.datasets.transforms.base import Transform
 from hrtk.registry import TRANSFORMS
 from hrtk.structures import InputError, Sequence
 
-PARTS = dict(arm=('shoulder', 'elbow', 'wrist', 'hand'), leg=('hip', 'knee', 'ankle', 'foot', 'heel', 'big_toe',
-                                                              'small_toe'))
+PARTS = dict(
+    arm=('shoulder', 'elbow', 'wrist', 'hand'),
+    leg=('hip', 'knee', 'ankle', 'foot', 'heel', 'big_toe', 'small_toe'),
+)
 LIMBS = tuple(f'{side}_{part}' for part in PARTS for side in ('left', 'right'))
 
 
@@ -35,8 +37,10 @@ class HideLimbs(Transform):
 
     def __init__(self, limbs: int = 1, share: float = 0.5, seed: int = 0) -> None:
         if limbs not in range(1, len(LIMBS) + 1) or not 0 < share <= 1:
-            raise InputError(f'HideLimbs: limbs={limbs}, share={share}: expected 1 to {len(LIMBS)} limbs and a share '
-                             f'of frames above 0 and at most 1')
+            raise InputError(
+                f'HideLimbs: limbs={limbs}, share={share}: expected 1 to {len(LIMBS)} limbs and a share '
+                f'of frames above 0 and at most 1'
+            )
         self.limbs, self.share, self.seed = limbs, share, seed
 
     def __call__(self, sequence: Sequence) -> Sequence:
@@ -47,8 +51,16 @@ class HideLimbs(Transform):
         confidence = points.confidence.clone()
         for limb in rng.choice(LIMBS, self.limbs, replace=False):
             side, part = limb.split('_')
-            own = [k for k, name in enumerate(names) if name.startswith(tuple(f'{side}_{p}' for p in PARTS[part]))]
+            own = [
+                k
+                for k, name in enumerate(names)
+                if name.startswith(tuple(f'{side}_{p}' for p in PARTS[part]))
+            ]
             start = rng.integers(length - hidden + 1)
-            confidence[start:start + hidden, torch.tensor(own, dtype=torch.int64)] = 0
-        return dataclasses.replace(sequence, keypoints2d=dataclasses.replace(
-            points, confidence=confidence, source=f'hidden:{points.source}'))
+            confidence[start : start + hidden, torch.tensor(own, dtype=torch.int64)] = 0
+        return dataclasses.replace(
+            sequence,
+            keypoints2d=dataclasses.replace(
+                points, confidence=confidence, source=f'hidden:{points.source}'
+            ),
+        )

@@ -44,8 +44,10 @@ class AddPerturbation(Transform):
         """
         size = crop_side(sequence, 'AddPerturbation')
         if size != len(self.pattern):
-            raise InputError(f'{self.file}: the perturbation is {len(self.pattern)} px wide, the crops of '
-                             f'{sequence.name!r} are {size}; craft one for this resolution with tools/craft_uap.py')
+            raise InputError(
+                f'{self.file}: the perturbation is {len(self.pattern)} px wide, the crops of '
+                f'{sequence.name!r} are {size}; craft one for this resolution with tools/craft_uap.py'
+            )
 
         def add(image: np.ndarray, t: int) -> np.ndarray:
             return np.rint(image + self.pattern).clip(0, 255).astype(np.uint8)
@@ -67,6 +69,8 @@ def read_perturbation(file: str | Path) -> np.ndarray:
     pattern = read_npz(file, ('perturbation',), ('perturbation',), remedy)['perturbation']
     square = pattern.ndim == 3 and pattern.shape == (len(pattern), len(pattern), 3)
     if not square or pattern.dtype.kind not in 'fiu' or not np.isfinite(pattern).all():
-        raise InputError(f'{file}: `perturbation` is {pattern.shape} {pattern.dtype}, expected finite numbers (R, R, '
-                         f'3); {remedy}')
+        raise InputError(
+            f'{file}: `perturbation` is {pattern.shape} {pattern.dtype}, expected finite numbers (R, R, '
+            f'3); {remedy}'
+        )
     return pattern.astype(np.float32)

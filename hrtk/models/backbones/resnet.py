@@ -72,8 +72,12 @@ class Bottleneck(Block):
         return self.bn3(self.conv3(out))
 
 
-LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 34: (BasicBlock, (3, 4, 6, 3)), 50: (Bottleneck, (3, 4, 6, 3)),
-           101: (Bottleneck, (3, 4, 23, 3))}
+LAYOUTS = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+}
 
 
 @BACKBONES.register_module()
@@ -90,7 +94,9 @@ class ResNet(nn.Module):
     def __init__(self, depth: int = 50, width: int = 64, norm: str = 'bn', groups: int = 4) -> None:
         super().__init__()
         if depth not in LAYOUTS or norm not in ('bn', 'gn'):
-            raise InputError(f'ResNet: depth is one of {sorted(LAYOUTS)} and norm bn or gn, not {depth} and {norm!r}')
+            raise InputError(
+                f'ResNet: depth is one of {sorted(LAYOUTS)} and norm bn or gn, not {depth} and {norm!r}'
+            )
         layer: Norm = nn.BatchNorm2d if norm == 'bn' else partial(nn.GroupNorm, groups)
         block, counts = LAYOUTS[depth]
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
@@ -99,7 +105,7 @@ class ResNet(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         inputs = width
         for stage, count in enumerate(counts):
-            size = width * 2 ** stage
+            size = width * 2**stage
             blocks = []
             for i in range(count):
                 blocks.append(block(inputs, size, 2 if i == 0 and stage > 0 else 1, layer))

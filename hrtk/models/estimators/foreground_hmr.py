@@ -44,11 +44,22 @@ class ForegroundHMR(HMR):
         InputError: an option has another value, or weights are missing, unreadable or those of another network.
     """
 
-    def __init__(self, segmenter: Optional[dict] = None, reducer: Optional[dict] = None, fusion: str = 'mul',
-                 size: Optional[int] = None, threshold: float = THRESHOLD, frozen: Sequence[str] = ('backbone',),
-                 start: Optional[str] = None, weights: Optional[str] = None, backbone: Optional[dict] = None,
-                 head: Optional[dict] = None, resolution: int = 224, body: Optional[dict] = dict(type='BodyModel'),
-                 precision: str = 'float32') -> None:
+    def __init__(
+        self,
+        segmenter: Optional[dict] = None,
+        reducer: Optional[dict] = None,
+        fusion: str = 'mul',
+        size: Optional[int] = None,
+        threshold: float = THRESHOLD,
+        frozen: Sequence[str] = ('backbone',),
+        start: Optional[str] = None,
+        weights: Optional[str] = None,
+        backbone: Optional[dict] = None,
+        head: Optional[dict] = None,
+        resolution: int = 224,
+        body: Optional[dict] = dict(type='BodyModel'),
+        precision: str = 'float32',
+    ) -> None:
         super().__init__(backbone, head, resolution, body, None, precision)
         if fusion not in FUSIONS:
             raise InputError(f'ForegroundHMR: fusion is one of {tuple(FUSIONS)}, not {fusion!r}')
@@ -61,7 +72,9 @@ class ForegroundHMR(HMR):
         self.fusion = FUSIONS[fusion](self.backbone.out_channels, self.reducer.out_channels)
         self.size, self.threshold, self.frozen = size, threshold, (SEGMENTER, *frozen)
         if start is not None:
-            load_pretrained(self, start, tuple(f'{part}.' for part in (SEGMENTER, 'reducer', 'fusion')))
+            load_pretrained(
+                self, start, tuple(f'{part}.' for part in (SEGMENTER, 'reducer', 'fusion'))
+            )
         if weights is not None:
             load_weights(self, weights, tuple(f'{part}.' for part in self.frozen))
         for part in self._frozen_parts():
@@ -73,12 +86,18 @@ class ForegroundHMR(HMR):
         with self._autocast(images):
             features = self.backbone(images)
             foreground = self.reducer(self.foreground(images).expand(-1, 3, -1, -1))
-        return self._regress(self.fusion(*(part.to(self.head.init_pose.dtype) for part in (features, foreground))))
+        return self._regress(
+            self.fusion(*(part.to(self.head.init_pose.dtype) for part in (features, foreground)))
+        )
 
     @torch.no_grad()
     def foreground(self, images: Tensor) -> Tensor:
         """(B, 3, R, R) normalised crops -> (B, 1, R, R) probabilities of the foreground, 0 below the threshold."""
-        large = images if self.size is None else F.interpolate(images, (self.size, self.size), mode='bilinear')
+        large = (
+            images
+            if self.size is None
+            else F.interpolate(images, (self.size, self.size), mode='bilinear')
+        )
         return foreground_map(self.segmenter(large).main, images.shape[-2:], self.threshold)
 
     def train(self, mode: bool = True) -> ForegroundHMR:
@@ -90,8 +109,10 @@ class ForegroundHMR(HMR):
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of everything that its predictions depend on besides the images."""
-        return {**super().fingerprint(),
-                'fusion': f'{type(self.fusion).__name__}, {self.size} px, from {self.threshold:g}'}
+        return {
+            **super().fingerprint(),
+            'fusion': f'{type(self.fusion).__name__}, {self.size} px, from {self.threshold:g}',
+        }
 
     def _frozen_parts(self) -> list[nn.Module]:
         # nn.Module calls train() on whatever is being built, too.

@@ -37,16 +37,26 @@ class HMR(Estimator):
         InputError: the weights are missing, unreadable or those of another network, or there is no such precision.
     """
 
-    def __init__(self, backbone: Optional[dict] = None, head: Optional[dict] = None, resolution: int = 224,
-                 body: Optional[dict] = dict(type='BodyModel'), weights: Optional[str] = None,
-                 precision: str = 'float32') -> None:
+    def __init__(
+        self,
+        backbone: Optional[dict] = None,
+        head: Optional[dict] = None,
+        resolution: int = 224,
+        body: Optional[dict] = dict(type='BodyModel'),
+        weights: Optional[str] = None,
+        precision: str = 'float32',
+    ) -> None:
         super().__init__(resolution, body)
         if precision not in PRECISIONS:
-            raise InputError(f'{type(self).__name__}: precision is one of {PRECISIONS}, not {precision!r}')
+            raise InputError(
+                f'{type(self).__name__}: precision is one of {PRECISIONS}, not {precision!r}'
+            )
         self.precision = precision
         self.backbone = BACKBONES.build(backbone or dict(type='ResNet', depth=50))
-        self.head = HEADS.build(head or dict(type='IterativeRegressor'),
-                                default_args=dict(in_channels=self.backbone.out_channels))
+        self.head = HEADS.build(
+            head or dict(type='IterativeRegressor'),
+            default_args=dict(in_channels=self.backbone.out_channels),
+        )
         if weights is not None:
             load_weights(self, weights)
 
@@ -81,7 +91,9 @@ class HMR(Estimator):
         return torch.autocast(images.device.type, torch.bfloat16)
 
     def _regress(self, features: Tensor) -> Prediction:
-        features = features.to(self.head.init_pose.dtype)  # eight bits would not carry the regressor's small steps
+        features = features.to(
+            self.head.init_pose.dtype
+        )  # eight bits would not carry the regressor's small steps
         return self.decode(*self.head(features), features)
 
     def _has_cut(self) -> bool:

@@ -39,14 +39,25 @@ class RSCNet(HMR):
         InputError: the size is out of range, or the weights are missing, unreadable or those of another network.
     """
 
-    def __init__(self, size: int = RESOLUTION, backbone: Optional[dict] = None,
-                 body: Optional[dict] = dict(type='BodyModel'), weights: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        size: int = RESOLUTION,
+        backbone: Optional[dict] = None,
+        body: Optional[dict] = dict(type='BodyModel'),
+        weights: Optional[str] = None,
+    ) -> None:
         if not 1 <= size <= RESOLUTION:
             raise InputError(f'RSCNet: size is from 1 to {RESOLUTION} px, not {size}')
-        super().__init__(backbone or dict(type='RSCResNet', depth=50),
-                         dict(type='IterativeRegressor', activation='relu'), RESOLUTION, body)
+        super().__init__(
+            backbone or dict(type='RSCResNet', depth=50),
+            dict(type='IterativeRegressor', activation='relu'),
+            RESOLUTION,
+            body,
+        )
         self.size, self.bucket = size, resolution_bucket(size)
-        self.projection = nn.Sequential(nn.Linear(self.backbone.out_channels, 1024), nn.ReLU(), nn.Linear(1024, 256))
+        self.projection = nn.Sequential(
+            nn.Linear(self.backbone.out_channels, 1024), nn.ReLU(), nn.Linear(1024, 256)
+        )
         if weights is not None:
             load_weights(self, weights)
 
@@ -77,7 +88,9 @@ class RSCNet(HMR):
         """Reads, crops and normalises frames, reduced to ``size``: (B, 3, 224, 224) on the estimator's device."""
         if self.size == RESOLUTION:
             return super().crops(sequence, indices)
-        cut = torch.stack([crop_image(sequence.frames[t], sequence.boxes[t], RESOLUTION) for t in indices])
+        cut = torch.stack(
+            [crop_image(sequence.frames[t], sequence.boxes[t], RESOLUTION) for t in indices]
+        )
         small = imresize(cut.to(self.device, non_blocking=True), self.size, stretch=True)
         return normalise(imresize(small, RESOLUTION))
 

@@ -35,8 +35,13 @@ class VideoHMR(Estimator):
         InputError: a network cannot be built, or the window has no frames.
     """
 
-    def __init__(self, image: dict, network: Optional[dict] = None, window: int = 16,
-                 body: Optional[dict] = dict(type='BodyModel')) -> None:
+    def __init__(
+        self,
+        image: dict,
+        network: Optional[dict] = None,
+        window: int = 16,
+        body: Optional[dict] = dict(type='BodyModel'),
+    ) -> None:
         if window < 1:
             raise InputError(f'VideoHMR: window is a number of frames from 1 on, not {window}')
         image_network = ESTIMATORS.build(dict(image, body=None))
@@ -63,22 +68,32 @@ class VideoHMR(Estimator):
     def trunk(self, images: Tensor) -> Tensor:
         """The image network: (V, T, 3, R, R) clips -> (V, T, F) features."""
         if images.ndim != 5:
-            raise InputError(f'VideoHMR takes clips (V, T, 3, R, R) of consecutive frames, not {tuple(images.shape)}; '
-                             f'a method that mixes single pictures needs an estimator of pictures')
+            raise InputError(
+                f'VideoHMR takes clips (V, T, 3, R, R) of consecutive frames, not {tuple(images.shape)}; '
+                f'a method that mixes single pictures needs an estimator of pictures'
+            )
         features = self.image(images.flatten(0, 1)).features
         if features is None:
-            raise InputError(f'{type(self.image).__name__} gives no features, which VideoHMR needs; name another '
-                             f'`image` network')
+            raise InputError(
+                f'{type(self.image).__name__} gives no features, which VideoHMR needs; name another '
+                f'`image` network'
+            )
         return features.unflatten(0, images.shape[:2])
 
     def from_trunk(self, maps: Tensor) -> Prediction:
         """The network over time: (V, T, F) features -> V * T predictions."""
         parts = [self.network(part) for part in maps.split(self.window, 1)]
         if parts[0].rotmat.ndim != 5:
-            raise InputError(f'{type(self.network).__name__} predicts one frame of a window; the `network` of VideoHMR '
-                             f'predicts every frame, as VIBE does')
-        return Prediction(*(torch.cat([getattr(part, name) for part in parts], 1).flatten(0, 1)
-                            for name in ('rotmat', 'betas', 'camera', 'features')))
+            raise InputError(
+                f'{type(self.network).__name__} predicts one frame of a window; the `network` of VideoHMR '
+                f'predicts every frame, as VIBE does'
+            )
+        return Prediction(
+            *(
+                torch.cat([getattr(part, name) for part in parts], 1).flatten(0, 1)
+                for name in ('rotmat', 'betas', 'camera', 'features')
+            )
+        )
 
     def behind_trunk(self, name: str) -> bool:
         """The weights of the network over time."""
@@ -92,6 +107,8 @@ class VideoHMR(Estimator):
         """
         wanted = list(indices)
         if any(after - before != 1 for before, after in zip(wanted, wanted[1:])):
-            raise InputError(f'VideoHMR sees the frames of a video in their order, not {wanted[:5]} ...; a method that '
-                             f'picks frames needs an estimator of pictures')
+            raise InputError(
+                f'VideoHMR sees the frames of a video in their order, not {wanted[:5]} ...; a method that '
+                f'picks frames needs an estimator of pictures'
+            )
         return self.image.crops(sequence, wanted)[None]

@@ -37,8 +37,15 @@ class IterativeRegressor(nn.Module):
             without graph; DynaBOA stops by how far it turns.
     """
 
-    def __init__(self, in_channels: int, hidden: int = 1024, iterations: int = 3, activation: Optional[str] = None,
-                 dropout: float = 0.5, mean_params: Optional[str | Path] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: int = 1024,
+        iterations: int = 3,
+        activation: Optional[str] = None,
+        dropout: float = 0.5,
+        mean_params: Optional[str | Path] = None,
+    ) -> None:
         super().__init__()
         if activation not in (None, 'relu'):
             raise InputError(f'IterativeRegressor: activation is None or relu, not {activation!r}')
@@ -80,14 +87,22 @@ class IterativeRegressor(nn.Module):
 
 def _start(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
     if mean_params is None:
-        pose = torch.tensor([1., 0., 0., 1., 0., 0.]).repeat(24)
-        pose[3] = -1.  # the root turns y up into the camera's y down
+        pose = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]).repeat(24)
+        pose[3] = -1.0  # the root turns y up into the camera's y down
         # The camera [0.9, 0, 0] shows a standing body at about the size that SPIN's boxes give.
-        return {'pose': pose[None], 'shape': torch.zeros(1, 10), 'cam': torch.tensor([[0.9, 0., 0.]])}
+        return {
+            'pose': pose[None],
+            'shape': torch.zeros(1, 10),
+            'cam': torch.tensor([[0.9, 0.0, 0.0]]),
+        }
     try:
         with np.load(mean_params, allow_pickle=False) as data:
-            return {name: torch.as_tensor(data[name].astype(np.float32)).reshape(1, size)
-                    for name, size in SIZES.items()}
+            return {
+                name: torch.as_tensor(data[name].astype(np.float32)).reshape(1, size)
+                for name, size in SIZES.items()
+            }
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f'{mean_params}: expected SPIN\'s smpl_mean_params.npz with the keys pose (144), shape (10) '
-                         f'and cam (3); {error}') from error
+        raise InputError(
+            f"{mean_params}: expected SPIN's smpl_mean_params.npz with the keys pose (144), shape (10) "
+            f'and cam (3); {error}'
+        ) from error

@@ -28,13 +28,24 @@ class HoleSampler:
 
     def __init__(self, joints: float = 0.5, limbs: float = 0.5, frames: float = 0.6) -> None:
         if not (0 <= joints < 1 and 0 <= limbs <= 1 and 0 <= frames < 1):
-            raise InputError(f'HoleSampler: joints={joints}, limbs={limbs}, frames={frames}: expected shares in [0, 1),'
-                             f' of samples with missing limbs in [0, 1]')
+            raise InputError(
+                f'HoleSampler: joints={joints}, limbs={limbs}, frames={frames}: expected shares in [0, 1),'
+                f' of samples with missing limbs in [0, 1]'
+            )
         self.joints, self.limbs, self.frames = joints, limbs, frames
-        self.parts = PartSampler([*LIMBS[17], 'right_leg+left_leg', 'left_arm+right_arm', 'left_leg+left_arm',
-                                  'right_leg+right_arm'])
+        self.parts = PartSampler(
+            [
+                *LIMBS[17],
+                'right_leg+left_leg',
+                'left_arm+right_arm',
+                'left_leg+left_arm',
+                'right_leg+right_arm',
+            ]
+        )
 
-    def __call__(self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None) -> Masks:
+    def __call__(
+        self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None
+    ) -> Masks:
         """Draws masks on the CPU; arguments as of :class:`~hrtk.models.lifting.MaskSampler`."""
         share = self.joints * torch.rand((batch, 1, 1), generator=generator)
         hidden = torch.rand((batch, frames, joints), generator=generator) < share
@@ -45,4 +56,4 @@ class HoleSampler:
         hidden |= within[..., None] & self.parts(batch, frames, joints, generator).joints
         ratio = self.frames * (2 * torch.rand((), generator=generator) - 1).clamp_min(0)
         order = torch.rand((batch, frames), generator=generator).argsort(1)
-        return Masks(hidden, order[:, int(frames * ratio):].sort(1).values)
+        return Masks(hidden, order[:, int(frames * ratio) :].sort(1).values)

@@ -46,16 +46,28 @@ class KeypointCompleter(Windowed):
         InputError: an option has no such value; see the network for others.
     """
 
-    def __init__(self, network: dict, threshold: float = 0.0, fps: Optional[float] = None, hop: Optional[int] = None,
-                 flip: bool = True, placement: str = 'person', skeleton: Optional[str] = None,
-                 anchor: float = 8.0) -> None:
+    def __init__(
+        self,
+        network: dict,
+        threshold: float = 0.0,
+        fps: Optional[float] = None,
+        hop: Optional[int] = None,
+        flip: bool = True,
+        placement: str = 'person',
+        skeleton: Optional[str] = None,
+        anchor: float = 8.0,
+    ) -> None:
         super().__init__(network, threshold, fps, hop, flip, placement, skeleton)
         if not anchor >= 0:
-            raise InputError(f'KeypointCompleter: anchor is a number of frames, at least 0, not {anchor}')
+            raise InputError(
+                f'KeypointCompleter: anchor is a number of frames, at least 0, not {anchor}'
+            )
         self.anchor = anchor
         if not isinstance(self.network, MPMStage1):
-            raise InputError(f'KeypointCompleter: {type(self.network).__name__} cannot be shown a pose with holes; '
-                             f"take network=dict(type='MPMStage1', ...) and weights of stage I")
+            raise InputError(
+                f'KeypointCompleter: {type(self.network).__name__} cannot be shown a pose with holes; '
+                f"take network=dict(type='MPMStage1', ...) and weights of stage I"
+            )
 
     @torch.no_grad()
     def fill(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
@@ -104,13 +116,23 @@ class SequenceLifter(Windowed):
         InputError: an option has no such value.
     """
 
-    def __init__(self, network: dict, completer: Optional[dict] = None, threshold: float = 0.0,
-                 fps: Optional[float] = None, hop: Optional[int] = None, flip: bool = True, placement: str = 'person',
-                 skeleton: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        network: dict,
+        completer: Optional[dict] = None,
+        threshold: float = 0.0,
+        fps: Optional[float] = None,
+        hop: Optional[int] = None,
+        flip: bool = True,
+        placement: str = 'person',
+        skeleton: Optional[str] = None,
+    ) -> None:
         super().__init__(network, threshold, fps, hop, flip, placement, skeleton)
         self.completer: Optional[KeypointCompleter] = None
         if completer is not None:
-            self.completer = KeypointCompleter(completer, threshold, fps, None, flip, placement, self.skeleton)
+            self.completer = KeypointCompleter(
+                completer, threshold, fps, None, flip, placement, self.skeleton
+            )
 
     @torch.no_grad()
     def lift(self, sequence: Sequence) -> Tensor:
@@ -138,9 +160,11 @@ class SequenceLifter(Windowed):
         """Poses (N, J, 2) px without holes, and (N,) bool, whether they are of this frame or of the nearest known."""
         missing = int((~seen).sum())
         if missing and self.completer is None:
-            raise InputError(f'{sequence.name}: {missing} of the {seen.numel()} joints that MPMStage2 must see are not '
-                             f'among its {sequence.keypoints2d.skeleton} keypoints, or too uncertain; set '
-                             f"completer=dict(type='MPMStage1', ...) to have them filled in")
+            raise InputError(
+                f'{sequence.name}: {missing} of the {seen.numel()} joints that MPMStage2 must see are not '
+                f'among its {sequence.keypoints2d.skeleton} keypoints, or too uncertain; set '
+                f"completer=dict(type='MPMStage1', ...) to have them filled in"
+            )
         if missing:
             pose, seen = self.completer.complete(sequence, pose, seen)
         known = seen.all(1)
@@ -159,7 +183,11 @@ class SequenceLifter(Windowed):
         if isinstance(self.network, MPMStage1):
             return super()._call(poses, seen, target)
         found = self.network(poses)
-        return found['joints3d_seq'] if self.hop > 1 else found['joints3d'].expand_as(found['joints3d_seq'])
+        return (
+            found['joints3d_seq']
+            if self.hop > 1
+            else found['joints3d'].expand_as(found['joints3d_seq'])
+        )
 
 
 def anchored(found: Tensor, pose: Tensor, seen: Tensor, reach: float) -> Tensor:
@@ -185,8 +213,10 @@ def anchored(found: Tensor, pose: Tensor, seen: Tensor, reach: float) -> Tensor:
         covariance = (1 + distance) * torch.exp(-distance)
         # An unseen frame is one that says nothing: its noise is without end, and all joints can be solved at once.
         both = known[:, first:end, None] & known[:, None, first:end]
-        system = torch.where(both, covariance, 0.0) + torch.diag_embed(torch.where(known[:, first:end], NOISE, 1.0))
+        system = torch.where(both, covariance, 0.0) + torch.diag_embed(
+            torch.where(known[:, first:end], NOISE, 1.0)
+        )
         expected = covariance @ torch.linalg.solve(system, error[:, first:end])
         inner = slice(start - first, min(start + BLOCK, len(found)) - first)
-        moved[start:start + BLOCK] += expected[:, inner].transpose(0, 1).to(found)
+        moved[start : start + BLOCK] += expected[:, inner].transpose(0, 1).to(found)
     return moved

@@ -13,15 +13,29 @@ from hrtk.structures import InputError
 
 # Joints per frame of 17 and share of frames. The first is the published setting; the other two hide as much in all,
 # 71.8 % as near as whole joints allow, and are compared with it in Table B.
-STRATEGIES: dict[str, tuple[int, float]] = {'spatio_temporal': (5, 0.6), 'tube': (12, 0.0), 'temporal': (0, 0.718)}
+STRATEGIES: dict[str, tuple[int, float]] = {
+    'spatio_temporal': (5, 0.6),
+    'tube': (12, 0.0),
+    'temporal': (0, 0.718),
+}
 # Limbs by the number of joints. Human3.6M counts the right leg first; the released code calls these by the other side.
 LIMBS: dict[int, dict[str, tuple[int, ...]]] = {
-    17: dict(right_leg=(1, 2, 3), left_leg=(4, 5, 6), left_arm=(11, 12, 13), right_arm=(14, 15, 16)),
-    16: dict(right_leg=(1, 2, 3), left_leg=(4, 5, 6), left_arm=(10, 11, 12), right_arm=(13, 14, 15))}
+    17: dict(
+        right_leg=(1, 2, 3), left_leg=(4, 5, 6), left_arm=(11, 12, 13), right_arm=(14, 15, 16)
+    ),
+    16: dict(
+        right_leg=(1, 2, 3), left_leg=(4, 5, 6), left_arm=(10, 11, 12), right_arm=(13, 14, 15)
+    ),
+}
 # What the released completion hides in training: limbs and three random joints of 3D, pairs of limbs and six of 2D.
 PARTS_3D: tuple[str | int, ...] = ('right_leg', 'left_leg', 'left_arm', 'right_arm', 3)
-PARTS_2D: tuple[str | int, ...] = ('right_leg+left_leg', 'left_arm+right_arm', 'left_leg+left_arm',
-                                   'right_leg+right_arm', 6)
+PARTS_2D: tuple[str | int, ...] = (
+    'right_leg+left_leg',
+    'left_arm+right_arm',
+    'left_leg+left_arm',
+    'right_leg+right_arm',
+    6,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +70,11 @@ class Masks:
         frames = frames.bool() if frames.ndim == 2 else frames.bool()[None]
         counts = frames.sum(1)
         if joints.ndim != 3 or joints.shape[1] != frames.shape[1] or (counts != counts[0]).any():
-            raise InputError(f'masks of joints {tuple(joints.shape)} and frames {tuple(frames.shape)}: expected '
-                             f'(B or 1, F, J) and (B or 1, F) with equally many hidden frames in every sample')
-        visible = frames.long().argsort(dim=1, stable=True)[:, :frames.shape[1] - int(counts[0])]
+            raise InputError(
+                f'masks of joints {tuple(joints.shape)} and frames {tuple(frames.shape)}: expected '
+                f'(B or 1, F, J) and (B or 1, F) with equally many hidden frames in every sample'
+            )
+        visible = frames.long().argsort(dim=1, stable=True)[:, : frames.shape[1] - int(counts[0])]
         return cls(joints, visible)
 
     @property
@@ -74,7 +90,9 @@ class Masks:
 
     def to(self, device: torch.device | str) -> Masks:
         """The same on another device."""
-        return Masks(self.joints.to(device, non_blocking=True), self.visible.to(device, non_blocking=True))
+        return Masks(
+            self.joints.to(device, non_blocking=True), self.visible.to(device, non_blocking=True)
+        )
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -104,19 +122,30 @@ class MaskSampler:
         InputError: an unknown strategy, or a number outside its range.
     """
 
-    def __init__(self, strategy: str = 'spatio_temporal', joints: Optional[int] = None, ratio: Optional[float] = None,
-                 per_sample: bool = False) -> None:
+    def __init__(
+        self,
+        strategy: str = 'spatio_temporal',
+        joints: Optional[int] = None,
+        ratio: Optional[float] = None,
+        per_sample: bool = False,
+    ) -> None:
         if strategy not in STRATEGIES:
-            raise InputError(f'MaskSampler: strategy is one of {", ".join(map(repr, STRATEGIES))}, not {strategy!r}')
+            raise InputError(
+                f'MaskSampler: strategy is one of {", ".join(map(repr, STRATEGIES))}, not {strategy!r}'
+            )
         default_joints, default_ratio = STRATEGIES[strategy]
         self.joints = default_joints if joints is None else joints
         self.ratio = default_ratio if ratio is None else ratio
         if self.joints < 0 or not 0 <= self.ratio < 1:
-            raise InputError(f'MaskSampler: joints={self.joints}, ratio={self.ratio}: expected at least 0 joints and '
-                             f'a share of frames in [0, 1), since a network must see some frame')
+            raise InputError(
+                f'MaskSampler: joints={self.joints}, ratio={self.ratio}: expected at least 0 joints and '
+                f'a share of frames in [0, 1), since a network must see some frame'
+            )
         self.tube, self.per_sample = strategy == 'tube', per_sample
 
-    def __call__(self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None) -> Masks:
+    def __call__(
+        self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None
+    ) -> Masks:
         """Draws masks on the CPU.
 
         Args:
@@ -133,7 +162,7 @@ class MaskSampler:
         samples = batch if self.per_sample else 1
         hidden = choose((samples, 1 if self.tube else frames, joints), self.joints, generator)
         order = torch.rand((samples, frames), generator=generator).argsort(1)
-        visible = order[:, int(frames * self.ratio):].sort(1).values
+        visible = order[:, int(frames * self.ratio) :].sort(1).values
         return Masks(hidden.expand(samples, frames, joints), visible)
 
 
@@ -149,16 +178,29 @@ class PartSampler:
     """
 
     def __init__(self, parts: Sequence[str | int] = PARTS_3D) -> None:
-        unknown = {limb for part in parts if isinstance(part, str) for limb in part.split('+')} - {*LIMBS[17]}
+        unknown = {limb for part in parts if isinstance(part, str) for limb in part.split('+')} - {
+            *LIMBS[17]
+        }
         if unknown or not parts:
-            raise InputError(f'PartSampler: parts={list(parts)}: expected numbers of joints and names out of '
-                             f'{", ".join(LIMBS[17])}, joined by +')
+            raise InputError(
+                f'PartSampler: parts={list(parts)}: expected numbers of joints and names out of '
+                f'{", ".join(LIMBS[17])}, joined by +'
+            )
         self.parts = tuple(parts)
 
-    def __call__(self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None) -> Masks:
+    def __call__(
+        self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None
+    ) -> Masks:
         """Draws masks on the CPU; arguments as of :class:`MaskSampler`."""
-        options = torch.stack([part_mask(part, joints).expand(batch, joints) if isinstance(part, str)
-                               else choose((batch, joints), part, generator) for part in self.parts], 1)
+        options = torch.stack(
+            [
+                part_mask(part, joints).expand(batch, joints)
+                if isinstance(part, str)
+                else choose((batch, joints), part, generator)
+                for part in self.parts
+            ],
+            1,
+        )
         drawn = torch.randint(len(self.parts), (batch,), generator=generator)
         hidden = options[torch.arange(batch), drawn]
         return Masks(hidden[:, None].expand(batch, frames, joints), torch.arange(frames)[None])
@@ -173,7 +215,9 @@ def part_mask(part: str, joints: int) -> Tensor:
     limbs = LIMBS.get(joints, {})
     names = part.split('+')
     if not set(names) <= set(limbs):
-        raise InputError(f'part {part!r} of {joints} joints: known are {", ".join(LIMBS[17])}, of 17 or 16 joints')
+        raise InputError(
+            f'part {part!r} of {joints} joints: known are {", ".join(LIMBS[17])}, of 17 or 16 joints'
+        )
     mask = torch.zeros(joints, dtype=torch.bool)
     mask[[index for name in names for index in limbs[name]]] = True
     return mask

@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.models.checkpoints import LoadReport, find_weights, load_official, load_weights, read_checkpoint
+from hrtk.models.checkpoints import (
+    LoadReport,
+    find_weights,
+    load_official,
+    load_weights,
+    read_checkpoint,
+)
 from hrtk.models.lifting.masking import Masks
 from hrtk.models.lifting.transformer import StridedTransformer, Transformer, UnbiasedNorm
 from hrtk.registry import LIFTERS
@@ -41,7 +47,11 @@ class PoseEncoder(nn.Module):
 
     def __init__(self, inputs: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.fc_1, self.bn_1, self.dropout = Pointwise(inputs, width), nn.BatchNorm1d(width), nn.Dropout(dropout)
+        self.fc_1, self.bn_1, self.dropout = (
+            Pointwise(inputs, width),
+            nn.BatchNorm1d(width),
+            nn.Dropout(dropout),
+        )
 
     def forward(self, rows: Tensor) -> Tensor:
         """(N, inputs) -> (N, width)."""
@@ -78,18 +88,32 @@ class SpatialMLP(nn.Module):
 
 def pose_head(channels: int, joints: int, coordinates: int) -> nn.Sequential:
     """Features to the numbers of a pose: (N, channels) -> (N, J, D)."""
-    return nn.Sequential(nn.BatchNorm1d(channels), Pointwise(channels, joints * coordinates),
-                         nn.Unflatten(1, (joints, coordinates)))
+    return nn.Sequential(
+        nn.BatchNorm1d(channels),
+        Pointwise(channels, joints * coordinates),
+        nn.Unflatten(1, (joints, coordinates)),
+    )
 
 
 class _SharedLayers(nn.Module):
     """What both stages have: the 2D encoder and the layers behind it, under the released names."""
 
-    def __init__(self, frames: int, joints: int, channels: int, hidden: int, layers: int, heads: int, dropout: float,
-                 mlp_dropout: float) -> None:
+    def __init__(
+        self,
+        frames: int,
+        joints: int,
+        channels: int,
+        hidden: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        mlp_dropout: float,
+    ) -> None:
         super().__init__()
         if channels % heads:
-            raise InputError(f'{type(self).__name__}: channels={channels} is no multiple of heads={heads}')
+            raise InputError(
+                f'{type(self).__name__}: channels={channels} is no multiple of heads={heads}'
+            )
         self.frames, self.joints = frames, joints
         self.encoder2d = PoseEncoder(2 * joints, 2 * channels, mlp_dropout)
         self.shared_layers_spatial = SpatialMLP(2 * channels, channels, mlp_dropout)
@@ -102,17 +126,23 @@ class _SharedLayers(nn.Module):
 
     def _check(self, poses: Tensor, kind: str) -> None:
         if kind not in COORDINATES:
-            raise InputError(f'{type(self).__name__}: poses are {" or ".join(map(repr, COORDINATES))}, not {kind!r}')
+            raise InputError(
+                f'{type(self).__name__}: poses are {" or ".join(map(repr, COORDINATES))}, not {kind!r}'
+            )
         shape = (self.frames, self.joints, COORDINATES[kind])
         if poses.ndim != 4 or poses.shape[1:] != shape:
-            raise InputError(f'{type(self).__name__}: poses are {tuple(poses.shape)}, expected '
-                             f'(B, {", ".join(map(str, shape))}): build it with the frames and joints of the data')
+            raise InputError(
+                f'{type(self).__name__}: poses are {tuple(poses.shape)}, expected '
+                f'(B, {", ".join(map(str, shape))}): build it with the frames and joints of the data'
+            )
 
     @staticmethod
     def official_key(key: str) -> str:
         """The released name -> ours (``Transformer_reduce.model.norm.a_2`` -> ``reduce.norm.a_2``)."""
         key = key.replace('Transformer_reduce.', 'reduce.').replace('.model.', '.')
-        return key.replace('.sublayer.0.norm.', '.norms.0.').replace('.sublayer.1.norm.', '.norms.1.')
+        return key.replace('.sublayer.0.norm.', '.norms.0.').replace(
+            '.sublayer.1.norm.', '.norms.1.'
+        )
 
 
 @LIFTERS.register_module()
@@ -138,9 +168,19 @@ class MPMStage1(_SharedLayers):
         InputError: the weights are missing, unreadable or those of another network; C is no multiple of the heads.
     """
 
-    def __init__(self, frames: int = 243, joints: int = 17, channels: int = 256, hidden: int = 512, layers: int = 4,
-                 decoder_layers: int = 1, heads: int = 8, dropout: float = 0.1, mlp_dropout: float = 0.1,
-                 weights: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        frames: int = 243,
+        joints: int = 17,
+        channels: int = 256,
+        hidden: int = 512,
+        layers: int = 4,
+        decoder_layers: int = 1,
+        heads: int = 8,
+        dropout: float = 0.1,
+        mlp_dropout: float = 0.1,
+        weights: Optional[str] = None,
+    ) -> None:
         super().__init__(frames, joints, channels, hidden, layers, heads, dropout, mlp_dropout)
         self.encoder3d = PoseEncoder(3 * joints, 2 * channels, mlp_dropout)
         self.encoder_LN = UnbiasedNorm(channels)
@@ -148,13 +188,22 @@ class MPMStage1(_SharedLayers):
         self.temporal_mask_token = nn.Parameter(torch.randn(1, 1, channels))
         for kind, numbers in COORDINATES.items():
             setattr(self, f'spatial_mask_token{kind}', nn.Parameter(torch.randn(1, 1, numbers)))
-            setattr(self, f'decoder{kind}', Transformer(decoder_layers, channels, hidden, heads, dropout))
+            setattr(
+                self,
+                f'decoder{kind}',
+                Transformer(decoder_layers, channels, hidden, heads, dropout),
+            )
             setattr(self, f'fcn_dec{kind}', pose_head(channels, joints, numbers))
         if weights is not None:
             load_weights(self, weights)
 
-    def forward(self, poses: Tensor, kind: str = '2d', masks: Masks | Sequence[Tensor] | None = None,
-                target: Optional[str] = None) -> Tensor:
+    def forward(
+        self,
+        poses: Tensor,
+        kind: str = '2d',
+        masks: Masks | Sequence[Tensor] | None = None,
+        target: Optional[str] = None,
+    ) -> Tensor:
         """Reconstructs poses (Eq. 5).
 
         In training, hidden frames still take part in the batch statistics of the encoders, as released.
@@ -180,10 +229,17 @@ class MPMStage1(_SharedLayers):
     def encode(self, poses: Tensor, kind: str, masks: Optional[Masks] = None) -> Tensor:
         """(B, F, J, D) -> (B, V, C) normalised tokens of the visible frames."""
         if masks is not None:
-            if masks.joints.shape[1:] != poses.shape[1:3] or len(masks.joints) not in (1, len(poses)):
-                raise InputError(f'MPMStage1: masks of {tuple(masks.joints.shape)} do not fit poses of '
-                                 f'{tuple(poses.shape)}: expected (B or 1, F, J)')
-            poses = torch.where(masks.joints[..., None], getattr(self, f'spatial_mask_token{kind}'), poses)
+            if masks.joints.shape[1:] != poses.shape[1:3] or len(masks.joints) not in (
+                1,
+                len(poses),
+            ):
+                raise InputError(
+                    f'MPMStage1: masks of {tuple(masks.joints.shape)} do not fit poses of '
+                    f'{tuple(poses.shape)}: expected (B or 1, F, J)'
+                )
+            poses = torch.where(
+                masks.joints[..., None], getattr(self, f'spatial_mask_token{kind}'), poses
+            )
         tokens = self._embed(poses, getattr(self, f'encoder{kind}'))
         if masks is not None:
             tokens = tokens.gather(1, _rows(masks.visible, tokens))
@@ -196,12 +252,16 @@ class MPMStage1(_SharedLayers):
             InputError: an unknown target.
         """
         if target not in COORDINATES:
-            raise InputError(f'MPMStage1: target is {" or ".join(map(repr, COORDINATES))}, not {target!r}')
+            raise InputError(
+                f'MPMStage1: target is {" or ".join(map(repr, COORDINATES))}, not {target!r}'
+            )
         if masks is not None:
             missing = self.temporal_mask_token.to(tokens.dtype).expand(len(tokens), self.frames, -1)
             tokens = missing.scatter(1, _rows(masks.visible, tokens), tokens)
         decoded = getattr(self, f'decoder{target}')(tokens + self.dec_pos_embedding)
-        return getattr(self, f'fcn_dec{target}')(decoded.flatten(0, 1)).unflatten(0, decoded.shape[:2])
+        return getattr(self, f'fcn_dec{target}')(decoded.flatten(0, 1)).unflatten(
+            0, decoded.shape[:2]
+        )
 
 
 @LIFTERS.register_module()
@@ -224,15 +284,27 @@ class MPMStage2(_SharedLayers):
             network; C is no multiple of the heads.
     """
 
-    def __init__(self, frames: int = 243, joints: int = 17, channels: int = 256, hidden: int = 512, layers: int = 4,
-                 heads: int = 8, dropout: float = 0.1, mlp_dropout: float = 0.2,
-                 strides: Optional[Sequence[int]] = None, pretrained: Optional[str] = None,
-                 weights: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        frames: int = 243,
+        joints: int = 17,
+        channels: int = 256,
+        hidden: int = 512,
+        layers: int = 4,
+        heads: int = 8,
+        dropout: float = 0.1,
+        mlp_dropout: float = 0.2,
+        strides: Optional[Sequence[int]] = None,
+        pretrained: Optional[str] = None,
+        weights: Optional[str] = None,
+    ) -> None:
         super().__init__(frames, joints, channels, hidden, layers, heads, dropout, mlp_dropout)
         strides = default_strides(frames) if strides is None else tuple(strides)
         if math.prod(strides) != frames or len(strides) < 3:
-            raise InputError(f'MPMStage2: strides={strides} of frames={frames}: expected three or more whose product '
-                             f'is the number of frames')
+            raise InputError(
+                f'MPMStage2: strides={strides} of frames={frames}: expected three or more whose product '
+                f'is the number of frames'
+            )
         self.reduce = StridedTransformer(strides, channels, hidden, heads, dropout, frames)
         self.fcn, self.fcn_1 = pose_head(channels, joints, 3), pose_head(channels, joints, 3)
         if pretrained is not None:
@@ -269,7 +341,9 @@ class MPMStage2(_SharedLayers):
         self._check(keypoints2d, '2d')
         tokens = self.shared_layers_temporal(self._embed(keypoints2d, self.encoder2d))
         sequence = self.fcn_1(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
-        return dict(joints3d_seq=sequence, joints3d=self.fcn(self.reduce(tokens).flatten(0, 1))[:, None])
+        return dict(
+            joints3d_seq=sequence, joints3d=self.fcn(self.reduce(tokens).flatten(0, 1))[:, None]
+        )
 
 
 def default_strides(frames: int) -> tuple[int, ...]:
@@ -281,9 +355,11 @@ def default_strides(frames: int) -> tuple[int, ...]:
     if frames in _ODD_STRIDES:
         return _ODD_STRIDES[frames]
     count = round(math.log(max(frames, 1), 3))
-    if count < 3 or 3 ** count != frames:
-        raise InputError(f'frames={frames}: strides are known for 9, 27, 81, 243 and 351 frames; set `strides` for '
-                         f'others, three or more whose product is the number of frames')
+    if count < 3 or 3**count != frames:
+        raise InputError(
+            f'frames={frames}: strides are known for 9, 27, 81, 243 and 351 frames; set `strides` for '
+            f'others, three or more whose product is the number of frames'
+        )
     return (3,) * count
 
 

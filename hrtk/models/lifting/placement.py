@@ -14,12 +14,28 @@ from hrtk.body_models.skeletons import joint_names
 UNITS_PER_METRE = 0.425
 CENTRE = (0.0, -0.052)  # of the trunk
 # Metres by which a joint is below the middle of hips and shoulders.
-BELOW = {'pelvis': .231, 'hip': .231, 'knee': .550, 'ankle': .902, 'spine': 0., 'neck': -.285, 'jaw': -.380,
-         'head': -.491, 'shoulder': -.232, 'elbow': -.048, 'wrist': -.029}
+BELOW = {
+    'pelvis': 0.231,
+    'hip': 0.231,
+    'knee': 0.550,
+    'ankle': 0.902,
+    'spine': 0.0,
+    'neck': -0.285,
+    'jaw': -0.380,
+    'head': -0.491,
+    'shoulder': -0.232,
+    'elbow': -0.048,
+    'wrist': -0.029,
+}
 # Metres between joints across the view, and how much a pair counts: the trunk is hardly ever seen from its end, so
 # that its length alone tells the scale to 2 %; all pairs alike would tell it to 5 %.
-LENGTHS = {('shoulder', 'hip'): (.469, 10.), ('hip', 'knee'): (.356, 1.), ('knee', 'ankle'): (.391, 1.),
-           ('shoulder', 'elbow'): (.234, 1.), ('elbow', 'wrist'): (.182, 1.)}
+LENGTHS = {
+    ('shoulder', 'hip'): (0.469, 10.0),
+    ('hip', 'knee'): (0.356, 1.0),
+    ('knee', 'ankle'): (0.391, 1.0),
+    ('shoulder', 'elbow'): (0.234, 1.0),
+    ('elbow', 'wrist'): (0.182, 1.0),
+}
 TRUNK = ('hip', 'shoulder')
 
 
@@ -68,10 +84,17 @@ def place_person(pose: Tensor, seen: Tensor, windows: Tensor, skeleton: str) -> 
     Returns:
         The placement; units are NaN where a window shows nothing, or nothing in the sequence shows a size.
     """
-    names = [name.removesuffix('_mocap').removeprefix('left_').removeprefix('right_') for name in joint_names(skeleton)]
+    names = [
+        name.removesuffix('_mocap').removeprefix('left_').removeprefix('right_')
+        for name in joint_names(skeleton)
+    ]
     sides = [name.partition('_')[0] for name in joint_names(skeleton)]
-    bones = [(a, b, *LENGTHS[names[a], names[b]]) for a in range(len(names)) for b in range(len(names))
-             if sides[a] == sides[b] and (names[a], names[b]) in LENGTHS]
+    bones = [
+        (a, b, *LENGTHS[names[a], names[b]])
+        for a in range(len(names))
+        for b in range(len(names))
+        if sides[a] == sides[b] and (names[a], names[b]) in LENGTHS
+    ]
     start, end = (torch.tensor([bone[k] for bone in bones], device=pose.device) for k in (0, 1))
     metres, counts = (pose.new_tensor([bone[k] for bone in bones]) for k in (2, 3))
     both = (seen[:, start] & seen[:, end]) * counts
@@ -81,11 +104,13 @@ def place_person(pose: Tensor, seen: Tensor, windows: Tensor, skeleton: str) -> 
     overall = lengths.sum() / expected.sum()  # NaN if no pair was ever seen
     scale = (lengths[windows].sum(1) + prior * overall) / (expected[windows].sum(1) + prior)
 
-    weights = seen * pose.new_tensor([10. if name in TRUNK else 1. for name in names])
+    weights = seen * pose.new_tensor([10.0 if name in TRUNK else 1.0 for name in names])
     below = pose.new_tensor([BELOW[name] for name in names])
     mass = weights.sum(1)[windows].sum(1)
     middle = (weights[..., None] * pose).sum(1)[windows].sum(1) / mass[:, None]
     drop = (weights * below).sum(1)[windows].sum(1) / mass
     unit = torch.where(scale > 0, scale, torch.nan) / UNITS_PER_METRE
     trunk = torch.stack([middle[:, 0], middle[:, 1] - scale * drop], 1)
-    return Placement(trunk - unit[:, None] * pose.new_tensor(CENTRE), torch.where(mass > 0, unit, torch.nan))
+    return Placement(
+        trunk - unit[:, None] * pose.new_tensor(CENTRE), torch.where(mass > 0, unit, torch.nan)
+    )

@@ -27,11 +27,21 @@ class MPMRefine(nn.Module):
         InputError: the weights are missing, unreadable or those of another network.
     """
 
-    def __init__(self, joints: int = 17, hidden: int = 1024, dropout: float = 0.5,
-                 weights: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        joints: int = 17,
+        hidden: int = 1024,
+        dropout: float = 0.5,
+        weights: Optional[str] = None,
+    ) -> None:
         super().__init__()
-        self.post_refine = nn.Sequential(nn.Linear(6 * joints, hidden), nn.ReLU(), nn.Dropout(dropout),
-                                         nn.Linear(hidden, 2 * joints), nn.Sigmoid())
+        self.post_refine = nn.Sequential(
+            nn.Linear(6 * joints, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, 2 * joints),
+            nn.Sigmoid(),
+        )
         if weights is not None:
             load_weights(self, weights)
 
@@ -45,8 +55,12 @@ class MPMRefine(nn.Module):
         Returns:
             (B, 1, J, 3) metres from the root.
         """
-        gate = self.post_refine(torch.cat([joints3d, seen], -1).flatten(1)).view_as(joints3d[..., :2])
-        return torch.cat([torch.lerp(seen[..., :2], joints3d[..., :2], gate), joints3d[..., 2:]], -1)
+        gate = self.post_refine(torch.cat([joints3d, seen], -1).flatten(1)).view_as(
+            joints3d[..., :2]
+        )
+        return torch.cat(
+            [torch.lerp(seen[..., :2], joints3d[..., :2], gate), joints3d[..., 2:]], -1
+        )
 
 
 def back_project(keypoints2d: Tensor, depth: Tensor, root_depth: Tensor, camera: Tensor) -> Tensor:
@@ -65,7 +79,11 @@ def back_project(keypoints2d: Tensor, depth: Tensor, root_depth: Tensor, camera:
     Returns:
         (B, T, J, 3) metres from the root.
     """
-    from_camera = torch.cat([torch.zeros_like(depth[..., :1]), depth[..., 1:]], -1) + root_depth[..., None]
+    from_camera = (
+        torch.cat([torch.zeros_like(depth[..., :1]), depth[..., 1:]], -1) + root_depth[..., None]
+    )
     focal, centre = camera[:, None, None, :2], camera[:, None, None, 2:4]
-    points = torch.cat([(keypoints2d - centre) * from_camera[..., None] / focal, from_camera[..., None]], -1)
+    points = torch.cat(
+        [(keypoints2d - centre) * from_camera[..., None] / focal, from_camera[..., None]], -1
+    )
     return points - points[..., :1, :]

@@ -28,7 +28,9 @@ class UnbiasedNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C); tokens without any spread become ``b_2``, with a finite gradient."""
         centred = x - x.mean(-1, keepdim=True)
-        deviation = torch.linalg.vector_norm(centred, dim=-1, keepdim=True) / math.sqrt(x.shape[-1] - 1)
+        deviation = torch.linalg.vector_norm(centred, dim=-1, keepdim=True) / math.sqrt(
+            x.shape[-1] - 1
+        )
         return torch.addcmul(self.b_2, self.a_2, centred / (deviation + self.eps))
 
 
@@ -43,13 +45,19 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.linears = nn.ModuleList(nn.Linear(channels, channels) for _ in range(4))  # query, key, value, output
+        self.linears = nn.ModuleList(
+            nn.Linear(channels, channels) for _ in range(4)
+        )  # query, key, value, output
         self.heads, self.dropout = heads, dropout
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        query, key, value = (linear(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for linear in self.linears[:3])
-        gathered = F.scaled_dot_product_attention(query, key, value, dropout_p=self.dropout * self.training)
+        query, key, value = (
+            linear(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for linear in self.linears[:3]
+        )
+        gathered = F.scaled_dot_product_attention(
+            query, key, value, dropout_p=self.dropout * self.training
+        )
         return self.linears[3](gathered.transpose(1, 2).flatten(2))
 
 
@@ -91,11 +99,16 @@ class Block(nn.Module):
         stride: every so many frames are left; None for a block of plain feed-forward, which keeps all.
     """
 
-    def __init__(self, channels: int, hidden: int, heads: int, dropout: float, stride: int | None = None) -> None:
+    def __init__(
+        self, channels: int, hidden: int, heads: int, dropout: float, stride: int | None = None
+    ) -> None:
         super().__init__()
         self.self_attn = SelfAttention(channels, heads, dropout)
-        self.feed_forward = FeedForward(channels, hidden, dropout) if stride is None \
+        self.feed_forward = (
+            FeedForward(channels, hidden, dropout)
+            if stride is None
             else StridedFeedForward(channels, hidden, dropout, stride)
+        )
         self.norms = nn.ModuleList(UnbiasedNorm(channels) for _ in range(2))
         self.dropout = nn.Dropout(dropout)
         self.stride = stride or 1
@@ -103,7 +116,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, ceil(T / stride), C)."""
         x = x + self.dropout(self.self_attn(self.norms[0](x)))
-        return x[:, ::self.stride] + self.dropout(self.feed_forward(self.norms[1](x)))
+        return x[:, :: self.stride] + self.dropout(self.feed_forward(self.norms[1](x)))
 
 
 class Transformer(nn.Module):
@@ -115,8 +128,15 @@ class Transformer(nn.Module):
         frames: length of a learnt position embedding that :meth:`place` adds; None to have none.
     """
 
-    def __init__(self, layers: int, channels: int, hidden: int, heads: int, dropout: float,
-                 frames: int | None = None) -> None:
+    def __init__(
+        self,
+        layers: int,
+        channels: int,
+        hidden: int,
+        heads: int,
+        dropout: float,
+        frames: int | None = None,
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Block(channels, hidden, heads, dropout) for _ in range(layers))
         self.norm = _idle_norm(channels)
@@ -144,10 +164,19 @@ class StridedTransformer(nn.Module):
             ones use the beginning only.
     """
 
-    def __init__(self, strides: Sequence[int], channels: int, hidden: int, heads: int, dropout: float,
-                 frames: int) -> None:
+    def __init__(
+        self,
+        strides: Sequence[int],
+        channels: int,
+        hidden: int,
+        heads: int,
+        dropout: float,
+        frames: int,
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Block(channels, hidden, heads, dropout, stride) for stride in strides)
+        self.layers = nn.ModuleList(
+            Block(channels, hidden, heads, dropout, stride) for stride in strides
+        )
         self.norm = _idle_norm(channels)
         for number in (1, 2, 3):
             setattr(self, f'pos_embedding_{number}', nn.Parameter(torch.randn(1, frames, channels)))
@@ -156,7 +185,7 @@ class StridedTransformer(nn.Module):
         """(B, F, C) -> (B, F / product of strides, C)."""
         for index, block in enumerate(self.layers):
             if index < 3:
-                x = x + getattr(self, f'pos_embedding_{index + 1}')[:, :x.shape[1]]
+                x = x + getattr(self, f'pos_embedding_{index + 1}')[:, : x.shape[1]]
             x = block(x)
         return x
 

@@ -23,26 +23,46 @@ ROWS = 8192  # frames of windows that go through a network at once
 class Windowed(nn.Module):
     """What completion and lifting share; their options are explained at :class:`KeypointCompleter`."""
 
-    def __init__(self, network: dict, threshold: float, fps: Optional[float], hop: Optional[int], flip: bool,
-                 placement: str, skeleton: Optional[str]) -> None:
+    def __init__(
+        self,
+        network: dict,
+        threshold: float,
+        fps: Optional[float],
+        hop: Optional[int],
+        flip: bool,
+        placement: str,
+        skeleton: Optional[str],
+    ) -> None:
         super().__init__()
         name = type(self).__name__
         self.network: nn.Module = LIFTERS.build(network).eval()
         if not isinstance(self.network, (MPMStage1, MPMStage2)):
-            raise InputError(f'{name}: network is MPMStage1 or MPMStage2, not {type(self.network).__name__}')
+            raise InputError(
+                f'{name}: network is MPMStage1 or MPMStage2, not {type(self.network).__name__}'
+            )
         longest = max(self.network.frames // 2, 1)
         self.hop = max(1, self.network.frames // 9) if hop is None else hop
-        if not 0 <= threshold < 1 or (fps is not None and not fps > 0) or not 1 <= self.hop <= longest:
-            raise InputError(f'{name}: threshold={threshold}, fps={fps}, hop={hop}: expected a confidence in [0, 1), '
-                             f'a positive number or None, and 1 to {longest} or None for windows of '
-                             f'{self.network.frames} frames')
+        if (
+            not 0 <= threshold < 1
+            or (fps is not None and not fps > 0)
+            or not 1 <= self.hop <= longest
+        ):
+            raise InputError(
+                f'{name}: threshold={threshold}, fps={fps}, hop={hop}: expected a confidence in [0, 1), '
+                f'a positive number or None, and 1 to {longest} or None for windows of '
+                f'{self.network.frames} frames'
+            )
         if placement not in PLACEMENTS:
-            raise InputError(f'{name}: placement is one of {", ".join(map(repr, PLACEMENTS))}, not {placement!r}')
+            raise InputError(
+                f'{name}: placement is one of {", ".join(map(repr, PLACEMENTS))}, not {placement!r}'
+            )
         self.threshold, self.fps, self.flip, self.placement = threshold, fps, flip, placement
         self.skeleton = skeleton or f'human36m{self.network.joints}'
         if len(joint_names(self.skeleton)) != self.network.joints:
-            raise InputError(f'{name}: {self.skeleton!r} has {len(joint_names(self.skeleton))} joints, the network '
-                             f'{self.network.joints}; name the skeleton it was trained with')
+            raise InputError(
+                f'{name}: {self.skeleton!r} has {len(joint_names(self.skeleton))} joints, the network '
+                f'{self.network.joints}; name the skeleton it was trained with'
+            )
         self.mirror = list(flip_map(self.skeleton))
 
     def train(self, mode: bool = True) -> Windowed:
@@ -83,10 +103,14 @@ class Windowed(nn.Module):
         total = pose.new_zeros(length, pose.shape[1], int(target[0]))
         mass = pose.new_zeros(length)
         for rows in self._alike(seen, windows, places):
-            found = self._predict(places[rows].to_network(pose[windows[rows]]), seen[windows[rows]], target)
+            found = self._predict(
+                places[rows].to_network(pose[windows[rows]]), seen[windows[rows]], target
+            )
             found = places[rows].to_pixels(found) if target == '2d' else found
             shares = weights * (wanted[rows] == windows[rows])
-            total.index_add_(0, windows[rows].flatten(), (found * shares[..., None, None]).flatten(0, 1))
+            total.index_add_(
+                0, windows[rows].flatten(), (found * shares[..., None, None]).flatten(0, 1)
+            )
             mass.index_add_(0, windows[rows].flatten(), shares.flatten())
         return torch.where(mass > 0, 1 / mass, torch.nan)[:, None, None] * total
 
@@ -101,14 +125,18 @@ class Windowed(nn.Module):
         shown = torch.where(places.unit.isfinite(), shown, shown.new_zeros(()))
         for count in shown.unique().tolist():
             if count:
-                yield from (shown == count).nonzero()[:, 0].split(max(1, ROWS // self.network.frames))
+                yield from (
+                    (shown == count).nonzero()[:, 0].split(max(1, ROWS // self.network.frames))
+                )
 
     def _predict(self, poses: Tensor, seen: Tensor, target: str) -> Tensor:
         """Windows, and their mirror images with mirrored masks, averaged: (W, F, J, 2 or 3)."""
         if not self.flip:
             return self._call(poses, seen, target)
         both = torch.cat([poses, mirror_points(poses, self.mirror)])
-        straight, mirrored = self._call(both, torch.cat([seen, seen[..., self.mirror]]), target).chunk(2)
+        straight, mirrored = self._call(
+            both, torch.cat([seen, seen[..., self.mirror]]), target
+        ).chunk(2)
         return (straight + mirror_points(mirrored, self.mirror)) / 2
 
     def _call(self, poses: Tensor, seen: Tensor, target: str) -> Tensor:

@@ -17,8 +17,10 @@ from hrtk.structures import InputError
 
 OPEN_GMM = Path(__file__).parent / 'assets' / 'pose_gmm.npz'
 _KEYS = ('means', 'covars', 'weights')
-_REMEDY = ("expected SMPLify's gmm_08.pkl (https://smplify.is.tue.mpg.de) or an .npz with means (K, 69), covars "
-           "(K, 69, 69) and weights (K,); 'open' is the prior that ships with hrtk")
+_REMEDY = (
+    "expected SMPLify's gmm_08.pkl (https://smplify.is.tue.mpg.de) or an .npz with means (K, 69), covars "
+    "(K, 69, 69) and weights (K,); 'open' is the prior that ships with hrtk"
+)
 
 
 @LOSSES.register_module()
@@ -42,7 +44,9 @@ class GMMPosePrior(nn.Module):
         InputError: the file is not such a mixture.
     """
 
-    def __init__(self, file: str | Path = 'open', released: bool = False, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, file: str | Path = 'open', released: bool = False, dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
         path = OPEN_GMM if str(file) == 'open' else Path(file)
         mixture = read_gmm(path)
@@ -53,7 +57,9 @@ class GMMPosePrior(nn.Module):
         # |L^-1 d|^2 = d' C^-1 d for C = L L'; transposed, because poses are rows.
         identity = torch.eye(factors.shape[-1], dtype=torch.float64)
         whitening = torch.linalg.solve_triangular(factors, identity, upper=False).mT
-        self.register_buffer('means', torch.from_numpy(mixture['means']).to(dtype), persistent=False)
+        self.register_buffer(
+            'means', torch.from_numpy(mixture['means']).to(dtype), persistent=False
+        )
         self.register_buffer('whitening', whitening.to(dtype).contiguous(), persistent=False)
         self.register_buffer('log_weights', log_weights.to(dtype), persistent=False)
 
@@ -67,8 +73,10 @@ class GMMPosePrior(nn.Module):
             (B,) energies; differentiable any number of times except where two components are equally near.
         """
         if body_pose.ndim != 2 or body_pose.shape[1] != self.means.shape[1]:
-            raise InputError(f'body_pose is {tuple(body_pose.shape)}, the pose prior expects '
-                             f'(B, {self.means.shape[1]}) axis-angle values without the global orientation')
+            raise InputError(
+                f'body_pose is {tuple(body_pose.shape)}, the pose prior expects '
+                f'(B, {self.means.shape[1]}) axis-angle values without the global orientation'
+            )
         white = (body_pose - self.means[:, None]) @ self.whitening
         return (0.5 * white.square().sum(-1) - self.log_weights[:, None]).min(dim=0).values
 
@@ -91,16 +99,24 @@ def read_gmm(path: str | Path) -> dict[str, np.ndarray]:
     raw = _read_npz(path) if zipfile.is_zipfile(path) else load_pickle(path)
     missing = [key for key in _KEYS if key not in raw]
     if missing:
-        raise InputError(f'{path}: lacks {", ".join(missing)}, has {", ".join(map(str, raw))}; {_REMEDY}')
+        raise InputError(
+            f'{path}: lacks {", ".join(missing)}, has {", ".join(map(str, raw))}; {_REMEDY}'
+        )
     mixture = {key: np.array(raw[key], np.float64) for key in _KEYS}
     components = mixture['means'].shape[0] if mixture['means'].ndim == 2 else 0
-    for key, shape in (('means', (components, 69)), ('covars', (components, 69, 69)), ('weights', (components,))):
+    for key, shape in (
+        ('means', (components, 69)),
+        ('covars', (components, 69, 69)),
+        ('weights', (components,)),
+    ):
         if components == 0 or mixture[key].shape != shape:
             raise InputError(f'{path}: {key} is {mixture[key].shape}; {_REMEDY}')
         if not np.isfinite(mixture[key]).all():
             raise InputError(f'{path}: {key} holds values that are not finite; {_REMEDY}')
     if (mixture['weights'] <= 0).any() or abs(mixture['weights'].sum() - 1) > 1e-3:
-        raise InputError(f'{path}: weights must be positive and sum to 1, they are {mixture["weights"].tolist()}')
+        raise InputError(
+            f'{path}: weights must be positive and sum to 1, they are {mixture["weights"].tolist()}'
+        )
     mixture['weights'] /= mixture['weights'].sum()
     return mixture
 
@@ -110,15 +126,21 @@ def _read_npz(path: Path) -> Mapping[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f'{path}: cannot be read as an .npz of plain arrays ({error}); {_REMEDY}') from error
+        raise InputError(
+            f'{path}: cannot be read as an .npz of plain arrays ({error}); {_REMEDY}'
+        ) from error
 
 
 def _factors(covars: np.ndarray, path: Path) -> Tensor:
     """(K, D, D) lower Cholesky factors of the covariances."""
-    factors, info = torch.linalg.cholesky_ex(torch.from_numpy((covars + covars.transpose(0, 2, 1)) / 2))
+    factors, info = torch.linalg.cholesky_ex(
+        torch.from_numpy((covars + covars.transpose(0, 2, 1)) / 2)
+    )
     bad = torch.nonzero(info).flatten().tolist()
     if bad:
-        raise InputError(f'{path}: covars of component {bad[0]} is not positive definite; {_REMEDY}')
+        raise InputError(
+            f'{path}: covars of component {bad[0]} is not positive definite; {_REMEDY}'
+        )
     return factors
 
 

@@ -35,12 +35,20 @@ class MotionDiscriminator(nn.Module):
         InputError: the weights are missing, unreadable or those of another network.
     """
 
-    def __init__(self, hidden: int = 1024, layers: int = 2, attention: int = 1024, dropout: float = 0.2,
-                 weights: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        hidden: int = 1024,
+        layers: int = 2,
+        attention: int = 1024,
+        dropout: float = 0.2,
+        weights: Optional[str] = None,
+    ) -> None:
         super().__init__()
         self.gru = nn.GRU(BODY_POSE, hidden, num_layers=layers, batch_first=True)
-        steps = [(nn.Linear(wide, narrow), nn.Tanh(), nn.Dropout(dropout))
-                 for wide, narrow in ((hidden, attention), (attention, attention), (attention, 1))]
+        steps = [
+            (nn.Linear(wide, narrow), nn.Tanh(), nn.Dropout(dropout))
+            for wide, narrow in ((hidden, attention), (attention, attention), (attention, 1))
+        ]
         self.attention = nn.Sequential(*(layer for step in steps for layer in step))
         self.fc = nn.Linear(hidden, 1)
         if weights is not None:
@@ -59,8 +67,10 @@ class MotionDiscriminator(nn.Module):
             InputError: another shape.
         """
         if body_pose.ndim != 3 or body_pose.shape[2] != BODY_POSE:
-            raise InputError(f'MotionDiscriminator: body_pose is {tuple(body_pose.shape)}, expected (B, T, '
-                             f'{BODY_POSE}): axis-angle of joints 1..23, without global orientation')
+            raise InputError(
+                f'MotionDiscriminator: body_pose is {tuple(body_pose.shape)}, expected (B, T, '
+                f'{BODY_POSE}): axis-angle of joints 1..23, without global orientation'
+            )
         states = self.gru(body_pose)[0]
         return self.fc((self.shares(states)[..., None] * states).sum(1))
 
@@ -73,8 +83,10 @@ class MotionDiscriminator(nn.Module):
         content = read_checkpoint(path)
         report = load_official(self, content.get(WRAPPER, content), str(path))
         if report.missing_keys or report.unexpected_keys:
-            raise InputError(f'{path}: not a checkpoint of MotionDiscriminator as configured: missing '
-                             f'{report.missing_keys[:4]}, unexpected {report.unexpected_keys[:4]}')
+            raise InputError(
+                f'{path}: not a checkpoint of MotionDiscriminator as configured: missing '
+                f'{report.missing_keys[:4]}, unexpected {report.unexpected_keys[:4]}'
+            )
 
     @staticmethod
     def official_key(key: str) -> str:

@@ -36,7 +36,9 @@ class PoseAutoEncoder(nn.Module):
         InputError: there are no such weights, or they belong to another network.
     """
 
-    def __init__(self, latent: int = 32, hidden: int = 512, weights: Optional[str | Path] = None) -> None:
+    def __init__(
+        self, latent: int = 32, hidden: int = 512, weights: Optional[str | Path] = None
+    ) -> None:
         super().__init__()
         self.encoder = _ShortcutMLP(JOINTS * 6, hidden, latent)
         self.decoder = _ShortcutMLP(latent, hidden, JOINTS * 6)
@@ -65,7 +67,12 @@ class PoseAutoEncoder(nn.Module):
         Raises:
             InputError: another shape.
         """
-        _check('rotmat', rotmat, (JOINTS, 3, 3), 'rotation matrices of joints 1..23, without global orientation')
+        _check(
+            'rotmat',
+            rotmat,
+            (JOINTS, 3, 3),
+            'rotation matrices of joints 1..23, without global orientation',
+        )
         return self.encoder(rotmat_to_rot6d(rotmat).flatten(1) - self.rest).tanh()
 
     def decode(self, latent: Tensor) -> Tensor:
@@ -95,7 +102,12 @@ class PoseAutoEncoder(nn.Module):
         Raises:
             InputError: another shape.
         """
-        _check('rotmat', rotmat, (JOINTS + 1, 3, 3), 'rotation matrices of all joints, global orientation first')
+        _check(
+            'rotmat',
+            rotmat,
+            (JOINTS + 1, 3, 3),
+            'rotation matrices of all joints, global orientation first',
+        )
         return torch.cat([rotmat[:, :1], self(rotmat[:, 1:])], dim=1)
 
 
@@ -105,8 +117,13 @@ class _ShortcutMLP(nn.Module):
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, outputs)
-        self.layers = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
-                                    nn.Linear(hidden, outputs))
+        self.layers = nn.Sequential(
+            nn.Linear(inputs, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, outputs),
+        )
 
     def forward(self, values: Tensor) -> Tensor:
         """(B, inputs) -> (B, outputs)."""
@@ -115,5 +132,7 @@ class _ShortcutMLP(nn.Module):
 
 def _check(name: str, values: Tensor, shape: tuple[int, ...], meaning: str) -> None:
     if values.shape[1:] != shape or values.ndim != len(shape) + 1:
-        raise InputError(f'PoseAutoEncoder: {name} is {tuple(values.shape)}, expected '
-                         f'(B, {", ".join(map(str, shape))}): {meaning}')
+        raise InputError(
+            f'PoseAutoEncoder: {name} is {tuple(values.shape)}, expected '
+            f'(B, {", ".join(map(str, shape))}): {meaning}'
+        )

@@ -19,7 +19,9 @@ class MulFusion(nn.Module):
 
     def __init__(self, features: int, foreground: int) -> None:
         super().__init__()
-        self.project = nn.Identity() if features == foreground else nn.Linear(foreground, features, bias=False)
+        self.project = (
+            nn.Identity() if features == foreground else nn.Linear(foreground, features, bias=False)
+        )
 
     def forward(self, features: Tensor, foreground: Tensor) -> Tensor:
         """(B, E) image features and (B, G) foreground features -> (B, E)."""

@@ -31,26 +31,41 @@ class HRNet(nn.Module):
         InputError: a size is not positive.
     """
 
-    def __init__(self, width: int = 48, stem: int = 64, first: int = 4, blocks: int = 4,
-                 modules: Sequence[int] = (1, 4, 3), align_corners: bool = True) -> None:
+    def __init__(
+        self,
+        width: int = 48,
+        stem: int = 64,
+        first: int = 4,
+        blocks: int = 4,
+        modules: Sequence[int] = (1, 4, 3),
+        align_corners: bool = True,
+    ) -> None:
         super().__init__()
         if len(modules) != 3 or min(width, stem, first, blocks, *modules) < 1:
-            raise InputError(f'{type(self).__name__}: width, stem, first, blocks and the three modules are positive, '
-                             f'not {width}, {stem}, {first}, {blocks} and {tuple(modules)}')
+            raise InputError(
+                f'{type(self).__name__}: width, stem, first, blocks and the three modules are positive, '
+                f'not {width}, {stem}, {first}, {blocks} and {tuple(modules)}'
+            )
         self.align_corners = align_corners
         self.conv1 = nn.Conv2d(3, stem, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.conv2 = nn.Conv2d(stem, stem, 3, 2, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = nn.Sequential(*(Bottleneck(stem * (4 if i else 1), stem, 1, nn.BatchNorm2d)
-                                      for i in range(first)))
+        self.layer1 = nn.Sequential(
+            *(Bottleneck(stem * (4 if i else 1), stem, 1, nn.BatchNorm2d) for i in range(first))
+        )
         channels = [4 * stem]
         for stage, count in enumerate(modules, 2):
-            wider = [width * 2 ** i for i in range(stage)]
+            wider = [width * 2**i for i in range(stage)]
             setattr(self, f'transition{stage - 1}', _transition(channels, wider))
-            setattr(self, f'stage{stage}', nn.Sequential(*(HighResolutionModule(wider, blocks, align_corners)
-                                                           for _ in range(count))))
+            setattr(
+                self,
+                f'stage{stage}',
+                nn.Sequential(
+                    *(HighResolutionModule(wider, blocks, align_corners) for _ in range(count))
+                ),
+            )
             channels = wider
         self.out_channels = sum(channels)
         for module in self.modules():
@@ -66,7 +81,9 @@ class HRNet(nn.Module):
             # A map that is new in this stage comes from the coarsest one there is.
             levels = [way(levels[min(i, len(levels) - 1)]) for i, way in enumerate(ways)]
             levels = getattr(self, f'stage{stage}')(levels)
-        return torch.cat([levels[0], *(enlarge(level, levels[0], self.align_corners) for level in levels[1:])], 1)
+        return torch.cat(
+            [levels[0], *(enlarge(level, levels[0], self.align_corners) for level in levels[1:])], 1
+        )
 
 
 class HighResolutionModule(nn.Module):
@@ -82,10 +99,13 @@ class HighResolutionModule(nn.Module):
         super().__init__()
         self.align_corners = align_corners
         self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(count, count, 1, nn.BatchNorm2d) for _ in range(blocks))) for count in channels)
+            nn.Sequential(*(BasicBlock(count, count, 1, nn.BatchNorm2d) for _ in range(blocks)))
+            for count in channels
+        )
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(_exchange(channels, source, target) for source in range(len(channels)))
-            for target in range(len(channels)))
+            for target in range(len(channels))
+        )
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
@@ -96,7 +116,9 @@ class HighResolutionModule(nn.Module):
             total = ways[0](levels[0])
             for source in range(1, len(levels)):
                 part = ways[source](levels[source])
-                total = total + (enlarge(part, levels[target], self.align_corners) if source > target else part)
+                total = total + (
+                    enlarge(part, levels[target], self.align_corners) if source > target else part
+                )
             fused.append(self.relu(total))
         return fused
 
@@ -117,17 +139,31 @@ def _exchange(channels: Sequence[int], source: int, target: int) -> nn.Module:
     if source == target:
         return nn.Identity()
     if source > target:
-        return nn.Sequential(nn.Conv2d(channels[source], channels[target], 1, bias=False),
-                             nn.BatchNorm2d(channels[target]))
+        return nn.Sequential(
+            nn.Conv2d(channels[source], channels[target], 1, bias=False),
+            nn.BatchNorm2d(channels[target]),
+        )
     steps = target - source
-    return nn.Sequential(*(
-        convolution(channels[source], channels[target if step == steps else source], 2, relu=step < steps)
-        for step in range(1, steps + 1)))
+    return nn.Sequential(
+        *(
+            convolution(
+                channels[source],
+                channels[target if step == steps else source],
+                2,
+                relu=step < steps,
+            )
+            for step in range(1, steps + 1)
+        )
+    )
 
 
 def _transition(channels: Sequence[int], wider: Sequence[int]) -> nn.ModuleList:
     """The ways from the maps of one stage to those of the next, which has one more."""
-    ways: list[nn.Module] = [nn.Identity() if before == after else convolution(before, after)
-                             for before, after in zip(channels, wider)]
-    ways.extend(nn.Sequential(convolution(channels[-1], count, 2)) for count in wider[len(channels):])
+    ways: list[nn.Module] = [
+        nn.Identity() if before == after else convolution(before, after)
+        for before, after in zip(channels, wider)
+    ]
+    ways.extend(
+        nn.Sequential(convolution(channels[-1], count, 2)) for count in wider[len(channels) :]
+    )
     return nn.ModuleList(ways)

@@ -54,18 +54,35 @@ class HRNetOCR(HRNet):
 
     ignored_keys = ('loss.', 'model.loss.')
 
-    def __init__(self, width: int = 48, stem: int = 64, first: int = 4, blocks: int = 4,
-                 modules: Sequence[int] = (1, 4, 3), channels: int = 512, keys: int = 256, classes: int = 2,
-                 align_corners: bool = True, weights: Optional[str] = None, pretrained: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        width: int = 48,
+        stem: int = 64,
+        first: int = 4,
+        blocks: int = 4,
+        modules: Sequence[int] = (1, 4, 3),
+        channels: int = 512,
+        keys: int = 256,
+        classes: int = 2,
+        align_corners: bool = True,
+        weights: Optional[str] = None,
+        pretrained: Optional[str] = None,
+    ) -> None:
         super().__init__(width, stem, first, blocks, modules, align_corners)
         if min(channels, keys) < 1 or classes < 2:
-            raise InputError(f'HRNetOCR: channels and keys are positive and classes at least 2, not {channels}, {keys} '
-                             f'and {classes}')
+            raise InputError(
+                f'HRNetOCR: channels and keys are positive and classes at least 2, not {channels}, {keys} '
+                f'and {classes}'
+            )
         inputs = self.out_channels
-        self.conv3x3_ocr = nn.Sequential(nn.Conv2d(inputs, channels, 3, 1, 1), *_norm_relu(channels))
+        self.conv3x3_ocr = nn.Sequential(
+            nn.Conv2d(inputs, channels, 3, 1, 1), *_norm_relu(channels)
+        )
         self.ocr_distri_head = ObjectContext(channels, keys)
         self.cls_head = nn.Conv2d(channels, classes, 1)
-        self.aux_head = nn.Sequential(nn.Conv2d(inputs, inputs, 1), *_norm_relu(inputs), nn.Conv2d(inputs, classes, 1))
+        self.aux_head = nn.Sequential(
+            nn.Conv2d(inputs, inputs, 1), *_norm_relu(inputs), nn.Conv2d(inputs, classes, 1)
+        )
         if pretrained is not None:
             load_pretrained(self, pretrained, HEADS)
         if weights is not None:
@@ -76,7 +93,9 @@ class HRNetOCR(HRNet):
         maps = self.maps(images)
         auxiliary = self.aux_head(maps)
         pixels = self.conv3x3_ocr(maps)
-        return Logits(self.cls_head(self.ocr_distri_head(pixels, gather(pixels, auxiliary))), auxiliary)
+        return Logits(
+            self.cls_head(self.ocr_distri_head(pixels, gather(pixels, auxiliary))), auxiliary
+        )
 
     @staticmethod
     def official_key(key: str) -> str:
@@ -95,12 +114,17 @@ class ObjectContext(nn.Module):
     def __init__(self, channels: int, keys: int) -> None:
         super().__init__()
         self.object_context_block = _Attention(channels, keys)
-        self.conv_bn_dropout = nn.Sequential(nn.Conv2d(2 * channels, channels, 1, bias=False),
-                                             nn.Sequential(*_norm_relu(channels)), nn.Dropout2d(DROPOUT))
+        self.conv_bn_dropout = nn.Sequential(
+            nn.Conv2d(2 * channels, channels, 1, bias=False),
+            nn.Sequential(*_norm_relu(channels)),
+            nn.Dropout2d(DROPOUT),
+        )
 
     def forward(self, pixels: Tensor, regions: Tensor) -> Tensor:
         """(B, C, h, w) pixels and (B, C, K, 1) regions -> (B, C, h, w)."""
-        return self.conv_bn_dropout(torch.cat([self.object_context_block(pixels, regions), pixels], 1))
+        return self.conv_bn_dropout(
+            torch.cat([self.object_context_block(pixels, regions), pixels], 1)
+        )
 
 
 class _Attention(nn.Module):
@@ -114,8 +138,11 @@ class _Attention(nn.Module):
 
     def forward(self, pixels: Tensor, regions: Tensor) -> Tensor:
         query = self.f_pixel(pixels).flatten(2).transpose(1, 2)
-        key, value = self.f_object(regions).flatten(2), self.f_down(regions).flatten(2).transpose(1, 2)
-        attention = (query @ key * self.keys ** -0.5).softmax(-1)
+        key, value = (
+            self.f_object(regions).flatten(2),
+            self.f_down(regions).flatten(2).transpose(1, 2),
+        )
+        attention = (query @ key * self.keys**-0.5).softmax(-1)
         found = (attention @ value).transpose(1, 2).unflatten(2, pixels.shape[2:])
         return self.f_up(found)
 

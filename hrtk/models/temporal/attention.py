@@ -21,8 +21,14 @@ class ScoredSum(nn.Module):
     def __init__(self, features: int, hidden: int = 256) -> None:
         super().__init__()
         self.fc = nn.Linear(features, hidden)
-        self.attention = nn.Sequential(nn.Linear(3 * hidden, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(),
-                                       nn.Linear(hidden, 3), nn.Tanh())
+        self.attention = nn.Sequential(
+            nn.Linear(3 * hidden, hidden),
+            nn.Tanh(),
+            nn.Linear(hidden, hidden),
+            nn.Tanh(),
+            nn.Linear(hidden, 3),
+            nn.Tanh(),
+        )
 
     def scores(self, three: Tensor) -> Tensor:
         """(B, 3, F) -> (B, 3) weights that sum to one."""

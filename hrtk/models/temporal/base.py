@@ -29,8 +29,9 @@ class TemporalNetwork(nn.Module):
     def __init__(self, features: int = 2048, regressor: Optional[dict] = None) -> None:
         super().__init__()
         self.features = features
-        self.regressor = HEADS.build(regressor or dict(type='IterativeRegressor'),
-                                     default_args=dict(in_channels=features))
+        self.regressor = HEADS.build(
+            regressor or dict(type='IterativeRegressor'), default_args=dict(in_channels=features)
+        )
 
     def encode(self, windows: Tensor) -> Tensor:
         """(B, 16, F) image features -> (B, F) one feature of the middle frame."""
@@ -43,11 +44,15 @@ class TemporalNetwork(nn.Module):
             InputError: windows of another shape.
         """
         if windows.ndim != 3 or windows.shape[1:] != (WINDOW, self.features):
-            raise InputError(f'{type(self).__name__} takes windows of (B, {WINDOW}, {self.features}) features, not '
-                             f'{tuple(windows.shape)}; its features come from the network it was trained with')
+            raise InputError(
+                f'{type(self).__name__} takes windows of (B, {WINDOW}, {self.features}) features, not '
+                f'{tuple(windows.shape)}; its features come from the network it was trained with'
+            )
         encoded = self.encode(windows)
         pose, betas, camera = self.regressor(encoded)
-        return Prediction(rot6d_to_rotmat(pose.unflatten(1, (24, 6)), eps=1e-6), betas, camera, encoded)
+        return Prediction(
+            rot6d_to_rotmat(pose.unflatten(1, (24, 6)), eps=1e-6), betas, camera, encoded
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the weights."""

@@ -30,7 +30,9 @@ class MotionAttention(nn.Module):
     def __init__(self, features: int, hidden: int, map_pairing: str) -> None:
         super().__init__()
         self.map_pairing = map_pairing
-        self.conv_theta, self.conv_phi, self.conv_g = (nn.Conv1d(features, hidden, 1, bias=False) for _ in range(3))
+        self.conv_theta, self.conv_phi, self.conv_g = (
+            nn.Conv1d(features, hidden, 1, bias=False) for _ in range(3)
+        )
         self.conv_mask = nn.Conv1d(hidden, features, 1, bias=False)
         self.conv_mask_forR = nn.Conv2d(2, 1, 1, bias=False)
         nn.init.zeros_(self.conv_mask.weight)  # a block without training passes its input on
@@ -73,9 +75,15 @@ class MPSNet(TemporalNetwork):
         InputError: an unknown pairing; the weights are missing, unreadable or those of another network.
     """
 
-    def __init__(self, features: int = 2048, hidden: Optional[int] = None, attention: int = 256,
-                 map_pairing: str = 'released', regressor: Optional[dict] = None,
-                 weights: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        features: int = 2048,
+        hidden: Optional[int] = None,
+        attention: int = 256,
+        map_pairing: str = 'released',
+        regressor: Optional[dict] = None,
+        weights: Optional[str] = None,
+    ) -> None:
         super().__init__(features, regressor)
         if map_pairing not in PAIRINGS:
             raise InputError(f'MPSNet: map_pairing is one of {PAIRINGS}, not {map_pairing!r}')

@@ -30,12 +30,23 @@ class TCMR(TemporalNetwork):
         InputError: the weights are missing, unreadable or those of another network.
     """
 
-    def __init__(self, features: int = 2048, hidden: int = 1024, attention: int = 256,
-                 regressor: Optional[dict] = None, weights: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        features: int = 2048,
+        hidden: int = 1024,
+        attention: int = 256,
+        regressor: Optional[dict] = None,
+        weights: Optional[str] = None,
+    ) -> None:
         super().__init__(features, regressor)
         for name, directions in (('cur', 2), ('bef', 1), ('aft', 1)):
-            setattr(self, f'gru_{name}', nn.GRU(features, hidden, num_layers=2, batch_first=True,
-                                                bidirectional=directions == 2))
+            setattr(
+                self,
+                f'gru_{name}',
+                nn.GRU(
+                    features, hidden, num_layers=2, batch_first=True, bidirectional=directions == 2
+                ),
+            )
             setattr(self, f'linear_{name}', nn.Linear(directions * hidden, features))
         self.attention = ScoredSum(features, attention)
         self._load(weights)
@@ -44,8 +55,12 @@ class TCMR(TemporalNetwork):
         """Frames 0..7 forwards, all around frame 8, frames 15..9 backwards; there is no residual."""
         whole = self.gru_cur(windows)[0][:, MIDDLE]
         past = self.gru_bef(windows[:, :MIDDLE])[0][:, -1]
-        future = self.gru_aft(windows[:, MIDDLE + 1:].flip(1))[0][:, -1]
-        three = [self.linear_bef(F.relu(past)), self.linear_cur(F.relu(whole)), self.linear_aft(F.relu(future))]
+        future = self.gru_aft(windows[:, MIDDLE + 1 :].flip(1))[0][:, -1]
+        three = [
+            self.linear_bef(F.relu(past)),
+            self.linear_cur(F.relu(whole)),
+            self.linear_aft(F.relu(future)),
+        ]
         return self.attention(torch.stack(three, dim=1))
 
     @staticmethod

@@ -35,15 +35,27 @@ class VIBE(nn.Module):
         InputError: the weights are missing, unreadable or those of another network.
     """
 
-    def __init__(self, features: int = 2048, hidden: int = 1024, layers: int = 2, bidirectional: bool = False,
-                 regressor: Optional[dict] = None, weights: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        features: int = 2048,
+        hidden: int = 1024,
+        layers: int = 2,
+        bidirectional: bool = False,
+        regressor: Optional[dict] = None,
+        weights: Optional[str] = None,
+    ) -> None:
         super().__init__()
         self.features = features
-        self.gru = nn.GRU(features, hidden, num_layers=layers, batch_first=True, bidirectional=bidirectional)
+        self.gru = nn.GRU(
+            features, hidden, num_layers=layers, batch_first=True, bidirectional=bidirectional
+        )
         outputs = hidden * (2 if bidirectional else 1)
-        self.linear = None if outputs == features and not bidirectional else nn.Linear(outputs, features)
-        self.regressor = HEADS.build(regressor or dict(type='IterativeRegressor'),
-                                     default_args=dict(in_channels=features))
+        self.linear = (
+            None if outputs == features and not bidirectional else nn.Linear(outputs, features)
+        )
+        self.regressor = HEADS.build(
+            regressor or dict(type='IterativeRegressor'), default_args=dict(in_channels=features)
+        )
         if weights is not None:
             load_weights(self, weights)
 
@@ -66,12 +78,16 @@ class VIBE(nn.Module):
             InputError: clips of another shape.
         """
         if clips.ndim != 3 or clips.shape[2] != self.features:
-            raise InputError(f'VIBE takes clips of (B, T, {self.features}) features, not {tuple(clips.shape)}; its '
-                             f'features come from the network it was trained with')
+            raise InputError(
+                f'VIBE takes clips of (B, T, {self.features}) features, not {tuple(clips.shape)}; its '
+                f'features come from the network it was trained with'
+            )
         encoded = self.encode(clips)
         pose, betas, camera = self.regressor(encoded.flatten(0, 1))
         rotmat = rot6d_to_rotmat(pose.unflatten(1, (24, 6)), eps=1e-6)
-        return Prediction(*(value.unflatten(0, clips.shape[:2]) for value in (rotmat, betas, camera)), encoded)
+        return Prediction(
+            *(value.unflatten(0, clips.shape[:2]) for value in (rotmat, betas, camera)), encoded
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the weights."""

@@ -7,5 +7,18 @@ from hrtk.visualization.export.motion import WORLDS, Motion, in_world, motion_of
 from hrtk.visualization.export.npz_amass import to_amass, to_amass_smplx
 from hrtk.visualization.export.obj import to_obj
 
-__all__ = ['WORLDS', 'Motion', 'in_world', 'joint_positions', 'motion_of_crops', 'steady', 'to_amass',
-           'to_amass_smplx', 'to_bvh', 'to_csv', 'to_glb', 'to_json', 'to_obj']
+__all__ = [
+    'WORLDS',
+    'Motion',
+    'in_world',
+    'joint_positions',
+    'motion_of_crops',
+    'steady',
+    'to_amass',
+    'to_amass_smplx',
+    'to_bvh',
+    'to_csv',
+    'to_glb',
+    'to_json',
+    'to_obj',
+]

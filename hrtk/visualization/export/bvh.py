@@ -48,16 +48,24 @@ def euler_zxy(rotmat: Tensor) -> Tensor:
     pole = cosine < 1e-9
     x = torch.atan2(m[..., 2, 1], cosine)
     y = torch.where(pole, torch.zeros_like(x), torch.atan2(-m[..., 2, 0], m[..., 2, 2]))
-    z = torch.where(pole, torch.atan2(m[..., 1, 0], m[..., 0, 0]), torch.atan2(-m[..., 0, 1], m[..., 1, 1]))
+    z = torch.where(
+        pole, torch.atan2(m[..., 1, 0], m[..., 0, 0]), torch.atan2(-m[..., 0, 1], m[..., 1, 1])
+    )
     return torch.as_tensor(np.rad2deg(np.unwrap(torch.stack([z, x, y], -1).numpy(), axis=0)))
 
 
-def _joint(joint: int, rest: np.ndarray, parents: np.ndarray, order: list[int], depth: int) -> list[str]:
+def _joint(
+    joint: int, rest: np.ndarray, parents: np.ndarray, order: list[int], depth: int
+) -> list[str]:
     """The lines of a joint and all below it; notes the order in which their channels follow."""
     order.append(joint)
     offset = rest[joint] - rest[parents[joint]] if joint else np.zeros(3)
     children = np.flatnonzero(parents == joint)
-    kind, channels = ('JOINT', f'3 {ROTATION}') if joint else ('ROOT', f'6 Xposition Yposition Zposition {ROTATION}')
+    kind, channels = (
+        ('JOINT', f'3 {ROTATION}')
+        if joint
+        else ('ROOT', f'6 Xposition Yposition Zposition {ROTATION}')
+    )
     lines = [f'{kind} {SMPL24[joint]}', '{', f'  {_offset(offset)}', f'  CHANNELS {channels}']
     for child in children:
         lines += _joint(int(child), rest, parents, order, 1)

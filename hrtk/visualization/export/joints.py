@@ -17,7 +17,9 @@ COLUMNS = ('frame', 'frame_id', 'joint', 'x', 'y', 'z', 'u', 'v')
 
 
 @torch.no_grad()
-def joint_positions(motion: Motion, body: BodyModel, skeleton: str = 'smpl24') -> tuple[Tensor, Tensor]:
+def joint_positions(
+    motion: Motion, body: BodyModel, skeleton: str = 'smpl24'
+) -> tuple[Tensor, Tensor]:
     """Joints before the camera and in the picture, with the shape of each frame.
 
     Args:
@@ -47,8 +49,10 @@ def to_csv(motion: Motion, body: BodyModel, skeleton: str = 'smpl24') -> str:
     writer = csv.writer(table, lineterminator='\n')
     writer.writerow(COLUMNS)
     for frame, (label, joints) in enumerate(zip(motion.frame_ids, numbers)):
-        writer.writerows([frame, label, name, *(f'{value:.6f}' for value in values)]
-                         for name, values in zip(names, joints))
+        writer.writerows(
+            [frame, label, name, *(f'{value:.6f}' for value in values)]
+            for name, values in zip(names, joints)
+        )
     return table.getvalue()
 
 
@@ -56,7 +60,20 @@ def to_json(motion: Motion, body: BodyModel, skeleton: str = 'smpl24') -> str:
     """The same as one object: ``name``, ``skeleton``, ``joints`` (J names), ``frame_ids``, ``fps``, ``image_size``,
     ``focal``, ``xyz`` (F, J, 3) metres and ``uv`` (F, J, 2) px.
     """
-    xyz, uv = (values.mul(1e6).round().div(1e6).tolist() for values in joint_positions(motion, body, skeleton))
-    return json.dumps(dict(name=motion.name, skeleton=skeleton, joints=joint_names(skeleton),
-                           frame_ids=motion.frame_ids, fps=motion.fps, image_size=motion.image_size,
-                           focal=motion.focal, xyz=xyz, uv=uv))
+    xyz, uv = (
+        values.mul(1e6).round().div(1e6).tolist()
+        for values in joint_positions(motion, body, skeleton)
+    )
+    return json.dumps(
+        dict(
+            name=motion.name,
+            skeleton=skeleton,
+            joints=joint_names(skeleton),
+            frame_ids=motion.frame_ids,
+            fps=motion.fps,
+            image_size=motion.image_size,
+            focal=motion.focal,
+            xyz=xyz,
+            uv=uv,
+        )
+    )

@@ -15,9 +15,11 @@ from hrtk.structures import InputError
 
 # Rows are the axes of a world in the camera frame (x right, y down, z away from the viewer). No world knows gravity:
 # its vertical is that of the picture.
-WORLDS = {'camera': ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-          'y-up': ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
-          'z-up': ((1, 0, 0), (0, 0, 1), (0, -1, 0))}
+WORLDS = {
+    'camera': ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    'y-up': ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
+    'z-up': ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+}
 CHUNK = 64
 
 
@@ -49,9 +51,17 @@ class Motion:
         return len(self.rotmat)
 
 
-def motion_of_crops(name: str, rotmat: np.ndarray, betas: np.ndarray, camera: np.ndarray, boxes: np.ndarray,
-                    frame_ids: tuple[str, ...], fps: float, image_size: tuple[int, int],
-                    focal: Optional[float] = None) -> Motion:
+def motion_of_crops(
+    name: str,
+    rotmat: np.ndarray,
+    betas: np.ndarray,
+    camera: np.ndarray,
+    boxes: np.ndarray,
+    frame_ids: tuple[str, ...],
+    fps: float,
+    image_size: tuple[int, int],
+    focal: Optional[float] = None,
+) -> Motion:
     """What was predicted in crops, moved before the camera of the full picture.
 
     Args:
@@ -69,12 +79,18 @@ def motion_of_crops(name: str, rotmat: np.ndarray, betas: np.ndarray, camera: np
         InputError: an array is of another shape or not finite, or there is no frame, frame rate or focal length.
     """
     frames, tensors = len(frame_ids), []
-    for key, array, shape in (('rotmat', rotmat, (24, 3, 3)), ('betas', betas, (10,)), ('camera', camera, (3,)),
-                              ('boxes', boxes, (3,))):
+    for key, array, shape in (
+        ('rotmat', rotmat, (24, 3, 3)),
+        ('betas', betas, (10,)),
+        ('camera', camera, (3,)),
+        ('boxes', boxes, (3,)),
+    ):
         if frames == 0 or np.shape(array) != (frames, *shape) or not np.isfinite(array).all():
-            raise InputError(f'{name}: {key} must hold finite numbers of shape ({frames or "at least one frame"}, '
-                             f'{", ".join(map(str, shape))}), it has shape {np.shape(array)}; delete this result and '
-                             f'run tools/adapt.py again')
+            raise InputError(
+                f'{name}: {key} must hold finite numbers of shape ({frames or "at least one frame"}, '
+                f'{", ".join(map(str, shape))}), it has shape {np.shape(array)}; delete this result and '
+                f'run tools/adapt.py again'
+            )
         tensors.append(torch.as_tensor(np.asarray(array), dtype=torch.float64))
     for key, number in (('fps', fps), ('focal', focal if focal is not None else 1)):
         if not 0 < number < float('inf'):
@@ -82,7 +98,9 @@ def motion_of_crops(name: str, rotmat: np.ndarray, betas: np.ndarray, camera: np
     focal = float(focal if focal is not None else default_focal(image_size))
     rotations, shapes, cameras, squares = tensors
     translation = crop_to_image_camera(cameras, squares, image_size, focal)
-    return Motion(name, rotations, shapes, translation, tuple(frame_ids), float(fps), tuple(image_size), focal)
+    return Motion(
+        name, rotations, shapes, translation, tuple(frame_ids), float(fps), tuple(image_size), focal
+    )
 
 
 def steady(motion: Motion, body: BodyModel) -> Motion:
@@ -105,7 +123,9 @@ def in_world(motion: Motion, body: BodyModel, world: str) -> Motion:
     turn = torch.tensor(WORLDS[world], dtype=motion.rotmat.dtype)
     rotmat = torch.cat([turn @ motion.rotmat[:, :1], motion.rotmat[:, 1:]], dim=1)
     pelvis = rest_joints(body, motion.betas)[:, 0]
-    return dataclasses.replace(motion, rotmat=rotmat, translation=(pelvis + motion.translation) @ turn.T - pelvis)
+    return dataclasses.replace(
+        motion, rotmat=rotmat, translation=(pelvis + motion.translation) @ turn.T - pelvis
+    )
 
 
 @torch.no_grad()
@@ -123,4 +143,6 @@ def posed(motion: Motion, body: BodyModel) -> Iterator[BodyOutput]:
         part = slice(start, start + CHUNK)
         output = body(motion.rotmat[part].to(body.template), motion.betas[part].to(body.template))
         moved = motion.translation[part, None]
-        yield BodyOutput(output.vertices.double().cpu() + moved, output.joints.double().cpu() + moved)
+        yield BodyOutput(
+            output.vertices.double().cpu() + moved, output.joints.double().cpu() + moved
+        )

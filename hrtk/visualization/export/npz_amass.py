@@ -26,10 +26,17 @@ def to_amass(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict[str, 
     """
     motion = in_world(steady(motion, body), body, world)
     name = body.data.name
-    return dict(poses=rotmat_to_axis_angle(motion.rotmat).flatten(1).numpy(), trans=motion.translation.numpy(),
-                betas=motion.betas[0].numpy(), gender=np.array(gender(name)), mocap_framerate=np.array(motion.fps),
-                surface_model_type=np.array('smpl'), body=np.array(name), world=np.array(world),
-                frame_ids=np.array(motion.frame_ids))
+    return dict(
+        poses=rotmat_to_axis_angle(motion.rotmat).flatten(1).numpy(),
+        trans=motion.translation.numpy(),
+        betas=motion.betas[0].numpy(),
+        gender=np.array(gender(name)),
+        mocap_framerate=np.array(motion.fps),
+        surface_model_type=np.array('smpl'),
+        body=np.array(name),
+        world=np.array(world),
+        frame_ids=np.array(motion.frame_ids),
+    )
 
 
 def to_amass_smplx(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict[str, np.ndarray]:
@@ -43,9 +50,14 @@ def to_amass_smplx(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict
     """
     arrays = to_amass(motion, body, world)
     poses = np.zeros((len(motion), 3 * SMPLX_JOINTS))
-    poses[:, :3 * SHARED_JOINTS] = arrays['poses'][:, :3 * SHARED_JOINTS]
-    return {**arrays, 'poses': poses, 'betas': np.zeros(10), 'surface_model_type': np.array('smplx'),
-            'mocap_frame_rate': arrays['mocap_framerate']}
+    poses[:, : 3 * SHARED_JOINTS] = arrays['poses'][:, : 3 * SHARED_JOINTS]
+    return {
+        **arrays,
+        'poses': poses,
+        'betas': np.zeros(10),
+        'surface_model_type': np.array('smplx'),
+        'mocap_frame_rate': arrays['mocap_framerate'],
+    }
 
 
 def gender(name: str) -> str:

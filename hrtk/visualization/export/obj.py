@@ -20,4 +20,6 @@ def to_obj(motion: Motion, body: BodyModel, world: str = 'y-up') -> Iterator[str
     ending = ('f %d %d %d\n' * len(faces)) % tuple(faces.ravel().tolist())
     for output in posed(in_world(motion, body, world), body):
         for vertices in output.vertices:
-            yield ('v %.6f %.6f %.6f\n' * len(vertices)) % tuple(vertices.flatten().tolist()) + ending
+            yield ('v %.6f %.6f %.6f\n' * len(vertices)) % tuple(
+                vertices.flatten().tolist()
+            ) + ending

@@ -27,8 +27,14 @@ class KeypointTuner(Adapter):
         reset: of :class:`~hrtk.adapters.base.Adapter`.
     """
 
-    def __init__(self, lr: float = 1e-4, steps: int = 2, parameters: str = 'head', loss: Optional[dict] = None,
-                 reset: str = 'sequence') -> None:
+    def __init__(
+        self,
+        lr: float = 1e-4,
+        steps: int = 2,
+        parameters: str = 'head',
+        loss: Optional[dict] = None,
+        reset: str = 'sequence',
+    ) -> None:
         super().__init__(reset)
         self.lr, self.steps, self.parameters = lr, steps, parameters
         self.loss = LOSSES.build(loss or dict(type='GemanMcClure'))
@@ -49,7 +55,7 @@ class KeypointTuner(Adapter):
             for _ in range(self.steps if confidence[t].any() else 0):
                 joints = Posed.of(estimator(crop), estimator.body).joints2d
                 self._optimizer.zero_grad()
-                self.loss(joints, xy[t:t + 1], confidence[t:t + 1]).backward()
+                self.loss(joints, xy[t : t + 1], confidence[t : t + 1]).backward()
                 self._optimizer.step()
             yield predict(estimator, crop)
 
@@ -62,7 +68,10 @@ class KeypointTuner(Adapter):
         self._restored = state.get('optimizer')
 
     def _begin(self, estimator: Estimator) -> None:
-        weights = [value.requires_grad_() for value in select_parameters(estimator, self.parameters).values()]
+        weights = [
+            value.requires_grad_()
+            for value in select_parameters(estimator, self.parameters).values()
+        ]
         if self.reset != 'never' or self._optimizer is None:
             self._optimizer = torch.optim.Adam(weights, lr=self.lr)
         if self._restored is not None:

@@ -31,5 +31,5 @@ class GemanMcClure(nn.Module):
             A scalar; zero if there is no point.
         """
         square = (found - wanted).square().sum(-1)
-        robust = self.scale ** 2 * square / (self.scale ** 2 + square)
+        robust = self.scale**2 * square / (self.scale**2 + square)
         return (confidence * robust).sum() / confidence.sum().clamp_min(1e-6)

@@ -23,13 +23,17 @@ class TimmBackbone(nn.Module):
         InputError: timm cannot be imported, or has no such network.
     """
 
-    def __init__(self, model: str = 'convnext_atto', pretrained: bool = False, **options: Any) -> None:
+    def __init__(
+        self, model: str = 'convnext_atto', pretrained: bool = False, **options: Any
+    ) -> None:
         super().__init__()
         try:
             import timm  # here, so that the rest of the plugin works without it
         except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
-            raise InputError(f'TimmBackbone needs timm and a torchvision that fits torch ({error}); '
-                             f'pip install hrtk-example[timm]') from error
+            raise InputError(
+                f'TimmBackbone needs timm and a torchvision that fits torch ({error}); '
+                f'pip install hrtk-example[timm]'
+            ) from error
         if not timm.is_model(model):
             near = timm.list_models(f'{model.partition("_")[0]}*')[:5]
             raise InputError(f'timm has no network {model!r}; it has {", ".join(near) or "others"}')

@@ -14,7 +14,9 @@ class Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.spatial = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
-        self.norm = nn.GroupNorm(1, channels)  # no batch statistics, so one frame at a time is enough to adapt
+        self.norm = nn.GroupNorm(
+            1, channels
+        )  # no batch statistics, so one frame at a time is enough to adapt
         self.expand = nn.Conv2d(channels, 4 * channels, 1)
         self.reduce = nn.Conv2d(4 * channels, channels, 1)
         self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1))
@@ -37,9 +39,12 @@ class TinyConvNet(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, width, 4, stride=4), nn.GroupNorm(1, width)]
         for stage, depth in enumerate(depths):
-            channels = width * 2 ** stage
+            channels = width * 2**stage
             if stage > 0:
-                layers += [nn.GroupNorm(1, channels // 2), nn.Conv2d(channels // 2, channels, 2, stride=2)]
+                layers += [
+                    nn.GroupNorm(1, channels // 2),
+                    nn.Conv2d(channels // 2, channels, 2, stride=2),
+                ]
             layers += [Block(channels) for _ in range(depth)]
         self.layers = nn.Sequential(*layers)
         self.out_channels = channels

@@ -19,9 +19,9 @@ def test_keeps_hrtks_contracts(reset):
 
 def test_loss_by_hand():
     loss = LOSSES.build(dict(type='GemanMcClure', scale=1.0))
-    found, wanted = torch.zeros(1, 3, 2), torch.tensor([[[1., 0], [0, 3], [9, 9]]])
+    found, wanted = torch.zeros(1, 3, 2), torch.tensor([[[1.0, 0], [0, 3], [9, 9]]])
     # distances 1 and 3 give 1/2 and 9/10; the third point is not there
-    assert loss(found, wanted, torch.tensor([[1., 1, 0]])).item() == pytest.approx(.7)
+    assert loss(found, wanted, torch.tensor([[1.0, 1, 0]])).item() == pytest.approx(0.7)
     assert loss(found, wanted, torch.zeros(1, 3)).item() == 0
 
 

@@ -18,7 +18,9 @@ HEAD = dict(type='IterativeRegressor', hidden=16)
 @pytest.mark.skipif(timm is None, reason='timm cannot be imported')
 @pytest.mark.parametrize('model', ['convnext_atto', 'resnet10t'])
 def test_keeps_hrtks_contracts(model):
-    check_estimator(dict(type='HMR', backbone=dict(type='TimmBackbone', model=model), head=HEAD, resolution=64))
+    check_estimator(
+        dict(type='HMR', backbone=dict(type='TimmBackbone', model=model), head=HEAD, resolution=64)
+    )
 
 
 @pytest.mark.skipif(timm is None, reason='timm cannot be imported')

@@ -17,14 +17,22 @@ BASE = Path(__file__).parents[3] / 'configs/hmr/r18_plain.py'
 
 
 def test_found_by_entry_point():
-    code = ('import sys; from hrtk.registry import BACKBONES; assert "hrtk_example" not in sys.modules; '
-            'print(BACKBONES.get("TinyConvNet").__module__)')
-    assert subprocess.check_output([sys.executable, '-c', code], text=True).split() == ['hrtk_example.tiny_convnet']
+    code = (
+        'import sys; from hrtk.registry import BACKBONES; assert "hrtk_example" not in sys.modules; '
+        'print(BACKBONES.get("TinyConvNet").__module__)'
+    )
+    assert subprocess.check_output([sys.executable, '-c', code], text=True).split() == [
+        'hrtk_example.tiny_convnet'
+    ]
 
 
 def test_listed_under_its_distribution():
     assert {item.name for item in list_registered(plugin='hrtk-example')} == {
-        'GemanMcClure', 'KeypointTuner', 'TimmBackbone', 'TinyConvNet'}
+        'GemanMcClure',
+        'KeypointTuner',
+        'TimmBackbone',
+        'TinyConvNet',
+    }
 
 
 def test_misspelt_name_suggests_it():
@@ -33,8 +41,14 @@ def test_misspelt_name_suggests_it():
 
 
 def test_keeps_hrtks_contracts():
-    check_estimator(dict(type='HMR', backbone=dict(type='TinyConvNet', width=4), resolution=64,
-                         head=dict(type='IterativeRegressor', hidden=16)))
+    check_estimator(
+        dict(
+            type='HMR',
+            backbone=dict(type='TinyConvNet', width=4),
+            resolution=64,
+            head=dict(type='IterativeRegressor', hidden=16),
+        )
+    )
 
 
 def test_features_have_the_promised_size():
