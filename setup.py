@@ -46,7 +46,7 @@ setup(
     packages=find_packages(include=['hrtk', 'hrtk.*']),
     include_package_data=True,
     cmdclass={'build_py': BuildWithConfigs},
-    entry_points={'console_scripts': ['hrtk = hrtk.apis.cli:main']},
+    entry_points={'console_scripts': ['hrtk = hrtk.cli.main:main']},
     install_requires=requirements('runtime'),
     extras_require={
         **{

@@ -20,14 +20,14 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
 
-from hrtk.apis.adapt import load_config
-from hrtk.apis.table_report import mean_interval
+from hrtk.apis.adaptation import load_config
+from hrtk.apis.tables.writing import mean_interval
 from hrtk.apis.train import train
-from hrtk.engine.lifting_training import CompletionTraining
 from hrtk.evaluation.lifting import LiftingEvaluator
 from hrtk.models.checkpoints import read_checkpoint
 from hrtk.models.lifting import PARTS_2D, PARTS_3D
 from hrtk.registry import DATASETS, MODELS
+from hrtk.training.lifting import CompletionTraining
 
 CONFIGS = Path(__file__).parents[1] / 'configs' / 'mpm'
 STEPS = 517  # of an epoch

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hrtk.apis import adapt, load_config
-from hrtk.apis.publish import publish
-from hrtk.apis.table_report import mean_interval
+from hrtk.apis.tables.writing import mean_interval
 from hrtk.apis.train import train
+from hrtk.apis.zoo.publish import publish
 from hrtk.evaluation import feature_distances
 from hrtk.registry import DATASETS, ESTIMATORS
 

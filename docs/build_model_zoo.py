@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hrtk.apis.model_zoo import ZooModel, read_zoo
+from hrtk.apis.zoo.metafiles import ZooModel, read_zoo
 
 PAGE = Path(__file__).parent / 'en/model_zoo.md'
 HEAD = """<!-- Written by docs/build_model_zoo.py from configs/*/metafile.yml; change these and run it. -->

@@ -18,7 +18,7 @@ from typing import Any, Optional
 from mmengine import registry as root
 from mmengine.config import Config, ConfigDict
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 class Registry(root.Registry):
@@ -114,25 +114,16 @@ SEGMENTERS = _own('segmenter', 'hrtk.models.segmentation')
 LIFTERS = _own('lifter', 'hrtk.models.lifting')
 LOSSES = _own('loss', 'hrtk.losses', 'hrtk.models.priors')
 TEACHERS = _own('teacher', 'hrtk.teachers')
-CORRUPTIONS = _own('corruption', 'hrtk.adapters.parts.corruption')
+CORRUPTIONS = _own('corruption', 'hrtk.adapters.collaborative')
 ADAPTERS = _own('adapter', 'hrtk.adapters')
 MASK_SOURCES = _own('mask source', 'hrtk.datasets.mask_sources')
 
-MODELS = _child(
-    'MODELS',
-    'hrtk.engine.training',
-    'hrtk.engine.temporal_training',
-    'hrtk.engine.pose_prior_training',
-    'hrtk.engine.lifting_training',
-    'hrtk.engine.video_training',
-    'hrtk.engine.segmentation_training',
-    'hrtk.models.priors',
-)
+MODELS = _child('MODELS', 'hrtk.training', 'hrtk.models.priors')
 DATASETS = _child('DATASETS', 'hrtk.datasets', 'hrtk.datasets.transformed')
 TRANSFORMS = _child('TRANSFORMS', 'hrtk.datasets.transforms')
-METRICS = _child('METRICS', 'hrtk.evaluation')
+METRICS = _child('METRICS', 'hrtk.evaluation', 'hrtk.training')
 EVALUATOR = _child('EVALUATOR')
-HOOKS = _child('HOOKS', 'hrtk.engine')
+HOOKS = _child('HOOKS', 'hrtk.engine', 'hrtk.training')
 LOOPS = _child('LOOPS', 'hrtk.engine')
 RUNNERS = _child('RUNNERS', 'hrtk.engine')
 VISUALIZERS = _child('VISUALIZERS', 'hrtk.visualization')
@@ -140,7 +131,7 @@ VISBACKENDS = _child('VISBACKENDS')
 DATA_SAMPLERS = _child('DATA_SAMPLERS')
 OPTIMIZERS = _child('OPTIMIZERS')
 OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS')
-OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'hrtk.engine.part_optimizers')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'hrtk.training.part_optimizers')
 PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS')
 LOG_PROCESSORS = _child('LOG_PROCESSORS')
 FUNCTIONS = _child('FUNCTIONS')

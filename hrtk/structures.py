@@ -13,6 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
+
+__all__ = ['Frames', 'GroundTruth', 'InputError', 'Keypoints2D', 'Prediction', 'Sequence']
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
@@ -148,10 +152,3 @@ class Sequence:
 
     def __len__(self) -> int:
         return len(self.frames)
-
-
-class InputError(ValueError):
-    """A user's file or setting is wrong. The message names the file, the key, what was expected and the remedy.
-
-    ``tools/*.py`` print it without a traceback and exit with code 2.
-    """

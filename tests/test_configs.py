@@ -10,8 +10,8 @@ import torch
 from hrtk.apis import adapt, load_config
 from hrtk.apis.train import KEYS, REQUIRED
 from hrtk.engine.runner import check_keys
+from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS, HOOKS, METRICS, MODELS, OPTIMIZERS
-from hrtk.structures import InputError
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 LEAVES = sorted(

@@ -9,8 +9,8 @@ from mmengine.config import ConfigDict
 from torch import nn
 
 from hrtk import registry
+from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, BACKBONES, HOOKS, Registry
-from hrtk.structures import InputError
 
 
 def test_a_misspelt_name_gets_a_suggestion():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from hrtk.structures import InputError, Keypoints2D, Prediction, Sequence
+from hrtk.errors import InputError
+from hrtk.structures import Keypoints2D, Prediction, Sequence
 
 
 def prediction(count: int, features: bool = True) -> Prediction:

@@ -6,7 +6,7 @@ import pytest
 
 from hrtk.apis import load_config
 from hrtk.apis.config_check import check_arguments, obstacles_of
-from hrtk.apis.tables import load_table
+from hrtk.apis.tables.table import load_table
 from hrtk.engine.runner import check_keys
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ Several processes: ``torchrun --nproc-per-node=N tools/adapt.py CONFIG``.
 import sys
 
 from hrtk.apis import adapt
-from hrtk.apis.command import run_command
+from hrtk.cli.options import run_command
 
 if __name__ == '__main__':
     sys.exit(

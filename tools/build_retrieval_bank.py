@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hrtk.adapters.parts.bank_files import build_bank
+from hrtk.adapters.bilevel.bank_files import build_bank
 from hrtk.apis import load_config
-from hrtk.apis.command import Options, guarded
+from hrtk.cli.options import Options, guarded
+from hrtk.errors import InputError
 from hrtk.registry import DATASETS, ESTIMATORS
-from hrtk.structures import InputError
 
 
 def main() -> int:

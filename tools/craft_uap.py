@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from hrtk.apis.command import guarded
 from hrtk.apis.craft_uap import craft, load_estimator, save_perturbation
+from hrtk.cli.options import guarded
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from hrtk.apis import evaluate
-from hrtk.apis.command import guarded
+from hrtk.cli.options import guarded
 
 
 def parse() -> argparse.Namespace:

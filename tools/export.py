@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from hrtk.apis.command import guarded
-from hrtk.apis.export import DEFAULT, FORMATS, ROWS, export
+from hrtk.apis.look.exporting import DEFAULT, FORMATS, ROWS, export
+from hrtk.cli.options import guarded
 from hrtk.visualization.export import WORLDS
 
 

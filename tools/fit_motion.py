@@ -19,7 +19,7 @@ from motion_fit.skeleton import Skeleton, to_tensor
 
 from hrtk.body_models.files import load_body_file
 from hrtk.datasets.motion import pack_motion
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 def main() -> int:

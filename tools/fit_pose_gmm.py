@@ -15,7 +15,7 @@ import numpy as np
 from motion_fit.mixture import fit_symmetric_mixture, standard_deviation_floor
 
 from hrtk.datasets.motion import ASSET, load_motion
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 def main() -> int:

@@ -6,10 +6,10 @@ CLIP is a video, a folder of pictures, a picture, or the index of a webcam.
 import argparse
 import sys
 
-from hrtk.apis.command import Options, guarded
-from hrtk.apis.export import FORMATS
 from hrtk.apis.infer import ALIASES, infer
-from hrtk.datasets.pose2d import MODES
+from hrtk.apis.look.exporting import FORMATS
+from hrtk.cli.options import Options, guarded
+from hrtk.detectors.rtmlib import MODES
 
 
 def parse() -> argparse.Namespace:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hrtk.apis.command import guarded
 from hrtk.apis.listing import Registered, list_registered
+from hrtk.cli.options import guarded
 
 
 def parse() -> argparse.Namespace:

@@ -11,10 +11,10 @@ import argparse
 import sys
 
 from hrtk.apis import load_config
-from hrtk.apis.command import Options, guarded
 from hrtk.apis.foreground import RADIUS, THRESHOLD, make_foreground
+from hrtk.cli.options import Options, guarded
+from hrtk.errors import InputError
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 
 def main() -> int:

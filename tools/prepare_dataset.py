@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from hrtk.apis.command import guarded
-from hrtk.datasets import prepare
+from hrtk.cli.options import guarded
+from hrtk.datasets.official import prepare
 
 SMPL = 'data/body_models/smpl/SMPL_{}.pkl'
 

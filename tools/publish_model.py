@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from hrtk.apis.publish import publish
-from hrtk.structures import InputError
+from hrtk.apis.zoo.publish import publish
+from hrtk.errors import InputError
 
 
 def main() -> int:

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from hrtk.apis.command import guarded
-from hrtk.apis.report import report
+from hrtk.apis.look.report import report
+from hrtk.cli.options import guarded
 
 
 def parse() -> argparse.Namespace:

@@ -5,8 +5,8 @@ Several GPUs: ``torchrun --nproc-per-node=N tools/train.py CONFIG``. A killed tr
 
 import sys
 
-from hrtk.apis.command import run_command
 from hrtk.apis.train import train
+from hrtk.cli.options import run_command
 
 if __name__ == '__main__':
     sys.exit(

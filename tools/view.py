@@ -4,8 +4,8 @@ import argparse
 import sys
 import time
 
-from hrtk.apis.command import guarded
-from hrtk.apis.view import view
+from hrtk.apis.look.view import view
+from hrtk.cli.options import guarded
 
 
 def parse() -> argparse.Namespace:

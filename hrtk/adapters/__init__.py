@@ -1,11 +1,9 @@
 """Adapters: methods that make an estimator better on its target."""
 
 from hrtk.adapters.base import RESETS, STATES, Adapter, Preparation, predict
-from hrtk.adapters.bilevel import Bilevel
-from hrtk.adapters.dynamic_bilevel import DynamicBilevel
+from hrtk.adapters.bilevel import Bilevel, DynamicBilevel
+from hrtk.adapters.collaborative import PreAdapt, Regeneration
 from hrtk.adapters.few_shot import FewShotMetric
-from hrtk.adapters.pre_adapt import PreAdapt
-from hrtk.adapters.regeneration import Regeneration
 from hrtk.adapters.source import Source
 from hrtk.adapters.topology import TopologyAdapter
 

@@ -7,8 +7,9 @@ from typing import Any, Iterator, Optional
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
-from hrtk.structures import InputError, Prediction, Sequence
+from hrtk.structures import Prediction, Sequence
 
 RESETS = ('frame', 'sequence', 'never')
 STATES = ('labels', 'progress')  # names of what a preparation may keep

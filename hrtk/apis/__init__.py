@@ -1,12 +1,12 @@
 """hrtk in a few calls."""
 
-from hrtk.apis.adapt import adapt, load_config
-from hrtk.apis.benchmark import benchmark
-from hrtk.apis.evaluate import evaluate
-from hrtk.apis.export import export
+from hrtk.apis.adaptation import adapt, load_config
 from hrtk.apis.listing import list_registered
-from hrtk.apis.model_zoo import list_models, load_model
-from hrtk.apis.models import build_model
+from hrtk.apis.look.exporting import export
+from hrtk.apis.scoring import evaluate
+from hrtk.apis.tables.benchmarking import benchmark
+from hrtk.apis.zoo.building import build_model
+from hrtk.apis.zoo.metafiles import list_models, load_model
 
 __all__ = [
     'adapt',

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hrtk.apis.models import build_model
+from hrtk.apis.zoo.building import build_model
 from hrtk.body_models import load_body_file
-from hrtk.datasets.spin_npz import read_spin_npz
-from hrtk.datasets.threedpw import read_3dpw
-from hrtk.datasets.vibe_db import read_vibe_db
+from hrtk.datasets.official.spin_npz import read_spin_npz
+from hrtk.datasets.official.threedpw import read_3dpw
+from hrtk.datasets.official.vibe_db import read_vibe_db
+from hrtk.errors import InputError
 from hrtk.models.priors.gmm import read_gmm
-from hrtk.structures import InputError
 
 ROOT = 'data'
 PRESENT, ABSENT, WRONG = 'present', 'absent', 'wrong'

@@ -8,7 +8,7 @@ from typing import Optional
 
 import cv2
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 from hrtk.visualization.video import write_picture
 
 

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from hrtk import registry as known
 from hrtk.apis.assets import ROOT, missing_assets
 from hrtk.engine.store import canonical
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 PARTS = {
     'dataset': known.DATASETS,

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hrtk.apis.adapt import load_config
-from hrtk.apis.model_zoo import list_models
-from hrtk.apis.models import build_model
+from hrtk.apis.adaptation import load_config
+from hrtk.apis.zoo.building import build_model
+from hrtk.apis.zoo.metafiles import list_models
 from hrtk.engine.versions import versions
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ESTIMATORS
-from hrtk.structures import InputError
 
 GREY = 127.5  # of the picture that is perturbed
 SATURATED, STILL = (

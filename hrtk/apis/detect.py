@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.progress import track
 
-from hrtk.datasets.footage import Footage, Place
-from hrtk.datasets.pose2d import Detector
-from hrtk.engine.store import write_atomically
+from hrtk.datasets.own.footage import Footage, Place
+from hrtk.detectors.rtmlib import Detector
+from hrtk.files import write_atomically
 
 
 def detect(footage: Footage, detector: Detector, path: str | Path) -> Path:
-    """Finds everybody in every frame and writes a file that :mod:`hrtk.datasets.keypoint_files` reads.
+    """Finds everybody in every frame and writes a file that :mod:`hrtk.datasets.own.keypoint_files` reads.
 
     One line per frame is kept beside it, in ``<path>.part``, so that an interrupted run goes on after its last frame. A
     finished file of the same footage and detector is left as it is.

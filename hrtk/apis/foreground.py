@@ -11,8 +11,9 @@ import numpy as np
 
 from hrtk.body_models.skeletons import index_map, joint_names, limbs
 from hrtk.datasets.mask_sources import MaskFiles
+from hrtk.errors import InputError
 from hrtk.geometry.capsules import capsule_mask
-from hrtk.structures import InputError, Keypoints2D, Sequence
+from hrtk.structures import Keypoints2D, Sequence
 
 TORSO = [
     joint_names('coco17').index(name)

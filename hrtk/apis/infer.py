@@ -12,19 +12,19 @@ import torch
 from mmengine.config import Config
 from rich.console import Console
 
-from hrtk.apis.adapt import adapt as run
-from hrtk.apis.adapt import load_config
+from hrtk.apis.adaptation import adapt as run
+from hrtk.apis.adaptation import load_config
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
-from hrtk.apis.export import FORMATS
-from hrtk.apis.export import export as export_results
-from hrtk.apis.models import model_config
-from hrtk.apis.scene import draw_scene
-from hrtk.apis.stored import body_of
-from hrtk.datasets.footage import Footage
-from hrtk.datasets.pose2d import Detector, RTMLib
+from hrtk.apis.look.exporting import FORMATS
+from hrtk.apis.look.exporting import export as export_results
+from hrtk.apis.look.scene import draw_scene
+from hrtk.apis.look.stored import body_of
+from hrtk.apis.zoo.building import model_config
+from hrtk.datasets.own.footage import Footage
+from hrtk.detectors.rtmlib import Detector, RTMLib
+from hrtk.errors import InputError
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 ALIASES = {'npz': 'amass'}
 
@@ -68,16 +68,17 @@ def infer(
 
     Args:
         footage: a video, a folder of pictures, one picture, or the index of a webcam, which is recorded first.
-        keypoints: 2D keypoints of any layout of :func:`hrtk.datasets.keypoint_files.read_keypoints`; None finds them
-            with ``pose2d``, frame by frame, and keeps them in ``<output>/keypoints.json``.
+        keypoints: 2D keypoints of any layout of
+            :func:`hrtk.datasets.own.keypoint_files.read_keypoints`; None finds them with ``pose2d``, frame by frame,
+            and keeps them in ``<output>/keypoints.json``.
         adapt: an adapt config, of which only data set and protocol are replaced; None runs the bundled start model.
         output: folder of everything; default ``work_dirs/infer/<footage>``.
         export: formats of :func:`hrtk.apis.export`, and ``'npz'`` for ``'amass'``.
         max_people: keep the so many largest and longest tracks.
         device: ``'cpu'``, ``'cuda'``, ...; default a GPU if PyTorch sees one.
         fps: says that pictures are the frames of a film, and its frames per second; see
-            :class:`~hrtk.datasets.video.VideoDataset`.
-        pose2d: mode of rtmlib, see :class:`~hrtk.datasets.pose2d.RTMLib`, or a detector of your own.
+            :class:`~hrtk.datasets.own.video.VideoDataset`.
+        pose2d: mode of rtmlib, see :class:`~hrtk.detectors.rtmlib.RTMLib`, or a detector of your own.
         seconds: how long to record a webcam; None for until Ctrl-C.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 

@@ -11,8 +11,8 @@ from typing import Optional
 from typing import Sequence as SequenceOf
 
 from hrtk import registry as registries
+from hrtk.errors import InputError
 from hrtk.registry import Registry
-from hrtk.structures import InputError
 
 OURS, CUSTOM = 'hrtk', 'custom import'
 

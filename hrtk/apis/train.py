@@ -8,15 +8,12 @@ from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
-from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner, find_latest_checkpoint
-from torch import nn
-from torch.utils.data import DataLoader
 
-from hrtk.apis.adapt import load_config
-from hrtk.engine.runner import RegistryRunner, check_keys
-from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
-from hrtk.structures import InputError
+from hrtk.apis.adaptation import load_config
+from hrtk.engine.runner import check_keys
+from hrtk.errors import InputError
+from hrtk.training.runner import TrainRunner
 
 PARTS = (
     'estimator',
@@ -81,29 +78,3 @@ def _choose_start(cfg: Config) -> None:
                 f'train that first (its config is the `_base_` of this one), or set load_from to where it '
                 f'is, or to None to start from scratch'
             )
-
-
-class TrainRunner(RegistryRunner):
-    """Trains what a training config names."""
-
-    def build_model(self, model: nn.Module | dict) -> nn.Module:
-        """Builds what is trained."""
-        return MODELS.build(model)
-
-    @staticmethod
-    def build_dataloader(
-        dataloader: DataLoader | dict, seed: Optional[int] = None, diff_rank_seed: bool = False
-    ) -> DataLoader:
-        """Builds a data set and its loader."""
-        if isinstance(dataloader, dict):
-            dataloader = {**dataloader, 'dataset': DATASETS.build(dataloader['dataset'])}
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
-
-    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
-        """Builds the optimiser."""
-        # mmengine calls whatever it finds under the name, even nothing; a constructor looks names up itself.
-        if isinstance(optim_wrapper, dict) and 'constructor' not in optim_wrapper:
-            OPTIMIZERS.build(
-                optim_wrapper['optimizer'], default_args=dict(params=[nn.Parameter(torch.zeros(1))])
-            )
-        return super().build_optim_wrapper(optim_wrapper)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from hrtk.body_models.files import BodyData, load_body_file
 from hrtk.body_models.skeletons import EXTRA9, SKELETONS, SMPL24, joint_names
+from hrtk.errors import InputError
 from hrtk.registry import BODY_MODELS
-from hrtk.structures import InputError
 
 
 @dataclasses.dataclass(frozen=True)

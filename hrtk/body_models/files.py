@@ -13,7 +13,7 @@ import numpy as np
 
 from hrtk.body_models.safe_pickle import load_pickle, read_bytes, unpickle
 from hrtk.body_models.skeletons import SMPL_VERTEX_IDS
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 __all__ = ['BodyData', 'load_body_file', 'load_pickle']
 

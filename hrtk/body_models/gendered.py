@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hrtk.body_models.body import BodyModel
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 GENDERS = ('male', 'female')
 WHERE = (

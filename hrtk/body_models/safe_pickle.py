@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 def load_pickle(path: str | Path) -> dict:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 # fmt: off
 SMPL24 = (

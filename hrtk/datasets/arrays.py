@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -13,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
+from hrtk.files import write_atomically
 
 
 def read_npz(
@@ -63,20 +62,6 @@ def read_npz(
     return arrays
 
 
-def sha256(path: str | Path) -> str:
-    """Hash of a file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def sha256_of_all(paths: Iterable[str | Path]) -> str:
-    """Hash of several files, in their order."""
-    return hashlib.sha256(''.join(map(sha256, paths)).encode()).hexdigest()
-
-
 def float_tensor(array: np.ndarray) -> Tensor:
     """A float32 tensor of any array of numbers."""
     return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))
@@ -91,8 +76,6 @@ def read_or_make(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str,
         pass
     made = make()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f'.{os.getpid()}.tmp')
-    with open(temporary, 'wb') as file:
-        np.savez(file, **{name: value.numpy() for name, value in made.items()})
-    os.replace(temporary, path)
+    arrays = {name: value.numpy() for name, value in made.items()}
+    write_atomically(path, lambda file: np.savez(file, **arrays))
     return made

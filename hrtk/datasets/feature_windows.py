@@ -8,9 +8,9 @@ from torch.utils.data import Dataset
 
 from hrtk.datasets.arrays import read_or_make
 from hrtk.datasets.open_stream.cache import cache_key, cache_root
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
 from hrtk.registry import DATASETS, ESTIMATORS
-from hrtk.structures import InputError
 from hrtk.teachers import window_indices
 
 LABELS = ('rotmat', 'betas', 'camera', 'keypoints2d')
@@ -24,7 +24,8 @@ class TrackFeatures(Dataset):
     and of the network's weights; another network costs one forward pass over the crops, not their drawing.
 
     Args:
-        tracks: config of an :class:`~hrtk.datasets.open_tracks.OpenTracks`, or of a set with its items and ``key``.
+        tracks: config of an
+            :class:`~hrtk.datasets.open_stream.tracks.OpenTracks`, or of a set with its items and ``key``.
         estimator: config of the image network, with weights.
         mirror: whether to add the features of the mirrored crops.
 

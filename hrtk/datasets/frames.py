@@ -14,7 +14,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 class ImageFrames:

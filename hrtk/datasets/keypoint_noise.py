@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

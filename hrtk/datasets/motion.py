@@ -10,7 +10,7 @@ from typing import Mapping, Optional
 import numpy as np
 
 from hrtk.body_models.skeletons import flip_map
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 FORMAT = 'hrtk-motion-1'
 ASSET = Path(__file__).parent / 'assets' / 'cmu_motion.npz'

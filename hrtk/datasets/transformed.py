@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence as SequenceOf
 from typing import Any
 
+from hrtk.errors import InputError
 from hrtk.registry import DATASETS, TRANSFORMS
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Sequence
 
 
 @DATASETS.register_module()

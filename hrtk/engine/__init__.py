@@ -5,7 +5,8 @@ from hrtk.engine.loop import AdaptLoop, predict_sequence
 from hrtk.engine.mask_figures import MaskFigureHook
 from hrtk.engine.output_hook import OverlayHook
 from hrtk.engine.runner import AdaptRunner
-from hrtk.engine.store import Result, ResultStore
+from hrtk.engine.store import ResultStore
+from hrtk.results import Result
 
 __all__ = [
     'AdaptLoop',

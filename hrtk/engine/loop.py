@@ -16,10 +16,12 @@ from torch import nn
 
 from hrtk.adapters import RESETS
 from hrtk.engine.preparation import StoredPreparation
-from hrtk.engine.store import Result, ResultStore
+from hrtk.engine.store import ResultStore
 from hrtk.engine.versions import versions
+from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, LOOPS
-from hrtk.structures import InputError, Prediction, Sequence
+from hrtk.results import Result, keypoint_array
+from hrtk.structures import Prediction, Sequence
 from hrtk.version import __version__
 
 
@@ -194,19 +196,16 @@ class AdaptLoop(BaseLoop):
         after = self._adapt(sequence)
         end = self._now()
         keypoints = sequence.keypoints2d
-        arrays = {
-            prefix + key: getattr(prediction, key).float().cpu().numpy()
-            for prefix, prediction in (('', after), ('before_', before))
-            for key in ('rotmat', 'betas', 'camera')
-        }
-        points = torch.cat([keypoints.xy, keypoints.confidence[..., None]], dim=-1).cpu().numpy()
         height, width = sequence.frames[0].shape[:2]
         per_frame = 1000 / len(sequence)
+        keypoints = sequence.keypoints2d
+        report = self.adapter.report()
         return Result(
-            sequence.name,
-            **arrays,
+            name=sequence.name,
+            before=_to_store(before),
+            after=_to_store(after),
             boxes=sequence.boxes.cpu().numpy(),
-            keypoints2d=points,
+            keypoints2d=keypoint_array(sequence),
             keypoints_source=keypoints.source,
             skeleton=keypoints.skeleton,
             frame_ids=tuple(sequence.frame_ids),
@@ -214,10 +213,7 @@ class AdaptLoop(BaseLoop):
             fps=float(sequence.fps),
             ms_per_frame=(end - middle) * per_frame,
             before_ms_per_frame=(middle - begin) * per_frame,
-            report={
-                key: value.item() if hasattr(value, 'item') else value
-                for key, value in self.adapter.report().items()
-            },
+            report={key: float(value) for key, value in report.items()},
         )
 
     def _adapt(self, sequence: Sequence) -> Prediction:
@@ -333,6 +329,14 @@ class AdaptLoop(BaseLoop):
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         return time.perf_counter()
+
+
+def _to_store(prediction: Prediction) -> Prediction:
+    """The parameters alone, float32 in host memory."""
+    rotmat = prediction.rotmat.float().cpu()
+    betas = prediction.betas.float().cpu()
+    camera = prediction.camera.float().cpu()
+    return Prediction(rotmat, betas, camera)
 
 
 def _clone(estimator: nn.Module) -> dict[str, torch.Tensor]:

@@ -11,14 +11,16 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from hrtk.engine.output_hook import file_name, spread
-from hrtk.engine.store import Result
+from hrtk.engine.output_hook import spread
+from hrtk.errors import InputError
+from hrtk.files import escaped_name
 from hrtk.geometry.boxes import crop_image
 from hrtk.geometry.camera import crop_points
 from hrtk.geometry.coverage import cover
 from hrtk.geometry.masks import crop_mask
 from hrtk.registry import HOOKS
-from hrtk.structures import InputError, Sequence
+from hrtk.results import Result
+from hrtk.structures import Sequence
 from hrtk.visualization.topology import progress_row, topology_row
 from hrtk.visualization.video import write_picture
 
@@ -99,11 +101,9 @@ class MaskFigureHook(Hook):
             if mask is None:
                 continue
             picture = _picture(sequence, t)
-            for name, prefix in (('before', 'before_'), ('after', '')):
-                theta = (getattr(result, prefix + key)[t] for key in ('rotmat', 'betas', 'camera'))
-                seen = _silhouette(
-                    body, *(torch.as_tensor(np.float32(value))[None] for value in theta)
-                )
+            for name, predictions in (('before', result.before), ('after', result.after)):
+                now = predictions[t : t + 1]
+                seen = _silhouette(body, now.rotmat, now.betas, now.camera)
                 write_picture(_path(runner, sequence, t, name), topology_row(picture, mask, seen))
 
     def _open(self, runner: Any, sequence: Sequence) -> Iterator[_Probe]:
@@ -130,8 +130,8 @@ class MaskFigureHook(Hook):
 
 
 def _path(runner: Any, sequence: Sequence, t: int, kind: str) -> Path:
-    folder = Path(runner.work_dir) / 'figures' / file_name(sequence.name)
-    return folder / f'{file_name(sequence.frame_ids[t])}_{kind}.png'
+    folder = Path(runner.work_dir) / 'figures' / escaped_name(sequence.name)
+    return folder / f'{escaped_name(sequence.frame_ids[t])}_{kind}.png'
 
 
 def _picture(sequence: Sequence, t: int) -> np.ndarray:

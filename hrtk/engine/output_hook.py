@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 from typing import Iterator, Optional
 from typing import Sequence as SequenceOf
-from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -14,9 +13,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from hrtk.body_models import BodyModel
-from hrtk.engine.store import Result
+from hrtk.errors import InputError
+from hrtk.files import escaped_name
 from hrtk.registry import HOOKS
-from hrtk.structures import InputError, Prediction, Sequence
+from hrtk.results import Result
+from hrtk.structures import Sequence
 from hrtk.visualization.overlay import PANELS, Region, before_after, contact_sheet, person_region
 from hrtk.visualization.video import (
     can_write_video,
@@ -28,16 +29,6 @@ from hrtk.visualization.video import (
 
 SHEET_FRAMES = 8
 VIDEO_HEIGHT = 480
-SHOWN = (
-    'rotmat',
-    'betas',
-    'camera',
-    'before_rotmat',
-    'before_betas',
-    'before_camera',
-    'boxes',
-    'keypoints2d',
-)
 
 
 @HOOKS.register_module()
@@ -78,10 +69,10 @@ class OverlayHook(Hook):
             self._draw_video(Path(runner.work_dir) / 'videos', panels, runner)
 
     def _draw_pictures(self, folder: Path, panels: Panels) -> None:
-        sequence, name = panels.sequence, file_name(panels.sequence.name)
+        sequence, name = panels.sequence, escaped_name(panels.sequence.name)
         count = len(sequence)
         chosen = list(range(count)) if self.pictures == 'all' else spread(count, self.pictures)
-        paths = [folder / name / f'{file_name(sequence.frame_ids[t])}.png' for t in chosen]
+        paths = [folder / name / f'{escaped_name(sequence.frame_ids[t])}.png' for t in chosen]
         note = _Note(folder, name, panels.result)
         if note.covers([*paths, folder / f'{name}.png']):
             return
@@ -100,7 +91,7 @@ class OverlayHook(Hook):
         note.write()
 
     def _draw_video(self, folder: Path, panels: Panels, runner: Runner) -> None:
-        name, films = file_name(panels.sequence.name), can_write_video()
+        name, films = escaped_name(panels.sequence.name), can_write_video()
         path = folder / f'{name}.mp4' if films else folder / name
         note = _Note(folder, name, panels.result)
         if note.covers([path]):
@@ -158,11 +149,15 @@ class Panels:
             yield letterbox(picture, size)
 
     def _draw(self, image: np.ndarray, t: int, region: Region, **kwargs) -> np.ndarray:
-        r = self.result
-        before = _prediction(r.before_rotmat[t], r.before_betas[t], r.before_camera[t])
-        after = _prediction(r.rotmat[t], r.betas[t], r.camera[t])
+        now = slice(t, t + 1)
         return before_after(
-            image, before, after, self.sequence.boxes[t], self.body, region=region, **kwargs
+            image,
+            self.result.before[now],
+            self.result.after[now],
+            self.sequence.boxes[t],
+            self.body,
+            region=region,
+            **kwargs,
         )
 
 
@@ -175,16 +170,6 @@ def spread(count: int, wanted: int) -> list[int]:
     )
 
 
-def _prediction(*arrays: np.ndarray) -> Prediction:
-    return Prediction(*(torch.as_tensor(np.asarray(a), dtype=torch.float32)[None] for a in arrays))
-
-
-def file_name(label: str) -> str:
-    """A label as a file name, escaped as the result store does."""
-    escaped = quote(label, safe=' ()[]+=,@')
-    return '%2E' + escaped[1:] if escaped.startswith('.') else escaped
-
-
 class _Note:
     """A hidden file beside pictures that names the result they show.
 
@@ -193,8 +178,11 @@ class _Note:
 
     def __init__(self, folder: Path, name: str, result: Result) -> None:
         digest = hashlib.sha256()
-        for key in SHOWN:
-            digest.update(np.ascontiguousarray(getattr(result, key)).tobytes())
+        for prediction in (result.after, result.before):
+            for value in (prediction.rotmat, prediction.betas, prediction.camera):
+                digest.update(value.numpy().tobytes())
+        for array in (result.boxes, result.keypoints2d):
+            digest.update(np.ascontiguousarray(array).tobytes())
         self.path, self.stamp = folder / f'.{name}.shows', digest.hexdigest()
 
     def covers(self, files: list[Path]) -> bool:

@@ -10,7 +10,8 @@ from mmengine.dist import barrier, broadcast, is_main_process
 from torch import Tensor
 
 from hrtk.adapters import STATES, Preparation
-from hrtk.engine.store import read_state, write_atomically
+from hrtk.engine.store import read_state
+from hrtk.files import write_atomically
 
 RESULT = 'prepared'
 

@@ -23,8 +23,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hrtk.engine.versions import versions
+from hrtk.errors import InputError
 from hrtk.registry import DATASETS, ESTIMATORS, HOOKS, LOOPS, METRICS, RUNNERS
-from hrtk.structures import InputError
 
 REQUIRED = ('estimator', 'dataset', 'adapter', 'evaluator')
 KEYS = (

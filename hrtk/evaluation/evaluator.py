@@ -13,6 +13,7 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from hrtk.body_models.gendered import GenderedBodies
+from hrtk.errors import InputError
 from hrtk.evaluation.functional import (
     AUC_MM,
     accel_error,
@@ -30,7 +31,7 @@ from hrtk.evaluation.silhouettes import crop_masks, silhouette_iou
 from hrtk.geometry.boxes import to_image
 from hrtk.geometry.camera import project
 from hrtk.registry import METRICS
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Prediction, Sequence
 
 CHUNK = 64  # frames whose full meshes are in memory at once
 
@@ -132,7 +133,7 @@ class MeshEvaluator(BaseMetric):
             raise InputError(
                 "the evaluator needs a body to measure; give the estimator body=dict(type='BodyModel')"
             )
-        valid = np.ones(len(result.rotmat), dtype=bool)
+        valid = np.ones(len(result), dtype=bool)
         if truth is not None and truth.valid is not None and self.protocol.use_valid:
             valid = truth.valid.cpu().numpy().astype(bool)
         valid[len(valid) // self.protocol.chunk * self.protocol.chunk :] = False
@@ -145,8 +146,8 @@ class MeshEvaluator(BaseMetric):
                 if self.silhouettes and sequence.masks is not None
                 else None
             )
-            before.append(self._measure(body, result, 'before_', part, target, masks))
-            after.append(self._measure(body, result, '', part, target, masks))
+            before.append(self._measure(body, result, result.before, part, target, masks))
+            after.append(self._measure(body, result, result.after, part, target, masks))
         errors = [self._finish(parts, valid) for parts in (before, after)]
         return Record(
             result.name,
@@ -168,27 +169,24 @@ class MeshEvaluator(BaseMetric):
         self,
         body: Any,
         result: Any,
-        prefix: str,
+        prediction: Prediction,
         part: slice,
         truth: Optional[Posed],
         masks: Optional[Tensor],
     ) -> dict[str, Any]:
-        rotmat, betas, camera = (
-            getattr(result, prefix + key)[part] for key in ('rotmat', 'betas', 'camera')
-        )
-        tensors = [
-            torch.as_tensor(x, device=body.template.device)
-            for x in (rotmat, betas, camera, result.boxes[part])
-        ]
-        projected = to_image(
-            project(body.joints(tensors[0], tensors[1], result.skeleton), tensors[2]), tensors[3]
-        )
+        device = body.template.device
+        rotmat = prediction.rotmat[part].to(device)
+        betas = prediction.betas[part].to(device)
+        camera = prediction.camera[part].to(device)
+        boxes = torch.as_tensor(result.boxes[part], device=device)
+        joints = body.joints(rotmat, betas, result.skeleton)
+        projected = to_image(project(joints, camera), boxes)
         keypoints = result.keypoints2d[part]
         errors = dict(
             reprojection_px=reprojection_error_px(projected, keypoints[..., :2], keypoints[..., 2])
         )
         if masks is not None:
-            errors['iou'] = silhouette_iou(body, *tensors[:3], masks)
+            errors['iou'] = silhouette_iou(body, rotmat, betas, camera, masks)
         if truth is not None:
             posed = self.poser.prediction(body, rotmat, betas, meshes=bool(truth.meshes))
             errors.update(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from hrtk.errors import InputError
 from hrtk.evaluation.evaluator import BaseMetric
 from hrtk.evaluation.silhouettes import crop_masks, mask_iou
 from hrtk.geometry.boxes import crop_image, normalise
 from hrtk.models.segmentation import foreground_map
 from hrtk.registry import METRICS
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Sequence
 
 BATCH = 16
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.evaluation.evaluator import BaseMetric
 from hrtk.evaluation.functional import AUC_MM, METRE, mpjpe, pa_mpjpe, pck
 from hrtk.geometry.mirror import mirror_points
 from hrtk.registry import METRICS
-from hrtk.structures import InputError
 
 PROTOCOLS = ('h36m', '3dhp', 'completion2d', 'completion3d')
 KINDS = ('correct', 'released')

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from hrtk.body_models.gendered import WHERE, GenderedBodies
 from hrtk.body_models.skeletons import index_map, joint_names
+from hrtk.errors import InputError
 from hrtk.evaluation.protocols import Protocol
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
-from hrtk.structures import GroundTruth, InputError
+from hrtk.structures import GroundTruth
 
 
 class Posed(NamedTuple):

@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 from typing import Optional
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.geometry.raster import MIN_AREA, rasterize
-from hrtk.structures import InputError
 
 CHUNK = 1 << 24  # candidate pixels that the CUDA path holds at once, about 150 bytes each
 

@@ -16,7 +16,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 METHODS = ('auto', 'opencv', 'separable', 'thinning')
 CHUNK = 1 << 26  # candidates that the separable transform holds at once, 4 bytes each

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image
-from hrtk.structures import InputError
 
 LEAST_PIXELS = 16  # fewer show no limb
 LEAST_BACKGROUND = 0.02  # share of the mask, or of the box

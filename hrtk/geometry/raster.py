@@ -13,7 +13,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 MIN_AREA = 1e-8  # px^2; a thinner triangle has no usable barycentrics and covers no pixel centre worth having
 CHUNK = 1 << 20  # candidate pixels that the numpy backend holds at once, about 60 bytes each

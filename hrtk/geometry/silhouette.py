@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from hrtk.errors import InputError
 from hrtk.geometry.coverage import cover
 from hrtk.geometry.raster import rasterize
-from hrtk.structures import InputError
 
 REACH = 6.0  # in sigmas: where the step is cut off, sigmoid(6) = 0.9975
 PIECE = 1.0  # px; of each piece of an edge either all is outline or nothing

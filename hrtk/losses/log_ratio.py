@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrtk.errors import InputError
 from hrtk.registry import LOSSES
-from hrtk.structures import InputError
 
 # Beyond 40, log(1 + e^x) is x to the last digit of a float64; torch's own limit of 20 leaves 2e-9.
 PENALTIES = {'thesis': lambda x: F.softplus(x, threshold=40), 'kim': torch.square, 'abs': torch.abs}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 IGNORED = 255  # in masks: pixels that nobody labelled
 CLASS_WEIGHTS = (0.5, 1.0)  # background, foreground: option 2 of the thesis, section 4.4

@@ -42,6 +42,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from hrtk.errors import InputError
 from hrtk.geometry.coverage import Coverage, cover, to_vertices
 from hrtk.geometry.distance import (
     as_mask,
@@ -50,7 +51,6 @@ from hrtk.geometry.distance import (
     topological_skeleton,
 )
 from hrtk.geometry.silhouette import silhouette
-from hrtk.structures import InputError
 
 GRADS = ('material', 'conv', 'literal')
 TANGENT = 2  # px: skeleton pixels up to here along x and y tell its direction

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 BUNDLED = Path(__file__).parent / 'weights'
 WRAPPERS = ('model', 'state_dict', 'gen_state_dict')

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Sequence
 
 BATCH = 32  # crops at once
 

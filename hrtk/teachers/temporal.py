@@ -6,10 +6,11 @@ from typing import Optional
 
 import torch
 
+from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.models.temporal import TemporalNetwork
 from hrtk.registry import ESTIMATORS, TEACHERS, TEMPORAL
-from hrtk.structures import InputError, Prediction, Sequence
+from hrtk.structures import Prediction, Sequence
 from hrtk.teachers.features import FeatureMemory
 from hrtk.teachers.windows import window_indices
 

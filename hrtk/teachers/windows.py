@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.models.temporal import MIDDLE, WINDOW
-from hrtk.structures import InputError
 
 BORDERS = ('repeat', 'clamp')
 

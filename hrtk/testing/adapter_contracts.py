@@ -13,8 +13,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from hrtk.adapters import RESETS
+from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS
-from hrtk.structures import InputError, Keypoints2D, Sequence
+from hrtk.structures import Keypoints2D, Sequence
 from hrtk.testing.contracts import Contracts
 from hrtk.testing.trial import (
     Killed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Callable, Iterable, Iterator
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 Check = Callable[[Any], Iterator[str]]
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ESTIMATORS
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 from hrtk.testing.adapter_contracts import wrong_numbers
 from hrtk.testing.contracts import Contracts
 from hrtk.testing.random_sequences import coloured_sequence

@@ -56,7 +56,7 @@ class _Pickler(pickle._Pickler):
 
 
 def dump_joblib(content: dict[str, Any], path: str | Path) -> None:
-    """Writes a file that ``joblib.load`` (and :func:`hrtk.datasets.joblib_file.load_joblib`) reads back.
+    """Writes a file that ``joblib.load`` (and :func:`hrtk.datasets.official.joblib_file.load_joblib`) reads back.
 
     Args:
         content: arrays of plain dtypes, numbers and strings.

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import joint_names, limbs
+from hrtk.errors import InputError
 from hrtk.geometry.camera import crop_to_image_camera, default_focal
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 from hrtk.visualization.render import BLUE, PINK, Color, draw_mesh
 
 PANELS = ('input', 'before', 'after', 'side')

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models import BodyModel
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 from hrtk.visualization.video import can_write_video, write_video
 
 GRID = 0.001  # metres between neighbouring places that a packed vertex can have

@@ -17,7 +17,7 @@ from typing import Any, Optional, Sequence
 
 import numpy as np
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 from hrtk.visualization.playback import Film, compressed, data_url, encode_picture, pack_meshes
 
 PARTS = Path(__file__).with_name('report_page')

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import torch
 
+from hrtk.errors import InputError
 from hrtk.geometry.distance import chessboard_distance, topological_skeleton
 from hrtk.geometry.masks import binary
-from hrtk.structures import InputError
 from hrtk.visualization.overlay import PAPER
 
 TARGET, PREDICTION, BOTH = (66, 133, 244), (234, 94, 66), (250, 205, 70)

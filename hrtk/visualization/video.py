@@ -9,7 +9,7 @@ from typing import Iterable, Iterator, Optional
 import cv2
 import numpy as np
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 def write_video(

@@ -7,7 +7,7 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 COLORS = {'before': (227, 165, 157), 'after': (157, 189, 227), 'truth': (180, 207, 152)}
 

@@ -11,13 +11,14 @@ from tiny_parts import VIEWS, Tiny, equal, run, tiny_sequence, weights_of, with_
 
 from hrtk.adapters import Bilevel
 from hrtk.adapters.parts import guarded_adam
-from hrtk.adapters.parts.objectives import Posed
 from hrtk.adapters.parts.parameter_selection import select_parameters
+from hrtk.adapters.parts.posed import Posed
 from hrtk.adapters.parts.source_bank import SourceBank
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.body_models.skeletons import joint_names
+from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS
-from hrtk.structures import InputError, Keypoints2D
+from hrtk.structures import Keypoints2D
 
 
 def make(weights: dict | None = None, **options) -> Bilevel:

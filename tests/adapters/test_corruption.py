@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import ndimage, stats
 
+from hrtk.errors import InputError
 from hrtk.registry import CORRUPTIONS
-from hrtk.structures import InputError
 
 ALL = [
     dict(type='GaussianNoise'),

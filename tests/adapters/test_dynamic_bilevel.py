@@ -12,9 +12,9 @@ from hrtk.adapters import Bilevel, DynamicBilevel
 from hrtk.adapters.parts import trunk as trunk_module
 from hrtk.adapters.parts.parameter_selection import select_parameters
 from hrtk.adapters.parts.trunk import Trunk
+from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
-from hrtk.structures import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,14 @@ from tiny_parts import SIZE, VIEWS, Tiny, equal, tiny_sequence, weights_of, with
 
 from hrtk.adapters import FewShotMetric, Preparation, Regeneration
 from hrtk.adapters.base import Adapter
-from hrtk.adapters.parts.shots import draw_shots
+from hrtk.adapters.few_shot.shots import draw_shots
 from hrtk.body_models.skeletons import joint_names
+from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.models.estimators import VideoHMR
 from hrtk.models.temporal import VIBE
 from hrtk.registry import ADAPTERS, DATASETS
-from hrtk.structures import GroundTruth, InputError
+from hrtk.structures import GroundTruth
 
 RATE = 1e-3
 SOURCE = dict(dataset=dict(VIEWS, length=7), batch=7)

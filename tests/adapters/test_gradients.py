@@ -8,8 +8,9 @@ from tiny_parts import SIZE
 from torch import nn
 from torch.func import functional_call
 
+from hrtk.adapters.bilevel.objectives import Objectives, Weights
 from hrtk.adapters.parts.gradients import bilevel_gradient, plain_gradient
-from hrtk.adapters.parts.objectives import Evidence, Objectives, Posed, Weights
+from hrtk.adapters.parts.posed import Evidence, Posed
 from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.models.estimators import HMR

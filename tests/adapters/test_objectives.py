@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from hrtk.adapters.parts.objectives import Evidence, Objectives, Posed, Weights
+from hrtk.adapters.bilevel.objectives import Objectives, Weights
+from hrtk.adapters.parts.posed import Evidence, Posed
 from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.body_models import BodyModel
 from hrtk.structures import Prediction

@@ -8,9 +8,10 @@ from tiny_parts import Tiny, equal, tiny_sequence, weights_of, with_infinity
 
 from hrtk.adapters import PreAdapt, Preparation, Regeneration
 from hrtk.adapters.base import Adapter
+from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.registry import ADAPTERS, CORRUPTIONS, TEACHERS
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 
 MEAN, STD = (
     torch.tensor(v, dtype=torch.float64).view(3, 1, 1)

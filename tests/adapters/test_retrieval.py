@@ -11,12 +11,12 @@ import pytest
 import torch
 from tiny_parts import SIZE, VIEWS, RandomViews, Tiny
 
-from hrtk.adapters.parts import bank_files, retrieval
-from hrtk.adapters.parts.bank_files import build_bank
-from hrtk.adapters.parts.retrieval import RetrievalBank
+from hrtk.adapters.bilevel import bank_files, retrieval
+from hrtk.adapters.bilevel.bank_files import build_bank
+from hrtk.adapters.bilevel.retrieval import RetrievalBank
 from hrtk.adapters.parts.trunk import Trunk
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
-from hrtk.structures import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,9 @@ import torch
 from tiny_parts import Tiny, equal, tiny_sequence, weights_of
 
 from hrtk.adapters import Adapter
+from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 
 
 @pytest.mark.parametrize('batch_size', [1, 3, 32])

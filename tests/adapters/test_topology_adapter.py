@@ -9,16 +9,16 @@ import torch
 from tiny_parts import Tiny, equal, run, tiny_sequence, weights_of
 
 from hrtk.adapters import Preparation, TopologyAdapter
-from hrtk.adapters.parts.fitting import fit
-from hrtk.adapters.parts.mask_objectives import MaskBatch
-from hrtk.adapters.parts.mask_targets import MaskTargets
-from hrtk.adapters.parts.pose_space import PoseSpace
 from hrtk.adapters.parts.targets import crop_targets
+from hrtk.adapters.topology.fitting import fit
+from hrtk.adapters.topology.objectives import MaskBatch
+from hrtk.adapters.topology.pose_space import PoseSpace
+from hrtk.adapters.topology.targets import MaskTargets
+from hrtk.errors import InputError
 from hrtk.geometry.camera import crop_points, project
 from hrtk.geometry.coverage import cover
 from hrtk.losses.topology import alignment_losses, silhouette_target
 from hrtk.registry import ADAPTERS
-from hrtk.structures import InputError
 
 RATE = 1e-3
 

@@ -12,8 +12,8 @@ from mmengine.config import Config
 
 from hrtk.apis import adapt, build_model
 from hrtk.apis.assets import ABSENT, ASSETS, PRESENT, WRONG, missing_assets, status
+from hrtk.errors import InputError
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 from hrtk.testing import write_checkpoint, write_official_files
 
 ROOT = Path(__file__).parents[2]

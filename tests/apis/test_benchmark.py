@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from hrtk.apis import adapt, benchmark
-from hrtk.apis.table_report import mean_interval
-from hrtk.apis.tables import load_table
-from hrtk.structures import InputError
+from hrtk.apis.tables.table import load_table
+from hrtk.apis.tables.writing import mean_interval
+from hrtk.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 TEXT = f"""

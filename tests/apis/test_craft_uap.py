@@ -15,10 +15,11 @@ from torch import nn
 from hrtk.apis.craft_uap import craft, load_estimator, save_perturbation
 from hrtk.datasets import OpenStream
 from hrtk.datasets.transforms import AddPerturbation, CropTo
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import IMAGE_MEAN, IMAGE_STD
 from hrtk.models.estimators import Estimator
 from hrtk.models.estimators.base import hash_tensors
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = [0.3, -0.5, 0.8]

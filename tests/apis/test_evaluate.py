@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hrtk.apis import adapt, evaluate
+from hrtk.errors import InputError
 from hrtk.evaluation import Protocol, register_protocol
 from hrtk.models.estimators import HMR
-from hrtk.structures import InputError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/source/r18_wild.py'

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hrtk.apis import cli, load_config, locations
+from hrtk.apis import load_config, locations
 from hrtk.apis.locations import find_config
-from hrtk.apis.tables import load_table
-from hrtk.structures import InputError
+from hrtk.apis.tables.table import load_table
+from hrtk.cli import main as cli
+from hrtk.errors import InputError
 from hrtk.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +99,7 @@ CODE = """
 import hrtk
 from pathlib import Path
 from hrtk.apis import load_config, load_model
-from hrtk.apis.cli import main
+from hrtk.cli.main import main
 from hrtk.registry import DATASETS
 package = Path(hrtk.__file__).parent
 assert package.parts[-2:] == ('site', 'hrtk'), package

@@ -13,9 +13,9 @@ import pytest
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
 from hrtk.apis.infer import infer
-from hrtk.datasets.footage import Footage
-from hrtk.datasets.keypoint_files import read_keypoints
-from hrtk.structures import InputError
+from hrtk.datasets.own.footage import Footage
+from hrtk.datasets.own.keypoint_files import read_keypoints
+from hrtk.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (30, 80)

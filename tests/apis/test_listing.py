@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hrtk.apis import list_registered, listing
+from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, BACKBONES
-from hrtk.structures import InputError
 
 TOOL = Path(__file__).parents[2] / 'tools/list.py'
 

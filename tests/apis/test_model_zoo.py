@@ -7,11 +7,12 @@ import pytest
 import torch
 import yaml
 
-from hrtk.apis import list_models, load_config, load_model, model_zoo
-from hrtk.apis.model_zoo import read_zoo
+from hrtk.apis import list_models, load_config, load_model
+from hrtk.apis.zoo import metafiles as model_zoo
+from hrtk.apis.zoo.metafiles import read_zoo
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import bundled, find_weights, read_checkpoint
 from hrtk.models.estimators import Estimator
-from hrtk.structures import InputError
 
 ROOT = Path(__file__).parents[2]
 ZOO = {model.name: model for model in read_zoo()}

@@ -18,7 +18,7 @@ import torch
 from hrtk.apis import adapt, build_model, load_config
 from hrtk.apis.assets import ASSETS, missing_assets
 from hrtk.apis.config_check import obstacles_of
-from hrtk.apis.tables import load_table
+from hrtk.apis.tables.table import load_table
 from hrtk.body_models import BodyModel
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.testing import write_checkpoint, write_official_files

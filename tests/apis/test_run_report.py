@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-import hrtk.apis.report as api
+import hrtk.apis.look.report as api
 import hrtk.visualization.report as page_module
 from hrtk.apis import adapt, evaluate
-from hrtk.apis.report import report
-from hrtk.structures import InputError
+from hrtk.apis.look.report import report
+from hrtk.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/source/r18_wild.py'

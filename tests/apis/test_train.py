@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hrtk.apis.train import train
-from hrtk.engine import training
-from hrtk.structures import InputError
+from hrtk.errors import InputError
+from hrtk.training import supervised as training
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/hmr/r18_plain.py'

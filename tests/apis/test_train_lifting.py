@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from hrtk.apis.train import train
-from hrtk.engine.lifting_training import CompletionTraining, LiftingTraining, MaskedPoseTraining
+from hrtk.errors import InputError
 from hrtk.evaluation.lifting import lifting_errors
 from hrtk.losses import joint_distance
 from hrtk.models.lifting import step_generator
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
+from hrtk.training.lifting import CompletionTraining, LiftingTraining, MaskedPoseTraining
 
 CONFIGS = Path(__file__).parents[2] / 'configs/mpm'
 SIZE = dict(frames=9, channels=16, hidden=16, layers=1, heads=2)

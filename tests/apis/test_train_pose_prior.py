@@ -11,22 +11,22 @@ from scipy import stats
 from scipy.spatial.transform import Rotation
 
 from hrtk.apis import load_config
-from hrtk.apis.publish import publish
 from hrtk.apis.train import KEYS, REQUIRED, train
+from hrtk.apis.zoo.publish import publish
 from hrtk.datasets import OpenPoses
 from hrtk.datasets.motion import load_motion
-from hrtk.engine import pose_prior_training
-from hrtk.engine.pose_prior_training import (
+from hrtk.engine.runner import check_keys
+from hrtk.errors import InputError
+from hrtk.models.priors import PoseAutoEncoder
+from hrtk.registry import DATASETS, METRICS, MODELS
+from hrtk.training import pose_prior as pose_prior_training
+from hrtk.training.pose_prior import (
     PosePriorQuality,
     PosePriorTraining,
     angles_deg,
     mix_legs,
     outside,
 )
-from hrtk.engine.runner import check_keys
-from hrtk.models.priors import PoseAutoEncoder
-from hrtk.registry import DATASETS, METRICS, MODELS
-from hrtk.structures import InputError
 
 CONFIG = Path(__file__).parents[2] / 'configs/pose_prior/aae_open.py'
 NETWORK = dict(type='PoseAutoEncoder', latent=4, hidden=8)

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from hrtk.apis import load_config
-from hrtk.apis.publish import publish
 from hrtk.apis.train import KEYS, REQUIRED, train
+from hrtk.apis.zoo.publish import publish
 from hrtk.datasets import ForegroundViews, OpenForeground, OpenStream, OpenTracks
 from hrtk.engine.runner import check_keys
-from hrtk.engine.segmentation_training import SegmentationTraining
+from hrtk.errors import InputError
 from hrtk.evaluation import ForegroundIoU, foreground_iou
 from hrtk.registry import DATASETS, METRICS, MODELS, SEGMENTERS
-from hrtk.structures import InputError
+from hrtk.training.segmentation import SegmentationTraining
 
 CONFIGS = Path(__file__).parents[2] / 'configs/segmentation'
 NETWORK = dict(

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from hrtk.apis import load_config
-from hrtk.apis.publish import publish
 from hrtk.apis.train import KEYS, REQUIRED, train
+from hrtk.apis.zoo.publish import publish
 from hrtk.datasets import FeatureWindows, OpenTracks
-from hrtk.engine import temporal_training
 from hrtk.engine.runner import check_keys
-from hrtk.engine.temporal_training import TemporalTraining
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
 from hrtk.geometry.camera import project
 from hrtk.models.estimators import HMR
 from hrtk.registry import BODY_MODELS, DATASETS, MODELS, TEACHERS
-from hrtk.structures import InputError
 from hrtk.teachers import window_indices
+from hrtk.training import temporal as temporal_training
+from hrtk.training.temporal import TemporalTraining
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 HEAD = dict(type='IterativeRegressor', hidden=8)
@@ -71,7 +71,7 @@ def test_tracks_are_kept_and_their_labels_fit_the_picture(monkeypatch):
     def drawn_again(*args):
         raise AssertionError('drawn again')
 
-    monkeypatch.setattr('hrtk.datasets.open_tracks.draw_video', drawn_again)
+    monkeypatch.setattr('hrtk.datasets.open_stream.tracks.draw_video', drawn_again)
     again = OpenTracks(length=5, frames=4, resolution=32)[
         1
     ]  # a longer set begins with the same tracks

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from hrtk.apis import adapt
-from hrtk.apis.view import view
+from hrtk.apis.look.view import view
 from hrtk.body_models import BodyModel
-from hrtk.engine.store import Result
-from hrtk.structures import InputError
+from hrtk.errors import InputError
+from hrtk.results import Result
 
 CONFIG = Path(__file__).parents[2] / 'configs/source/r18_wild.py'
 OPTIONS = {'dataset.sequences': 1, 'dataset.frames': 3, 'dataset.size': 64, 'outputs': None}
@@ -56,7 +55,7 @@ def test_shows_the_stored_bodies(run):
         viewer.show(2)
         assert viewer.label.value == '000002'
         result = Result.load(next(run.glob('results/*/*.npz')))
-        output = BodyModel()(torch.as_tensor(result.rotmat[2:]), torch.as_tensor(result.betas[2:]))
+        output = BodyModel()(result.after.rotmat[2:], result.after.betas[2:])
         expected = (output.vertices - output.joints[:, :1])[0].numpy() * (1, -1, -1)
         np.testing.assert_allclose(viewer.handles['before'].vertices, expected, atol=1e-5)
         viewer.speed.value, viewer.playing.value = 60.0, True

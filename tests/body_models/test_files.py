@@ -16,7 +16,7 @@ import scipy.sparse
 
 from hrtk.body_models import files
 from hrtk.body_models.files import load_body_file, load_pickle
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 DATA = Path(__file__).parents[1] / 'data'
 PARENTS = (0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)

@@ -15,7 +15,7 @@ from hrtk.body_models.skeletons import (
     joint_names,
     limbs,
 )
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 # The 54 points that SPIN selects from: 24 SMPL joints, vertices (finger tips are never selected), 9 regressed joints.
 SMPL = (

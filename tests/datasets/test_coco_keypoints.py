@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from hrtk.datasets.coco_keypoints import CocoKeypointsDataset
+from hrtk.datasets.own.coco_keypoints import CocoKeypointsDataset
+from hrtk.errors import InputError
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 COCO = [
     'nose',

@@ -10,10 +10,11 @@ import torch
 
 from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.lifting import MocapLifting
+from hrtk.errors import InputError
 from hrtk.losses import joint_distance
 from hrtk.models.lifting import HoleSampler, MPMStage1
 from hrtk.registry import DATASETS, TRANSFORMS
-from hrtk.structures import InputError, Keypoints2D, Sequence
+from hrtk.structures import Keypoints2D, Sequence
 
 NETWORK = dict(
     type='MPMStage1',

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hrtk.datasets.frames import ArrayFrames, ImageFrames, VideoFrames, read_image
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 def picture(seed=0, size=(30, 40)):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from hrtk.datasets.keypoint_files import read_keypoints
-from hrtk.structures import InputError
+from hrtk.datasets.own.keypoint_files import read_keypoints
+from hrtk.errors import InputError
 
 RNG = np.random.default_rng(0)
 KEYPOINTS, SCORES = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hrtk.datasets.keypoint_noise import NOISE, KeypointNoise, make_noise
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 SIDE = np.linspace(50, 400, 400)
 

@@ -19,8 +19,8 @@ from hrtk.datasets.lifting.joints import ORDERS, mirror_order
 from hrtk.datasets.lifting.mocap import CAMERAS as MOCAP_CAMERAS
 from hrtk.datasets.lifting.mocap import TARGET
 from hrtk.datasets.motion import load_motion
+from hrtk.errors import InputError
 from hrtk.geometry.mirror import mirror_points
-from hrtk.structures import InputError
 
 LEFT, RIGHT = [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]  # of VideoPose3D
 

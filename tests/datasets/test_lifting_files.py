@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 from hrtk.datasets.lifting import AMASSLifting, H36MLifting, MPIINF3DHPLifting
 from hrtk.datasets.lifting.cameras import normalise_screen
 from hrtk.datasets.lifting.h36m_cameras import CAMERAS, EXTRINSICS, INTRINSICS, SIZES
+from hrtk.errors import InputError
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 from hrtk.testing import write_lifting_files
 
 FRAMES = 12

@@ -15,9 +15,10 @@ from hrtk.datasets.frames import ArrayFrames
 from hrtk.datasets.mask_sources import BackgroundSubtraction
 from hrtk.datasets.mask_sources.cleaning import belonging, difference, hysteresis, tidy
 from hrtk.datasets.mask_sources.plate import clean_plate, integrate, same_view
+from hrtk.errors import InputError
 from hrtk.geometry.masks import check_mask
 from hrtk.registry import MASK_SOURCES
-from hrtk.structures import InputError, Keypoints2D, Sequence
+from hrtk.structures import Keypoints2D, Sequence
 
 SIZE = (120, 160)
 

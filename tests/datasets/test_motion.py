@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hrtk.datasets.motion import ASSET, MotionClip, load_motion, pack_motion
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 KNEES, ELBOWS = (4, 5), (18, 19)
 

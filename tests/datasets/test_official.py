@@ -14,11 +14,11 @@ from scipy.spatial.transform import Rotation
 from hrtk.body_models import BodyModel
 from hrtk.body_models.safe_pickle import load_pickle
 from hrtk.datasets import SPINFile, SPINViews, ThreeDPW, VIBEDatabase
-from hrtk.datasets.joblib_file import load_joblib
-from hrtk.datasets.spin_npz import read_spin_npz
+from hrtk.datasets.official.joblib_file import load_joblib
+from hrtk.datasets.official.spin_npz import read_spin_npz
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 from hrtk.testing import dump_joblib
 
 

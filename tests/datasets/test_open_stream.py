@@ -11,10 +11,10 @@ from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.open_stream import DOMAINS, SHIFTS, OpenStream, OpenViews, make_domain
 from hrtk.datasets.open_stream.clothing import Outfit
 from hrtk.datasets.open_stream.scenery import Occluder
+from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.geometry.raster import rasterize
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 SMALL = dict(sequences=2, frames=3, size=96, seed=4)
 

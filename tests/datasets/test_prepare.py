@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from official_parts import F, rewritten
 
-from hrtk.datasets import prepare
-from hrtk.datasets.joblib_file import load_joblib
-from hrtk.datasets.spin_npz import read_spin_npz
-from hrtk.structures import InputError
+from hrtk.datasets.official import prepare
+from hrtk.datasets.official.joblib_file import load_joblib
+from hrtk.datasets.official.spin_npz import read_spin_npz
+from hrtk.errors import InputError
 from hrtk.testing import dump_joblib
 
 CONTENT = {

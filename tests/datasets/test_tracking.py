@@ -7,7 +7,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 from scipy.ndimage import convolve1d
 
-from hrtk.datasets.tracking import fill, iou, oks, sigmas_of, similarity, smooth_boxes, track
+from hrtk.datasets.own.tracking import fill, iou, oks, sigmas_of, similarity, smooth_boxes, track
 from hrtk.geometry.boxes import boxes_from_keypoints
 
 BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (60, 160)

@@ -15,9 +15,10 @@ from hrtk.apis import adapt, load_config
 from hrtk.body_models import BodyModel
 from hrtk.datasets import OpenStream
 from hrtk.datasets.frames import ArrayFrames
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image, to_crop
 from hrtk.registry import DATASETS, TRANSFORMS
-from hrtk.structures import InputError, Keypoints2D, Sequence
+from hrtk.structures import Keypoints2D, Sequence
 
 ROOT = Path(__file__).parents[2]
 R = 48

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from hrtk.datasets.pose2d import RTMLib
-from hrtk.datasets.tracking import smooth_boxes
-from hrtk.datasets.video import VideoDataset
+from hrtk.datasets.own.tracking import smooth_boxes
+from hrtk.datasets.own.video import VideoDataset
+from hrtk.detectors.rtmlib import RTMLib
+from hrtk.errors import InputError
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (30, 80)
 COUNT, BITS, BLOCK = 40, 6, 24

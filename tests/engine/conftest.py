@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hrtk.apis import adapt
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 TEXT = """

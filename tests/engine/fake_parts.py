@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from hrtk.body_models import BodyModel
+from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS
-from hrtk.structures import GroundTruth, InputError, Keypoints2D, Prediction, Sequence
+from hrtk.structures import GroundTruth, Keypoints2D, Prediction, Sequence
 
 REST = [1.0, 0, 0, 0, 1, 0]
 

@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from hrtk.apis import adapt, load_config
 from hrtk.engine import AdaptRunner, Result, ResultStore, predict_sequence
 from hrtk.engine.store import canonical
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 def test_result_file(config, tmp_path):
@@ -48,8 +48,8 @@ def test_before_is_the_source_model(config, tmp_path):
     sequence = fake_parts.FakeDataset()[1]
     wanted = predict_sequence(fake_parts.FakeEstimator(), sequence, batch_size=2)
     result = Result.load(next(tmp_path.glob('results/*/clip%2F1.npz')))
-    np.testing.assert_allclose(result.before_rotmat, wanted.rotmat.numpy(), atol=1e-5)
-    assert not np.allclose(result.rotmat[-1], result.before_rotmat[-1], atol=1e-3)
+    np.testing.assert_allclose(result.before.rotmat, wanted.rotmat.numpy(), atol=1e-5)
+    assert not np.allclose(result.after.rotmat[-1], result.before.rotmat[-1], atol=1e-3)
 
 
 def test_reset_gives_every_sequence_the_same_start(config, tmp_path):

@@ -9,9 +9,9 @@ import torch
 
 from hrtk.apis import adapt, load_config
 from hrtk.body_models import BodyModel
+from hrtk.errors import InputError
 from hrtk.evaluation.silhouettes import crop_masks, silhouette_iou
 from hrtk.registry import DATASETS, HOOKS
-from hrtk.structures import InputError
 from hrtk.visualization.topology import draw_overlap
 
 ROOT = Path(__file__).parents[2]

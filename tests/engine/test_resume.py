@@ -7,7 +7,7 @@ import pytest
 
 from hrtk.apis import adapt
 from hrtk.engine import Result
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 def stored(work_dir):
@@ -47,7 +47,7 @@ def test_carried_state_continues_exactly(fork, config, digits, tmp_path, kill):
         kill == 17
     ):  # as if dead between a result and the state that belongs to it: it must not be believed
         late = Result.load(stored(tmp_path / 'whole')[4])
-        dataclasses.replace(late, rotmat=late.before_rotmat).save(
+        dataclasses.replace(late, after=late.before).save(
             stored(tmp_path / 'run')[0].parent / 'clip%2F4.npz'
         )
     adapt(config, work_dir=tmp_path / 'run', cfg_options=options)

@@ -13,23 +13,23 @@ from scipy.spatial.transform import Rotation
 from torch.utils.data import default_collate
 
 from hrtk.apis import load_config
-from hrtk.apis.publish import publish
 from hrtk.apis.train import KEYS, REQUIRED, train
+from hrtk.apis.zoo.publish import publish
 from hrtk.datasets import FeatureClips, MotionWindows, OpenStream
 from hrtk.datasets.motion import load_motion
-from hrtk.engine import temporal_training
-from hrtk.engine.part_optimizers import PartOptimizers
 from hrtk.engine.runner import check_keys
-from hrtk.engine.temporal_training import mirror_some
-from hrtk.engine.training import mirror_labels
-from hrtk.engine.video_training import ClipError, VideoTraining
+from hrtk.errors import InputError
 from hrtk.evaluation import accel_error
 from hrtk.geometry.camera import project
 from hrtk.models.checkpoints import find_weights
 from hrtk.models.estimators import HMR
 from hrtk.models.lifting import step_generator
 from hrtk.registry import DATASETS, ESTIMATORS, MODELS, TEMPORAL
-from hrtk.structures import InputError
+from hrtk.training import temporal as temporal_training
+from hrtk.training.part_optimizers import PartOptimizers
+from hrtk.training.supervised import mirror_labels
+from hrtk.training.temporal import mirror_some
+from hrtk.training.video import ClipError, VideoTraining
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 HEAD = dict(type='IterativeRegressor', hidden=8, dropout=0.0)

@@ -1,5 +1,6 @@
 """MeshEvaluator against the same numbers put together by hand."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -8,10 +9,12 @@ import pytest
 import torch
 
 from hrtk.body_models import BodyModel
+from hrtk.errors import InputError
 from hrtk.evaluation import MeshEvaluator, Protocol, get_protocol, register_protocol
 from hrtk.geometry.camera import project
 from hrtk.geometry.rotation import rot6d_to_rotmat
-from hrtk.structures import GroundTruth, InputError
+from hrtk.results import Result
+from hrtk.structures import GroundTruth, Prediction
 
 H36M_TO_J14 = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
 F = 70  # more than one chunk
@@ -31,16 +34,11 @@ def poses(seed, spread=0.2, frames=F):
 
 
 def result(body, name='a', seed=1, frames=F, **changes):
-    values = {}
-    for prefix, offset in (('', 0), ('before_', 50)):
-        rotmat, betas = poses(seed + offset, frames=frames)
-        values.update(
-            {
-                prefix + 'rotmat': rotmat.numpy(),
-                prefix + 'betas': betas.numpy(),
-                prefix + 'camera': np.tile(np.float32([0.9, 0.1, 0]), (frames, 1)),
-            }
-        )
+    camera = torch.tensor([0.9, 0.1, 0]).repeat(frames, 1)
+    values = dict(
+        before=Prediction(*poses(seed + 50, frames=frames), camera),
+        after=Prediction(*poses(seed, frames=frames), camera.clone()),
+    )
     xy = np.random.default_rng(seed).uniform(0, 200, (frames, 17, 2))
     values.update(
         name=name,
@@ -48,11 +46,14 @@ def result(body, name='a', seed=1, frames=F, **changes):
         skeleton='coco17',
         keypoints2d=np.concatenate([xy, np.ones((frames, 17, 1))], -1).astype(np.float32),
         keypoints_source='noise:test',
+        frame_ids=tuple(map(str, range(frames))),
+        image_size=(200, 200),
+        fps=25.0,
         ms_per_frame=2.0,
         before_ms_per_frame=1.0,
         report={'skipped_updates': 2},
     )
-    return SimpleNamespace(**{**values, **changes})
+    return Result(**{**values, **changes})
 
 
 def evaluator(body, tmp_path=None, **kwargs):
@@ -78,8 +79,8 @@ def test_numbers(body, tmp_path):
     metrics = metric.evaluate(1)
     true_joints, true_vertices = by_hand(body, rotmat, betas)
     errors = {}
-    for row, prefix in (('Source', 'before_'), ('Bilevel', '')):
-        pose, shape, camera = (getattr(done, prefix + key) for key in ('rotmat', 'betas', 'camera'))
+    for row, prediction in (('Source', done.before), ('Bilevel', done.after)):
+        pose, shape, camera = prediction.rotmat, prediction.betas, prediction.camera
         joints, vertices = by_hand(body, pose, shape)
         errors[row] = 1000 * np.linalg.norm(joints - true_joints, axis=-1).mean(1)
         assert metrics[f'{row}/mpjpe_mm'] == pytest.approx(errors[row].mean(), rel=1e-4)
@@ -121,8 +122,8 @@ def test_frames_that_must_not_be_scored(body):
     valid = torch.ones(F, dtype=torch.bool)
     valid[5], valid[40:50] = False, False
     done = result(body)
-    for prefix in ('', 'before_'):
-        getattr(done, prefix + 'rotmat')[~valid.numpy()] = np.eye(3, dtype=np.float32)
+    for prediction in (done.before, done.after):
+        prediction.rotmat[~valid] = torch.eye(3)
     whole = evaluator(body)
     whole.process(SimpleNamespace(truth=GroundTruth(rotmat, betas, valid=valid)), [done])
     record = whole.results[0]
@@ -138,7 +139,7 @@ def test_frames_that_must_not_be_scored(body):
     }
     metrics = whole.evaluate(1)
     assert metrics['unscored_frames'] == 11 and metrics['frames'] == F
-    joints, _ = by_hand(body, done.rotmat, done.betas)
+    joints, _ = by_hand(body, done.after.rotmat, done.after.betas)
     truth, _ = by_hand(body, rotmat, betas)
     wanted = 1000 * np.linalg.norm(joints - truth, axis=-1).mean(1)[valid.numpy()].mean()
     assert metrics['Bilevel/mpjpe_mm'] == pytest.approx(wanted, rel=1e-4)
@@ -158,17 +159,18 @@ def test_averages_weigh_frames_not_sequences(body):
 
 def test_without_truth_worse_is_measured_in_the_box(body):
     done = result(body)
-    done.before_rotmat, done.before_betas = done.rotmat, done.betas
-    done.before_camera = done.camera.copy()
+    done = dataclasses.replace(done, before=done.after)
     shift = np.linspace(
         0, 0.05, F
     )  # of normalised units; 160 px box, so 80 px each, and 1.6 px are too much
-    truth = body.joints(torch.as_tensor(done.rotmat), torch.as_tensor(done.betas), 'coco17')
-    done.keypoints2d[..., :2] = project(truth, torch.as_tensor(done.before_camera)).numpy() * 80 + [
+    truth = body.joints(done.after.rotmat, done.after.betas, 'coco17')
+    done.keypoints2d[..., :2] = project(truth, done.before.camera).numpy() * 80 + [
         100,
         90,
     ]
-    done.camera[:, 1] += (shift / 0.9).astype(np.float32)
+    camera = done.after.camera.clone()
+    camera[:, 1] += torch.from_numpy((shift / 0.9).astype(np.float32))
+    done = dataclasses.replace(done, after=dataclasses.replace(done.after, camera=camera))
     metric = evaluator(body)
     metric.process(SimpleNamespace(truth=None), [done])
     metrics = metric.evaluate(1)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from hrtk.errors import InputError
 from hrtk.evaluation import feature_distances
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 
 
 class Flat:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
 
+from hrtk.errors import InputError
 from hrtk.evaluation import LiftingEvaluator, average_with_mirror, lifting_errors
 from hrtk.registry import METRICS
-from hrtk.structures import InputError
 
 ACTIONS = ['Walking', 'Walking', 'Sitting', 'Walking', 'Eating', 'Sitting', 'Walking']
 LEFT, RIGHT = [4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -11,9 +12,11 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from hrtk.body_models import BodyModel
+from hrtk.errors import InputError
 from hrtk.evaluation import MeshEvaluator
 from hrtk.evaluation.functional import AUC_MM, pck
-from hrtk.structures import GroundTruth, InputError
+from hrtk.results import Result
+from hrtk.structures import GroundTruth, Prediction
 from hrtk.testing import write_body_files
 
 J14 = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
@@ -61,24 +64,23 @@ def poses(seed, frames):
     return rotmat, rng.normal(0, 0.7, (frames, 10))
 
 
+def predicted(rotmat, betas):
+    camera = torch.tensor([0.9, 0, 0]).repeat(len(rotmat), 1)
+    return Prediction(*(torch.as_tensor(np.float32(value)) for value in (rotmat, betas)), camera)
+
+
 def result(name, seed, frames):
-    values = {}
-    for prefix, offset in (('', 0), ('before_', 100)):
-        rotmat, betas = poses(seed + offset, frames)
-        values.update(
-            {
-                f'{prefix}rotmat': np.float32(rotmat),
-                f'{prefix}betas': np.float32(betas),
-                f'{prefix}camera': np.tile(np.float32([0.9, 0, 0]), (frames, 1)),
-            }
-        )
-    return SimpleNamespace(
+    return Result(
         name=name,
-        **values,
+        before=predicted(*poses(seed + 100, frames)),
+        after=predicted(*poses(seed, frames)),
         boxes=np.tile(np.float32([100, 90, 160]), (frames, 1)),
         skeleton='coco17',
         keypoints2d=np.zeros((frames, 17, 3), np.float32),
         keypoints_source='gt',
+        frame_ids=tuple(map(str, range(frames))),
+        image_size=(200, 200),
+        fps=25.0,
         ms_per_frame=1.0,
         before_ms_per_frame=1.0,
         report={},
@@ -140,7 +142,7 @@ def test_gendered_truth(data, neutral, own, protocol, tmp_path):
     metrics = score(protocol, neutral, pairs, tmp_path, files(data))
     joints, vertices = ([], []), ([], [], [])
     for done, truth in pairs:
-        predicted, p17 = posed(neutral, done.rotmat, done.betas)
+        predicted, p17 = posed(neutral, done.after.rotmat, done.after.betas)
         true, t17 = posed(own[truth.gender], truth.rotmat, truth.betas)
         for target, j17 in zip(joints, (p17, t17)):
             target.extend(j17[:, J14] - j17[:, :1])
@@ -180,7 +182,7 @@ def test_gendered_truth(data, neutral, own, protocol, tmp_path):
 
 def side_poses(pairs, side):
     return [
-        (done.rotmat, done.betas) if side == 0 else (truth.rotmat, truth.betas)
+        (done.after.rotmat, done.after.betas) if side == 0 else (truth.rotmat, truth.betas)
         for done, truth in pairs
     ]
 
@@ -198,17 +200,13 @@ def test_frames_without_aligned_camera_are_left_out(data, neutral):
     valid = torch.tensor([True, False, True, True])
     done, truth = result('a', 1, 4), truth_of(7, 4, 'male', valid=valid)
     some = score('boa_ps', neutral, [(done, truth)], bodies=files(data))
-    for key in (
-        'rotmat',
-        'betas',
-        'camera',
-        'before_rotmat',
-        'before_betas',
-        'before_camera',
-        'boxes',
-        'keypoints2d',
-    ):
-        setattr(done, key, getattr(done, key)[valid.numpy()])
+    done = dataclasses.replace(
+        done,
+        before=done.before[valid],
+        after=done.after[valid],
+        boxes=done.boxes[valid.numpy()],
+        keypoints2d=done.keypoints2d[valid.numpy()],
+    )
     alone = GroundTruth(truth.rotmat[valid], truth.betas[valid], gender='male')
     whole = score('boa_ps', neutral, [(done, alone)], bodies=files(data))
     for key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'pve_dynaboa_mm'):
@@ -220,7 +218,7 @@ def test_boa_ph_is_neutral(neutral):
     done, truth = result('a', 1, 4), truth_of(7, 4)
     metrics = score('boa_ph', neutral, [(done, truth)])
     (_, p17), (_, t17) = (
-        posed(neutral, done.rotmat, done.betas),
+        posed(neutral, done.after.rotmat, done.after.betas),
         posed(neutral, truth.rotmat, truth.betas),
     )
     assert metrics['Bilevel/mpjpe_mm'] == pytest.approx(
@@ -263,9 +261,9 @@ def vibe_by_hand(body, pairs):
     """Traits (a) to (d) of VIBE's evaluator, in the order of its code."""
     predicted, true, meshes = [], [], []
     for done, truth in pairs:
-        for start in range(0, len(done.rotmat) - 15, 16):
+        for start in range(0, len(done.after.rotmat) - 15, 16):
             chunk = slice(start, start + 16)
-            vertices, p17 = posed(body, done.rotmat[chunk], done.betas[chunk])
+            vertices, p17 = posed(body, done.after.rotmat[chunk], done.after.betas[chunk])
             predicted.extend(p17[:, J14])
             true.extend(truth.joints3d[chunk].numpy().astype(np.float16).astype(np.float64))
             theta = Rotation.from_matrix(
@@ -320,8 +318,10 @@ def test_vibe(neutral):
 def test_vibe_rounds_what_moves_far_away(neutral):
     """The truth itself as prediction: all that is left is the rounding."""
     pairs = vibe_pairs(neutral)
-    for done, truth in pairs:
-        done.rotmat, done.betas = truth.rotmat.numpy(), truth.betas.numpy()
+    pairs = [
+        (dataclasses.replace(done, after=predicted(truth.rotmat, truth.betas)), truth)
+        for done, truth in pairs
+    ]
     metrics = score('vibe_3dpw', neutral, pairs)
     wanted, _ = vibe_by_hand(neutral, pairs)
     assert 0.3 < metrics['Bilevel/mpjpe_mm'] < 4 and 1 < metrics['Bilevel/accel_mm'] < 10
@@ -337,8 +337,7 @@ def test_vibe_on_bodies_alone(neutral):
     truth = truth_of(7, 16, 'male', translation=torch.full((16, 3), 4.0))
     joints = neutral.joints(truth.rotmat, truth.betas, 'lsp14') + 4
     measured = GroundTruth(truth.rotmat, truth.betas, joints3d=joints, skeleton='lsp14')
-    done = result('a', 1, 16)
-    done.rotmat, done.betas = truth.rotmat.numpy(), truth.betas.numpy()
+    done = dataclasses.replace(result('a', 1, 16), after=predicted(truth.rotmat, truth.betas))
     rows = [score('vibe_3dpw', neutral, [(done, t)]) for t in (truth, measured)]
     for key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'accel_mm'):
         assert rows[0][f'Bilevel/{key}'] == pytest.approx(rows[1][f'Bilevel/{key}'], rel=1e-2)
@@ -364,7 +363,7 @@ def test_measured_joints(neutral, protocol, count):
     done, S = result('a', 1, 6), mocap(3, 6)
     truth = GroundTruth(joints3d=torch.tensor(S).float(), skeleton='spin24_mocap')
     metrics = score(protocol, neutral, [(done, truth)])
-    _, p17 = posed(neutral, done.rotmat, done.betas)
+    _, p17 = posed(neutral, done.after.rotmat, done.after.betas)
     predicted, true = (
         (p17[:, J17] - p17[:, :1])[:, :count],
         S[:, GT24_TO_17][:, :count],
@@ -378,7 +377,7 @@ def test_measured_joints(neutral, protocol, count):
 
 def test_pck_and_auc(neutral):
     done = result('a', 1, 6)
-    _, p17 = posed(neutral, done.rotmat, done.betas)
+    _, p17 = posed(neutral, done.after.rotmat, done.after.betas)
     rng = np.random.default_rng(0)
     S = mocap(3, 6)
     S[:, GT24_TO_17] = p17[:, J17] - p17[:, :1] + rng.normal(0, 0.07, (6, 17, 3))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from hrtk.errors import InputError
 from hrtk.geometry.coverage import _fill_batch, cover, to_vertices
 from hrtk.geometry.raster import rasterize
-from hrtk.structures import InputError
 
 SIZE = (40, 48)
 

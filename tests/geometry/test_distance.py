@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from hrtk.errors import InputError
 from hrtk.geometry import distance as distance_maps
 from hrtk.geometry.distance import (
     METHODS,
@@ -14,7 +15,6 @@ from hrtk.geometry.distance import (
     nearest_pixels,
     topological_skeleton,
 )
-from hrtk.structures import InputError
 
 NEAREST_IN_TORCH = distance_maps._nearest_separable  # what CUDA masks get
 SHAPES = [(3, 40, 57), (2, 64, 64), (2, 1, 9), (1, 31, 2)]

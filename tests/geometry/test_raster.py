@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial import Delaunay
 
+from hrtk.errors import InputError
 from hrtk.geometry.raster import Fragments, interpolate, rasterize, vertex_normals
-from hrtk.structures import InputError
 
 BACKENDS = [
     'numpy',

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
+from hrtk.errors import InputError
 from hrtk.losses import (
     LogRatioLoss,
     log_distance,
@@ -20,7 +21,6 @@ from hrtk.losses import (
     video_triplets,
 )
 from hrtk.registry import LOSSES
-from hrtk.structures import InputError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
 from literal.log_ratio import literal_log_ratio, ranked_samples, video_samples  # noqa: E402

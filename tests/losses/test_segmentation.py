@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from hrtk.errors import InputError
 from hrtk.losses import segmentation_losses, soft_iou_loss, weighted_cross_entropy
-from hrtk.structures import InputError
 
 
 @pytest.fixture

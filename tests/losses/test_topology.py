@@ -9,6 +9,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from hrtk.body_models import BodyModel
+from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.geometry.raster import rasterize
 from hrtk.losses import (
@@ -20,7 +21,6 @@ from hrtk.losses import (
     topology_loss,
 )
 from hrtk.losses.topology import _thinned
-from hrtk.structures import InputError
 
 SIZE = 160
 BODY = BodyModel('open')

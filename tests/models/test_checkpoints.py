@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import find_weights, load_official, load_weights, read_checkpoint
 from hrtk.models.estimators import HMR
-from hrtk.structures import InputError
 
 
 def network(seed: int = 0, width: int = 4, norm: str = 'bn') -> HMR:

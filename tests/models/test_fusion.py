@@ -8,10 +8,10 @@ import torch
 
 from hrtk.adapters import Bilevel
 from hrtk.datasets import OpenStream
+from hrtk.errors import InputError
 from hrtk.models.estimators import HMR, ForegroundHMR, VideoHMR
 from hrtk.models.segmentation import GateFusion, MulFusion
 from hrtk.registry import ESTIMATORS
-from hrtk.structures import InputError
 
 SEGMENTER = dict(
     type='HRNetOCR', width=8, stem=16, first=1, blocks=1, modules=(1, 1, 1), channels=16, keys=8

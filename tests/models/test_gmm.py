@@ -10,9 +10,9 @@ import torch
 from scipy.stats import multivariate_normal
 
 from hrtk.datasets.motion import load_motion
+from hrtk.errors import InputError
 from hrtk.models.priors.gmm import OPEN_GMM, GMMPosePrior, read_gmm
 from hrtk.registry import LOSSES
-from hrtk.structures import InputError
 
 
 def _mixture(seed: int = 0, spread: float = 1.0) -> dict[str, np.ndarray]:

@@ -10,9 +10,9 @@ import torch
 from golden_rule import golden_weights, normal
 from torch import nn
 
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import load_official
 from hrtk.models.estimators import HMR
-from hrtk.structures import InputError
 
 GOLDEN = dict(
     np.load(Path(__file__).parents[1] / 'data' / 'spin_hmr_golden.npz', allow_pickle=False)

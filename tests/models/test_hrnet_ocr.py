@@ -9,11 +9,11 @@ import pytest
 import torch
 from golden_rule import golden_weights, normal
 
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import load_official
 from hrtk.models.segmentation import HRNetOCR, foreground_map
 from hrtk.models.segmentation.ocr import gather
 from hrtk.registry import SEGMENTERS
-from hrtk.structures import InputError
 
 GOLDEN = dict(
     np.load(Path(__file__).parents[1] / 'data' / 'hrnet_ocr_golden.npz', allow_pickle=False)

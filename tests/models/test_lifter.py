@@ -11,6 +11,7 @@ from hrtk.body_models.skeletons import flip_map, joint_names
 from hrtk.datasets.lifting import MocapLifting
 from hrtk.datasets.lifting.joints import H36M17, mirror_order
 from hrtk.datasets.motion import load_motion
+from hrtk.errors import InputError
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.models.lifting import (
     HoleSampler,
@@ -24,7 +25,7 @@ from hrtk.models.lifting.lifter import anchored
 from hrtk.models.lifting.placement import place_person, place_picture
 from hrtk.models.lifting.windowed import window_frames
 from hrtk.registry import LIFTERS
-from hrtk.structures import InputError, Keypoints2D, Sequence
+from hrtk.structures import Keypoints2D, Sequence
 
 SMALL = dict(frames=9, channels=16, hidden=24, layers=1, heads=2)
 STAGE1, STAGE2 = dict(type='MPMStage1', **SMALL), dict(type='MPMStage2', **SMALL)

@@ -8,12 +8,12 @@ import torch
 from mpm_golden import GOLDEN, SCALES, SIZES, golden_input, official_weights
 
 from hrtk.apis import build_model, list_models
+from hrtk.errors import InputError
 from hrtk.losses import lifting_losses, pretext_losses
 from hrtk.models.checkpoints import load_official, load_weights
 from hrtk.models.lifting import Masks, MaskSampler, MPMRefine, MPMStage1, MPMStage2, back_project
 from hrtk.models.lifting.transformer import Block, SelfAttention, UnbiasedNorm
 from hrtk.registry import LIFTERS
-from hrtk.structures import InputError
 
 SMALL = dict(frames=9, joints=4, channels=8, hidden=12, layers=2, heads=2)
 CASES = [(size, scale) for size in SIZES for scale in SCALES]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from mpm_golden import GOLDEN, SIZES, golden_input
 
+from hrtk.errors import InputError
 from hrtk.models.lifting import PARTS_2D, PARTS_3D, Masks, MaskSampler, PartSampler, step_generator
-from hrtk.structures import InputError
 
 
 def random_masks(sampler, batch=6, frames=243, joints=17, seed=0):

@@ -10,12 +10,12 @@ from scipy.spatial.transform import Rotation
 
 from hrtk.body_models import BodyModel
 from hrtk.datasets import OpenPoses
-from hrtk.engine.pose_prior_training import nearest_deg, outside
+from hrtk.errors import InputError
 from hrtk.evaluation.functional import mpjpe
 from hrtk.models.checkpoints import BUNDLED
 from hrtk.models.priors import PoseAutoEncoder
 from hrtk.registry import MODELS
-from hrtk.structures import InputError
+from hrtk.training.pose_prior import nearest_deg, outside
 
 
 def random_rotations(count, joints, seed=0):

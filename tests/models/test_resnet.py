@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from hrtk.errors import InputError
 from hrtk.models.backbones import ResNet
 from hrtk.registry import BACKBONES
-from hrtk.structures import InputError
 
 # torchvision's parameter counts less those of the classifier, (features + 1) * 1000.
 PUBLISHED = {

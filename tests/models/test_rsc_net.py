@@ -14,13 +14,13 @@ import torch
 from golden_rule import golden_weights, normal
 
 from hrtk.apis import build_model, load_config
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import denormalise
 from hrtk.models.backbones import ResNet, RSCResNet
 from hrtk.models.backbones.rsc_resnet import resolution_bucket
 from hrtk.models.checkpoints import load_official
 from hrtk.models.estimators import HMR, RSCNet
 from hrtk.registry import ESTIMATORS
-from hrtk.structures import InputError
 
 CONFIGS = Path(__file__).parents[2] / 'configs/_base_/estimators'
 GOLDEN = dict(

@@ -15,9 +15,10 @@ from temporal_golden import (
 )
 
 from hrtk.apis import build_model, list_models
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.temporal import TCMR, MPSNet, ScoredSum
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 
 SMALL = dict(features=12, attention=4, regressor=dict(type='IterativeRegressor', hidden=8))
 

@@ -13,6 +13,7 @@ from golden_rule import generator, golden_weights, normal
 from hrtk.adapters import Source
 from hrtk.apis import build_model, list_models
 from hrtk.engine.loop import predict_sequence
+from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.models.checkpoints import load_official, load_weights
@@ -20,7 +21,7 @@ from hrtk.models.estimators import VideoHMR
 from hrtk.models.priors import MotionDiscriminator
 from hrtk.models.temporal import VIBE
 from hrtk.registry import ESTIMATORS, MODELS, TEMPORAL
-from hrtk.structures import InputError, Keypoints2D, Prediction, Sequence
+from hrtk.structures import Keypoints2D, Prediction, Sequence
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / 'data' / 'vibe_golden.npz', allow_pickle=False))
 TOLERANCE = 1e-5  # the reference's float32 and float64 runs differ by up to 5e-7

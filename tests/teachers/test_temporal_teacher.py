@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from hrtk.errors import InputError
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.models.estimators import HMR
 from hrtk.registry import TEACHERS
-from hrtk.structures import InputError, Keypoints2D, Prediction, Sequence
+from hrtk.structures import Keypoints2D, Prediction, Sequence
 from hrtk.teachers import TemporalTeacher, window_indices
 from hrtk.teachers import temporal as temporal_module
 from hrtk.teachers.features import FeatureMemory

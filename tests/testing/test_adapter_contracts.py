@@ -8,8 +8,9 @@ import torch
 
 from hrtk.adapters import Adapter, predict
 from hrtk.datasets import OpenStream
+from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, DATASETS
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 from hrtk.testing import ADAPTER_CONTRACTS, BrokenContract, check_adapter, coloured_sequence
 
 ONLINE = dict(lr=1e-4, inner_lr=1e-4, interval=2)

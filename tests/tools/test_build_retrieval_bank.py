@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hrtk.adapters.parts.retrieval import RetrievalBank
+from hrtk.adapters.bilevel.retrieval import RetrievalBank
 from hrtk.registry import ESTIMATORS
 
 ROOT = Path(__file__).parents[2]

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from hrtk.apis import adapt
-from hrtk.apis.export import export
+from hrtk.apis.look.exporting import export
 from hrtk.body_models import BodyModel
+from hrtk.errors import InputError
 from hrtk.geometry.camera import crop_to_image_camera, default_focal
-from hrtk.structures import InputError
 from hrtk.testing import write_body_files
 
 ROOT = Path(__file__).parents[2]

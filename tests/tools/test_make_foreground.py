@@ -15,7 +15,7 @@ import pytest
 from hrtk.apis.foreground import Made, make_foreground
 from hrtk.datasets import CocoKeypointsDataset, OpenStream
 from hrtk.datasets.transformed import Transformed
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 STREAM = dict(type='OpenStream', domain='wild', sequences=2, frames=2, size=64, noise='clean')

@@ -11,7 +11,7 @@ import pytest
 from export_parts import FRAMES, expected, free_body, make_body, make_motion
 
 from hrtk.body_models.skeletons import SMPL24
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 from hrtk.visualization.export import to_csv, to_json
 
 

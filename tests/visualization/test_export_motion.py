@@ -7,8 +7,8 @@ import pytest
 import torch
 from export_parts import FRAMES, TURN, expected, free_body, make_motion
 
+from hrtk.errors import InputError
 from hrtk.geometry.camera import project
-from hrtk.structures import InputError
 from hrtk.visualization.export import in_world, joint_positions, motion_of_crops, steady
 from hrtk.visualization.export import motion as module
 

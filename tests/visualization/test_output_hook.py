@@ -14,9 +14,10 @@ import torch
 import hrtk.engine.output_hook as output_hook
 from hrtk.body_models import BodyModel
 from hrtk.engine.output_hook import OverlayHook, spread
-from hrtk.engine.store import Result
+from hrtk.errors import InputError
 from hrtk.registry import HOOKS
-from hrtk.structures import InputError, Keypoints2D, Sequence
+from hrtk.results import Result
+from hrtk.structures import Keypoints2D, Prediction, Sequence
 from hrtk.visualization.video import can_write_video
 
 FRAMES = 5
@@ -51,18 +52,15 @@ def make_sequence(sizes: tuple = ((120, 90),) * FRAMES) -> Sequence:
 
 
 def make_result(sequence: Sequence, scale: float = 0.8) -> Result:
-    rotmat = np.tile(np.eye(3), (FRAMES, 24, 1, 1)).astype(np.float32)
-    rotmat[:, 0] = np.diag([1, -1, -1])
-    camera = np.tile([scale, 0, 0.3], (FRAMES, 1)).astype(np.float32)
-    betas, points = np.zeros((FRAMES, 10), np.float32), sequence.keypoints2d
+    rotmat = torch.eye(3).repeat(FRAMES, 24, 1, 1)
+    rotmat[:, 0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    camera = torch.tensor([scale, 0, 0.3]).repeat(FRAMES, 1)
+    betas = torch.zeros(FRAMES, 10)
+    points = sequence.keypoints2d
     return Result(
         name=sequence.name,
-        rotmat=rotmat,
-        betas=betas,
-        camera=camera,
-        before_rotmat=rotmat,
-        before_betas=betas,
-        before_camera=0.7 * camera,
+        before=Prediction(rotmat, betas, 0.7 * camera),
+        after=Prediction(rotmat, betas, camera),
         boxes=sequence.boxes.numpy(),
         keypoints2d=torch.cat([points.xy, points.confidence[..., None]], -1).numpy(),
         keypoints_source=points.source,

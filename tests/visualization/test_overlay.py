@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from hrtk.body_models import BodyModel
+from hrtk.errors import InputError
 from hrtk.geometry.camera import project
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 from hrtk.visualization.overlay import (
     LEFT,
     PAPER,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 from hrtk.visualization import playback, report
 from hrtk.visualization.playback import encode_film, pack_meshes
 from hrtk.visualization.report import (

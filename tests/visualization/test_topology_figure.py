@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 from hrtk.visualization.overlay import PAPER
 from hrtk.visualization.topology import (
     BOTH,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 from hrtk.visualization.video import (
     can_write_video,
     letterbox,

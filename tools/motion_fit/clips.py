@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 JOINTS = (
     'pelvis',

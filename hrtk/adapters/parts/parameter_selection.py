@@ -6,7 +6,7 @@ import re
 
 from torch import Tensor, nn
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 PREFIXES = {'all': '', 'head': 'head.', 'layer4+head': ('backbone.layer4.', 'head.')}
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)

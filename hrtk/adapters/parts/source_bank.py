@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from hrtk.adapters.parts.trunk import Trunk
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 LABELS = ('rotmat', 'betas', 'keypoints2d')
 ORDERS = ('random', 'sequential')

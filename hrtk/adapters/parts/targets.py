@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models.skeletons import index_map
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import to_crop, truncate_to_crop_pixels
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Sequence
 
 
 def crop_targets(

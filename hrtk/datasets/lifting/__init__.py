@@ -3,6 +3,7 @@
 from hrtk.datasets.lifting.amass import AMASSLifting
 from hrtk.datasets.lifting.h36m import H36MLifting
 from hrtk.datasets.lifting.mocap import MocapLifting
+from hrtk.datasets.lifting.motion_windows import MotionWindows
 from hrtk.datasets.lifting.mpi_inf_3dhp import MPIINF3DHPLifting
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 
@@ -11,6 +12,7 @@ __all__ = [
     'H36MLifting',
     'MPIINF3DHPLifting',
     'MocapLifting',
+    'MotionWindows',
     'PoseTrack',
     'PoseWindows',
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hrtk.datasets.arrays import sha256
 from hrtk.datasets.lifting.object_npz import poses, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
+from hrtk.errors import InputError
+from hrtk.files import sha256
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 REMEDY = (
     "MPM's file was not published; save one with numpy.savez(file, poses={sequence: dict(length=N, pose2d=(N, "

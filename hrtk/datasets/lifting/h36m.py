@@ -7,14 +7,14 @@ from typing import Iterable, Optional
 
 import numpy as np
 
-from hrtk.datasets.arrays import sha256_of_all
 from hrtk.datasets.lifting.cameras import normalise_screen, world_to_camera
 from hrtk.datasets.lifting.h36m_cameras import CAMERAS, EXTRINSICS, SIZES, extrinsics, intrinsics
 from hrtk.datasets.lifting.joints import OF_H36M32, ORDERS, check_order, mirror_order
 from hrtk.datasets.lifting.object_npz import poses, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
+from hrtk.errors import InputError
+from hrtk.files import sha256_of_all
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 SUBJECTS = {'train': ('S1', 'S5', 'S6', 'S7', 'S8'), 'test': ('S9', 'S11')}
 REMEDY = (

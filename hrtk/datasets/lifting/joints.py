@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hrtk.body_models.skeletons import joint_names
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 H36M17 = joint_names('human36m17')
 

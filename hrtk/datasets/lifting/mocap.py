@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from hrtk.body_models import BodyModel
-from hrtk.datasets.arrays import sha256
 from hrtk.datasets.lifting.cameras import look_at, normalised_intrinsics, project, world_to_camera
 from hrtk.datasets.lifting.joints import check_order, from_regressor
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.datasets.motion import ASSET, SPLITS, MotionClip, load_motion
+from hrtk.errors import InputError
+from hrtk.files import sha256
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 TARGET = (0.0, 0.9, 0.0)  # metres; where all cameras look
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))

@@ -7,13 +7,13 @@ from typing import Any, Iterable, Iterator, Optional
 
 import numpy as np
 
-from hrtk.datasets.arrays import sha256
 from hrtk.datasets.lifting.cameras import normalise_screen
 from hrtk.datasets.lifting.joints import check_order, h36m16_of_mpi17
 from hrtk.datasets.lifting.object_npz import poses, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
+from hrtk.errors import InputError
+from hrtk.files import sha256
 from hrtk.registry import DATASETS
-from hrtk.structures import InputError
 
 SIZE = (2048, 2048)
 WIDE = {'TS5': (1920, 1080), 'TS6': (1920, 1080)}

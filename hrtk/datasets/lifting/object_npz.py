@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hrtk.body_models.safe_pickle import Forbidden, SafeUnpickler, refusal
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,

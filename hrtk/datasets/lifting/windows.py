@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from hrtk.datasets.arrays import float_tensor
 from hrtk.datasets.lifting.joints import ORDERS, ROOTS, mirror_order
+from hrtk.errors import InputError
 from hrtk.geometry.mirror import mirror_points
-from hrtk.structures import InputError
 
 MIRRORED_INTRINSICS = (2, 7)  # principal point and tangential distortion change sign along x
 

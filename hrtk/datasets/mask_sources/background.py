@@ -12,8 +12,9 @@ import numpy as np
 from hrtk.datasets.mask_sources.base import LazyMasks, MaskSource
 from hrtk.datasets.mask_sources.cleaning import belonging, difference, hysteresis, sharpen, tidy
 from hrtk.datasets.mask_sources.plate import clean_plate, same_view
+from hrtk.errors import InputError
 from hrtk.registry import MASK_SOURCES
-from hrtk.structures import Frames, InputError, Sequence
+from hrtk.structures import Frames, Sequence
 
 THRESHOLDS = {'median': 16.0, 'mog2': 16.0, 'knn': 400.0}
 LEAST = 3  # pictures of a camera: two cannot say which of them shows the background

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 
 from hrtk.datasets.mask_sources.base import LazyMasks, MaskSource
+from hrtk.errors import InputError
 from hrtk.geometry.masks import binary, check_mask
 from hrtk.registry import MASK_SOURCES
-from hrtk.structures import Frames, InputError, Sequence
+from hrtk.structures import Frames, Sequence
 
 
 @MASK_SOURCES.register_module()

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 from typing import Iterable
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from hrtk.body_models.skeletons import SMPL24
 from hrtk.datasets.motion import MotionClip, load_motion
 from hrtk.datasets.open_stream.domain import Domain
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 # Radians; how far each joint of a person may sit from the captured pose, wrists and ankles furthest.
 _WIDE = {

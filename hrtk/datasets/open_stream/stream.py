@@ -19,9 +19,10 @@ from hrtk.datasets.open_stream.domain import Domain, make_domain
 from hrtk.datasets.open_stream.render import Light, painter
 from hrtk.datasets.open_stream.scene import Scene, sample_scene, smooth_noise
 from hrtk.datasets.open_stream.scenery import Occluder, Optics, backdrop
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.registry import DATASETS
-from hrtk.structures import GroundTruth, InputError, Keypoints2D, Sequence
+from hrtk.structures import GroundTruth, Keypoints2D, Sequence
 
 FILL = 0.68  # share of the picture's height that a person of 1.7 m takes
 

@@ -6,7 +6,8 @@ from typing import Callable
 
 import numpy as np
 
-from hrtk.structures import Frames, InputError, Sequence
+from hrtk.errors import InputError
+from hrtk.structures import Frames, Sequence
 
 
 class Transform:

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from hrtk.datasets.transforms.base import MappedFrames, Transform
+from hrtk.errors import InputError
 from hrtk.registry import TRANSFORMS
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Sequence
 
 
 @TRANSFORMS.register_module()

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from hrtk.datasets.transforms.base import Transform
+from hrtk.errors import InputError
 from hrtk.models.estimators.base import hash_tensors
 from hrtk.models.lifting import KeypointCompleter
 from hrtk.registry import TRANSFORMS
-from hrtk.structures import InputError, Keypoints2D, Sequence
+from hrtk.structures import Keypoints2D, Sequence
 
 
 class FilledKeypoints(Transform):

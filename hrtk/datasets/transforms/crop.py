@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from hrtk.datasets.transforms.base import MappedFrames, Transform, crop_side
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image
 from hrtk.geometry.imresize import imresize
 from hrtk.registry import TRANSFORMS
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Sequence
 
 
 @TRANSFORMS.register_module()

@@ -10,8 +10,9 @@ import torch
 
 from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.transforms.base import Transform
+from hrtk.errors import InputError
 from hrtk.registry import TRANSFORMS
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Sequence
 
 PARTS = dict(
     arm=('shoulder', 'elbow', 'wrist', 'hand'),

@@ -11,8 +11,9 @@ import numpy as np
 
 from hrtk.datasets.arrays import read_npz
 from hrtk.datasets.transforms.base import MappedFrames, Transform, crop_side
+from hrtk.errors import InputError
 from hrtk.registry import TRANSFORMS
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Sequence
 
 
 @TRANSFORMS.register_module()

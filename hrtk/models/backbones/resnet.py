@@ -8,8 +8,8 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor, nn
 
+from hrtk.errors import InputError
 from hrtk.registry import BACKBONES
-from hrtk.structures import InputError
 
 Norm = Callable[[int], nn.Module]
 

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import load_pretrained, load_weights
 from hrtk.models.estimators.hmr import HMR
 from hrtk.models.segmentation import FUSIONS, foreground_map
 from hrtk.models.segmentation.ocr import THRESHOLD
 from hrtk.registry import BACKBONES, ESTIMATORS, SEGMENTERS
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 
 SEGMENTER = 'segmenter'
 PARTS = ('backbone', 'head', 'reducer', 'fusion')

@@ -8,11 +8,12 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.base import Estimator
 from hrtk.registry import BACKBONES, ESTIMATORS, HEADS
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 
 PRECISIONS = ('float32', 'bfloat16')
 HEAD_KEYS = ('fc1.', 'fc2.', 'decpose.', 'decshape.', 'deccam.', 'init_')

@@ -7,13 +7,14 @@ from typing import Iterable, Optional
 import torch
 from torch import Tensor, nn
 
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image, normalise
 from hrtk.geometry.imresize import imresize
 from hrtk.models.backbones.rsc_resnet import resolution_bucket
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.hmr import HMR
 from hrtk.registry import ESTIMATORS
-from hrtk.structures import InputError, Prediction, Sequence
+from hrtk.structures import Prediction, Sequence
 
 RESOLUTION = 224
 

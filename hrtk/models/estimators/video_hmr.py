@@ -7,9 +7,10 @@ from typing import Iterable, Optional
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.models.estimators.base import Estimator
 from hrtk.registry import ESTIMATORS, TEMPORAL
-from hrtk.structures import InputError, Prediction, Sequence
+from hrtk.structures import Prediction, Sequence
 
 
 @ESTIMATORS.register_module()

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrtk.errors import InputError
 from hrtk.registry import HEADS
-from hrtk.structures import InputError
 
 SIZES = {'pose': 144, 'shape': 10, 'cam': 3}
 

@@ -6,8 +6,8 @@ from typing import Optional
 
 import torch
 
+from hrtk.errors import InputError
 from hrtk.models.lifting.masking import LIMBS, Masks, PartSampler
-from hrtk.structures import InputError
 
 
 class HoleSampler:

@@ -8,10 +8,11 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.models.lifting.mpm import MPMStage1, MPMStage2
 from hrtk.models.lifting.windowed import Windowed
 from hrtk.registry import LIFTERS
-from hrtk.structures import InputError, Sequence
+from hrtk.structures import Sequence
 
 NOISE = 0.05  # of a single frame's error, as a share of the variance of the errors that neighbours have in common
 BLOCK = 256  # frames whose errors are regressed at once

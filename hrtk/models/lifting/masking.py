@@ -9,7 +9,7 @@ from typing import Optional, Sequence
 import torch
 from torch import Tensor
 
-from hrtk.structures import InputError
+from hrtk.errors import InputError
 
 # Joints per frame of 17 and share of frames. The first is the published setting; the other two hide as much in all,
 # 71.8 % as near as whole joints allow, and are compared with it in Table B.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import (
     LoadReport,
     find_weights,
@@ -24,7 +25,6 @@ from hrtk.models.checkpoints import (
 from hrtk.models.lifting.masking import Masks
 from hrtk.models.lifting.transformer import StridedTransformer, Transformer, UnbiasedNorm
 from hrtk.registry import LIFTERS
-from hrtk.structures import InputError
 
 COORDINATES = {'2d': 2, '3d': 3}
 SLOPE = 0.2  # of LeakyReLU

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.body_models.skeletons import flip_map, joint_names
+from hrtk.errors import InputError
 from hrtk.geometry.mirror import mirror_points
 from hrtk.models.lifting.keypoints import JointMapping
 from hrtk.models.lifting.masking import Masks
 from hrtk.models.lifting.mpm import MPMStage1, MPMStage2
 from hrtk.models.lifting.placement import Placement, place_person, place_picture
 from hrtk.registry import LIFTERS
-from hrtk.structures import InputError, Keypoints2D, Sequence
+from hrtk.structures import Keypoints2D, Sequence
 
 PLACEMENTS = ('person', 'picture')
 ROWS = 8192  # frames of windows that go through a network at once

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.body_models.files import load_pickle
+from hrtk.errors import InputError
 from hrtk.registry import LOSSES
-from hrtk.structures import InputError
 
 OPEN_GMM = Path(__file__).parent / 'assets' / 'pose_gmm.npz'
 _KEYS = ('means', 'covars', 'weights')

@@ -6,9 +6,9 @@ from typing import Optional
 
 from torch import Tensor, nn
 
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import find_weights, load_official, read_checkpoint
 from hrtk.registry import MODELS
-from hrtk.structures import InputError
 
 BODY_POSE = 69  # axis-angle of joints 1..23
 WRAPPER = 'disc_motion_state_dict'

@@ -8,10 +8,10 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat, rotmat_to_rot6d
 from hrtk.models.checkpoints import load_weights
 from hrtk.registry import MODELS
-from hrtk.structures import InputError
 
 JOINTS = 23
 OPEN = 'open:pose_aae_open'

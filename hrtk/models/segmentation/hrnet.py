@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrtk.errors import InputError
 from hrtk.models.backbones.resnet import BasicBlock, Bottleneck
-from hrtk.structures import InputError
 
 
 class HRNet(nn.Module):

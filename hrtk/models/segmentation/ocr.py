@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import load_pretrained, load_weights
 from hrtk.models.segmentation.hrnet import HRNet
 from hrtk.registry import SEGMENTERS
-from hrtk.structures import InputError
 
 DROPOUT = 0.05
 THRESHOLD = 0.2  # probabilities below it are no foreground (thesis, section 3.6)

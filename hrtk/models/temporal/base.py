@@ -6,11 +6,12 @@ from typing import Optional
 
 from torch import Tensor, nn
 
+from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators import hash_tensors
 from hrtk.registry import HEADS
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 
 WINDOW = 16  # frames that a network sees
 MIDDLE = 8  # the one that it predicts: eight come before it, seven after

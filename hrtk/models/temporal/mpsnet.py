@@ -8,10 +8,10 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from hrtk.errors import InputError
 from hrtk.models.temporal.attention import ScoredSum
 from hrtk.models.temporal.base import TemporalNetwork
 from hrtk.registry import TEMPORAL
-from hrtk.structures import InputError
 
 PAIRINGS = ('released', 'paired')
 

@@ -7,11 +7,12 @@ from typing import Optional
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators import hash_tensors
 from hrtk.registry import HEADS, TEMPORAL
-from hrtk.structures import InputError, Prediction
+from hrtk.structures import Prediction
 
 
 @TEMPORAL.register_module()

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models import BodyModel, BodyOutput
+from hrtk.errors import InputError
 from hrtk.geometry.camera import crop_to_image_camera, default_focal
-from hrtk.structures import InputError
 
 # Rows are the axes of a world in the camera frame (x right, y down, z away from the viewer). No world knows gravity:
 # its vertical is that of the picture.

@@ -7,8 +7,8 @@ from typing import Any, Iterator, Optional
 import torch
 
 from hrtk.adapters import Adapter, predict
-from hrtk.adapters.parts.objectives import Posed
 from hrtk.adapters.parts.parameter_selection import select_parameters
+from hrtk.adapters.parts.posed import Posed
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS, LOSSES

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hrtk.errors import InputError
 from hrtk.registry import BACKBONES
-from hrtk.structures import InputError
 
 
 @BACKBONES.register_module()

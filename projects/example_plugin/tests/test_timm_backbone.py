@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from hrtk.errors import InputError
 from hrtk.registry import BACKBONES
-from hrtk.structures import InputError
 from hrtk.testing import check_estimator
 
 try:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hrtk.apis import list_registered, load_config
+from hrtk.errors import InputError
 from hrtk.registry import BACKBONES
-from hrtk.structures import InputError
 from hrtk.testing import check_estimator
 
 CONFIG = Path(__file__).parents[1] / 'configs/tiny_convnet_plain.py'

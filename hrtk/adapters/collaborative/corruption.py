@@ -1,0 +1,125 @@
+"""Corruptions: what a student's crops suffer while its teacher sees clean ones.
+
+Each is called with a batch (B, 3, R, R) of grey levels in [0, 255] and returns a new one; every image gets its own
+random numbers. These are drawn on the CPU from torch's global generator, so that one seed gives one result on every
+device, and nothing waits for the device.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hrtk.errors import InputError
+from hrtk.registry import CORRUPTIONS
+
+Range = tuple[float, float]
+
+
+@CORRUPTIONS.register_module()
+class GaussianNoise:
+    """Independent noise on every pixel and channel, cut to the range of grey levels (Lumentut and Lee, 3DHR-Co, 2023).
+
+    Args:
+        sigma: standard deviation in grey levels; 35, 50 and 65 in the paper.
+    """
+
+    def __init__(self, sigma: float = 35.0) -> None:
+        self.sigma, _ = _range('GaussianNoise', 'sigma', (sigma, sigma), 0)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, R, R) -> (B, 3, R, R), both in [0, 255]."""
+        return (images + self.sigma * torch.randn(images.shape).to(images)).clamp(0, 255)
+
+
+@CORRUPTIONS.register_module()
+class PatchOcclusion:
+    """Rectangles of one colour each, wholly inside the crop, hide parts of the person.
+
+    Args:
+        patches: rectangles per image.
+        size: least and largest width and height, drawn apart, as shares of R.
+    """
+
+    def __init__(self, patches: int = 1, size: Range = (0.15, 0.5)) -> None:
+        if patches < 1:
+            raise InputError(f'PatchOcclusion: patches is a count from 1, not {patches}')
+        self.patches, self.size = patches, _range('PatchOcclusion', 'size', size, 0, 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, R, R) -> (B, 3, R, R), both in [0, 255]."""
+        count, resolution = len(images), images.shape[-1]
+        pixels = torch.arange(resolution)
+        for _ in range(self.patches):
+            side = (resolution * _uniform(self.size, count, 2)).round()
+            start = (torch.rand(count, 2) * (resolution - side + 1)).floor()
+            inside = (pixels >= start[..., None]) & (pixels < (start + side)[..., None])
+            hidden = inside[:, 0, None, :, None] & inside[:, 1, None, None, :]
+            colour = 255 * torch.rand(count, 3, 1, 1)
+            images = torch.where(hidden.to(images.device), colour.to(images), images)
+        return images
+
+
+@CORRUPTIONS.register_module()
+class Blur:
+    """Gaussian blur; beyond its border a crop goes on with the border's colours.
+
+    Args:
+        sigma: least and largest standard deviation, px of the crop.
+    """
+
+    def __init__(self, sigma: Range = (1.0, 4.0)) -> None:
+        self.sigma = _range('Blur', 'sigma', sigma, 1e-3)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, R, R) -> (B, 3, R, R), both in [0, 255]."""
+        count, channels = images.shape[:2]
+        radius = int(4 * self.sigma[1] + 0.5)
+        distance = torch.arange(-radius, radius + 1) / _uniform(self.sigma, count, 1)
+        kernel = (-(distance**2) / 2).softmax(1).to(images).repeat_interleave(channels, 0)[:, None]
+        flat = F.pad(
+            images.flatten(0, 1)[None], [radius] * 4, mode='replicate'
+        )  # every channel is a group of its own
+        flat = F.conv2d(flat, kernel[..., None], groups=len(kernel))
+        return F.conv2d(flat, kernel[..., None, :], groups=len(kernel))[0].unflatten(
+            0, (count, channels)
+        )
+
+
+@CORRUPTIONS.register_module()
+class LowResolution:
+    """Shrinks a crop and enlarges it again, both bicubic without aliasing, as if the person were small.
+
+    Args:
+        factor: least and largest; R / factor pixels of the person's picture are left across.
+    """
+
+    def __init__(self, factor: Range = (2.0, 6.0)) -> None:
+        self.factor = _range('LowResolution', 'factor', factor, 1)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, R, R) -> (B, 3, R, R), both in [0, 255]."""
+        resolution = images.shape[-1]
+        sizes = (
+            (resolution / _uniform(self.factor, len(images))).round().clamp_min(1).int().tolist()
+        )
+        small = [_bicubic(image[None], size) for image, size in zip(images, sizes)]
+        return torch.cat([_bicubic(image, resolution) for image in small]).clamp(0, 255)
+
+
+def _bicubic(images: Tensor, size: int) -> Tensor:
+    return F.interpolate(images, (size, size), mode='bicubic', antialias=True)
+
+
+def _uniform(limits: Range, *shape: int) -> Tensor:
+    return limits[0] + (limits[1] - limits[0]) * torch.rand(shape)
+
+
+def _range(owner: str, name: str, limits: Range, least: float, most: float = float('inf')) -> Range:
+    low, high = limits
+    if not least <= low <= high <= most:
+        raise InputError(
+            f'{owner}: {name} is from {least} to {most}, the smaller number first; not {limits}'
+        )
+    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""Tables of runs: rows of configs, seeds and options, run, scored and written."""

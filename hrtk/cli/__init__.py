@@ -1,0 +1,1 @@
+"""The ``hrtk`` command and what its subcommands share."""

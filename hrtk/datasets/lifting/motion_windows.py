@@ -1,0 +1,71 @@
+"""MotionWindows: short stretches of the free motion, which motion priors learn from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from hrtk.datasets.motion import ASSET, load_motion
+from hrtk.errors import InputError
+from hrtk.registry import DATASETS
+
+
+@DATASETS.register_module()
+class MotionWindows(Dataset):
+    """Every stretch of so many frames that lies within a motion clip.
+
+    An item is a dict: ``body_pose`` (L, 69) float32, axis-angle of joints 1..23 in radians. There is no global
+    orientation.
+
+    Args:
+        split: ``'train'``, ``'test'`` (whole other recordings) or None for all clips.
+        frames: L, 16 in VIBE.
+        fps: frames per second; motion is sampled at the nearest whole step, as in the stream.
+        mirror: whether the mirror images of all clips follow the clips.
+        path: file of the clips, see :func:`~hrtk.datasets.motion.load_motion`.
+
+    Raises:
+        InputError: the split is unknown, the file is not one of motion clips, or no stretch is long enough.
+    """
+
+    def __init__(
+        self,
+        split: Optional[str] = 'train',
+        frames: int = 16,
+        fps: float = 15.0,
+        mirror: bool = False,
+        path: str | Path = ASSET,
+    ) -> None:
+        clips = load_motion(split, path)
+        if mirror:
+            clips = clips + [clip.mirrored() for clip in clips]
+        step = max(round(clips[0].fps / fps), 1)
+        self.body_pose = torch.from_numpy(
+            np.concatenate([clip.body_pose.reshape(-1, 69) for clip in clips])
+        )
+        self.offsets = step * torch.arange(frames)
+        ends = np.cumsum([len(clip) for clip in clips])
+        starts = [
+            np.arange(end - len(clip), end - step * (frames - 1)) for clip, end in zip(clips, ends)
+        ]
+        self.starts = torch.from_numpy(np.concatenate(starts))
+        if frames < 1 or not len(self.starts):
+            raise InputError(
+                f'MotionWindows: no clip holds {frames} frames at {fps} frames/s; the longest has '
+                f'{max(map(len, clips))} at {clips[0].fps}'
+            )
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return dict(body_pose=self.batch(self.starts.new_tensor([index]))[0])
+
+    def batch(self, numbers: Tensor) -> Tensor:
+        """(B,) numbers of items -> (B, L, 69) their ``body_pose``."""
+        return self.body_pose[self.starts[numbers][:, None] + self.offsets]

@@ -1,0 +1,8 @@
+"""Data sets of the field, in the layouts of their authors and of released code."""
+
+from hrtk.datasets.official.spin_npz import SPINFile
+from hrtk.datasets.official.spin_views import SPINViews
+from hrtk.datasets.official.threedpw import ThreeDPW
+from hrtk.datasets.official.vibe_db import VIBEDatabase
+
+__all__ = ['SPINFile', 'SPINViews', 'ThreeDPW', 'VIBEDatabase']

@@ -1,0 +1,39 @@
+"""The one error that users see, and how its messages name what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A user's file or setting is wrong.
+
+    The message names the file, the key, what was expected and the remedy. Commands print it without a traceback and
+    exit with code 2.
+    """
+
+
+def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.5) -> list[str]:
+    """The known names that resemble a misspelt one, the most similar first.
+
+    Args:
+        name: what the user wrote.
+        known: every valid name.
+        count: how many to return at most.
+        cutoff: similarity in [0, 1] that a name must reach, see :func:`difflib.get_close_matches`.
+    """
+    return difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff)
+
+
+def suggestion(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.5) -> str:
+    """The sentence that ends a message about an unknown name.
+
+    Returns:
+        ``"Did you mean 'ResNet'?"``, or ``'Known: HMR, RSCNet.'`` where no name is similar.
+    """
+    known = list(known)
+    similar = nearest(name, known, count, cutoff)
+    if similar:
+        return f'Did you mean {" or ".join(map(repr, similar))}?'
+    return f'Known: {", ".join(known)}.'

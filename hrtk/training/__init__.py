@@ -1,0 +1,27 @@
+"""Training of start models, teachers, networks over time, lifters, segmenters and pose priors."""
+
+from hrtk.training.lifting import CompletionTraining, LiftingTraining, MaskedPoseTraining
+from hrtk.training.part_optimizers import PartOptimizers
+from hrtk.training.pose_prior import PosePriorQuality, PosePriorTraining
+from hrtk.training.runner import TrainRunner
+from hrtk.training.segmentation import SegmentationTraining
+from hrtk.training.supervised import PlainCheckpoints, SupervisedTraining, ViewError
+from hrtk.training.temporal import TemporalTraining
+from hrtk.training.video import ClipError, VideoTraining
+
+__all__ = [
+    'ClipError',
+    'CompletionTraining',
+    'LiftingTraining',
+    'MaskedPoseTraining',
+    'PartOptimizers',
+    'PlainCheckpoints',
+    'PosePriorQuality',
+    'PosePriorTraining',
+    'SegmentationTraining',
+    'SupervisedTraining',
+    'TemporalTraining',
+    'TrainRunner',
+    'VideoTraining',
+    'ViewError',
+]
