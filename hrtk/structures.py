@@ -28,12 +28,14 @@ class Prediction:
         betas: (B, 10) shape coefficients, in standard deviations.
         camera: (B, 3) weak-perspective camera ``[s, tx, ty]`` of the crop, see :mod:`hrtk.geometry.camera`.
         features: (B, F) pooled image features, or None.
+        hidden: (B, H) output of the regressor's first layer in its last iteration, without a graph, or None.
     """
 
     rotmat: Tensor
     betas: Tensor
     camera: Tensor
     features: Optional[Tensor] = None
+    hidden: Optional[Tensor] = None
 
     def __len__(self) -> int:
         return len(self.rotmat)
@@ -51,7 +53,7 @@ class Prediction:
 
     @staticmethod
     def cat(parts: SequenceOf[Prediction]) -> Prediction:
-        """Joins predictions along the batch axis; features are kept only if every part has them."""
+        """Joins predictions along the batch axis; an optional field is kept only if every part has it."""
         fields = {}
         for field in dataclasses.fields(Prediction):
             values = [getattr(part, field.name) for part in parts]

@@ -201,6 +201,7 @@ def test_wrong_options(options, message):
 
 def test_a_head_that_keeps_no_features():
     model = Tiny()
-    del model.head.hidden
-    with pytest.raises(InputError, match='Tiny does not keep `hidden`.*max_extra=0'):
+    regress = model.head.forward
+    model.head.forward = lambda features: regress(features)[:3]
+    with pytest.raises(InputError, match='Tiny have no `hidden`.*max_extra=0'):
         run(make(), model, tiny_sequence(frames=1))

@@ -13,6 +13,7 @@ from torch import nn
 from hrtk.errors import InputError
 from hrtk.models.checkpoints import load_official
 from hrtk.models.estimators import HMR
+from hrtk.models.heads import RegressorOutput
 
 GOLDEN = dict(
     np.load(Path(__file__).parents[1] / 'data' / 'spin_hmr_golden.npz', allow_pickle=False)
@@ -107,15 +108,18 @@ def test_pose_after_every_iteration(spin, features, iteration):
 
 
 def test_one_iteration(spin, features):
-    prediction = spin.decode(*regress(spin, features[0], 1), features[0])
+    prediction = spin.decode(RegressorOutput(*regress(spin, features[0], 1)), features[0])
     assert worst(prediction.rotmat, 'niter1_pred_rotmat') < TOLERANCE
     assert worst(prediction.betas, 'niter1_pred_betas') < TOLERANCE
     assert worst(prediction.camera, 'niter1_pred_cam') < TOLERANCE
 
 
 def test_the_goldens_notice_a_wrong_network(spin, features):
-    pose, betas, camera = regress(spin, features[0], 3, 'relu')
-    assert worst(spin.decode(pose, betas, camera, features[0]).rotmat, 'pred_rotmat') > 0.1
+    pose, betas, camera, _ = regress(spin, features[0], 3, 'relu')
+    assert (
+        worst(spin.decode(RegressorOutput(pose, betas, camera), features[0]).rotmat, 'pred_rotmat')
+        > 0.1
+    )
     assert worst(regress(spin, features[0], 2)[0], 'pose6d_iter3') > 0.01
 
 
@@ -159,9 +163,8 @@ def test_dropout_acts_in_training_only():
 
 def test_start_state(tmp_path):
     small = dict(backbone=dict(type='ResNet', depth=18, width=4), body=None)
-    prediction = HMR.decode(
-        *(HMR(**small).head.get_buffer(f'init_{n}') for n in ('pose', 'shape', 'cam')), None
-    )
+    head = HMR(**small).head
+    prediction = HMR.decode(RegressorOutput(head.init_pose, head.init_shape, head.init_cam))
     np.testing.assert_array_equal(
         prediction.rotmat[0, 0].numpy(), np.diag([1.0, -1.0, -1.0])
     )  # upright in the picture

@@ -91,7 +91,7 @@ def test_the_goldens_notice_a_regressor_without_relu(network, predictions):
     network.head.activation = None
     try:
         with torch.no_grad():
-            wrong = network.decode(*network.head(predictions[0].features), None)
+            wrong = network.decode(network.head(predictions[0].features))
     finally:
         network.head.activation = 'relu'
     assert worst(wrong.rotmat, 'pred_rotmat', 0) > 0.1

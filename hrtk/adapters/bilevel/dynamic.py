@@ -137,11 +137,6 @@ class DynamicBilevel(Online):
 
     def begin(self, estimator: Estimator) -> State:
         """The state at the start of a sequence, with the exemplars opened."""
-        if self.max_extra and not hasattr(getattr(estimator, 'head', None), 'hidden'):
-            raise InputError(
-                f'DynamicBilevel: the head of {type(estimator).__name__} does not keep `hidden`, which '
-                f'tells when to stop; use an IterativeRegressor, or max_extra=0'
-            )
         self.prepare(estimator, None)
         if self.exemplars is not None:
             self.exemplars.forget()  # a guess takes another way to the same numbers, but for rounding
@@ -152,6 +147,11 @@ class DynamicBilevel(Online):
         """One bilevel step and as many more as it takes."""
         past = past if self.objectives.weights.motion else None
         first = look = self._look(state, state.weights, view, 'lower')
+        if self.max_extra and first.hidden is None:
+            raise InputError(
+                f'DynamicBilevel: the predictions of {type(state.model).__name__} have no `hidden`, which tells '
+                f'when to stop; use the head IterativeRegressor, or max_extra=0'
+            )
         for step in range(self.max_extra + 1):
             hidden = look.hidden
             self._step(state, view, past, look, bilevel=step == 0 or self.extra == 'bilevel')
@@ -266,7 +266,7 @@ class DynamicBilevel(Online):
         """One pass over all that is given, in this order, and the regressor's features of the first."""
         given = [maps, past and past.maps, batch and batch.images]
         prediction = state.run(weights, torch.cat([part for part in given if part is not None]))
-        hidden = getattr(state.model.head, 'hidden', None)
+        hidden = prediction.hidden
         return Posed.of(prediction, state.model.body, JOINTS), None if hidden is None else hidden[
             :1
         ]

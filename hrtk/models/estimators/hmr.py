@@ -12,6 +12,7 @@ from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.base import Estimator
+from hrtk.models.heads import RegressorOutput
 from hrtk.registry import BACKBONES, ESTIMATORS, HEADS
 from hrtk.structures import Prediction
 
@@ -95,15 +96,16 @@ class HMR(Estimator):
         features = features.to(
             self.head.init_pose.dtype
         )  # eight bits would not carry the regressor's small steps
-        return self.decode(*self.head(features), features)
+        return self.decode(RegressorOutput(*self.head(features)), features)
 
     def _has_cut(self) -> bool:
         return hasattr(self.backbone, 'from_trunk')
 
     @staticmethod
-    def decode(pose: Tensor, betas: Tensor, camera: Tensor, features: Tensor) -> Prediction:
-        """The head's numbers, (B, 144), (B, 10) and (B, 3), as a prediction."""
-        return Prediction(rot6d_to_rotmat(pose.unflatten(1, (24, 6))), betas, camera, features)
+    def decode(output: RegressorOutput, features: Optional[Tensor] = None) -> Prediction:
+        """The head's output and the features that it saw, as a prediction."""
+        rotmat = rot6d_to_rotmat(output.pose.unflatten(1, (24, 6)))
+        return Prediction(rotmat, output.betas, output.camera, features, output.hidden)
 
     @staticmethod
     def official_key(key: str) -> str:

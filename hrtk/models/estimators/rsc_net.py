@@ -13,6 +13,7 @@ from hrtk.geometry.imresize import imresize
 from hrtk.models.backbones.rsc_resnet import resolution_bucket
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.hmr import HMR
+from hrtk.models.heads import RegressorOutput
 from hrtk.registry import ESTIMATORS
 from hrtk.structures import Prediction, Sequence
 
@@ -79,7 +80,7 @@ class RSCNet(HMR):
     def from_trunk(self, maps: Tensor, bucket: Optional[int] = None) -> Prediction:
         """The backbone's last stage and the head."""
         features = self.backbone.from_trunk(maps, self.bucket if bucket is None else bucket)
-        return self.decode(*self.head(features), features)
+        return self.decode(RegressorOutput(*self.head(features)), features)
 
     def behind_trunk(self, name: str) -> bool:
         """The last stage's, the head's and the projection's weights."""

@@ -1,5 +1,5 @@
 """Heads: features to body parameters."""
 
-from hrtk.models.heads.iterative_regressor import IterativeRegressor
+from hrtk.models.heads.iterative_regressor import IterativeRegressor, RegressorOutput
 
-__all__ = ['IterativeRegressor']
+__all__ = ['IterativeRegressor', 'RegressorOutput']

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -14,6 +14,23 @@ from hrtk.errors import InputError
 from hrtk.registry import HEADS
 
 SIZES = {'pose': 144, 'shape': 10, 'cam': 3}
+
+
+class RegressorOutput(NamedTuple):
+    """What a regressor says about B crops.
+
+    Attributes:
+        pose: (B, 144) rotations of 24 joints in 6-D.
+        betas: (B, 10).
+        camera: (B, 3) weak-perspective ``[s, tx, ty]``.
+        hidden: (B, H) output of the first layer in the last iteration, before activation and without a graph;
+            DynaBOA stops when it no longer changes. None from a regressor that has no such layer.
+    """
+
+    pose: Tensor
+    betas: Tensor
+    camera: Tensor
+    hidden: Optional[Tensor] = None
 
 
 @HEADS.register_module()
@@ -32,9 +49,8 @@ class IterativeRegressor(nn.Module):
         mean_params: ``smpl_mean_params.npz`` (keys pose, shape, cam) for training from scratch; a checkpoint
             brings its own start state. Without either the start is the rest pose, facing the camera.
 
-    Attributes:
-        hidden: (B, hidden) what the first layer gave in the last iteration of the last pass, before activation and
-            without graph; DynaBOA stops by how far it turns.
+    Raises:
+        InputError: there is no such activation, or ``mean_params`` cannot be read.
     """
 
     def __init__(
@@ -50,7 +66,6 @@ class IterativeRegressor(nn.Module):
         if activation not in (None, 'relu'):
             raise InputError(f'IterativeRegressor: activation is None or relu, not {activation!r}')
         self.iterations, self.activation = iterations, activation
-        self.hidden: Optional[Tensor] = None
         self.fc1 = nn.Linear(in_channels + sum(SIZES.values()), hidden)
         self.drop1 = nn.Dropout(dropout)
         self.fc2 = nn.Linear(hidden, hidden)
@@ -63,8 +78,8 @@ class IterativeRegressor(nn.Module):
         for name, value in _start(mean_params).items():
             self.register_buffer(f'init_{name}', value)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, F) features -> (B, 144) pose in 6-D, (B, 10) betas, (B, 3) camera."""
+    def forward(self, features: Tensor) -> RegressorOutput:
+        """(B, F) features -> B bodies and cameras."""
         count = len(features)
         state = torch.cat([self.init_pose, self.init_shape, self.init_cam], dim=1).expand(count, -1)
         split = features.shape[1]
@@ -77,9 +92,8 @@ class IterativeRegressor(nn.Module):
             hidden = self.drop1(self._activate(first))
             hidden = self.drop2(self._activate(self.fc2(hidden)))
             state = state + F.linear(hidden, decode, decode_bias)
-        self.hidden = first.detach()
         pose, betas, camera = state.split(list(SIZES.values()), dim=1)
-        return pose, betas, camera
+        return RegressorOutput(pose, betas, camera, first.detach())
 
     def _activate(self, x: Tensor) -> Tensor:
         return F.relu(x) if self.activation == 'relu' else x

@@ -50,7 +50,7 @@ class TemporalNetwork(nn.Module):
                 f'{tuple(windows.shape)}; its features come from the network it was trained with'
             )
         encoded = self.encode(windows)
-        pose, betas, camera = self.regressor(encoded)
+        pose, betas, camera, *_ = self.regressor(encoded)
         return Prediction(
             rot6d_to_rotmat(pose.unflatten(1, (24, 6)), eps=1e-6), betas, camera, encoded
         )

@@ -84,7 +84,7 @@ class VIBE(nn.Module):
                 f'features come from the network it was trained with'
             )
         encoded = self.encode(clips)
-        pose, betas, camera = self.regressor(encoded.flatten(0, 1))
+        pose, betas, camera, *_ = self.regressor(encoded.flatten(0, 1))
         rotmat = rot6d_to_rotmat(pose.unflatten(1, (24, 6)), eps=1e-6)
         return Prediction(
             *(value.unflatten(0, clips.shape[:2]) for value in (rotmat, betas, camera)), encoded
