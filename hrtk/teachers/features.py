@@ -6,14 +6,11 @@ import collections
 import hashlib
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from hrtk.errors import InputError
-from hrtk.models.estimators import Estimator
+from hrtk.models.estimators import Estimator, predict_sequence
 from hrtk.structures import Sequence
-
-BATCH = 32  # crops at once
 
 
 class FeatureMemory:
@@ -58,9 +55,15 @@ class FeatureMemory:
         return self._known[key].to(extractor.device)
 
 
-@torch.no_grad()
 def compute_features(sequence: Sequence, extractor: Estimator) -> Tensor:
-    """(F, C) features of a sequence's crops, in evaluation mode.
+    """Computes the features of a sequence's crops, in evaluation mode.
+
+    Args:
+        sequence: F frames.
+        extractor: an estimator whose predictions have features; it is returned to the mode that it was in.
+
+    Returns:
+        (F, C) features on the extractor's device.
 
     Raises:
         InputError: a frame cannot be read, or the network has no features.
@@ -68,15 +71,12 @@ def compute_features(sequence: Sequence, extractor: Estimator) -> Tensor:
     training = extractor.training
     extractor.eval()
     try:
-        parts = [
-            extractor(extractor.crops(sequence, range(t, min(t + BATCH, len(sequence))))).features
-            for t in range(0, len(sequence), BATCH)
-        ]
+        features = predict_sequence(extractor, sequence).features
     finally:
         extractor.train(training)
-    if any(part is None for part in parts):
+    if features is None:
         raise InputError(
             f'{type(extractor).__name__} gives no features, which a temporal network needs; name another '
             f'network as the `features` of the teacher'
         )
-    return torch.cat(parts)
+    return features
