@@ -173,20 +173,20 @@ def find_weights(weights: str | Path) -> Path:
         InputError: there is no such file.
     """
     text = str(weights)
+    settings = [f'open:{name}' for name in bundled()]
     if text.startswith('open:'):
-        name = text.removeprefix('open:')
-        path = BUNDLED / f'{name}.pt'
+        path = BUNDLED / f'{text.removeprefix("open:")}.pt'
         if not path.exists():
             raise InputError(
-                f'weights={text!r}: hrtk bundles no such weights. {suggestion(name, bundled())}'
+                f'weights={text!r}: hrtk bundles no such weights. '
+                f'{suggestion(text, settings, cutoff=0.6)}'
             )
         return path
     path = Path(text).expanduser()
     if not path.is_file():
-        settings = ', '.join(f'weights=open:{name}' for name in bundled())
         raise InputError(
             f'{path}: no such checkpoint. Put the file there, set `weights` to its path, or use '
-            f'bundled ones with their configs: {settings}.'
+            f'bundled ones with their configs: {", ".join(settings)}.'
         )
     return path
 
