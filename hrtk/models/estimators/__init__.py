@@ -1,6 +1,6 @@
 """Estimators: image crops to body parameters."""
 
-from hrtk.models.estimators.base import Estimator, hash_tensors
+from hrtk.models.estimators.base import ClipEstimator, Estimator, ImageEstimator, hash_tensors
 from hrtk.models.estimators.foreground_hmr import ForegroundHMR
 from hrtk.models.estimators.hmr import HMR
 from hrtk.models.estimators.prediction import predict_frames, predict_sequence
@@ -8,9 +8,11 @@ from hrtk.models.estimators.rsc_net import RSCNet
 from hrtk.models.estimators.video_hmr import VideoHMR
 
 __all__ = [
+    'ClipEstimator',
     'Estimator',
     'ForegroundHMR',
     'HMR',
+    'ImageEstimator',
     'RSCNet',
     'VideoHMR',
     'hash_tensors',
