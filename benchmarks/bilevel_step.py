@@ -120,7 +120,7 @@ def compare(
     )
     warm = settings['interval'] + 1
     sequence = random_sequence('noise', warm + frames, 256, dtype=dtype)
-    left, right, worst = Side(ours.adapt(model, sequence)), Side(literal.adapt(sequence)), 0.0
+    left, right, worst = Side(ours.start(model).run(sequence)), Side(literal.adapt(sequence)), 0.0
     for t in range(warm + frames):
         if t == warm:
             literal.probe_seconds = 0.0

@@ -29,7 +29,7 @@ from bilevel_step import NETS, Side, apart  # noqa: E402
 from literal.dynamic import LiteralDynaBOA  # noqa: E402
 from literal.scene import DoubleHMR, RandomPhotos, random_sequence  # noqa: E402
 
-from hrtk.adapters import DynamicBilevel  # noqa: E402
+from hrtk.adapters import DynamicBilevel, Preparation  # noqa: E402
 from hrtk.models.estimators import HMR  # noqa: E402
 from hrtk.models.priors.gmm import OPEN_GMM, read_gmm  # noqa: E402
 
@@ -56,7 +56,7 @@ def sides(net: str, extra: int, order: str, double: bool) -> dict[str, Any]:
             exemplars=dict(dataset=dict(type='RandomPhotos', **views), batch=batch),
         )
         twin = copy.deepcopy(model)
-        adapter.prepare(twin, None)
+        adapter.prepare(twin, None, Preparation())
         return adapter, twin
 
     whole, part, twin = ours('all'), ours('layer4+head'), copy.deepcopy(model)
@@ -88,7 +88,9 @@ def compare(
     interval, dtype = NETS[net][3]['interval'], torch.float64 if double else torch.float32
     sequence, warm = random_sequence('noise', interval + 1 + frames, 256, dtype=dtype), interval + 1
     turns = {
-        name: Side(adapter.adapt(sequence) if name == 'literal' else adapter.adapt(model, sequence))
+        name: Side(
+            adapter.adapt(sequence) if name == 'literal' else adapter.start(model).run(sequence)
+        )
         for name, (adapter, model) in found.items()
     }
     literal, worst = found['literal'][0], 0.0

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bilevel_step import NETS  # noqa: E402
 from literal.scene import random_sequence  # noqa: E402
 
-from hrtk.adapters import PreAdapt, Preparation  # noqa: E402
+from hrtk.adapters import PreAdapt, Preparation, PreparationStep  # noqa: E402
 from hrtk.models.estimators import HMR  # noqa: E402
 
 TEACHERS = {'r50': dict(type='MPSNet'), 'r18': dict(type='MPSNet', features=256, hidden=256)}
@@ -32,9 +32,10 @@ class Clock(Preparation):
     def __init__(self, device: torch.device) -> None:
         self.device, self.labelled, self.epochs = device, [now(device)], []
 
-    def step(self, done: int, total: int, **numbers: float) -> None:
+    def report(self, step: PreparationStep) -> None:
         """Takes the time."""
-        (self.labelled if 'labelled' in numbers else self.epochs).append(now(self.device))
+        times = self.labelled if step.stage == 'labels' else self.epochs
+        times.append(now(self.device))
 
 
 def now(device: torch.device) -> float:

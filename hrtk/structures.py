@@ -6,7 +6,7 @@ Everything here is a plain dataclass of tensors; this module imports nothing of 
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional, Protocol
+from typing import Any, Optional, Protocol
 from typing import Sequence as SequenceOf
 
 import numpy as np
@@ -111,6 +111,15 @@ class GroundTruth:
     valid: Optional[Tensor] = None
     gender: str = 'neutral'
 
+    def clip(self, part: slice) -> GroundTruth:
+        """The truth of some frames."""
+        clipped: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                clipped[field.name] = value[part]
+        return dataclasses.replace(self, **clipped)
+
 
 class Frames(Protocol):
     """Lazy images: ``len(frames)`` and ``frames[t]`` -> (H, W, 3) uint8 RGB. Reading may raise ``InputError``."""
@@ -154,3 +163,42 @@ class Sequence:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def clip(self, start: int, stop: int) -> Sequence:
+        """Frames ``start`` to ``stop - 1`` as a sequence of the same name; images are still read lazily."""
+        part = slice(start, stop)
+        frames = range(start, stop)
+        keypoints2d = dataclasses.replace(
+            self.keypoints2d,
+            xy=self.keypoints2d.xy[part],
+            confidence=self.keypoints2d.confidence[part],
+        )
+        truth = None
+        if self.truth is not None:
+            truth = self.truth.clip(part)
+        masks = None
+        if self.masks is not None:
+            masks = _FrameSelection(self.masks, frames)
+        return dataclasses.replace(
+            self,
+            frames=_FrameSelection(self.frames, frames),
+            boxes=self.boxes[part],
+            keypoints2d=keypoints2d,
+            truth=truth,
+            masks=masks,
+            frame_ids=self.frame_ids[part],
+        )
+
+
+class _FrameSelection:
+    """Some of the frames of a sequence."""
+
+    def __init__(self, frames: Frames, selected: range) -> None:
+        self.frames = frames
+        self.selected = selected
+
+    def __len__(self) -> int:
+        return len(self.selected)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.frames[self.selected[index]]

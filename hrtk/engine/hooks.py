@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from hrtk.adapters import PreparationStep
 from hrtk.registry import HOOKS
 from hrtk.structures import Sequence
 
@@ -65,10 +66,9 @@ class ProgressHook(Hook):
             self.task = self.bar.add_task('', total=self.total, speed='', error='')
         self.preparing: Optional[int] = None
 
-    def after_prepare_step(
-        self, runner: Any, done: int, total: int, numbers: dict[str, Any]
-    ) -> None:
+    def after_prepare_step(self, runner: Any, step: PreparationStep) -> None:
         """Shows how far the preparation is, e.g. labels or epochs; numbers are read only when they are shown."""
+        done, total, numbers = step.done, step.total, step.numbers
         now = time.perf_counter()
         if self.bar is not None:
             if self.preparing is None:

@@ -11,6 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from torch import Tensor
 
+from hrtk.adapters import PreparationStep
 from hrtk.engine.output_hook import spread
 from hrtk.errors import InputError
 from hrtk.files import escaped_name
@@ -74,14 +75,12 @@ class MaskFigureHook(Hook):
             for index in range(min(self.sequences, len(dataset))):
                 self._probes += list(self._open(runner, dataset[index]))
 
-    def after_prepare_step(
-        self, runner: Any, done: int, total: int, numbers: dict[str, Any]
-    ) -> None:
+    def after_prepare_step(self, runner: Any, step: PreparationStep) -> None:
         """Looks at the followed frames at a few points of the way."""
-        if 'usable_masks' in numbers or not self._probes:
+        if step.stage != 'adapt' or not self._probes:
             return
-        if done in {round(float(v)) for v in np.linspace(1, total, self.stages + 1)}:
-            self._look(runner, str(done))
+        if step.done in {round(float(v)) for v in np.linspace(1, step.total, self.stages + 1)}:
+            self._look(runner, str(step.done))
 
     def after_prepare(self, runner: Any) -> None:
         """Draws how the followed frames went, unless the preparation was taken from an earlier run."""

@@ -21,7 +21,7 @@ from hrtk.structures import Prediction
 from hrtk.testing.adapter_contracts import wrong_numbers
 from hrtk.testing.contracts import Contracts
 from hrtk.testing.random_sequences import coloured_sequence
-from hrtk.testing.trial import seed, stored
+from hrtk.testing.trial import seed, through_a_file
 
 BASE, DESIGN = 'hrtk/models/estimators/base.py', 'docs/en/design.md'
 TUTORIAL = 'docs/en/tutorials/add_a_backbone.md, "Check it"'
@@ -279,7 +279,7 @@ def second_order(subject: Subject) -> Iterator[str]:
 @torch.no_grad()
 def state(subject: Subject) -> Iterator[str]:
     other = subject.build('another seed')
-    other.load_state_dict(stored(subject.model.state_dict()))
+    other.load_state_dict(through_a_file(subject.model.state_dict()))
     found, wanted = _fields(other(subject.images)), _fields(subject.model(subject.images))
     for name in FIELDS:
         if not torch.equal(found[name], wanted[name]):

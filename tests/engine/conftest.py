@@ -96,7 +96,9 @@ def fork(config):
 def _child(config, work_dir, options, environment, log):
     os.environ.update({key: str(value) for key, value in environment.items()})
     if 'fake_parts' in sys.modules:
-        sys.modules['fake_parts'].Jiggle.frames = 0  # FAKE_KILL counts the child's own frames
+        sys.modules[
+            'fake_parts'
+        ].JiggleSession.frames = 0  # FAKE_KILL counts the child's own frames
     try:
         adapt(config, work_dir=work_dir, cfg_options=options)
     except InputError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from typing import Iterator
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hrtk.adapters import Adapter, PreparationStep, Session
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat
@@ -92,38 +94,47 @@ class FakeDataset(torch.utils.data.Dataset):
 
 
 @ADAPTERS.register_module()
-class Jiggle:
-    """Walks at random, with momentum: every digit depends on weights, own state and random numbers.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Jiggle(Adapter):
+    """Walks at random, with momentum: every digit depends on weights, the session's state and random numbers.
 
     ``FAKE_KILL=n`` in the environment kills the process, without any warning, at its n-th frame.
     """
 
-    frames = 0
+    step: float = 1e-3
+    prepared: bool = False
 
-    def __init__(self, step: float = 1e-3, reset: str = 'sequence', prepared: bool = False) -> None:
-        self.step, self.reset, self.prepared = step, reset, prepared
-        self.momentum = torch.zeros(157, 192)
-
-    def prepare(self, estimator, dataset, preparation=None):
+    def prepare(self, estimator, dataset, preparation):
         if self.prepared:
             return {**estimator.state_dict(), 'weight': torch.zeros(157, 192)}
         return None
 
-    def adapt(self, estimator, sequence: Sequence) -> Iterator[Prediction]:
-        if self.reset == 'sequence':
-            self.momentum = torch.zeros(157, 192)
+    def start(self, estimator):
+        return JiggleSession(estimator, self.step)
+
+
+class JiggleSession(Session):
+    frames = 0
+
+    def __init__(self, estimator, step: float) -> None:
+        self.estimator = estimator
+        self.step = step
+        self.momentum = torch.zeros(157, 192)
+
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
         for t in range(len(sequence)):
-            Jiggle.frames += 1
-            if Jiggle.frames == int(os.environ.get('FAKE_KILL', 0)):
+            JiggleSession.frames += 1
+            if JiggleSession.frames == int(os.environ.get('FAKE_KILL', 0)):
                 os.kill(os.getpid(), signal.SIGKILL)
             noise = torch.rand(157, 1) + float(np.random.rand())
             self.momentum = 0.9 * self.momentum + self.step * noise
             with torch.no_grad():
-                estimator.weight += self.momentum
-            yield estimator(estimator.crops(sequence, [t]))
+                self.estimator.weight += self.momentum
+            yield self.estimator(self.estimator.crops(sequence, [t]))
 
-    def report(self) -> dict:
-        return {'skipped_updates': 1, 'loss': torch.tensor(0.5)}
+    @property
+    def counts(self) -> dict:
+        return {'skipped_updates': 1, 'loss': 0.5}
 
     def state_dict(self) -> dict:
         return {'momentum': self.momentum}
@@ -131,31 +142,38 @@ class Jiggle:
     def load_state_dict(self, state: dict) -> None:
         self.momentum = state['momentum']
 
-    def fingerprint(self) -> dict:
-        return {}
-
 
 @ADAPTERS.register_module()
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Careless(Jiggle):
     """Breaks the rules of the generator in the way that ``rule`` names."""
 
-    def __init__(self, rule: str) -> None:
-        super().__init__()
+    rule: str
+
+    def start(self, estimator):
+        return CarelessSession(estimator, self.step, self.rule)
+
+
+class CarelessSession(JiggleSession):
+    def __init__(self, estimator, step: float, rule: str) -> None:
+        super().__init__(estimator, step)
         self.rule = rule
 
-    def adapt(self, estimator, sequence: Sequence) -> Iterator[Prediction]:
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
         if self.rule == 'no_grad':
             with torch.no_grad():
-                yield from super().adapt(estimator, sequence)
+                yield from super().run(sequence)
         else:
-            yield next(iter(super().adapt(estimator, sequence)))
+            yield next(iter(super().run(sequence)))
 
 
 @ADAPTERS.register_module()
 class Diligent(Jiggle):
     """Prepares in ten random steps, keeping a state after each; ``FAKE_KILL_PREPARE=n`` kills it after the n-th."""
 
-    def prepare(self, estimator, dataset, preparation=None):
+    states = ('progress',)
+
+    def prepare(self, estimator, dataset, preparation):
         if preparation.result() is not None:
             return preparation.result()
         state = preparation.load('progress') or {
@@ -170,7 +188,8 @@ class Diligent(Jiggle):
                 'weight': 0.9 * state['weight'] + 1e-3 * torch.rand(157, 192),
             }
             preparation.save('progress', state)
-            preparation.step(step + 1, 10, loss=float(state['weight'].mean()))
+            numbers = {'loss': float(state['weight'].mean())}
+            preparation.report(PreparationStep('adapt', step + 1, 10, numbers))
             with open(os.environ.get('FAKE_DIARY', os.devnull), 'a') as diary:
                 diary.write('x')
             if step + 1 == int(os.environ.get('FAKE_KILL_PREPARE', 0)):

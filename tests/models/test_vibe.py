@@ -12,12 +12,11 @@ from golden_rule import generator, golden_weights, normal
 
 from hrtk.adapters import Source
 from hrtk.apis import build_model, list_models
-from hrtk.engine.loop import predict_sequence
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.models.checkpoints import load_official, load_weights
-from hrtk.models.estimators import VideoHMR
+from hrtk.models.estimators import VideoHMR, predict_sequence
 from hrtk.models.priors import MotionDiscriminator
 from hrtk.models.temporal import VIBE
 from hrtk.registry import ESTIMATORS, MODELS, TEMPORAL
@@ -226,7 +225,7 @@ def test_video_estimator_in_the_loop_and_under_source(video):
     )
     parts = [estimator.network(features[None, t : t + 16]) for t in (0, 16, 32)]
     with torch.enable_grad():
-        adapted = Prediction.cat(list(Source().adapt(estimator, sequence)))
+        adapted = Prediction.cat(list(Source().start(estimator).run(sequence)))
     for found in (predict_sequence(estimator, sequence), adapted):
         assert len(found) == 37
         for name in ('rotmat', 'betas', 'camera', 'features'):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.body_models import BodyModel
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image, normalise
 from hrtk.registry import BODY_MODELS
 from hrtk.structures import Prediction, Sequence
@@ -51,6 +52,20 @@ class Estimator(nn.Module):
     def behind_trunk(self, name: str) -> bool:
         """Returns whether the parameter of this name is not used by :meth:`trunk`."""
         return True
+
+    @property
+    def required_body(self) -> BodyModel:
+        """The body model.
+
+        Raises:
+            InputError: the estimator was built without one.
+        """
+        if self.body is None:
+            raise InputError(
+                f'{type(self).__name__}: joints and vertices need a body; give the estimator '
+                f"body=dict(type='BodyModel')"
+            )
+        return self.body
 
     @property
     def device(self) -> torch.device:
