@@ -9,6 +9,7 @@ from typing import Optional
 import numpy as np
 import torch
 
+from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.own.footage import Footage, Place, natural
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.errors import InputError
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 @DATASETS.register_module()
-class CocoKeypointsDataset:
+class CocoKeypointsDataset(SequenceDataset):
     """Tracks of people in a folder of pictures or in a video, one :class:`Sequence` per person.
 
     A track has only the frames in which the person was annotated. A person is known by ``track_id`` (COCO),

@@ -11,6 +11,7 @@ from typing import Optional
 import numpy as np
 import torch
 
+from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.own.footage import Footage, Place
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.datasets.own.tracking import fill, smooth_boxes, track
@@ -40,7 +41,7 @@ class Track:
 
 
 @DATASETS.register_module()
-class VideoDataset:
+class VideoDataset(SequenceDataset):
     """Every person of a video, or of pictures, with 2D keypoints in a file.
 
     **Who is whom.** If every person of the file has an identity it counts, and of two with one identity in a frame the
