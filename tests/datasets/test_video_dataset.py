@@ -225,7 +225,7 @@ def test_fingerprint_follows_the_footage(pictures, tmp_path):
     [
         (dict(fps=0), 'fps must be above 0'),
         (dict(max_people=0), 'max_people must be at least 1'),
-        (dict(min_length=7), 'nobody is left of 6 people'),
+        (dict(min_length=7), 'no track is left of 6 people'),
         (dict(min_confidence=0.95), 'lower min_confidence'),
         (dict(images='nowhere.mp4'), 'nowhere.mp4: there is no such'),
         (dict(keypoints='no.json'), 'no.json: there is no'),
@@ -266,19 +266,13 @@ def test_rtmlib(monkeypatch):
     detector = RTMLib('lightweight', 'cuda')
     assert detector._body.given == ('lightweight', 'onnxruntime', 'cuda', None, None)
     assert (detector.source, detector.skeleton) == ('rtmlib:lightweight', 'coco17')
-    picture = np.full((60, 40, 3), (10, 20, 30), np.uint8)
-    assert detector(picture).shape == (
-        0,
-        17,
-        3,
-    )  # rtmlib itself would take the whole picture for a person
-    picture[30, 20] = 255
-    found = detector(picture)
-    assert (
-        found.dtype == np.float32
-        and found[0, 3].tolist() == [8, 9, 0.75]
-        and found.shape == (1, 17, 3)
-    )
+    empty = np.full((60, 40, 3), (10, 20, 30), np.uint8)
+    occupied = empty.copy()
+    occupied[30, 20] = 255
+    nobody, somebody = detector([empty, occupied])
+    assert nobody.shape == (0, 17, 3)  # rtmlib itself would take the whole image for a person
+    assert somebody.shape == (1, 17, 3) and somebody.dtype == np.float32
+    assert somebody[0, 3].tolist() == [8, 9, 0.75]
     with pytest.raises(InputError, match='could not get its weights.*urlopen error'):
         RTMLib(detector='offline')
     with pytest.raises(InputError, match='lightweight, balanced, performance'):
