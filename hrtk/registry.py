@@ -116,6 +116,7 @@ LOSSES = _own('loss', 'hrtk.losses', 'hrtk.models.priors')
 TEACHERS = _own('teacher', 'hrtk.teachers')
 CORRUPTIONS = _own('corruption', 'hrtk.adapters.collaborative')
 ADAPTERS = _own('adapter', 'hrtk.adapters')
+DETECTORS = _own('detector', 'hrtk.detectors')
 MASK_SOURCES = _own('mask source', 'hrtk.datasets.mask_sources')
 
 MODELS = _child('MODELS', 'hrtk.training', 'hrtk.models.priors')
