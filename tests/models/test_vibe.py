@@ -107,7 +107,7 @@ def test_golden_of_the_critic():
     assert report.missing_keys == report.unexpected_keys == report.dropped == ()
     motion = 0.5 * normal('input:motion', (3, 16, 69))
     near(critic(motion), 'critic_score')
-    near(critic.shares(critic.gru(motion)[0]), 'critic_attention')
+    near(critic.attention_weights(critic.gru(motion)[0]), 'critic_attention')
     near(torch.cat([critic(motion[i : i + 1]) for i in range(3)]), 'critic_score')
 
 
@@ -152,7 +152,8 @@ def test_another_checkpoint_is_refused(tmp_path):
     }
     torch.save(half, tmp_path / 'half.pt')
     with pytest.raises(
-        InputError, match='half.pt: not a checkpoint of MotionDiscriminator as configured: missing'
+        InputError,
+        match=r'half\.pt: not a checkpoint of MotionDiscriminator as configured: \d+ missing',
     ):
         MotionDiscriminator(8, 1, 8, weights=str(tmp_path / 'half.pt'))
 
