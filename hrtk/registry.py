@@ -127,7 +127,6 @@ LOSSES = _own('loss', 'hrtk.losses', 'hrtk.models.priors')
 TEACHERS = _own('teacher', 'hrtk.teachers')
 CORRUPTIONS = _own('corruption', 'hrtk.adapters.collaborative')
 ADAPTERS = _own('adapter', 'hrtk.adapters')
-DETECTORS = _own('detector', 'hrtk.detectors')
 MASK_SOURCES = _own('mask source', 'hrtk.datasets.mask_sources')
 DETECTORS = _own('detector', 'hrtk.detectors')
 

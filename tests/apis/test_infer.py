@@ -311,6 +311,7 @@ def test_device_that_is_not_there(clip, two_people, tmp_path):
     'arguments, code, said',
     [
         (['clip.mp4'], 2, 'hrtk[pose2d]'),
+        (['clip.mp4', '--pose2d', 'rtmlb'], 2, "Did you mean 'rtmlib'?"),
         (['nowhere.mp4', '--keypoints', 'kp.json'], 2, 'nowhere.mp4'),
         (
             ['clip.mp4', '--keypoints', 'nowhere.json'],

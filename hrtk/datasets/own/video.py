@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import Optional
+from typing import Literal, Optional
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.registry import DATASETS, MASK_SOURCES
 from hrtk.structures import Keypoints2D, Sequence
 
-PEOPLE = ('tracked', 'annotated')
 _log = logging.getLogger(__name__)
 
 
@@ -113,7 +112,7 @@ class VideoDataset(SequenceDataset):
         min_similarity: float = 0.2,
         max_people: Optional[int] = None,
         masks: Optional[dict] = None,
-        people: str = 'tracked',
+        people: Literal['tracked', 'annotated'] = 'tracked',
         fill_gaps: bool = True,
         image_sequence: bool = False,
     ) -> None:
@@ -122,8 +121,6 @@ class VideoDataset(SequenceDataset):
             raise InputError(f'{class_name}: fps must be above 0, not {fps!r}')
         if max_people is not None and max_people < 1:
             raise InputError(f'{class_name}: max_people must be at least 1, not {max_people!r}')
-        if people not in PEOPLE:
-            raise InputError(f'{class_name}: people must be one of {PEOPLE}, not {people!r}')
         if smooth and not fill_gaps:
             raise InputError(
                 f'{class_name}: smooth=True filters boxes over consecutive frames, which '
