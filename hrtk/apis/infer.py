@@ -117,7 +117,9 @@ def infer(
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
     overlay = draw_scene(DATASETS.build(cfg.dataset), results, body_of(cfg.estimator), output)
-    exports = export_results(results, formats) if formats else []
+    exports: list[Path] = []
+    if formats:
+        exports = export_results(results, formats)
     return Inference(metrics, results, overlay, exports, Path(keypoints))
 
 

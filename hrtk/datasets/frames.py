@@ -32,7 +32,9 @@ class ImageFrames:
         sizes: Optional[Sequence[Optional[tuple[int, int]]]] = None,
     ) -> None:
         self.paths = tuple(Path(path) for path in paths)
-        self.sizes = tuple(sizes) if sizes is not None else (None,) * len(self.paths)
+        if sizes is None:
+            sizes = [None] * len(self.paths)
+        self.sizes = tuple(sizes)
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -48,7 +48,9 @@ def draw_scene(dataset: VideoDataset, results: Path, body: BodyModel, folder: Pa
     """
     files = list(results.glob('*.npz'))
     as_video = not dataset.photographs and can_write_video()
-    target = folder / ('overlay.mp4' if as_video else 'overlay')
+    target = folder / 'overlay'
+    if as_video:
+        target = folder / 'overlay.mp4'
     stamp_file = folder / '.overlay.shows'
     newest = max(file.stat().st_mtime_ns for file in files)
     stamp = f'{results.name} {target.name} {newest}'

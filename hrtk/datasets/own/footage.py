@@ -261,9 +261,12 @@ def open_footage(path: str | Path) -> Footage:
 
 def natural(name: str) -> list[tuple[int, str]]:
     """A sort key that places ``f2`` before ``f10``."""
-    key = []
+    key: list[tuple[int, str]] = []
     for part in re.split(r'(\d+)', name):
-        key.append((int(part), '') if part.isdecimal() else (-1, part))
+        if part.isdecimal():
+            key.append((int(part), ''))
+        else:
+            key.append((-1, part))
     return key
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from hrtk.datasets.base import SequenceDataset
+from hrtk.datasets.mask_sources.base import MaskSource
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
@@ -140,7 +141,9 @@ class VideoDataset(SequenceDataset):
         self.min_similarity = min_similarity
         self.people = people
         self.fill_gaps = fill_gaps
-        self.masks = None if masks is None else MASK_SOURCES.build(masks)
+        self.masks: Optional[MaskSource] = None
+        if masks is not None:
+            self.masks = MASK_SOURCES.build(masks)
         self._points = self.table.points.copy()
         self._points[self._points[..., 2] < min_confidence, 2] = 0
         xy, confidence = torch.from_numpy(self._points).split((2, 1), dim=-1)
@@ -160,7 +163,9 @@ class VideoDataset(SequenceDataset):
             frame_ids=tuple(self.footage.label(frame) for frame in track.frames),
             fps=self.fps,
         )
-        return sequence if self.masks is None else self.masks.attach(sequence)
+        if self.masks is not None:
+            sequence = self.masks.attach(sequence)
+        return sequence
 
     def names(self) -> list[str]:
         """The names of all tracks."""
@@ -178,7 +183,9 @@ class VideoDataset(SequenceDataset):
 
     def _noted_sizes(self, track: Track) -> list[Optional[tuple[int, int]]]:
         """The image size that the keypoint file notes for every frame."""
-        return [self.table.frames[row].size if row >= 0 else None for row in track.rows]
+        sizes = [frame.size for frame in self.table.frames]
+        sizes.append(None)  # row -1, where the person was not detected
+        return [sizes[row] for row in track.rows]
 
     def _keypoints_of(self, track: Track) -> Keypoints2D:
         """The keypoints of a track; zeros where the person was not detected."""
@@ -244,7 +251,9 @@ class VideoDataset(SequenceDataset):
             )
 
     def _clip(self, frame: int) -> str:
-        return self.footage.stem(frame) if self.photographs else self.footage.clip(frame)
+        if self.photographs:
+            return self.footage.stem(frame)
+        return self.footage.clip(frame)
 
     def _identities(self, rows: list[int], frames: list[int]) -> list[int]:
         """The identity of every row of one clip."""
@@ -288,11 +297,12 @@ class VideoDataset(SequenceDataset):
             for number, segment in enumerate(long, start=1):
                 tracks.append(self._track(self._track_name(clip, identity, number), segment))
         if short:
+            location = f' in {clip}' if clip else ''
             _log.warning(
                 '%s: left out %d tracks%s of fewer than %d frames (min_length)',
                 self.keypoints,
                 short,
-                f' in {clip}' if clip else '',
+                location,
                 min_length,
             )
         return tracks
