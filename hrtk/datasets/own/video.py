@@ -127,9 +127,9 @@ class VideoDataset(SequenceDataset):
                 f'{class_name}: smooth=True filters boxes over consecutive frames, which '
                 f'fill_gaps=False does not give; set smooth=False'
             )
-        self.footage = open_footage(images)
         self.keypoints = Path(keypoints)
         self.table = read_keypoints(keypoints, skeleton)
+        self.footage = open_footage(images)
         self.name = name or self.footage.path.stem
         self.source = source or self.table.source
         self.fps = fps or self.footage.fps or 25.0
