@@ -9,7 +9,6 @@ import sys
 from hrtk.apis.infer import ALIASES, infer
 from hrtk.apis.look.exporting import FORMATS
 from hrtk.cli.options import Options, guarded
-from hrtk.detectors.rtmlib import MODES
 
 
 def parse() -> argparse.Namespace:
@@ -50,7 +49,10 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument('--device', help='cpu, cuda, ... (default: a GPU if PyTorch sees one)')
     parser.add_argument(
-        '--pose2d', default='balanced', choices=MODES, help="rtmlib's networks (%(default)s)"
+        '--pose2d',
+        default='balanced',
+        metavar='NAME[:OPTION]',
+        help='2D detector: a registered name, e.g. rtmlib:performance, or a mode of rtmlib (%(default)s)',
     )
     parser.add_argument(
         '--seconds',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -15,33 +14,16 @@ from rich.table import Table
 
 from hrtk.apis.zoo.building import build_model
 from hrtk.body_models import load_body_file
+from hrtk.datasets.base import Asset, SequenceDataset
 from hrtk.datasets.official.spin_npz import read_spin_npz
 from hrtk.datasets.official.threedpw import read_3dpw
 from hrtk.datasets.official.vibe_db import read_vibe_db
 from hrtk.errors import InputError
 from hrtk.models.priors.gmm import read_gmm
+from hrtk.registry import DATASETS
 
 ROOT = 'data'
 PRESENT, ABSENT, WRONG = 'present', 'absent', 'wrong'
-
-
-@dataclasses.dataclass(frozen=True)
-class Asset:
-    """One file or folder of somebody else's.
-
-    Attributes:
-        path: where it must lie, below the ``data`` folder.
-        need: what needs it.
-        home: its owner's page.
-        how: what to take there.
-        check: reads it and says in a few words what is there; raises InputError if it is not what it should be.
-    """
-
-    path: str
-    need: str
-    home: str
-    how: str
-    check: Callable[[Path], str]
 
 
 def check_body(path: Path) -> str:
@@ -276,11 +258,22 @@ ASSETS = (
 )
 
 
+def known_assets() -> list[Asset]:
+    """:data:`ASSETS` and the assets that registered data sets declare, plugins included, each path once."""
+    assets = {asset.path: asset for asset in ASSETS}
+    for name in DATASETS.names():
+        dataset = DATASETS.get(name)
+        if isinstance(dataset, type) and issubclass(dataset, SequenceDataset):
+            for asset in dataset.assets:
+                assets.setdefault(asset.path, asset)
+    return list(assets.values())
+
+
 def status(asset: Asset, root: str | Path = ROOT, verify: bool = True) -> tuple[str, str]:
     """``('present' | 'absent' | 'wrong', what was found)``.
 
     Args:
-        asset: of :data:`ASSETS`.
+        asset: of :func:`known_assets`.
         root: the data folder.
         verify: also read the file.
     """
@@ -294,14 +287,14 @@ def status(asset: Asset, root: str | Path = ROOT, verify: bool = True) -> tuple[
 
 
 def missing_assets(cfg: Config | dict) -> list[Asset]:
-    """The assets that a config names and that are not there, each once, in the order of :data:`ASSETS`.
+    """The assets that a config names and that are not there, each once, in the order of :func:`known_assets`.
 
     A folder that a config names (``data/3dpw``) stands for every asset below it.
     """
     named = {Path(text) for text in _strings(cfg.to_dict() if isinstance(cfg, Config) else cfg)}
     return [
         asset
-        for asset in ASSETS
+        for asset in known_assets()
         if not (Path(ROOT) / asset.path).exists()
         and any(
             path in named
@@ -349,7 +342,7 @@ def print_assets(
     for column in ('file', 'needed by', 'where to get it', 'state'):
         table.add_column(column, overflow='fold')  # addresses must stay whole
     fine, style = True, {PRESENT: 'green', ABSENT: 'yellow', WRONG: 'red'}
-    for asset in ASSETS:
+    for asset in known_assets():
         state, found = status(asset, root, verify)
         fine &= state != WRONG
         table.add_row(

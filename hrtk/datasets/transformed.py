@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from typing import Any
 
+from hrtk.datasets.base import SequenceDataset
 from hrtk.errors import InputError
 from hrtk.registry import DATASETS, TRANSFORMS
 from hrtk.structures import Sequence
 
 
 @DATASETS.register_module()
-class Transformed:
+class Transformed(SequenceDataset):
     """Applies transforms, in order, to every sequence of a data set; its other attributes stay reachable.
 
     Args:
@@ -28,7 +30,7 @@ class Transformed:
                 f"Transformed: transforms is a list of configs, e.g. [dict(type='Greyscale')], not "
                 f'{transforms!r}'
             )
-        self.dataset = DATASETS.build(dataset)
+        self.dataset: SequenceDataset = DATASETS.build(dataset)
         self.transforms = [TRANSFORMS.build(transform) for transform in transforms]
 
     def __len__(self) -> int:
@@ -46,9 +48,14 @@ class Transformed:
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
+    @property
+    def metainfo(self) -> Mapping[str, Any]:
+        """The facts about the data set without transforms."""
+        return self.dataset.metainfo
+
     def fingerprint(self) -> dict[str, str]:
         """The data set's hashes and those of the transforms, each under its place."""
-        found = self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
+        found = self.dataset.fingerprint()
         for place, transform in enumerate(self.transforms):
             found = {
                 **found,

@@ -16,6 +16,7 @@ import torch
 
 from hrtk.body_models.skeletons import index_map
 from hrtk.datasets.arrays import float_tensor, read_npz
+from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.frames import ImageFrames
 from hrtk.errors import InputError
 from hrtk.files import sha256_of_all
@@ -67,7 +68,7 @@ GENERIC = {
 
 
 @DATASETS.register_module()
-class SPINFile:
+class SPINFile(SequenceDataset):
     """People of a video data set in SPIN's npz layout; an item is one track.
 
     A file has no identities. A new track begins where the clip (the path of the picture without its number) changes,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hrtk.body_models.gendered import GenderedBodies
 from hrtk.body_models.safe_pickle import load_pickle
+from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.frames import ImageFrames
 from hrtk.errors import InputError
 from hrtk.files import sha256_of_all
@@ -78,7 +79,7 @@ class PersonTrack:
 
 
 @DATASETS.register_module()
-class ThreeDPW:
+class ThreeDPW(SequenceDataset):
     """The raw 3DPW; an item is one person of one sequence, all its frames, called ``<sequence>_<person>``.
 
     Frames whose camera is not aligned (``campose_valid`` 0) stay in the sequence, are marked in ``truth.valid``, have

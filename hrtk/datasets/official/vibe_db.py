@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hrtk.datasets.arrays import float_tensor, read_npz
+from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.frames import ImageFrames
 from hrtk.datasets.official.joblib_file import load_joblib
 from hrtk.errors import InputError
@@ -29,7 +30,7 @@ REMEDY = (
 
 
 @DATASETS.register_module()
-class VIBEDatabase:
+class VIBEDatabase(SequenceDataset):
     """Tracks of a VIBE database; an item is one ``vid_name``.
 
     joblib's file is read without joblib and without running anything in it; an npz of the same keys is read as well.

@@ -63,7 +63,7 @@ class ForegroundViews(Dataset):
 
     def fingerprint(self) -> dict[str, str]:
         """That of the data set."""
-        return self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
+        return self.dataset.fingerprint()
 
 
 @DATASETS.register_module()

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.frames import ArrayFrames
 from hrtk.datasets.keypoint_noise import make_noise
 from hrtk.datasets.open_stream.cache import cache_key, cache_root, generator_hash
@@ -28,7 +29,7 @@ FILL = 0.68  # share of the picture's height that a person of 1.7 m takes
 
 
 @DATASETS.register_module()
-class OpenStream:
+class OpenStream(SequenceDataset):
     """A synthetic video domain; an item is one whole sequence of one person.
 
     Ground truth is exact: pose, betas, translation and intrinsics reproduce every vertex and joint. The same
