@@ -34,8 +34,8 @@ class Regeneration(Adapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.online_adapter  # a wrong config is reported now
-        self.pre_adapter
+        self.pre_adapter  # a wrong config is reported now
+        self.online_adapter
 
     @functools.cached_property
     def online_adapter(self) -> Adapter:
