@@ -9,7 +9,7 @@ from export_parts import FRAMES, TURN, expected, free_body, make_motion
 
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
-from hrtk.visualization.export import in_world, joint_positions, motion_of_crops, steady
+from hrtk.visualization.export import in_world, joint_positions, motion_of_crops, with_mean_shape
 from hrtk.visualization.export import motion as module
 
 
@@ -58,7 +58,7 @@ def test_worlds_move_vertices_as_a_turn_does(world: str, monkeypatch: pytest.Mon
 
 def test_one_shape_keeps_the_pelvis() -> None:
     motion, body = make_motion(), free_body()
-    kept = steady(motion, body)
+    kept = with_mean_shape(motion, body)
     np.testing.assert_allclose(
         kept.betas.numpy(), np.tile(motion.betas.numpy().mean(0), (FRAMES, 1))
     )
