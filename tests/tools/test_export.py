@@ -95,7 +95,7 @@ def test_files_of_two_tracks(run: Path, command) -> None:
 
 
 def test_a_mesh_is_the_one_of_the_result(run: Path) -> None:
-    """The formula of docs/en/files.md for a mesh in the coordinates of the picture."""
+    """The formula of docs/en/files.md for a mesh in the coordinates of the image."""
     path = sorted(results(run).glob('*.npz'))[1]
     result, body = np.load(path), BodyModel()
     size = tuple(result['image_size'])

@@ -1,4 +1,4 @@
-"""From crops to the full picture, worlds, and one shape for a track."""
+"""From crops to the full image, worlds, and one shape for a track."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def crops(**changed) -> dict:
 
 
 def test_a_box_in_the_middle_is_seen_as_the_crop_camera_sees_it() -> None:
-    # SPIN's focal length on the crop, in pixels of the picture: both cameras are one.
+    # SPIN's focal length on the crop, in pixels of the image: both cameras are one.
     values, body = crops(), free_body()
     motion = motion_of_crops(**values, focal=5000 * 200 / 224)
     _, pixels = joint_positions(motion, body, 'spin49')

@@ -15,23 +15,20 @@ PER_SEQUENCE = ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'reprojection_px')
 def means_table(comparison: Comparison) -> Table:
     """Means over all scored frames, and the change between the compared rows."""
     columns = columns_of(comparison.summary)
-    rows = [
-        [name, *[cell_text(key, means.get(key)) for key in columns]]
-        for name, means in comparison.summary.items()
-    ]
+    rows = []
+    for name, means in comparison.summary.items():
+        cells = [cell_text(key, means.get(key)) for key in columns]
+        rows.append([name, *cells])
     if comparison.adapted:
         rows.append(['change', *_changes(comparison, columns)])
-    header = ['', *[COLUMNS[key] for key in columns]]
-    return Table('Means over all scored frames', header, rows)
+    header = [COLUMNS[key] for key in columns]
+    return Table('Means over all scored frames', ['', *header], rows)
 
 
 def sequence_table(comparison: Comparison) -> Table:
     """Means over the frames of every sequence."""
-    columns = [
-        key
-        for key in COLUMNS
-        if key in PER_SEQUENCE and any(key in record.after for record in comparison.records)
-    ]
+    known = set[str]().union(*[record.after for record in comparison.records])
+    columns = [key for key in PER_SEQUENCE if key in known]
     header = ['sequence', 'frames']
     for key in columns:
         header += [f'{COLUMNS[key]}\n{name}' for name in comparison.rows.values()]

@@ -222,8 +222,8 @@ def _animation(arrays: _Arrays, motion: Motion, pelvis: np.ndarray) -> dict[str,
     tracks = [('translation', 0, pelvis + motion.translation.numpy())]
     for joint in range(24):
         tracks.append(('rotation', joint, quaternions[:, joint]))
-    samplers = []
-    channels = []
+    samplers: list[dict[str, Any]] = []
+    channels: list[dict[str, Any]] = []
     for path, joint, values in tracks:
         output = arrays.add(np.float32(values))
         target = dict(node=ROOT + joint, path=path)
