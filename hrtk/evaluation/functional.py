@@ -134,10 +134,13 @@ def procrustes(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     sign = np.ones_like(singular)
     sign[:, -1] = np.sign(np.linalg.det(u @ vt))
     rotation = (u * sign[:, None]) @ vt
-    variance = np.square(centred).sum((1, 2))
+    squared_norm = np.square(centred).sum((1, 2))
     # If all points coincide, rotation and scale are undefined; scale 0 returns the target's centre.
     scale = np.divide(
-        (singular * sign).sum(1), variance, out=np.zeros_like(variance), where=variance > 0
+        (singular * sign).sum(1),
+        squared_norm,
+        out=np.zeros_like(squared_norm),
+        where=squared_norm > 0,
     )
     return scale[:, None, None] * (centred @ np.swapaxes(rotation, 1, 2)) + target_centre
 
