@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hrtk.datasets.arrays import read_or_make
+from hrtk.datasets.arrays import cached_tensors
 from hrtk.datasets.open_stream.cache import cache_key, cache_root
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
@@ -55,7 +55,9 @@ class TrackFeatures(Dataset):
             estimator.fingerprint()['weights'],
             mirror,
         )
-        stored = read_or_make(cache_root() / f'{key}.npz', lambda: self._compute(estimator, mirror))
+        stored = cached_tensors(
+            cache_root() / f'{key}.npz', lambda: self._compute(estimator, mirror)
+        )
         return stored.pop('features'), stored
 
     @torch.inference_mode()
