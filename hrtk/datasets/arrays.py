@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -72,7 +73,9 @@ def read_npz(
     return arrays
 
 
-def save_npz(file: str | Path | io.BufferedIOBase, arrays: Mapping[str, np.ndarray]) -> None:
+def save_npz(
+    file: str | Path | BinaryIO | io.BufferedIOBase, arrays: Mapping[str, np.ndarray]
+) -> None:
     """Writes named arrays to an uncompressed npz file."""
     np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes every name for `allow_pickle`
 
