@@ -13,7 +13,7 @@ class Domain:
     """The ranges that a scene is drawn from; the defaults are the studio.
 
     Attributes:
-        split: which motion clips, ``'train'`` or ``'test'``.
+        split: of the motion clips, ``'train'`` or ``'test'``.
         motion: factor on the joint angles' deviation from the mean pose of the motion.
         upright: share of people whose knees are straightened by 30 to 100 percent of their bend.
         distance: camera to person, metres; the focal length keeps the person's size in the image.

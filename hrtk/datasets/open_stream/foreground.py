@@ -39,9 +39,9 @@ class ForegroundViews(Dataset):
     def __init__(self, dataset: dict, resolution: int = 112, length: Optional[int] = None) -> None:
         self.dataset = DATASETS.build(dataset)
         self.resolution = resolution
+        self.sequences: list[Sequence] = [self.dataset[i] for i in range(len(self.dataset))]
         frames: list[tuple[Sequence, Frames, int]] = []
-        for index in range(len(self.dataset)):
-            sequence = self.dataset[index]
+        for sequence in self.sequences:
             if sequence.masks is None:
                 raise InputError(
                     f'ForegroundViews: {sequence.name!r} has no masks; add them by '
