@@ -1,4 +1,4 @@
-"""A data set seen through transforms."""
+"""A data set with transforms."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hrtk.structures import Sequence
 
 @DATASETS.register_module()
 class Transformed(SequenceDataset):
-    """Applies transforms, in order, to every sequence of a data set; its other attributes stay reachable.
+    """Applies transforms, in order, to every sequence of a data set; all other attributes are those of the data set.
 
     Args:
         dataset: config of the data set.
-        transforms: configs of :mod:`hrtk.datasets.transforms`; none leaves everything as it is.
+        transforms: configs of :mod:`hrtk.datasets.transforms`; an empty list changes nothing.
 
     Raises:
         InputError: the transforms are no list.
@@ -43,7 +43,7 @@ class Transformed(SequenceDataset):
         return sequence
 
     def __getattr__(self, name: str) -> Any:
-        # Asked for what is not here; before __init__ has run (copies, unpickling) there is nothing to ask.
+        # Called for attributes that this object lacks; before __init__ (copies, unpickling) it lacks `dataset`, too.
         if name.startswith('__') or 'dataset' not in self.__dict__:
             raise AttributeError(name)
         return getattr(self.dataset, name)
@@ -54,11 +54,9 @@ class Transformed(SequenceDataset):
         return self.dataset.metainfo
 
     def fingerprint(self) -> dict[str, str]:
-        """The data set's hashes and those of the transforms, each under its place."""
-        found = self.dataset.fingerprint()
-        for place, transform in enumerate(self.transforms):
-            found = {
-                **found,
-                **{f'{place}.{key}': value for key, value in transform.fingerprint().items()},
-            }
-        return found
+        """The data set's hashes and those of the transforms, each prefixed by the index of its transform."""
+        hashes = dict(self.dataset.fingerprint())
+        for index, transform in enumerate(self.transforms):
+            for key, value in transform.fingerprint().items():
+                hashes[f'{index}.{key}'] = value
+        return hashes

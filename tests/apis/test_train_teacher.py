@@ -71,7 +71,7 @@ def test_tracks_are_kept_and_their_labels_fit_the_picture(monkeypatch):
     def drawn_again(*args):
         raise AssertionError('drawn again')
 
-    monkeypatch.setattr('hrtk.datasets.open_stream.tracks.draw_video', drawn_again)
+    monkeypatch.setattr('hrtk.datasets.open_stream.stream.draw_video', drawn_again)
     again = OpenTracks(length=5, frames=4, resolution=32)[
         1
     ]  # a longer set begins with the same tracks

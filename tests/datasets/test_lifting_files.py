@@ -265,7 +265,7 @@ def test_3dhp_refusals(files, tmp_path):
     tried(r"data\['TS1'\] is not a list of one dict of cameras", split='train')
     tried("split is 'train' or 'test' and pipeline .* not 'val'", split='val')
     tried("joints is one of 'mpi17', 'h36m16', not 'lsp14'", joints='lsp14')
-    tried("pipeline='released' is what MPM does to joints='h36m16'", pipeline='released')
+    tried("pipeline='released' is MPM's treatment of joints='h36m16'", pipeline='released')
     tried('has no sequence TS9; it has TS1', sequences=['TS9'])
     tried(
         r"arrays of data\['TS2'\] differ in length, {'data_2d': 14, 'data_3d': 14, 'valid': 3}",
