@@ -1,4 +1,4 @@
-"""The losses of bilevel online adaptation: one frame, time, and labelled source (Eq. 2-6 of BOA)."""
+"""The losses of bilevel online adaptation: one frame, time, and labelled source (Eq. 2 to 5 of BOA)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Objectives:
         )
 
     def teacher(self, student: Posed, teacher: Posed) -> Tensor:
-        """Consistency with the mean teacher (Eq. 6): the same mixture as the source loss, against its predictions."""
+        """Consistency with the mean teacher (Eq. 4 of BOA): the same mixture as the source loss, against its predictions."""
         root = self.hips if self.teacher_joints == SKELETON else None
         return self.weights.teacher * (
             5 * keypoint3d_loss(student.joints3d, teacher.joints3d, root=root)
@@ -104,7 +104,7 @@ class Objectives:
     def motion(
         self, now: Posed, then: Posed, evidence_now: Evidence, evidence_then: Evidence
     ) -> Tensor:
-        """2D motion over the interval (Eq. 5), where both ends of a point's path were seen."""
+        """2D motion over the interval (Eq. 3 of BOA), where both ends of a point's path were seen."""
         a, b = evidence_now.confidence, evidence_then.confidence
         both = (a + b == 2 if self.certain_motion else (a > 0) & (b > 0)).to(now.points.dtype)
         return self.weights.motion * motion_loss(
