@@ -72,7 +72,7 @@ def motion_loss(
     target_before: Tensor,
     confidence: Tensor,
 ) -> Tensor:
-    """Difference between predicted and observed 2D motion over an interval (Eq. 5 of BOA).
+    """Difference between predicted and observed 2D motion over an interval (Eq. 3 of BOA).
 
     Args:
         predicted: (B, K, 2) projected joints now.

@@ -1,4 +1,4 @@
-"""The losses of bilevel online adaptation: one frame, time, and labelled source (Eq. 2 to 6 of BOA)."""
+"""The losses of bilevel online adaptation: one frame, time, and labelled source (Eq. 2 to 5 of BOA)."""
 
 from __future__ import annotations
 

@@ -1,11 +1,7 @@
-# DynaBOA as released for 3DPW (Guan et al. 2022): BOA's network and files, its own rates. Its first-order gradient,
-# dynamic steps and losses are those of the code that gave the published numbers.
-_base_ = './boa_paper.py'
-
-_bilevel = {{_base_.adapter}}
-# The command line's defaults in the code, which its script for 3DPW keeps; the flag's name beside each.
-adapter = dict(
-    _delete_=True, type='DynamicBilevel',
+# DynaBOA's rates as released for 3DPW (Guan et al. 2022): the defaults of the code's command line, which its script for
+# 3DPW keeps. The name of the command-line flag stands beside each value.
+dynamic_bilevel = dict(
+    type='DynamicBilevel',
     lr=3e-6, adam_betas=(0.5, 0.9),  # lr; beta1, beta2
     inner_lr=8e-6, order='first',  # fastlr; first_order of its MAML wrapper, although BOA's paper asks for second
     weights=dict(keypoints2d=10.0,  # s2dloss_weight
@@ -15,4 +11,4 @@ adapter = dict(
     threshold=3.1e-4, max_extra=7,  # cos_sim_threshold (0.002 in the first release), optim_steps
     exemplars=None,  # one per look-up from Human3.6M: the folder of a bank by tools/build_retrieval_bank.py
     pose_prior=dict(type='GMMPosePrior', file='data/spin/gmm_08.pkl'),
-    reset='never')  # nothing returns to the start between videos
+    reset='never')  # no reset between videos
