@@ -76,7 +76,8 @@ def to_image(normalised: Tensor, boxes: Tensor) -> Tensor:
 def truncate_to_crop_pixels(normalised: Tensor, resolution: int = 224) -> Tensor:
     """SPIN's and BOA's integer 2D targets: positions truncated to whole crop pixels, (..., 2) -> (..., 2).
 
-    The official data loaders cast crop coordinates to int, an error of up to one pixel; use this only to reproduce them.
+    The official data loaders cast crop coordinates to int, an error of up to one pixel. Use this only to reproduce
+    their results.
     """
     pixels = ((normalised + 1) * (resolution / 2)).trunc()
     return pixels * (2 / resolution) - 1

@@ -1,7 +1,8 @@
 """Cameras: the weak-perspective camera of a crop, its official perspective form, and the full image.
 
-A crop camera ``[s, tx, ty]`` places a body in its square crop, whose sides are the range [-1, 1]: approximately ``u = s * (x + tx)``, ``v = s * (y + ty)`` for camera-frame metres. SPIN and its family evaluate it as a
-perspective camera of focal length 5000 px on a 224 px crop, which :func:`project` does exactly.
+A crop camera ``[s, tx, ty]`` places a body in its square crop, whose sides are the range [-1, 1]: approximately
+``u = s * (x + tx)``, ``v = s * (y + ty)`` for camera-frame metres. SPIN and its family evaluate it as a perspective
+camera of focal length 5000 px on a 224 px crop, as :func:`project` does.
 """
 
 from __future__ import annotations

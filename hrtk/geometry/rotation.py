@@ -70,7 +70,7 @@ def rotmat_to_axis_angle(rotmat: Tensor) -> Tensor:
 
 
 def rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
-    """Converts rotations (..., 3, 3) to unit quaternions (..., 4) of w, x, y, z, whose largest component is positive."""
+    """Converts rotations (..., 3, 3) to unit quaternions (..., 4), w x y z; the largest component is positive."""
     m = rotmat.reshape(*rotmat.shape[:-2], 9)
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = m.unbind(-1)
     # Four multiples of the same quaternion, row i scaled by four times its component i.
