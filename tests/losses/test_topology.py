@@ -20,7 +20,7 @@ from hrtk.losses import (
     skeleton_l2,
     topology_loss,
 )
-from hrtk.losses.topology import _thinned
+from hrtk.losses.topology_thinning import thinned
 
 SIZE = 160
 BODY = BodyModel('open')
@@ -288,7 +288,7 @@ def test_mass_of_the_gradient_of_thinning(divide: bool, base: int) -> None:
     mask[0, 4:17, 5:20] = 1
     levels = [(13 - 2 * k) * (15 - 2 * k) for k in range(7)]
     mask.requires_grad_()
-    distance = _thinned(mask, divide)
+    distance = thinned(mask, divide)
     distance.sum().backward()
     assert distance.sum() == sum(levels)
     beside = (
