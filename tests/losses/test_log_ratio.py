@@ -95,7 +95,7 @@ def test_wide_float32_features_of_neighbours_in_time():
 def test_counts_of_sixteen_frames():
     counts = {
         nearby: [
-            int(video_triplets(torch.tensor([t, 0]), 16, 3, nearby).counted[0].sum())
+            int(video_triplets(torch.tensor([t, 0]), 16, 3, nearby).valid[0].sum())
             for t in range(16)
         ]
         for nearby in ('exclude', 'include')
@@ -118,12 +118,12 @@ def test_places_are_those_of_the_loop(nearby, skip):
         for row, (_, positives, negatives) in enumerate(
             video_samples(list(anchors), 6, skip, nearby)
         ):
-            assert sorted(triplets.positive[row][triplets.counted[row]].tolist()) == positives
+            assert sorted(triplets.positive[row][triplets.valid[row]].tolist()) == positives
             assert sorted(triplets.negative[row].tolist()) == negatives
 
 
 def test_no_step_zero_takes_all_other_frames():
-    assert video_triplets(torch.tensor([0, 9]), 16, 0).counted.sum(1).tolist() == [15, 15]
+    assert video_triplets(torch.tensor([0, 9]), 16, 0).valid.sum(1).tolist() == [15, 15]
 
 
 def test_top_and_bottom_share():

@@ -123,7 +123,7 @@ class InterpolateKeypoints(FilledKeypoints):
 
 def between(points: Keypoints2D, threshold: float) -> tuple[Tensor, Tensor]:
     """Straight lines in time: (F, K, 2) px, and (F, K) bool where a point is on one."""
-    seen = points.seen(threshold)
+    seen = points.visible(threshold)
     frame = torch.arange(len(seen), device=seen.device)[:, None].expand(seen.shape)
     before = torch.where(seen, frame, -1).cummax(0).values
     after = torch.where(seen, frame, len(seen)).flip(0).cummin(0).values.flip(0)

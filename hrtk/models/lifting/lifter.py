@@ -84,7 +84,7 @@ class KeypointCompleter(Windowed):
         pose, known = pose.to(points.xy), known.to(points.xy.device)
         chosen, joints = mapping.points.to(points.xy.device), mapping.joints.to(points.xy.device)
         filled = torch.zeros_like(points.confidence, dtype=torch.bool)
-        filled[:, chosen] = ~points.seen(self.threshold)[:, chosen] & known[:, joints]
+        filled[:, chosen] = ~points.visible(self.threshold)[:, chosen] & known[:, joints]
         xy = points.xy.clone()
         xy[:, chosen] = torch.where(filled[:, chosen, None], pose[:, joints], xy[:, chosen])
         return xy, filled

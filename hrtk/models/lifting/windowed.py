@@ -74,7 +74,9 @@ class Windowed(nn.Module):
         """Joints (N, J, 2) px of all frames, (N, J) bool whether they are there, and where they came from."""
         device = next(self.network.parameters()).device
         mapping = JointMapping(keypoints.skeleton, self.skeleton)
-        return *mapping(keypoints.xy.to(device), keypoints.seen(self.threshold).to(device)), mapping
+        return *mapping(
+            keypoints.xy.to(device), keypoints.visible(self.threshold).to(device)
+        ), mapping
 
     def step(self, sequence: Sequence) -> int:
         """Frames of the sequence between neighbours of a window."""
