@@ -138,11 +138,12 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Result:
     fields: dict[str, Any] = {}
     report: dict[str, float] = {}
     for key, array in arrays.items():
-        value = array.item() if array.ndim == 0 else array
         if key.startswith(REPORT):
-            report[key.removeprefix(REPORT)] = value
+            report[key.removeprefix(REPORT)] = array.item()
+        elif array.ndim == 0:
+            fields[key] = array.item()
         else:
-            fields[key] = value
+            fields[key] = array
     fields['frame_ids'] = tuple(fields['frame_ids'].tolist())
     fields['image_size'] = tuple(fields['image_size'].tolist())
     return Result(before=before, after=after, report=report, **fields)

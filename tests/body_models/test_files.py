@@ -394,7 +394,7 @@ def test_regressors(tmp_path):
     np.save(tmp_path / 'smpl.npy', np.zeros((17, 6890)))
     with pytest.raises(
         InputError,
-        match=r'smpl\.npy.*\(17, 6890\).*\(17, 30\).*body\.npz.*SMPL mesh.*brings its own',
+        match=r'smpl\.npy.*\(17, 6890\).*\(17, 30\).*body\.npz.*SMPL mesh.*contains its own',
     ):
         load_body_file(body, h36m_regressor=tmp_path / 'smpl.npy')
     np.save(tmp_path / 'object.npy', np.array([{}], dtype=object))
@@ -428,7 +428,7 @@ def _broken(change):
         (lambda c: c.update(posedirs=np.full((30, 3, 207), np.nan)), 'posedirs.*finite'),
         (
             lambda c: c.update(f=np.array([[0, 1, 30]])),
-            r'f points to vertices 0\.\.30, there are 30',
+            r'f refers to vertices 0\.\.30, there are 30',
         ),
         (lambda c: c['kintree_table'].__setitem__((0, 3), 9), 'kintree_table'),
         (
@@ -474,13 +474,13 @@ def test_files_that_are_no_body(tmp_path):
         'empty.pkl': 'empty',
         'text.npz': 'neither an .npz nor a .pkl',
         'login.pkl': 'web page',
-        'list.pkl': 'holds a list',
+        'list.pkl': 'contains a list',
         'other.npz': 'lacks v_template',
         'future.npz': 'hrtk-body-9',
         'cut.npz': 'broken',
         'bit.npz': 'broken',
         'part.npz': "without 'mirror'",
-        'unfit.npz': 'do not fit',
+        'unfit.npz': 'do not match',
     }.items():
         with pytest.raises(InputError, match=complaint) as caught:
             load_body_file(tmp_path / name)
