@@ -26,10 +26,18 @@ def capsule_mask(
         high = (np.floor(np.maximum(start, end) + radius).astype(int) + 1).clip(0)
         x = np.arange(low[0], min(high[0], width))
         y = np.arange(low[1], min(high[1], height))[:, None]
-        segment = end - start
-        dot = (x - start[0]) * segment[0] + (y - start[1]) * segment[1]
-        fraction = (dot / max(segment @ segment, 1e-12)).clip(0, 1)
-        dx = x - start[0] - fraction * segment[0]
-        dy = y - start[1] - fraction * segment[1]
-        mask[low[1] : high[1], low[0] : high[0]] |= dx**2 + dy**2 <= radius**2
+        distance = _squared_distance(x, y, start, end)
+        mask[low[1] : high[1], low[0] : high[0]] |= distance <= radius**2
     return mask
+
+
+def _squared_distance(
+    x: np.ndarray, y: np.ndarray, start: np.ndarray, end: np.ndarray
+) -> np.ndarray:
+    """(H, W) squared distances of the points of columns x (W,) and rows y (H, 1) from a segment."""
+    segment = end - start
+    dx = x - start[0]
+    dy = y - start[1]
+    dot = dx * segment[0] + dy * segment[1]
+    fraction = (dot / max(segment @ segment, 1e-12)).clip(0, 1)
+    return (dx - fraction * segment[0]) ** 2 + (dy - fraction * segment[1]) ** 2

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hrtk.geometry.coverage import cover
-from hrtk.geometry.mesh_edges import face_orientation, face_sides, mesh_edges
+from hrtk.geometry.mesh_edges import face_orientation, face_sides, mesh_edges, ranks
 from hrtk.geometry.raster import rasterize
 
 REACH = 6.0  # in sigmas: distance from which on the value is that of the mask, sigmoid(6) = 0.9975
@@ -127,6 +127,26 @@ def _outline(
     points: Tensor, faces: Tensor, fine: Tensor, size: tuple[int, int], margin: int, reach: float
 ) -> Outline:
     """Finds the pieces of the outlines that lie in the image or at most ``reach`` px outside."""
+    edges = _outline_edges(points, faces, size, reach)
+    length = edges.vector.norm(dim=1)
+    extent = edges.high - edges.low
+    count = (extent * length / PIECE).ceil().nan_to_num(0, 0, 0).clamp(min=0).long()
+    index = torch.repeat_interleave(count)
+    step = (extent / count)[index]
+    low = edges.low[index] + ranks(index, count) * step
+    centre = edges.start[index] + (low + step / 2)[:, None] * edges.vector[index]
+    beyond = centre - PROBE * edges.inward[index]
+    x, y = ((beyond + margin) * FINE).round().long().unbind(1)
+    x = x.clamp(0, fine.shape[2] - 1)
+    y = y.clamp(0, fine.shape[1] - 1)
+    uncovered = torch.nonzero(~fine[edges.batch[index], y, x])[:, 0]
+    low = low[uncovered]
+    pieces = edges.select(index[uncovered])
+    return pieces._replace(low=low, high=low + step[uncovered])
+
+
+def _outline_edges(points: Tensor, faces: Tensor, size: tuple[int, int], reach: float) -> Outline:
+    """Finds the edges whose faces all lie on one side, clipped to the image and ``reach`` px around it."""
     edges = mesh_edges(faces)
     sides = face_sides(face_orientation(points, faces), edges)
     edge, batch = torch.nonzero(sides, as_tuple=True)
@@ -134,25 +154,11 @@ def _outline(
     # In float64, since the visible part of an edge that extends far out of the image is a small fraction of it.
     start = points[batch, ends[:, 0], :2].double()
     vector = points[batch, ends[:, 1], :2].double() - start
-    low, high = _clip(start, vector, -reach, start.new_tensor([size[1], size[0]]) - 1 + reach)
-    length = vector.norm(dim=1)
+    border = start.new_tensor([size[1], size[0]]) - 1 + reach
+    low, high = _clip(start, vector, -reach, border)
     left = torch.stack([-vector[:, 1], vector[:, 0]], 1)
-    inward = left * (sides[edge, batch] / length)[:, None]
-
-    count = ((high - low) * length / PIECE).ceil().nan_to_num(0, 0, 0).clamp(min=0).long()
-    whole = Outline(batch, ends, start, vector, inward, low, high)
-    index = torch.repeat_interleave(count)
-    rank = torch.arange(len(index), device=index.device) - (count.cumsum(0) - count)[index]
-    step = ((high - low) / count)[index]
-    low = low[index] + rank * step
-    beyond = start[index] + (low + step / 2)[:, None] * vector[index] - PROBE * inward[index]
-    x, y = ((beyond + margin) * FINE).round().long().unbind(1)
-    x = x.clamp(0, fine.shape[2] - 1)
-    y = y.clamp(0, fine.shape[1] - 1)
-    uncovered = torch.nonzero(~fine[batch[index], y, x])[:, 0]
-    low = low[uncovered]
-    pieces = whole.select(index[uncovered])
-    return pieces._replace(low=low, high=low + step[uncovered])
+    inward = left * (sides[edge, batch] / vector.norm(dim=1))[:, None]
+    return Outline(batch, ends, start, vector, inward, low, high)
 
 
 def _clip(start: Tensor, vector: Tensor, low: float, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -219,9 +225,12 @@ def _pixel_pairs(
     dot = _outer_sum(v * dv, u * du)
     fraction = (dot / length_squared).clamp_(0, 1)
     distance = _outer_sum(v * v, u * u) + fraction * (fraction * length_squared - 2 * dot)
-    in_image = ((y >= 0) & (y < height))[..., None] & ((x >= 0) & (x < width))[:, None]
+    row_in_image = (y >= 0) & (y < height)
+    column_in_image = (x >= 0) & (x < width)
+    in_image = row_in_image[..., None] & column_in_image[:, None]
     index = torch.nonzero((in_image & (distance <= reach * reach)).view(-1))[:, 0]
-    pixel = _outer_sum((pieces.batch[:, None] * height + y) * width, x).view(-1)[index]
+    row = pieces.batch[:, None] * height + y
+    pixel = _outer_sum(row * width, x).view(-1)[index]
     depth = _outer_sum(v * nv, u * nu).view(-1)[index]
     signed_depth = torch.where(inside.view(-1)[pixel], depth, -depth)
     agreeing = torch.nonzero(signed_depth > -1e-6)[:, 0]

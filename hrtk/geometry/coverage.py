@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hrtk.errors import InputError
-from hrtk.geometry.raster import MIN_AREA, NEXT_CORNER, PREVIOUS_CORNER, rasterize
+from hrtk.geometry.raster import MIN_AREA, NEXT_CORNER, PREVIOUS_CORNER, edge_functions, rasterize
 
 CHUNK = 1 << 24  # candidate pixels that the CUDA path processes at once, about 150 bytes each
 NO_KEY = torch.iinfo(torch.int64).max
@@ -160,9 +160,12 @@ def _fill_batch(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
         column = triangles.low[k, 0] + offset % columns
         depth, hit = _depth(triangles, k, row, column)
         # The bits of positive floats sort as the floats do: depth in the high half, lowest face index first.
-        key = (depth.view(torch.int32).long() << 32) | (k % len(faces))
-        pixel = (k // len(faces) * height + row) * width + column
-        nearest.scatter_reduce_(0, pixel, key.where(hit, key.new_tensor(NO_KEY)), 'amin')
+        bits = depth.view(torch.int32).long()
+        key = (bits << 32) | (k % len(faces))
+        key = key.where(hit, key.new_tensor(NO_KEY))
+        image = k // len(faces)
+        pixel = (image * height + row) * width + column
+        nearest.scatter_reduce_(0, pixel, key, 'amin')
     face = (nearest & 0xFFFFFFFF).where(nearest != NO_KEY, nearest.new_tensor(-1))
     return face.view(len(points), height, width)
 
@@ -173,17 +176,21 @@ def _set_up(points: Tensor, faces: Tensor, size: tuple[int, int]) -> _Triangles:
     corners = points[:, faces].flatten(0, 1)
     usable = (corners.isfinite().all(2) & (corners[..., 2] > 0)).all(1)
     corners = corners.where(usable[:, None, None], torch.ones_like(corners))
-    x, y, z = corners.unbind(2)
-    low = corners[..., :2].amin(1).ceil().clamp_min(0).minimum(limit).long()
-    high = (corners[..., :2].amax(1).floor() + 1).clamp_min(0).minimum(limit).long()
-    edge_x = y[:, NEXT_CORNER] - y[:, PREVIOUS_CORNER]
-    edge_y = x[:, PREVIOUS_CORNER] - x[:, NEXT_CORNER]
-    edge_1 = x[:, NEXT_CORNER] * y[:, PREVIOUS_CORNER] - x[:, PREVIOUS_CORNER] * y[:, NEXT_CORNER]
-    area = edge_x[:, 1] * edge_y[:, 2] - edge_x[:, 2] * edge_y[:, 1]
+    xy = corners[..., :2]
+    low = xy.amin(1).ceil().clamp_min(0).minimum(limit).long()
+    high = (xy.amax(1).floor() + 1).clamp_min(0).minimum(limit).long()
+    edge_x, edge_y, edge_1, area = edge_functions(corners[..., 0], corners[..., 1])
     usable &= area.abs() > MIN_AREA
     sign = area.sign()[:, None]
     extent = (high - low).clamp_min(0) * usable[:, None]
-    return _Triangles(edge_x * sign, edge_y * sign, edge_1 * sign, 1 / z, low, extent)
+    return _Triangles(
+        edge_x=edge_x * sign,
+        edge_y=edge_y * sign,
+        edge_1=edge_1 * sign,
+        inverse_z=1 / corners[..., 2],
+        low=low,
+        extent=extent,
+    )
 
 
 def _depth(triangles: _Triangles, k: Tensor, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,9 +198,13 @@ def _depth(triangles: _Triangles, k: Tensor, row: Tensor, column: Tensor) -> tup
     row_values = triangles.edge_y[k] * row[:, None] + triangles.edge_1[k]
     e = triangles.edge_x[k] * column[:, None] + row_values
     weight = e * triangles.inverse_z[k]
-    total = weight[:, 0] + weight[:, 1] + weight[:, 2]
-    depth = ((e[:, 0] + e[:, 1] + e[:, 2]) / total).float()
+    depth = (_row_sum(e) / _row_sum(weight)).float()
     return depth, (e >= 0).all(1) & depth.isfinite()
+
+
+def _row_sum(values: Tensor) -> Tensor:
+    # In the order of the rasteriser's sum, for the same bits.
+    return values[:, 0] + values[:, 1] + values[:, 2]
 
 
 def _screen_weights(points: Tensor, faces: Tensor, face: Tensor) -> Tensor:

@@ -90,6 +90,17 @@ def face_sides(orientation: Tensor, edges: Edges) -> Tensor:
     return torch.where(total.abs() == count, total.sign(), 0)
 
 
+def ranks(group: Tensor, count: Tensor) -> Tensor:
+    """Numbers the members of every group from 0.
+
+    Args:
+        group: (N,) ascending indices of groups.
+        count: number of members of every group.
+    """
+    first = count.cumsum(0) - count
+    return torch.arange(len(group), device=group.device) - first[group]
+
+
 def _find_edges(faces: Tensor) -> Edges:
     start = faces.T.reshape(-1)
     end = faces.roll(-1, 1).T.reshape(-1)
@@ -105,8 +116,7 @@ def _find_edges(faces: Tensor) -> Edges:
     # Column e of the tables lists the faces of edge e.
     order = torch.argsort(edge, stable=True)
     edge = edge[order]
-    first = (count.cumsum(0) - count)[edge]
-    row = torch.arange(len(edge), device=faces.device) - first
+    row = ranks(edge, count)
     rows = int(count.max()) if len(count) else 0
     table = faces.new_zeros(rows, ends.shape[1])
     table[row, edge] = face[order]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
@@ -137,6 +137,28 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return unit_normals.reshape(vertices.shape)
 
 
+def edge_functions(x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
+    """Computes the coefficients of the edge functions of K triangles, before the choice of their sign.
+
+    Args:
+        x: (K, 3) of the corners, px; an array or a tensor.
+        y: (K, 3).
+
+    Returns:
+        edge_x, edge_y and edge_1 (K, 3), and twice the signed area (K,).
+    """
+    next_x = x[:, NEXT_CORNER]
+    next_y = y[:, NEXT_CORNER]
+    previous_x = x[:, PREVIOUS_CORNER]
+    previous_y = y[:, PREVIOUS_CORNER]
+    edge_x = next_y - previous_y
+    edge_y = previous_x - next_x
+    edge_1 = next_x * previous_y - previous_x * next_y
+    # From differences: the sum of edge_1 is inexact for a small triangle far from the corner of the image.
+    area = edge_x[:, 1] * edge_y[:, 2] - edge_x[:, 2] * edge_y[:, 1]
+    return edge_x, edge_y, edge_1, area
+
+
 def _backend(name: str) -> Callable[..., None]:
     if name == 'auto':
         name = 'numpy' if importlib.util.find_spec('numba') is None else 'numba'
@@ -167,16 +189,10 @@ def _set_up(points: np.ndarray, faces: np.ndarray, height: int, width: int) -> _
     in_front = np.isfinite(points).all(1) & (points[:, 2] > 0)
     face = np.flatnonzero(in_front[faces].all(1))
     corners = points[faces[face]]
-    x = corners[..., 0]
-    y = corners[..., 1]
     size = np.array([width, height], np.float64)
     low = np.ceil(corners[..., :2].min(1)).clip(0, size).astype(np.int64)
     high = (np.floor(corners[..., :2].max(1)) + 1).clip(0, size).astype(np.int64)
-    edge_x = y[:, NEXT_CORNER] - y[:, PREVIOUS_CORNER]
-    edge_y = x[:, PREVIOUS_CORNER] - x[:, NEXT_CORNER]
-    edge_1 = x[:, NEXT_CORNER] * y[:, PREVIOUS_CORNER] - x[:, PREVIOUS_CORNER] * y[:, NEXT_CORNER]
-    # From differences: the sum of edge_1 is inexact for a small triangle far from the corner of the image.
-    area = edge_x[:, 1] * edge_y[:, 2] - edge_x[:, 2] * edge_y[:, 1]
+    edge_x, edge_y, edge_1, area = edge_functions(corners[..., 0], corners[..., 1])
     usable = np.flatnonzero((np.abs(area) > MIN_AREA) & (high > low).all(1))
     sign = np.sign(area[usable])[:, None]
     return _Triangles(
@@ -238,10 +254,11 @@ def _fill_numpy(*arguments: np.ndarray) -> None:
     y, x = np.divmod(visible, width)
     row = _edge_values_of_rows(triangles, k, y)
     e = [triangles.edge_x[k, i] * x + row[i] for i in range(3)]
-    weights, total, z = _weights(triangles, k, e)
+    weights, total, depth = _weights(triangles, k, e)
+    barycentric = np.stack([weight / total for weight in weights], axis=1)
     fragments.face.reshape(-1)[visible] = triangles.face[k]
-    fragments.depth.reshape(-1)[visible] = z
-    fragments.barycentric.reshape(-1, 3)[visible] = np.stack([w / total for w in weights], axis=1)
+    fragments.depth.reshape(-1)[visible] = depth
+    fragments.barycentric.reshape(-1, 3)[visible] = barycentric
 
 
 def _nearest_triangles(triangles: _Triangles, pixels: int, width: int) -> np.ndarray:
@@ -257,13 +274,15 @@ def _nearest_triangles(triangles: _Triangles, pixels: int, width: int) -> np.nda
         index, x = _ranges(triangles.low[k, 0], extent[k, 0])
         e = [triangles.edge_x[k, i][index] * x + row_values[i][index] for i in range(3)]
         inside = np.flatnonzero((e[0] >= 0) & (e[1] >= 0) & (e[2] >= 0))
-        pixel = row[index[inside]] * width + x[inside]
-        k = k[index[inside]]
-        _, _, z = _weights(triangles, k, [value[inside] for value in e])
-        finite = np.isfinite(z)
+        index = index[inside]
+        pixel = row[index] * width + x[inside]
+        k = k[index]
+        _, _, depth = _weights(triangles, k, [value[inside] for value in e])
+        finite = np.isfinite(depth)
         # The bits of positive floats sort as the floats do.
-        depth_bits = z[finite].view(np.uint32).astype(np.uint64) << np.uint64(32)
-        np.minimum.at(nearest, pixel[finite], depth_bits | k[finite].astype(np.uint64))
+        bits = depth[finite].view(np.uint32).astype(np.uint64)
+        key = (bits << np.uint64(32)) | k[finite].astype(np.uint64)
+        np.minimum.at(nearest, pixel[finite], key)
     return nearest
 
 

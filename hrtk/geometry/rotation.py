@@ -74,18 +74,16 @@ def rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
     m = rotmat.reshape(*rotmat.shape[:-2], 9)
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = m.unbind(-1)
     # Four multiples of the same quaternion, row i scaled by four times its component i.
-    candidates = torch.stack(
-        [
-            torch.stack([1 + m00 + m11 + m22, m21 - m12, m02 - m20, m10 - m01], -1),
-            torch.stack([m21 - m12, 1 + m00 - m11 - m22, m10 + m01, m02 + m20], -1),
-            torch.stack([m02 - m20, m10 + m01, 1 - m00 + m11 - m22, m21 + m12], -1),
-            torch.stack([m10 - m01, m02 + m20, m21 + m12, 1 - m00 - m11 + m22], -1),
-        ],
-        -2,
+    rows = (
+        (1 + m00 + m11 + m22, m21 - m12, m02 - m20, m10 - m01),
+        (m21 - m12, 1 + m00 - m11 - m22, m10 + m01, m02 + m20),
+        (m02 - m20, m10 + m01, 1 - m00 + m11 - m22, m21 + m12),
+        (m10 - m01, m02 + m20, m21 + m12, 1 - m00 - m11 + m22),
     )
+    candidates = torch.stack([torch.stack(row, -1) for row in rows], -2)
     best = torch.diagonal(candidates, dim1=-2, dim2=-1).argmax(-1)
-    rows = best[..., None, None].expand(*best.shape, 1, 4)
-    return F.normalize(candidates.gather(-2, rows)[..., 0, :], dim=-1)
+    index = best[..., None, None].expand(*best.shape, 1, 4)
+    return F.normalize(candidates.gather(-2, index)[..., 0, :], dim=-1)
 
 
 def _skew(vector: Tensor) -> Tensor:
