@@ -100,7 +100,8 @@ def write(path, content, protocol=2):
 def test_real_chumpy_and_scipy_pickles(file):
     """Files written by chumpy 0.70 under Python 2.7 and 3.11, numpy 1.16, 1.26 and 2.4; see make_chumpy_pickles.py."""
     read = load_pickle(DATA / f'{file}.pkl')
-    base, sparse = arange(4, 6), np.array([[0, 5, 0, 0], [0, 0, 0, 0], [3, 0, 0, 2.0]])
+    base = arange(4, 6)
+    sparse = np.array([[0, 5, 0, 0], [0, 0, 0, 0], [3, 0, 0, 2.0]])
     expected = {
         'plain': arange(2, 3),
         'fortran': arange(3, 2),
@@ -183,7 +184,8 @@ class _Call:
 
 
 def _payloads(marker):
-    shell, python = f'touch {marker}', f'open({str(marker)!r}, "w")'
+    shell = f'touch {marker}'
+    python = f'open({str(marker)!r}, "w")'
     line = python.replace('\n', '').encode()
     return {
         'posix.system': pickle.dumps({'v_template': _Call(os.system, shell)}, 0),
@@ -278,8 +280,8 @@ def test_flipped_bytes_raise_nothing_but_input_errors(tmp_path):
     errors = 0
     for _ in range(120):
         broken = data.copy()
-        for place in rng.integers(0, len(data), 3):
-            broken[place] = rng.integers(256)
+        for index in rng.integers(0, len(data), 3):
+            broken[index] = rng.integers(256)
         (tmp_path / 'x.pkl').write_bytes(broken)
         try:
             load_pickle(tmp_path / 'x.pkl')
@@ -462,9 +464,11 @@ def test_files_that_are_no_body(tmp_path):
     (tmp_path / 'list.pkl').write_bytes(pickle.dumps([1, 2]))
     np.savez(tmp_path / 'other.npz', verts=np.zeros(3))
     np.savez(tmp_path / 'future.npz', format='hrtk-body-9')
-    whole = write(tmp_path / 'whole.npz', official()).read_bytes()
-    (tmp_path / 'cut.npz').write_bytes(whole[: len(whole) // 2])
-    (tmp_path / 'bit.npz').write_bytes(whole[:2000] + bytes([whole[2000] ^ 255]) + whole[2001:])
+    complete = write(tmp_path / 'whole.npz', official()).read_bytes()
+    (tmp_path / 'cut.npz').write_bytes(complete[: len(complete) // 2])
+    (tmp_path / 'bit.npz').write_bytes(
+        complete[:2000] + bytes([complete[2000] ^ 255]) + complete[2001:]
+    )
     raw, _ = open_format()
     write(tmp_path / 'part.npz', {k: v for k, v in raw.items() if k != 'mirror'})
     write(tmp_path / 'unfit.npz', raw | {'weight_index': raw['weight_index'][:-1]})
