@@ -1,4 +1,4 @@
-"""The dataclasses that flow through everything."""
+"""Predictions, keypoints and sequences."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from hrtk.structures import GroundTruth, Keypoints2D, Prediction, Sequence
 
 def prediction(count: int, features: bool = True) -> Prediction:
     torch.manual_seed(count)
-    return Prediction(
-        torch.randn(count, 24, 3, 3),
-        torch.randn(count, 10),
-        torch.randn(count, 3),
-        torch.randn(count, 7) if features else None,
-        torch.randn(count, 5),
+    result = Prediction(
+        rotmat=torch.randn(count, 24, 3, 3),
+        betas=torch.randn(count, 10),
+        camera=torch.randn(count, 3),
+        features=torch.randn(count, 7),
+        hidden=torch.randn(count, 5),
     )
+    if features:
+        return result
+    return dataclasses.replace(result, features=None)
 
 
 def test_slices_and_cat_are_inverse():

@@ -253,7 +253,7 @@ def test_usable_masks():
 @pytest.mark.parametrize(
     'mask, complaint',
     [
-        (np.zeros((60, 160), np.uint8), r'frame 7: the mask is 160x60 px, the picture 160x120'),
+        (np.zeros((60, 160), np.uint8), r'frame 7: the mask is 160x60 px, the image 160x120'),
         (np.zeros((*SIZE, 3), np.uint8), 'one channel'),
         (np.full(SIZE, 128, np.uint8), 'values 0 and 1, or 0 and 255'),
         (np.eye(*SIZE) * 0.5, 'values'),
@@ -322,7 +322,7 @@ def test_mask_files_by_position(footage):
 def test_bad_mask_files(footage):
     file = footage / 'masks' / 'f.2.png'
     for content, complaint in (
-        (np.zeros((50, 60), np.uint8), r'f\.2\.png: the mask is 60x50 px, the picture 160x120'),
+        (np.zeros((50, 60), np.uint8), r'f\.2\.png: the mask is 60x50 px, the image 160x120'),
         (np.full(SIZE, 99, np.uint8), r'f\.2\.png: a mask has the values'),
     ):
         cv2.imwrite(str(file), content)

@@ -203,7 +203,7 @@ def missing_body(run: Path) -> None:
             ['no', 'run.json', 'run tools/adapt.py first'],
         ),
         (empty, [], ['no results', 'run tools/adapt.py again']),
-        (damage, [], ['_001.npz', 'not a whole hrtk-result-1 file', 'delete it and run again']),
+        (damage, [], ['_001.npz', 'not a complete hrtk-result-1 file', 'delete it and run again']),
         (shorten, [], ['boxes', 'delete this result and run tools/adapt.py again']),
         (other_body, [], ['open_body.npz', 'not the body file', 'run tools/adapt.py again']),
         (missing_body, [], ['gone/SMPL_NEUTRAL.pkl', 'smpl.is.tue.mpg.de']),

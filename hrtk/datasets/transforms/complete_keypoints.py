@@ -140,7 +140,7 @@ def interpolate_gaps(keypoints: Keypoints2D, threshold: float) -> tuple[Tensor, 
     Returns:
         (F, K, 2) px, and (F, K) bool that marks the interpolated points.
     """
-    visible = keypoints.seen(threshold)
+    visible = keypoints.visible(threshold)
     length = len(visible)
     frame = torch.arange(length, device=visible.device)[:, None].expand(visible.shape)
     # The last visible frame up to each frame, or -1, and the first one from it on, or F.

@@ -88,7 +88,7 @@ class KeypointCompleter(Windowed):
         known = known.to(device)
         points = mapping.points.to(device)
         joints = mapping.joints.to(device)
-        missing = ~keypoints.seen(self.threshold)
+        missing = ~keypoints.visible(self.threshold)
         filled = torch.zeros_like(keypoints.confidence, dtype=torch.bool)
         filled[:, points] = missing[:, points] & known[:, joints]
         xy = keypoints.xy.clone()

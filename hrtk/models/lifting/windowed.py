@@ -85,7 +85,7 @@ class Windowed(nn.Module):
         """
         device = next(self.network.parameters()).device
         mapping = JointMapping(keypoints.skeleton, self.skeleton)
-        visible_points = keypoints.seen(self.threshold).to(device)
+        visible_points = keypoints.visible(self.threshold).to(device)
         pose, visible = mapping(keypoints.xy.to(device), visible_points)
         return pose, visible, mapping
 
