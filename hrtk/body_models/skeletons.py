@@ -79,6 +79,8 @@ SKELETONS['human36m17'] = tuple(
     SKELETONS['h36m17'][i] for i in (0, 4, 5, 6, 1, 2, 3, *range(7, 17))
 )
 SKELETONS['human36m16'] = tuple(name for name in SKELETONS['human36m17'] if name != 'jaw_mocap')
+# COCO's joints of trunk and limbs, which every 2D detector has.
+SKELETONS['body12'] = SKELETONS['coco17'][5:]
 # VIBE's 2D joints, and the 24 rows of SPIN's 3D joints `S`, which contain motion capture in the rows of `j17`.
 SKELETONS['common14'] = SPIN24[:14]
 SKELETONS['spin24_mocap'] = (
