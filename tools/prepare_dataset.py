@@ -1,6 +1,7 @@
-"""Makes the npz files that hrtk reads from what the owners of a data set distribute.
+"""Makes the files that hrtk reads from what the owners of a data set distribute.
 
-``python tools/prepare_dataset.py 3dpw|3dhp|h36m|vibe ...``; docs/en/official_data.md says what each takes and gives.
+``python tools/prepare_dataset.py 3dpw|3dhp|h36m|vibe|real4 ...``; docs/en/official_data.md and docs/en/real4.md say
+what each takes and gives.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 
 from hrtk.cli.options import guarded
 from hrtk.datasets.official import prepare
+from hrtk.datasets.own.real4 import prepare_real4
 
 SMPL = 'data/body_models/smpl/SMPL_{}.pkl'
 
@@ -37,12 +39,18 @@ def main() -> int:
     )
     vibe.add_argument('file')
     vibe.add_argument('output')
+    real4 = kinds.add_parser('real4', help='the wheel pose2sim 0.10.49 to the project of real4')
+    real4.add_argument('wheel', help='pose2sim-0.10.49-py3-none-any.whl')
+    real4.add_argument('--output', default='data/real4', help='folder of the project (%(default)s)')
     args = parser.parse_args()
-    return guarded(lambda: print(f'{args.output}: {run(args)} rows'), 'nothing was written')
+    unit = 'videos' if args.kind == 'real4' else 'rows'
+    return guarded(lambda: print(f'{args.output}: {run(args)} {unit}'), 'nothing was written')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Calls what the arguments name and gives its number of rows."""
+    """Calls what the arguments name and gives its number of rows or videos."""
+    if args.kind == 'real4':
+        return prepare_real4(args.wheel, args.output)
     if args.kind == '3dpw':
         bodies = dict(male=args.male, female=args.female, extra_regressor=args.extra_regressor)
         return prepare.prepare_3dpw(args.root, args.output, bodies, args.split)
