@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from hrtk.evaluation.alignment import RootAligned, RootAligner
+from hrtk.evaluation.calibrated import path_errors, placed_by_crop, ray_errors, true_image
 from hrtk.evaluation.functional import (
     AUC_MM,
+    MM_PER_METRE,
     accel_error,
     mpjpe,
     pa_mpjpe,
@@ -39,11 +41,13 @@ class Measured:
         errors: by metric name, (F,).
         joints: (F, J, 3) predicted, root-aligned, m; None without 3D ground truth.
         true_joints: (F, J, 3), root-aligned, m; None without 3D ground truth.
+        roots: (F, 3) predicted roots in the frame of the body, m; None without 3D ground truth.
     """
 
     errors: dict[str, np.ndarray]
     joints: Optional[np.ndarray] = None
     true_joints: Optional[np.ndarray] = None
+    roots: Optional[np.ndarray] = None
 
     @staticmethod
     def concatenate(chunks: SequenceOf[Measured]) -> Measured:
@@ -55,6 +59,7 @@ class Measured:
             errors,
             _concatenate([chunk.joints for chunk in chunks]),
             _concatenate([chunk.true_joints for chunk in chunks]),
+            _concatenate([chunk.roots for chunk in chunks]),
         )
 
     def scored_errors(self, scored: np.ndarray) -> dict[str, np.ndarray]:
@@ -74,6 +79,14 @@ class Measured:
             if name not in ERRORS_2D:
                 errors[name] = np.where(scored, values, np.nan)
         return errors
+
+    def joint_errors(self, scored: np.ndarray) -> Optional[np.ndarray]:
+        """(F, J) distances from the true joints, mm; NaN in frames that are not scored, None without truth."""
+        if self.joints is None or self.true_joints is None:
+            return None
+        difference = np.float64(self.joints) - self.true_joints
+        distance = MM_PER_METRE * np.linalg.norm(difference, axis=-1)
+        return np.where(scored[:, None], distance, np.nan)
 
 
 def measure_sequence(
@@ -105,6 +118,55 @@ def measure_sequence(
         before.append(_measure(body, aligner, result, result.before, frames, truth, masks))
         after.append(_measure(body, aligner, result, result.after, frames, truth, masks))
     return Measured.concatenate(before), Measured.concatenate(after)
+
+
+def camera_errors(
+    aligner: RootAligner,
+    measured: Measured,
+    prediction: Prediction,
+    boxes: np.ndarray,
+    sequence: Sequence,
+    scored: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """The errors of :mod:`hrtk.evaluation.calibrated`, (F,) each; empty if the truth has no camera.
+
+    Args:
+        aligner: of the protocol.
+        measured: the whole sequence.
+        prediction: F frames.
+        boxes: (F, 3) of the crops, px.
+        sequence: for its ground truth.
+        scored: (F,) bool; errors of all other frames are NaN.
+    """
+    truth = sequence.truth
+    if truth is None or truth.joints3d is None or measured.joints is None:
+        return {}
+    assert measured.true_joints is not None and measured.roots is not None
+    compared, root = aligner.measured_indices(truth.skeleton)
+    image = true_image(truth, compared)
+    if image is None:
+        return {}
+    true_projected, intrinsics = image
+    camera = prediction.camera.cpu().double()
+    joints = torch.from_numpy(np.float64(measured.joints + measured.roots[:, None]))
+    projected = to_image(project(joints, camera), torch.from_numpy(np.float64(boxes))).numpy()
+    errors = ray_errors(
+        measured.joints, measured.true_joints, projected, true_projected, intrinsics
+    )
+    roots = measured.roots + placed_by_crop(camera.numpy(), np.float64(boxes), intrinsics)
+    true_positions = np.float64(truth.joints3d.cpu().numpy())
+    errors.update(
+        path_errors(
+            aligner.protocol,
+            measured.joints + roots[:, None],
+            true_positions[:, compared],
+            roots,
+            true_positions[:, root].mean(1),
+            scored,
+            sequence.fps,
+        )
+    )
+    return {name: np.where(scored, values, np.nan) for name, values in errors.items()}
 
 
 @torch.no_grad()
@@ -143,7 +205,10 @@ def _measure(
         errors[mesh.name] = pve(vertices, true_vertices)
     if aligner.protocol.pck:
         errors.update(_pck_errors(joints, true_joints))
-    return Measured(errors, joints, true_joints)
+    roots = None
+    if predicted.roots is not None:
+        roots = predicted.roots.cpu().numpy()
+    return Measured(errors, joints, true_joints, roots)
 
 
 def _pck_errors(joints: np.ndarray, true_joints: np.ndarray) -> dict[str, np.ndarray]:

@@ -48,6 +48,8 @@ class Protocol:
         accel_across: whether second differences are taken over the concatenated scored frames of all sequences.
         pck: whether PCK at 150 mm and the area under its curve are reported too, in percent, root-aligned and after
             Procrustes.
+        calibrated: whether errors that need the true camera are reported too, see :mod:`hrtk.evaluation.calibrated`.
+        by_joint: whether the mean error of every joint is reported too.
         frames: number of frames of the published numbers; tables over another number of frames say so.
     """
 
@@ -65,6 +67,8 @@ class Protocol:
     chunk: int = 1
     accel_across: bool = False
     pck: bool = False
+    calibrated: bool = False
+    by_joint: bool = False
     frames: Optional[int] = None
 
 
@@ -159,5 +163,21 @@ register_protocol(
         truth=('joints',),
         meshes=(),
         pck=True,
+    )
+)
+# Several calibrated cameras with joints triangulated from a 2D detector's points; docs/en/real4.md.
+register_protocol(
+    Protocol(
+        'real4',
+        '12 joints triangulated from 2D points (shoulders to wrists, hips to ankles), mid-hip-aligned; the hips of '
+        'the body are those of LSP',
+        joints='body12',
+        root=('left_hip_lsp', 'right_hip_lsp'),
+        root_skeleton='body12',
+        genders=ANY,
+        truth=('joints',),
+        meshes=(),
+        calibrated=True,
+        by_joint=True,
     )
 )
