@@ -146,6 +146,8 @@ def _runs(table: Table, row: Row, work_dir: Path) -> Iterator[Run]:
     for seed in table.seeds:
         cfg = _read(table, row, seed)
         what = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
+        if row.joints is not None:
+            what = dict(what, joints=row.joints)
         digest = hashlib.sha256(canonical(what).encode()).hexdigest()[:8]
         yield Run(
             row.label,
@@ -153,6 +155,7 @@ def _runs(table: Table, row: Row, work_dir: Path) -> Iterator[Run]:
             seed,
             _options(table, row, seed),
             work_dir / 'runs' / f'{row.config.stem}-{digest}',
+            row.joints,
         )
 
 

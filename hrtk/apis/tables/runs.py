@@ -10,9 +10,10 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from hrtk.apis.adaptation import adapt
+from hrtk.apis.scoring import evaluate_joints
 from hrtk.engine.store import canonical
 from hrtk.files import write_atomically
 
@@ -31,10 +32,11 @@ class Run:
     seed: int
     options: dict[str, Any]
     folder: Path
+    joints: Optional[str] = None
 
 
 def work(run: Run) -> dict[str, Any]:
-    """Runs one adaptation, or takes what is stored of it; whatever goes wrong is its outcome.
+    """Runs one adaptation, or takes what is stored of it, or scores joints; whatever goes wrong is its outcome.
 
     Returns:
         ``seconds``; ``computed``, whether anything was not stored yet; and either ``metrics`` of the adapted row,
@@ -45,7 +47,12 @@ def work(run: Run) -> dict[str, Any]:
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / ERROR).unlink(missing_ok=True)
     try:
-        metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
+        if run.joints is None:
+            metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
+        else:
+            metrics = evaluate_joints(
+                run.joints, run.config, cfg_options=run.options, work_dir=run.folder
+            )
         adapter = [name.split('/')[0] for name in metrics if '/' in name][-1]
         report = json.loads((run.folder / 'metrics.json').read_text())
         outcome = dict(
