@@ -105,6 +105,7 @@ def test_none_is_forgotten():
     assert names == {
         'CocoKeypointsDataset',
         'OpenStream',
+        'Pose2SimProject',
         'SPINFile',
         'ThreeDPW',
         'Transformed',
