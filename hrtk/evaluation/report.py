@@ -117,8 +117,11 @@ def summarise_joints(records: list[Record], protocol: Protocol) -> dict[str, dic
     for index in (0, 1):
         arrays = []
         for record in records:
-            if record.by_joint is not None and record.by_joint[index] is not None:
-                arrays.append(record.by_joint[index])
+            errors = None
+            if record.by_joint is not None:
+                errors = record.by_joint[index]
+            if errors is not None:
+                arrays.append(errors)
         stacked = np.concatenate(arrays) if arrays else np.zeros((0, 0))
         stacked = stacked[~np.isnan(stacked).any(1)]
         if len(stacked):

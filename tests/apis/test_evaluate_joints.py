@@ -104,7 +104,9 @@ def test_command(config, folder, monkeypatch, capsys):
     assert f'{expected([0, 2, 4]):.1f}' in capsys.readouterr().out
     (folder / 'clip 1.json').unlink()
     assert run(folder, '--config', config) == 2
-    assert 'clip 1.json: there is no such file of joints' in capsys.readouterr().err.replace('\n', ' ')
+    assert 'clip 1.json: there is no such file of joints' in capsys.readouterr().err.replace(
+        '\n', ' '
+    )
 
 
 def test_rows_of_a_table(config, folder, tmp_path):
@@ -125,7 +127,9 @@ rows:
     assert third['ours']['mpjpe_mm']['mean'] == pytest.approx(expected([0, 3]), rel=1e-4)
     change = third['ours']['mpjpe_mm']['mean'] - rows['Source']['ours']['mpjpe_mm']['mean']
     assert third['change']['mpjpe_mm']['mean'] == pytest.approx(change)
-    assert rows['nowhere']['status'] == 'failed' and 'nowhere' in rows['nowhere']['runs'][0]['error']
+    assert (
+        rows['nowhere']['status'] == 'failed' and 'nowhere' in rows['nowhere']['runs'][0]['error']
+    )
     assert rows['Source']['status'] == 'done'
     folders = {rows[label]['runs'][0]['folder'] for label in ('Source', 'small', 'small, stride 3')}
     assert len(folders) == 3

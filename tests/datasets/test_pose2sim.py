@@ -163,7 +163,7 @@ def test_triangulation_is_the_linear_transform(project, monkeypatch):
             homogeneous = np.linalg.svd(np.array(rows))[2][-1]
             point = seen_by('left', homogeneous[None, :3] / homogeneous[3])[0][0]
             # The transform minimises an algebraic error, the data set the one in the images.
-            assert np.linalg.norm(left.truth.joints3d[t, joint] - point) < 2e-3
+            assert np.linalg.norm(left.truth.joints3d[t, joint].numpy() - point) < 2e-3
 
 
 def test_identities_of_the_file_for_triangulation(tmp_path):

@@ -168,8 +168,8 @@ def test_protocol(body, truth, tmp_path, capsys):
     assert np.mean(list(by_joint['Bilevel'].values())) == pytest.approx(metrics['Bilevel/mpjpe_mm'])
     printed = capsys.readouterr().out
     assert 'by joint, mm' in printed and 'shoulder' in printed
-    for key in ('root_path_mm', 'foot_sliding_mm', 'accel_mm'):
-        assert metrics[f'Bilevel/{key}'] > 0
+    assert metrics['Bilevel/root_path_mm'] > 0 and metrics['Bilevel/accel_mm'] > 0
+    assert 'Bilevel/foot_sliding_mm' not in metrics  # no foot of these points is planted
 
 
 def test_frames_that_are_not_valid(body, truth):

@@ -91,8 +91,9 @@ def test_noisy_points_minimise_the_reprojection_error(points):
             return np.square(confidence[i] * errors_px(cameras, pixels[i], point)).sum()
 
         best = minimize(cost, points[i], method='Nelder-Mead', options=dict(xatol=1e-8, fatol=1e-8))
-        assert np.linalg.norm(found.points[i] - best.x) < 1e-4
-        assert cost(found.points[i]) <= cost(dlt_by_hand(cameras, pixels[i])) + 1e-9
+        assert np.linalg.norm(found.points[i] - best.x) < 1e-3
+        assert cost(found.points[i]) < 1.001 * best.fun
+        assert cost(found.points[i]) < cost(dlt_by_hand(cameras, pixels[i]))
 
 
 def test_weights_are_hubers(points):

@@ -170,14 +170,14 @@ def triangulated_references(
             for t, frame in enumerate(frames.tolist()):
                 if frame in row_of_frame:
                     pixels[t, c] = points_of_view[c][row_of_frame[frame]]
-        pixels = np.swapaxes(pixels, 1, 2).reshape(-1, len(views), 3)
-        found = triangulate([view.camera for view in views], pixels[..., :2], pixels[..., 2])
+        observed = np.swapaxes(pixels, 1, 2).reshape(-1, len(views), 3)
+        found = triangulate([view.camera for view in views], observed[..., :2], observed[..., 2])
         joints = found.points.reshape(len(frames), -1, 3)
         _log.info(
             'person %d: %.1f px mean reprojection error, %.0f %% of the observations kept',
             person,
             float(np.nanmean(found.error_px)),
-            100 * float(found.kept.sum() / max((pixels[..., 2] > 0).sum(), 1)),
+            100 * float(found.kept.sum() / max((observed[..., 2] > 0).sum(), 1)),
         )
         references.append(Reference(person, frames, joints))
     return references

@@ -74,7 +74,7 @@ def write_calibration(path: Path, cameras: Sequence[CalibratedCamera]) -> None:
         lines += [
             f'[{camera.name}]',
             f'name = "{camera.name}"',
-            f'size = {_numbers(np.float64(camera.size))}',
+            f'size = {_numbers(np.array(camera.size))}',
             f'matrix = [{", ".join(_numbers(row) for row in camera.matrix)}]',
             f'distortions = {_numbers(camera.distortion[:4])}',
             f'rotation = {_numbers(rotation)}',

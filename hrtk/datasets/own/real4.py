@@ -103,7 +103,7 @@ def prepare_real4(wheel: str | Path, output: str | Path) -> int:
     for folder in [*folders, 'joints/mediapipe', 'joints/mean_pose']:
         (root / folder).mkdir(parents=True, exist_ok=True)
     for name, data in videos.items():
-        write_atomically(root / 'videos' / f'{name}.mp4', lambda file, data=data: file.write(data))
+        _write_bytes(root / 'videos' / f'{name}.mp4', data)
     write_text_atomically(root / NOTICE.name, NOTICE.read_text(encoding='utf-8'))
     write_calibration(root / 'calibration' / 'Calib.toml', cameras)
     frames = np.arange(len(content['xyz']))
@@ -152,6 +152,10 @@ def _videos_of_wheel(wheel: Path) -> dict[str, bytes]:
                 f'{VIDEO_HASHES[name][:12]}...; {WHEEL}'
             )
     return videos
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    write_atomically(path, lambda file: file.write(data))
 
 
 def _cameras(content: dict[str, np.ndarray]) -> list[CalibratedCamera]:
