@@ -51,7 +51,7 @@ def written(tmp_path, monkeypatch):
 
 def test_written_project(written):
     assert (written / 'videos/cam03.mp4').read_bytes() == b'cam03'
-    assert 'perfanalytics' in (written / 'LICENSE-Pose2Sim.txt').read_text()
+    assert 'perfanalytics' in (written / 'LICENSE_Pose2Sim.txt').read_text()
     cameras = read_calibration(written / 'calibration/Calib.toml')
     for index, camera in enumerate(cameras):
         assert camera.name == ASSET['cameras'][index]

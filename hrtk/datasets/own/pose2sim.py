@@ -310,7 +310,7 @@ def _truth(camera: CalibratedCamera, world: np.ndarray) -> GroundTruth:
     """Ground truth of (F, 12, 3) joints of the world, NaN where one is unknown."""
     valid = np.asarray(np.isfinite(world).all((1, 2)))
     joints = camera.to_camera(np.where(valid[:, None, None], world, 0.0))
-    in_front = (joints[..., 2] > 0).all(1)
+    in_front = np.asarray((joints[..., 2] > 0).all(1))
     projected = camera.project(np.where(in_front[:, None, None], joints, 1.0))
     joints[~valid] = 0
     projected[~valid] = 0

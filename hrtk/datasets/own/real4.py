@@ -41,7 +41,7 @@ from hrtk.geometry.calibrated_camera import CalibratedCamera
 
 REAL4 = 'real4'
 FILE = Path(__file__).parents[1] / 'assets' / 'real4.npz'
-NOTICE = FILE.with_name('LICENSE-Pose2Sim.txt')
+NOTICE = FILE.with_name('LICENSE_Pose2Sim.txt')
 TRC = 'pose-3d/real4.trc'
 VIDEOS_IN_WHEEL = 'Pose2Sim/Demo_SinglePerson/videos'
 VIDEO_HASHES = {
