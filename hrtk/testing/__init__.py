@@ -1,5 +1,5 @@
-"""What tests of hrtk and of its users need: contracts of adapters and estimators, and files in the layouts of licensed
-data sets, drawn from the free stream."""
+"""Helpers for tests: contracts of adapters and estimators, random sequences, and files in the layouts of licensed data
+sets with the content of the free stream."""
 
 from hrtk.testing.adapter_contracts import ADAPTER_CONTRACTS, check_adapter
 from hrtk.testing.contracts import BrokenContract
