@@ -17,7 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bilevel_step import NETS  # noqa: E402
+from bilevel_step import NETS, build_network  # noqa: E402
 from literal.scene import random_sequence  # noqa: E402
 
 from hrtk.adapters import PreAdapt, Preparation  # noqa: E402
@@ -63,9 +63,8 @@ def bare_pass(student: HMR, epochs: int, size: int, device: torch.device) -> flo
 
 def measure(net: str, epochs: int, device: torch.device) -> dict[str, float]:
     """Frames per second of one network; ``epochs`` beyond the first are timed."""
-    config, size, *_ = NETS[net]
-    torch.manual_seed(0)
-    student = HMR(**config, resolution=size).to(device).eval()
+    size = NETS[net].resolution
+    student = build_network(NETS[net], double=False).to(device)
     tracks = [random_sequence(f'noise{i}', 16, 2 * size, seed=i, dropped=0.0) for i in range(3)]
     clock = Clock(device)
     adapter = PreAdapt(
