@@ -1,4 +1,4 @@
-"""AdaptRunner: builds what an adapt config names and calls mmengine's hooks."""
+"""AdaptRunner: builds the objects of an adapt config, runs the adaptation and calls mmengine's hooks."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ _RUN_NUMBERS = itertools.count()
 
 @RUNNERS.register_module()
 class AdaptRunner:
-    """Builds the parts that an adapt config names and runs :class:`~hrtk.engine.loop.AdaptLoop`.
+    """Builds the objects that an adapt config names and runs :class:`~hrtk.engine.loop.AdaptLoop`.
 
-    The class is no ``mmengine.runner.Runner``, which trains, validates and tests one model and wraps it for data
-    parallelism: here every process adapts a network of its own to whole sequences, and nothing is trained before. It
-    has what mmengine's hooks read of a runner while they test:
+    This is not a subclass of ``mmengine.runner.Runner``, which trains, validates and tests one model and wraps it for
+    data parallelism: here every process adapts a separate copy of the network to complete sequences. The class has the
+    attributes of a runner that mmengine's hooks read during a test:
 
     * ``cfg``, ``work_dir``, ``log_dir``, ``experiment_name``, ``timestamp``, ``seed``;
     * ``logger``, ``log_processor``, ``message_hub``, ``visualizer``;
@@ -72,10 +72,10 @@ class AdaptRunner:
             config.
 
     Raises:
-        InputError: a key is unknown or missing, or a part cannot be built.
+        InputError: a key is unknown or missing, or an object cannot be built.
     """
 
-    # Of training, which mmengine's hooks and log processor ask for.
+    # The state of a training, which mmengine's hooks and log processor read.
     train_loop = None
     _train_loop = None
     val_loop = None
@@ -87,7 +87,7 @@ class AdaptRunner:
     def __init__(self, cfg: Config | dict) -> None:
         self.cfg = _plain_config(cfg)
         check_keys(self.cfg)
-        cfg = copy.deepcopy(self.cfg)  # builders may change what they receive
+        cfg = copy.deepcopy(self.cfg)  # builders may change their configs
         name = Path(cfg.filename).stem if cfg.filename else 'adapt'
         self.work_dir = os.path.abspath(cfg.get('work_dir') or Path('work_dirs') / name)
         self._set_up(cfg, name)
@@ -117,11 +117,11 @@ class AdaptRunner:
         return metrics
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Calls a function of all hooks that have it, in the order of their priorities.
+        """Calls a method of all hooks that define it, in the order of their priorities.
 
         Args:
-            fn_name: the function, e.g. ``'after_sequence'``.
-            **kwargs: what it takes besides the runner.
+            fn_name: the method, e.g. ``'after_sequence'``.
+            **kwargs: its arguments besides the runner.
         """
         for hook in self.hooks:
             if hasattr(hook, fn_name):
@@ -159,7 +159,7 @@ class AdaptRunner:
             DefaultScope.get_instance(self.experiment_name, scope_name=scope)
 
     def _build_observers(self, cfg: Config) -> None:
-        """Builds what hooks report to."""
+        """Builds the log, mmengine's message hub and the visualizer."""
         self.log_processor = LogProcessor()
         self.logger = MMLogger.get_instance(
             self.experiment_name,
@@ -174,7 +174,7 @@ class AdaptRunner:
         self.visualizer.add_config(self.cfg)
 
     def _build_visualizer(self, visualizer: Optional[Visualizer | dict]) -> Visualizer:
-        """By default a visualizer without back-ends: results and images have files of their own."""
+        """Builds a visualizer, by default without back-ends: the run stores its results and images itself."""
         if visualizer is None:
             return Visualizer.get_instance(self.experiment_name)
         if isinstance(visualizer, Visualizer):

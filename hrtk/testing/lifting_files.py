@@ -132,12 +132,12 @@ def _view_3dhp(index: int, frames: int, size: tuple[int, int]) -> dict[str, np.n
 
 
 def _write_amass(folder: Path, frames: int) -> None:
-    kept_joints = [index for index, name in enumerate(H36M17) if name != 'jaw_mocap']
+    joint_indices = [index for index, name in enumerate(H36M17) if name != 'jaw_mocap']
     sequences = {}
     for index in range(3):
         joints = _in_camera(_motion(index, frames + index))
-        pose2d = joints[:, kept_joints, :2] / joints[:, kept_joints, 2:]
-        pose3d = joints[:, kept_joints] - joints[:, :1]
+        pose2d = joints[:, joint_indices, :2] / joints[:, joint_indices, 2:]
+        pose3d = joints[:, joint_indices] - joints[:, :1]
         sequences[f'set_{index}'] = dict(
             length=len(joints), pose2d=np.float32(pose2d), pose3d=np.float32(pose3d)
         )

@@ -126,9 +126,9 @@ def write_official_files(
         clips[f'free_clip_{index:02d}'] = people
     _write_3dpw(root, clips)
     _write_vibe(root, clips, bodies['n'])
-    everybody = [person for people in clips.values() for person in people]
-    _write_h36m(root, everybody)
-    _write_3dhp(root, everybody)
+    all_people = [person for people in clips.values() for person in people]
+    _write_h36m(root, all_people)
+    _write_3dhp(root, all_people)
     return root
 
 

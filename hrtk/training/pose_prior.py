@@ -74,7 +74,8 @@ class PosePriorTraining(BaseModel):
         """One batch of poses (B, 23, 3, 3), see :class:`~hrtk.datasets.open_stream.poses.OpenPoses`.
 
         Returns:
-            For mmengine's mode ``'loss'`` the weighted losses, else what :class:`PosePriorQuality` reads of every pose.
+            For mmengine's mode ``'loss'`` the weighted losses, else the input of :class:`PosePriorQuality` for every
+            pose.
         """
         if mode != 'loss':
             return self._samples(rotmat)
@@ -143,7 +144,7 @@ def angles_deg(first: Tensor, second: Tensor) -> Tensor:
 
 @METRICS.register_module()
 class PosePriorQuality(BaseMetric):
-    """How well a pose prior fits held-out poses, and how near to the training poses random latents are decoded.
+    """Fit of a pose prior to held-out poses, and distance of decoded random latents from the training poses.
 
     ``mpjpe14_mm``: joint error of reconstructions (``lsp14``, hip-centred); ``angle_deg``: mean angle over the 23
     joints; ``latent_ks``: Kolmogorov-Smirnov distance between a number of the latent and U[-1, 1], mean over the
