@@ -48,7 +48,7 @@ def test_exit_codes(capsys):
     assert cli.main(['adpat', 'x']) == 2 and "Did you mean 'adapt'" in capsys.readouterr().err
     before = list(sys.argv)
     assert cli.main(['adapt', 'boa/r18_wold']) == 2
-    assert 'Bundled ones with such names: boa/r18_wild' in capsys.readouterr().err
+    assert 'Bundled configs with similar names: boa/r18_wild' in capsys.readouterr().err
     assert cli.main(['check_assets', '--quick']) == 0
     assert sys.argv == before
 
