@@ -21,7 +21,7 @@ from rich.table import Table
 from torch.utils.data import DataLoader
 
 from hrtk.apis.adaptation import load_config
-from hrtk.apis.tables.writing import mean_interval
+from hrtk.apis.tables.content import mean_interval
 from hrtk.apis.train import train
 from hrtk.evaluation.lifting import LiftingEvaluator
 from hrtk.models.checkpoints import read_checkpoint

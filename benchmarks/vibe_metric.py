@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hrtk.apis import adapt, load_config
-from hrtk.apis.tables.writing import mean_interval
+from hrtk.apis.tables.content import mean_interval
 from hrtk.apis.train import train
 from hrtk.apis.zoo.publish import publish
 from hrtk.evaluation import feature_distances

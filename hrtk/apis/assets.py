@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -24,6 +23,7 @@ from hrtk.apis.asset_checks import (
     check_rows,
     check_sequences,
 )
+from hrtk.apis.console import output_console
 from hrtk.errors import InputError
 
 ROOT = 'data'
@@ -31,7 +31,6 @@ PRESENT = 'present'
 ABSENT = 'absent'
 WRONG = 'wrong'
 STYLES = {PRESENT: 'green', ABSENT: 'yellow', WRONG: 'red'}
-FILE_WIDTH = 160  # characters of a line that is not printed to a terminal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,8 +303,7 @@ def print_assets(
         Whether every present asset passes its check.
     """
     if console is None:
-        width = None if sys.stdout.isatty() else FILE_WIDTH
-        console = Console(width=width)
+        console = output_console()
     table = Table(title=f'in {root}', show_lines=True)
     for column in ('file', 'needed by', 'where to get it', 'state'):
         table.add_column(column, overflow='fold')  # addresses must not be cut

@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from hrtk.apis import adapt, benchmark
+from hrtk.apis.tables.content import mean_interval
 from hrtk.apis.tables.table import load_table
-from hrtk.apis.tables.writing import mean_interval
 from hrtk.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -223,8 +223,9 @@ def test_vary(tmp_path):
         (('{mpjpe_mm: 63.72}', '{mpjpe: 63.72}'), 'mpjpe'),
         (('paper: {mpjpe_mm: 63.72}', 'vary: {a: [1]}'), '{}'),
         (('63.72', '[63.72]'), 'must be a number'),
-        (('title: A small table', ''), "lacks 'title'"),
+        (('title: A small table', ''), "'title' is missing"),
         (('rows:', 'rows: ['), 'yaml'),
+        (('seeds: [0, 1]', 'seeds: 2'), 'seeds must be a list, not 2'),
         (('label: absent', 'name: absent'), "unknown key 'name'"),
         (('estimator.weights: null', 'estimator.weigths: null'), 'HMR has no argument weigths'),
         (

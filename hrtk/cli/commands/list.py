@@ -8,17 +8,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hrtk.apis.console import output_console
 from hrtk.apis.listing import Registered, list_registered
 
 ON_INTERRUPT = 'nothing was changed'
-FILE_WIDTH = 160  # characters of a line that is not printed to a terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,5 +48,4 @@ def print_table(classes: Sequence[Registered]) -> None:
         registry = '' if item.registry == previous else item.registry
         table.add_row(registry, item.name, escape(item.summary), item.origin)
         previous = item.registry
-    width = None if sys.stdout.isatty() else FILE_WIDTH
-    Console(width=width).print(table)
+    output_console().print(table)
