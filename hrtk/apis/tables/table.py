@@ -81,9 +81,10 @@ def load_table(file: str | Path) -> Table:
     rows: list[Row] = []
     for number, entry in enumerate(content['rows'], 1):
         rows.extend(_expand(entry, content, file, number))
-    optional = {key: content[key] for key in ('paper', 'baseline') if key in content}
-    lists = {key: tuple(content[key]) for key in LISTS if key in content and key != 'rows'}
-    table = Table(file=file, title=content['title'], rows=tuple(rows), **optional, **lists)
+    fields: dict[str, Any] = {key: tuple(content[key]) for key in LISTS if key in content}
+    fields.update({key: content[key] for key in ('title', 'paper', 'baseline') if key in content})
+    fields['rows'] = tuple(rows)
+    table = Table(file=file, **fields)
     _check_rows(table)
     return table
 
