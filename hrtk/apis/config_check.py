@@ -54,13 +54,18 @@ def obstacles_of(cfg: Config, cache: Optional[dict[str, Optional[str]]] = None) 
         cache = {}
     reasons = []
     for key, registry in PARTS.items():
-        parts = cfg[key] if isinstance(cfg[key], (list, tuple)) else [cfg[key]]
-        for part in parts:
+        for part in configs_of(cfg, key):
             name = canonical([key, part])
             if name not in cache:
                 cache[name] = _build_error(registry, part)
             reasons.append(cache[name])
     return [reason for reason in dict.fromkeys(reasons) if reason is not None]
+
+
+def configs_of(cfg: Config, key: str) -> list[dict]:
+    """The configs of one part of an adapt config; there can be several evaluators."""
+    part = cfg[key]
+    return list(part) if isinstance(part, (list, tuple)) else [part]
 
 
 def _build_error(registry: Registry, part: dict) -> Optional[str]:

@@ -52,9 +52,9 @@ def list_registered(names: Sequence[str] = (), plugin: Optional[str] = None) -> 
     for name in selected:
         if name not in known:
             raise InputError(f'there is no registry {name!r}. {suggestion(name, known)}')
-    distributions = _plugin_distributions()
+    distributions = _distributions()
     if plugin is not None:
-        installed = sorted({HRTK, *distributions.values()})
+        installed = sorted(set(distributions.values()))
         if plugin not in installed:
             raise InputError(f'there is no plugin {plugin!r}. {suggestion(plugin, installed)}')
     classes = []
@@ -67,9 +67,9 @@ def list_registered(names: Sequence[str] = (), plugin: Optional[str] = None) -> 
     return classes
 
 
-def _plugin_distributions() -> dict[str, str]:
-    """Top-level package -> distribution of every installed plugin."""
-    distributions = {}
+def _distributions() -> dict[str, str]:
+    """Top-level package -> distribution, of hrtk and every installed plugin."""
+    distributions = {HRTK: HRTK}
     for entry in entry_points(group='hrtk.plugins'):
         package = re.split('[.:]', entry.value)[0]
         distributions[package] = entry.dist.name if entry.dist else entry.name
@@ -78,7 +78,7 @@ def _plugin_distributions() -> dict[str, str]:
 
 def _describe(registry: str, name: str, cls: type, distributions: dict[str, str]) -> Registered:
     package = cls.__module__.partition('.')[0]
-    origin = HRTK if package == HRTK else distributions.get(package, CUSTOM_IMPORT)
+    origin = distributions.get(package, CUSTOM_IMPORT)
     docstring = inspect.getdoc(cls) or ''
     paragraph = ' '.join(docstring.partition('\n\n')[0].split())
     sentence = re.split(r'\.\s+(?=[A-Z])', paragraph)[0].rstrip('.')

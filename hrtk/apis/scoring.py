@@ -8,6 +8,7 @@ from typing import Optional
 
 from mmengine.evaluator import Evaluator
 
+from hrtk.apis.config_check import configs_of
 from hrtk.apis.look.stored import adapter_name, body_of, result_folders, stored_config, stored_pairs
 from hrtk.registry import DATASETS, METRICS
 
@@ -43,9 +44,10 @@ def _evaluate(folder: Path, protocol: Optional[str]) -> dict[str, float]:
     cfg = stored_config(folder / 'run.json')
     dataset = DATASETS.build(cfg.dataset)
     body = body_of(cfg.estimator)
-    parts = cfg.evaluator if isinstance(cfg.evaluator, list) else [cfg.evaluator]
-    override = {'protocol': protocol} if protocol else {}
-    metrics = [METRICS.build({**part, **override}) for part in parts]
+    evaluators = configs_of(cfg, 'evaluator')
+    if protocol:
+        evaluators = [{**part, 'protocol': protocol} for part in evaluators]
+    metrics = [METRICS.build(part) for part in evaluators]
     protocols = dict.fromkeys(metric.protocol.name for metric in metrics)
     work_dir = folder / FOLDER / '+'.join(protocols)
     evaluator = Evaluator(metrics)

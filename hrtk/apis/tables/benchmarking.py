@@ -116,8 +116,9 @@ def _select(table: Table, only: Optional[str], seeds: Optional[Sequence[int]]) -
     if not labels:
         known = ', '.join(row.label for row in table.rows)
         raise InputError(f'{table.file}: no label matches {only!r}; labels are {known}')
+    baselines: dict[Optional[str], str] = {label: label for label in labels}
     rows = [
-        row if row.baseline in labels else dataclasses.replace(row, baseline=None)
+        dataclasses.replace(row, baseline=baselines.get(row.baseline))
         for row in table.rows
         if row.label in labels
     ]
@@ -125,7 +126,7 @@ def _select(table: Table, only: Optional[str], seeds: Optional[Sequence[int]]) -
         table,
         rows=tuple(rows),
         seeds=tuple(seeds or table.seeds),
-        baseline=table.baseline if table.baseline in labels else None,
+        baseline=baselines.get(table.baseline),
     )
 
 

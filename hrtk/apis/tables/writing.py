@@ -17,9 +17,10 @@ from hrtk.apis.tables.content import ABSENT
 from hrtk.evaluation.report import COLUMNS
 from hrtk.files import write_text_atomically
 
-PERCENT = ('worse_share',)  # metrics in [0, 1] that are shown in percent
+SCALES = {'worse_share': 100}  # metrics in [0, 1] that are shown in percent
 # The columns of every metric: key in a row's content -> heading.
 KINDS = {'ours': 'ours', 'paper': 'paper', 'change': 'change', 'paper_change': 'paper change'}
+SIGNS = {'change': '+', 'paper_change': '+'}  # kinds whose positive numbers have a sign
 CSV_COLUMNS = (
     'row',
     'metric',
@@ -149,10 +150,11 @@ def _cells(row: dict[str, Any], columns: list[Column]) -> list[str]:
 def _cell(row: dict[str, Any], column: Column) -> str:
     value = row[column.kind].get(column.metric)
     if value is None:
-        show_status = column.kind == 'ours' and row['status'] != 'done'
-        return row['status'] if show_status else ''
-    scale = 100 if column.metric in PERCENT else 1
-    sign = '+' if 'change' in column.kind else ''
+        if column.kind == 'ours' and row['status'] != 'done':
+            return row['status']
+        return ''
+    scale = SCALES.get(column.metric, 1)
+    sign = SIGNS.get(column.kind, '')
     if not isinstance(value, dict):
         return f'{scale * value:{sign}.2f}'
     mean = f'{scale * value["mean"]:{sign}.1f}'
@@ -191,8 +193,10 @@ def _comparisons(content: dict[str, Any]) -> list[str]:
             groups.setdefault(row['baseline'], []).append(row['label'])
     lines = []
     for baseline, labels in groups.items():
-        rows = '' if baseline == content['baseline'] else f' of {"; ".join(labels)}'
-        lines.append(f'change{rows}: against {baseline}')
+        subject = 'change'
+        if baseline != content['baseline']:
+            subject = f'change of {"; ".join(labels)}'
+        lines.append(f'{subject}: against {baseline}')
     return lines
 
 
