@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from hrtk.apis.tables.writing import mean_interval
+from hrtk.apis.tables.content import mean_interval
 
 CPU = torch.device('cpu')
 MIB = 2**20
