@@ -1,6 +1,7 @@
-# Silhouette topology of SPIN on 3DPW with your own masks, one PNG per frame below data/3dpw_masks/<sequence>. The rates
-# are those of the paper (Rakesh et al., NeurIPS 2021, section 4), which trained its own source network and does not state
-# the number of iterations. The pose prior is the bundled one: it has SMPL's joints, but none of the paper's motion data.
+# Silhouette topology of SPIN on 3DPW with your own masks, one PNG per frame below data/3dpw_masks/<sequence>. The
+# rates are those of the paper (Rakesh et al., NeurIPS 2021, section 4), which trained its own source network and does
+# not state the number of iterations. The pose prior is the bundled one: it has SMPL's joints, but none of the paper's
+# motion data.
 _base_ = ['../_base_/default_runtime.py', '../_base_/estimators/spin.py', '../_base_/datasets/threedpw_spin.py']
 
 dataset = dict(
