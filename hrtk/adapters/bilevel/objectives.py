@@ -93,7 +93,7 @@ class Objectives:
         )
 
     def teacher(self, student: Posed, teacher: Posed) -> Tensor:
-        """Consistency with the mean teacher (Eq. 4 of BOA): the same mixture as the source loss, against its predictions."""
+        """Consistency with the mean teacher (Eq. 4 of BOA): the mixture of the source loss, against its predictions."""
         root = self.hips if self.teacher_joints == SKELETON else None
         return self.weights.teacher * (
             5 * keypoint3d_loss(student.joints3d, teacher.joints3d, root=root)
