@@ -170,7 +170,8 @@ def choices() -> list[str]:
     rows = []
     for method in methods():
         for choice in method['Choose']:
-            adapter = f'{{doc}}`{method["Adapter"]} </{_page_name(method)}>`'
+            name = choice.get('Adapter', method['Adapter'])
+            adapter = f'{{doc}}`{name} </{_page_name(method)}>`'
             if 'Note' in choice:
                 adapter += f': {choice["Note"]}'
             rows.append([choice['When'], adapter, f'`{choice["Config"]}`'])
