@@ -67,6 +67,8 @@ MOVED = {
     'hrtk.datasets.tracking': 'hrtk.datasets.own.tracking',
     'hrtk.datasets.vibe_db': 'hrtk.datasets.official.vibe_db',
     'hrtk.datasets.video': 'hrtk.datasets.own.video',
+    # evaluation
+    'hrtk.evaluation.posing': 'hrtk.evaluation.alignment',
     # training
     'hrtk.engine.lifting_training': 'hrtk.training.lifting',
     'hrtk.engine.part_optimizers': 'hrtk.training.part_optimizers',
