@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from hrtk.apis.listing import OURS, list_registered
+from hrtk.apis.listing import HRTK, list_registered
 from hrtk.apis.zoo.metafiles import ZooModel, read_zoo
 from hrtk.moved import MOVED
 
@@ -191,7 +191,7 @@ def registries() -> list[str]:
     """Returns the table of the registered classes of hrtk."""
     names: dict[str, list[str]] = {}
     for item in list_registered():
-        if item.origin == OURS:
+        if item.origin == HRTK:
             names.setdefault(item.registry, []).append(f'`{item.name}`')
     rows = [[f'`{registry}`', ', '.join(classes)] for registry, classes in names.items()]
     return table(['registry', 'classes of hrtk'], rows)
