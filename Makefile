@@ -6,7 +6,7 @@ READY := .venv/.ready
 
 .PHONY: demo test docs lint clean
 
-demo: $(READY)  ## adapts on the free synthetic stream in five ways, prints the table, draws the pictures
+demo: $(READY)  ## runs five configurations on the free synthetic stream, prints the table, draws the pictures
 	$(BIN)/python tools/benchmark.py configs/3dhrco/tables/demo.yaml --jobs $(WORKERS)
 
 test: $(READY)  ## every test, the documentation's code and build included

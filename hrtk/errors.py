@@ -1,4 +1,4 @@
-"""The one error that users see, and how its messages name what was probably meant."""
+"""The error class for wrong input, and suggestions for misspelt names in its messages."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """A user's file or setting is wrong.
 
-    The message names the file, the key, what was expected and the remedy. Commands print it without a traceback and
+    The message names the file, the key, the expected value and the remedy. Commands print it without a traceback and
     exit with code 2.
     """
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.5) -> list[str]:
-    """The known names that resemble a misspelt one, the most similar first.
+    """Returns the known names that resemble a misspelt one, the most similar first.
 
     Args:
-        name: what the user wrote.
+        name: the misspelt name.
         known: every valid name.
-        count: how many to return at most.
+        count: maximum number of returned names.
         cutoff: similarity in [0, 1] that a name must reach, see :func:`difflib.get_close_matches`.
     """
     return difflib.get_close_matches(name, list(known), n=count, cutoff=cutoff)
 
 
 def suggestion(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.5) -> str:
-    """The sentence that ends a message about an unknown name.
+    """Returns the last sentence of a message about an unknown name.
 
     Returns:
         ``"Did you mean 'ResNet'?"``, or ``'Known: HMR, RSCNet.'`` where no name is similar.

@@ -1,13 +1,12 @@
-"""Files that hrtk writes: where they lie, what they are called, how they are hashed and replaced as a whole."""
+"""Files that hrtk writes: cache folders, file names, hashes and atomic replacement."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from hrtk.errors import InputError
@@ -17,19 +16,21 @@ READ_BYTES = 1 << 20
 
 
 def cache_folder(kind: str) -> Path:
-    """The folder of one kind of files that can be computed again: ``$HRTK_CACHE/<kind>``.
+    """Returns the folder for one kind of files that can be computed again: ``$HRTK_CACHE/<kind>``.
 
-    Without the environment variable the cache lies in ``~/.cache/hrtk``.
+    Without the environment variable the cache is ``~/.cache/hrtk``.
     """
     root = os.environ.get('HRTK_CACHE')
-    return (Path(root) if root else Path.home() / '.cache' / 'hrtk') / kind
+    if root:
+        return Path(root) / kind
+    return Path.home() / '.cache' / 'hrtk' / kind
 
 
 def escaped_name(name: str) -> str:
-    """A sequence's name as a file name; ``urllib.parse.unquote`` returns the name.
+    """Escapes the name of a sequence for a file name; ``urllib.parse.unquote`` inverts it.
 
     Raises:
-        InputError: the name is too long for a file.
+        InputError: the name is too long for a file name.
     """
     escaped = quote(name, safe=' ()[]+=,@')
     if escaped.startswith('.'):
@@ -41,11 +42,11 @@ def escaped_name(name: str) -> str:
     return escaped
 
 
-def write_atomically(path: Path, write: Callable[[io.BufferedIOBase], Any]) -> None:
-    """Replaces a file as a whole: after a crash the path holds the old file, the new file or nothing.
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Replaces a file atomically: after a crash the path holds the old file, the new file or nothing.
 
     Args:
-        path: the file.
+        path: of the file.
         write: writes the content to an open binary file.
     """
     temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
@@ -60,19 +61,19 @@ def write_atomically(path: Path, write: Callable[[io.BufferedIOBase], Any]) -> N
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Replaces a UTF-8 text file as a whole, see :func:`write_atomically`."""
+    """Replaces a UTF-8 text file atomically, see :func:`write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def sha256(path: str | Path) -> str:
-    """The hash of a file's bytes, in hexadecimal digits."""
+    """Returns the SHA-256 hash of a file's bytes, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
-        while piece := file.read(READ_BYTES):
-            digest.update(piece)
+        while chunk := file.read(READ_BYTES):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
 def sha256_of_all(paths: Iterable[str | Path]) -> str:
-    """The hash of several files, in their order."""
+    """Returns one hash of several files; their order matters."""
     return hashlib.sha256(''.join(map(sha256, paths)).encode()).hexdigest()

@@ -1,16 +1,15 @@
-"""All registries of hrtk: one child per mmengine root that a run touches, and the kinds that are ours alone.
+"""All registries of hrtk: children of the mmengine registries that a run uses, and the kinds that only hrtk has.
 
 A plugin is an installed package with an entry point in the group ``hrtk.plugins``::
 
     [project.entry-points."hrtk.plugins"]
     my_plugin = "my_package"
 
-The module it names is imported once, the first time any name is looked up, and registers its classes itself.
+The first look-up of any name imports the module of every entry point once; the module registers its own classes.
 """
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from importlib.metadata import entry_points
 from typing import Any, Optional
@@ -18,11 +17,12 @@ from typing import Any, Optional
 from mmengine import registry as root
 from mmengine.config import Config, ConfigDict
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, nearest, suggestion
+from hrtk.options import check_literals
 
 
 class Registry(root.Registry):
-    """mmengine's registry plus entry-point plugins and a "did you mean" for unknown names."""
+    """mmengine's registry with plugins from entry points and a "Did you mean" for unknown names."""
 
     _plugins_loaded = False
 
@@ -38,65 +38,76 @@ class Registry(root.Registry):
                 entry.load()
 
     def get(self, key: str) -> Optional[type]:
-        """Looks a name up; None if nobody registered it."""
+        """Returns the class of a name, or None if the name is not registered."""
         self.import_from_location()
         return super().get(key)
 
     def names(self) -> list[str]:
-        """All names that configs may use here, sorted, parents and plugins included."""
+        """Every name that a config may use as ``type``, sorted, including those of the parent and of plugins."""
         self.import_from_location()
-        parent = self.parent.module_dict if self.parent is not None else {}
-        return sorted({*self.module_dict, *parent})
+        names = set(self.module_dict)
+        if self.parent is not None:
+            names.update(self.parent.module_dict)
+        return sorted(names)
 
 
-def _build(cfg: dict, registry: Registry, default_args: Optional[dict] = None) -> Any:
-    """Builds an object from ``dict(type=..., **kwargs)``.
+def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) -> Any:
+    """Builds an object from ``dict(type=..., **options)``; returns an object that is built already.
 
     Raises:
-        InputError: the name is unknown (near names are listed), or the class does not take the arguments.
+        InputError: the name is unknown (similar names are listed), the class has no such option, or an option that is
+            annotated as a Literal has another value.
     """
     if not isinstance(cfg, (dict, ConfigDict, Config)):
         return cfg
-    kwargs = {**(default_args or {}), **cfg}
-    kind = kwargs.pop('type', None)
-    kwargs.pop('_scope_', None)
-    if kind is None:
-        raise InputError(f'a {registry.name} needs a `type`; this one has only {sorted(kwargs)}')
-    cls = registry.get(kind) if isinstance(kind, str) else kind
-    if cls is None:
-        known = registry.names()
-        near = difflib.get_close_matches(str(kind), known, n=3, cutoff=0.5)
-        hint = (
-            f'Did you mean {" or ".join(map(repr, near))}?'
-            if near
-            else f'Known: {", ".join(known)}.'
-        )
-        raise InputError(
-            f'there is no {registry.name} called {kind!r}. {hint} A plugin that offers it must be '
-            f'installed in this environment.'
-        )
+    options = {**(default_args or {}), **cfg}
+    type_or_name = options.pop('type', None)
+    options.pop('_scope_', None)
+    if type_or_name is None:
+        raise InputError(f'a {registry.name} needs a `type`; this one has only {sorted(options)}')
+    cls = _resolve(type_or_name, registry)
+    label = f'{registry.name} {cls.__name__}'
+    check_literals(cls, options, label)
     try:
-        return cls(**kwargs)
+        return cls(**options)
     except TypeError as error:
         if 'argument' not in str(error):
             raise
+        raise InputError(f'{label}: {_unknown_options(cls, options) or error}') from error
+
+
+def _resolve(type_or_name: Any, registry: Registry) -> type:
+    """The class of a config's ``type``, which is a registered name or the class itself."""
+    if not isinstance(type_or_name, str):
+        return type_or_name
+    cls = registry.get(type_or_name)
+    if cls is None:
+        hint = suggestion(type_or_name, registry.names(), count=3)
         raise InputError(
-            f'{registry.name} {cls.__name__}: {_misfit(cls, kwargs) or error}'
-        ) from error
+            f'there is no {registry.name} called {type_or_name!r}. {hint} A plugin that offers it must be '
+            f'installed in this environment.'
+        )
+    return cls
 
 
-def _misfit(cls: type, kwargs: dict) -> str:
-    """Which arguments a class does not take, with near names; empty if that is not what went wrong."""
-    takes = [name for name in inspect.signature(cls).parameters if name not in ('args', 'kwargs')]
-    wrong = [name for name in kwargs if name not in takes]
-    near = [
-        match for name in wrong for match in difflib.get_close_matches(name, takes, n=1, cutoff=0.5)
-    ]
-    hint = f'did you mean {", ".join(near)}?' if near else f'it takes {", ".join(takes)}'
-    return f'has no argument {", ".join(wrong)}; {hint}' if wrong else ''
+def _unknown_options(cls: type, options: dict) -> str:
+    """Names the options that a class does not have, with similar ones; empty if the class has them all."""
+    parameters = inspect.signature(cls).parameters
+    available = [name for name in parameters if name not in ('args', 'kwargs')]
+    unknown = [name for name in options if name not in available]
+    if not unknown:
+        return ''
+    similar: list[str] = []
+    for name in unknown:
+        similar += nearest(name, available)
+    hint = f'it takes {", ".join(available)}'
+    if similar:
+        hint = f'did you mean {", ".join(similar)}?'
+    return f'has no argument {", ".join(unknown)}; {hint}'
 
 
 def _child(name: str, *locations: str) -> Registry:
+    """A registry that also has the classes of mmengine's registry of this name."""
     parent = getattr(root, name)
     return Registry(parent.name, parent=parent, locations=list(locations))
 
@@ -117,6 +128,7 @@ TEACHERS = _own('teacher', 'hrtk.teachers')
 CORRUPTIONS = _own('corruption', 'hrtk.adapters.collaborative')
 ADAPTERS = _own('adapter', 'hrtk.adapters')
 MASK_SOURCES = _own('mask source', 'hrtk.datasets.mask_sources')
+DETECTORS = _own('detector', 'hrtk.detectors')
 
 MODELS = _child('MODELS', 'hrtk.training', 'hrtk.models.priors')
 DATASETS = _child('DATASETS', 'hrtk.datasets', 'hrtk.datasets.transformed')

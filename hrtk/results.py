@@ -8,16 +8,16 @@ key                   shape           content
 rotmat                (F, 24, 3, 3)   float32, adapted: global_orient (camera frame), then body_pose
 betas                 (F, 10)         float32
 camera                (F, 3)          float32 weak-perspective ``[s, tx, ty]`` of the crop box
-before_rotmat, ...                    the same three of the frozen source model
+before_rotmat, ...                    the same three arrays of the frozen source model
 boxes                 (F, 3)          float32 ``[cx, cy, side]``, px
-keypoints2d           (F, K, 3)       float32 x, y (px) and confidence that were adapted to
-keypoints_source      ()              who made them
-skeleton              ()              their joint list
+keypoints2d           (F, K, 3)       float32 x, y (px) and confidence, the input of the adapter
+keypoints_source      ()              origin of the keypoints
+skeleton              ()              joint list of the keypoints
 frame_ids             (F,)            labels of the frames, e.g. file names
 image_size            (2,)            width and height of the first frame, px
 fps                   ()              frames per second
 ms_per_frame          ()              wall time of the adapter; before_ms_per_frame of the source model
-report_<key>          ()              numbers that the adapter counted, e.g. skipped_updates
+report_<key>          ()              counters of the adapter, e.g. skipped_updates
 name, schema          ()              name of the sequence; ``hrtk-result-1``
 ====================  ==============  ================================================================================
 """
@@ -54,14 +54,14 @@ class Result:
         after: F predictions of the adapter.
         boxes: (F, 3) float32 ``[cx, cy, side]``, px.
         keypoints2d: (F, K, 3) float32 x, y (px) and confidence.
-        keypoints_source: who made the keypoints.
+        keypoints_source: origin of the keypoints.
         skeleton: joint list of the keypoints.
         frame_ids: F labels.
         image_size: width and height of the first frame, px.
         fps: frames per second.
         ms_per_frame: wall time of the adapter.
         before_ms_per_frame: wall time of the source model.
-        report: numbers that the adapter counted.
+        report: counters of the adapter.
     """
 
     name: str
@@ -82,26 +82,24 @@ class Result:
         return len(self.boxes)
 
     def save(self, path: Path) -> None:
-        """Writes the npz atomically."""
-        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        for name in ('before', 'after', 'report'):
-            del plain[name]
-        arrays = {
-            'schema': SCHEMA,
-            **_stored(self.after, ''),
-            **_stored(self.before, BEFORE),
-            **plain,
-            **{REPORT + key: value for key, value in self.report.items()},
-        }
-        arrays = {key: np.asarray(value) for key, value in arrays.items()}
+        """Writes the npz file atomically."""
+        values: dict[str, Any] = {'schema': SCHEMA}
+        values.update(_parameters(self.after, ''))
+        values.update(_parameters(self.before, BEFORE))
+        for field in dataclasses.fields(self):
+            if field.name not in ('before', 'after', 'report'):
+                values[field.name] = getattr(self, field.name)
+        for key, value in self.report.items():
+            values[REPORT + key] = value
+        arrays: dict[str, Any] = {key: np.asarray(value) for key, value in values.items()}
         write_atomically(path, lambda file: np.savez(file, **arrays))
 
     @staticmethod
     def load(path: Path) -> Result:
-        """Reads an npz back.
+        """Reads an npz file.
 
         Raises:
-            InputError: the file is damaged, or not of this schema.
+            InputError: the file is damaged, or has another schema.
         """
         try:
             with np.load(path, allow_pickle=False) as data:
@@ -109,11 +107,11 @@ class Result:
             return _from_arrays(values)
         except (*BROKEN, TypeError) as error:
             raise InputError(
-                f'{path}: not a whole {SCHEMA} file ({error}); delete it and run again'
+                f'{path}: not a complete {SCHEMA} file ({error}); delete it and run again'
             ) from error
 
     def matches(self, sequence: Sequence) -> bool:
-        """Whether the sequence still has the frames, boxes and keypoints that this result was computed from."""
+        """Returns whether the sequence has the frames, boxes and keypoints that this result was computed from."""
         if self.frame_ids != tuple(sequence.frame_ids):
             return False
         if not np.array_equal(self.boxes, sequence.boxes.cpu().numpy()):
@@ -122,12 +120,12 @@ class Result:
 
 
 def keypoint_array(sequence: Sequence) -> np.ndarray:
-    """The 2D keypoints of a sequence as a result stores them: (F, K, 3) x, y and confidence."""
+    """Returns the 2D keypoints of a sequence as stored in a result: (F, K, 3) x, y and confidence."""
     keypoints = sequence.keypoints2d
     return torch.cat([keypoints.xy, keypoints.confidence[..., None]], dim=-1).cpu().numpy()
 
 
-def _stored(prediction: Prediction, prefix: str) -> dict[str, np.ndarray]:
+def _parameters(prediction: Prediction, prefix: str) -> dict[str, np.ndarray]:
     return {prefix + name: getattr(prediction, name).numpy() for name in PARAMETERS}
 
 
@@ -135,17 +133,23 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Result:
     schema = arrays.pop('schema').item()
     if schema != SCHEMA:
         raise ValueError(f'schema {schema!r}')
-    values: dict[str, Any] = {
-        key: value.item() if value.ndim == 0 else value for key, value in arrays.items()
-    }
-    after = _taken(values, '')
-    before = _taken(values, BEFORE)
-    report = {key: values.pop(key) for key in list(values) if key.startswith(REPORT)}
-    values['report'] = {key.removeprefix(REPORT): value for key, value in report.items()}
-    values['frame_ids'] = tuple(values['frame_ids'].tolist())
-    values['image_size'] = tuple(values['image_size'].tolist())
-    return Result(before=before, after=after, **values)
+    after = _pop_prediction(arrays, '')
+    before = _pop_prediction(arrays, BEFORE)
+    fields: dict[str, Any] = {}
+    report: dict[str, float] = {}
+    for key, array in arrays.items():
+        if key.startswith(REPORT):
+            report[key.removeprefix(REPORT)] = array.item()
+        elif array.ndim == 0:
+            fields[key] = array.item()
+        else:
+            fields[key] = array
+    fields['frame_ids'] = tuple(fields['frame_ids'].tolist())
+    fields['image_size'] = tuple(fields['image_size'].tolist())
+    return Result(before=before, after=after, report=report, **fields)
 
 
-def _taken(values: dict[str, Any], prefix: str) -> Prediction:
-    return Prediction(*(torch.from_numpy(values.pop(prefix + name)) for name in PARAMETERS))
+def _pop_prediction(arrays: dict[str, np.ndarray], prefix: str) -> Prediction:
+    """Removes the arrays of one prediction and returns the prediction."""
+    parameters = {name: torch.from_numpy(arrays.pop(prefix + name)) for name in PARAMETERS}
+    return Prediction(**parameters)

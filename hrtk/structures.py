@@ -1,12 +1,13 @@
-"""The three things that flow through hrtk: a sequence in, predictions out, ground truth beside them.
+"""The data types of hrtk: sequences as input, predictions as output, and ground truth.
 
-Everything here is a plain dataclass of tensors; this module imports nothing of hrtk.
+All of them are dataclasses of tensors. Of hrtk, this module imports only the error class.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional, Protocol
+from collections.abc import Callable
+from typing import Any, Optional, Protocol
 from typing import Sequence as SequenceOf
 
 import numpy as np
@@ -20,7 +21,7 @@ __all__ = ['Frames', 'GroundTruth', 'InputError', 'Keypoints2D', 'Prediction', '
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What an estimator says about B crops.
+    """An estimator's predictions for B crops.
 
     Attributes:
         rotmat: (B, 24, 3, 3) rotation matrices; joint 0 is ``global_orient`` in the camera frame (x right, y down,
@@ -44,25 +45,30 @@ class Prediction:
         return self._map(lambda x: x[index])
 
     def detach(self) -> Prediction:
-        """The same values without the graph."""
+        """Returns the same values without the graph."""
         return self._map(Tensor.detach)
 
     def cpu(self) -> Prediction:
-        """The same values in host memory."""
+        """Returns the same values in host memory."""
         return self._map(Tensor.cpu)
 
     @staticmethod
-    def cat(parts: SequenceOf[Prediction]) -> Prediction:
-        """Joins predictions along the batch axis; an optional field is kept only if every part has it."""
-        fields = {}
+    def cat(predictions: SequenceOf[Prediction]) -> Prediction:
+        """Concatenates predictions along the batch axis; an optional field is None unless all predictions have it."""
+        fields: dict[str, Any] = {}
         for field in dataclasses.fields(Prediction):
-            values = [getattr(part, field.name) for part in parts]
-            fields[field.name] = None if any(v is None for v in values) else torch.cat(values)
+            values = [getattr(prediction, field.name) for prediction in predictions]
+            if all(value is not None for value in values):
+                fields[field.name] = torch.cat(values)
         return Prediction(**fields)
 
-    def _map(self, function) -> Prediction:
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return Prediction(**{k: None if v is None else function(v) for k, v in values.items()})
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Prediction:
+        fields: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                fields[field.name] = function(value)
+        return Prediction(**fields)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +77,9 @@ class Keypoints2D:
 
     Attributes:
         xy: (F, K, 2) float32 positions; the centre of the top-left pixel is (0, 0).
-        confidence: (F, K) float32 in [0, 1]; 0 marks a point that is not there.
+        confidence: (F, K) float32 in [0, 1]; 0 marks a missing point.
         skeleton: name of the joint list, see :mod:`hrtk.body_models.skeletons`.
-        source: who made them, printed beside every result: ``'gt'``, ``'annotated'``, ``'openpose'``,
+        source: origin of the keypoints, printed with every result: ``'gt'``, ``'annotated'``, ``'openpose'``,
             ``'noise:detector'``, ...
     """
 
@@ -82,24 +88,24 @@ class Keypoints2D:
     skeleton: str
     source: str
 
-    def seen(self, threshold: float = 0.0) -> Tensor:
-        """(F, K) bool: points with a place and with more than the threshold's confidence."""
+    def visible(self, threshold: float = 0.0) -> Tensor:
+        """(F, K) bool: points with a finite position and a confidence above the threshold."""
         return (self.confidence > threshold) & self.xy.isfinite().all(-1)
 
 
 @dataclasses.dataclass(frozen=True)
 class GroundTruth:
-    """What is really there; any field may be missing.
+    """Ground truth of F frames; any field may be missing.
 
     Attributes:
         rotmat: (F, 24, 3, 3) as in :class:`Prediction`.
         betas: (F, 10).
-        translation: (F, 3) metres, from the body's own frame to the camera's.
+        translation: (F, 3) metres, from the body frame to the camera frame.
         intrinsics: (F, 3) pinhole camera ``[focal, cx, cy]`` of the source image, px.
-        joints3d: (F, J, 3) metres, camera frame, for data sets that give joints and no body.
+        joints3d: (F, J, 3) metres, camera frame, for data sets with joints but without a body.
         skeleton: joint list of ``joints3d``.
-        valid: (F,) bool, frames that a protocol may score; None means all.
-        gender: ``'neutral'``, ``'male'`` or ``'female'``: which body file ``betas`` belong to.
+        valid: (F,) bool, frames that a protocol may evaluate; None means all.
+        gender: ``'neutral'``, ``'male'`` or ``'female'``: the body file of ``betas``.
     """
 
     rotmat: Optional[Tensor] = None
@@ -110,6 +116,15 @@ class GroundTruth:
     skeleton: Optional[str] = None
     valid: Optional[Tensor] = None
     gender: str = 'neutral'
+
+    def clip(self, part: slice) -> GroundTruth:
+        """The truth of some frames."""
+        clipped: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                clipped[field.name] = value[part]
+        return dataclasses.replace(self, **clipped)
 
 
 class Frames(Protocol):
@@ -122,18 +137,18 @@ class Frames(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Sequence:
-    """One person's track in one clip: what a data set yields and an adapter works on.
+    """One person's track in one clip: an item of a data set and the input of an adapter.
 
     Attributes:
-        name: unique in its data set; results are stored and random numbers are seeded under it.
+        name: unique in its data set; determines the file of the result and the seed of random numbers.
         frames: F lazy images.
         boxes: (F, 3) float32 square crop boxes ``[cx, cy, side]`` in pixels.
-        keypoints2d: the 2D evidence, with its source.
+        keypoints2d: 2D keypoints with their source.
         truth: ground truth, or None.
         masks: F lazy (H, W) uint8 foreground masks (0 or 1), or None.
         frame_ids: F labels, e.g. file names; default ``'000000'``, ``'000001'``, ...
-        fps: frames per second, for videos that are written.
-        masks_source: who made the masks: ``'files'``, ``'background:median'``, ...; ``''``: the data set itself.
+        fps: frames per second of the videos that are written.
+        masks_source: origin of the masks: ``'files'``, ``'background:median'``, ...; ``''``: the data set itself.
     """
 
     name: str
@@ -148,9 +163,47 @@ class Sequence:
 
     def __post_init__(self) -> None:
         if not self.frame_ids:
-            object.__setattr__(
-                self, 'frame_ids', tuple(f'{t:06d}' for t in range(len(self.frames)))
-            )
+            frame_ids = tuple(f'{t:06d}' for t in range(len(self.frames)))
+            object.__setattr__(self, 'frame_ids', frame_ids)
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def clip(self, start: int, stop: int) -> Sequence:
+        """Frames ``start`` to ``stop - 1`` as a sequence of the same name; images are still read lazily."""
+        part = slice(start, stop)
+        frames = range(start, stop)
+        keypoints2d = dataclasses.replace(
+            self.keypoints2d,
+            xy=self.keypoints2d.xy[part],
+            confidence=self.keypoints2d.confidence[part],
+        )
+        truth = None
+        if self.truth is not None:
+            truth = self.truth.clip(part)
+        masks = None
+        if self.masks is not None:
+            masks = _FrameSelection(self.masks, frames)
+        return dataclasses.replace(
+            self,
+            frames=_FrameSelection(self.frames, frames),
+            boxes=self.boxes[part],
+            keypoints2d=keypoints2d,
+            truth=truth,
+            masks=masks,
+            frame_ids=self.frame_ids[part],
+        )
+
+
+class _FrameSelection:
+    """Some of the frames of a sequence."""
+
+    def __init__(self, frames: Frames, selected: range) -> None:
+        self.frames = frames
+        self.selected = selected
+
+    def __len__(self) -> int:
+        return len(self.selected)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.frames[self.selected[index]]

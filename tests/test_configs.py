@@ -1,6 +1,7 @@
 """Every config builds, stays small, and says what it needs."""
 
 import ast
+import re
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,7 @@ ADAPTATIONS = [
 # The parts that need a user's files, and the first of these files.
 NEEDS = {
     'boa/r18_photos.py': {'dataset': 'yogait_coco.json'},
+    'source/r18_photos.py': {'dataset': 'yogait_coco.json'},
     'topology/r18_photos.py': {'dataset': 'yogait_coco.json'},
     'topology/r50_3dpw.py': {
         'dataset': '3dpw_test.npz',
@@ -82,16 +84,32 @@ def bare_machine(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize('name', LEAVES)
-def test_small(name):
-    text = (CONFIGS / name).read_text()
+FILES = sorted(CONFIGS.glob('**/*.py'))
+
+
+def bases_of(path):
+    """The files that a config names as its bases."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == '_base_':
+            names = ast.literal_eval(node.value)
+            names = [names] if isinstance(names, str) else names
+            return [(path.parent / name).resolve() for name in names]
+    return []
+
+
+def depth_of(path):
+    """The length of the longest chain of bases below a config."""
+    return max((1 + depth_of(base) for base in bases_of(path)), default=0)
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.relative_to(CONFIGS).as_posix())
+def test_config_is_easy_to_follow(path):
+    text = path.read_text()
     assert len(text.splitlines()) <= 60
-    bases = [
-        node.value
-        for node in ast.parse(text.replace('{{', '').replace('}}', '')).body
-        if isinstance(node, ast.Assign) and node.targets[0].id == '_base_'
-    ]
-    assert len(getattr(bases[0], 'elts', bases)) <= 3
+    assert len(bases_of(path)) <= 4  # runtime, estimator, dataset, adapter
+    assert depth_of(path) <= 3
+    private = re.findall(r'_base_\.(?:pop\(.)?_\w+', text)
+    assert not private, f'{path} reads {private}, a name of another config that is not public'
 
 
 @pytest.mark.parametrize('name', ADAPTATIONS)

@@ -79,6 +79,14 @@ def test_build(tmp_path):
     )
 
 
+def test_generated_parts_are_up_to_date():
+    script = runpy.run_path(str(ROOT / 'docs/build_pages.py'))
+    for path, text in script['outputs']().items():
+        assert path.read_text(encoding='utf-8') == text, (
+            f'{path.relative_to(ROOT)}: run python docs/build_pages.py'
+        )
+
+
 def test_links_and_named_files_exist():
     missing = []
     for page in LINKED:

@@ -1,4 +1,4 @@
-"""The dataclasses that flow through everything."""
+"""Predictions, keypoints and sequences."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import pytest
 import torch
 
 from hrtk.errors import InputError
-from hrtk.structures import Keypoints2D, Prediction, Sequence
+from hrtk.structures import GroundTruth, Keypoints2D, Prediction, Sequence
 
 
 def prediction(count: int, features: bool = True) -> Prediction:
     torch.manual_seed(count)
-    return Prediction(
-        torch.randn(count, 24, 3, 3),
-        torch.randn(count, 10),
-        torch.randn(count, 3),
-        torch.randn(count, 7) if features else None,
+    result = Prediction(
+        rotmat=torch.randn(count, 24, 3, 3),
+        betas=torch.randn(count, 10),
+        camera=torch.randn(count, 3),
+        features=torch.randn(count, 7),
+        hidden=torch.randn(count, 5),
     )
+    if features:
+        return result
+    return dataclasses.replace(result, features=None)
 
 
 def test_slices_and_cat_are_inverse():
@@ -54,6 +58,34 @@ def test_sequence_labels_its_frames():
     assert len(sequence) == 3 and sequence.frame_ids == ('000000', '000001', '000002')
     named = dataclasses.replace(sequence, frame_ids=('a', 'b', 'c'))
     assert named.frame_ids == ('a', 'b', 'c') and named.truth is None and named.masks is None
+
+
+def test_a_clip_has_the_frames_of_the_sequence_and_reads_them_lazily():
+    class Frames(list):
+        read = []
+
+        def __getitem__(self, index):
+            self.read.append(index)
+            return super().__getitem__(index)
+
+    keypoints = Keypoints2D(
+        torch.arange(5.0)[:, None, None].expand(5, 17, 2), torch.ones(5, 17), 'coco17', 'gt'
+    )
+    truth = GroundTruth(betas=torch.arange(5.0)[:, None].expand(5, 10), gender='male')
+    frames = Frames(np.full((4, 4, 3), t, np.uint8) for t in range(5))
+    sequence = Sequence(
+        'clip', frames, torch.arange(15.0).reshape(5, 3), keypoints, truth, masks=frames
+    )
+    part = sequence.clip(1, 4)
+    assert len(part) == 3 and part.frame_ids == ('000001', '000002', '000003') and not Frames.read
+    assert (
+        [int(part.frames[t].max()) for t in range(3)]
+        == [1, 2, 3]
+        == [int(part.masks[t].max()) for t in range(3)]
+    )
+    assert torch.equal(part.boxes, sequence.boxes[1:4]) and part.name == 'clip'
+    assert part.keypoints2d.xy[:, 0, 0].tolist() == [1, 2, 3] == part.truth.betas[:, 0].tolist()
+    assert part.truth.gender == 'male' and part.truth.rotmat is None
 
 
 def test_input_error_is_a_value_error():

@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[1]
 TABLES = sorted(ROOT.glob('configs/**/tables/*.yaml'))
 ROWS = {f'{table.stem}/{row.label}': row for table in TABLES for row in load_table(table).rows}
 # Arguments that configs leave at their defaults and rows set.
-DEFAULTS = ('silhouettes', 'parameters', 'precision', 'reset', 'scheme', 'lower', 'upper')
+DEFAULTS = (
+    'silhouettes',
+    'parameters',
+    'precision',
+    'prior',
+    'keypoints2d',
+    'reset',
+    'scheme',
+    'lower',
+    'upper',
+)
 OPEN = [
     table.stem
     for table in TABLES

@@ -1,3 +1,6 @@
-# The whole of 3DHR-Co on the free wild stream, taught by the free TCMR.
-_base_ = './r18_tcmr_pre_open.py'
-adapter = dict(_delete_=True, type='Regeneration', pre={{_base_.adapter}}, online={{_base_._dynamic}})
+# 3DHR-Co on the free wild stream, with the free TCMR as teacher.
+_base_ = ['../dynaboa/r18_wild.py', '../_base_/adapters/pre_adapt_open.py', '../_base_/teachers/tcmr_open.py']
+
+adapter = dict(
+    _delete_=True, type='Regeneration',
+    pre=dict(_base_.pop('pre_adapt'), teacher=_base_.pop('teacher')), online=_base_.adapter)

@@ -1,3 +1,4 @@
-# Pre-adaptation of the free start model by the free TCMR on the free wild stream.
-_base_ = ['../_base_/3dhrco_open.py', '../_base_/teachers/tcmr_open.py']
-adapter = dict(teacher={{_base_._teacher}})
+# Pre-adaptation of the free start model on the free wild stream, with the free TCMR as teacher.
+_base_ = ['../source/r18_wild.py', '../_base_/adapters/pre_adapt_open.py', '../_base_/teachers/tcmr_open.py']
+
+adapter = dict(_base_.pop('pre_adapt'), teacher=_base_.pop('teacher'))

@@ -1,3 +1,6 @@
-# The whole of 3DHR-Co, RSC-Net taught by MPS-Net, on 3DPW (Table 3, sigma 35).
-_base_ = './rsn_mpn_pre_3dpw.py'
-adapter = dict(_delete_=True, type='Regeneration', pre={{_base_.adapter}}, online={{_base_._dynamic}})
+# 3DHR-Co on 3DPW, RSC-Net ("RSN") taught by MPS-Net (Table 3, sigma 35). The teacher keeps the image features of SPIN,
+# with which it was trained.
+_base_ = './spin_mpn_3dpw.py'
+
+estimator = dict(_delete_=True, type='RSCNet', weights='data/rsc_net/RSC-Net.pt', body=_base_.estimator.body)
+adapter = dict(pre=dict(teacher=dict(features=_base_.estimator)))

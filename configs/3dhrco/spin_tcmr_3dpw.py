@@ -1,3 +1,5 @@
-# The whole of 3DHR-Co, SPIN taught by TCMR, on 3DPW (Table 4, sigma 35).
-_base_ = './spin_tcmr_pre_3dpw.py'
-adapter = dict(_delete_=True, type='Regeneration', pre={{_base_.adapter}}, online={{_base_._dynamic}})
+# 3DHR-Co on 3DPW, SPIN taught by TCMR (Table 4, sigma 35).
+_base_ = './spin_mpn_3dpw.py'
+
+adapter = dict(pre=dict(teacher=dict(
+    network=dict(type='TCMR', weights='data/tcmr/tcmr_table6_3dpw_test.pth.tar'))))

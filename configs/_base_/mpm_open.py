@@ -1,6 +1,5 @@
 # Lifting on the motion that ships with hrtk, four cameras like Human3.6M's: windows of 27 frames of every second frame,
 # as the released configuration samples Human3.6M at 50 Hz (ours has 30). A network of half the released width.
-_base_ = ['./train_runtime.py']
 
 model = dict(network=dict(frames=27, channels=128, hidden=256, layers=3))
 _loading = dict(batch_size=64, num_workers=0, collate_fn=dict(type='default_collate'))

@@ -1,3 +1,4 @@
-# The same with the paper's second-order gradient: about twice the time per frame.
+# BOA on the free wild stream with the paper's second-order gradient: about twice the time per frame.
 _base_ = './r18_wild.py'
+
 adapter = dict(order='second')

@@ -4,7 +4,7 @@ _base_ = ['../_base_/train_runtime.py', '../_base_/estimators/hmr_r18.py']
 
 _views = dict(type='OpenViews', resolution=112, cache=True)
 _loading = dict(batch_size=64, collate_fn=dict(type='default_collate'))
-model = dict(type='SupervisedTraining', estimator={{_base_.estimator}}, bf16=True)
+model = dict(type='SupervisedTraining', estimator=_base_.estimator, bf16=True)
 train_dataloader = dict(
     **_loading, num_workers=1, persistent_workers=True, drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True), dataset=dict(**_views, domain='plain', length=100_000, seed=0))

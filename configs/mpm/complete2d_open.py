@@ -1,5 +1,5 @@
 # Completion from partial 2D poses to whole 3D ones, trained on limbs and six random joints hidden throughout a window.
-_base_ = '../_base_/mpm_open.py'
+_base_ = ['../_base_/train_runtime.py', '../_base_/mpm_open.py']
 
 model = dict(
     type='CompletionTraining', task='complete2d', network=dict(type='MPMStage1', decoder_layers=2),

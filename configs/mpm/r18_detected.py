@@ -1,10 +1,11 @@
-# Pre-adaptation by 2D keypoints alone on the free wild stream, as a detector finds them: the point of comparison of
-# r18_hidden.py and what inherits from it.
-_base_ = '../3dhrco/r18_mpn_pre_open.py'
+# Pre-adaptation by 2D keypoints alone on the free wild stream, as a detector finds them: the baseline of r18_hidden.py
+# and of the configs that inherit from it.
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/estimators/hmr_r18.py', '../_base_/datasets/open_wild.py',
+    '../_base_/adapters/pre_adapt_open.py']
 
-dataset = dict(
-    _delete_=True, type='Transformed', transforms=[],
-    dataset=dict(type='OpenStream', domain='wild', sequences=8, frames=40, seed=0, noise='detector'))
+estimator = dict(weights='open:r18_studio')
+dataset = dict(_delete_=True, type='Transformed', transforms=[], dataset=_base_.dataset)
 adapter = dict(
-    teacher=None, weights=dict(pose=0.0, betas=0.0, camera=0.0),
-    max_norm=1.0)  # without it single runs come apart, see docs/en/adapters/pre_adapt.md
+    _base_.pop('pre_adapt'), teacher=None, weights=dict(pose=0.0, betas=0.0, camera=0.0, keypoints2d=10.0),
+    max_norm=1.0)  # without it single runs diverge, see docs/en/results/pre_adapt.md

@@ -2,11 +2,12 @@
 # thesis on few-shot adaptation (section 3.6) the segmenter is finished and stays; as in VIBE the backbone stays, too.
 # The foreground's network, the fusion and the regressor learn with pose. One core with AVX512-BF16 (set
 # model.bf16=False elsewhere): 0.3 s a step, three minutes, and eight to draw the views where they are not kept yet.
-_base_ = ['../_base_/train_runtime.py', '../_base_/estimators/foreground_r18.py']
+_base_ = [
+    '../_base_/train_runtime.py', '../_base_/estimators/hmr_r18.py', '../_base_/estimators/foreground.py']
 
 _views = dict(type='OpenViews', domain='studio', resolution=112, cache=True)
 _loading = dict(batch_size=64, num_workers=0, collate_fn=dict(type='default_collate'))
-model = dict(type='SupervisedTraining', estimator={{_base_.estimator}}, bf16=True)
+model = dict(type='SupervisedTraining', estimator=dict(_base_.estimator, **_base_.pop('foreground')), bf16=True)
 train_dataloader = dict(
     **_loading, drop_last=True, sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(**_views, length=120_000, seed=2))  # views of the start model's last stage

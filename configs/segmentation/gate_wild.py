@@ -1,5 +1,4 @@
 # The gated network on the free wild stream, without adaptation. Train it first (foreground_gate_looks.py).
-_base_ = ['../_base_/default_runtime.py', '../_base_/estimators/foreground_r18.py', '../_base_/datasets/open_wild.py']
+_base_ = ['../source/r18_wild.py', '../_base_/estimators/foreground.py']
 
-estimator = dict(weights='work_dirs/foreground_gate_looks/iter_600.pth')
-adapter = dict(type='Source')
+estimator = dict(_base_.pop('foreground'), weights='work_dirs/foreground_gate_looks/iter_600.pth')

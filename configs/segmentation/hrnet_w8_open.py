@@ -1,10 +1,12 @@
 # The free segmenter, on the stream's training clips in the wild's looks: other people, clothes and scenes than any test
 # stream. One core with AVX512-BF16 (set model.bf16=False elsewhere): drawing the crops once a minute and 200 MB under
 # HRTK_CACHE, training about four (half a minute an epoch).
-_base_ = ['../_base_/train_runtime.py', '../_base_/segmenters/hrnet_w8_open.py']
+_base_ = ['../_base_/train_runtime.py', '../_base_/estimators/foreground.py']
 
+_network = _base_.pop('foreground').segmenter
+_network.pop('weights')  # they are trained here
 _loading = dict(num_workers=0, collate_fn=dict(type='default_collate'))
-model = dict(type='SegmentationTraining', network={{_base_._network}}, weights=dict(iou=0.5), bf16=True)
+model = dict(type='SegmentationTraining', network=_network, weights=dict(iou=0.5), bf16=True)
 train_dataloader = dict(
     **_loading, batch_size=8, drop_last=True,  # tracks of four frames
     sampler=dict(type='DefaultSampler', shuffle=True), dataset=dict(type='OpenForeground', length=800, seed=2000))

@@ -9,5 +9,5 @@ estimator = dict(
                reducer=dict(type='ResNet', depth=50), start='data/spin/model_checkpoint.pt',
                weights='data/foreground/reducer.pt'),
     network=dict(type='VIBE', weights='data/foreground/vibe.pt'), window=16,
-    body={{_base_.estimator.body}})
+    body=_base_.estimator.body)
 adapter = dict(type='Source')

@@ -1,3 +1,5 @@
-# The start model without adaptation on the free wild stream.
-_base_ = '../boa/r18_wild.py'
-adapter = dict(_delete_=True, type='Source')
+# The free start model without adaptation on the free wild stream.
+_base_ = ['../_base_/default_runtime.py', '../_base_/estimators/hmr_r18.py', '../_base_/datasets/open_wild.py']
+
+estimator = dict(weights='open:r18_studio')
+adapter = dict(type='Source')

@@ -1,3 +1,4 @@
-# RSC-Net without adaptation on 3DPW.
-_base_ = '../_base_/3dhrco_paper_rsn.py'
-adapter = dict(_delete_=True, type='Source')
+# RSC-Net ("RSN") without adaptation on 3DPW.
+_base_ = ['../_base_/default_runtime.py', '../_base_/estimators/rsc_net.py', '../_base_/datasets/threedpw.py']
+
+adapter = dict(type='Source')

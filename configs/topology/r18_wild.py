@@ -1,8 +1,7 @@
 # Silhouette topology of the free start model on the free wild stream: masks alone, no keypoints. The rates are those of
-# a small network, chosen on seed 100 of the stream (docs/en/adapters/topology.md); results are on seeds 0, 1 and 2.
-_base_ = ['../_base_/default_runtime.py', '../_base_/estimators/hmr_r18.py', '../_base_/datasets/open_wild.py']
+# a small network, chosen on seed 100 of the stream (docs/en/results/topology.md); results are on seeds 0, 1 and 2.
+_base_ = '../source/r18_wild.py'
 
-estimator = dict(weights='open:r18_studio')
 evaluator = dict(silhouettes=True)
 custom_hooks = [dict(type='MaskFigureHook')]
 adapter = dict(

@@ -1,10 +1,11 @@
-# Silhouette topology of SPIN on 3DPW with masks of yours, one PNG per frame below data/3dpw_masks/<sequence>. Rates
-# of the paper (Rakesh et al., NeurIPS 2021, section 4); it trained its own source network and names no length. The pose
-# prior is the bundled one: SMPL's joints, but none of the paper's motion.
+# Silhouette topology of SPIN on 3DPW with your own masks, one PNG per frame below data/3dpw_masks/<sequence>. The
+# rates are those of the paper (Rakesh et al., NeurIPS 2021, section 4), which trained its own source network and does
+# not state the number of iterations. The pose prior is the bundled one: it has SMPL's joints, but none of the paper's
+# motion data.
 _base_ = ['../_base_/default_runtime.py', '../_base_/estimators/spin.py', '../_base_/datasets/threedpw_spin.py']
 
 dataset = dict(
-    _delete_=True, type='Transformed', dataset={{_base_.dataset}},
+    _delete_=True, type='Transformed', dataset=_base_.dataset,
     transforms=[dict(type='WithMasks', source=dict(
         type='MaskFiles', folder='data/3dpw_masks', pattern='{name}/{index:06d}.png'))])
 evaluator = dict(silhouettes=True)

@@ -1,19 +1,19 @@
-# The open VIBE, from the tracks and features of the open teachers (configs/_base_/teacher_training.py says what they
+# The open VIBE, from the tracks and features of the open teachers (configs/_base_/teacher_training.py states their
 # cost). One core: about 3 minutes. Without the prior: --cfg-options model.critic=None.
 _base_ = ['../_base_/train_runtime.py', '../_base_/estimators/vibe_open.py']
 
 _loading = dict(batch_size=32, num_workers=0, collate_fn=dict(type='default_collate'))
 model = dict(
-    type='VideoTraining', network={{_base_._network}}, start={{_base_._image}},
+    type='VideoTraining', network=_base_.estimator.network, start=_base_.estimator.image,
     critic=dict(type='MotionDiscriminator', hidden=128, attention=128),
     motion=dict(type='MotionWindows', split='train', mirror=True))
 train_dataloader = dict(
     **_loading, drop_last=True, sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(type='FeatureClips', stride=4, mirror=True, estimator={{_base_._image}},
+    dataset=dict(type='FeatureClips', stride=4, mirror=True, estimator=_base_.estimator.image,
                  tracks=dict(type='OpenTracks', length=1500, seed=1000)))
 val_dataloader = dict(
     **_loading, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='FeatureClips', estimator={{_base_._image}},
+    dataset=dict(type='FeatureClips', estimator=_base_.estimator.image,
                  tracks=dict(type='OpenTracks', length=100, seed=1001)))
 val_evaluator = dict(type='ClipError')
 val_cfg = dict()

@@ -1,6 +1,14 @@
 """Adapters: methods that make an estimator better on its target."""
 
-from hrtk.adapters.base import RESETS, STATES, Adapter, Preparation, predict
+from hrtk.adapters.base import (
+    RESETS,
+    Adapter,
+    FrozenSession,
+    Preparation,
+    PreparationStep,
+    Session,
+    predict,
+)
 from hrtk.adapters.bilevel import Bilevel, DynamicBilevel
 from hrtk.adapters.collaborative import PreAdapt, Regeneration
 from hrtk.adapters.few_shot import FewShotMetric
@@ -9,14 +17,16 @@ from hrtk.adapters.topology import TopologyAdapter
 
 __all__ = [
     'RESETS',
-    'STATES',
     'Adapter',
     'Bilevel',
     'DynamicBilevel',
     'FewShotMetric',
+    'FrozenSession',
     'PreAdapt',
     'Preparation',
+    'PreparationStep',
     'Regeneration',
+    'Session',
     'Source',
     'TopologyAdapter',
     'predict',

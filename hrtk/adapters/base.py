@@ -1,97 +1,173 @@
-"""The interface of adapters, the only place in hrtk where weights change."""
+"""The contract of adapters: options that never change, and sessions that hold everything that does."""
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Optional
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Optional, get_args
 
 import torch
 from torch import Tensor
 
-from hrtk.errors import InputError
-from hrtk.models.estimators import Estimator
+from hrtk.models.estimators import Estimator, predict_frames
+from hrtk.options import check_literals
 from hrtk.structures import Prediction, Sequence
 
-RESETS = ('frame', 'sequence', 'never')
-STATES = ('labels', 'progress')  # names of what a preparation may keep
+Reset = Literal['frame', 'sequence', 'never']
+RESETS: tuple[str, ...] = get_args(Reset)
+
+Stage = Literal['labels', 'masks', 'adapt']
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparationStep:
+    """How far a preparation is; hooks receive it as ``after_prepare_step(runner, step)``.
+
+    Attributes:
+        stage: ``'labels'`` while a teacher labels frames, ``'masks'`` while masks are read, ``'adapt'`` while weights
+            change.
+        done: finished steps of this stage.
+        total: steps of this stage.
+        numbers: values to show, e.g. the loss; a value may be a tensor of one element on the device.
+    """
+
+    stage: Stage
+    done: int
+    total: int
+    numbers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Preparation:
-    """Where :meth:`Adapter.prepare` keeps what has to survive a kill, and whom it tells how far it is.
+    """Stores the states of :meth:`Adapter.prepare` and reports its progress.
 
-    This one keeps nothing and tells nobody; a run's own (:mod:`hrtk.engine.preparation`) does both.
+    This base class stores and reports nothing. A run uses :class:`hrtk.engine.preparation.StoredPreparation`, which
+    does both.
     """
 
     def result(self) -> Optional[dict[str, Tensor]]:
-        """The weights that an earlier run of the same configuration ended with, or None: nothing is left to do."""
+        """Returns the weights that an earlier run of the same configuration finished with, or None."""
         return None
 
     def load(self, name: str) -> Optional[dict[str, Any]]:
-        """What was saved under this name by an earlier, interrupted run of the same configuration, or None."""
+        """Returns the state that an earlier, interrupted run of the same configuration stored, or None."""
         return None
 
     def save(self, name: str, state: dict[str, Any]) -> None:
-        """Keeps tensors and plain types under a name, one of :data:`STATES`."""
+        """Stores tensors and plain types under one of the names in :attr:`Adapter.states`."""
 
-    def step(self, done: int, total: int, **numbers: float) -> None:
-        """Reports progress, with numbers such as the loss."""
+    def report(self, step: PreparationStep) -> None:
+        """Reports the progress."""
 
 
-class Adapter:
-    """Makes an estimator better on the footage it is shown.
+class Session:
+    """An estimator under adaptation, with everything that the adapter remembers about it.
 
-    A subclass implements :meth:`adapt`, a generator: it may change the estimator's weights before each ``yield`` and
-    yields one :class:`~hrtk.structures.Prediction` of batch size one per frame, in order. Never ``yield`` inside
-    ``torch.no_grad()``: the caller would inherit it.
-
-    Args:
-        reset: ``'sequence'``, the weights return to the start at every new sequence; ``'frame'``, at every frame, for
-            pictures that are not a video; ``'never'``, they carry over (as BOA's and DynaBOA's code does), which ties
-            the result to the order of the sequences and to one process.
+    A session begins with the weights that the estimator has at that moment. The loop decides how long it lives, by
+    :attr:`Adapter.reset`; a session never resets itself.
     """
 
-    def __init__(self, reset: str = 'sequence') -> None:
-        if reset not in RESETS:
-            raise InputError(f'{type(self).__name__}: reset is one of {RESETS}, not {reset!r}')
-        self.reset = reset
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
+        """Yields one prediction of batch size one per frame, in the order of the frames.
+
+        The weights may change before each ``yield``. Never ``yield`` inside ``torch.no_grad()``: the caller would
+        inherit it.
+        """
+        raise NotImplementedError
+
+    @property
+    def counts(self) -> Mapping[str, int | float]:
+        """Numbers about the last sequence, stored with its result.
+
+        An int is a total, such as the number of skipped updates; a float is a mean over frames.
+        """
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what the next sequence depends on, the estimator's weights excepted (``reset='never'``)."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resumes from a :meth:`state_dict`."""
+
+
+class FrozenSession(Session):
+    """Predicts with the weights as they are.
+
+    Args:
+        estimator: its weights do not change.
+        batch_size: frames per forward pass.
+    """
+
+    def __init__(self, estimator: Estimator, batch_size: int = 32) -> None:
+        self.estimator = estimator.eval()
+        self.batch_size = batch_size
+
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
+        """Yields the prediction of every frame."""
+        return predict_frames(self.estimator, sequence, self.batch_size)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """Options of a method that makes an estimator better on the footage it is shown.
+
+    A subclass is a frozen dataclass as well: its fields are the options of its config. It implements :meth:`prepare`
+    (the whole target is adapted to before anything is predicted), :meth:`start` (every sequence is adapted to while
+    it is predicted), or both.
+
+    Args:
+        reset: when the loop starts a new session, from the start weights: ``'sequence'``, at every sequence;
+            ``'frame'``, at every frame, for images that are not a video; ``'never'``, one session for all sequences (as
+            the code of BOA and DynaBOA does), which ties the result to their order and to one process.
+
+    Raises:
+        InputError: an option has a value that is not allowed.
+    """
+
+    reset: Reset = 'sequence'
+
+    def __init_subclass__(cls) -> None:
+        if 'adapt' in vars(cls):
+            raise TypeError(
+                f'{cls.__name__}.adapt() is the interface of hrtk 0.1; since 0.2 an adapter implements '
+                f'start(estimator) -> Session, see docs/en/moving_from_0_1.md'
+            )
+
+    def __post_init__(self) -> None:
+        check_literals(type(self), vars(self), type(self).__name__)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states that :meth:`prepare` stores."""
+        return ()
 
     def prepare(
-        self, estimator: Estimator, dataset: Any, preparation: Optional[Preparation] = None
+        self, estimator: Estimator, dataset: Any, preparation: Preparation
     ) -> Optional[dict[str, Tensor]]:
-        """Runs once over the whole target before any sequence.
+        """Adapts to the whole target before any sequence is predicted.
 
         Random numbers are seeded before the call, alike in every process.
 
         Args:
             estimator: may be changed.
             dataset: every sequence of the target.
-            preparation: keeps states of long work and shows its progress.
+            preparation: stores the states of long work and reports its progress.
 
         Returns:
-            A state dict of the estimator to start every sequence from, or None to keep the given weights.
+            A state dict of the estimator that every session starts from, or None to keep the given weights.
         """
         return None
 
-    def adapt(self, estimator: Estimator, sequence: Sequence) -> Iterator[Prediction]:
-        """Yields one prediction per frame of the sequence."""
-        raise NotImplementedError
-
-    def report(self) -> dict[str, float]:
-        """Numbers about the last sequence, stored with its result; e.g. how many updates were skipped."""
-        return {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """What must be carried to the next sequence besides the estimator's weights (``reset='never'`` only)."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes back what :meth:`state_dict` gave."""
+    def start(self, estimator: Estimator) -> Session:
+        """Starts a session with the estimator's present weights; by default they stay as they are."""
+        return FrozenSession(estimator)
 
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of files that the results depend on besides the config."""
+        """Returns hashes of the files that the results depend on besides the config."""
         return {}
 
 
 @torch.no_grad()
 def predict(estimator: Estimator, images: Tensor) -> Prediction:
-    """A prediction without a graph; use this before a ``yield``."""
+    """Predicts without a graph; use this before a ``yield``."""
     return estimator(images)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+import dataclasses
 
-from hrtk.adapters.base import Adapter, predict
+from hrtk.adapters.base import Adapter, FrozenSession
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
-from hrtk.structures import Prediction, Sequence
 
 
 @ADAPTERS.register_module()
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Source(Adapter):
     """The frozen source model.
 
@@ -18,15 +18,8 @@ class Source(Adapter):
         batch_size: frames per forward pass.
     """
 
-    def __init__(self, batch_size: int = 32) -> None:
-        super().__init__(reset='sequence')
-        self.batch_size = batch_size
+    batch_size: int = 32
 
-    def adapt(self, estimator: Estimator, sequence: Sequence) -> Iterator[Prediction]:
-        """Yields the unchanged model's prediction of every frame."""
-        estimator.eval()
-        for start in range(0, len(sequence), self.batch_size):
-            chunk = range(start, min(start + self.batch_size, len(sequence)))
-            prediction = predict(estimator, estimator.crops(sequence, chunk))
-            for i in range(len(chunk)):
-                yield prediction[i : i + 1]
+    def start(self, estimator: Estimator) -> FrozenSession:
+        """Starts a session in which the weights stay as they are."""
+        return FrozenSession(estimator, self.batch_size)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
@@ -24,32 +23,15 @@ from hrtk.apis.asset_checks import (
     check_sequences,
 )
 from hrtk.apis.console import output_console
+from hrtk.datasets.base import Asset, SequenceDataset
 from hrtk.errors import InputError
+from hrtk.registry import DATASETS
 
 ROOT = 'data'
 PRESENT = 'present'
 ABSENT = 'absent'
 WRONG = 'wrong'
 STYLES = {PRESENT: 'green', ABSENT: 'yellow', WRONG: 'red'}
-
-
-@dataclasses.dataclass(frozen=True)
-class Asset:
-    """One file or folder of another owner.
-
-    Attributes:
-        path: its required path, below the ``data`` folder.
-        needed_by: methods, networks or protocols that need it.
-        url: its owner's page.
-        instructions: what to download there.
-        check: reads it and returns a short summary of its content; raises InputError if the content is wrong.
-    """
-
-    path: str
-    needed_by: str
-    url: str
-    instructions: str
-    check: Callable[[Path], str]
 
 
 SMPL = 'https://smpl.is.tue.mpg.de'
@@ -233,11 +215,22 @@ ASSETS = (
 )
 
 
+def known_assets() -> list[Asset]:
+    """:data:`ASSETS` and the assets that registered data sets declare, plugins included, each path once."""
+    assets = {asset.path: asset for asset in ASSETS}
+    for name in DATASETS.names():
+        dataset = DATASETS.get(name)
+        if isinstance(dataset, type) and issubclass(dataset, SequenceDataset):
+            for asset in dataset.assets:
+                assets.setdefault(asset.path, asset)
+    return list(assets.values())
+
+
 def status(asset: Asset, root: str | Path = ROOT, verify: bool = True) -> tuple[str, str]:
     """Checks one asset.
 
     Args:
-        asset: of :data:`ASSETS`.
+        asset: of :func:`known_assets`.
         root: the data folder.
         verify: also read the file.
 
@@ -256,14 +249,14 @@ def status(asset: Asset, root: str | Path = ROOT, verify: bool = True) -> tuple[
 
 
 def missing_assets(cfg: Config | dict) -> list[Asset]:
-    """The assets that a config names and that are missing, each once, in the order of :data:`ASSETS`.
+    """The assets that a config names and that are missing, each once, in the order of :func:`known_assets`.
 
     A folder that a config names (``data/3dpw``) stands for every asset below it.
     """
     values = cfg.to_dict() if isinstance(cfg, Config) else cfg
     named = {Path(text) for text in _strings(values)}
     missing = []
-    for asset in ASSETS:
+    for asset in known_assets():
         path = Path(ROOT) / asset.path
         folders = path.parents[:-2]  # without the data folder itself
         if not path.exists() and not named.isdisjoint([path, *folders]):
@@ -308,7 +301,7 @@ def print_assets(
     for column in ('file', 'needed by', 'where to get it', 'state'):
         table.add_column(column, overflow='fold')  # addresses must not be cut
     correct = True
-    for asset in ASSETS:
+    for asset in known_assets():
         state, summary = status(asset, root, verify)
         correct = correct and state != WRONG
         table.add_row(

@@ -1,4 +1,4 @@
-"""A webcam's pictures, written down."""
+"""Recording of a webcam."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hrtk.visualization.video import write_picture
 def record(camera: int, folder: str | Path, seconds: Optional[float] = None) -> tuple[int, float]:
     """Records a webcam as numbered JPEGs until Ctrl-C, or for some seconds.
 
-    Every picture is whole once it has its name, so a recording that is killed keeps what it had.
+    Every image is complete as soon as it has its name, so a recording that is killed keeps all images before.
 
     Args:
         camera: its index, 0 for the first.
-        folder: where the pictures go; must hold none.
-        seconds: None for until Ctrl-C.
+        folder: where the images are written; must hold no JPEG.
+        seconds: duration; None records until Ctrl-C.
 
     Returns:
-        How many pictures there are, and how many per second really came: cameras promise what they do not keep.
+        The number of images, and the measured images per second, because the rate that cameras report is unreliable.
 
     Raises:
-        InputError: there is no such camera, it gives no picture, or the folder holds a recording.
+        InputError: there is no such camera, it gives no image, or the folder holds a recording.
     """
     folder = Path(folder)
     if any(folder.glob('*.jpg')):
@@ -35,23 +35,30 @@ def record(camera: int, folder: str | Path, seconds: Optional[float] = None) -> 
             f'choose another --output'
         )
     capture = cv2.VideoCapture(camera)
-    count, begin, last = 0, 0.0, 0.0
+    times: list[float] = []
     try:
-        while capture.isOpened() and (count == 0 or seconds is None or last - begin < seconds):
-            there, picture = capture.read()
-            if not there:
+        while capture.isOpened():
+            if seconds is not None and times and times[-1] - times[0] >= seconds:
                 break
-            last = time.monotonic()
-            begin = begin or last
-            write_picture(folder / f'{count:06d}.jpg', cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-            count += 1
+            available, image = capture.read()
+            if not available:
+                break
+            now = time.monotonic()
+            write_picture(folder / f'{len(times):06d}.jpg', cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+            times.append(now)
     except KeyboardInterrupt:
-        pass  # the way to end a recording
+        pass  # the user ends the recording
     finally:
         capture.release()
-    if count == 0:
+    if not times:
         raise InputError(
-            f'camera {camera} gives no picture; check that it is there, that nothing else uses it, and '
-            f'that this program may'
+            f'camera {camera} gives no image; check that it is connected, that no other program uses it, '
+            f'and that this program has the permission to use it'
         )
-    return count, (count - 1) / (last - begin) if count > 1 and last > begin else 25.0
+    return len(times), _rate(times)
+
+
+def _rate(times: list[float]) -> float:
+    """Images per second of a recording; 25 where it is too short to measure."""
+    duration = times[-1] - times[0]
+    return (len(times) - 1) / duration if duration > 0 else 25.0

@@ -1,27 +1,30 @@
-"""2D keypoints of footage by a detector, kept in a file as they come."""
+"""2D keypoints of footage by a detector, stored in a file while they are computed."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.progress import track
 
-from hrtk.datasets.own.footage import Footage, Place
-from hrtk.detectors.rtmlib import Detector
-from hrtk.files import write_atomically
+from hrtk.datasets.own.footage import Footage
+from hrtk.detectors import Detector, batched
+from hrtk.files import write_text_atomically
 
 
-def detect(footage: Footage, detector: Detector, path: str | Path) -> Path:
-    """Finds everybody in every frame and writes a file that :mod:`hrtk.datasets.own.keypoint_files` reads.
+def detect(footage: Footage, detector: Detector | Callable, path: str | Path) -> Path:
+    """Detects the people of every frame and writes a file that :mod:`hrtk.datasets.own.keypoint_files` reads.
 
-    One line per frame is kept beside it, in ``<path>.part``, so that an interrupted run goes on after its last frame. A
-    finished file of the same footage and detector is left as it is.
+    One line per frame is stored in ``<path>.part``, so that an interrupted run resumes after its last frame. A
+    finished file of the same footage and detector is not written again.
 
     Args:
-        footage: what to look at.
-        detector: finds the people of a picture.
+        footage: the frames.
+        detector: a :class:`~hrtk.detectors.Detector`; other callables as in
+            :func:`hrtk.detectors.build_detector`.
         path: of the json.
 
     Returns:
@@ -29,48 +32,78 @@ def detect(footage: Footage, detector: Detector, path: str | Path) -> Path:
 
     Raises:
         InputError: a frame cannot be read.
+        RuntimeError: the detector does not return one array per image.
     """
     path = Path(path)
-    head = dict(source=detector.source, skeleton=detector.skeleton, footage=footage.fingerprint())
-    if (
-        path.exists()
-        and {key: value for key, value in json.loads(path.read_text()).items() if key != 'frames'}
-        == head
-    ):
+    detector = batched(detector)
+    header: dict[str, Any] = dict(
+        source=detector.source, skeleton=detector.skeleton, footage=footage.fingerprint()
+    )
+    hashes = detector.fingerprint()
+    if hashes:
+        header['detector'] = hashes
+    if _is_finished(path, header):
         return path
-    places, part = footage.all(), path.with_name(f'{path.name}.part')
+    part = path.with_name(f'{path.name}.part')
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = _kept(part, head)
+    entries = _stored_entries(part, header)
+    indices = range(len(footage))
+    frames = footage.frames(indices)
+    starts = range(len(entries), len(indices), detector.batch_size)
     with open(part, 'a', encoding='utf-8') as file:
-        if not found:
+        if not entries:
             file.truncate(0)
-            file.write(f'{json.dumps(head)}\n')
-        frames = footage.frames(places)
-        for t in track(range(len(found), len(places)), description='2D keypoints'):
-            found.append(_entry(footage, places[t], detector(frames[t])))
-            file.write(f'{json.dumps(found[-1])}\n')
+            file.write(f'{json.dumps(header)}\n')
+        for start in track(starts, description='2D keypoints'):
+            batch = indices[start : start + detector.batch_size]
+            people = _detect_batch(detector, [frames[index] for index in batch])
+            for index, points in zip(batch, people):
+                entries.append(_entry(footage, index, points))
+                file.write(f'{json.dumps(entries[-1])}\n')
             file.flush()
-    content = json.dumps({**head, 'frames': found}).encode()
-    write_atomically(path, lambda file: file.write(content))
+    write_text_atomically(path, json.dumps({**header, 'frames': entries}))
     part.unlink()
     return path
 
 
-def _kept(part: Path, head: dict[str, str]) -> list[dict[str, Any]]:
-    """The frames of an interrupted run of the same footage and detector; a line that was cut off is taken out."""
+def _is_finished(path: Path, header: dict[str, Any]) -> bool:
+    if not path.exists():
+        return False
+    content = json.loads(path.read_text())
+    content.pop('frames', None)
+    return content == header
+
+
+def _stored_entries(part: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
+    """The frames of an interrupted run of the same footage and detector; a truncated last line is removed."""
     if not part.exists():
         return []
-    whole = [line for line in part.read_bytes().splitlines(keepends=True) if line.endswith(b'\n')]
-    if not whole or json.loads(whole[0]) != head:
+    lines = part.read_bytes().splitlines(keepends=True)
+    complete = [line for line in lines if line.endswith(b'\n')]
+    if not complete or json.loads(complete[0]) != header:
         return []
-    part.write_bytes(b''.join(whole))
-    return [json.loads(line) for line in whole[1:]]
+    part.write_bytes(b''.join(complete))
+    return [json.loads(line) for line in complete[1:]]
 
 
-def _entry(footage: Footage, place: Place, points: Any) -> dict[str, Any]:
-    where = footage.reference(place)
-    return {
-        **(dict(image=where.name) if where.name else dict(frame=where.number)),
-        'keypoints': points[..., :2].round(2).tolist(),
-        'scores': points[..., 2].round(4).tolist(),
-    }
+def _detect_batch(detector: Detector, images: list[np.ndarray]) -> list[np.ndarray]:
+    people = detector(images)
+    if len(people) != len(images):
+        raise RuntimeError(
+            f'{type(detector).__name__} returned {len(people)} arrays for {len(images)} images; a '
+            f'detector returns one array of (P, K, 3) per image'
+        )
+    return people
+
+
+def _entry(footage: Footage, index: int, points: np.ndarray) -> dict[str, Any]:
+    """What the file stores for one frame."""
+    reference = footage.reference(index)
+    entry: dict[str, Any] = {}
+    if reference.name:
+        entry['image'] = reference.name
+    else:
+        entry['frame'] = reference.number
+    entry['keypoints'] = points[..., :2].round(2).tolist()
+    entry['scores'] = points[..., 2].round(4).tolist()
+    return entry

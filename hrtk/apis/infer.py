@@ -1,10 +1,11 @@
-"""``infer``: bodies from a video, pictures or a webcam in one call."""
+"""``infer``: bodies from a video, images or a webcam in one call."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Iterable, Optional
 
@@ -21,9 +22,9 @@ from hrtk.apis.look.exporting import export as export_results
 from hrtk.apis.look.scene import draw_scene
 from hrtk.apis.look.stored import body_of
 from hrtk.apis.zoo.building import model_config
-from hrtk.datasets.own.footage import Footage
-from hrtk.detectors.rtmlib import Detector, RTMLib
-from hrtk.errors import InputError
+from hrtk.datasets.own.footage import open_footage
+from hrtk.detectors import Detector, build_detector
+from hrtk.errors import InputError, suggestion
 from hrtk.registry import DATASETS
 
 ALIASES = {'npz': 'amass'}
@@ -31,12 +32,12 @@ ALIASES = {'npz': 'amass'}
 
 @dataclasses.dataclass(frozen=True)
 class Inference:
-    """What :func:`infer` made.
+    """The output of :func:`infer`.
 
     Attributes:
         metrics: as of :func:`hrtk.apis.adapt`.
         results: folder with an npz per person, see ``docs/en/files.md``.
-        overlay: film of everybody, or folder of pictures.
+        overlay: video of all people, or folder of images.
         exports: files for other programs.
         keypoints: the file of 2D keypoints that was used.
     """
@@ -58,80 +59,89 @@ def infer(
     max_people: Optional[int] = None,
     device: Optional[str] = None,
     fps: Optional[float] = None,
-    pose2d: str | Detector = 'balanced',
+    pose2d: str | dict | Detector | Callable = 'balanced',
     seconds: Optional[float] = None,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
-    """Estimates, and if wanted adapts to, every person of some footage.
+    """Estimates the bodies of all people in some footage, with or without adaptation.
 
-    Everything that is finished is kept: a killed call goes on where it was when it is made again.
+    Finished keypoints, results and overlays are stored: after an interruption the same call resumes.
 
     Args:
-        footage: a video, a folder of pictures, one picture, or the index of a webcam, which is recorded first.
+        footage: a video, a folder of images, one image, or the index of a webcam, which is recorded first.
         keypoints: 2D keypoints of any layout of
-            :func:`hrtk.datasets.own.keypoint_files.read_keypoints`; None finds them with ``pose2d``, frame by frame,
-            and keeps them in ``<output>/keypoints.json``.
+            :func:`hrtk.datasets.own.keypoint_files.read_keypoints`; None detects them with ``pose2d``, frame by frame,
+            and stores them in ``<output>/keypoints.json``.
         adapt: an adapt config, of which only data set and protocol are replaced; None runs the bundled start model.
-        output: folder of everything; default ``work_dirs/infer/<footage>``.
+        output: folder of all files; default ``work_dirs/infer/<footage>``.
         export: formats of :func:`hrtk.apis.export`, and ``'npz'`` for ``'amass'``.
-        max_people: keep the so many largest and longest tracks.
-        device: ``'cpu'``, ``'cuda'``, ...; default a GPU if PyTorch sees one.
-        fps: says that pictures are the frames of a film, and its frames per second; see
+        max_people: the number of tracks, of which the largest and longest remain.
+        device: ``'cpu'``, ``'cuda'``, ...; default a GPU if PyTorch finds one.
+        fps: declares images to be the frames of a clip, of so many frames per second; see
             :class:`~hrtk.datasets.own.video.VideoDataset`.
-        pose2d: mode of rtmlib, see :class:`~hrtk.detectors.rtmlib.RTMLib`, or a detector of your own.
-        seconds: how long to record a webcam; None for until Ctrl-C.
+        pose2d: the 2D detector: a registered name (``'rtmlib'``, ``'rtmlib:performance'``), a mode of rtmlib, a config
+            or a :class:`~hrtk.detectors.Detector`; see :func:`hrtk.detectors.build_detector`.
+        seconds: duration of a webcam's recording; None records until Ctrl-C.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
     Raises:
-        InputError: a file or setting is wrong, there are no keypoints and rtmlib is not installed, or nobody is found.
+        InputError: a file or setting is wrong, there are no keypoints and rtmlib is not installed, or no person is
+            detected.
     """
-    formats = [ALIASES.get(name, name) for name in export]
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise InputError(
-            f'there is no format {unknown[0]!r}; use {", ".join([*FORMATS, *ALIASES])}'
-        )
-    camera = _camera(footage)
-    output = Path(
-        output
-        or Path('work_dirs/infer')
-        / (f'camera{camera}' if camera is not None else Path(footage).stem)
-    )
-    device = _device(device)
+    formats = _formats(export)
+    camera = _camera_index(footage)
+    if output is None:
+        name = Path(str(footage)).stem if camera is None else f'camera{camera}'
+        output = Path('work_dirs/infer') / name
+    output = Path(output)
+    if device is not None:
+        _check_device(device)
+    detector_device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     if camera is not None:
         if keypoints is not None:
             raise InputError(
-                'keypoints of a recording that is not made yet cannot be in a file; record without '
+                'a recording that does not exist yet cannot have a keypoint file; record without '
                 '--keypoints, or give the recording'
             )
-        detector = _detector(pose2d, device)  # before anybody poses in vain
-        footage, fps = _recording(camera, output / 'recording', seconds)
-        keypoints = detect(Footage(footage), detector, output / 'keypoints.json')
-    elif keypoints is None:
-        found = Footage(footage)
-        keypoints = detect(found, _detector(pose2d, device), output / 'keypoints.json')
-    cfg = _config(footage, keypoints, adapt, max_people, fps, cfg_options)
+        detector = build_detector(pose2d, detector_device)  # before the recording, as it may fail
+        images = str(output / 'recording')
+        fps = _record(camera, Path(images), seconds)
+        keypoints = detect(open_footage(images), detector, output / 'keypoints.json')
+    else:
+        images = str(footage)
+        if keypoints is None:
+            frames = open_footage(images)  # before the detector, whose weights may be downloaded
+            detector = build_detector(pose2d, detector_device)
+            keypoints = detect(frames, detector, output / 'keypoints.json')
+    cfg = _config(images, keypoints, adapt, max_people, fps, cfg_options)
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
     overlay = draw_scene(DATASETS.build(cfg.dataset), results, body_of(cfg.estimator), output)
-    return Inference(
-        metrics,
-        results,
-        overlay,
-        export_results(results, formats) if formats else [],
-        Path(keypoints),
-    )
+    exports: list[Path] = []
+    if formats:
+        exports = export_results(results, formats)
+    return Inference(metrics, results, overlay, exports, Path(keypoints))
+
+
+def _formats(names: Iterable[str]) -> list[str]:
+    formats = [ALIASES.get(name, name) for name in names]
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(
+                f'there is no format {name!r}. {suggestion(name, [*FORMATS, *ALIASES])}'
+            )
+    return formats
 
 
 def _config(
-    footage: str | Path,
+    images: str,
     keypoints: str | Path,
     adapt: Optional[str | Path | dict | Config],
     max_people: Optional[int],
     fps: Optional[float],
     options: Optional[dict[str, Any]],
 ) -> Config:
-    """An adapt config for the footage."""
+    """The adapt config of a run over the footage."""
     if adapt is None:
         cfg = Config(
             dict(
@@ -142,61 +152,51 @@ def _config(
         )
     else:
         cfg = load_config(adapt)
-    given, scored = cfg.get('dataset') or {}, cfg.get('evaluator') or {}
+    replaced_dataset = cfg.get('dataset') or {}
+    replaced_evaluator = cfg.get('evaluator')
+    silhouettes = isinstance(replaced_evaluator, dict) and replaced_evaluator.get(
+        'silhouettes', False
+    )
     cfg.dataset = dict(
         type='VideoDataset',
-        images=str(footage),
+        images=images,
         keypoints=str(keypoints),
         fps=fps,
         max_people=max_people,
-        masks=given.get('masks'),
+        masks=replaced_dataset.get('masks'),
     )
-    # Protocols of data sets are about ground truth, which own footage has none of.
-    cfg.evaluator = dict(
-        type='MeshEvaluator',
-        protocol='open',
-        silhouettes=isinstance(scored, dict) and scored.get('silhouettes', False),
-    )
+    # The protocols of data sets need ground truth, which a user's footage does not have.
+    cfg.evaluator = dict(type='MeshEvaluator', protocol='open', silhouettes=silhouettes)
     return load_config(cfg, options)
 
 
-def _camera(footage: str | Path | int) -> Optional[int]:
-    """The index of a webcam, unless a file has that name."""
-    named = (
-        isinstance(footage, int)
-        or re.fullmatch(r'\d+', str(footage))
-        and not Path(footage).exists()
-    )
-    return int(footage) if named else None
+def _camera_index(footage: str | Path | int) -> Optional[int]:
+    """The index of a webcam; None for paths, and for numbers that are the name of a file."""
+    if isinstance(footage, int):
+        return footage
+    if re.fullmatch(r'\d+', str(footage)) and not Path(footage).exists():
+        return int(str(footage))
+    return None
 
 
-def _recording(camera: int, folder: Path, seconds: Optional[float]) -> tuple[Path, float]:
+def _record(camera: int, folder: Path, seconds: Optional[float]) -> float:
+    """Records a webcam and returns the frames per second of the recording."""
     console = Console(soft_wrap=True)
-    console.print(
-        f'recording camera {camera} into {folder}' + ('; Ctrl-C ends it' if seconds is None else '')
-    )
+    ending = '; Ctrl-C ends it' if seconds is None else ''
+    console.print(f'recording camera {camera} into {folder}{ending}')
     count, fps = record(camera, folder, seconds)
     console.print(
-        f'{count} pictures, {fps:.2f} per second; to process them again: '
+        f'{count} images, {fps:.2f} per second; to process them again: '
         f'python tools/infer.py {folder} --fps {fps:.2f} --keypoints {folder.parent / "keypoints.json"}'
     )
-    return folder, round(fps, 2)
+    return round(fps, 2)
 
 
-def _detector(pose2d: str | Detector, device: Optional[str]) -> Detector:
-    if not isinstance(pose2d, str):
-        return pose2d
-    return RTMLib(pose2d, device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-
-
-def _device(name: Optional[str]) -> Optional[str]:
-    if name is None:
-        return None
+def _check_device(name: str) -> None:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
+        first_line = str(error).splitlines()[0]
         raise InputError(
-            f'the device {name!r} cannot be used here ({first}); use --device cpu'
+            f'the device {name!r} cannot be used here ({first_line}); use --device cpu'
         ) from error
-    return name

@@ -1,4 +1,4 @@
-"""Bodies: skinning, the files they come from, and the names of their joints."""
+"""Body models: linear blend skinning, body files, and joint lists."""
 
 from hrtk.body_models.body import BodyModel, BodyOutput
 from hrtk.body_models.files import BodyData, load_body_file

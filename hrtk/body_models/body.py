@@ -1,13 +1,14 @@
-"""The body: linear blend skinning with shape and pose blend shapes, and a path that computes joints alone.
+"""Body models: linear blend skinning with shape and pose blend shapes, and joints without a mesh.
 
-One class serves every body of SMPL's layout (Loper et al., SMPL, 2015); which body it is depends on the file.
+One class serves every body of SMPL's layout (Loper et al., SMPL, 2015); the file determines the body.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from hrtk.body_models.files import BodyData, load_body_file
 from hrtk.body_models.skeletons import EXTRA9, SKELETONS, SMPL24, joint_names
 from hrtk.errors import InputError
 from hrtk.registry import BODY_MODELS
+
+H36M17 = SKELETONS['h36m17']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,17 +32,33 @@ class BodyOutput:
 
 @dataclasses.dataclass(frozen=True)
 class _JointPlan:
-    """How the joints of one skeleton come out of a pose without any mesh, see :meth:`BodyModel.joints`."""
+    """Contracted regressors of one skeleton with P (joint, bone) pairs, see :meth:`BodyModel.joints`.
 
-    bone: Tensor  # (P,) bone of every (joint, bone) pair
-    mass: Tensor  # (P, 1)
-    moment: Tensor  # (P * 3,) rest-pose moment of the pair
-    moment_betas: Tensor  # (10, P * 3)
-    moment_pose: Tensor  # (207, P * 3)
-    gather: Tensor  # (N, P) sums pairs into regressed joints
-    order: (
-        Tensor  # (J,) positions of the wanted joints in [24 kinematic joints, N regressed joints]
-    )
+    Attributes:
+        bone: (P,) bone of every pair.
+        mass: (P, 1) sum of the pair's weights.
+        moment: (P * 3,) rest-pose moment of the pair.
+        moment_betas: (10, P * 3) change of the moments per beta.
+        moment_pose: (207, P * 3) change of the moments per entry of the pose feature.
+        gather: (N, P) sums pairs into regressed joints.
+        order: (J,) indices of the skeleton's joints in [24 kinematic joints, N regressed joints].
+    """
+
+    bone: Tensor
+    mass: Tensor
+    moment: Tensor
+    moment_betas: Tensor
+    moment_pose: Tensor
+    gather: Tensor
+    order: Tensor
+
+
+class _Level(NamedTuple):
+    """Joints of one depth of the kinematic tree."""
+
+    joints: slice
+    parents: list[int]  # joints
+    slots: list[int]  # indices of the parents within the level above
 
 
 @BODY_MODELS.register_module()
@@ -52,8 +71,16 @@ class BodyModel(nn.Module):
         h36m_regressor: ``J_regressor_h36m.npy`` (17, V), for evaluation on an SMPL file.
 
     Raises:
-        InputError: a file is missing, is not a body, or does not fit the others.
+        InputError: a file is missing, is not a body, or does not match the others.
     """
+
+    template: Tensor
+    shape_basis: Tensor
+    pose_basis: Tensor
+    weights: Tensor
+    joint_template: Tensor
+    joint_basis: Tensor
+    faces: Tensor
 
     def __init__(
         self,
@@ -65,30 +92,22 @@ class BodyModel(nn.Module):
         data = load_body_file(file, extra_regressor=extra_regressor, h36m_regressor=h36m_regressor)
         self.data: BodyData = data
         vertices = len(data.v_template)
-
-        def keep(name: str, array: np.ndarray) -> None:
-            # Not persistent: a checkpoint of a network never carries somebody's body model.
-            self.register_buffer(
-                name, torch.as_tensor(np.ascontiguousarray(array)), persistent=False
-            )
-
-        template, regressor = (
-            data.v_template.astype(np.float64),
-            data.J_regressor.astype(np.float64),
-        )
-        shape = data.shapedirs.astype(np.float64)
-        keep('template', data.v_template.reshape(-1).astype(np.float32))
-        keep('shape_basis', data.shapedirs.reshape(vertices * 3, -1).T.astype(np.float32))
-        keep('pose_basis', data.posedirs.reshape(vertices * 3, -1).T.astype(np.float32))
-        keep('weights', data.weights.astype(np.float32))
-        keep('joint_template', (regressor @ template).astype(np.float32))
-        keep(
-            'joint_basis',
-            np.einsum('jv,vcs->sjc', regressor, shape)
-            .reshape(shape.shape[2], -1)
-            .astype(np.float32),
-        )
-        keep('faces', data.f.astype(np.int64))
+        regressor = data.J_regressor.astype(np.float64)
+        rest_joints = regressor @ data.v_template.astype(np.float64)
+        joint_basis = np.einsum('jv,vcs->sjc', regressor, data.shapedirs.astype(np.float64))
+        buffers = {
+            'template': data.v_template.reshape(-1).astype(np.float32),
+            'shape_basis': data.shapedirs.reshape(vertices * 3, -1).T.astype(np.float32),
+            'pose_basis': data.posedirs.reshape(vertices * 3, -1).T.astype(np.float32),
+            'weights': data.weights.astype(np.float32),
+            'joint_template': rest_joints.astype(np.float32),
+            'joint_basis': joint_basis.reshape(len(joint_basis), -1).astype(np.float32),
+            'faces': data.f.astype(np.int64),
+        }
+        for name, array in buffers.items():
+            # Not persistent: the checkpoint of a network must not contain a licensed body model.
+            tensor = torch.as_tensor(np.ascontiguousarray(array))
+            self.register_buffer(name, tensor, persistent=False)
         self._levels = _levels(data.parents)
         self._plans: dict[str, _JointPlan] = {}
 
@@ -98,7 +117,7 @@ class BodyModel(nn.Module):
         return len(self.weights)
 
     def forward(self, rotmat: Tensor, betas: Tensor) -> BodyOutput:
-        """Poses the whole mesh.
+        """Poses the mesh.
 
         Args:
             rotmat: (B, 24, 3, 3) rotation matrices relative to the parent; joint 0 is ``global_orient``.
@@ -108,15 +127,16 @@ class BodyModel(nn.Module):
         shaped = self.template + betas @ self.shape_basis + _pose_feature(rotmat) @ self.pose_basis
         shaped = shaped.view(len(rotmat), -1, 3)
         blend = self.weights @ torch.cat([rotations.flatten(2), translations], dim=-1)
-        skin = blend[..., :9].unflatten(-1, (3, 3))
-        return BodyOutput((skin @ shaped[..., None])[..., 0] + blend[..., 9:], joints)
+        rotation = blend[..., :9].unflatten(-1, (3, 3))
+        vertices = (rotation @ shaped[..., None])[..., 0] + blend[..., 9:]
+        return BodyOutput(vertices, joints)
 
     def joints(self, rotmat: Tensor, betas: Tensor, skeleton: str = 'spin49') -> Tensor:
-        """Joints of a named list without skinning the mesh: the same values as regressing them from all vertices.
+        """Computes the joints of a list without skinning the mesh, equal to those regressed from all vertices.
 
         A joint regressed with weights r from skinned vertices is, with blend weights w and bone transforms (G, t),
         ``sum_k G_k (sum_v r_v w_vk x_v) + t_k (sum_v r_v w_vk)``. The inner sums are linear in shape and pose feature
-        and are contracted once per model, so one joint costs its few bones instead of its vertices.
+        and are contracted once per model, so that the cost of a joint is that of its few bones instead of its vertices.
 
         Args:
             rotmat: (B, 24, 3, 3).
@@ -127,7 +147,7 @@ class BodyModel(nn.Module):
             (B, J, 3) metres.
 
         Raises:
-            InputError: the body's files lack what the list needs.
+            InputError: the body's files lack a regressor or a vertex of the list.
         """
         rotations, translations, joints = self._transforms(rotmat, betas)
         plan = self._plan(skeleton)
@@ -135,109 +155,115 @@ class BodyModel(nn.Module):
             return joints[:, plan.order]
         moment = plan.moment + betas @ plan.moment_betas + _pose_feature(rotmat) @ plan.moment_pose
         moment = moment.view(len(rotmat), -1, 3, 1)
-        pairs = (rotations[:, plan.bone] @ moment)[..., 0] + translations[:, plan.bone] * plan.mass
+        rotated = (rotations[:, plan.bone] @ moment)[..., 0]
+        pairs = rotated + translations[:, plan.bone] * plan.mass
         return torch.cat([joints, plan.gather @ pairs], dim=1)[:, plan.order]
 
     def joints_from_mesh(self, output: BodyOutput, skeleton: str = 'spin49') -> Tensor:
-        """The same joints from a posed mesh, for callers that need the mesh anyway: (B, J, 3)."""
-        fk, rows = self._sources(skeleton)
-        matrix = torch.as_tensor(rows, dtype=output.vertices.dtype, device=output.vertices.device)
-        every = torch.cat([output.joints, matrix @ output.vertices], dim=1)
-        return every[:, torch.as_tensor(fk, device=every.device)]
+        """Regresses the same joints (B, J, 3) from a posed mesh, for callers that need the mesh anyway."""
+        order, rows = self._sources(skeleton)
+        vertices = output.vertices
+        regressor = torch.as_tensor(rows, dtype=vertices.dtype, device=vertices.device)
+        joints = torch.cat([output.joints, regressor @ vertices], dim=1)
+        return joints[:, torch.as_tensor(order, device=joints.device)]
 
     def _transforms(self, rotmat: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """World rotations (B, 24, 3, 3), skinning translations (B, 24, 3) and posed joints (B, 24, 3)."""
         rest = self.joint_template + (betas @ self.joint_basis).view(len(betas), 24, 3)
-        rotations, positions = [rotmat[:, :1]], [rest[:, :1]]
-        for (
-            joints,
-            parents,
-            slots,
-        ) in self._levels:  # all joints of one depth at once: 8 steps, not 23
-            parent = rotations[-1][:, slots]
-            offset = rest[:, joints] - rest[:, parents]
-            positions.append(positions[-1][:, slots] + (parent @ offset[..., None])[..., 0])
-            rotations.append(parent @ rotmat[:, joints])
-        rotations, positions = torch.cat(rotations, dim=1), torch.cat(positions, dim=1)
-        return rotations, positions - (rotations @ rest[..., None])[..., 0], positions
+        level_rotations = [rotmat[:, :1]]
+        level_positions = [rest[:, :1]]
+        # All joints of one depth at once: 8 steps instead of 23.
+        for level in self._levels:
+            parent = level_rotations[-1][:, level.slots]
+            offset = rest[:, level.joints] - rest[:, level.parents]
+            rotated = (parent @ offset[..., None])[..., 0]
+            level_positions.append(level_positions[-1][:, level.slots] + rotated)
+            level_rotations.append(parent @ rotmat[:, level.joints])
+        rotations = torch.cat(level_rotations, dim=1)
+        positions = torch.cat(level_positions, dim=1)
+        translations = positions - (rotations @ rest[..., None])[..., 0]
+        return rotations, translations, positions
 
     def _sources(self, skeleton: str) -> tuple[list[int], np.ndarray]:
-        """Where each joint comes from: indices into [24 joints, N rows], and the N regressor rows over vertices."""
-        data, order, rows = self.data, [], []
+        """Indices of a list's joints in [24 joints, N rows], and the N regressor rows over vertices."""
+        order: list[int] = []
+        rows: list[np.ndarray] = []
         for name in joint_names(skeleton):
             if name in SMPL24:
                 order.append(SMPL24.index(name))
-                continue
-            row = np.zeros(self.num_vertices)
-            if name in EXTRA9:
-                row = self._regressor('J_regressor_extra', 'extra_regressor', skeleton)[
-                    EXTRA9.index(name)
-                ]
-            elif name in SKELETONS['h36m17']:
-                row = self._regressor('J_regressor_h36m', 'h36m_regressor', skeleton)[
-                    SKELETONS['h36m17'].index(name)
-                ]
-            elif name in data.vertex_ids:
-                row[data.vertex_ids[name]] = 1
             else:
-                raise InputError(
-                    f'{data.path}: this body has no vertex for the joint {name!r} of {skeleton!r}'
-                )
-            order.append(24 + len(rows))
-            rows.append(np.asarray(row, dtype=np.float64))
-        return order, np.stack(rows) if rows else np.zeros((0, self.num_vertices))
+                order.append(len(SMPL24) + len(rows))
+                rows.append(self._vertex_weights(name, skeleton).astype(np.float64))
+        if not rows:
+            return order, np.zeros((0, self.num_vertices))
+        return order, np.stack(rows)
 
-    def _regressor(self, key: str, option: str, skeleton: str) -> np.ndarray:
-        value = getattr(self.data, key)
-        if value is None:
+    def _vertex_weights(self, joint: str, skeleton: str) -> np.ndarray:
+        """(V,) weights that regress a joint from the vertices."""
+        if joint in EXTRA9:
+            return self._regressor('J_regressor_extra', skeleton)[EXTRA9.index(joint)]
+        if joint in H36M17:
+            return self._regressor('J_regressor_h36m', skeleton)[H36M17.index(joint)]
+        if joint not in self.data.vertex_ids:
             raise InputError(
-                f'{self.data.path}: the joints {skeleton!r} need {key}; name its .npy file with '
-                f'`{option}=` of the body model (it comes with the SPIN data package)'
+                f'{self.data.path}: this body has no vertex for the joint {joint!r} of {skeleton!r}'
             )
-        return value
+        row = np.zeros(self.num_vertices)
+        row[self.data.vertex_ids[joint]] = 1
+        return row
+
+    def _regressor(self, key: str, skeleton: str) -> np.ndarray:
+        regressor = getattr(self.data, key)
+        if regressor is None:
+            option = key.removeprefix('J_regressor_') + '_regressor'
+            raise InputError(
+                f'{self.data.path}: the joints {skeleton!r} need {key}; pass its .npy file with '
+                f'`{option}=` to the body model (it comes with the SPIN data package)'
+            )
+        return regressor
 
     def _plan(self, skeleton: str) -> _JointPlan:
         plan = self._plans.get(skeleton)
-        if (
-            plan is None
-            or plan.moment.device != self.template.device
-            or plan.moment.dtype != self.template.dtype
+        template = self.template
+        if plan is None or (plan.moment.device, plan.moment.dtype) != (
+            template.device,
+            template.dtype,
         ):
-            plan = self._plans[skeleton] = self._make_plan(skeleton)
+            plan = self._contract(skeleton)
+            self._plans[skeleton] = plan
         return plan
 
-    def _make_plan(self, skeleton: str) -> _JointPlan:
+    def _contract(self, skeleton: str) -> _JointPlan:
         order, rows = self._sources(skeleton)
         data = self.data
         mass = rows @ data.weights.astype(np.float64)
         joint, bone = np.nonzero(mass)
-        # (P, V) share of every vertex in every (joint, bone) pair; P is about 60 for 49 joints.
-        share = rows[joint] * data.weights.T[bone]
-        vertices = len(data.v_template)
+        # (P, V) weight of every vertex in every (joint, bone) pair; P is about 60 for 49 joints.
+        weights = rows[joint] * data.weights.T[bone]
+        gather = np.zeros((len(rows), len(joint)))
+        gather[joint, np.arange(len(joint))] = 1
 
         def contract(array: np.ndarray) -> np.ndarray:
-            contracted = share @ array.reshape(vertices, -1).astype(np.float64)
+            """(V, 3, ...) -> (P * 3, entries)."""
+            contracted = weights @ array.reshape(len(array), -1).astype(np.float64)
             return contracted.reshape(len(joint) * 3, array[0, 0].size)
 
         def tensor(array: np.ndarray) -> Tensor:
             return torch.as_tensor(array, dtype=self.template.dtype, device=self.template.device)
 
-        gather = np.zeros((len(rows), len(joint)))
-        gather[joint, np.arange(len(joint))] = 1
-        index = torch.as_tensor(bone, device=self.template.device)
         return _JointPlan(
-            index,
-            tensor(mass[joint, bone][:, None]),
-            tensor(contract(data.v_template)[:, 0]),
-            tensor(contract(data.shapedirs).T),
-            tensor(contract(data.posedirs).T),
-            tensor(gather),
-            torch.as_tensor(order, device=self.template.device),
+            bone=torch.as_tensor(bone, device=self.template.device),
+            mass=tensor(mass[joint, bone][:, None]),
+            moment=tensor(contract(data.v_template)[:, 0]),
+            moment_betas=tensor(contract(data.shapedirs).T),
+            moment_pose=tensor(contract(data.posedirs).T),
+            gather=tensor(gather),
+            order=torch.as_tensor(order, device=self.template.device),
         )
 
-    def _apply(self, fn, *args, **kwargs):
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BodyModel:
         self._plans.clear()
-        return super()._apply(fn, *args, **kwargs)
+        return super()._apply(fn, recurse)
 
 
 def _pose_feature(rotmat: Tensor) -> Tensor:
@@ -245,8 +271,8 @@ def _pose_feature(rotmat: Tensor) -> Tensor:
     return (rotmat[:, 1:] - identity).flatten(1)
 
 
-def _levels(parents: np.ndarray) -> list[tuple[slice, list[int], list[int]]]:
-    """Joints grouped by depth: the group, its parents, and the parents' places within the group before it."""
+def _levels(parents: np.ndarray) -> list[_Level]:
+    """Groups joints by their depth in the kinematic tree, without the root."""
     depth = np.zeros(len(parents), dtype=int)
     for joint in range(1, len(parents)):
         depth[joint] = depth[parents[joint]] + 1
@@ -254,9 +280,10 @@ def _levels(parents: np.ndarray) -> list[tuple[slice, list[int], list[int]]]:
         raise InputError('a body model must list its joints from the root outwards, as SMPL does')
     levels = []
     for d in range(1, depth.max() + 1):
-        group, above = np.nonzero(depth == d)[0], np.nonzero(depth == d - 1)[0]
-        slots = [int(np.searchsorted(above, parents[j])) for j in group]
-        levels.append(
-            (slice(int(group[0]), int(group[-1]) + 1), [int(parents[j]) for j in group], slots)
-        )
+        group = np.flatnonzero(depth == d)
+        above = np.flatnonzero(depth == d - 1)
+        group_parents = parents[group]
+        joints = slice(int(group[0]), int(group[-1]) + 1)
+        slots = np.searchsorted(above, group_parents)
+        levels.append(_Level(joints, group_parents.tolist(), slots.tolist()))
     return levels

@@ -1,4 +1,4 @@
-"""Body files, read and checked: SMPL as .npz or .pkl, and the body that hrtk ships."""
+"""Readers and checks of body files: SMPL as .npz or .pkl, and the open body of hrtk."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ __all__ = ['BodyData', 'load_body_file', 'load_pickle']
 
 OPEN_BODY = Path(__file__).parent / 'assets' / 'open_body.npz'
 OPEN_FORMAT = 'hrtk-body-1'
+SMPL_VERTICES = 6890
 
-# Official keys, their dtype here and their shape; V is set by v_template, None is free.
-OFFICIAL_KEYS = {
+# Official keys with the dtype of hrtk and their shape: v_template determines V, None is any number.
+OFFICIAL_KEYS: dict[str, tuple[type, tuple[str | int | None, ...]]] = {
     'v_template': (np.float32, ('V', 3)),
     'shapedirs': (np.float32, ('V', 3, None)),
     'posedirs': (np.float32, ('V', 3, 207)),
@@ -30,7 +31,7 @@ OFFICIAL_KEYS = {
     'f': (np.int64, (None, 3)),
     'kintree_table': (np.int64, (2, 24)),
 }
-_WHERE = (
+WHERE = (
     'SMPL_NEUTRAL.pkl, _MALE and _FEMALE are free for research at https://smpl.is.tue.mpg.de; the body called '
     '"open" ships with hrtk and needs no file'
 )
@@ -38,9 +39,9 @@ _WHERE = (
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BodyData:
-    """A SMPL-family body in arrays; the first seven attributes carry SMPL's own names.
+    """Arrays of a SMPL-family body; the first seven attributes have SMPL's own names.
 
-    It is also a mapping of those seven, so ``dict(**data)`` and ``smplx.utils.Struct(**data)`` work.
+    The object is also a mapping of those seven, so that ``dict(**data)`` and ``smplx.utils.Struct(**data)`` work.
 
     Attributes:
         v_template: (V, 3) float32, metres, y up, facing +z.
@@ -49,13 +50,13 @@ class BodyData:
         weights: (V, 24) float32 skinning weights.
         J_regressor: (24, V) float32, rest joints from rest vertices.
         f: (F, 3) int64 faces.
-        kintree_table: (2, 24) int64; row 0 holds the parents, its first entry is the file's own mark of the root.
+        kintree_table: (2, 24) int64; row 0 contains the parents; its first entry is the file's own mark of the root.
         name: ``'open'`` or the file's name without suffix.
         path: the file.
         sha256: of the file's bytes.
         J_regressor_extra: (9, V) float32, SPIN's extra joints from posed vertices, or None.
         J_regressor_h36m: (17, V) float32, evaluation joints from posed vertices, or None.
-        vertex_ids: vertices that stand for a joint, by the joint's name; empty for a mesh hrtk does not know.
+        vertex_ids: vertices that define a joint, by the joint's name; empty for an unknown mesh.
         mirror: (V,) int64, the vertex on the other side of the body, or None.
     """
 
@@ -76,7 +77,7 @@ class BodyData:
 
     @property
     def parents(self) -> np.ndarray:
-        """(24,) int64; -1 marks the root, whatever the file wrote there."""
+        """(24,) int64; -1 for the root, whatever the file contains there."""
         return np.concatenate([[-1], self.kintree_table[0, 1:]])
 
     def keys(self) -> Iterator[str]:
@@ -105,58 +106,55 @@ def load_body_file(
         InputError: a file is missing, broken or unsafe, or an array is absent, of another shape, not finite, or
             points outside the mesh.
     """
-    file = OPEN_BODY if path == 'open' else Path(path)
-    data = read_bytes(file, _WHERE)
+    is_open = path == 'open'
+    file = OPEN_BODY if is_open else Path(path)
+    data = read_bytes(file, WHERE)
     raw = _parse(data, file)
-    extras: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if 'format' in raw:
-        raw, extras = _decode_open(raw, file)
+        raw, fields = _decode_open(raw, file)
     arrays = _check(raw, file)
     vertices = len(arrays['v_template'])
-    if vertices == 6890:
-        extras.setdefault('vertex_ids', dict(SMPL_VERTEX_IDS))
-    for key, rows, regressor in (
-        ('J_regressor_extra', 9, extra_regressor),
-        ('J_regressor_h36m', 17, h36m_regressor),
-    ):
-        if regressor is not None:
-            extras[key] = _read_regressor(Path(regressor), rows, vertices, file)
+    if vertices == SMPL_VERTICES:
+        fields.setdefault('vertex_ids', dict(SMPL_VERTEX_IDS))
+    if extra_regressor is not None:
+        fields['J_regressor_extra'] = _read_regressor(Path(extra_regressor), 9, vertices, file)
+    if h36m_regressor is not None:
+        fields['J_regressor_h36m'] = _read_regressor(Path(h36m_regressor), 17, vertices, file)
     return BodyData(
         **arrays,
-        **extras,
-        name='open' if path == 'open' else file.stem,
+        **fields,
+        name='open' if is_open else file.stem,
         path=file,
         sha256=hashlib.sha256(data).hexdigest(),
     )
 
 
-def _parse(data: bytes, file: Path) -> dict:
+def _parse(data: bytes, file: Path) -> dict[str, Any]:
     if data[:2] == b'PK':
         return _read_npz(data, file)
     if data[:1] == b'\x80' or file.suffix in ('.pkl', '.pickle'):
         return unpickle(data, file)
-    raise InputError(f'{file}: neither an .npz nor a .pkl; {_WHERE}')
+    raise InputError(f'{file}: neither an .npz nor a .pkl; {WHERE}')
 
 
-def _read_npz(data: bytes, file: Path) -> dict:
+def _read_npz(data: bytes, file: Path) -> dict[str, Any]:
+    """Reads the official arrays of an archive, or all arrays of an archive in hrtk's own format."""
     key = 'the list of arrays'
+    arrays = {}
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            wanted = (
-                archive.files
-                if 'format' in archive.files
-                else [k for k in OFFICIAL_KEYS if k in archive.files]
-            )
-            arrays = {}
-            for key in wanted:
+            keys = archive.files
+            if 'format' not in keys:
+                keys = [key for key in OFFICIAL_KEYS if key in archive.files]
+            for key in keys:
                 arrays[key] = archive[key]
-    except (
-        Exception
-    ) as error:  # damage shows in zipfile, in zlib or in numpy's header reader, as any error
+    # A damaged file fails in zipfile, in zlib or in numpy's header reader, with any kind of exception.
+    except Exception as error:
         if 'allow_pickle' in str(error):
             raise InputError(
-                f'{file}: {key} is not a plain array; Python objects inside an .npz are not read. Give '
-                f'the official .pkl, or save a dense numeric array under this key'
+                f'{file}: {key} is not a plain array; Python objects inside an .npz are not read. Use the official '
+                f'.pkl, or save a dense numeric array under this key'
             ) from error
         raise InputError(
             f'{file}: broken at {key} ({type(error).__name__}: {error}); copy or download it again'
@@ -164,38 +162,19 @@ def _read_npz(data: bytes, file: Path) -> dict:
     return arrays
 
 
-def _decode_open(raw: dict, file: Path) -> tuple[dict, dict]:
-    """The compact format of the bundled body -> (arrays under official keys, what only hrtk knows)."""
+def _decode_open(raw: dict[str, Any], file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Decodes the compact format of the open body.
+
+    Returns:
+        Arrays under SMPL's official keys, and the further fields of :class:`BodyData`.
+    """
     if str(raw['format']) != OPEN_FORMAT:
         raise InputError(
-            f'{file}: format is {str(raw["format"])!r}, this hrtk reads {OPEN_FORMAT!r}; take the file '
-            f'that came with this version'
+            f'{file}: format is {str(raw["format"])!r}, this hrtk reads {OPEN_FORMAT!r}; use the file of this '
+            f'version of hrtk'
         )
     try:
-        vertices = len(raw['v_template'])
-        weights = np.zeros((vertices, 24), np.float32)
-        np.add.at(weights, (np.arange(vertices)[:, None], raw['weight_index']), raw['weight_value'])
-        # float16 rounds each weight on its own, so a row no longer sums to exactly one.
-        weights /= weights.sum(1, keepdims=True)
-
-        def regressor(name: str, rows: int) -> np.ndarray:
-            dense = np.zeros((rows, vertices), np.float32)
-            dense[raw[f'{name}_row'], raw[f'{name}_col']] = raw[f'{name}_val']
-            return dense
-
-        arrays = {key: raw[key] for key in ('v_template', 'shapedirs', 'posedirs')}
-        arrays.update(
-            weights=weights,
-            J_regressor=regressor('J_regressor', 24),
-            f=raw['faces'],
-            kintree_table=np.stack([raw['parents'], np.arange(24)]),
-        )
-        extras = dict(
-            J_regressor_extra=regressor('J_regressor_extra', 9),
-            J_regressor_h36m=regressor('J_regressor_h36m', 17),
-            mirror=raw['mirror'].astype(np.int64),
-            vertex_ids={str(k): int(v) for k, v in zip(raw['vertex_names'], raw['vertex_ids'])},
-        )
+        return _decode_arrays(raw)
     except KeyError as error:
         raise InputError(
             f'{file}: a {OPEN_FORMAT} file without {error}; reinstall hrtk or build the body again with '
@@ -203,81 +182,122 @@ def _decode_open(raw: dict, file: Path) -> tuple[dict, dict]:
         ) from error
     except (IndexError, ValueError) as error:
         raise InputError(
-            f'{file}: the arrays of this {OPEN_FORMAT} file do not fit each other ({error}); reinstall '
-            f'hrtk or build the body again with tools/build_open_body.py'
+            f'{file}: the arrays of this {OPEN_FORMAT} file do not match ({error}); reinstall hrtk or build the '
+            f'body again with tools/build_open_body.py'
         ) from error
-    return arrays, extras
 
 
-def _check(raw: dict, file: Path) -> dict[str, np.ndarray]:
+def _decode_arrays(raw: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    vertices = len(raw['v_template'])
+    weights = np.zeros((vertices, 24), np.float32)
+    np.add.at(weights, (np.arange(vertices)[:, None], raw['weight_index']), raw['weight_value'])
+    # Each weight is rounded to float16, so that the sum of a row is not exactly one.
+    weights /= weights.sum(1, keepdims=True)
+
+    def regressor(name: str, rows: int) -> np.ndarray:
+        dense = np.zeros((rows, vertices), np.float32)
+        dense[raw[f'{name}_row'], raw[f'{name}_col']] = raw[f'{name}_val']
+        return dense
+
+    arrays = dict(
+        v_template=raw['v_template'],
+        shapedirs=raw['shapedirs'],
+        posedirs=raw['posedirs'],
+        weights=weights,
+        J_regressor=regressor('J_regressor', 24),
+        f=raw['faces'],
+        kintree_table=np.stack([raw['parents'], np.arange(24)]),
+    )
+    vertex_ids = zip(raw['vertex_names'], raw['vertex_ids'])
+    fields = dict(
+        J_regressor_extra=regressor('J_regressor_extra', 9),
+        J_regressor_h36m=regressor('J_regressor_h36m', 17),
+        mirror=raw['mirror'].astype(np.int64),
+        vertex_ids={str(name): int(vertex) for name, vertex in vertex_ids},
+    )
+    return arrays, fields
+
+
+def _check(raw: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Checks the official arrays and returns them in the dtypes of :data:`OFFICIAL_KEYS`."""
     missing = [key for key in OFFICIAL_KEYS if key not in raw]
     if missing:
+        available = ', '.join(sorted(map(str, raw))[:12]) or 'nothing'
         raise InputError(
-            f'{file}: not a SMPL body file: it lacks {", ".join(missing)} and has '
-            f'{", ".join(sorted(map(str, raw))[:12]) or "nothing"}; {_WHERE}'
+            f'{file}: not a SMPL body file: it lacks {", ".join(missing)} and has {available}; {WHERE}'
         )
     vertices = np.shape(raw['v_template'])[:1]
-    arrays = {}
-    for key, (dtype, shape) in OFFICIAL_KEYS.items():
-        wanted = tuple(vertices[0] if n == 'V' and vertices else n for n in shape)
-        value = np.asarray(raw[key])
-        if value.ndim != len(wanted) or any(
-            n not in (None, have) for n, have in zip(wanted, value.shape)
-        ):
-            text = ', '.join('any' if n is None else str(n) for n in wanted)
-            raise InputError(
-                f'{file}: {key} has shape {value.shape}, expected ({text}). hrtk takes the 24-joint SMPL '
-                f'(not SMPL-H, SMPL-X or MANO); {_WHERE}'
-            )
-        if value.dtype.kind not in 'fiu' or not np.isfinite(value).all():
-            raise InputError(
-                f'{file}: {key} (dtype {value.dtype}) must hold finite numbers only; the file is damaged, '
-                f'download it again'
-            )
-        arrays[key] = np.ascontiguousarray(value, dtype=dtype)
-    if arrays['shapedirs'].shape[2] < 10:
+    arrays = {key: _check_array(raw[key], key, vertices, file) for key in OFFICIAL_KEYS}
+    components = arrays['shapedirs'].shape[2]
+    if components < 10:
         raise InputError(
-            f'{file}: shapedirs has {arrays["shapedirs"].shape[2]} components, expected 10 or more; '
-            f'{_WHERE}'
+            f'{file}: shapedirs has {components} components, expected 10 or more; {WHERE}'
         )
     arrays['shapedirs'] = np.ascontiguousarray(arrays['shapedirs'][:, :, :10])
-    faces, parents = arrays['f'], arrays['kintree_table'][0, 1:]
+    faces = arrays['f']
     if faces.size and not 0 <= faces.min() <= faces.max() < vertices[0]:
         raise InputError(
-            f'{file}: f points to vertices {faces.min()}..{faces.max()}, there are {vertices[0]}; the '
+            f'{file}: f refers to vertices {faces.min()}..{faces.max()}, there are {vertices[0]}; the '
             f'file is damaged, download it again'
         )
+    parents = arrays['kintree_table'][0, 1:]
     if (parents < 0).any() or (parents >= np.arange(1, 24)).any():
         raise InputError(
             f'{file}: kintree_table must list every joint after its parent; its parents are '
-            f'{parents.tolist()}; {_WHERE}'
+            f'{parents.tolist()}; {WHERE}'
         )
     return arrays
 
 
+def _check_array(value: Any, key: str, vertices: tuple[int, ...], file: Path) -> np.ndarray:
+    """Checks one official array; ``vertices`` is (V,), or () where ``v_template`` is a scalar."""
+    dtype, symbolic_shape = OFFICIAL_KEYS[key]
+    shape = tuple(vertices[0] if size == 'V' and vertices else size for size in symbolic_shape)
+    array = np.asarray(value)
+    if not _has_shape(array, shape):
+        expected = ', '.join('any' if size is None else str(size) for size in shape)
+        raise InputError(
+            f'{file}: {key} has shape {array.shape}, expected ({expected}). hrtk reads the 24-joint SMPL '
+            f'(not SMPL-H, SMPL-X or MANO); {WHERE}'
+        )
+    if array.dtype.kind not in 'fiu' or not np.isfinite(array).all():
+        raise InputError(
+            f'{file}: {key} (dtype {array.dtype}) must have finite numbers only; the file is damaged, '
+            f'download it again'
+        )
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _has_shape(array: np.ndarray, shape: tuple[str | int | None, ...]) -> bool:
+    """Whether an array has a shape in which None is any size."""
+    if array.ndim != len(shape):
+        return False
+    return all(expected in (None, size) for expected, size in zip(shape, array.shape))
+
+
 def _read_regressor(file: Path, rows: int, vertices: int, body: Path) -> np.ndarray:
-    data = read_bytes(
-        file, 'SPIN distributes it (https://github.com/nkolot/SPIN); the open body brings its own'
-    )
+    source = 'SPIN distributes it (https://github.com/nkolot/SPIN); the open body contains its own'
+    data = read_bytes(file, source)
     try:
         value = np.load(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # as above
+    except Exception as error:  # as of a damaged .npz
         raise InputError(
-            f'{file}: not a plain .npy array ({error}); take the .npy of SPIN'
+            f'{file}: not a plain .npy array ({error}); use the .npy of SPIN'
         ) from error
-    if getattr(value, 'shape', None) != (rows, vertices):
-        have = getattr(value, 'shape', 'several arrays')
-        hint = (
-            f'A regressor of 6890 columns is for the SMPL mesh; this body has {vertices} vertices. The open body '
-            f'brings its own regressors: leave this argument out'
-            if np.shape(value)[-1:] == (6890,) != (vertices,)
-            else 'Take the file that belongs to this mesh'
-        )
+    shape = getattr(value, 'shape', None)
+    if shape != (rows, vertices):
+        description = 'several arrays' if shape is None else str(shape)
+        hint = 'Use the file that belongs to this mesh'
+        if shape is not None and shape[-1:] == (SMPL_VERTICES,) != (vertices,):
+            hint = (
+                f'A regressor of 6890 columns is for the SMPL mesh; this body has {vertices} vertices. The open '
+                f'body contains its own regressors: omit this argument'
+            )
         raise InputError(
-            f'{file}: shape {have}, expected ({rows}, {vertices}) for the body {body}. {hint}'
+            f'{file}: shape {description}, expected ({rows}, {vertices}) for the body {body}. {hint}'
         )
     if value.dtype.kind != 'f' or not np.isfinite(value).all():
         raise InputError(
-            f'{file}: must hold finite floats, its dtype is {value.dtype}; take the .npy of SPIN'
+            f'{file}: must have finite floats, its dtype is {value.dtype}; use the .npy of SPIN'
         )
     return value.astype(np.float32)

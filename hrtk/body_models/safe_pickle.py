@@ -1,8 +1,8 @@
-"""Pickles of plain arrays from strangers, read without running them.
+"""A safe reader of pickled arrays, which does not execute foreign code.
 
 A pickle is a program. Official SMPL files, SMPLify's pose prior and 3DPW's labels are pickles of Python 2, some with
-chumpy objects in them. They are read here by an unpickler that knows the few names such a file needs, rebuilds plain
-arrays from them and refuses all others. Neither chumpy nor scipy is imported.
+chumpy objects. The unpickler here allows the few names that such a file needs, builds plain arrays from them and
+rejects all others. Neither chumpy nor scipy is imported.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from hrtk.errors import InputError
 
 
 def load_pickle(path: str | Path) -> dict:
-    """Reads a pickled dict of arrays, of Python 2 or 3, without running foreign code.
+    """Reads a pickled dict of arrays, of Python 2 or 3, without executing foreign code.
 
-    Numbers, strings, containers and numpy arrays come back as they are (Python 2 strings as latin-1); chumpy's Ch,
-    Select, Concatenate and Reshape and scipy's csc, csr and coo matrices that are values of the dict come back as
-    dense arrays.
+    Numbers, strings, containers and numpy arrays are returned unchanged (Python 2 strings as latin-1); chumpy's Ch,
+    Select, Concatenate and Reshape and scipy's csc, csr and coo matrices that are values of the dict become dense
+    arrays.
 
     Raises:
-        InputError: no such file, not a pickle or a broken one, not a dict, or it names a function or class that
-            plain arrays do not need.
+        InputError: the file is missing, not a pickle, broken, not a dict, or contains the name of a function or class
+            that plain arrays do not need.
     """
     file = Path(path)
     return unpickle(read_bytes(file, 'check the path'), file)
 
 
 def unpickle(data: bytes, file: Path) -> dict:
-    """:func:`load_pickle` for bytes that are at hand; ``file`` is named in errors."""
+    """Reads a pickle from bytes, see :func:`load_pickle`; messages name ``file``."""
     try:
         value = SafeUnpickler(io.BytesIO(data), encoding='latin1').load()
         if isinstance(value, dict):
@@ -47,33 +47,33 @@ def unpickle(data: bytes, file: Path) -> dict:
             f'or download it again'
         ) from error
     raise InputError(
-        f'{file}: holds a {type(value).__name__}, expected a dict of arrays; give a SMPL model file or '
+        f'{file}: contains a {type(value).__name__}, expected a dict of arrays; use a SMPL model file or '
         f'another file of that kind'
     )
 
 
 def refusal(file: Path, error: Forbidden) -> str:
-    """What to tell about a pickle that asked for a name it must not have."""
+    """Returns the message about a pickle with a name that is not allowed."""
     return (
-        f'{file}: this pickle asks for {error}, which no file of plain arrays needs, and was not read further. If '
-        f'you trust it, load it where its library is installed and save the arrays with numpy.savez'
+        f'{file}: this pickle contains the name {error}, which no file of plain arrays needs, and was not read '
+        f'further. If you trust it, load it where its library is installed and save the arrays with numpy.savez'
     )
 
 
 def read_bytes(file: Path, remedy: str) -> bytes:
-    """A file's bytes.
+    """Reads a file's bytes.
 
     Args:
-        file: where.
-        remedy: what to do if it is missing, for the message.
+        file: path.
+        remedy: what to do if the file is missing, for the message.
 
     Raises:
-        InputError: it is missing, a folder, empty, or a web page that was saved in its place.
+        InputError: the path is missing, a folder, an empty file, or a web page that was saved instead of the file.
     """
     if not file.exists():
         raise InputError(f'{file}: there is no such file; {remedy}')
     if file.is_dir():
-        raise InputError(f'{file}: this is a folder; name one file in it')
+        raise InputError(f'{file}: this is a folder; pass one file in it')
     data = file.read_bytes()
     if not data:
         raise InputError(f'{file}: the file is empty; copy or download it again')
@@ -85,13 +85,17 @@ def read_bytes(file: Path, remedy: str) -> bytes:
 
 
 class _Stub:
-    """Stands for one class of chumpy or scipy: keeps the pickled attributes and computes the array they describe."""
+    """Replaces one class of chumpy or scipy: stores the pickled attributes and computes the array they describe."""
 
     def __init__(self) -> None:
-        self.state: dict = {}
+        self.state: dict[str, Any] = {}
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.state = state
+
+    def dense(self) -> np.ndarray:
+        """Returns the array."""
+        raise NotImplementedError
 
 
 class _Ch(_Stub):
@@ -101,15 +105,14 @@ class _Ch(_Stub):
 
 class _Select(_Stub):
     def dense(self) -> np.ndarray:
-        picked = np.ravel(_dense(self.state['a']))[np.asarray(self.state['idxs'])]
-        return picked.reshape(self.state.get('preferred_shape', picked.shape))
+        selected = np.ravel(_dense(self.state['a']))[np.asarray(self.state['idxs'])]
+        return selected.reshape(self.state.get('preferred_shape', selected.shape))
 
 
 class _Concatenate(_Stub):
     def dense(self) -> np.ndarray:
-        return np.concatenate(
-            [_dense(self.state[key]) for key in self.state['dterms']], axis=self.state['axis']
-        )
+        arrays = [_dense(self.state[key]) for key in self.state['dterms']]
+        return np.concatenate(arrays, axis=self.state['axis'])
 
 
 class _Reshape(_Stub):
@@ -119,47 +122,50 @@ class _Reshape(_Stub):
 
 class _Coo(_Stub):
     def index(self) -> tuple[np.ndarray, np.ndarray]:
-        return (
-            self.state['coords']
-            if 'coords' in self.state
-            else (self.state['row'], self.state['col'])
-        )
+        """Rows and columns of the entries."""
+        if 'coords' in self.state:
+            return self.state['coords']
+        return self.state['row'], self.state['col']
 
     def dense(self) -> np.ndarray:
-        out = np.zeros(self.state['_shape'], self.state['data'].dtype)
-        np.add.at(out, self.index(), self.state['data'])
-        return out
+        array = np.zeros(self.state['_shape'], self.state['data'].dtype)
+        np.add.at(array, self.index(), self.state['data'])
+        return array
 
 
 class _Csr(_Coo):
     def index(self) -> tuple[np.ndarray, np.ndarray]:
         starts = self.state['indptr']
-        return np.repeat(np.arange(len(starts) - 1), np.diff(starts)), self.state['indices']
+        rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        return rows, self.state['indices']
 
 
 class _Csc(_Csr):
     def index(self) -> tuple[np.ndarray, np.ndarray]:
-        return super().index()[::-1]
+        columns, rows = super().index()
+        return rows, columns
 
 
 def _dense(value: Any) -> Any:
-    return value.dense() if isinstance(value, _Stub) else value
+    if isinstance(value, _Stub):
+        return value.dense()
+    return value
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
-    # Python 3 writes bytes this way at protocols below 3; the real codecs.encode would import any codec by name.
+    # Python 3 encodes bytes this way at protocols below 3; the real codecs.encode would import any codec by name.
     if encoding not in ('latin1', 'latin-1'):
         raise pickle.UnpicklingError(f'bytes in the encoding {encoding!r}')
     return text.encode('latin1')
 
 
 def _no_bytes() -> bytes:
-    # Python 3's way to write b'' at protocols below 3.
+    # Python 3 encodes b'' as a call of bytes() at protocols below 3.
     return b''
 
 
 def _dtype(code: str, align: bool = False, copy: bool = True) -> np.dtype:
-    # Plain kinds only: the state that follows a structured dtype holds byte offsets that nothing would check.
+    # Plain kinds only: the state of a structured dtype contains byte offsets that would not be checked.
     if not re.fullmatch(r'[biufcOSU]\d+', code):
         raise pickle.UnpicklingError(f'an array of dtype {code!r}')
     return np.dtype(code, copy=bool(copy))
@@ -172,67 +178,64 @@ def _new_stub(cls: type, base: type, state: None) -> _Stub:
 
 
 def _allowed() -> dict[tuple[str, str], Any]:
-    # numpy's rebuild functions moved between versions; arrays of the installed version say where they are now.
-    rebuild = {
-        'multiarray': {
-            '_reconstruct': np.empty(0).__reduce__()[0],
-            'scalar': np.float64(0).__reduce__()[0],
-        },
-        'numeric': {'_frombuffer': np.empty(0).__reduce_ex__(5)[0]},
-    }
+    """The names that a pickle may contain, as (module, name), with their replacements."""
     names: dict[tuple[str, str], Any] = {
         ('numpy', 'ndarray'): np.ndarray,
         ('numpy', 'dtype'): _dtype,
         ('_codecs', 'encode'): _latin1_bytes,
+        ('chumpy.ch', 'Ch'): _Ch,
+        ('chumpy.reordering', 'Select'): _Select,
+        ('chumpy.reordering', 'Concatenate'): _Concatenate,
+        ('chumpy.reordering', 'Reshape'): _Reshape,
     }
+    # The modules of numpy's rebuild functions depend on its version; arrays of the installed version contain them.
+    reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    from_buffer = np.empty(0).__reduce_ex__(5)[0]
     for core in ('numpy.core', 'numpy._core'):
-        for module, functions in rebuild.items():
-            names.update(
-                {(f'{core}.{module}', name): function for name, function in functions.items()}
-            )
+        names[f'{core}.multiarray', '_reconstruct'] = reconstruct
+        names[f'{core}.multiarray', 'scalar'] = scalar
+        names[f'{core}.numeric', '_frombuffer'] = from_buffer
     for builtins, copyreg in (('__builtin__', 'copy_reg'), ('builtins', 'copyreg')):
-        names.update(
-            {
-                (builtins, 'set'): set,
-                (builtins, 'object'): object,
-                (builtins, 'bytes'): _no_bytes,
-                (copyreg, '_reconstructor'): _new_stub,
-            }
-        )
-    names.update(
-        {
-            ('chumpy.ch', 'Ch'): _Ch,
-            ('chumpy.reordering', 'Select'): _Select,
-            ('chumpy.reordering', 'Concatenate'): _Concatenate,
-            ('chumpy.reordering', 'Reshape'): _Reshape,
-        }
-    )
-    for kind, stub in (('csc', _Csc), ('csr', _Csr), ('coo', _Coo)):
-        names.update(
-            {(f'scipy.sparse.{module}', f'{kind}_matrix'): stub for module in (kind, f'_{kind}')}
-        )
+        names[builtins, 'set'] = set
+        names[builtins, 'object'] = object
+        names[builtins, 'bytes'] = _no_bytes
+        names[copyreg, '_reconstructor'] = _new_stub
+    for layout, stub in (('csc', _Csc), ('csr', _Csr), ('coo', _Coo)):
+        names[f'scipy.sparse.{layout}', f'{layout}_matrix'] = stub
+        names[f'scipy.sparse._{layout}', f'{layout}_matrix'] = stub
     return names
 
 
 class Forbidden(Exception):
-    """Its message is the name that a pickle asked for."""
+    """A pickle contains a name that is not allowed; the message is the name."""
 
 
 class SafeUnpickler(pickle._Unpickler):
-    """Pickle's interpreter in Python; the one in C reserves gigabytes if a damaged file numbers an object so high."""
+    """Pickle's interpreter in Python. The C version reserves gigabytes for a damaged file with a large memo index."""
 
     allowed = _allowed()
     states = (np.ndarray, np.dtype, _Stub)
+    stack: list[Any]  # of the base class, whose type stubs lack it
 
     def find_class(self, module: str, name: str) -> Any:
+        """Returns the replacement of a name.
+
+        Raises:
+            Forbidden: the name is not allowed.
+        """
         if (module, name) not in self.allowed:
             raise Forbidden(f'{module}.{name}')
         return self.allowed[module, name]
 
     def load_build(self) -> None:
-        # Else a file could set attributes of the functions above.
+        """Sets the state of an object, only of the classes that have one."""
+        # Otherwise a file could set attributes of the functions above.
         if not isinstance(self.stack[-2], self.states):
             raise pickle.UnpicklingError(f'a state for {self.stack[-2]!r}')
-        super().load_build()
+        super().load_build()  # type: ignore[misc]  # not in the type stubs
 
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    dispatch = {
+        **pickle._Unpickler.dispatch,
+        pickle.BUILD[0]: load_build,  # type: ignore[dict-item]  # typed for the base class
+    }

@@ -1,8 +1,8 @@
-"""Joint lists by name, and the maps between them.
+"""Joint lists (skeletons) by name, and index maps between them.
 
-Every joint name says which point of the body is meant, so that two lists can be matched by name alone: SMPL's own
-hip (``right_hip``) and the hip that annotators of LSP and COCO click (``right_hip_lsp``) are different points.
-No index map is typed anywhere else in hrtk; ask :func:`index_map`.
+Every joint name denotes one point of the body, so that two lists can be matched by name: SMPL's own hip
+(``right_hip``) and the hip annotated in LSP and COCO (``right_hip_lsp``) are different points. :func:`index_map` is
+the only source of index maps in hrtk.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ SKELETONS: dict[str, tuple[str, ...]] = {
     'openpose18': ('nose', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder', 'left_elbow',
                    'left_wrist', 'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle',
                    'right_eye', 'left_eye', 'right_ear', 'left_ear'),
-    # The rows of J_regressor_h36m.npy; its joints are regressed from posed vertices, hence names of their own.
+    # The rows of J_regressor_h36m.npy; its joints are regressed from posed vertices, hence separate names.
     'h36m17': ('pelvis_mocap', 'left_hip_mocap', 'left_knee_mocap', 'left_ankle_mocap', 'right_hip_mocap',
                'right_knee_mocap', 'right_ankle_mocap', 'spine_mocap', 'neck_mocap', 'jaw_mocap', 'head_mocap',
                'left_shoulder_mocap', 'left_elbow_mocap', 'left_wrist_mocap', 'right_shoulder_mocap',
@@ -74,12 +74,12 @@ SKELETONS['j17'] = tuple(
     SKELETONS['h36m17'][i] for i in (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10, 0, 7, 9)
 )
 SKELETONS['lsp14'] = SKELETONS['j17'][:14]
-# The same 17 points in the order of Human3.6M's own files and of networks from 2D to 3D; some leave out the jaw.
+# The same 17 points in the order of Human3.6M's own files and of 2D-to-3D lifting networks; some omit the jaw.
 SKELETONS['human36m17'] = tuple(
     SKELETONS['h36m17'][i] for i in (0, 4, 5, 6, 1, 2, 3, *range(7, 17))
 )
 SKELETONS['human36m16'] = tuple(name for name in SKELETONS['human36m17'] if name != 'jaw_mocap')
-# VIBE's 2D joints, and the 24 places of SPIN's 3D joints `S`, which hold motion capture in those of `j17`.
+# VIBE's 2D joints, and the 24 rows of SPIN's 3D joints `S`, which contain motion capture in the rows of `j17`.
 SKELETONS['common14'] = SPIN24[:14]
 SKELETONS['spin24_mocap'] = (
     *SKELETONS['j17'][:13],
@@ -91,7 +91,7 @@ SKELETONS['spin24_mocap'] = (
     *SPIN24[19:],
 )
 
-# Vertices that SPIN's 49 joints pick, for meshes of SMPL's 6890 vertices (ids of smplx's vertex table).
+# Vertices that are joints of SPIN's 49, for meshes of SMPL's 6890 vertices (ids of smplx's vertex table).
 SMPL_VERTEX_IDS = {
     'nose': 332,
     'right_eye': 6260,
@@ -106,7 +106,7 @@ SMPL_VERTEX_IDS = {
     'right_heel': 6787,
 }
 
-# Where a list lacks the exact point, the nearest one that another list has.
+# Substitutes for a point that a list lacks: the nearest point of another list.
 NEAREST = {
     'right_hip_lsp': 'right_hip',
     'left_hip_lsp': 'left_hip',
@@ -118,7 +118,7 @@ NEAREST = {
     'neck_lsp': 'neck',
 }
 
-# Bones to draw, by name.
+# Bones for visualization, by name.
 # fmt: off
 LIMBS = (
     ('left_ankle', 'left_knee'), ('left_knee', 'left_hip_lsp'), ('right_ankle', 'right_knee'),
@@ -130,69 +130,82 @@ LIMBS = (
 
 
 def joint_names(skeleton: str) -> tuple[str, ...]:
-    """The joints of a list, in order.
+    """Returns the joints of a list, in order.
 
     Raises:
-        InputError: no list has this name.
+        InputError: there is no list of this name.
     """
     if skeleton not in SKELETONS:
-        raise InputError(
-            f'there is no skeleton {skeleton!r}; known: {", ".join(sorted(SKELETONS))}'
-        )
+        available = ', '.join(sorted(SKELETONS))
+        raise InputError(f'there is no skeleton {skeleton!r}; known: {available}')
     return SKELETONS[skeleton]
 
 
 @functools.lru_cache(maxsize=None)
 def index_map(source: str, target: str, nearest: bool = False) -> tuple[int, ...]:
-    """For every joint of ``target`` its index in ``source``, or -1 where ``source`` does not have it.
+    """Returns the index in ``source`` of every joint of ``target``, or -1 where ``source`` does not have it.
 
     Args:
-        source: name of the list that data comes in.
-        target: name of the list that is wanted.
-        nearest: also accept the nearest other point (an OpenPose hip for an LSP hip) where the exact one is missing.
+        source: name of the list of the data.
+        target: name of the list of the result.
+        nearest: where the exact point is missing, accept the nearest other one (an OpenPose hip for an LSP hip).
     """
-    names, wanted = joint_names(source), joint_names(target)
-    for start in range(len(names) - len(wanted) + 1):
-        # spin49 holds most of spin24's names twice; files often fill one of its two blocks only.
-        if names[start : start + len(wanted)] == wanted:
-            return tuple(range(start, start + len(wanted)))
-    have = {name: i for i, name in reversed(list(enumerate(names)))}
-    found = []
-    for name in wanted:
-        index = have.get(name, -1)
-        if index < 0 and nearest:
-            index = have.get(NEAREST.get(name, ''), -1)
-        found.append(index)
-    return tuple(found)
+    source_names = joint_names(source)
+    target_names = joint_names(target)
+    for start in range(len(source_names) - len(target_names) + 1):
+        # spin49 has most of spin24's names twice, and files often have values in one of its two blocks only.
+        end = start + len(target_names)
+        if source_names[start:end] == target_names:
+            return tuple(range(start, end))
+    indices = _first_indices(source_names)
+    if nearest:
+        return tuple(_nearest_index(name, indices) for name in target_names)
+    return tuple(indices.get(name, -1) for name in target_names)
 
 
 @functools.lru_cache(maxsize=None)
 def flip_map(skeleton: str) -> tuple[int, ...]:
-    """The permutation that swaps left and right: joint i of the mirrored body is joint ``flip_map[i]``."""
-    names = joint_names(skeleton)
-    swap = {'left': 'right', 'right': 'left'}
-
-    def mirrored(name: str) -> str:
-        side, _, rest = name.partition('_')
-        return f'{swap[side]}_{rest}' if side in swap else name
-
-    # A list may hold a name twice (spin49 has two noses): the k-th left one belongs to the k-th right one.
-    seen: dict[str, int] = {}
+    """Returns the permutation that swaps left and right: joint i of the mirrored body is joint ``flip_map[i]``."""
+    # A list may contain a name twice (spin49 has two noses): the k-th left one belongs to the k-th right one.
+    counts: dict[str, int] = {}
     keys = []
-    for name in names:
-        seen[name] = seen.get(name, -1) + 1
-        keys.append((name, seen[name]))
-    place = {key: i for i, key in enumerate(keys)}
-    return tuple(place[mirrored(name), k] for name, k in keys)
+    for name in joint_names(skeleton):
+        count = counts.get(name, 0)
+        keys.append((name, count))
+        counts[name] = count + 1
+    indices = {key: i for i, key in enumerate(keys)}
+    return tuple(indices[_mirrored(name), count] for name, count in keys)
 
 
 def limbs(skeleton: str) -> tuple[tuple[int, int], ...]:
-    """Pairs of joint indices to draw as lines, as far as the list has both ends."""
-    names = joint_names(skeleton)
-    have = {name: i for i, name in reversed(list(enumerate(names)))}
+    """Returns the bones for visualization as pairs of joint indices, without bones of which the list lacks an end."""
+    indices = _first_indices(joint_names(skeleton))
     pairs = []
-    for a, b in LIMBS:
-        ends = [have.get(end, have.get(NEAREST.get(end, ''), -1)) for end in (a, b)]
-        if min(ends) >= 0:
-            pairs.append((ends[0], ends[1]))
+    for start_name, end_name in LIMBS:
+        start = _nearest_index(start_name, indices)
+        end = _nearest_index(end_name, indices)
+        if start >= 0 and end >= 0:
+            pairs.append((start, end))
     return tuple(pairs)
+
+
+def _first_indices(names: tuple[str, ...]) -> dict[str, int]:
+    """Index of the first occurrence of every name."""
+    indices: dict[str, int] = {}
+    for i, name in enumerate(names):
+        indices.setdefault(name, i)
+    return indices
+
+
+def _nearest_index(name: str, indices: dict[str, int]) -> int:
+    """Index of a joint or of its nearest substitute, -1 without either."""
+    substitute = NEAREST.get(name, '')
+    return indices.get(name, indices.get(substitute, -1))
+
+
+def _mirrored(name: str) -> str:
+    side, _, point = name.partition('_')
+    opposite = {'left': 'right', 'right': 'left'}
+    if side not in opposite:
+        return name
+    return f'{opposite[side]}_{point}'

@@ -1,5 +1,6 @@
 """Data sets: an item of an adaptation set is one whole :class:`~hrtk.structures.Sequence`."""
 
+from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.feature_windows import FeatureClips, FeatureWindows
 from hrtk.datasets.lifting import (
     AMASSLifting,
@@ -36,6 +37,7 @@ __all__ = [
     'OpenViews',
     'SPINFile',
     'SPINViews',
+    'SequenceDataset',
     'ThreeDPW',
     'VIBEDatabase',
     'VideoDataset',

@@ -1,11 +1,14 @@
-"""Files of plain arrays, read with messages that help."""
+"""Reading and writing of npz files of plain arrays."""
 
 from __future__ import annotations
 
+import io
+import logging
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -14,68 +17,98 @@ from torch import Tensor
 from hrtk.errors import InputError
 from hrtk.files import write_atomically
 
+_READ_ERRORS = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    AttributeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_log = logging.getLogger(__name__)
+
 
 def read_npz(
     path: str | Path, keys: Iterable[str], required: Iterable[str], remedy: str
 ) -> dict[str, np.ndarray]:
-    """Reads arrays of an npz; without unpickling anything.
+    """Reads arrays of an npz file, without unpickling.
 
     Args:
         path: the file.
-        keys: arrays to read where they are there; others are left alone.
-        required: arrays that must be there.
-        remedy: where such files come from, for messages.
+        keys: arrays to read if the file has them; all others are ignored.
+        required: arrays that must exist.
+        remedy: end of messages, how to get such a file.
 
     Raises:
-        InputError: the file is missing, broken, holds Python objects, or lacks a required array.
+        InputError: the file is missing or broken, holds Python objects, or lacks a required array.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f'{path}: there is no such file; {remedy}')
-    key = 'the list of arrays'
+    arrays = {}
+    available: list[str] = []
+    position = 'the list of arrays'
     try:
         with np.load(path, allow_pickle=False) as file:
-            have, arrays = file.files, {}
+            available = file.files
             for key in keys:
-                if key in have:
+                if key in available:
+                    position = key
                     arrays[key] = file[key]
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        KeyError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except _READ_ERRORS as error:
         if 'allow_pickle' in str(error):
             raise InputError(
-                f'{path}: {key} holds Python objects, which are not read; save it as a plain array of '
+                f'{path}: {position} holds Python objects, which are not read; save it as a plain array of '
                 f'numbers or strings'
             ) from error
         raise InputError(
-            f'{path}: cannot be read as an npz at {key} ({error}); copy or download it again'
+            f'{path}: cannot be read as an npz at {position} ({error}); copy or download it again'
         ) from error
     missing = [key for key in required if key not in arrays]
     if missing:
-        raise InputError(f'{path}: lacks {", ".join(missing)}; it has {", ".join(have)}. {remedy}')
+        raise InputError(
+            f'{path}: lacks {", ".join(missing)}; it has {", ".join(available)}. {remedy}'
+        )
     return arrays
 
 
+def save_npz(
+    file: str | Path | BinaryIO | io.BufferedIOBase, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Writes named arrays to an uncompressed npz file."""
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # the stub takes every name for `allow_pickle`
+
+
 def float_tensor(array: np.ndarray) -> Tensor:
-    """A float32 tensor of any array of numbers."""
+    """Any array of numbers as a float32 tensor."""
     return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))
 
 
-def read_or_make(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Reads tensors from an npz of the cache; where it is absent or damaged, makes and keeps them."""
+def cached_arrays(
+    path: Path, compute: Callable[[], Mapping[str, np.ndarray]]
+) -> Mapping[str, np.ndarray]:
+    """Reads the arrays of a cached npz file; computes and stores them if it is absent or damaged.
+
+    A folder that cannot be written costs time, not the run: the arrays are then computed again every time.
+    """
     try:
-        with np.load(path, allow_pickle=False) as data:
-            return {name: torch.from_numpy(array) for name, array in data.items()}
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         pass
-    made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: value.numpy() for name, value in made.items()}
-    write_atomically(path, lambda file: np.savez(file, **arrays))
-    return made
+    arrays = compute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: save_npz(file, arrays))
+    except OSError as error:
+        _log.warning('%s: cannot be cached (%s)', path, error)
+    return arrays
+
+
+def cached_tensors(path: Path, compute: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """:func:`cached_arrays` for CPU tensors."""
+    arrays = cached_arrays(
+        path, lambda: {name: tensor.numpy() for name, tensor in compute().items()}
+    )
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

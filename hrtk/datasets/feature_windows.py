@@ -1,4 +1,4 @@
-"""What temporal networks learn from: image features of labelled tracks, and the windows around their frames."""
+"""Training data of temporal networks: image features of labelled tracks, in windows or clips."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hrtk.datasets.arrays import read_or_make
+from hrtk.datasets.arrays import cached_tensors
 from hrtk.datasets.open_stream.cache import cache_key, cache_root
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
+from hrtk.models.estimators.base import Estimator
 from hrtk.registry import DATASETS, ESTIMATORS
 from hrtk.teachers import window_indices
 
 LABELS = ('rotmat', 'betas', 'camera', 'keypoints2d')
-BATCH = 64  # crops at once
+BATCH = 64  # crops per forward pass
 
 
 class TrackFeatures(Dataset):
-    """Labelled tracks seen through a frozen image network.
+    """Features of labelled tracks, by a frozen image network.
 
-    Features are computed when the set is first built and kept on disk (``HRTK_CACHE``) under the hashes of the tracks
-    and of the network's weights; another network costs one forward pass over the crops, not their drawing.
+    Features are computed when the set is first built and cached on disk (``HRTK_CACHE``) under the hashes of the tracks
+    and of the network's weights; another network costs one forward pass over the crops, which are not drawn again.
 
     Args:
-        tracks: config of an
-            :class:`~hrtk.datasets.open_stream.tracks.OpenTracks`, or of a set with its items and ``key``.
+        tracks: config of an :class:`~hrtk.datasets.open_stream.tracks.OpenTracks`, or of a set with its items and
+            ``key``.
         estimator: config of the image network, with weights.
         mirror: whether to add the features of the mirrored crops.
 
@@ -36,52 +37,53 @@ class TrackFeatures(Dataset):
             (N, T, 24, 2).
 
     Raises:
-        InputError: a network or set cannot be built.
+        InputError: a network or set cannot be built, or the network takes crops of another resolution.
     """
 
     def __init__(self, tracks: dict, estimator: dict, mirror: bool = False) -> None:
         self.tracks = DATASETS.build(tracks)
-        self.features, self.labels = self._load(ESTIMATORS.build(dict(estimator)).eval(), mirror)
+        network: Estimator = ESTIMATORS.build(dict(estimator)).eval()
+        self.labels = self._load(network, mirror)
+        self.features = self.labels.pop('features')
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the code and files that draw the tracks."""
         return self.tracks.fingerprint()
 
-    def _load(self, estimator: torch.nn.Module, mirror: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        key = cache_key(
-            'features',
-            self.tracks.key,
-            len(self.tracks),
-            estimator.fingerprint()['weights'],
-            mirror,
-        )
-        stored = read_or_make(cache_root() / f'{key}.npz', lambda: self._compute(estimator, mirror))
-        return stored.pop('features'), stored
+    def _load(self, estimator: Estimator, mirror: bool) -> dict[str, Tensor]:
+        """``features`` and the labels, from the cache if possible."""
+        weights = estimator.fingerprint()['weights']
+        key = cache_key('features', self.tracks.key, len(self.tracks), weights, mirror)
+        return cached_tensors(cache_root() / f'{key}.npz', lambda: self._compute(estimator, mirror))
 
     @torch.inference_mode()
-    def _compute(self, estimator: torch.nn.Module, mirror: bool) -> dict[str, Tensor]:
-        """Features (N, 1 or 2, T, F) and labels (N, T, ...) of all tracks."""
-        features, labels = [], {name: [] for name in LABELS}
+    def _compute(self, estimator: Estimator, mirror: bool) -> dict[str, Tensor]:
+        """``features`` (N, 1 or 2, T, F) and the labels (N, T, ...) of all tracks."""
+        stacked: dict[str, list[Tensor]] = {name: [] for name in ('features', *LABELS)}
         for index in range(len(self.tracks)):
             track = self.tracks[index]
-            image = (
-                torch.cat([track['image'], track['image'].flip(3)]) if mirror else track['image']
-            )
-            if image.shape[-1] != estimator.resolution:
+            crops = track['image']
+            if mirror:
+                crops = torch.cat([crops, crops.flip(3)])
+            if crops.shape[-1] != estimator.resolution:
                 raise InputError(
-                    f'{type(self).__name__}: the tracks have crops of {image.shape[-1]} px and the '
+                    f'{type(self).__name__}: the tracks have crops of {crops.shape[-1]} px and the '
                     f'estimator takes {estimator.resolution}; set the `resolution` of the tracks'
                 )
-            found = torch.cat(
-                [estimator(normalise(part.float())).features for part in image.split(BATCH)]
+            features = torch.cat(
+                [estimator(normalise(batch.float())).features for batch in crops.split(BATCH)]
             )
-            features.append(found.unflatten(0, (-1, self.tracks.frames)))
-            for name, values in labels.items():
-                values.append(track[name])
-        return dict(
-            features=torch.stack(features),
-            **{name: torch.stack(values) for name, values in labels.items()},
-        )
+            stacked['features'].append(features.unflatten(0, (-1, self.tracks.frames)))
+            for name in LABELS:
+                stacked[name].append(track[name])
+        return {name: torch.stack(values) for name, values in stacked.items()}
+
+    def _item(self, track: int, frames: Tensor | slice, labelled: int | slice) -> dict[str, Tensor]:
+        """Features of some frames of a track, and the labels of some frames."""
+        item = {'features': self.features[track][:, frames]}
+        for name, values in self.labels.items():
+            item[name] = values[track, labelled]
+        return item
 
 
 @DATASETS.register_module()
@@ -114,10 +116,7 @@ class FeatureWindows(TrackFeatures):
         track, frame = divmod(index, self.tracks.frames)
         if not 0 <= track < len(self.tracks):
             raise IndexError(index)
-        return dict(
-            features=self.features[track][:, self.windows[frame]],
-            **{name: values[track, frame] for name, values in self.labels.items()},
-        )
+        return self._item(track, self.windows[frame], frame)
 
 
 @DATASETS.register_module()
@@ -131,7 +130,7 @@ class FeatureClips(TrackFeatures):
         tracks: see :class:`TrackFeatures`.
         estimator: see :class:`TrackFeatures`.
         frames: L, 16 in VIBE.
-        stride: frames between the beginnings of clips of a track.
+        stride: frames between the starts of clips of a track.
         mirror: see :class:`TrackFeatures`.
 
     Raises:
@@ -152,17 +151,16 @@ class FeatureClips(TrackFeatures):
                 f'FeatureClips: frames and stride are positive and no clip is longer than a track of '
                 f'{self.tracks.frames} frames, not {frames} and {stride}'
             )
-        self.frames, self.starts = frames, range(0, self.tracks.frames - frames + 1, stride)
+        self.frames = frames
+        self.starts = range(0, self.tracks.frames - frames + 1, stride)
 
     def __len__(self) -> int:
         return len(self.tracks) * len(self.starts)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        track, place = divmod(index, len(self.starts))
+        track, clip = divmod(index, len(self.starts))
         if not 0 <= track < len(self.tracks):
             raise IndexError(index)
-        clip = slice(self.starts[place], self.starts[place] + self.frames)
-        return dict(
-            features=self.features[track][:, clip],
-            **{name: values[track, clip] for name, values in self.labels.items()},
-        )
+        start = self.starts[clip]
+        frames = slice(start, start + self.frames)
+        return self._item(track, frames, frames)

@@ -1,4 +1,4 @@
-"""Named models of what a 2D keypoint detector gets wrong, applied to exact keypoints."""
+"""Named models of the errors of a 2D keypoint detector, applied to exact keypoints."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class KeypointNoise:
 
     Attributes:
         sigma: standard deviation of the position, px on a 224 px crop.
-        dropped: share of points that are not found; their confidence is 0.
-        box_jitter: standard deviation of the box's place and size, share of its side.
+        dropped: share of points that the detector misses; their confidence is 0.
+        box_jitter: standard deviation of the box's position and size, share of its side.
     """
 
     sigma: float = 0.0
@@ -29,7 +29,7 @@ class KeypointNoise:
         """Corrupts keypoints.
 
         Args:
-            rng: where the randomness comes from.
+            rng: source of the errors.
             xy: (F, K, 2) exact positions, px.
             side: (F,) sides of the crop boxes, px.
 
@@ -37,8 +37,8 @@ class KeypointNoise:
             (F, K, 2) positions and (F, K) confidences, 1 or 0.
         """
         error = rng.normal(size=xy.shape) * (self.sigma / 224) * side[:, None, None]
-        kept = rng.random(xy.shape[:2]) >= self.dropped
-        return xy + error, kept.astype(np.float64)
+        detected = rng.random(xy.shape[:2]) >= self.dropped
+        return xy + error, detected.astype(np.float64)
 
 
 NOISE = {
@@ -52,7 +52,7 @@ def make_noise(name: str) -> KeypointNoise:
     """The noise model of a name.
 
     Raises:
-        InputError: there is none.
+        InputError: the name is unknown.
     """
     if name not in NOISE:
         raise InputError(f'there is no keypoint noise model {name!r}; known: {", ".join(NOISE)}')

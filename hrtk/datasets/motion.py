@@ -1,4 +1,4 @@
-"""Captured human motion as body poses: fourteen minutes of clips that ship with hrtk."""
+"""Captured human motion as body poses: the fourteen minutes of clips that ship with hrtk."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class MotionClip:
     """One stretch of motion of one person.
 
     Attributes:
-        name: the recording; ``name#k`` is the k-th piece of one that had to be cut.
-        action: what is done, e.g. ``'walking'``.
+        name: the recording; ``name#k`` is the k-th piece of a recording that was cut.
+        action: name of the action, e.g. ``'walking'``.
         split: ``'train'`` or ``'test'``.
         fps: frames per second.
         poses: (F, 24, 3) float32 axis-angle in radians; joint 0 is the orientation of the pelvis in a world with y
             up, in which the rest pose faces +z; the others are relative to their parents. Wrists, hands and toes
             were not captured and stay at rest.
-        transl: (F, 3) float32 metres, where the root joint is: the soles touch y = 0 in the clip's lowest frames,
+        transl: (F, 3) float32 metres, position of the root joint: the soles touch y = 0 in the clip's lowest frames,
             and the first frame is at x = z = 0.
     """
 
@@ -68,15 +68,14 @@ class MotionClip:
         return self.poses[:, 1:]
 
     def mirrored(self) -> MotionClip:
-        """The same motion seen in a mirror (the plane x = 0); mirroring twice gives back the same numbers."""
+        """The motion mirrored at the plane x = 0; mirroring twice returns the same numbers."""
         poses = self.poses[:, _MIRROR] * np.array([1, -1, -1], np.float32)
-        return dataclasses.replace(
-            self, poses=poses, transl=self.transl * np.array([-1, 1, 1], np.float32)
-        )
+        transl = self.transl * np.array([-1, 1, 1], np.float32)
+        return dataclasses.replace(self, poses=poses, transl=transl)
 
 
 def load_motion(split: Optional[str] = None, path: str | Path = ASSET) -> list[MotionClip]:
-    """Reads clips from a file in our format.
+    """Reads clips from a file in the format of :func:`pack_motion`.
 
     Args:
         split: ``'train'``, ``'test'`` or None for all. Test clips are whole recordings and about a fifth of the
@@ -84,27 +83,25 @@ def load_motion(split: Optional[str] = None, path: str | Path = ASSET) -> list[M
         path: the file; by default the bundled CMU clips, fitted to the open body by ``tools/fit_motion.py``.
 
     Raises:
-        InputError: the file is missing, is not ours or contradicts itself, or the split has another name.
+        InputError: the file is missing, has another format or contradicts itself, or the split is unknown.
     """
     if split is not None and split not in SPLITS:
         raise InputError(
             f'there is no motion split {split!r}; choose one of {", ".join(SPLITS)}, or None for all'
         )
     arrays = _read(Path(path))
-    poses = _decode(arrays, path)
-    clips, start = [], 0
-    for name, action, kind, length in zip(*(arrays[key] for key in _PER_CLIP)):
-        part = slice(start, start + int(length))
-        start = part.stop
-        if split in (None, kind):
+    _check(arrays, path)
+    poses, transl = _decode(arrays)
+    fps = float(arrays['fps'])
+    clips = []
+    start = 0
+    for name, action, clip_split, length in zip(*[arrays[key] for key in _PER_CLIP]):
+        frames = slice(start, start + int(length))
+        start = frames.stop
+        if split in (None, clip_split):
             clips.append(
                 MotionClip(
-                    str(name),
-                    str(action),
-                    str(kind),
-                    float(arrays['fps']),
-                    poses[0][part],
-                    poses[1][part],
+                    str(name), str(action), str(clip_split), fps, poses[frames], transl[frames]
                 )
             )
     return clips
@@ -119,12 +116,12 @@ def pack_motion(
     """The arrays of a file that :func:`load_motion` reads.
 
     Rotations are whole multiples of ``rotvec_quantum`` radians (the default errs by at most 0.03 degrees per
-    component) and places of ``transl_quantum`` metres, both stored as differences from frame to frame, high and low
-    bytes apart, which is what deflate squeezes best. Joints that never move are left out.
+    component) and positions of ``transl_quantum`` metres. Both are stored as differences from frame to frame, high and
+    low bytes separately, which deflate compresses best. Joints that never move are left out.
 
     Args:
-        clips: what to store; all must have the same fps.
-        licence: kept in the file, to be passed on with it.
+        clips: the clips; all must have the same fps.
+        licence: stored in the file, to be distributed with it.
         rotvec_quantum: step in radians.
         transl_quantum: step in metres.
     """
@@ -132,6 +129,7 @@ def pack_motion(
     transl = np.concatenate([clip.transl for clip in clips])
     lengths = np.array([len(clip) for clip in clips], np.int32)
     joints = np.flatnonzero(np.abs(poses).max(axis=(0, 2)) > 0).astype(np.uint8)
+    rotvec = poses[:, joints].reshape(len(poses), -1)
     return {
         'format': np.array(FORMAT),
         'licence': np.array(licence),
@@ -143,9 +141,7 @@ def pack_motion(
         'joints': joints,
         'rotvec_quantum': np.array(rotvec_quantum),
         'transl_quantum': np.array(transl_quantum),
-        'rotvec_bytes': _to_bytes(
-            poses[:, joints].reshape(len(poses), -1) / rotvec_quantum, lengths
-        ),
+        'rotvec_bytes': _to_bytes(rotvec / rotvec_quantum, lengths),
         'transl_bytes': _to_bytes(transl / transl_quantum, lengths),
     }
 
@@ -163,58 +159,78 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             f'{path}: cannot be read as an .npz of plain arrays ({error}); make it with '
             f'tools/fit_motion.py'
         ) from error
+    problem = ''
     missing = [key for key in _KEYS if key not in arrays]
-    if missing or str(arrays['format']) != FORMAT:
+    if missing:
+        problem = f'lacks {", ".join(missing)}'
+    elif str(arrays['format']) != FORMAT:
+        problem = f'format is {arrays["format"]}'
+    if problem:
         raise InputError(
-            f'{path}: not a {FORMAT} file, {"lacks " + ", ".join(missing) if missing else "format is "}'
-            f'{"" if missing else arrays["format"]}; make it with tools/fit_motion.py'
+            f'{path}: not a {FORMAT} file, {problem}; make it with tools/fit_motion.py'
         )
     return arrays
 
 
-def _decode(arrays: Mapping[str, np.ndarray], path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    lengths, joints = arrays['lengths'].astype(np.int64), arrays['joints']
-    frames = int(lengths.sum())
+def _check(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Raises InputError if the arrays of a file contradict each other."""
+    joints = arrays['joints']
+    frames = int(arrays['lengths'].astype(np.int64).sum())
     if joints.ndim != 1 or not np.isin(joints, np.arange(24)).all():
         raise InputError(
             f'{path}: joints is {joints.tolist()}, expected numbers from 0 to 23; the file is damaged, '
-            f'make it anew'
+            f'make it again'
         )
     for key, width in (('rotvec_bytes', 3 * len(joints)), ('transl_bytes', 3)):
-        if arrays[key].shape != (2, width, frames) or arrays[key].dtype != np.uint8:
+        expected = (2, width, frames)
+        if arrays[key].shape != expected or arrays[key].dtype != np.uint8:
             raise InputError(
-                f'{path}: {key} is {arrays[key].dtype} {arrays[key].shape}, expected uint8 '
-                f'{(2, width, frames)} from lengths and joints; the file is damaged, make it anew'
+                f'{path}: {key} is {arrays[key].dtype} {arrays[key].shape}, expected uint8 {expected} '
+                f'from lengths and joints; the file is damaged, make it again'
             )
     if len({len(arrays[key]) for key in _PER_CLIP}) != 1:
         raise InputError(
-            f'{path}: {", ".join(_PER_CLIP)} differ in length; the file is damaged, make it anew'
+            f'{path}: {", ".join(_PER_CLIP)} differ in length; the file is damaged, make it again'
         )
-    poses = np.zeros((frames, 24, 3), np.float32)
+
+
+def _decode(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (F, 24, 3) and root positions (F, 3) of all clips, float32."""
+    lengths = arrays['lengths'].astype(np.int64)
+    joints = arrays['joints']
     rotvec = _from_bytes(arrays['rotvec_bytes'], lengths) * float(arrays['rotvec_quantum'])
-    poses[:, joints] = rotvec.reshape(frames, len(joints), 3)
-    return poses, (
-        _from_bytes(arrays['transl_bytes'], lengths) * float(arrays['transl_quantum'])
-    ).astype(np.float32)
+    transl = _from_bytes(arrays['transl_bytes'], lengths) * float(arrays['transl_quantum'])
+    poses = np.zeros((len(rotvec), 24, 3), np.float32)
+    poses[:, joints] = rotvec.reshape(len(rotvec), len(joints), 3)
+    return poses, transl.astype(np.float32)
 
 
 def _to_bytes(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """(F, N) -> (2, N, F) uint8: high and low bytes of the differences of the rounded values within each clip."""
-    whole = np.round(values).astype(np.int64)
-    steps = np.diff(whole, axis=0, prepend=0)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    steps[starts] = whole[starts]
+    rounded = np.round(values).astype(np.int64)
+    steps = np.diff(rounded, axis=0, prepend=0)
+    starts = _clip_starts(lengths)
+    steps[starts] = rounded[starts]
     if np.abs(steps).max() >= 2**15:
         raise InputError('a value does not fit 16 bits: choose a coarser quantum')
-    # Zigzag keeps small steps of both signs small, so that the high byte is nearly always zero.
+    # Zigzag maps small steps of both signs to small numbers, so the high byte is nearly always zero.
     zigzag = ((steps << 1) ^ (steps >> 63)).astype(np.uint16).T
     return np.stack([(zigzag >> 8).astype(np.uint8), (zigzag & 255).astype(np.uint8)])
 
 
 def _from_bytes(packed: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The inverse of :func:`_to_bytes`: (2, N, F) -> (F, N) int64."""
-    zigzag = packed[0].astype(np.int64).T << 8 | packed[1].astype(np.int64).T
-    total = np.cumsum((zigzag >> 1) ^ -(zigzag & 1), axis=0)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    before = np.where(starts[:, None] > 0, total[starts - 1], 0)
-    return total - np.repeat(before, lengths, axis=0)
+    high = packed[0].astype(np.int64).T
+    low = packed[1].astype(np.int64).T
+    zigzag = high << 8 | low
+    steps = (zigzag >> 1) ^ -(zigzag & 1)
+    total = np.cumsum(steps, axis=0)
+    # The sum runs through all clips; every clip starts again from zero.
+    starts = _clip_starts(lengths)
+    before_clip = np.where(starts[:, None] > 0, total[starts - 1], 0)
+    return total - np.repeat(before_clip, lengths, axis=0)
+
+
+def _clip_starts(lengths: np.ndarray) -> np.ndarray:
+    """The first frame of every clip."""
+    return np.concatenate([[0], np.cumsum(lengths)[:-1]])

@@ -1,5 +1,7 @@
-"""Detectors: 2D keypoints of everybody in an image."""
+"""Detectors of 2D keypoints."""
 
-from hrtk.detectors.rtmlib import MODES, Detector, RTMLib
+from hrtk.detectors.base import Detector
+from hrtk.detectors.building import SingleImageDetector, batched, build_detector
+from hrtk.detectors.rtmlib import MODES, RTMLib
 
-__all__ = ['MODES', 'Detector', 'RTMLib']
+__all__ = ['MODES', 'Detector', 'RTMLib', 'SingleImageDetector', 'batched', 'build_detector']

@@ -1,9 +1,10 @@
-"""Pictures of what an adapter that learns from masks compares, and of how the network comes closer to them."""
+"""Figures of masks and predicted silhouettes, after adaptation and while an adapter prepares."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple, Optional
+from typing import Any, Iterator
 
 import numpy as np
 import torch
@@ -11,45 +12,53 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from hrtk.engine.output_hook import spread
+from hrtk.adapters import PreparationStep
+from hrtk.engine.output_hook import evenly_spaced
 from hrtk.errors import InputError
+from hrtk.evaluation.silhouettes import SIDE, frame_mask, silhouettes
 from hrtk.files import escaped_name
 from hrtk.geometry.boxes import crop_image
-from hrtk.geometry.camera import crop_points
-from hrtk.geometry.coverage import cover
-from hrtk.geometry.masks import crop_mask
 from hrtk.registry import HOOKS
 from hrtk.results import Result
-from hrtk.structures import Sequence
+from hrtk.structures import Prediction, Sequence
 from hrtk.visualization.topology import progress_row, topology_row
-from hrtk.visualization.video import write_picture
-
-SIDE = 224  # px of the crops that are drawn
+from hrtk.visualization.video import write_image
 
 
-class _Probe(NamedTuple):
-    """A frame that is looked at again and again."""
+@dataclasses.dataclass(frozen=True)
+class _ProgressFrame:
+    """A frame whose prediction is recorded while the adapter prepares.
+
+    Attributes:
+        path: of the figure.
+        image: (SIDE, SIDE, 3) uint8 RGB crop.
+        mask: (SIDE, SIDE) bool.
+        crop: input of the estimator.
+        captions: of the recorded stages.
+        silhouettes: (SIDE, SIDE) bool, predicted at the recorded stages.
+    """
 
     path: Path
-    picture: np.ndarray
+    image: np.ndarray
     mask: np.ndarray
     crop: Tensor
-    seen: list[tuple[str, np.ndarray]]
+    captions: list[str] = dataclasses.field(default_factory=list)
+    silhouettes: list[np.ndarray] = dataclasses.field(default_factory=list)
 
 
 @HOOKS.register_module()
 class MaskFigureHook(Hook):
-    """Writes figures of masks and predicted silhouettes; frames without a usable mask are left out.
+    """Writes figures of masks and predicted silhouettes; frames without a usable mask are skipped.
 
-    ``<work_dir>/figures/<name>/<frame_id>_before.png`` and ``_after.png``: picture, silhouettes, distance maps and
+    ``<work_dir>/figures/<name>/<frame_id>_before.png`` and ``_after.png``: image, silhouettes, distance maps and
     skeletons of mask and prediction, as Fig. 2 of "Aligning Silhouette Topology for Self-Adaptive 3D Human Pose
-    Recovery". ``<frame_id>_progress.png``, where the adapter prepares over the whole target: the network's own
-    prediction, without any pose prior of the adapter, at ``stages`` points of the way.
+    Recovery". ``<frame_id>_progress.png``, if the adapter prepares over all target sequences: the network's own
+    prediction, without any pose prior of the adapter, at ``stages`` further iterations.
 
     Args:
-        frames: of every sequence, evenly spread.
-        sequences: how many of the first ones are followed while the adapter prepares.
-        stages: panels of a progress picture after the first, which shows the first iteration.
+        frames: number of frames per sequence, evenly spaced.
+        sequences: number of sequences, from the first, that are followed while the adapter prepares.
+        stages: panels of a progress figure after the first panel, which shows the first iteration.
 
     Raises:
         InputError: a number is below 1.
@@ -63,103 +72,88 @@ class MaskFigureHook(Hook):
                 f'MaskFigureHook: frames, sequences and stages are at least 1, not {frames}, {sequences}, '
                 f'{stages}'
             )
-        self.frames, self.sequences, self.stages = frames, sequences, stages
-        self._probes: list[_Probe] = []
+        self.frames = frames
+        self.sequences = sequences
+        self.stages = stages
+        self._progress_frames: list[_ProgressFrame] = []
 
     def before_test(self, runner: Any) -> None:
-        """Reads the frames to be followed before anybody else reads frames."""
-        self._probes = []
-        if is_main_process():
-            dataset = runner.test_loop.dataset
-            for index in range(min(self.sequences, len(dataset))):
-                self._probes += list(self._open(runner, dataset[index]))
-
-    def after_prepare_step(
-        self, runner: Any, done: int, total: int, numbers: dict[str, Any]
-    ) -> None:
-        """Looks at the followed frames at a few points of the way."""
-        if 'usable_masks' in numbers or not self._probes:
+        """Reads the followed frames before the adapter reads frames."""
+        self._progress_frames = []
+        if not is_main_process():
             return
-        if done in {round(float(v)) for v in np.linspace(1, total, self.stages + 1)}:
-            self._look(runner, str(done))
+        dataset = runner.test_loop.dataset
+        for index in range(min(self.sequences, len(dataset))):
+            self._progress_frames += self._read_frames(runner, dataset[index])
+
+    def after_prepare_step(self, runner: Any, step: PreparationStep) -> None:
+        """Records the prediction for the followed frames at ``stages + 1`` iterations."""
+        if step.stage == 'adapt':
+            self._record(runner, step.done, step.total)
 
     def after_prepare(self, runner: Any) -> None:
-        """Draws how the followed frames went, unless the preparation was taken from an earlier run."""
-        for probe in self._probes:
-            if probe.seen:
-                captions, masks = zip(*probe.seen)
-                write_picture(probe.path, progress_row(probe.picture, probe.mask, masks, captions))
-        self._probes = []
+        """Draws the progress figures, unless the preparation was loaded from an earlier run."""
+        for frame in self._progress_frames:
+            if frame.captions:
+                figure = progress_row(frame.image, frame.mask, frame.silhouettes, frame.captions)
+                write_image(frame.path, figure)
+        self._progress_frames = []
 
     def after_sequence(self, runner: Any, sequence: Sequence, result: Result) -> None:
-        """Draws both figures of some frames of a finished sequence."""
-        if sequence.masks is None:
-            return
-        body = runner.model.body
-        for t in spread(len(sequence), self.frames):
-            mask = _mask(sequence, t)
-            if mask is None:
-                continue
-            picture = _picture(sequence, t)
+        """Draws the figures before and after adaptation of some frames of a finished sequence."""
+        for t, mask in self._masks(sequence):
+            image = _image_crop(sequence, t)
             for name, predictions in (('before', result.before), ('after', result.after)):
-                now = predictions[t : t + 1]
-                seen = _silhouette(body, now.rotmat, now.betas, now.camera)
-                write_picture(_path(runner, sequence, t, name), topology_row(picture, mask, seen))
+                silhouette = _silhouette(runner.model.body, predictions[t : t + 1])
+                path = _figure_path(runner, sequence, t, name)
+                write_image(path, topology_row(image, mask, silhouette))
 
-    def _open(self, runner: Any, sequence: Sequence) -> Iterator[_Probe]:
+    def _record(self, runner: Any, done: int, total: int) -> None:
+        """Records the followed frames at the first iteration, the last one and ``stages - 1`` between them."""
+        recorded = {round(float(iteration)) for iteration in np.linspace(1, total, self.stages + 1)}
+        if done in recorded:
+            for frame in self._progress_frames:
+                frame.captions.append(str(done))
+                frame.silhouettes.append(_predicted_silhouette(runner.model, frame.crop))
+
+    def _masks(self, sequence: Sequence) -> Iterator[tuple[int, np.ndarray]]:
+        """Yields some frames of a sequence with their usable masks, (SIDE, SIDE) bool."""
         if sequence.masks is None:
             return
-        for t in spread(len(sequence), self.frames):
-            mask = _mask(sequence, t)
+        for t in evenly_spaced(len(sequence), self.frames):
+            mask = frame_mask(sequence, t)
             if mask is not None:
-                yield _Probe(
-                    _path(runner, sequence, t, 'progress'),
-                    _picture(sequence, t),
-                    mask,
-                    runner.model.crops(sequence, [t]),
-                    [],
-                )
+                yield t, mask.numpy()
 
-    @torch.no_grad()
-    def _look(self, runner: Any, caption: str) -> None:
-        for probe in self._probes:
-            seen = runner.model(probe.crop)
-            probe.seen.append(
-                (caption, _silhouette(runner.model.body, seen.rotmat, seen.betas, seen.camera))
-            )
+    def _read_frames(self, runner: Any, sequence: Sequence) -> Iterator[_ProgressFrame]:
+        for t, mask in self._masks(sequence):
+            path = _figure_path(runner, sequence, t, 'progress')
+            crop = runner.model.crops(sequence, [t])
+            yield _ProgressFrame(path, _image_crop(sequence, t), mask, crop)
 
 
-def _path(runner: Any, sequence: Sequence, t: int, kind: str) -> Path:
+def _figure_path(runner: Any, sequence: Sequence, t: int, kind: str) -> Path:
     folder = Path(runner.work_dir) / 'figures' / escaped_name(sequence.name)
     return folder / f'{escaped_name(sequence.frame_ids[t])}_{kind}.png'
 
 
-def _picture(sequence: Sequence, t: int) -> np.ndarray:
-    return (
-        crop_image(sequence.frames[t], sequence.boxes[t], SIDE)
-        .permute(1, 2, 0)
-        .round()
-        .byte()
-        .numpy()
-    )
-
-
-def _mask(sequence: Sequence, t: int) -> Optional[np.ndarray]:
-    crop, _ = crop_mask(
-        sequence.masks[t],
-        sequence.frames[t].shape[:2],
-        sequence.boxes[t],
-        SIDE,
-        f'{sequence.name}, mask of frame {sequence.frame_ids[t]}',
-    )
-    return None if crop is None else crop.numpy()
+def _image_crop(sequence: Sequence, t: int) -> np.ndarray:
+    """(SIDE, SIDE, 3) uint8 RGB."""
+    crop = crop_image(sequence.frames[t], sequence.boxes[t], SIDE)
+    return crop.permute(1, 2, 0).round().byte().numpy()
 
 
 @torch.no_grad()
-def _silhouette(body: Any, rotmat: Tensor, betas: Tensor, camera: Tensor) -> np.ndarray:
-    points = crop_points(
-        body(*(value.to(body.template.device) for value in (rotmat, betas))).vertices,
-        camera.to(body.template.device),
-        SIDE,
-    )
-    return cover(points, body.faces, (SIDE, SIDE)).mask[0].cpu().numpy()
+def _predicted_silhouette(estimator: Any, crop: Tensor) -> np.ndarray:
+    return _silhouette(estimator.body, estimator(crop))
+
+
+def _silhouette(body: Any, prediction: Prediction) -> np.ndarray:
+    """(SIDE, SIDE) bool of a single person."""
+    device = body.template.device
+    return silhouettes(
+        body,
+        prediction.rotmat.to(device),
+        prediction.betas.to(device),
+        prediction.camera.to(device),
+    )[0].numpy()

@@ -1,14 +1,13 @@
-"""Pictures and films of what an adaptation run did, one folder per sequence."""
+"""Images and videos of the results of an adaptation run, one folder per sequence."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Any, Iterable, Iterator, Optional
 from typing import Sequence as SequenceOf
 
 import numpy as np
-import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -16,33 +15,34 @@ from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.files import escaped_name
 from hrtk.registry import HOOKS
-from hrtk.results import Result
+from hrtk.results import Result, keypoint_array
 from hrtk.structures import Sequence
-from hrtk.visualization.overlay import PANELS, Region, before_after, contact_sheet, person_region
+from hrtk.visualization.overlay import PANELS, before_after, contact_sheet, person_region
 from hrtk.visualization.video import (
     can_write_video,
     letterbox,
-    write_picture,
-    write_pictures,
+    write_image,
+    write_images,
     write_video,
 )
 
 SHEET_FRAMES = 8
-VIDEO_HEIGHT = 480
+SHEET_WIDTH = 1920  # px
+VIDEO_HEIGHT = 480  # px
 
 
 @HOOKS.register_module()
 class OverlayHook(Hook):
-    """Draws input | before | after | side view of some frames, and films before | after of all.
+    """Draws input | before | after | side view of some frames, and videos of before | after of all frames.
 
     Writes ``<work_dir>/pictures/<name>/<frame_id>.png``, the contact sheet ``<work_dir>/pictures/<name>.png`` and
-    ``<work_dir>/videos/<name>.mp4`` (or a folder of numbered pictures where OpenCV cannot write films). A sequence
-    whose files already show the same result is left alone, so that a resumed run draws only what is missing. Every
-    rank draws its own sequences.
+    ``<work_dir>/videos/<name>.mp4`` (or a folder of numbered images where OpenCV cannot write videos). A sequence
+    whose files already show the same result is skipped, so a resumed run draws only what is missing. Every rank draws
+    its own sequences.
 
     Args:
-        pictures: how many frames of a sequence, evenly spread, or ``'all'``; 0 for none.
-        video: whether to write films.
+        pictures: number of frames of a sequence to draw, evenly spaced, or ``'all'``; 0 for none.
+        video: whether to write videos.
 
     Raises:
         InputError: ``pictures`` is neither a number from 0 up nor ``'all'``.
@@ -51,59 +51,58 @@ class OverlayHook(Hook):
     priority = 'BELOW_NORMAL'
 
     def __init__(self, pictures: int | str = 8, video: bool = True) -> None:
-        if pictures != 'all' and (
-            not isinstance(pictures, int) or isinstance(pictures, bool) or pictures < 0
-        ):
-            raise InputError(
-                f"OverlayHook: `pictures` must be a number from 0 up or 'all', got {pictures!r}"
-            )
-        self.pictures = pictures
+        self.most_images = _most_images(pictures)
         self.video = bool(video)
 
     def after_sequence(self, runner: Runner, sequence: Sequence, result: Result) -> None:
-        """Draws one finished sequence, new or taken from the store."""
+        """Draws a finished sequence, new or loaded from the result store."""
         panels = Panels(runner.model.body, sequence, result)
-        if self.pictures:
-            self._draw_pictures(Path(runner.work_dir) / 'pictures', panels)
+        if self.most_images != 0:
+            self._write_images(Path(runner.work_dir) / 'pictures', panels)
         if self.video:
-            self._draw_video(Path(runner.work_dir) / 'videos', panels, runner)
+            self._write_video(Path(runner.work_dir) / 'videos', panels, runner)
 
-    def _draw_pictures(self, folder: Path, panels: Panels) -> None:
-        sequence, name = panels.sequence, escaped_name(panels.sequence.name)
-        count = len(sequence)
-        chosen = list(range(count)) if self.pictures == 'all' else spread(count, self.pictures)
-        paths = [folder / name / f'{escaped_name(sequence.frame_ids[t])}.png' for t in chosen]
-        note = _Note(folder, name, panels.result)
-        if note.covers([*paths, folder / f'{name}.png']):
+    def _write_images(self, root: Path, panels: Panels) -> None:
+        sequence = panels.sequence
+        name = escaped_name(sequence.name)
+        folder = root / name
+        sheet_path = root / f'{name}.png'
+        frames = list(range(len(sequence)))
+        if self.most_images is not None:
+            frames = evenly_spaced(len(sequence), self.most_images)
+        paths = [folder / f'{escaped_name(sequence.frame_ids[t])}.png' for t in frames]
+        stamp = _ResultStamp(root, name, panels.result)
+        if stamp.covers([*paths, sheet_path]):
             return
-        for old in (folder / name).glob(
-            '*.png'
-        ):  # of another result or choice of frames: they must not mix
+        for old in folder.glob('*.png'):  # they may show another result or other frames
             old.unlink()
-        on_sheet = {chosen[i] for i in spread(len(chosen), SHEET_FRAMES)}
-        sheet = []
-        for t, path in zip(chosen, paths):
-            picture = panels.row(t)
-            write_picture(path, picture)
-            if t in on_sheet:
-                sheet.append(picture)
-        write_picture(folder / f'{name}.png', contact_sheet(sheet, columns=2, width=1920))
-        note.write()
+        sheet_frames = {frames[i] for i in evenly_spaced(len(frames), SHEET_FRAMES)}
+        sheet_images = []
+        for t, path in zip(frames, paths):
+            image = panels.row(t)
+            write_image(path, image)
+            if t in sheet_frames:
+                sheet_images.append(image)
+        write_image(sheet_path, contact_sheet(sheet_images, columns=2, width=SHEET_WIDTH))
+        stamp.write()
 
-    def _draw_video(self, folder: Path, panels: Panels, runner: Runner) -> None:
-        name, films = escaped_name(panels.sequence.name), can_write_video()
-        path = folder / f'{name}.mp4' if films else folder / name
-        note = _Note(folder, name, panels.result)
-        if note.covers([path]):
+    def _write_video(self, folder: Path, panels: Panels, runner: Runner) -> None:
+        name = escaped_name(panels.sequence.name)
+        has_codec = can_write_video()
+        path = folder / name
+        if has_codec:
+            path = folder / f'{name}.mp4'
+        stamp = _ResultStamp(folder, name, panels.result)
+        if stamp.covers([path]):
             return
-        if films:
-            write_video(path, panels.film(), panels.sequence.fps)
+        if has_codec:
+            write_video(path, panels.video_frames(), panels.sequence.fps)
         else:
             runner.logger.warning(
-                f'OpenCV cannot write mp4 films here; {path} gets numbered pictures instead'
+                f'OpenCV cannot write mp4 videos here; {path} gets numbered images instead'
             )
-            write_pictures(path, panels.film())
-        note.write()
+            write_images(path, panels.video_frames())
+        stamp.write()
 
 
 class Panels:
@@ -112,84 +111,92 @@ class Panels:
     Args:
         body: the body model of the result.
         sequence: F frames.
-        result: what to draw on them; also one whose ``before`` was exchanged for another run's.
+        result: the predictions to draw; its ``before`` may be another run's.
     """
 
     def __init__(self, body: BodyModel, sequence: Sequence, result: Result) -> None:
-        self.body, self.sequence, self.result = body, sequence, result
+        self.body = body
+        self.sequence = sequence
+        self.result = result
+        self.keypoints = keypoint_array(sequence)
 
     def row(self, t: int, panels: SequenceOf[str] = PANELS) -> np.ndarray:
-        """The picture of one frame, cut around the person."""
-        image, points = self.sequence.frames[t], self.sequence.keypoints2d
-        region = person_region(self.sequence.boxes[t : t + 1], image.shape[1::-1])
-        keypoints = torch.cat([points.xy[t], points.confidence[t, :, None]], dim=1).numpy()
+        """Draws one frame as a row of panels, cropped to the person."""
+        keypoints = self.sequence.keypoints2d
         return self._draw(
-            image,
             t,
-            region,
-            keypoints=keypoints,
-            skeleton=points.skeleton,
+            self.sequence.boxes[t : t + 1],
+            keypoints=self.keypoints[t],
+            skeleton=keypoints.skeleton,
             panels=panels,
-            title=f'{self.sequence.frame_ids[t]} | 2D: {points.source}',
+            title=f'{self.sequence.frame_ids[t]} | 2D: {keypoints.source}',
         )
 
-    def film(
+    def video_frames(
         self,
-        frames: Optional[SequenceOf[int]] = None,
+        frames: Optional[Iterable[int]] = None,
         panels: SequenceOf[str] = ('before', 'after'),
         height: int = VIDEO_HEIGHT,
     ) -> Iterator[np.ndarray]:
-        """Some frames (default all), before | after, one view and one size for all."""
+        """Yields some frames (default all) as rows of panels, with one view and one size for all."""
+        if frames is None:
+            frames = range(len(self.sequence))
         size: Optional[tuple[int, int]] = None
-        for t in range(len(self.sequence)) if frames is None else frames:
-            image = self.sequence.frames[t]
-            region = person_region(self.sequence.boxes, image.shape[1::-1])
-            picture = self._draw(image, t, region, panels=panels, max_height=height)
-            size = size or picture.shape[1::-1]
-            yield letterbox(picture, size)
+        for t in frames:
+            image = self._draw(t, self.sequence.boxes, panels=panels, max_height=height)
+            if size is None:
+                size = (image.shape[1], image.shape[0])
+            yield letterbox(image, size)
 
-    def _draw(self, image: np.ndarray, t: int, region: Region, **kwargs) -> np.ndarray:
-        now = slice(t, t + 1)
+    def _draw(self, t: int, region_boxes: Any, **options: Any) -> np.ndarray:
+        """Draws a frame, cropped to the region of some boxes; further options as of :func:`before_after`."""
+        image = self.sequence.frames[t]
+        frame = slice(t, t + 1)
         return before_after(
             image,
-            self.result.before[now],
-            self.result.after[now],
+            self.result.before[frame],
+            self.result.after[frame],
             self.sequence.boxes[t],
             self.body,
-            region=region,
-            **kwargs,
+            region=person_region(region_boxes, (image.shape[1], image.shape[0])),
+            **options,
         )
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """At most ``wanted`` indices below ``count``, evenly spread, first and last included."""
-    return (
-        sorted({round(float(v)) for v in np.linspace(0, count - 1, min(count, wanted))})
-        if count
-        else []
-    )
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """At most ``most`` indices below ``count``, evenly spaced, first and last included."""
+    if count == 0:
+        return []
+    indices = np.linspace(0, count - 1, min(count, most))
+    return sorted({round(float(index)) for index in indices})
 
 
-class _Note:
-    """A hidden file beside pictures that names the result they show.
+def _most_images(pictures: int | str) -> Optional[int]:
+    """The largest number of images of a sequence; None for all frames."""
+    if pictures == 'all':
+        return None
+    if isinstance(pictures, bool) or not isinstance(pictures, int) or pictures < 0:
+        raise InputError(
+            f"OverlayHook: `pictures` must be a number from 0 up or 'all', got {pictures!r}"
+        )
+    return pictures
 
-    It tells pictures of this result from those that an earlier configuration left in the same folder.
+
+class _ResultStamp:
+    """A hidden file with a hash of the result that images or a video show.
+
+    It distinguishes them from those of an earlier configuration in the same folder.
     """
 
     def __init__(self, folder: Path, name: str, result: Result) -> None:
-        digest = hashlib.sha256()
-        for prediction in (result.after, result.before):
-            for value in (prediction.rotmat, prediction.betas, prediction.camera):
-                digest.update(value.numpy().tobytes())
-        for array in (result.boxes, result.keypoints2d):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        self.path, self.stamp = folder / f'.{name}.shows', digest.hexdigest()
+        self.path = folder / f'.{name}.shows'
+        self.digest = _result_digest(result)
 
     def covers(self, files: list[Path]) -> bool:
-        """Whether all files are there and show this result; if not, the note goes until they do."""
+        """Whether all files exist and show this result; if not, the stamp is removed until they do."""
         current = (
             self.path.exists()
-            and self.path.read_text() == self.stamp
+            and self.path.read_text() == self.digest
             and all(file.exists() for file in files)
         )
         if not current:
@@ -197,4 +204,16 @@ class _Note:
         return current
 
     def write(self) -> None:
-        self.path.write_text(self.stamp)
+        """Marks the files as showing this result."""
+        self.path.write_text(self.digest)
+
+
+def _result_digest(result: Result) -> str:
+    """SHA-256 of predictions, boxes and keypoints."""
+    digest = hashlib.sha256()
+    for prediction in (result.after, result.before):
+        for value in (prediction.rotmat, prediction.betas, prediction.camera):
+            digest.update(value.numpy().tobytes())
+    for array in (result.boxes, result.keypoints2d):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Scores: per-frame errors, named protocols, and the evaluator that reports them."""
+"""Per-frame errors, named evaluation protocols, and the evaluators that report them."""
 
 from hrtk.evaluation.evaluator import MeshEvaluator
 from hrtk.evaluation.features import FeatureDistances, feature_distances

@@ -1,4 +1,4 @@
-"""How far apart an estimator's features lie: within a video and across videos."""
+"""Distances between an estimator's image features, within a video and across videos."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class FeatureDistances:
     """Mean Euclidean distances between the features of two frames.
 
     Attributes:
-        within: of one sequence; NaN where none has two frames.
-        across: of two sequences; NaN where there is only one.
+        within: of one sequence; NaN if every sequence has a single frame.
+        across: of two sequences; NaN if there is a single sequence.
     """
 
     within: float
@@ -25,49 +25,56 @@ class FeatureDistances:
 
     @property
     def share(self) -> float:
-        """``within / across``: near 0 where every sequence has become a point."""
+        """``within / across``; near 0 if the features of each sequence have collapsed to a point."""
         return self.within / self.across
 
 
 @torch.no_grad()
 def feature_distances(estimator: Any, dataset: Any, batch_size: int = 32) -> FeatureDistances:
-    """Measures them over all pairs of frames.
+    """Measures feature distances over all pairs of frames.
 
-    A loss that only draws frames of one video together and pushes those of others away (the ``'thesis'`` variant of
-    :class:`~hrtk.losses.LogRatioLoss`) shows here as a falling share.
+    A loss that only pulls frames of one video together and pushes frames of other videos away (the ``'thesis'``
+    variant of :class:`~hrtk.losses.LogRatioLoss`) shows as a falling share.
 
     Args:
-        estimator: in the mode that it predicts in.
+        estimator: in the mode it predicts in.
         dataset: of :class:`~hrtk.structures.Sequence`.
         batch_size: frames per forward pass.
 
     Raises:
-        InputError: the estimator gives no features.
+        InputError: the estimator returns no features.
     """
     features = [_features(estimator, dataset[i], batch_size) for i in range(len(dataset))]
-    within, across, pairs, others = 0.0, 0.0, 0, 0
-    for i, ours in enumerate(features):
-        within += _distances(ours, ours).sum().item()
-        pairs += len(ours) * (len(ours) - 1)
-        for theirs in features[:i]:
-            across += _distances(ours, theirs).sum().item()
-            others += len(ours) * len(theirs)
-    return FeatureDistances(
-        within / pairs if pairs else float('nan'), across / others if others else float('nan')
-    )
+    within_sum = 0.0
+    within_pairs = 0
+    across_sum = 0.0
+    across_pairs = 0
+    for i, current in enumerate(features):
+        within_sum += _distances(current, current).sum().item()
+        within_pairs += len(current) * (len(current) - 1)
+        for earlier in features[:i]:
+            across_sum += _distances(current, earlier).sum().item()
+            across_pairs += len(current) * len(earlier)
+    return FeatureDistances(_mean(within_sum, within_pairs), _mean(across_sum, across_pairs))
 
 
 def _features(estimator: Any, sequence: Any, batch_size: int) -> Tensor:
-    parts = [
-        estimator(
-            estimator.crops(sequence, range(start, min(start + batch_size, len(sequence))))
-        ).features
-        for start in range(0, len(sequence), batch_size)
-    ]
-    if parts[0] is None:
-        raise InputError(f'{type(estimator).__name__} gives no features to compare')
-    return torch.cat(parts).double()
+    """(F, D) float64 features of all frames."""
+    batches = []
+    for start in range(0, len(sequence), batch_size):
+        frames = range(start, min(start + batch_size, len(sequence)))
+        features = estimator(estimator.crops(sequence, frames)).features
+        if features is None:
+            raise InputError(f'{type(estimator).__name__} returns no features to compare')
+        batches.append(features)
+    return torch.cat(batches).double()
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
     return torch.cdist(a, b, compute_mode='donot_use_mm_for_euclid_dist')
+
+
+def _mean(total: float, count: int) -> float:
+    if count == 0:
+        return float('nan')
+    return total / count

@@ -1,4 +1,4 @@
-"""How well a segmenter finds people, in crops that it learns from and on whole sequences."""
+"""Foreground IoU of segmentation networks: on held-out training views, and on whole sequences."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ BATCH = 16
 
 @METRICS.register_module()
 class ForegroundIoU(BaseMetric):
-    """Mean intersection over union of foreground and mask over held-out views, percent; views without a mask do not
-    count."""
+    """Mean foreground IoU over held-out views, percent; views without a mask do not count."""
 
     default_prefix = 'views'
 
     def process(self, data_batch: dict, data_samples: list[dict]) -> None:
-        """Collects one number per view."""
+        """Collects one IoU per view."""
         self.results.extend(float(sample['iou']) for sample in data_samples)
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
-        """The mean."""
+        """Returns the mean as ``iou``."""
         return dict(iou=float(np.nanmean(results)))
 
 
@@ -44,36 +43,48 @@ def foreground_iou(
     """Scores a segmenter on sequences with masks, in the crops of their boxes.
 
     Args:
-        segmenter: gives logits (B, 2, h, w) as ``main``, in evaluation mode.
+        segmenter: a network in evaluation mode, whose output ``main`` holds logits (B, 2, h, w).
         sequences: with masks.
-        resolution: of the crops, px.
-        threshold: probabilities from it on are foreground.
+        resolution: size of the crops, px.
+        threshold: least probability of foreground.
 
     Returns:
-        ``iou`` and ``median_iou`` (percent) over frames and ``frames``, how many of them had a usable mask.
+        ``iou`` and ``median_iou`` (percent) over all frames with a usable mask, and ``frames``, their number.
 
     Raises:
         InputError: a sequence has no masks, or no mask is usable.
     """
-    found: list[np.ndarray] = []
-    device = next(segmenter.parameters()).device
-    for sequence in sequences:
-        if sequence.masks is None:
-            raise InputError(f'foreground_iou: {sequence.name!r} has no masks')
-        for start in range(0, len(sequence), BATCH):
-            part = slice(start, min(start + BATCH, len(sequence)))
-            crops = torch.stack(
-                [
-                    crop_image(sequence.frames[t], sequence.boxes[t], resolution)
-                    for t in range(part.start, part.stop)
-                ]
-            )
-            with torch.no_grad():
-                logits = segmenter(normalise(crops.to(device))).main
-            seen = foreground_map(logits, crops.shape[-2:], threshold)[:, 0].cpu() > 0
-            found.append(mask_iou(seen, crop_masks(sequence, part, resolution)))
-    values = np.concatenate(found) if found else np.empty(0)
+    per_sequence = [_sequence_iou(segmenter, x, resolution, threshold) for x in sequences]
+    values = np.concatenate([np.empty(0), *per_sequence])
     values = values[~np.isnan(values)]
     if len(values) == 0:
         raise InputError('foreground_iou: no frame has a usable mask')
     return dict(iou=float(values.mean()), median_iou=float(np.median(values)), frames=len(values))
+
+
+def _sequence_iou(
+    segmenter: nn.Module, sequence: Sequence, resolution: int, threshold: float
+) -> np.ndarray:
+    """(F,) percent; NaN where the mask is unusable."""
+    if sequence.masks is None:
+        raise InputError(f'foreground_iou: {sequence.name!r} has no masks')
+    batches = []
+    for start in range(0, len(sequence), BATCH):
+        frames = range(start, min(start + BATCH, len(sequence)))
+        predicted = _predicted_masks(segmenter, sequence, frames, resolution, threshold)
+        masks = crop_masks(sequence, slice(frames.start, frames.stop), resolution)
+        batches.append(mask_iou(predicted, masks))
+    return np.concatenate(batches)
+
+
+@torch.no_grad()
+def _predicted_masks(
+    segmenter: nn.Module, sequence: Sequence, frames: range, resolution: int, threshold: float
+) -> torch.Tensor:
+    """(N, R, R) bool in host memory."""
+    crops = torch.stack(
+        [crop_image(sequence.frames[t], sequence.boxes[t], resolution) for t in frames]
+    )
+    device = next(segmenter.parameters()).device
+    logits = segmenter(normalise(crops.to(device))).main
+    return foreground_map(logits, crops.shape[-2:], threshold)[:, 0].cpu() > 0

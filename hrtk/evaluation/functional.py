@@ -1,7 +1,7 @@
 """Errors of reconstructed bodies, one number per frame, in the units that papers print.
 
-Every function takes numpy arrays or tensors and computes in float64. Lengths come in metres and leave in millimetres.
-Root alignment is the caller's: see :mod:`hrtk.evaluation.protocols`.
+Every function takes numpy arrays or tensors and computes in float64. Inputs are in metres, outputs in millimetres.
+Callers align the roots, see :mod:`hrtk.evaluation.protocols`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 Array = Union[np.ndarray, Tensor]
 
-METRE = 1000.0
+MM_PER_METRE = 1000.0
 PCK_MM = 150.0
 AUC_MM = np.linspace(0, PCK_MM, 31)
 
@@ -28,11 +28,11 @@ def mpjpe(predicted: Array, truth: Array) -> np.ndarray:
     Returns:
         (F,) mm.
     """
-    return METRE * _distance(_float64(predicted), _float64(truth)).mean(-1)
+    return MM_PER_METRE * _distance(_float64(predicted), _float64(truth)).mean(-1)
 
 
 def pa_mpjpe(predicted: Array, truth: Array) -> np.ndarray:
-    """MPJPE after the best similarity transform of every frame (rotation, translation and scale, no reflection).
+    """MPJPE after a least-squares similarity transform per frame (rotation, translation and scale, no reflection).
 
     Args:
         predicted: (F, J, 3), m; any root.
@@ -42,7 +42,7 @@ def pa_mpjpe(predicted: Array, truth: Array) -> np.ndarray:
         (F,) mm.
     """
     truth = _float64(truth)
-    return METRE * _distance(procrustes(_float64(predicted), truth), truth).mean(-1)
+    return MM_PER_METRE * _distance(procrustes(_float64(predicted), truth), truth).mean(-1)
 
 
 def pve(predicted: Array, truth: Array) -> np.ndarray:
@@ -61,10 +61,10 @@ def pve(predicted: Array, truth: Array) -> np.ndarray:
 def pck(
     predicted: Array, truth: Array, thresholds: Union[float, np.ndarray] = PCK_MM
 ) -> np.ndarray:
-    """Percentage of joints nearer than a threshold (strictly), averaged over the thresholds if there are several.
+    """Percentage of correct keypoints: joints strictly nearer than a threshold, averaged over several thresholds.
 
-    With :data:`AUC_MM` it is the area under the curve as mmhuman3d and DynaBOA compute it; its threshold 0 counts, so
-    that a perfect result has 96.8.
+    With :data:`AUC_MM` the result is the area under the curve as mmhuman3d and DynaBOA compute it. Threshold 0 counts,
+    so a perfect prediction scores 96.8.
 
     Args:
         predicted: (F, J, 3) aligned joints, m.
@@ -74,35 +74,35 @@ def pck(
     Returns:
         (F,) in [0, 100].
     """
-    distance = METRE * _distance(_float64(predicted), _float64(truth))
+    distance = MM_PER_METRE * _distance(_float64(predicted), _float64(truth))
     return 100 * (distance[..., None] < np.atleast_1d(thresholds)).mean((1, 2))
 
 
 def accel_error(predicted: Array, truth: Array) -> np.ndarray:
     """Error of the second difference over time, as in VIBE and TCMR.
 
-    Papers print it as mm/s^2; it is mm per frame squared.
+    Papers label it mm/s^2, but its unit is mm per frame squared.
 
     Args:
         predicted: (F, J, 3) root-aligned joints of consecutive frames, m.
         truth: (F, J, 3) likewise.
 
     Returns:
-        (F - 2,) mm/frame^2 for the frames 1 .. F - 2; empty for fewer than three frames.
+        (F - 2,) mm/frame^2 of frames 1 .. F - 2; empty for fewer than three frames.
     """
     difference = _float64(predicted) - _float64(truth)
     if len(difference) < 3:
         return np.zeros(0)
-    return METRE * np.linalg.norm(np.diff(difference, n=2, axis=0), axis=-1).mean(-1)
+    return MM_PER_METRE * np.linalg.norm(np.diff(difference, n=2, axis=0), axis=-1).mean(-1)
 
 
 def reprojection_error_px(predicted: Array, observed: Array, confidence: Array) -> np.ndarray:
-    """Mean distance of projected joints from the 2D keypoints that are there.
+    """Mean distance between projected joints and the visible 2D keypoints.
 
     Args:
         predicted: (F, K, 2) px of the source image.
         observed: (F, K, 2) px of the source image.
-        confidence: (F, K); points above zero count, all alike.
+        confidence: (F, K); points above zero count, with equal weight.
 
     Returns:
         (F,) px; NaN for a frame without any keypoint.
@@ -114,7 +114,7 @@ def reprojection_error_px(predicted: Array, observed: Array, confidence: Array) 
 
 
 def procrustes(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Moves every frame's points onto its target by the similarity transform of least squared distance.
+    """Aligns every frame's points with its target by the least-squares similarity transform.
 
     Umeyama, Least-squares estimation of transformation parameters between two point patterns, 1991, eqs. 38-43.
 
@@ -123,19 +123,26 @@ def procrustes(points: np.ndarray, target: np.ndarray) -> np.ndarray:
         target: (F, J, 3).
 
     Returns:
-        (F, J, 3) the moved points.
+        (F, J, 3) the aligned points.
     """
-    centre, target_centre = points.mean(1, keepdims=True), target.mean(1, keepdims=True)
-    points, target = points - centre, target - target_centre
-    u, singular, vt = np.linalg.svd(np.swapaxes(target, 1, 2) @ points)
-    # The last axis is flipped where the best orthogonal matrix would mirror the body.
+    centre = points.mean(1, keepdims=True)
+    target_centre = target.mean(1, keepdims=True)
+    centred = points - centre
+    centred_target = target - target_centre
+    u, singular, vt = np.linalg.svd(np.swapaxes(centred_target, 1, 2) @ centred)
+    # The last axis is flipped where the best orthogonal matrix is a reflection.
     sign = np.ones_like(singular)
     sign[:, -1] = np.sign(np.linalg.det(u @ vt))
     rotation = (u * sign[:, None]) @ vt
-    spread = np.square(points).sum((1, 2))
-    # All points in one place: no rotation or scale is defined, the target's centre is the best answer.
-    scale = np.divide((singular * sign).sum(1), spread, out=np.zeros_like(spread), where=spread > 0)
-    return scale[:, None, None] * (points @ np.swapaxes(rotation, 1, 2)) + target_centre
+    squared_norm = np.square(centred).sum((1, 2))
+    # If all points coincide, rotation and scale are undefined; scale 0 returns the target's centre.
+    scale = np.divide(
+        (singular * sign).sum(1),
+        squared_norm,
+        out=np.zeros_like(squared_norm),
+        where=squared_norm > 0,
+    )
+    return scale[:, None, None] * (centred @ np.swapaxes(rotation, 1, 2)) + target_centre
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Errors of networks from 2D to 3D joints: per action, on MPI-INF-3DHP, and of completed joints."""
+"""Errors of networks that lift 2D to 3D joints: per action, on MPI-INF-3DHP, and of completed joints."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from hrtk.errors import InputError
 from hrtk.evaluation.evaluator import BaseMetric
-from hrtk.evaluation.functional import AUC_MM, METRE, mpjpe, pa_mpjpe, pck
+from hrtk.evaluation.functional import AUC_MM, MM_PER_METRE, mpjpe, pa_mpjpe, pck
 from hrtk.geometry.mirror import mirror_points
 from hrtk.registry import METRICS
 
 PROTOCOLS = ('h36m', '3dhp', 'completion2d', 'completion3d')
-KINDS = ('correct', 'released')
-PCK_JOINTS = 14  # of 3DHP's 17; pelvis, spine and head come after them
+VARIANTS = ('correct', 'released')
+PCK_JOINTS = 14  # of 3DHP's 17; pelvis, spine and head follow them
 
 Errors = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -29,27 +29,27 @@ def lifting_errors(
     metric: str = 'correct',
     masked: Optional[np.ndarray] = None,
 ) -> Errors:
-    """Errors of one batch, and how much each item counts in the mean.
+    """Errors of one batch, and the weight of each item in the mean.
 
     ==============  ===========================================  ================================================
     protocol        ``'correct'``                                ``'released'``, as MPM's code computes it
     ==============  ===========================================  ================================================
     h36m            ``mpjpe_mm`` (P1), ``pa_mpjpe_mm`` (P2)      P2: every item has the mean of its batch
     3dhp            ``pck``, ``auc`` over the 14 official        over all joints, the root included; every batch
-                    joints, ``mpjpe_mm`` over 17                 counts the same, whatever its size
+                    joints, ``mpjpe_mm`` over 17                 has the same weight, whatever its size
     completion2d    ``mpjpe_mm`` over masked joints only         over all joints
     completion3d    ``mpjpe_mm`` over masked joints only         over all joints, visible ones replaced by the truth
     ==============  ===========================================  ================================================
 
-    Completion has ``all_joints_mm``, too: over all joints, nothing replaced. PCK counts joints strictly nearer than 150
+    Completion also has ``all_joints_mm``: over all joints, none replaced. PCK counts joints strictly nearer than 150
     mm; AUC is its mean over 0, 5, ..., 150 mm (Mehta et al., 3DV 2017, ``mpii_compute_3d_pck``).
 
     Args:
         predicted: (B, F, J, 3) metres, relative to the root.
-        truth: (B, F, J, 3) likewise.
+        truth: (B, F, J, 3) metres, relative to the root.
         protocol: one of :data:`PROTOCOLS`.
         metric: ``'correct'`` or ``'released'``.
-        masked: (B, J) or (B, F, J) bool, joints that were hidden, for completion.
+        masked: (B, J) or (B, F, J) bool, hidden joints, for completion.
 
     Returns:
         Per error (B,) values, mm or percent, and (B,) weights.
@@ -57,82 +57,110 @@ def lifting_errors(
     Raises:
         InputError: the shapes do not fit the protocol, or masks are missing.
     """
-    batch, frames, joints = predicted.shape[:3]
-    flat = [np.asarray(array, np.float64).reshape(-1, joints, 3) for array in (predicted, truth)]
-    ones = np.ones(batch)
-
-    def per_item(values: np.ndarray) -> np.ndarray:
-        return values.reshape(batch, frames).mean(1)
-
+    joints = predicted.shape[2]
+    frame_predicted = np.asarray(predicted, np.float64).reshape(-1, joints, 3)
+    frame_truth = np.asarray(truth, np.float64).reshape(-1, joints, 3)
+    shape = predicted.shape[:3]
     if protocol.startswith('completion'):
-        distance = METRE * np.linalg.norm(flat[0] - flat[1], axis=-1).reshape(batch, -1)
-        return _completion(distance, masked, (batch, frames, joints), protocol, metric)
-    errors = dict(mpjpe_mm=(per_item(mpjpe(*flat)), ones))
+        distance = MM_PER_METRE * np.linalg.norm(frame_predicted - frame_truth, axis=-1)
+        return _completion_errors(distance.reshape(shape), masked, protocol, metric)
     if protocol == 'h36m':
-        aligned = per_item(pa_mpjpe(*flat))
-        return dict(
-            errors,
-            pa_mpjpe_mm=(aligned if metric == 'correct' else np.full(batch, aligned.mean()), ones),
-        )
+        return _h36m_errors(frame_predicted, frame_truth, shape, metric)
+    return _3dhp_errors(frame_predicted, frame_truth, shape, metric)
+
+
+def _h36m_errors(
+    predicted: np.ndarray, truth: np.ndarray, shape: tuple[int, ...], metric: str
+) -> Errors:
+    """MPJPE and PA-MPJPE of (B * F, J, 3) joints."""
+    weights = np.ones(shape[0])
+    aligned = _per_item(pa_mpjpe(predicted, truth), shape)
+    if metric == 'released':
+        aligned = np.full(len(aligned), aligned.mean())
+    return dict(
+        mpjpe_mm=(_per_item(mpjpe(predicted, truth), shape), weights),
+        pa_mpjpe_mm=(aligned, weights),
+    )
+
+
+def _3dhp_errors(
+    predicted: np.ndarray, truth: np.ndarray, shape: tuple[int, ...], metric: str
+) -> Errors:
+    """MPJPE, PCK and AUC of (B * F, J, 3) joints."""
+    batch, _, joints = shape
+    ones = np.ones(batch)
+    errors = dict(mpjpe_mm=(_per_item(mpjpe(predicted, truth), shape), ones))
     if metric == 'correct':
         if joints != 17:
             raise InputError(
                 f"LiftingEvaluator: protocol '3dhp' scores the official 17 joints, the items have "
                 f"{joints}; build the data set with joints='mpi17', or choose metric='released'"
             )
-        flat = [points[:, :PCK_JOINTS] for points in flat]
-    weights = ones if metric == 'correct' else ones / batch
+        weights = ones
+        predicted = predicted[:, :PCK_JOINTS]
+        truth = truth[:, :PCK_JOINTS]
+    else:
+        weights = ones / batch
     return dict(
-        errors, pck=(per_item(pck(*flat)), weights), auc=(per_item(pck(*flat, AUC_MM)), weights)
+        errors,
+        pck=(_per_item(pck(predicted, truth), shape), weights),
+        auc=(_per_item(pck(predicted, truth, AUC_MM), shape), weights),
     )
 
 
-def _completion(
-    distance: np.ndarray,
-    masked: Optional[np.ndarray],
-    shape: tuple[int, int, int],
-    protocol: str,
-    metric: str,
+def _per_item(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Means over the frames of each item: (B * F,) -> (B,)."""
+    return values.reshape(shape[:2]).mean(1)
+
+
+def _completion_errors(
+    distance: np.ndarray, masked: Optional[np.ndarray], protocol: str, metric: str
 ) -> Errors:
-    """Errors of completed joints from (B, F * J) distances in mm."""
-    batch, frames, joints = shape
-    if masked is None or np.shape(masked) not in ((batch, joints), shape):
+    """Errors of completed joints from (B, F, J) distances in mm."""
+    batch, frames, joints = distance.shape
+    if masked is None or np.shape(masked) not in ((batch, joints), distance.shape):
+        mask_shape = None if masked is None else np.shape(masked)
         raise InputError(
             f'LiftingEvaluator: {protocol} needs `masked`, bool ({joints},) or ({frames}, {joints}), with '
-            f'every item; it is {None if masked is None else np.shape(masked)} for the batch'
+            f'every item; it is {mask_shape} for the batch'
         )
-    hidden = np.broadcast_to(masked if np.ndim(masked) == 3 else masked[:, None], shape).reshape(
-        batch, -1
-    )
-    ones, count = np.ones(batch), hidden.sum(1).astype(np.float64)
-    every = distance.mean(1)
-    scored = ((distance * hidden).sum(1) / np.maximum(count, 1), count)
-    if metric == 'released':
-        scored = (every if protocol == 'completion2d' else (distance * hidden).mean(1), ones)
-    return dict(mpjpe_mm=scored, all_joints_mm=(every, ones))
+    if masked.ndim == 2:
+        masked = masked[:, None]
+    hidden = np.broadcast_to(masked, distance.shape).reshape(batch, -1)
+    distance = distance.reshape(batch, -1)
+    weights = np.ones(batch)
+    all_joints = distance.mean(1)
+    count = hidden.sum(1).astype(np.float64)
+    if metric == 'correct':
+        scored = ((distance * hidden).sum(1) / np.maximum(count, 1), count)
+    elif protocol == 'completion2d':
+        scored = (all_joints, weights)
+    else:
+        scored = ((distance * hidden).mean(1), weights)
+    return dict(mpjpe_mm=scored, all_joints_mm=(all_joints, weights))
 
 
 @METRICS.register_module()
 class LiftingEvaluator(BaseMetric):
     """Scores 3D joints of windows; ranks exchange one record per window.
 
-    A model's prediction is one dict per item: ``joints3d`` (F, J, 3) metres relative to the root, or (1, J, 3), which
-    is compared with the middle frame; and for completion ``masked`` (J,) or (F, J) bool, joints that it was not shown.
-    The truth is ``joints3d`` of the batch, and ``action`` says what errors are grouped by.
+    A model predicts one dict per item: ``joints3d`` (F, J, 3) metres relative to the root, or (1, J, 3), which is
+    compared with the middle frame; and for completion ``masked`` (J,) or (F, J) bool, joints that were hidden from the
+    model. The batch holds the ground truth as ``joints3d``, and ``action``, which errors are grouped by.
 
     Errors as in :func:`lifting_errors`. For ``'h36m'`` the result is the unweighted mean over actions, and each action
     is reported as ``mpjpe_mm/Walking``; for ``'3dhp'`` it is the mean over all frames, as in the official evaluation,
-    and each sequence is reported; for completion the mean over everything.
+    and each sequence is reported; for completion it is the mean over all items.
 
     Args:
         protocol: one of :data:`PROTOCOLS`.
         metric: ``'correct'``, or ``'released'``: as MPM's code computes it, for comparison with its tables.
-        root: joint whose predictions are set to the origin, where the truth has it; default 0 for ``'h36m'``, and for
-            ``'3dhp'`` 14 of 17 joints and 0 of 16. Completion may hide the root and leaves it as predicted.
+        root: joint whose predictions are set to the origin, where the ground truth has it; default 0 for ``'h36m'``,
+            and for ``'3dhp'`` 14 of 17 joints and 0 of 16. Completion may hide the root and leaves it as predicted.
         collect_device: how ranks exchange records.
 
     Raises:
-        InputError: there is no such protocol or metric.
+        InputError: the protocol or the metric is unknown.
     """
 
     default_prefix = 'lifting'
@@ -145,12 +173,18 @@ class LiftingEvaluator(BaseMetric):
         collect_device: str = 'cpu',
     ) -> None:
         super().__init__(collect_device=collect_device)
-        for name, value, known in (('protocol', protocol, PROTOCOLS), ('metric', metric, KINDS)):
+        for name, value, known in (
+            ('protocol', protocol, PROTOCOLS),
+            ('metric', metric, VARIANTS),
+        ):
             if value not in known:
                 raise InputError(
                     f'LiftingEvaluator: {name} is one of {", ".join(map(repr, known))}, not {value!r}'
                 )
-        self.protocol, self.metric, self.root = protocol, metric, root
+        self.protocol = protocol
+        self.metric = metric
+        self.root = root
+        self.completion = protocol.startswith('completion')
 
     def process(
         self, data_batch: Mapping[str, Any], data_samples: SequenceOf[Mapping[str, Any]]
@@ -159,12 +193,12 @@ class LiftingEvaluator(BaseMetric):
 
         Args:
             data_batch: collated items of a lifting data set.
-            data_samples: what the model says about each, in order.
+            data_samples: the prediction for each item, in order.
 
         Raises:
             InputError: predictions do not fit the items.
         """
-        predicted = _stack(sample['joints3d'] for sample in data_samples)
+        predicted = _stack([sample['joints3d'] for sample in data_samples])
         truth = _stack(data_batch['joints3d'])
         if predicted.ndim == 4 and predicted.shape[1] == 1:
             truth = truth[:, truth.shape[1] // 2][:, None]
@@ -174,29 +208,22 @@ class LiftingEvaluator(BaseMetric):
                 f'the truth is {truth.shape[1:]} for {len(truth)}; joints3d of a prediction must be '
                 f'(F, J, 3) or (1, J, 3) in the order of the items'
             )
-        masked = (
-            _stack(sample['masked'] for sample in data_samples)
-            if 'masked' in data_samples[0]
-            else None
-        )
-        if not self.protocol.startswith('completion'):
-            predicted[:, :, self._root(predicted.shape[2])] = 0
+        masked = None
+        if 'masked' in data_samples[0]:
+            masked = _stack([sample['masked'] for sample in data_samples])
+        if not self.completion:
+            predicted[:, :, self._root_joint(predicted.shape[2])] = 0
         errors = lifting_errors(predicted, truth, self.protocol, self.metric, masked)
-        for number, action in enumerate(data_batch['action']):
-            self.results.append(
-                (
-                    action,
-                    {
-                        name: (values[number], weights[number])
-                        for name, (values, weights) in errors.items()
-                    },
-                )
-            )
+        for i, action in enumerate(data_batch['action']):
+            weighted_errors = {
+                name: (values[i], weights[i]) for name, (values, weights) in errors.items()
+            }
+            self.results.append((action, weighted_errors))
 
     def compute_metrics(
         self, results: list[tuple[str, dict[str, tuple[float, float]]]]
     ) -> dict[str, float]:
-        """The means.
+        """Averages the errors.
 
         Returns:
             The errors above, those of every action as ``<error>/<action>``, and ``windows``, their number.
@@ -213,24 +240,31 @@ class LiftingEvaluator(BaseMetric):
                     f'LiftingEvaluator: {name} is over masked joints and none was masked; mask some'
                 )
             metrics[name] = float(np.average(values, weights=weights))
-            if not self.protocol.startswith('completion'):
-                groups = {
-                    str(action): float(
-                        np.average(values[actions == action], weights=weights[actions == action])
-                    )
-                    for action in sorted(set(actions))
-                }
-                if self.protocol == 'h36m':
-                    metrics[name] = float(np.mean(list(groups.values())))
-                metrics.update({f'{name}/{action}': value for action, value in groups.items()})
+            if self.completion:
+                continue
+            per_action = _means_by_action(actions, values, weights)
+            if self.protocol == 'h36m':
+                metrics[name] = float(np.mean(list(per_action.values())))
+            metrics.update({f'{name}/{action}': mean for action, mean in per_action.items()})
         return dict(metrics, windows=len(results))
 
-    def _root(self, joints: int) -> int:
-        return (
-            self.root
-            if self.root is not None
-            else (14 if self.protocol == '3dhp' and joints == 17 else 0)
-        )
+    def _root_joint(self, joints: int) -> int:
+        """Index of the root in a list of joints."""
+        if self.root is not None:
+            return self.root
+        if self.protocol == '3dhp' and joints == 17:
+            return 14
+        return 0
+
+
+def _means_by_action(
+    actions: np.ndarray, values: np.ndarray, weights: np.ndarray
+) -> dict[str, float]:
+    means = {}
+    for action in sorted(set(actions)):
+        items = actions == action
+        means[str(action)] = float(np.average(values[items], weights=weights[items]))
+    return means
 
 
 @torch.no_grad()
@@ -241,10 +275,10 @@ def average_with_mirror(
     masked: Optional[Tensor] = None,
     metric: str = 'correct',
 ) -> Tensor:
-    """Test-time flip: the mean of what a network says about poses and about their mirror images, mirrored back.
+    """Test-time flip: the mean of a network's prediction for poses and its mirrored prediction for mirrored poses.
 
-    The mask is mirrored with the pose. MPM's code keeps it, so that a joint hidden on one side is seen in the mirror;
-    ``metric='released'`` does that, too.
+    The mask is mirrored with the pose. MPM's code does not mirror it, so that a joint hidden on one side is visible in
+    the mirror image; ``metric='released'`` reproduces that.
 
     Args:
         predict: (2B, F, J, D) poses and their masks, or None, -> (2B, f, J, 3).
@@ -257,15 +291,19 @@ def average_with_mirror(
         (B, f, J, 3).
     """
     order = list(order)
-    both = masked
+    both_masks = None
     if masked is not None:
-        both = torch.cat([masked, masked if metric == 'released' else masked[..., order]])
-    straight, mirrored = predict(torch.cat([poses, mirror_points(poses, order)]), both).chunk(2)
+        mirrored_mask = masked
+        if metric != 'released':
+            mirrored_mask = masked[..., order]
+        both_masks = torch.cat([masked, mirrored_mask])
+    both_poses = torch.cat([poses, mirror_points(poses, order)])
+    straight, mirrored = predict(both_poses, both_masks).chunk(2)
     return (straight + mirror_points(mirrored, order)) / 2
 
 
 def _stack(values: Any) -> np.ndarray:
-    """Tensors or arrays of items, or a batch of them, as one new array."""
+    """Copies a batch, or stacks the tensors or arrays of its items, into a new array."""
     if not isinstance(values, (Tensor, np.ndarray)):
         values = torch.stack([torch.as_tensor(value) for value in values])
     return torch.as_tensor(values).detach().cpu().numpy().copy()

@@ -1,25 +1,24 @@
 """Named evaluation protocols: which joints are compared, relative to what, and on whose body.
 
-Two numbers may be compared only if their protocols have the same name; it is printed with every table.
+Numbers are comparable only under protocols of the same name; every printed table names its protocol.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from typing import Optional
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, suggestion
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshError:
-    """One way to measure per-vertex errors; published ones are not comparable with each other.
+    """A definition of the per-vertex error; published definitions are not comparable with each other.
 
     Attributes:
         name: of the metric.
-        truth: whose body the true betas are given to: ``'own'`` (that of their gender) or ``'neutral'``.
-        aligned: compare vertices relative to the root; if False, relative to the body's own origin.
+        truth: the body that the true betas are applied to: ``'own'`` (the body of their gender) or ``'neutral'``.
+        aligned: whether vertices are compared relative to the root; if False, relative to the body's own origin.
     """
 
     name: str = 'pve_mm'
@@ -29,25 +28,27 @@ class MeshError:
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """How a prediction is compared with the truth.
+    """How predictions are compared with the ground truth.
 
     Attributes:
-        name: what tables print.
-        summary: the same in words.
+        name: printed with every table.
+        summary: the protocol in words.
         joints: the compared joints, a list of :mod:`hrtk.body_models.skeletons`.
-        root: the joint, or joints whose middle, both sides are moved to the origin by, in ``root_skeleton``.
-        root_skeleton: list that holds the root.
-        genders: whose betas a ground truth may hold. Scoring the betas of another body would be silently wrong.
-        truth: where the true joints come from, in order of preference: ``'body'`` (posed), ``'joints'`` (measured).
-        truth_body: the body that the true betas are given to for joints: ``'own'`` or ``'neutral'``.
+        root: joint of ``root_skeleton`` that both sides are aligned by, or several joints for their mean.
+        root_skeleton: joint list that holds the root.
+        genders: accepted genders of the ground truth. Scoring betas on the body of another gender would be silently
+            wrong.
+        truth: sources of the true joints, in order of preference: ``'body'`` (posed), ``'joints'`` (measured).
+        truth_body: the body that the true betas are applied to for joints: ``'own'`` or ``'neutral'``.
         meshes: the vertex errors.
-        use_valid: leave frames out that the ground truth calls invalid.
-        half: joints (in metres, with the translation) and pose of the truth are rounded to float16, as VIBE's data
-            loader does.
-        chunk: score only whole chunks of so many frames of a sequence; the rest at its end is left out.
-        accel_across: take second differences over the scored frames of all sequences in a row.
-        pck: also PCK at 150 mm and the area under its curve, in percent, root-aligned and after Procrustes.
-        frames: how many frames the published numbers are over; another number is reported with the table.
+        use_valid: whether frames that the ground truth marks as invalid are left out.
+        half: whether joints (in metres, with the translation) and pose of the ground truth are rounded to float16, as
+            VIBE's data loader does.
+        chunk: number of frames of a chunk. Only whole chunks of a sequence are scored; the rest at its end is left out.
+        accel_across: whether second differences are taken over the concatenated scored frames of all sequences.
+        pck: whether PCK at 150 mm and the area under its curve are reported too, in percent, root-aligned and after
+            Procrustes.
+        frames: number of frames of the published numbers; tables over another number of frames say so.
     """
 
     name: str
@@ -71,7 +72,7 @@ _PROTOCOLS: dict[str, Protocol] = {}
 
 
 def register_protocol(protocol: Protocol) -> Protocol:
-    """Makes a protocol known by its name.
+    """Registers a protocol under its name.
 
     Raises:
         ValueError: another protocol has this name.
@@ -82,18 +83,13 @@ def register_protocol(protocol: Protocol) -> Protocol:
 
 
 def get_protocol(name: str) -> Protocol:
-    """The protocol of this name.
+    """Returns the protocol of a name.
 
     Raises:
-        InputError: nobody registered it; near names are listed.
+        InputError: no such protocol is registered; the message suggests similar names.
     """
     if name not in _PROTOCOLS:
-        near = difflib.get_close_matches(name, _PROTOCOLS, n=3, cutoff=0.5)
-        hint = (
-            f'Did you mean {" or ".join(map(repr, near))}?'
-            if near
-            else f'Known: {", ".join(sorted(_PROTOCOLS))}.'
-        )
+        hint = suggestion(name, sorted(_PROTOCOLS), count=3)
         raise InputError(f'there is no evaluation protocol {name!r}. {hint}')
     return _PROTOCOLS[name]
 
@@ -147,7 +143,7 @@ register_protocol(
         accel_across=True,
     )
 )
-# SPIN, eval.py: P1 every fifth frame of all cameras of S9 and S11, P2 of camera 60457274 alone.
+# SPIN, eval.py: P1 every fifth frame of all cameras of S9 and S11, P2 of camera 60457274 only.
 register_protocol(
     Protocol('h36m_p1', f'14 {MOCAP}; all cameras', genders=ANY, truth=('joints',), meshes=())
 )

@@ -1,11 +1,10 @@
-"""What a run leaves to read: averages over records, ``metrics.json`` and the printed table."""
+"""The metrics of a run: averages over records, ``metrics.json`` and the printed table."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any, Optional
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hrtk.evaluation.protocols import Protocol
+from hrtk.files import write_text_atomically
 
 BEFORE = 'Source'
 WORSE_MM = 5.0
@@ -50,16 +50,16 @@ class Record:
         name: of the sequence.
         frames: F.
         unscored: frames without valid 3D truth.
-        source: who made the 2D keypoints.
-        adapter: name of the row ``after``.
+        source: source of the 2D keypoints.
+        adapter: name of the adapted row.
         before: arrays (F,) of the frozen source model by metric name; NaN where a frame is not scored.
         after: the same of the adapted model.
         box_side: (F,) px.
         before_ms: ms per frame of the source model.
         after_ms: ms per frame of the adapter.
-        report: what the adapter itself counted.
-        joints: predictions before and after and the truth, (3, F, J, 3) root-aligned m; only for protocols that
-            compare across sequences.
+        report: numbers that the adapter counted.
+        joints: (3, F, J, 3) predictions before and after adaptation and ground truth, root-aligned, m; only for
+            protocols that compare across sequences.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Record:
 def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     """Means over all scored frames, ``{row: {metric: value}}``; the adapted row comes last.
 
-    For the frozen baseline as adapter both rows have one name, and only its own run is kept.
+    If the adapter is the frozen baseline, both rows have the same name, and only the adapter's is returned.
     """
     if not records:
         return {}
@@ -88,7 +88,7 @@ def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     before['ms_per_frame'] = sum(record.before_ms * record.frames for record in records) / frames
     after = _means([record.after for record in records])
     after['ms_per_frame'] = sum(record.after_ms * record.frames for record in records) / frames
-    worse = np.concatenate([_worse(record) for record in records])
+    worse = np.concatenate([_worse_frames(record) for record in records])
     if not np.isnan(worse).all():
         after['worse_share'] = float(np.nanmean(worse))
     after['skipped_updates'] = sum(record.report.get('skipped_updates', 0) for record in records)
@@ -103,28 +103,25 @@ def write_json(
     records: list[Record],
     run: dict[str, Any],
 ) -> None:
-    """Writes ``metrics.json``: what was measured, how, on what, and one row per sequence."""
+    """Writes ``metrics.json``: protocol, sources of the keypoints, metrics, and one entry per sequence.
+
+    Args:
+        path: of the file.
+        protocol: of the metrics.
+        sources: of the 2D keypoints.
+        metrics: over all sequences.
+        records: of the sequences.
+        run: further keys of the file.
+    """
     content = dict(
         run,
         protocol=dataclasses.asdict(protocol),
         keypoints_sources=sources,
         worse_rule=WORSE_RULE,
         metrics=metrics,
-        per_sequence=[
-            dict(
-                name=record.name,
-                frames=record.frames,
-                unscored_frames=record.unscored,
-                keypoints_source=record.source,
-                rows=summarise([record]),
-                report=record.report,
-            )
-            for record in records
-        ],
+        per_sequence=[_sequence_entry(record) for record in records],
     )
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_text(json.dumps(_strict(content), indent=1) + '\n')
-    os.replace(temporary, path)
+    write_text_atomically(path, json.dumps(_without_nan(content), indent=1) + '\n')
 
 
 def print_table(
@@ -134,14 +131,23 @@ def print_table(
     scored: Optional[int] = None,
     console: Optional[Console] = None,
 ) -> None:
-    """Prints one line per row, under a line that names the protocol and the source of the 2D keypoints."""
-    console = console or Console(width=None if sys.stdout.isatty() else 120)
+    """Prints one line per row, below a line with the protocol and the sources of the 2D keypoints.
+
+    Args:
+        rows: as :func:`summarise` returns them.
+        protocol: of the metrics.
+        sources: of the 2D keypoints.
+        scored: number of scored frames, compared with that of the protocol's published numbers.
+        console: to print to; default the standard output.
+    """
+    if console is None:
+        console = _default_console()
     table = Table('')
-    columns = [key for key in COLUMNS if any(key in values for values in rows.values())]
+    columns = columns_of(rows)
     for key in columns:
         table.add_column(COLUMNS[key], justify='right')
     for row, values in rows.items():
-        table.add_row(row, *(cell_text(key, values.get(key)) for key in columns))
+        table.add_row(row, *[cell_text(key, values.get(key)) for key in columns])
     console.print(
         f'protocol {protocol.name} ({protocol.summary}) · 2D keypoints: {", ".join(sources)}',
         highlight=False,
@@ -157,40 +163,72 @@ def print_table(
     console.print(table)
 
 
+def columns_of(rows: dict[str, dict[str, float]]) -> list[str]:
+    """The keys of :data:`COLUMNS` for which any row has a value, in order."""
+    return [key for key in COLUMNS if key in set[str]().union(*rows.values())]
+
+
 def cell_text(key: str, value: Optional[float]) -> str:
-    """A number of a column as tables show it; shares are percentages."""
+    """Formats a number for its table column; shares become percentages, None an empty cell."""
     if value is None:
         return ''
     if key == 'skipped_updates':
         return f'{value:.0f}'
-    return f'{100 * value:.1f}' if key == 'worse_share' else f'{value:.1f}'
+    if key == 'worse_share':
+        return f'{100 * value:.1f}'
+    return f'{value:.1f}'
 
 
-def _means(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
+def _default_console() -> Console:
+    if sys.stdout.isatty():
+        return Console()
+    return Console(width=120)
+
+
+def _sequence_entry(record: Record) -> dict[str, Any]:
+    """The entry of a sequence in ``metrics.json``."""
+    return dict(
+        name=record.name,
+        frames=record.frames,
+        unscored_frames=record.unscored,
+        keypoints_source=record.source,
+        rows=summarise([record]),
+        report=record.report,
+    )
+
+
+def _means(errors: list[dict[str, np.ndarray]]) -> dict[str, float]:
+    """Means over all frames of several sequences, by metric name; without metrics that are NaN everywhere."""
     means = {}
     for key in COLUMNS:
-        values = [part[key] for part in parts if key in part]
-        values = np.concatenate(values) if values else np.zeros(0)
+        arrays = [by_name[key] for by_name in errors if key in by_name]
+        values = np.concatenate([np.zeros(0), *arrays])
         if not np.isnan(values).all():
             means[key] = float(np.nanmean(values))
     return means
 
 
-def _worse(record: Record) -> np.ndarray:
-    """(F,) 1 where a frame got worse, 0 where not, NaN where neither error is known."""
-    key, margin = 'reprojection_px', WORSE_BOX * record.box_side
+def _worse_frames(record: Record) -> np.ndarray:
+    """(F,) 1 for frames that became worse by :data:`WORSE_RULE`, 0 for others, NaN if the errors are unknown."""
+    margin: float | np.ndarray
     if 'mpjpe_mm' in record.after:
-        key, margin = 'mpjpe_mm', WORSE_MM
+        key = 'mpjpe_mm'
+        margin = WORSE_MM
+    else:
+        key = 'reprojection_px'
+        margin = WORSE_BOX * record.box_side
     change = record.after[key] - record.before[key]
     return np.where(np.isnan(change), np.nan, change > margin)
 
 
-def _strict(value: Any) -> Any:
-    """JSON knows no NaN: it becomes null."""
+def _without_nan(value: Any) -> Any:
+    """Replaces NaN and infinity, which JSON cannot represent, by None, and numpy scalars by Python numbers."""
     if isinstance(value, dict):
-        return {str(key): _strict(item) for key, item in value.items()}
+        return {str(key): _without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_strict(item) for item in value]
+        return [_without_nan(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

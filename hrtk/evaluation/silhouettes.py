@@ -1,8 +1,8 @@
-"""How well the outline of a predicted body covers a mask."""
+"""Overlap between the silhouette of a predicted body and a foreground mask."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -16,27 +16,75 @@ from hrtk.structures import Sequence
 SIDE = 224  # px of the crops that are compared
 
 
-def crop_masks(sequence: Sequence, part: slice, side: int = SIDE) -> Tensor:
-    """(N, side, side) bool masks of frames in their boxes; all False where a mask shows no person or two.
+def frame_mask(sequence: Sequence, t: int, side: int = SIDE) -> Optional[Tensor]:
+    """The mask of one frame, cropped to its box.
+
+    Args:
+        sequence: a sequence with masks.
+        t: index of the frame.
+        side: size of the crop, px.
+
+    Returns:
+        (side, side) bool, or None if the mask shows no person or two.
 
     Raises:
-        InputError: a mask cannot be read, has another size than its picture, or values between 0 and 1.
+        InputError: the mask cannot be read, differs in size from its image, or has values between 0 and 1.
     """
-    masks = torch.zeros(len(range(len(sequence))[part]), side, side, dtype=torch.bool)
-    for row, t in zip(masks, range(len(sequence))[part]):
-        crop, _ = crop_mask(
-            sequence.masks[t],
-            sequence.frames[t].shape[:2],
-            sequence.boxes[t],
-            side,
-            f'{sequence.name}, mask of frame {sequence.frame_ids[t]}',
-        )
-        if crop is not None:
-            row[:] = crop
+    if sequence.masks is None:
+        raise ValueError(f'{sequence.name} has no masks')
+    mask, _ = crop_mask(
+        sequence.masks[t],
+        sequence.frames[t].shape[:2],
+        sequence.boxes[t],
+        side,
+        f'{sequence.name}, mask of frame {sequence.frame_ids[t]}',
+    )
+    return mask
+
+
+def crop_masks(sequence: Sequence, frames: slice, side: int = SIDE) -> Tensor:
+    """The masks of several frames, cropped to their boxes.
+
+    Args:
+        sequence: a sequence with masks.
+        frames: the N frames.
+        side: size of the crops, px.
+
+    Returns:
+        (N, side, side) bool; all False where a mask shows no person or two.
+
+    Raises:
+        InputError: a mask cannot be read, differs in size from its image, or has values between 0 and 1.
+    """
+    indices = range(len(sequence))[frames]
+    masks = torch.zeros(len(indices), side, side, dtype=torch.bool)
+    for row, t in zip(masks, indices):
+        mask = frame_mask(sequence, t, side)
+        if mask is not None:
+            row[:] = mask
     return masks
 
 
 @torch.no_grad()
+def silhouettes(
+    body: Any, rotmat: Tensor, betas: Tensor, camera: Tensor, side: int = SIDE
+) -> Tensor:
+    """Rasterises bodies in their crops.
+
+    Args:
+        body: the body model.
+        rotmat: (N, 24, 3, 3), on the body's device.
+        betas: (N, 10), on the body's device.
+        camera: (N, 3) crop cameras, on the body's device.
+        side: size of the crops, px.
+
+    Returns:
+        (N, side, side) bool, in host memory.
+    """
+    points = crop_points(body(rotmat, betas).vertices, camera, side)
+    return cover(points, body.faces, (side, side)).mask.cpu()
+
+
 def silhouette_iou(
     body: Any, rotmat: Tensor, betas: Tensor, camera: Tensor, masks: Tensor
 ) -> np.ndarray:
@@ -44,30 +92,27 @@ def silhouette_iou(
 
     Args:
         body: the body model.
-        rotmat: (N, 24, 3, 3).
-        betas: (N, 10).
-        camera: (N, 3) crop cameras.
-        masks: (N, R, R) bool.
+        rotmat: (N, 24, 3, 3), on the body's device.
+        betas: (N, 10), on the body's device.
+        camera: (N, 3) crop cameras, on the body's device.
+        masks: (N, R, R) bool, in host memory.
 
     Returns:
         (N,) percent; NaN where the mask is empty.
     """
-    side = masks.shape[-1]
-    points = crop_points(body(rotmat, betas).vertices, camera, side)
-    return mask_iou(cover(points, body.faces, (side, side)).mask.cpu(), masks)
+    return mask_iou(silhouettes(body, rotmat, betas, camera, masks.shape[-1]), masks)
 
 
-def mask_iou(found: Tensor, masks: Tensor) -> np.ndarray:
-    """Intersection over union of what was found and what is there.
+def mask_iou(predicted: Tensor, masks: Tensor) -> np.ndarray:
+    """Intersection over union of predicted and true foreground.
 
     Args:
-        found: (N, R, R) bool.
+        predicted: (N, R, R) bool.
         masks: (N, R, R) bool.
 
     Returns:
         (N,) percent; NaN where the mask is empty.
     """
-    both, either = (
-        (op(found, masks)).sum((1, 2)).double() for op in (torch.logical_and, torch.logical_or)
-    )
-    return torch.where(masks.any(2).any(1), 100 * both / either, torch.nan).numpy()
+    intersection = (predicted & masks).sum((1, 2)).double()
+    union = (predicted | masks).sum((1, 2)).double()
+    return torch.where(masks.any(2).any(1), 100 * intersection / union, torch.nan).numpy()

@@ -1,1 +1,1 @@
-"""Functions of geometry: rotations, cameras, boxes and rasterisation. Nothing here is learned."""
+"""Geometry: rotations, cameras, boxes, masks and rasterisation, without learned parameters."""

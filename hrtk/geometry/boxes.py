@@ -1,4 +1,4 @@
-"""Square crop boxes: how each pipeline of the field makes them, and how pixels are cut out of them.
+"""Square crop boxes as each pipeline of the field computes them, and crops of images by these boxes.
 
 A box is ``[cx, cy, side]`` in pixels of the source image, pixel centres at integers. Its crop has the normalised
 coordinates ``(xy - centre) / (side / 2)``, so the range [-1, 1] covers the box.
@@ -16,7 +16,7 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 
 
 def boxes_from_keypoints(xy: Tensor, confidence: Tensor, scale: float = 1.2) -> Tensor:
-    """SPIN's box: the middle of the visible points, side ``scale * max(width, height)``.
+    """SPIN's box: the centre of the visible points' extent, side ``scale * max(width, height)``.
 
     Args:
         xy: (F, K, 2) px.
@@ -27,25 +27,27 @@ def boxes_from_keypoints(xy: Tensor, confidence: Tensor, scale: float = 1.2) -> 
         (F, 3) boxes; NaN where no point is visible.
     """
     low, high = _extent(xy, confidence > 0)
-    return torch.cat([(low + high) / 2, scale * (high - low).amax(-1, keepdim=True)], dim=-1)
+    side = scale * (high - low).amax(-1, keepdim=True)
+    return torch.cat([(low + high) / 2, side], dim=-1)
 
 
 def boxes_from_diagonal(
     xy: Tensor, confidence: Tensor, scale: float = 1.1, threshold: float = 0.3
 ) -> Tensor:
-    """VIBE's unsmoothed 3DPW box: the middle of the confident points, side ``scale *`` the diagonal of their extent.
+    """VIBE's unsmoothed 3DPW box: the centre of the confident points' extent, side ``scale *`` its diagonal.
 
     Args:
         xy: (F, K, 2) px.
         confidence: (F, K).
-        scale: 1.1 as stored in VIBE's files; its crops widen this by another 1.2 (TCMR's script by 1.3).
+        scale: 1.1 as stored in VIBE's files; VIBE's crops enlarge it by a further 1.2 (TCMR's script by 1.3).
         threshold: points above this confidence count.
 
     Returns:
         (F, 3) boxes; NaN where no point counts.
     """
     low, high = _extent(xy, confidence > threshold)
-    return torch.cat([(low + high) / 2, scale * (high - low).norm(dim=-1, keepdim=True)], dim=-1)
+    side = scale * (high - low).norm(dim=-1, keepdim=True)
+    return torch.cat([(low + high) / 2, side], dim=-1)
 
 
 def boxes_from_centers(center: Tensor, scale: Tensor) -> Tensor:
@@ -55,10 +57,10 @@ def boxes_from_centers(center: Tensor, scale: Tensor) -> Tensor:
 
 def boxes_from_corners(corners: Tensor, scale: float = 1.0) -> Tensor:
     """Squares around detector boxes (F, 4) ``[left, top, right, bottom]`` px, side ``scale * max(width, height)``."""
-    size = corners[:, 2:] - corners[:, :2]
-    return torch.cat(
-        [(corners[:, 2:] + corners[:, :2]) / 2, scale * size.amax(-1, keepdim=True)], dim=-1
-    )
+    top_left = corners[:, :2]
+    bottom_right = corners[:, 2:]
+    side = scale * (bottom_right - top_left).amax(-1, keepdim=True)
+    return torch.cat([(bottom_right + top_left) / 2, side], dim=-1)
 
 
 def to_crop(xy: Tensor, boxes: Tensor) -> Tensor:
@@ -72,19 +74,20 @@ def to_image(normalised: Tensor, boxes: Tensor) -> Tensor:
 
 
 def truncate_to_crop_pixels(normalised: Tensor, resolution: int = 224) -> Tensor:
-    """SPIN's and BOA's integer 2D targets: positions cut down to whole crop pixels, (..., 2) -> (..., 2).
+    """SPIN's and BOA's integer 2D targets: positions truncated to whole crop pixels, (..., 2) -> (..., 2).
 
-    The official data loaders cast crop coordinates to int, an error of up to one pixel; use it only to replay them.
+    The official data loaders cast crop coordinates to int, an error of up to one pixel. Use this only to reproduce
+    their results.
     """
     pixels = ((normalised + 1) * (resolution / 2)).trunc()
     return pixels * (2 / resolution) - 1
 
 
 def crop_image(image: np.ndarray | Tensor, box: Tensor, resolution: int) -> Tensor:
-    """Cuts one square box out of an image, zero outside it, in torch alone.
+    """Crops one square box of an image, zero outside the image, with torch only.
 
-    Where the crop is smaller than the box, source pixels are averaged first (area, by a whole factor), so that no
-    detail aliases; then bilinear. The result depends on no OpenCV version.
+    Where the crop is smaller than the box, blocks of source pixels are averaged first (by a whole factor) against
+    aliasing; the sampling is bilinear. The result does not depend on a version of OpenCV.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -94,40 +97,35 @@ def crop_image(image: np.ndarray | Tensor, box: Tensor, resolution: int) -> Tens
     Returns:
         (3, R, R) float32 in [0, 255].
     """
-    pixels = torch.as_tensor(image)
-    cx, cy, side = (float(v) for v in box)
-    if not (
-        np.isfinite(cx + cy) and 0 < side < np.inf
-    ):  # e.g. the NaN box of a frame without a visible point
+    cx, cy, side = (float(value) for value in box)
+    # The box of a frame without a visible point is NaN.
+    if not (np.isfinite(cx + cy) and 0 < side < np.inf):
         return torch.zeros(3, resolution, resolution)
+    pixels = torch.as_tensor(image)
     height, width = pixels.shape[:2]
     margin = side / 2 + side / resolution + 2
-    left, right = max(int(cx - margin), 0), min(int(np.ceil(cx + margin)) + 1, width)
-    top, bottom = max(int(cy - margin), 0), min(int(np.ceil(cy + margin)) + 1, height)
+    left, right = _pixel_range(cx, margin, width)
+    top, bottom = _pixel_range(cy, margin, height)
     if left >= right or top >= bottom:
         return torch.zeros(3, resolution, resolution)
+
     region = pixels[top:bottom, left:right].permute(2, 0, 1)[None].float()
     factor = max(int(side / resolution), 1)
     if factor > 1:
-        pad = (-region.shape[3] % factor, -region.shape[2] % factor)
-        region = F.avg_pool2d(F.pad(region, (0, pad[0], 0, pad[1])), factor)
-    # Centres of the crop's pixels, in pixels of the (pooled) region.
+        pad_right = -region.shape[3] % factor
+        pad_bottom = -region.shape[2] % factor
+        region = F.avg_pool2d(F.pad(region, (0, pad_right, 0, pad_bottom)), factor)
+    # Centres of the crop's pixels, from the centre of the box, in sides of the box.
     steps = (torch.arange(resolution) + 0.5) / resolution - 0.5
-    x = ((cx + side * steps - left) + 0.5) / factor - 0.5
-    y = ((cy + side * steps - top) + 0.5) / factor - 0.5
-    grid = torch.stack(
-        torch.meshgrid(
-            2 * (x + 0.5) / region.shape[3] - 1, 2 * (y + 0.5) / region.shape[2] - 1, indexing='xy'
-        ),
-        dim=-1,
-    )
-    return F.grid_sample(
-        region, grid[None], mode='bilinear', padding_mode='zeros', align_corners=False
-    )[0]
+    x = _grid_coordinates(cx + side * steps - left, factor, region.shape[3])
+    y = _grid_coordinates(cy + side * steps - top, factor, region.shape[2])
+    grid = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)[None]
+    crops = F.grid_sample(region, grid, mode='bilinear', padding_mode='zeros', align_corners=False)
+    return crops[0]
 
 
 def normalise(crops: Tensor) -> Tensor:
-    """(B, 3, R, R) in [0, 255] -> the ImageNet-normalised input of every network of the family."""
+    """Normalises crops by ImageNet's statistics: (B, 3, R, R) in [0, 255] -> input of every network of the family."""
     mean, std = _statistics(crops)
     return (crops - mean) / std
 
@@ -138,16 +136,32 @@ def denormalise(crops: Tensor) -> Tensor:
     return crops * std + mean
 
 
-def _statistics(like: Tensor) -> tuple[Tensor, Tensor]:
-    mean, std = (
-        torch.tensor(v, device=like.device, dtype=like.dtype).view(3, 1, 1)
-        for v in (IMAGE_MEAN, IMAGE_STD)
-    )
-    return 255 * mean, 255 * std
+def _statistics(crops: Tensor) -> tuple[Tensor, Tensor]:
+    """ImageNet's mean and standard deviation, (3, 1, 1) each, for grey levels in [0, 255]."""
+    mean = torch.tensor(IMAGE_MEAN, device=crops.device, dtype=crops.dtype)
+    std = torch.tensor(IMAGE_STD, device=crops.device, dtype=crops.dtype)
+    return 255 * mean.view(3, 1, 1), 255 * std.view(3, 1, 1)
+
+
+def _pixel_range(centre: float, margin: float, size: int) -> tuple[int, int]:
+    """First and last + 1 of the image's pixels up to ``margin`` from a centre, along one axis."""
+    first = max(int(centre - margin), 0)
+    end = min(int(np.ceil(centre + margin)) + 1, size)
+    return first, end
+
+
+def _grid_coordinates(positions: Tensor, factor: int, size: int) -> Tensor:
+    """Positions in px of a region -> coordinates of ``grid_sample`` after pooling by a factor to ``size`` px."""
+    pooled = (positions + 0.5) / factor - 0.5
+    return 2 * (pooled + 0.5) / size - 1
 
 
 def _extent(xy: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-    low = xy.masked_fill(~visible[..., None], torch.inf).amin(1)
-    high = xy.masked_fill(~visible[..., None], -torch.inf).amax(1)
-    none = ~visible.any(1, keepdim=True)
-    return low.masked_fill(none, torch.nan), high.masked_fill(none, torch.nan)
+    """Least and largest coordinates (F, 2) of the visible points of every frame; NaN without any."""
+    hidden = ~visible[..., None]
+    low = xy.masked_fill(hidden, torch.inf).amin(1)
+    high = xy.masked_fill(hidden, -torch.inf).amax(1)
+    none_visible = ~visible.any(1, keepdim=True)
+    low = low.masked_fill(none_visible, torch.nan)
+    high = high.masked_fill(none_visible, torch.nan)
+    return low, high

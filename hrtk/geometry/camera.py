@@ -1,8 +1,8 @@
 """Cameras: the weak-perspective camera of a crop, its official perspective form, and the full image.
 
-A crop camera ``[s, tx, ty]`` says where a body lies in its square crop, whose sides are the range [-1, 1]:
-approximately ``u = s * (x + tx)``, ``v = s * (y + ty)`` for camera-frame metres. SPIN and its family evaluate it as a
-perspective camera of focal length 5000 px on a 224 px crop, which :func:`project` does exactly.
+A crop camera ``[s, tx, ty]`` places a body in its square crop, whose sides are the range [-1, 1]: approximately
+``u = s * (x + tx)``, ``v = s * (y + ty)`` for camera-frame metres. SPIN and its family evaluate it as a perspective
+camera of focal length 5000 px on a 224 px crop, as :func:`project` does.
 """
 
 from __future__ import annotations
@@ -33,23 +33,24 @@ def project(points: Tensor, camera: Tensor) -> Tensor:
     Returns:
         (B, N, 2) positions, [-1, 1] inside the crop; x to the right, y down.
     """
-    moved = points + crop_translation(camera)[:, None]
-    return moved[..., :2] * (FOCAL / (CROP / 2)) / moved[..., 2:]
+    translated = points + crop_translation(camera)[:, None]
+    return translated[..., :2] * (FOCAL / (CROP / 2)) / translated[..., 2:]
 
 
 def crop_points(points: Tensor, camera: Tensor, side: int) -> Tensor:
-    """Projects camera-frame points into the pixels of a crop, with their depth, as a rasteriser wants them.
+    """Projects camera-frame points into the pixels of a crop and keeps their depth, as input of a rasteriser.
 
     Args:
         points: (B, N, 3) metres, before translation.
         camera: (B, 3) weak-perspective ``[s, tx, ty]``.
-        side: px of the crop.
+        side: of the crop, px.
 
     Returns:
         (B, N, 3): u and v px, the centre of the top-left pixel being (0, 0), and depth in metres.
     """
     pixels = (project(points, camera) + 1) * (side / 2) - 0.5
-    return torch.cat([pixels, points[..., 2:] + crop_translation(camera)[:, None, 2:]], dim=-1)
+    depth = points[..., 2:] + crop_translation(camera)[:, None, 2:]
+    return torch.cat([pixels, depth], dim=-1)
 
 
 def fit_weak_perspective(points: Tensor, keypoints2d: Tensor) -> Tensor:
@@ -62,19 +63,22 @@ def fit_weak_perspective(points: Tensor, keypoints2d: Tensor) -> Tensor:
     Returns:
         (B, 3) cameras ``[s, tx, ty]``.
     """
-    flat = points[..., :2]
-    mean3, mean2 = flat.mean(1, keepdim=True), keypoints2d.mean(1, keepdim=True)
-    spread = (flat - mean3).square().sum((1, 2))
-    s = ((flat - mean3) * (keypoints2d - mean2)).sum((1, 2)) / spread
-    return torch.cat([s[:, None], mean2[:, 0] / s[:, None] - mean3[:, 0]], dim=1)
+    xy = points[..., :2]
+    mean3d = xy.mean(1, keepdim=True)
+    mean2d = keypoints2d.mean(1, keepdim=True)
+    centred = xy - mean3d
+    variance = centred.square().sum((1, 2))
+    covariance = (centred * (keypoints2d - mean2d)).sum((1, 2))
+    scale = (covariance / variance)[:, None]
+    return torch.cat([scale, mean2d[:, 0] / scale - mean3d[:, 0]], dim=1)
 
 
 def crop_to_image_camera(
     camera: Tensor, boxes: Tensor, image_size: tuple[float, float], focal: float
 ) -> Tensor:
-    """Translation of a body in the full image's perspective camera.
+    """Computes the translation of a body in the full image's perspective camera.
 
-    The formula of HMR2's ``cam_crop_to_full``, principal point at the image centre.
+    Source: HMR2's ``cam_crop_to_full``, principal point at the image centre.
 
     Args:
         camera: (B, 3) crop cameras.
@@ -87,17 +91,19 @@ def crop_to_image_camera(
     """
     s, tx, ty = camera.unbind(-1)
     cx, cy, side = boxes.unbind(-1)
-    scaled = side * s + 1e-9
-    # Pixel centres are integers, so the middle of the image is half a pixel before width / 2.
-    dx, dy = cx - (image_size[0] - 1) / 2, cy - (image_size[1] - 1) / 2
-    return torch.stack([tx + 2 * dx / scaled, ty + 2 * dy / scaled, 2 * focal / scaled], dim=-1)
+    width, height = image_size
+    scale = side * s + 1e-9
+    # Pixel centres are integers, so the centre of the image is half a pixel before width / 2.
+    dx = cx - (width - 1) / 2
+    dy = cy - (height - 1) / 2
+    return torch.stack([tx + 2 * dx / scale, ty + 2 * dy / scale, 2 * focal / scale], dim=-1)
 
 
 def crop_to_image_weak(camera: Tensor, boxes: Tensor, image_size: tuple[float, float]) -> Tensor:
     """VIBE's weak-perspective camera of the full image, (B, 4) ``[sx, sy, tx, ty]``.
 
     The image's own sides are the range [-1, 1]: ``u = sx * (x + tx)``, ``v = sy * (y + ty)``. ``boxes`` must hold the
-    expanded crop (VIBE's demo passes the raw box, which draws the mesh about 9 % small).
+    expanded crop (VIBE's demo passes the raw box, which renders the mesh about 9 % too small).
 
     Args:
         camera: (B, 3) crop cameras.
@@ -106,12 +112,14 @@ def crop_to_image_weak(camera: Tensor, boxes: Tensor, image_size: tuple[float, f
     """
     s, tx, ty = camera.unbind(-1)
     cx, cy, side = boxes.unbind(-1)
-    half_width, half_height = image_size[0] / 2, image_size[1] / 2
-    sx, sy = s * side / image_size[0], s * side / image_size[1]
-    dx, dy = (cx + 0.5 - half_width) / half_width, (cy + 0.5 - half_height) / half_height
+    width, height = image_size
+    sx = s * side / width
+    sy = s * side / height
+    dx = (cx + 0.5 - width / 2) / (width / 2)
+    dy = (cy + 0.5 - height / 2) / (height / 2)
     return torch.stack([sx, sy, tx + dx / sx, ty + dy / sy], dim=-1)
 
 
 def default_focal(image_size: tuple[float, float]) -> float:
-    """HMR2's guess for an image without calibration: ``5000 / 256 * max(width, height)`` px."""
+    """HMR2's focal length for an image without calibration: ``5000 / 256 * max(width, height)`` px."""
     return FOCAL / 256 * max(image_size)

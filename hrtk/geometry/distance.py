@@ -1,8 +1,8 @@
-"""Distance maps of binary pictures, and the thin skeletons that their ridges make.
+"""Distance maps of masks, and the thin skeletons formed by the ridges of these maps.
 
-Everything measures pixel centres in the chessboard metric, ``max(|dx|, |dy|)``, which is what thinning by a 3 x 3
-kernel counts (Aligning Silhouette Topology, NeurIPS 2021, Eq. 2). What lies beyond the frame counts as "mask goes on":
-the frame itself is never an outline.
+All distances are between pixel centres in the chessboard metric, ``max(|dx|, |dy|)``, the metric of thinning by a
+3 x 3 kernel (Aligning Silhouette Topology, NeurIPS 2021, Eq. 2). A mask continues beyond the frame: the frame itself
+is never an outline.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from torch.nn import functional as F
 from hrtk.errors import InputError
 
 METHODS = ('auto', 'opencv', 'separable', 'thinning')
-CHUNK = 1 << 26  # candidates that the separable transform holds at once, 4 bytes each
+CHUNK = 1 << 26  # candidates that the separable transform processes at once, 4 bytes each
 
 
 def chessboard_distance(mask: Tensor, method: str = 'auto') -> Tensor:
-    """How far inside the mask each pixel lies: S2D of Eq. 2 (Aligning Silhouette Topology, NeurIPS 2021).
+    """Computes each pixel's depth in the mask: S2D of Eq. 2 (Aligning Silhouette Topology, NeurIPS 2021).
 
-    The distance to the nearest pixel that is not in the mask, 0 where the mask is 0. The *outwards* map of the paper
-    is ``chessboard_distance(1 - mask)``. All methods give the same numbers, those of
+    The depth is the distance to the nearest pixel outside of the mask, 0 where the mask is 0. The *outwards* map of
+    the paper is ``chessboard_distance(1 - mask)``. All methods give the same numbers, those of
     ``scipy.ndimage.distance_transform_cdt(mask, 'chessboard')``:
 
     * ``'thinning'``: the paper's sum of ``S_(i+1) = ReLU(N * S_i - m)`` with N all ones, ``m = n^2 - 1`` and a border
       of ones. (The printed ``m = n^2 - 2`` gives 2, 11, 92, ... instead of ones, and a kernel with a hollow centre
-      fills holes of one pixel.) As many convolutions as there are levels; for study.
-    * ``'separable'``: the nearest gap of every row, then of every column of rows. Runs on the device of the mask.
-    * ``'opencv'``: OpenCV's exact ``DIST_C`` transform on the CPU, picture by picture.
+      fills holes of one pixel.) One convolution per level; for study.
+    * ``'separable'``: the nearest background pixel of every row, then the minimum over rows. Runs on the device of the
+      mask.
+    * ``'opencv'``: OpenCV's exact ``DIST_C`` transform on the CPU, image by image.
     * ``'auto'``: OpenCV for masks on the CPU, separable elsewhere.
 
     Args:
@@ -41,11 +42,11 @@ def chessboard_distance(mask: Tensor, method: str = 'auto') -> Tensor:
         method: one of the above.
 
     Returns:
-        (B, H, W) float32, pixels. A mask with no 0 in it has no such distance; it gets ``max(H, W)`` everywhere, one
-        more than any distance inside a frame can be.
+        (B, H, W) float32, pixels. A mask without a 0 has no such distance; it gets ``max(H, W)`` everywhere, one more
+        than any distance inside a frame can be.
 
     Raises:
-        InputError: the mask has another shape or holds other values, or there is no such method.
+        InputError: the mask has another shape or other values, or there is no such method.
     """
     mask = as_mask(mask)
     if method == 'auto':
@@ -62,57 +63,56 @@ def chessboard_distance(mask: Tensor, method: str = 'auto') -> Tensor:
 
 
 def topological_skeleton(mask: Tensor, window: int = 3) -> Tensor:
-    """Ridge of the inwards distance map: D2T of Eq. 3, ``ReLU(D - MaxPool(D) + 1) * S``.
+    """Computes the ridge of the inwards distance map: D2T of Eq. 3, ``ReLU(D - MaxPool(D) + 1) * S``.
 
-    A limb that the frame cuts has its ridge run straight into the frame, since the mask is taken to go on beyond it.
-    The result is thin but no connected line: on a person of 224 px it has some 90 pieces, and half of its pixels lie
+    The ridge of a limb that the frame cuts runs straight into the frame, since the mask continues beyond it. The
+    result is thin but not a connected line: on a person of 224 px it has some 90 pieces, and half of its pixels lie
     in blocks of 2 x 2 where a limb is an even number of pixels wide.
 
     Args:
         mask: (B, H, W) of 0 and 1.
-        window: side of the window of the max-pooling, odd. The paper does not say its own; 5 leaves about 80 % of
+        window: side of the window of the max-pooling, odd. The paper does not specify its own; 5 leaves about 80 % of
             the pixels that 3 leaves.
 
     Returns:
-        (B, H, W) of 0 and 1, of the mask's dtype. A mask with no 0 in it has no outline, hence no ridge: all 0.
+        (B, H, W) of 0 and 1, of the mask's dtype. A mask without a 0 has no outline, hence no ridge: all 0.
 
     Raises:
-        InputError: the mask is none, or the window is even or below 3.
+        InputError: the mask is not a mask, or the window is even or below 3.
     """
     if window < 3 or window % 2 == 0:
         raise InputError(f'topological_skeleton: window must be odd and at least 3, not {window}')
     distance = chessboard_distance(mask)
-    ridge = (
-        (distance >= _highest(distance, window)) & (distance > 0) & (distance < max(mask.shape[1:]))
-    )
-    return ridge.to(mask.dtype)
+    is_highest = distance >= _max_pooled(distance, window)
+    is_defined = (distance > 0) & (distance < max(mask.shape[1:]))
+    return (is_highest & is_defined).to(mask.dtype)
 
 
 def nearest_pixels(mask: Tensor) -> Tensor:
-    """Which pixel of the mask is nearest to each pixel, in the Euclidean metric; scipy on the CPU, torch elsewhere.
+    """Finds the mask pixel nearest to each pixel in the Euclidean metric; scipy on the CPU, torch elsewhere.
 
     Args:
         mask: (B, H, W) of 0 and 1.
 
     Returns:
-        (B, H, W) int64 indices into the flattened picture. Of several pixels at the same distance any may be named;
-        if the mask is all 0 the indices are valid and mean nothing.
+        (B, H, W) int64 indices into the flattened image. Of several pixels at the same distance any may be returned;
+        the indices for a mask of zeros are valid but have no meaning.
     """
     mask = as_mask(mask)
     if mask.is_cuda:
         return _nearest_separable(mask)
     height, width = mask.shape[1:]
-    nearest = np.empty((len(mask), 2, height, width), np.int32)
-    for picture, indices in zip(mask.numpy(), nearest):
+    positions = np.empty((len(mask), 2, height, width), np.int32)
+    for image, indices in zip(mask.numpy(), positions):
         ndimage.distance_transform_edt(
-            ~picture, return_distances=False, return_indices=True, indices=indices
+            ~image, return_distances=False, return_indices=True, indices=indices
         )
-    nearest = torch.from_numpy(nearest).long()
-    return (nearest[:, 0] * width + nearest[:, 1]).clamp_(0, height * width - 1)
+    y, x = torch.from_numpy(positions).long().unbind(1)
+    return (y * width + x).clamp_(0, height * width - 1)
 
 
 def as_mask(mask: Tensor) -> Tensor:
-    """Checks a batch of binary pictures.
+    """Checks a batch of masks.
 
     Returns:
         (B, H, W) bool.
@@ -129,68 +129,77 @@ def as_mask(mask: Tensor) -> Tensor:
     binary = mask > 0.5
     if not torch.equal(binary.to(mask.dtype), mask):
         raise InputError(
-            f'a mask must hold 0 and 1 alone, got values from {mask.min().item():g} to '
+            f'a mask must have the values 0 and 1 only, got values from {mask.min().item():g} to '
             f'{mask.max().item():g}; compare it with a threshold first'
         )
     return binary
 
 
 def _opencv(mask: Tensor) -> Tensor:
-    pictures = mask.contiguous().cpu().numpy().view(np.uint8)
-    maps = np.stack([cv2.distanceTransform(picture, cv2.DIST_C, 3) for picture in pictures])
+    images = mask.contiguous().cpu().numpy().view(np.uint8)
+    maps = np.stack([cv2.distanceTransform(image, cv2.DIST_C, 3) for image in images])
     return torch.from_numpy(maps).clamp_(max=max(mask.shape[1:])).to(mask.device)
 
 
 def _thinning(mask: Tensor, n: int = 3) -> Tensor:
     level = mask.float()[:, None]
-    kernel, distance = level.new_ones(1, 1, n, n), level.clone()
+    kernel = level.new_ones(1, 1, n, n)
+    distance = level.clone()
     for _ in range(max(mask.shape[1:]) - 1):
-        level = F.relu(F.conv2d(F.pad(level, (n // 2,) * 4, value=1.0), kernel) - (n**2 - 1))
+        padded = F.pad(level, (n // 2,) * 4, value=1.0)
+        level = F.relu(F.conv2d(padded, kernel) - (n**2 - 1))
         if not level.any():
             break
         distance += level
     return distance[:, 0]
 
 
-def _highest(distance: Tensor, window: int) -> Tensor:
+def _max_pooled(distance: Tensor, window: int) -> Tensor:
     """Max-pooling within the frame."""
     if distance.is_cuda:
         return F.max_pool2d(distance, window, 1, window // 2)
     kernel = np.ones((window, window), np.uint8)
     pooled = [
-        cv2.dilate(picture, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-        for picture in distance.numpy()
+        cv2.dilate(image, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        for image in distance.numpy()
     ]
     return torch.from_numpy(np.stack(pooled))
 
 
 def _separable(mask: Tensor) -> Tensor:
     """Chessboard distance to the nearest pixel outside of the mask."""
-    gap, _ = _along_rows(~mask)
-    lowest = [torch.maximum(gap[:, None], rise).amin(2) for rise in _rises(mask)]
-    return torch.cat(lowest, 1).clamp(max=max(mask.shape[1:])).float()
+    row_distance, _ = _nearest_in_rows(~mask)
+    chunks = [
+        torch.maximum(row_distance[:, None], column_distance).amin(2)
+        for column_distance in _column_distances(mask)
+    ]
+    return torch.cat(chunks, 1).clamp(max=max(mask.shape[1:])).float()
 
 
 def _nearest_separable(mask: Tensor) -> Tensor:
-    gap, column = _along_rows(mask)
-    row = torch.cat([(gap.square()[:, None] + rise.square()).argmin(2) for rise in _rises(mask)], 1)
+    row_distance, column = _nearest_in_rows(mask)
+    squared = row_distance.square()[:, None]
+    chunks = [
+        (squared + column_distance.square()).argmin(2)
+        for column_distance in _column_distances(mask)
+    ]
+    row = torch.cat(chunks, 1)
     return row * mask.shape[2] + column.gather(1, row)
 
 
-def _along_rows(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The nearest pixel of the mask in the same row: its distance (B, H, W) int32, H + W if none, and its column."""
+def _nearest_in_rows(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest mask pixel of the same row: its distance (B, H, W) int32, H + W if none, and its column."""
     height, width = mask.shape[1:]
     x = torch.arange(width, device=mask.device)
     left = torch.where(mask, x, -1).cummax(2).values
     right = torch.where(mask, x, width).flip(2).cummin(2).values.flip(2)
-    far = height + width
-    to_left = torch.where(left < 0, far, x - left)
-    to_right = torch.where(right == width, far, right - x)
+    to_left = torch.where(left < 0, height + width, x - left)
+    to_right = torch.where(right == width, height + width, right - x)
     column = torch.where(to_left <= to_right, left, right).clamp(0, width - 1)
     return torch.minimum(to_left, to_right).int(), column
 
 
-def _rises(mask: Tensor) -> Iterator[Tensor]:
+def _column_distances(mask: Tensor) -> Iterator[Tensor]:
     """``|y - y'|`` as (1, rows, H, 1), for as many rows y at a time as CHUNK allows."""
     batch, height, width = mask.shape
     y = torch.arange(height, device=mask.device, dtype=torch.int32)

@@ -1,4 +1,4 @@
-"""Mirror images of poses: x negated, left and right exchanged. Doing it twice changes nothing."""
+"""Mirrored poses: x negated, left and right exchanged. Mirroring twice gives the input."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 def mirror_points(points: Tensor, order: Sequence[int]) -> Tensor:
-    """Points in a mirror.
+    """Mirrors points.
 
     Args:
         points: (..., J, D), 2D or 3D, x first, relative to the plane of the mirror.
-        order: (J,) place of every point's counterpart, see :func:`~hrtk.body_models.skeletons.flip_map`.
+        order: (J,) index of every point's counterpart, see :func:`~hrtk.body_models.skeletons.flip_map`.
     """
     points = points[..., list(order), :]
     points[..., 0] *= -1
@@ -21,7 +21,7 @@ def mirror_points(points: Tensor, order: Sequence[int]) -> Tensor:
 
 
 def mirror_rotmat(rotmat: Tensor, order: Sequence[int]) -> Tensor:
-    """Rotations of joints, or of joints relative to their parents, in a mirror.
+    """Mirrors rotations of joints, absolute or relative to their parents.
 
     Args:
         rotmat: (..., J, 3, 3).

@@ -1,29 +1,33 @@
-"""A z-buffer for triangle meshes on the CPU: which face does each pixel see, where in it, how far away.
+"""A z-buffer for triangle meshes on the CPU: visible face, barycentric coordinates and depth of every pixel.
 
 Edge functions and perspective-correct interpolation follow Pineda, "A parallel algorithm for polygon rasterization",
 SIGGRAPH 1988, and Blinn, "Hyperbolic interpolation", 1992. Two backends, numpy and numba, do the same float64
-operations in the same order and give the same bits; numba is an optional dependency and only faster.
+operations in the same order and return the same bits; numba is an optional dependency and only faster.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
 from hrtk.errors import InputError
 
-MIN_AREA = 1e-8  # px^2; a thinner triangle has no usable barycentrics and covers no pixel centre worth having
-CHUNK = 1 << 20  # candidate pixels that the numpy backend holds at once, about 60 bytes each
+MIN_AREA = 1e-8  # px^2; the barycentrics of a thinner triangle are not usable, and it covers no pixel centre
+CHUNK = 1 << 20  # candidate pixels that the numpy backend processes at once, about 60 bytes each
+# Corner i of a face lies opposite of the edge between these two of its corners.
+NEXT_CORNER = [1, 2, 0]
+PREVIOUS_CORNER = [2, 0, 1]
+NO_KEY = np.iinfo(np.uint64).max
 
 
 class Fragments(NamedTuple):
-    """What is seen through each pixel.
+    """The visible surface of every pixel.
 
     Attributes:
-        face: (H, W) int32 index of the visible face, -1 where there is none.
+        face: (H, W) int32 index of the visible face, -1 in the background.
         barycentric: (H, W, 3) float32 perspective-correct weights of the face's corners, 0 in the background.
         depth: (H, W) float32 z of the surface in the unit of the input, inf in the background.
     """
@@ -34,45 +38,46 @@ class Fragments(NamedTuple):
 
     @property
     def mask(self) -> np.ndarray:
-        """(H, W) bool, True where any face is seen."""
+        """(H, W) bool, True where a face is visible."""
         return self.face >= 0
 
 
 class _Triangles(NamedTuple):
-    """K faces that can be seen, as edge functions ``e_i(x, y) = edge_x[i] * x + (edge_y[i] * y + edge_1[i])``.
+    """K usable faces as edge functions ``e_i(x, y) = edge_x[i] * x + (edge_y[i] * y + edge_1[i])``.
 
     ``e_i`` is zero on the edge opposite of corner i and positive inside. Reversing an edge negates its coefficients
-    exactly, so that neighbours of any shape leave no gap between them.
+    exactly, so that adjacent faces leave no gap between them, whatever their shape.
     """
 
-    index: np.ndarray
-    edge_x: np.ndarray
-    edge_y: np.ndarray
-    edge_1: np.ndarray
-    inverse_z: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    face: np.ndarray  # (K,) index in the mesh
+    edge_x: np.ndarray  # (K, 3)
+    edge_y: np.ndarray  # (K, 3)
+    edge_1: np.ndarray  # (K, 3)
+    inverse_z: np.ndarray  # (K, 3)
+    low: np.ndarray  # (K, 2) first column and row
+    high: np.ndarray  # (K, 2) last column and row, plus 1
 
 
 def rasterize(
     points: np.ndarray, faces: np.ndarray, height: int, width: int, backend: str = 'auto'
 ) -> Fragments:
-    """Finds the nearest face through every pixel centre.
+    """Finds the nearest face at every pixel centre.
 
-    A face with a corner at or behind the camera (z <= 0), a non-finite corner or (almost) no area is left out whole;
-    nothing is clipped and nothing is culled by its winding. At equal float32 depth the lowest face index wins.
+    A face with a corner at or behind the camera (z <= 0), a non-finite corner or (almost) no area is skipped as a
+    whole; there is no clipping and no culling by winding. At equal float32 depth the lowest face index is visible.
 
     Args:
         points: (V, 3) u and v in pixels, the centre of the top-left pixel being (0, 0), and depth z > 0.
         faces: (F, 3) integer vertex indices.
-        height: rows of the picture.
-        width: columns of the picture.
+        height: rows of the image.
+        width: columns of the image.
         backend: ``'numpy'``, ``'numba'``, or ``'auto'``, which is numba where that is installed. Same result.
 
     Raises:
-        InputError: points or faces have another shape, the backend is unknown, or numba is wanted and missing.
+        InputError: points or faces have another shape, the backend is unknown, or numba is requested and missing.
     """
-    points, faces = np.asarray(points, np.float64), np.asarray(faces)
+    points = np.asarray(points, np.float64)
+    faces = np.asarray(faces)
     if points.ndim != 2 or points.shape[1] != 3:
         raise InputError(f'rasterize: `points` must be (V, 3), got {points.shape}')
     if faces.ndim != 2 or faces.shape[1] != 3 or not np.issubdtype(faces.dtype, np.integer):
@@ -81,30 +86,31 @@ def rasterize(
         )
     fill = _backend(backend)
     fragments = Fragments(
-        np.full((height, width), -1, np.int32),
-        np.zeros((height, width, 3), np.float32),
-        np.full((height, width), np.inf, np.float32),
+        face=np.full((height, width), -1, np.int32),
+        barycentric=np.zeros((height, width, 3), np.float32),
+        depth=np.full((height, width), np.inf, np.float32),
     )
     fill(*_set_up(points, faces, height, width), *fragments)
     return fragments
 
 
 def interpolate(fragments: Fragments, faces: np.ndarray, attributes: np.ndarray) -> np.ndarray:
-    """Spreads (V, C) values of the vertices over the visible surface.
+    """Interpolates (V, C) values of the vertices over the visible surface.
 
     Returns:
         (H, W, C) float32, 0 in the background.
     """
     attributes = np.asarray(attributes, np.float32)
-    seen = fragments.mask
-    corners, weights = np.asarray(faces)[fragments.face[seen]], fragments.barycentric[seen]
-    image = np.zeros((*seen.shape, attributes.shape[1]), np.float32)
-    image[seen] = sum(attributes[corners[:, i]] * weights[:, i, None] for i in range(3))
+    mask = fragments.mask
+    corners = np.asarray(faces)[fragments.face[mask]]
+    weights = fragments.barycentric[mask]
+    image = np.zeros((*mask.shape, attributes.shape[1]), np.float32)
+    image[mask] = sum(attributes[corners[:, i]] * weights[:, i, None] for i in range(3))
     return image
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Area-weighted unit normals of the vertices, on the side from which the faces run counter-clockwise.
+    """Computes area-weighted unit normals of the vertices, on the side where the faces run counter-clockwise.
 
     Args:
         vertices: (V, 3) or (B, V, 3).
@@ -113,19 +119,44 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     Returns:
         Normals of the shape and dtype of ``vertices``; 0 for a vertex of no face.
     """
-    vertices, faces = np.asarray(vertices), np.asarray(faces)
+    vertices = np.asarray(vertices)
+    faces = np.asarray(faces)
     batch = vertices.reshape(-1, *vertices.shape[-2:])
-    a, b, c = (batch[:, faces[:, i]] for i in range(3))
+    a = batch[:, faces[:, 0]]
+    b = batch[:, faces[:, 1]]
+    c = batch[:, faces[:, 2]]
     face_normals = np.cross(b - a, c - a)
-    target = np.arange(len(batch))[:, None, None] * batch.shape[1] + faces.T
+    corners = np.arange(len(batch))[:, None, None] * batch.shape[1] + faces.T
     normals = np.empty((batch.shape[0] * batch.shape[1], 3), vertices.dtype)
     for axis in range(3):
-        weights = np.broadcast_to(face_normals[:, None, :, axis], target.shape)
-        normals[:, axis] = np.bincount(target.ravel(), weights.ravel(), len(normals))
+        weights = np.broadcast_to(face_normals[:, None, :, axis], corners.shape)
+        normals[:, axis] = np.bincount(corners.ravel(), weights.ravel(), len(normals))
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0).reshape(
-        vertices.shape
-    )
+    unit_normals = np.zeros_like(normals)
+    np.divide(normals, lengths, out=unit_normals, where=lengths > 0)
+    return unit_normals.reshape(vertices.shape)
+
+
+def edge_functions(x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
+    """Computes the coefficients of the edge functions of K triangles, before the choice of their sign.
+
+    Args:
+        x: (K, 3) of the corners, px; an array or a tensor.
+        y: (K, 3).
+
+    Returns:
+        edge_x, edge_y and edge_1 (K, 3), and twice the signed area (K,).
+    """
+    next_x = x[:, NEXT_CORNER]
+    next_y = y[:, NEXT_CORNER]
+    previous_x = x[:, PREVIOUS_CORNER]
+    previous_y = y[:, PREVIOUS_CORNER]
+    edge_x = next_y - previous_y
+    edge_y = previous_x - next_x
+    edge_1 = next_x * previous_y - previous_x * next_y
+    # From differences: the sum of edge_1 is inexact for a small triangle far from the corner of the image.
+    area = edge_x[:, 1] * edge_y[:, 2] - edge_x[:, 2] * edge_y[:, 1]
+    return edge_x, edge_y, edge_1, area
 
 
 def _backend(name: str) -> Callable[..., None]:
@@ -148,45 +179,47 @@ def _compiled() -> Callable[..., None]:
         ) from error
     try:
         return numba.njit(cache=True, nogil=True, error_model='numpy')(_fill_loops)
-    except (
-        RuntimeError
-    ):  # neither the package folder nor the home can be written, so compile in every process
+    except RuntimeError:
+        # No writable folder for the cache: every process compiles for itself.
         return numba.njit(nogil=True, error_model='numpy')(_fill_loops)
 
 
 def _set_up(points: np.ndarray, faces: np.ndarray, height: int, width: int) -> _Triangles:
-    """Edge functions, reciprocal depths and pixel ranges [low, high) of the faces that touch the picture."""
-    usable = (np.isfinite(points).all(1) & (points[:, 2] > 0))[faces].all(1)
-    index = np.flatnonzero(usable)
-    corners = points[faces[index]]
-    x, y = corners[..., 0], corners[..., 1]
+    """Edge functions, reciprocal depths and pixel ranges of the usable faces that touch the image."""
+    in_front = np.isfinite(points).all(1) & (points[:, 2] > 0)
+    face = np.flatnonzero(in_front[faces].all(1))
+    corners = points[faces[face]]
     size = np.array([width, height], np.float64)
     low = np.ceil(corners[..., :2].min(1)).clip(0, size).astype(np.int64)
     high = (np.floor(corners[..., :2].max(1)) + 1).clip(0, size).astype(np.int64)
-    following, last = [1, 2, 0], [2, 0, 1]
-    edge_x = y[:, following] - y[:, last]
-    edge_y = x[:, last] - x[:, following]
-    edge_1 = x[:, following] * y[:, last] - x[:, last] * y[:, following]
-    # From differences: summing edge_1 would lose a small triangle far from the corner of the picture.
-    area = edge_x[:, 1] * edge_y[:, 2] - edge_x[:, 2] * edge_y[:, 1]
-    keep = np.flatnonzero((np.abs(area) > MIN_AREA) & (high > low).all(1))
-    sign = np.sign(area[keep])[:, None]
+    edge_x, edge_y, edge_1, area = edge_functions(corners[..., 0], corners[..., 1])
+    usable = np.flatnonzero((np.abs(area) > MIN_AREA) & (high > low).all(1))
+    sign = np.sign(area[usable])[:, None]
     return _Triangles(
-        index[keep].astype(np.int32),
-        edge_x[keep] * sign,
-        edge_y[keep] * sign,
-        edge_1[keep] * sign,
-        1 / corners[keep, :, 2],
-        low[keep],
-        high[keep],
+        face=face[usable].astype(np.int32),
+        edge_x=edge_x[usable] * sign,
+        edge_y=edge_y[usable] * sign,
+        edge_1=edge_1[usable] * sign,
+        inverse_z=1 / corners[usable, :, 2],
+        low=low[usable],
+        high=high[usable],
     )
 
 
 def _fill_loops(
-    index, edge_x, edge_y, edge_1, inverse_z, low, high, face, barycentric, depth
+    triangle_face: np.ndarray,
+    edge_x: np.ndarray,
+    edge_y: np.ndarray,
+    edge_1: np.ndarray,
+    inverse_z: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    face: np.ndarray,
+    barycentric: np.ndarray,
+    depth: np.ndarray,
 ) -> None:
-    """The z-buffer as plain loops, to be compiled; arguments are _Triangles and Fragments, the latter filled."""
-    for k in range(len(index)):
+    """Fills fragments by loops over pixels, for numba; the arguments are the fields of _Triangles and Fragments."""
+    for k in range(len(triangle_face)):
         for y in range(low[k, 1], high[k, 1]):
             row0 = edge_y[k, 0] * y + edge_1[k, 0]
             row1 = edge_y[k, 1] * y + edge_1[k, 1]
@@ -197,64 +230,79 @@ def _fill_loops(
                 e2 = edge_x[k, 2] * x + row2
                 if e0 < 0 or e1 < 0 or e2 < 0:
                     continue
-                w0, w1, w2 = e0 * inverse_z[k, 0], e1 * inverse_z[k, 1], e2 * inverse_z[k, 2]
+                w0 = e0 * inverse_z[k, 0]
+                w1 = e1 * inverse_z[k, 1]
+                w2 = e2 * inverse_z[k, 2]
                 total = w0 + w1 + w2
                 z = np.float32((e0 + e1 + e2) / total)
                 if z < depth[y, x]:
                     depth[y, x] = z
-                    face[y, x] = index[k]
+                    face[y, x] = triangle_face[k]
                     barycentric[y, x, 0] = w0 / total
                     barycentric[y, x, 1] = w1 / total
                     barycentric[y, x, 2] = w2 / total
 
 
 def _fill_numpy(*arguments: np.ndarray) -> None:
-    """The same without loops over pixels: all candidates of many rows at once, the nearest by one 64-bit key."""
-    triangles, fragments = _Triangles(*arguments[:7]), Fragments(*arguments[7:])
+    """Fills fragments without loops over pixels; the arguments are those of :func:`_fill_loops`."""
+    triangles = _Triangles(*arguments[:7])
+    fragments = Fragments(*arguments[7:])
     width = fragments.face.shape[1]
-    nearest = np.full(fragments.face.size, np.iinfo(np.uint64).max, np.uint64)
+    nearest = _nearest_triangles(triangles, fragments.face.size, width)
+    visible = np.flatnonzero(nearest != NO_KEY)
+    k = (nearest[visible] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    y, x = np.divmod(visible, width)
+    row = _edge_values_of_rows(triangles, k, y)
+    e = [triangles.edge_x[k, i] * x + row[i] for i in range(3)]
+    weights, total, depth = _weights(triangles, k, e)
+    barycentric = np.stack([weight / total for weight in weights], axis=1)
+    fragments.face.reshape(-1)[visible] = triangles.face[k]
+    fragments.depth.reshape(-1)[visible] = depth
+    fragments.barycentric.reshape(-1, 3)[visible] = barycentric
+
+
+def _nearest_triangles(triangles: _Triangles, pixels: int, width: int) -> np.ndarray:
+    """(pixels,) uint64 keys: float32 depth in the high half, position of the triangle in the low half."""
+    nearest = np.full(pixels, NO_KEY, np.uint64)
     extent = triangles.high - triangles.low
-    of_row, y = _ranges(triangles.low[:, 1], extent[:, 1])
-    done = np.cumsum(extent[of_row, 0])
-    cuts = np.searchsorted(done, np.arange(CHUNK, done[-1] if len(done) else 0, CHUNK))
-    for k, row in zip(np.split(of_row, cuts), np.split(y, cuts)):
-        bases = _row_bases(triangles, k, row)
-        of_pixel, x = _ranges(triangles.low[k, 0], extent[k, 0])
-        e = [triangles.edge_x[k, i][of_pixel] * x + bases[i][of_pixel] for i in range(3)]
+    triangle_of_row, y = _ranges(triangles.low[:, 1], extent[:, 1])
+    candidates = np.cumsum(extent[triangle_of_row, 0])
+    total = candidates[-1] if len(candidates) else 0
+    cuts = np.searchsorted(candidates, np.arange(CHUNK, total, CHUNK))
+    for k, row in zip(np.split(triangle_of_row, cuts), np.split(y, cuts)):
+        row_values = _edge_values_of_rows(triangles, k, row)
+        index, x = _ranges(triangles.low[k, 0], extent[k, 0])
+        e = [triangles.edge_x[k, i][index] * x + row_values[i][index] for i in range(3)]
         inside = np.flatnonzero((e[0] >= 0) & (e[1] >= 0) & (e[2] >= 0))
-        k, pixel = k[of_pixel[inside]], row[of_pixel[inside]] * width + x[inside]
-        _, _, z = _weights(triangles, k, [value[inside] for value in e])
-        ok = np.isfinite(z)
-        # Positive floats sort like their bits: depth in the high half, the position of the face breaks ties.
-        key = (z[ok].view(np.uint32).astype(np.uint64) << np.uint64(32)) | k[ok].astype(np.uint64)
-        np.minimum.at(nearest, pixel[ok], key)
-    seen = np.flatnonzero(nearest != np.iinfo(np.uint64).max)
-    k = (nearest[seen] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    y, x = np.divmod(seen, width)
-    bases = _row_bases(triangles, k, y)
-    weights, total, z = _weights(
-        triangles, k, [triangles.edge_x[k, i] * x + bases[i] for i in range(3)]
-    )
-    fragments.face.reshape(-1)[seen] = triangles.index[k]
-    fragments.depth.reshape(-1)[seen] = z
-    fragments.barycentric.reshape(-1, 3)[seen] = np.stack([w / total for w in weights], axis=1)
+        index = index[inside]
+        pixel = row[index] * width + x[inside]
+        k = k[index]
+        _, _, depth = _weights(triangles, k, [value[inside] for value in e])
+        finite = np.isfinite(depth)
+        # The bits of positive floats sort as the floats do.
+        bits = depth[finite].view(np.uint32).astype(np.uint64)
+        key = (bits << np.uint64(32)) | k[finite].astype(np.uint64)
+        np.minimum.at(nearest, pixel[finite], key)
+    return nearest
 
 
 def _ranges(start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Joins ``start[k], start[k] + 1, ...`` (count[k] numbers) over all k; also says which k each came from."""
-    owner = np.repeat(np.arange(len(start)), count)
-    return owner, np.arange(len(owner)) + (start - (np.cumsum(count) - count))[owner]
+    """Concatenates the ranges ``start[k] ... start[k] + count[k] - 1``; returns every number's k and the numbers."""
+    k = np.repeat(np.arange(len(start)), count)
+    first = np.cumsum(count) - count
+    return k, np.arange(len(k)) + (start - first)[k]
 
 
-def _row_bases(triangles: _Triangles, k: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+def _edge_values_of_rows(triangles: _Triangles, k: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
     return [triangles.edge_y[k, i] * y + triangles.edge_1[k, i] for i in range(3)]
 
 
 def _weights(
     triangles: _Triangles, k: np.ndarray, e: list[np.ndarray]
-) -> tuple[list, np.ndarray, np.ndarray]:
-    """Edge values over depth, their sum, and the float32 depth of the surface."""
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Edge values divided by depth, their sum, and the float32 depth of the surface."""
     weights = [e[i] * triangles.inverse_z[k, i] for i in range(3)]
     total = weights[0] + weights[1] + weights[2]
-    with np.errstate(all='ignore'):  # what comes out non-finite is dropped, as in the loops
-        return weights, total, ((e[0] + e[1] + e[2]) / total).astype(np.float32)
+    with np.errstate(all='ignore'):  # non-finite depths are skipped, as in the loops
+        depth = ((e[0] + e[1] + e[2]) / total).astype(np.float32)
+    return weights, total, depth

@@ -1,4 +1,4 @@
-"""Rotations between the forms that the field uses; everything differentiable, twice where it is needed."""
+"""Conversions between representations of rotations, differentiable, and twice where the second order is used."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from torch.nn import functional as F
 
 
 def rot6d_to_rotmat(rot6d: Tensor, eps: float = 1e-12) -> Tensor:
-    """Gram-Schmidt on the 6-D form of SPIN: (..., 6) -> (..., 3, 3).
+    """Converts the 6-D representation of SPIN by Gram-Schmidt: (..., 6) -> (..., 3, 3).
 
     The six numbers are a (3, 2) matrix whose *columns* are the first two columns of the rotation before
     orthogonalisation (the layout of SPIN, VIBE and their successors), not two consecutive triples.
 
     Args:
         rot6d: (..., 6) numbers of any scale.
-        eps: smallest norm that is divided by; 1e-12 as in SPIN, 1e-6 in the VIBE family.
+        eps: lower bound of a norm before the division by it; 1e-12 as in SPIN, 1e-6 in the VIBE family.
     """
     columns = rot6d.reshape(*rot6d.shape[:-1], 3, 2)
-    a, b = columns[..., 0], columns[..., 1]
+    a = columns[..., 0]
+    b = columns[..., 1]
     x = F.normalize(a, dim=-1, eps=eps)
     y = F.normalize(b - (x * b).sum(-1, keepdim=True) * x, dim=-1, eps=eps)
-    return torch.stack([x, y, torch.linalg.cross(x, y, dim=-1)], dim=-1)
+    z = torch.linalg.cross(x, y, dim=-1)
+    return torch.stack([x, y, z], dim=-1)
 
 
 def rotmat_to_rot6d(rotmat: Tensor) -> Tensor:
-    """The inverse of :func:`rot6d_to_rotmat`: (..., 3, 3) -> (..., 6)."""
+    """Inverts :func:`rot6d_to_rotmat`: (..., 3, 3) -> (..., 6)."""
     return rotmat[..., :2].reshape(*rotmat.shape[:-2], 6)
 
 
 def axis_angle_to_rotmat(axis_angle: Tensor) -> Tensor:
     """Rodrigues' formula: (..., 3) radians -> (..., 3, 3).
 
-    Smooth at zero, where both coefficients are taken from their series: the gradient of a zero rotation is exact.
+    Smooth at zero, where a series replaces both coefficients: the gradient of a zero rotation is exact.
     """
     angle_squared = (axis_angle * axis_angle).sum(-1)
-    # The square root has no derivative at zero; there the series of both coefficients is used instead.
+    # The square root has no derivative at zero.
     small = angle_squared < 1e-8
     angle = torch.where(small, torch.ones_like(angle_squared), angle_squared).sqrt()
     first = torch.where(small, 1 - angle_squared / 6, angle.sin() / angle)
@@ -44,19 +46,22 @@ def axis_angle_to_rotmat(axis_angle: Tensor) -> Tensor:
     second = torch.where(small, 0.5 - angle_squared / 24, 0.5 * (half.sin() / half).square())
     skew = _skew(axis_angle)
     identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
-    return identity + first[..., None, None] * skew + second[..., None, None] * (skew @ skew)
+    linear = first[..., None, None] * skew
+    return identity + linear + second[..., None, None] * (skew @ skew)
 
 
 def rotmat_to_axis_angle(rotmat: Tensor) -> Tensor:
-    """The logarithm of rotations: (..., 3, 3) -> (..., 3) radians, angle in [0, pi].
+    """Computes the logarithm of rotations: (..., 3, 3) -> (..., 3) radians, angle in [0, pi].
 
-    Goes through the unit quaternion, whose largest component is chosen first, so that the result is accurate for
-    every angle; values and gradients stay finite at the identity, where the plain formula divides zero by zero.
+    The unit quaternion, computed from its largest component, makes the result accurate for every angle. Values and
+    gradients stay finite at the identity, where the plain formula divides zero by zero.
     """
     quaternion = rotmat_to_quaternion(rotmat)
-    w, xyz = quaternion[..., :1], quaternion[..., 1:]
+    w = quaternion[..., :1]
+    xyz = quaternion[..., 1:]
     negative = w < 0
-    w, xyz = torch.where(negative, -w, w), torch.where(negative, -xyz, xyz)
+    w = torch.where(negative, -w, w)
+    xyz = torch.where(negative, -xyz, xyz)
     squared = (xyz * xyz).sum(-1, keepdim=True)
     small = squared < 1e-10
     sine = torch.where(small, torch.ones_like(squared), squared).sqrt()
@@ -65,27 +70,24 @@ def rotmat_to_axis_angle(rotmat: Tensor) -> Tensor:
 
 
 def rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
-    """(..., 3, 3) -> (..., 4) unit quaternions (w, x, y, z); the sign is that of the largest component."""
+    """Converts rotations (..., 3, 3) to unit quaternions (..., 4), w x y z; the largest component is positive."""
     m = rotmat.reshape(*rotmat.shape[:-2], 9)
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = m.unbind(-1)
-    # Four equal forms of the same quaternion, each scaled by four times one of its components.
-    candidates = torch.stack(
-        [
-            torch.stack([1 + m00 + m11 + m22, m21 - m12, m02 - m20, m10 - m01], -1),
-            torch.stack([m21 - m12, 1 + m00 - m11 - m22, m10 + m01, m02 + m20], -1),
-            torch.stack([m02 - m20, m10 + m01, 1 - m00 + m11 - m22, m21 + m12], -1),
-            torch.stack([m10 - m01, m02 + m20, m21 + m12, 1 - m00 - m11 + m22], -1),
-        ],
-        -2,
+    # Four multiples of the same quaternion, row i scaled by four times its component i.
+    rows = (
+        (1 + m00 + m11 + m22, m21 - m12, m02 - m20, m10 - m01),
+        (m21 - m12, 1 + m00 - m11 - m22, m10 + m01, m02 + m20),
+        (m02 - m20, m10 + m01, 1 - m00 + m11 - m22, m21 + m12),
+        (m10 - m01, m02 + m20, m21 + m12, 1 - m00 - m11 + m22),
     )
+    candidates = torch.stack([torch.stack(row, -1) for row in rows], -2)
     best = torch.diagonal(candidates, dim1=-2, dim2=-1).argmax(-1)
-    chosen = torch.gather(candidates, -2, best[..., None, None].expand(*best.shape, 1, 4))[
-        ..., 0, :
-    ]
-    return F.normalize(chosen, dim=-1)
+    index = best[..., None, None].expand(*best.shape, 1, 4)
+    return F.normalize(candidates.gather(-2, index)[..., 0, :], dim=-1)
 
 
 def _skew(vector: Tensor) -> Tensor:
     x, y, z = vector.unbind(-1)
-    o = torch.zeros_like(x)
-    return torch.stack([o, -z, y, z, o, -x, -y, x, o], dim=-1).reshape(*vector.shape, 3)
+    zero = torch.zeros_like(x)
+    entries = [zero, -z, y, z, zero, -x, -y, x, zero]
+    return torch.stack(entries, dim=-1).reshape(*vector.shape, 3)

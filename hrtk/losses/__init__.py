@@ -1,4 +1,4 @@
-"""Losses: functions of tensors. Every weight belongs to the method that uses them and is set in its config."""
+"""Losses: functions of tensors. Their loss weights are options of the methods that use them."""
 
 from hrtk.losses.keypoint import hips, keypoint2d_loss, keypoint3d_loss, motion_loss
 from hrtk.losses.log_ratio import (

@@ -1,7 +1,7 @@
-"""Losses of masked pose modelling and of lifting (MPM): distances of joints, never squared.
+"""Losses of masked pose modelling and of lifting (MPM): distances between joints, not squared.
 
-Weights as released: 5 for 2D and 2 for 3D in stage I (2 and 3 in the paper), 1 for both heads in stage II, and 2 for
-lifting against 1 for 2D where 2D poses are completed.
+Loss weights of the released code: 5 for 2D and 2 for 3D in stage I (2 and 3 in the paper), 1 for both heads in stage
+II, and 2 for lifting against 1 for 2D where 2D poses are completed.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import torch
 from torch import Tensor
 
 
-def joint_distance(predicted: Tensor, target: Tensor, counted: Optional[Tensor] = None) -> Tensor:
-    """Mean distance between joints, in their unit: how the released code reads the norms of Eqs. 6, 9 and 10.
+def joint_distance(predicted: Tensor, target: Tensor, valid: Optional[Tensor] = None) -> Tensor:
+    """Computes the mean distance between joints, the norms of Eqs. 6, 9 and 10 as in the released code.
 
     Args:
         predicted: (..., J, D).
         target: (..., J, D).
-        counted: bool that broadcasts to (..., J); the mean is over these joints only. None counts all, as the released
-            pretext tasks do, those that were visible too.
+        valid: bool that broadcasts to (..., J); the mean is over these joints only. None means all joints, visible
+            ones included, as in the released pretext tasks.
 
     Returns:
-        A scalar; 0 and no gradient if nothing counts, where the released code gives NaN.
+        A scalar in the unit of the joints; 0 without gradient if no joint is valid, where the released code gives NaN.
     """
     distance = torch.linalg.vector_norm(predicted - target, dim=-1)
-    if counted is None:
+    if valid is None:
         return distance.sum() / max(distance.numel(), 1)
-    counted = counted.expand_as(distance)
-    return distance.where(counted, distance.new_zeros(())).sum() / counted.sum().clamp_min(1)
+    valid = valid.expand_as(distance)
+    return distance.where(valid, distance.new_zeros(())).sum() / valid.sum().clamp_min(1)
 
 
 def pretext_losses(
@@ -39,20 +39,21 @@ def pretext_losses(
     hidden2d: Optional[Tensor] = None,
     hidden3d: Optional[Tensor] = None,
 ) -> dict[str, Tensor]:
-    """Both pretext tasks of stage I (Eq. 6), unweighted.
+    """Computes the losses of both pretext tasks of stage I (Eq. 6), unweighted.
 
-    A shuffled batch may hold poses of one kind only; the other kind's loss is 0 then.
+    A shuffled batch may contain only 2D or only 3D poses; the loss of the other kind is 0 then.
 
     Args:
         reconstruction2d: (B2, F, J, 2).
-        keypoints2d: (B2, F, J, 2), nothing hidden.
+        keypoints2d: (B2, F, J, 2) without masking.
         reconstruction3d: (B3, F, J, 3).
-        joints3d: (B3, F, J, 3) metres from the root, nothing hidden.
-        hidden2d: (B2 or 1, F, J) bool to count these joints only; None counts all, as released.
+        joints3d: (B3, F, J, 3) metres from the root, without masking.
+        hidden2d: (B2 or 1, F, J) bool, the masked joints, to average over these only; None averages over all, as
+            released.
         hidden3d: the same for 3D.
 
     Returns:
-        ``pose2d`` in picture units and ``pose3d`` in metres.
+        ``pose2d`` in units of the image and ``pose3d`` in metres.
     """
     return dict(
         pose2d=joint_distance(reconstruction2d, keypoints2d, hidden2d),
@@ -63,14 +64,14 @@ def pretext_losses(
 def lifting_losses(
     joints3d_seq: Tensor, joints3d: Tensor, target: Tensor, root: int = 0
 ) -> dict[str, Tensor]:
-    """Both heads of stage II (Eqs. 9 and 10), unweighted.
+    """Computes the losses of both heads of stage II (Eqs. 9 and 10), unweighted.
 
     Args:
         joints3d_seq: (B, F, J, 3) of the sequence head.
-        joints3d: (B, 1, J, 3) of the other, for frame ``F // 2``.
-        target: (B, F, J, 3) metres from the root; what stands in the root's row does not matter, official files keep
-            its place in the camera's frame there.
-        root: place of the root, whose target is zero.
+        joints3d: (B, 1, J, 3) of the centre head, for frame ``F // 2``.
+        target: (B, F, J, 3) metres from the root; the root's row is ignored, official files store its position
+            in the camera frame there.
+        root: index of the root, whose target is zero.
 
     Returns:
         ``sequence`` and ``centre``, mean distances in metres.

@@ -1,33 +1,36 @@
-"""Weights from files: official key layouts to ours, safely, with a report of every key that did not match."""
+"""Network weights from files: official key names to ours, without running code, with a report of unmatched keys."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import pickle
 from pathlib import Path
-from typing import Mapping
+from typing import Any, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, suggestion
 
 BUNDLED = Path(__file__).parent / 'weights'
 WRAPPERS = ('model', 'state_dict', 'gen_state_dict')
-TRAINED = ('estimator.', 'network.')  # what hrtk's trainings call the network that they train
+TRAINED = (
+    'estimator.',
+    'network.',
+)  # prefixes of the trained network in the checkpoints of hrtk's trainings
+COUNTER = 'num_batches_tracked'  # of batch norms, of no use for predictions
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-    """What became of a checkpoint's keys.
+    """How a checkpoint's keys matched a module.
 
     Attributes:
-        loaded: keys (official names) whose values are in the module now.
-        missing_keys: keys (our names) that the module has and the checkpoint has not; their values are unchanged.
-        unexpected_keys: keys (official names) that the module has no place for.
+        loaded: keys (official names) whose values were copied into the module.
+        missing_keys: keys (our names) of the module that the checkpoint lacks; their values are unchanged.
+        unexpected_keys: keys (official names) that the module lacks.
         dropped: keys left out on purpose (embedded body models, batch counters).
     """
 
@@ -42,64 +45,60 @@ def load_official(
 ) -> LoadReport:
     """Copies a state dict with official key names into one of our networks.
 
-    ``module.`` prefixes are stripped, and those of hrtk's own trainings; a wrapper dict (``{'model': ...}``) is opened,
-    embedded SMPL buffers are left out. The module's ``official_key`` says which key becomes which, its ``ignored_keys``
-    with which prefixes a checkpoint's keys are no weights of the network.
+    ``module.`` prefixes are stripped, and those of hrtk's own trainings; a wrapper dict (``{'model': ...}``) is opened;
+    embedded SMPL buffers are left out. The module's ``official_key`` translates keys. Its ``ignored_keys`` are prefixes
+    of keys that are no weights of the network.
 
     Args:
         module: one of hrtk's networks.
         state_dict: official or own key names to tensors.
-        name: what to call it in messages, e.g. its path.
+        name: of the state dict in messages, e.g. its path.
 
     Returns:
         The report; nothing is missing and nothing unexpected when the checkpoint is that of this network.
 
     Raises:
-        InputError: a value has another shape than its place, or no key matches: it is another network's checkpoint.
+        InputError: a value has another shape than the module's, or no key matches: it is another network's checkpoint.
             The module is left as it was.
     """
     ignored = ('smpl.', *getattr(module, 'ignored_keys', ()))
     own = module.state_dict()
-    matched, loaded, unexpected, dropped, wrong = {}, [], [], [], []
+    matched: dict[str, Tensor] = {}
+    loaded: list[str] = []
+    unexpected: list[str] = []
+    dropped: list[str] = []
+    mismatched: list[str] = []
     for key, value in _unwrap(state_dict).items():
         plain = key.removeprefix('module.')
         if '.smpl.' in key or plain.startswith(ignored):
             dropped.append(key)
             continue
-        target = _place(module, plain, own)
-        if target not in own:
-            (dropped if plain.endswith('num_batches_tracked') else unexpected).append(key)
-        elif not isinstance(value, Tensor) or value.shape != own[target].shape:
-            wrong.append(
-                f'{key} {tuple(getattr(value, "shape", ()))}, expected {tuple(own[target].shape)}'
-            )
-        else:
+        target = _own_key(module, plain, own)
+        if target in own and _fits(value, own[target]):
             matched[target] = value
             loaded.append(key)
-    if wrong or not matched:
-        what = (
-            f'{len(wrong)} of its values have another shape (first: {wrong[0]})'
-            if wrong
-            else 'no key matches'
-        )
-        raise InputError(
-            f'{name}: not a checkpoint of {type(module).__name__} as configured: {what}. Name the '
-            f"checkpoint of this network, or change the backbone and head to the checkpoint's."
-        )
+        elif target in own:
+            shape = tuple(getattr(value, 'shape', ()))
+            mismatched.append(f'{key} {shape}, expected {tuple(own[target].shape)}')
+        elif plain.endswith(COUNTER):
+            dropped.append(key)
+        else:
+            unexpected.append(key)
+    _check_match(module, name, matched, mismatched)
     module.load_state_dict(matched, strict=False)
-    missing = [key for key in own if key not in matched and not key.endswith('num_batches_tracked')]
-    return LoadReport(tuple(loaded), tuple(missing), tuple(unexpected), tuple(dropped))
+    missing = _unmatched(own, matched)
+    return LoadReport(tuple(loaded), missing, tuple(unexpected), tuple(dropped))
 
 
 def load_weights(
     module: nn.Module, weights: str | Path, optional: tuple[str, ...] = ()
 ) -> LoadReport:
-    """Loads ``'open:<name>'`` (bundled) or a checkpoint file into a module and insists that every key matches.
+    """Loads ``'open:<name>'`` (bundled) or a checkpoint file into a module; every key must match.
 
     Args:
         module: one of hrtk's networks.
-        weights: what to load.
-        optional: prefixes of keys (ours) that the file may lack, since other files bring them.
+        weights: the name or path.
+        optional: prefixes of keys (ours) that the file may lack, since other files provide them.
 
     Raises:
         InputError: the file is missing or unreadable, would need full unpickling, or its keys do not match.
@@ -107,12 +106,23 @@ def load_weights(
     path = find_weights(weights)
     report = load_official(module, read_checkpoint(path), name=str(path))
     missing = tuple(key for key in report.missing_keys if not key.startswith(optional))
-    if missing or report.unexpected_keys:
+    require_match(module, path, missing, report.unexpected_keys)
+    return report
+
+
+def require_match(
+    module: nn.Module, path: Path, missing: tuple[str, ...], unexpected: tuple[str, ...]
+) -> None:
+    """Checks that a checkpoint matched a module completely.
+
+    Raises:
+        InputError: a key is missing or unexpected.
+    """
+    if missing or unexpected:
         raise InputError(
             f'{path}: not a checkpoint of {type(module).__name__} as configured: '
-            f'{_some("missing", missing)}{_some("unexpected", report.unexpected_keys)}'
+            f'{_listing("missing", missing)}{_listing("unexpected", unexpected)}'
         )
-    return report
 
 
 def load_pretrained(
@@ -120,69 +130,63 @@ def load_pretrained(
 ) -> tuple[str, ...]:
     """Loads all of a module but its heads from the checkpoint of a network that was trained for something else.
 
-    Keys of heads are taken as far as they are there in the right shape; keys that have no place are left out.
+    Keys of heads are loaded where the checkpoint has them in the right shape; keys that the module lacks are ignored.
 
     Args:
         module: one of hrtk's networks.
-        weights: what to load.
+        weights: the name or path of the checkpoint.
         heads: prefixes of keys (ours) that may be missing or have another shape.
 
     Returns:
-        Keys of the module that stay as they were.
+        Keys of the module whose values are unchanged.
 
     Raises:
         InputError: the file is missing or unreadable, or its network differs before the heads.
     """
     path = find_weights(weights)
-    own, state_dict = module.state_dict(), _unwrap(read_checkpoint(path))
-    found = {
-        _place(module, key.removeprefix('module.'), own): value for key, value in state_dict.items()
-    }
-    fitting = {
-        key: found[key]
-        for key, value in own.items()
-        if isinstance(found.get(key), Tensor) and found[key].shape == value.shape
-    }
-    left = tuple(
-        key for key in own if key not in fitting and not key.endswith('num_batches_tracked')
-    )
-    wrong = tuple(key for key in left if not key.startswith(heads))
-    if wrong:
+    own = module.state_dict()
+    matched = {}
+    for key, value in _unwrap(read_checkpoint(path)).items():
+        target = _own_key(module, key.removeprefix('module.'), own)
+        if target in own and _fits(value, own[target]):
+            matched[target] = value
+    unmatched = _unmatched(own, matched)
+    differing = tuple(key for key in unmatched if not key.startswith(heads))
+    if differing:
         raise InputError(
             f'{path}: not a network that {type(module).__name__} can start from: before its heads, '
-            f'{_some("missing or of another shape", wrong)}Name one of the same sizes'
+            f'{_listing("missing or of another shape", differing)}Name one of the same sizes'
         )
-    module.load_state_dict(fitting, strict=False)
-    return left
+    module.load_state_dict(matched, strict=False)
+    return unmatched
 
 
 def bundled() -> list[str]:
-    """Names of the weights that ship with hrtk."""
+    """Returns the names of the weights that ship with hrtk."""
     return sorted(path.stem for path in BUNDLED.glob('*.pt'))
 
 
 def find_weights(weights: str | Path) -> Path:
-    """The file behind a weights setting.
+    """Returns the file of a ``weights`` setting.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such file.
     """
     text = str(weights)
+    settings = [f'open:{name}' for name in bundled()]
     if text.startswith('open:'):
-        path = BUNDLED / f'{text[5:]}.pt'
+        path = BUNDLED / f'{text.removeprefix("open:")}.pt'
         if not path.exists():
-            have = bundled()
-            near = difflib.get_close_matches(text[5:], have, n=1)
             raise InputError(
-                f'weights={text!r}: hrtk bundles {have or "no weights"}'
-                + (f'; did you mean open:{near[0]}?' if near else '')
+                f'weights={text!r}: hrtk bundles no such weights. '
+                f'{suggestion(text, settings, cutoff=0.6)}'
             )
         return path
     path = Path(text).expanduser()
     if not path.is_file():
         raise InputError(
-            f'{path}: no such checkpoint. Put the file there, set `weights` to where it is, or use '
-            f'bundled ones with their configs: {", ".join(f"weights=open:{name}" for name in bundled())}.'
+            f'{path}: no such checkpoint. Put the file there, set `weights` to its path, or use '
+            f'bundled ones with their configs: {", ".join(settings)}.'
         )
     return path
 
@@ -194,23 +198,10 @@ def read_checkpoint(path: str | Path) -> dict:
     containers is refused.
 
     Raises:
-        InputError: unreadable, truncated, or it holds something that would have to be executed.
+        InputError: the file is unreadable, truncated, or holds something that would have to be executed.
     """
-    scalar = np.dtype('f4').type(0).__reduce__()[0]
-    allowed = [
-        (scalar, 'numpy.core.multiarray.scalar'),
-        scalar,
-        np.dtype,
-        type(np.dtype('f4')),
-        type(np.dtype('f8')),
-        type(np.dtype('i8')),
-    ]
     try:
-        with (
-            torch.serialization.safe_globals(allowed)
-            if hasattr(torch.serialization, 'safe_globals')
-            else contextlib.nullcontext()
-        ):
+        with _numpy_scalars_allowed():
             content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
@@ -218,9 +209,7 @@ def read_checkpoint(path: str | Path) -> dict:
             f'({_first_line(error)}). If you trust its author, load it with plain torch and save '
             f'its state dict alone.'
         ) from error
-    except (
-        Exception
-    ) as error:  # damage shows in zipfile, in struct or in the unpickler, as any error
+    except Exception as error:  # a damaged file raises errors of zipfile, struct and the unpickler
         raise InputError(
             f'{path}: not a readable checkpoint, perhaps truncated ({_first_line(error)}); download or '
             f'copy it again'
@@ -230,17 +219,49 @@ def read_checkpoint(path: str | Path) -> dict:
     return content
 
 
-def _place(module: nn.Module, key: str, own: Mapping[str, Tensor]) -> str:
-    """Our name of an official key, also where one of hrtk's trainings put its own before it."""
+def _numpy_scalars_allowed() -> contextlib.AbstractContextManager:
+    if not hasattr(torch.serialization, 'safe_globals'):
+        return contextlib.nullcontext()
+    scalar: Any = np.dtype('f4').type(0).__reduce__()[0]
+    dtypes = [type(np.dtype(code)) for code in ('f4', 'f8', 'i8')]
+    # Files written before numpy 2 name the same function by another module.
+    old_scalar: Any = (scalar, 'numpy.core.multiarray.scalar')
+    return torch.serialization.safe_globals([old_scalar, scalar, np.dtype, *dtypes])
+
+
+def _check_match(
+    module: nn.Module, name: str, matched: Mapping[str, Tensor], mismatched: list[str]
+) -> None:
+    if matched and not mismatched:
+        return
+    reason = 'no key matches'
+    if mismatched:
+        reason = f'{len(mismatched)} of its values have another shape (first: {mismatched[0]})'
+    raise InputError(
+        f'{name}: not a checkpoint of {type(module).__name__} as configured: {reason}. Name the '
+        f"checkpoint of this network, or change the backbone and head to the checkpoint's."
+    )
+
+
+def _own_key(module: nn.Module, key: str, own: Mapping[str, Tensor]) -> str:
+    """Returns our name of an official key, also where one of hrtk's trainings added a prefix."""
     translate = getattr(module, 'official_key', lambda name: name)
     target = translate(key)
-    for wrapper in TRAINED:
-        if target not in own and key.startswith(wrapper):
-            target = translate(key.removeprefix(wrapper))
+    for prefix in TRAINED:
+        if target not in own and key.startswith(prefix):
+            target = translate(key.removeprefix(prefix))
     return target
 
 
-def _unwrap(state_dict: Mapping) -> Mapping:
+def _fits(value: Any, parameter: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.shape == parameter.shape
+
+
+def _unmatched(own: Mapping[str, Tensor], matched: Mapping[str, Tensor]) -> tuple[str, ...]:
+    return tuple(key for key in own if key not in matched and not key.endswith(COUNTER))
+
+
+def _unwrap(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
     for wrapper in WRAPPERS:
         inner = state_dict.get(wrapper)
         if isinstance(inner, Mapping):
@@ -248,13 +269,18 @@ def _unwrap(state_dict: Mapping) -> Mapping:
     return state_dict
 
 
-def _some(what: str, keys: tuple[str, ...]) -> str:
-    return (
-        f'{len(keys)} {what} ({", ".join(keys[:4])}{", ..." if len(keys) > 4 else ""}). '
-        if keys
-        else ''
-    )
+def _listing(title: str, keys: tuple[str, ...]) -> str:
+    """Returns ``'5 missing (a, b, c, d, ...). '``, or nothing without keys."""
+    if not keys:
+        return ''
+    names = ', '.join(keys[:4])
+    if len(keys) > 4:
+        names += ', ...'
+    return f'{len(keys)} {title} ({names}). '
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    lines = str(error).splitlines()
+    if not lines:
+        return type(error).__name__
+    return lines[0]

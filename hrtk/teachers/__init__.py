@@ -1,6 +1,7 @@
 """Teachers: networks that label frames for others to learn from."""
 
+from hrtk.teachers.base import Teacher
 from hrtk.teachers.temporal import TemporalTeacher
 from hrtk.teachers.windows import BORDERS, window_indices
 
-__all__ = ['BORDERS', 'TemporalTeacher', 'window_indices']
+__all__ = ['BORDERS', 'Teacher', 'TemporalTeacher', 'window_indices']

@@ -1,8 +1,9 @@
-"""What tests of hrtk and of its users need: contracts of adapters and estimators, and files in the layouts of licensed
-data sets, drawn from the free stream."""
+"""Test tools for hrtk and its users: contracts of adapters, estimators and data sets, and files in the layouts of
+licensed data sets, drawn from the free stream."""
 
 from hrtk.testing.adapter_contracts import ADAPTER_CONTRACTS, check_adapter
 from hrtk.testing.contracts import BrokenContract
+from hrtk.testing.dataset_contracts import DATASET_CONTRACTS, check_dataset
 from hrtk.testing.estimator_contracts import ESTIMATOR_CONTRACTS, check_estimator
 from hrtk.testing.joblib_writer import dump_joblib
 from hrtk.testing.lifting_files import write_lifting_files
@@ -13,8 +14,10 @@ from hrtk.testing.smpl_files import write_body_files, write_checkpoint
 __all__ = [
     'ADAPTER_CONTRACTS',
     'BrokenContract',
+    'DATASET_CONTRACTS',
     'ESTIMATOR_CONTRACTS',
     'check_adapter',
+    'check_dataset',
     'check_estimator',
     'coloured_sequence',
     'dump_joblib',

@@ -1,11 +1,11 @@
-"""What hrtk relies on in an adapter, as checks that a plugin's own tests can run."""
+"""The contracts that hrtk relies on in an adapter, as checks that a plugin's own tests can run."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import json
-from typing import Any, Iterable, Iterator, Optional
+from collections.abc import Iterable, Iterator
+from typing import Any, Optional
 from typing import Sequence as SequenceOf
 
 import torch
@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from hrtk.adapters import RESETS
+from hrtk.adapters.run import copied_weights
 from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Keypoints2D, Sequence
@@ -23,14 +24,14 @@ from hrtk.testing.trial import (
     Setting,
     Trial,
     difference,
-    stored,
-    weights_of,
+    through_a_file,
 )
 
-BASE, DESIGN = 'hrtk/adapters/base.py', 'docs/en/design.md'
+BASE = 'hrtk/adapters/base.py'
+DESIGN = 'docs/en/design.md'
 TUTORIAL = 'docs/en/tutorials/write_an_adapter.md'
 SHAPES = dict(rotmat=(1, 24, 3, 3), betas=(1, 10), camera=(1, 3))
-ORTHONORMAL = 1e-3  # what float32 and a Gram-Schmidt of networks leave
+ORTHONORMAL = 1e-3  # the error that float32 and a network's Gram-Schmidt leave
 
 ADAPTER_CONTRACTS = Contracts()
 
@@ -51,18 +52,21 @@ def check_adapter(
         estimator: config; default a ResNet of width 4 on 32 px with random weights, BatchNorm and dropout.
         sequences: two or more, of at least three frames; default noise in changing colours, with keypoints of which a
             tenth is missing, masks and ground truth.
-        skip: names of :data:`ADAPTER_CONTRACTS` that the adapter does not want to keep, e.g. ``('buffers',)`` of one
+        skip: names of :data:`ADAPTER_CONTRACTS` that the adapter does not keep on purpose, e.g. ``('buffers',)`` of one
             that updates BatchNorm's statistics.
 
     Raises:
-        BrokenContract: an ``AssertionError`` that names the contract, what was found, and where it is documented.
+        BrokenContract: an ``AssertionError`` that names the contract, what was observed, and where it is documented.
     """
-    setting = Setting(adapter, estimator, list(sequences) if sequences is not None else None)
+    examined = None
+    if sequences is not None:
+        examined = list(sequences)
+    setting = Setting(adapter, estimator, examined)
     ADAPTER_CONTRACTS.examine(setting, str(adapter.get('type')), skip)
 
 
 @ADAPTER_CONTRACTS.add(
-    'building it leaves its config as it is, and `reset` is one of a few words',
+    'building it does not change its config, and `reset` is one of a few words',
     f'{DESIGN}, "What resets, and what carries over"',
 )
 def config(setting: Setting) -> Iterator[str]:
@@ -79,30 +83,33 @@ def config(setting: Setting) -> Iterator[str]:
     f'{BASE}, Adapter.prepare',
 )
 def prepare(setting: Setting) -> Iterator[str]:
-    adapter, own = setting.build(), setting.network.state_dict()
+    adapter = setting.build()
     prepared = adapter.prepare(setting.estimator(), setting.sequences, MemoryPreparation())
     if prepared is None:
         return
-    if {name: value.shape for name, value in prepared.items()} != {
-        name: value.shape for name, value in own.items()
-    }:
-        yield f"other names or shapes than the estimator's, e.g. {sorted(set(prepared) ^ set(own))[:3]}"
+    shapes = {name: value.shape for name, value in prepared.items()}
+    expected = {name: value.shape for name, value in setting.network.state_dict().items()}
+    if shapes != expected:
+        different = sorted(set(shapes) ^ set(expected))[:3]
+        yield f"other names or shapes than the estimator's, e.g. {different}"
     for name, value in prepared.items():
         if not torch.isfinite(value.float()).all():
             yield f'{name} is not finite'
 
 
 @ADAPTER_CONTRACTS.add(
-    '`adapt` yields one Prediction of batch size one per frame', f'{BASE}, Adapter'
+    'a session yields one Prediction of batch size one per frame', f'{BASE}, Session.run'
 )
 def frames(setting: Setting) -> Iterator[str]:
-    parts, wanted = setting.baseline.outcome.parts, len(setting.sequences[1])
-    if len(parts) != wanted:
-        yield f'{len(parts)} predictions for {wanted} frames'
-    for number, part in enumerate(parts):
+    predictions = setting.baseline.outcome.predictions
+    expected = len(setting.sequences[1])
+    if len(predictions) != expected:
+        yield f'{len(predictions)} predictions for {expected} frames'
+    for number, prediction in enumerate(predictions):
         for name, shape in SHAPES.items():
-            if getattr(part, name).shape != shape:
-                yield f'prediction {number}: {name} is {tuple(getattr(part, name).shape)}, expected {shape}'
+            actual = tuple(getattr(prediction, name).shape)
+            if actual != shape:
+                yield f'prediction {number}: {name} is {actual}, expected {shape}'
 
 
 @ADAPTER_CONTRACTS.add(
@@ -117,42 +124,45 @@ def rotations(setting: Setting) -> Iterator[str]:
     'docs/en/estimators.md, "What the networks have in common"',
 )
 def buffers(setting: Setting) -> Iterator[str]:
-    run = setting.baseline
-    for name, value in run.estimator.named_buffers():
-        if not torch.equal(value, dict(setting.network.named_buffers())[name]):
+    before = dict(setting.network.named_buffers())
+    for name, value in setting.baseline.estimator.named_buffers():
+        if not torch.equal(value, before[name]):
             yield f'{name} changed'
 
 
-@ADAPTER_CONTRACTS.add('predictions come in the order of the frames', f'{BASE}, Adapter')
+@ADAPTER_CONTRACTS.add('predictions come in the order of the frames', f'{BASE}, Session.run')
 def order(setting: Setting) -> Iterator[str]:
-    run, sequence = setting.baseline, setting.sequences[1]
+    trial = setting.baseline
+    sequence = setting.sequences[1]
     estimator = setting.estimator()
-    estimator.load_state_dict(run.start)
+    estimator.load_state_dict(trial.start_weights)
     with torch.no_grad():
-        before = estimator(estimator.crops(sequence, range(len(sequence)))).rotmat.flatten(1)
-    after = run.outcome.tensors()['rotmat'].to(before).flatten(1)
-    # What adaptation does to all frames alike says nothing about their order.
+        crops = estimator.crops(sequence, range(len(sequence)))
+        before = estimator(crops).rotmat.flatten(1)
+    after = trial.outcome.tensors()['rotmat'].to(before).flatten(1)
+    # A change that adaptation makes to all frames alike does not depend on their order.
     distance = torch.cdist(after - after.mean(0), before - before.mean(0))
     best = linear_sum_assignment(distance.numpy())[1].tolist()
     if best != list(range(len(sequence))):
-        yield f'beside the start model, they look like the frames {best}'
+        yield f"compared with the start model's predictions, they are nearest to the frames {best}"
 
 
 @ADAPTER_CONTRACTS.add(
-    '`adapt` never yields inside torch.no_grad(): its caller would inherit that', f'{BASE}, Adapter'
+    'a session never yields inside torch.no_grad(): its caller would inherit that',
+    f'{BASE}, Session.run',
 )
 def grad_mode(setting: Setting) -> Iterator[str]:
-    if not all(setting.baseline.outcome.grad):
-        yield f'gradients are off after the yield of frame {setting.baseline.outcome.grad.index(False)}'
+    grad_enabled = setting.baseline.outcome.grad_enabled
+    if not all(grad_enabled):
+        yield f'gradients are off after the yield of frame {grad_enabled.index(False)}'
 
 
 @ADAPTER_CONTRACTS.add('the same seed gives the same digits', f'{DESIGN}, "Randomness"')
 def seeds(setting: Setting) -> Iterator[str]:
-    apart = difference(
-        Trial(setting).adapt(setting.sequences[1]), setting.baseline.outcome.tensors()
-    )
-    if apart:
-        yield f'in a second run with the same seeds, {apart}'
+    again = Trial(setting).adapt(setting.sequences[1])
+    problem = difference(again, setting.baseline.outcome.tensors())
+    if problem:
+        yield f'in a second run with the same seeds, {problem}'
 
 
 @ADAPTER_CONTRACTS.add(
@@ -160,60 +170,66 @@ def seeds(setting: Setting) -> Iterator[str]:
     f'{DESIGN}, "What resets, and what carries over"',
 )
 def isolation(setting: Setting) -> Iterator[str]:
-    run = Trial(setting)
-    if run.adapter.reset == 'never':
+    trial = Trial(setting)
+    if trial.adapter.reset == 'never':
         return
-    run.adapt(setting.sequences[0])
-    apart = difference(run.adapt(setting.sequences[1]), setting.baseline.outcome.tensors())
-    if apart:
-        yield f'after another sequence, {apart}'
+    trial.adapt(setting.sequences[0])
+    after_another = trial.adapt(setting.sequences[1])
+    problem = difference(after_another, setting.baseline.outcome.tensors())
+    if problem:
+        yield f'after another sequence, {problem}'
 
 
 @ADAPTER_CONTRACTS.add(
-    "with reset='never', state_dict() and the estimator's weights are all that carries over",
-    f'{BASE}, Adapter.state_dict',
+    "with reset='never', the session's state_dict() and the estimator's weights are all that carries over",
+    f'{BASE}, Session.state_dict',
 )
 def state(setting: Setting) -> Iterator[str]:
     first, second = setting.sequences[:2]
-    run = Trial(setting)
-    if run.adapter.reset != 'never':
+    trial = Trial(setting)
+    if trial.adapter.reset != 'never':
         return
-    run.adapt(first)
+    trial.adapt(first)
+    weights = through_a_file(copied_weights(trial.estimator))
+    session_state = through_a_file(trial.run.state_dict())
     resumed = Trial(setting)
-    resumed.estimator.load_state_dict(stored(weights_of(run.estimator)))
-    resumed.adapter.load_state_dict(stored(run.adapter.state_dict()))
-    apart = difference(resumed.adapt(second), run.adapt(second))
-    if apart:
-        yield f'in a run that was interrupted between two sequences, {apart}'
+    resumed.run.resume(weights, session_state)
+    problem = difference(resumed.adapt(second), trial.adapt(second))
+    if problem:
+        yield f'in a run that was interrupted between two sequences, {problem}'
 
 
 @ADAPTER_CONTRACTS.add(
-    'a `prepare` that was killed goes on from its last state, with the same digits',
+    'a `prepare` that was killed resumes from its last state, with the same digits',
     f'{DESIGN}, "What resets, and what carries over"',
 )
 def resumed(setting: Setting) -> Iterator[str]:
-    diary = MemoryPreparation()
-    whole = Trial(setting, diary).prepared
-    yield from diary.problems
-    if whole is None:
+    preparation = MemoryPreparation()
+    expected = Trial(setting, preparation).prepared
+    yield from preparation.problems
+    if expected is None:
         return
-    for kill in sorted({1, (diary.steps + 1) // 2} - {0}):
-        dying = MemoryPreparation(kill=kill)
+    middle = (preparation.reports + 1) // 2
+    for kill in sorted({1, middle} - {0}):
+        killed = MemoryPreparation(kill=kill)
         try:
-            Trial(setting, dying)
+            Trial(setting, killed)
         except Killed:
             pass
-        apart = difference(Trial(setting, MemoryPreparation(dying.states)).prepared, whole)
-        if apart:
-            yield f'killed at its step {kill} of {diary.steps} and started again, {apart}'
-    finished = MemoryPreparation({'result': {name: value + 1 for name, value in whole.items()}})
-    if difference(Trial(setting, finished).prepared, finished.states['result']):
-        yield 'preparation.result() has finished weights, and others are returned'
+        again = Trial(setting, MemoryPreparation(killed.states)).prepared
+        problem = difference(again or {}, expected)
+        if problem:
+            yield f'killed at report {kill} of {preparation.reports} and started again, {problem}'
+    finished = {name: value + 1 for name, value in expected.items()}
+    returned = Trial(setting, MemoryPreparation({'result': finished})).prepared
+    if difference(returned or {}, finished):
+        yield 'preparation.result() has finished weights, and other weights are returned'
 
 
 @ADAPTER_CONTRACTS.add('a sequence may have one frame', f'{TUTORIAL}, "What it will meet"')
 def one_frame(setting: Setting) -> Iterator[str]:
-    yield from wrong_numbers(Trial(setting).adapt(_part(setting.sequences[1], 1)), 1)
+    sequence = dataclasses.replace(setting.sequences[1].clip(0, 1), truth=None)
+    yield from wrong_numbers(Trial(setting).adapt(sequence), 1)
 
 
 @ADAPTER_CONTRACTS.add(
@@ -222,10 +238,13 @@ def one_frame(setting: Setting) -> Iterator[str]:
 )
 def no_keypoints(setting: Setting) -> Iterator[str]:
     sequence = setting.sequences[1]
-    some = torch.arange(len(sequence)) % 2 == 0
-    yield from wrong_numbers(Trial(setting).adapt(_without_points(sequence, some)), len(sequence))
+    every_second = torch.arange(len(sequence)) % 2 == 0
+    predicted = Trial(setting).adapt(_without_keypoints(sequence, every_second))
+    yield from wrong_numbers(predicted, len(sequence))
     try:
-        predicted = Trial(setting).adapt(_without_points(sequence, torch.ones_like(some)))
+        predicted = Trial(setting).adapt(
+            _without_keypoints(sequence, torch.ones_like(every_second))
+        )
     except InputError:
         return
     yield from wrong_numbers(predicted, len(sequence))
@@ -235,9 +254,10 @@ def no_keypoints(setting: Setting) -> Iterator[str]:
 def no_truth(setting: Setting) -> Iterator[str]:
     blind = copy.copy(setting)
     blind.sequences = [dataclasses.replace(sequence, truth=None) for sequence in setting.sequences]
-    apart = difference(Trial(blind).adapt(blind.sequences[1]), setting.baseline.outcome.tensors())
-    if apart:
-        yield f'without ground truth, {apart}'
+    predicted = Trial(blind).adapt(blind.sequences[1])
+    problem = difference(predicted, setting.baseline.outcome.tensors())
+    if problem:
+        yield f'without ground truth, {problem}'
 
 
 @ADAPTER_CONTRACTS.add(
@@ -245,58 +265,45 @@ def no_truth(setting: Setting) -> Iterator[str]:
     f'{BASE}, Adapter.fingerprint',
 )
 def fingerprint(setting: Setting) -> Iterator[str]:
-    new, used = setting.build().fingerprint(), setting.baseline.adapter.fingerprint()
-    if not isinstance(new, dict) or any(
-        not isinstance(text, str) for pair in new.items() for text in pair
-    ):
+    new = setting.build().fingerprint()
+    used = setting.baseline.adapter.fingerprint()
+    if not isinstance(new, dict) or not all(map(_is_text_pair, new.items())):
         yield f'not a dict of strings: {new!r}'
     if new != used or new != setting.build().fingerprint():
         yield f'it changes: {new} when built, {used} after a sequence'
 
 
-@ADAPTER_CONTRACTS.add('report() holds numbers', f'{BASE}, Adapter.report')
-def report(setting: Setting) -> Iterator[str]:
-    numbers = setting.baseline.adapter.report()
-    try:
-        plain = json.loads(
-            json.dumps(
-                {
-                    name: value.item() if hasattr(value, 'item') else value
-                    for name, value in numbers.items()
-                }
-            )
-        )
-    except (TypeError, ValueError) as error:
-        yield f'json cannot hold it: {error}'
-        return
-    for name, value in plain.items():
+@ADAPTER_CONTRACTS.add('counts holds numbers', f'{BASE}, Session.counts')
+def counts(setting: Setting) -> Iterator[str]:
+    for name, value in setting.baseline.run.counts.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             yield f'{name} is {value!r}'
 
 
 @ADAPTER_CONTRACTS.add(
-    'sequences and the data set are looked at, not changed', f'{TUTORIAL}, "What must not change"'
+    'sequences and the data set are read, not changed', f'{TUTORIAL}, "What must not change"'
 )
 def inputs(setting: Setting) -> Iterator[str]:
-    setting.baseline  # and, as this comes last, all that the other checks have done
-    for sequence, before in zip(setting.sequences, setting.pristine[0]):
+    setting.baseline  # this check is one of the last, so it covers the runs of the others as well
+    for sequence, before in zip(setting.sequences, setting.pristine_sequences):
         old = _tensors(before)
         changed = [
-            name for name, value in _tensors(sequence).items() if not _same(value, old[name])
+            name for name, value in _tensors(sequence).items() if not _equal(value, old[name])
         ]
         if changed:
             yield f'{", ".join(changed)} of {sequence.name!r} changed'
 
 
 @ADAPTER_CONTRACTS.add(
-    'the body, which the frozen model shares, never changes and never asks for gradients',
+    'the body, which the frozen model shares, never changes and never requires gradients',
     f'{TUTORIAL}, "What must not change"',
 )
 def body(setting: Setting) -> Iterator[str]:
     setting.baseline
     shared = setting.network.body
-    before = {} if shared is None else dict(setting.pristine[1].named_buffers())
-    for name, old in before.items():
+    if shared is None or setting.pristine_body is None:
+        return
+    for name, old in setting.pristine_body.named_buffers():
         value = shared.get_buffer(name)
         if not torch.equal(value, old):
             yield f'{name} of the body changed'
@@ -312,48 +319,41 @@ def wrong_numbers(predicted: dict[str, Tensor], frames: Optional[int] = None) ->
         if not torch.isfinite(value).all():
             yield f'{name} is not finite'
     rotmat = predicted['rotmat'].double()
-    apart = (
-        (rotmat @ rotmat.mT - torch.eye(3, dtype=torch.float64, device=rotmat.device)).abs().max()
-    )
-    if not apart < ORTHONORMAL:
-        yield f'rotmat times its transpose is {apart:.2g} from the identity'
+    identity = torch.eye(3, dtype=torch.float64, device=rotmat.device)
+    error = (rotmat @ rotmat.mT - identity).abs().max()
+    if not error < ORTHONORMAL:
+        yield f'rotmat times its transpose is {error:.2g} from the identity'
     if not (torch.linalg.det(rotmat) > 0).all():
         yield 'rotmat holds a reflection'
 
 
-def _part(sequence: Sequence, count: int) -> Sequence:
+def _without_keypoints(sequence: Sequence, frames: Tensor) -> Sequence:
+    """The sequence with the keypoints of some frames taken away, (F,) bool."""
     keypoints = sequence.keypoints2d
-    return dataclasses.replace(
-        sequence,
-        boxes=sequence.boxes[:count],
-        frame_ids=sequence.frame_ids[:count],
-        frames=[sequence.frames[t] for t in range(count)],
-        keypoints2d=dataclasses.replace(
-            keypoints, xy=keypoints.xy[:count], confidence=keypoints.confidence[:count]
-        ),
-        truth=None,
-        masks=None if sequence.masks is None else [sequence.masks[t] for t in range(count)],
-    )
+    xy = keypoints.xy.clone()
+    confidence = keypoints.confidence.clone()
+    xy[frames] = torch.nan
+    confidence[frames] = 0
+    emptied = Keypoints2D(xy, confidence, keypoints.skeleton, keypoints.source)
+    return dataclasses.replace(sequence, keypoints2d=emptied)
 
 
-def _without_points(sequence: Sequence, which: Tensor) -> Sequence:
-    xy, confidence = sequence.keypoints2d.xy.clone(), sequence.keypoints2d.confidence.clone()
-    xy[which], confidence[which] = torch.nan, 0
-    points = Keypoints2D(xy, confidence, sequence.keypoints2d.skeleton, sequence.keypoints2d.source)
-    return dataclasses.replace(sequence, keypoints2d=points)
+def _is_text_pair(pair: tuple[Any, Any]) -> bool:
+    return all(isinstance(text, str) for text in pair)
 
 
 def _tensors(sequence: Sequence) -> dict[str, Any]:
-    truth = sequence.truth
-    found = dict(
+    """Copies of everything in a sequence that a run could change."""
+    values: dict[str, Any] = dict(
         boxes=sequence.boxes,
         xy=sequence.keypoints2d.xy,
         confidence=sequence.keypoints2d.confidence,
         frames=torch.as_tensor(sequence.frames[0]),
-        **({} if truth is None else vars(truth)),
     )
-    return {name: value.clone() for name, value in found.items() if isinstance(value, Tensor)}
+    if sequence.truth is not None:
+        values.update(vars(sequence.truth))
+    return {name: value.clone() for name, value in values.items() if isinstance(value, Tensor)}
 
 
-def _same(ours: Tensor, other: Tensor) -> bool:
-    return torch.equal(ours.nan_to_num(-1), other.nan_to_num(-1))
+def _equal(ours: Tensor, others: Tensor) -> bool:
+    return torch.equal(ours.nan_to_num(-1), others.nan_to_num(-1))

@@ -7,13 +7,15 @@ import dataclasses
 import io
 import random
 import zlib
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hrtk.adapters import STATES, Adapter, Preparation
+from hrtk.adapters import Adapter, Preparation, PreparationStep
+from hrtk.adapters.run import AdapterRun, copied_weights
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS, ESTIMATORS
 from hrtk.structures import Prediction, Sequence
@@ -25,53 +27,65 @@ TINY = dict(
     head=dict(type='IterativeRegressor', hidden=16, dropout=0.5),
     resolution=32,
 )
+PARAMETERS = ('rotmat', 'betas', 'camera')
 
 
 class Killed(Exception):
-    """What a run dies of while it prepares."""
+    """Ends a run in the middle of its preparation."""
 
 
 class MemoryPreparation(Preparation):
-    """Keeps states as files would: what cannot be read back safely fails here.
+    """Stores states in memory as files would store them: what cannot be read back safely fails here.
 
     Args:
         states: of an earlier run.
-        kill: the call of :meth:`step`, counted from 1, at which the run dies.
+        names: of the states that the adapter lists; None for any.
+        kill: the report, counted from 1, at which the run is killed.
 
     Attributes:
-        steps: how often progress was reported.
-        problems: what was saved under a name that a run does not keep.
+        reports: the number of reports so far.
+        problems: complaints about stored states.
     """
 
-    def __init__(self, states: Optional[dict[str, Any]] = None, kill: Optional[int] = None) -> None:
-        self.states, self.kill = dict(states or {}), kill
-        self.steps, self.problems = 0, []
+    def __init__(
+        self,
+        states: Optional[Mapping[str, Any]] = None,
+        names: Optional[tuple[str, ...]] = None,
+        kill: Optional[int] = None,
+    ) -> None:
+        self.states = dict(states or {})
+        self.names = names
+        self.kill = kill
+        self.reports = 0
+        self.problems: list[str] = []
 
     def result(self) -> Optional[dict[str, Tensor]]:
-        """The weights that an earlier run ended with."""
+        """Returns the weights that an earlier run finished with."""
         return self.states.get('result')
 
     def load(self, name: str) -> Optional[dict[str, Any]]:
-        """A state of an earlier, interrupted run."""
+        """Returns a state of an earlier, interrupted run."""
         return self.states.get(name)
 
     def save(self, name: str, state: dict[str, Any]) -> None:
-        """Keeps a copy of a state."""
-        if name not in STATES:
+        """Stores a copy of a state."""
+        if self.names is not None and name not in self.names:
             self.problems.append(
-                f'a state is saved as {name!r}; the names that are kept are {STATES}'
+                f'a state is stored as {name!r}; the adapter lists the states {self.names}'
             )
-        self.states[name] = stored(state)
+        self.states[name] = through_a_file(state)
 
-    def step(self, done: int, total: int, **numbers: float) -> None:
-        """Counts, and dies when it is time."""
-        self.steps += 1
-        if self.steps == self.kill:
+    def report(self, step: PreparationStep) -> None:
+        """Counts the reports; raises :class:`Killed` at the chosen one."""
+        self.reports += 1
+        if not isinstance(step, PreparationStep):
+            self.problems.append(f'report() takes a PreparationStep, not {step!r}')
+        if self.reports == self.kill:
             raise Killed
 
 
-def stored(state: Any) -> Any:
-    """A state after a way through a file, without executing anything of it."""
+def through_a_file(state: Any) -> Any:
+    """A state after it was written to a file and read back without executing anything of it."""
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
@@ -79,52 +93,43 @@ def stored(state: Any) -> Any:
 
 
 def seed(name: str) -> None:
-    """Seeds Python, numpy and torch, with a number of their own for every name."""
+    """Seeds Python, numpy and torch with a checksum of the name."""
     number = zlib.crc32(name.encode())
     random.seed(number)
     np.random.seed(number)
     torch.manual_seed(number)
 
 
-def weights_of(estimator: Estimator) -> dict[str, Tensor]:
-    """A copy of the state dict."""
-    return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
-
-
-def difference(ours: dict[str, Tensor], other: dict[str, Tensor]) -> str:
-    """The first value that is not the same to the last bit; empty if all are."""
-    if ours.keys() != other.keys():
-        return f'other names: {sorted(set(ours) ^ set(other))[:3]}'
-    return next(
-        (
-            f'{name} differs by up to {(ours[name] - other[name]).abs().max():.2g}'
-            for name in ours
-            if not torch.equal(ours[name], other[name])
-        ),
-        '',
-    )
+def difference(ours: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> str:
+    """Describes the first value that differs in any bit; empty if all are equal."""
+    if ours.keys() != others.keys():
+        return f'other names: {sorted(set(ours) ^ set(others))[:3]}'
+    for name, value in ours.items():
+        if not torch.equal(value, others[name]):
+            return f'{name} differs by up to {(value - others[name]).abs().max():.2g}'
+    return ''
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What an adapter did with a sequence.
+    """What an adapter yielded for a sequence.
 
     Attributes:
-        parts: what it yielded.
-        grad: whether gradients were on in the caller after every ``yield``.
+        predictions: in the order in which they were yielded.
+        grad_enabled: whether gradients were enabled in the caller after every ``yield``.
     """
 
-    parts: list[Prediction]
-    grad: list[bool]
+    predictions: list[Prediction]
+    grad_enabled: list[bool]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything predicted, joined over frames."""
-        whole = Prediction.cat(self.parts).detach()
-        return {name: getattr(whole, name) for name in ('rotmat', 'betas', 'camera')}
+        """The parameters of all frames by name."""
+        joined = Prediction.cat(self.predictions).detach()
+        return {name: getattr(joined, name) for name in PARAMETERS}
 
 
 class Setting:
-    """What is examined: configs, and the sequences on which.
+    """An adapter's config, an estimator and sequences to examine the adapter on.
 
     Args:
         adapter: config.
@@ -132,7 +137,11 @@ class Setting:
         sequences: two or more; default coloured noise of three frames each.
 
     Attributes:
-        pristine: the sequences and the body as they were before any run.
+        config: the adapter's.
+        network: the start model.
+        sequences: on which the adapter is examined.
+        pristine_sequences: copies from before any run.
+        pristine_body: a copy of the body from before any run.
     """
 
     def __init__(
@@ -145,29 +154,19 @@ class Setting:
         self.config = adapter
         self.network: Estimator = ESTIMATORS.build(copy.deepcopy(estimator or TINY)).eval()
         if estimator is None:
-            for layer in (
-                self.network.head.decpose,
-                self.network.head.decshape,
-                self.network.head.deccam,
-            ):
-                nn.init.normal_(
-                    layer.weight, std=0.05
-                )  # where all frames look alike, nothing can be told from them
-        size = 2 * self.network.resolution
-        self.sequences = sequences or [
-            coloured_sequence(name, frames, size, number)
-            for number, (name, frames) in enumerate((('first', 3), ('second', 3)))
-        ]
-        self.pristine = copy.deepcopy(self.sequences), copy.deepcopy(self.network.body)
+            _spread_predictions(self.network)
+        self.sequences = sequences or self._coloured_sequences()
+        self.pristine_sequences = copy.deepcopy(self.sequences)
+        self.pristine_body = copy.deepcopy(self.network.body)
         self._baseline: Optional[Trial] = None
 
     def build(self) -> Adapter:
-        """The adapter, anew."""
-        seed('adapter')  # as a run, which is seeded before it builds anything
+        """Builds the adapter."""
+        seed('adapter')  # as in a run, which is seeded before it builds anything
         return ADAPTERS.build(copy.deepcopy(self.config))
 
     def estimator(self) -> Estimator:
-        """The start model, anew; the body is shared, as in a run."""
+        """Returns a copy of the start model; the body is shared, as in a run."""
         return copy.deepcopy(self.network, {id(self.network.body): self.network.body})
 
     @property
@@ -178,38 +177,55 @@ class Setting:
             self._baseline.adapt(self.sequences[1])
         return self._baseline
 
+    def _coloured_sequences(self) -> list[Sequence]:
+        size = 2 * self.network.resolution
+        return [coloured_sequence('first', 3, size, 0), coloured_sequence('second', 3, size, 1)]
+
 
 class Trial:
-    """A run, prepared.
+    """A run of the adapter, prepared.
+
+    Args:
+        setting: adapter, estimator and sequences.
+        preparation: stores the states of the preparation; default in memory.
 
     Attributes:
-        adapter, estimator: of the run.
-        prepared: what ``prepare`` returned.
+        adapter: of the run.
+        estimator: of the run.
+        prepared: the weights that ``prepare`` returned, or None.
+        start_weights: the weights that sessions start from.
         outcome: of the last sequence.
     """
 
-    def __init__(self, setting: Setting, preparation: Optional[Preparation] = None) -> None:
-        self.adapter, self.estimator = setting.build(), setting.estimator()
-        source = weights_of(self.estimator)
+    def __init__(self, setting: Setting, preparation: Optional[MemoryPreparation] = None) -> None:
+        self.adapter = setting.build()
+        self.estimator = setting.estimator()
+        preparation = preparation or MemoryPreparation()
+        preparation.names = self.adapter.states
+        weights = copied_weights(self.estimator)
         seed('prepare')
-        self.prepared = self.adapter.prepare(
-            self.estimator, setting.sequences, preparation or MemoryPreparation()
-        )
-        self.estimator.load_state_dict(source if self.prepared is None else self.prepared)
+        self.prepared = self.adapter.prepare(self.estimator, setting.sequences, preparation)
+        if self.prepared is not None:
+            weights = self.prepared
+        self.estimator.load_state_dict(weights)
         self.estimator.eval()
-        self.start = weights_of(self.estimator)
+        self.start_weights = copied_weights(self.estimator)
+        self.run = AdapterRun(self.adapter, self.estimator)
         self.outcome = Outcome([], [])
 
     def adapt(self, sequence: Sequence) -> dict[str, Tensor]:
-        """Everything predicted for a sequence."""
-        if self.adapter.reset != 'never':
-            self.estimator.load_state_dict(self.start)
-            self.estimator.eval().zero_grad(set_to_none=True)
+        """Adapts to a sequence; returns the parameters of all frames by name."""
         seed(sequence.name)
         self.outcome = Outcome([], [])
         with torch.enable_grad():
-            for prediction in self.adapter.adapt(self.estimator, sequence):
-                self.outcome.grad.append(torch.is_grad_enabled())
-                self.outcome.parts.append(prediction)
+            for prediction in self.run.run(sequence):
+                self.outcome.grad_enabled.append(torch.is_grad_enabled())
+                self.outcome.predictions.append(prediction)
                 torch.set_grad_enabled(True)
         return self.outcome.tensors()
+
+
+def _spread_predictions(network: Any) -> None:
+    """Makes predictions differ between frames: where all frames look alike, nothing can be examined."""
+    for layer in (network.head.decpose, network.head.decshape, network.head.deccam):
+        nn.init.normal_(layer.weight, std=0.05)

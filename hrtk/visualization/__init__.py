@@ -1,15 +1,14 @@
-"""Pictures and films of bodies over the images they were estimated from. Nothing here needs a graphics card."""
+"""Images and videos of bodies over the images they were estimated from, drawn on the CPU."""
 
 from hrtk.visualization.overlay import (
-    Region,
     before_after,
     contact_sheet,
     draw_keypoints,
     overlay,
     person_region,
 )
-from hrtk.visualization.render import draw_mesh
-from hrtk.visualization.video import write_picture, write_video
+from hrtk.visualization.render import Region, draw_mesh
+from hrtk.visualization.video import write_image, write_picture, write_video
 
 __all__ = [
     'Region',
@@ -19,6 +18,7 @@ __all__ = [
     'draw_mesh',
     'overlay',
     'person_region',
+    'write_image',
     'write_picture',
     'write_video',
 ]

@@ -1,4 +1,4 @@
-"""Moving bodies and films in the few bytes that one HTML page can hold."""
+"""Compact encodings of moving bodies, videos and images for a single HTML page."""
 
 from __future__ import annotations
 
@@ -17,22 +17,29 @@ from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.visualization.video import can_write_video, write_video
 
-GRID = 0.001  # metres between neighbouring places that a packed vertex can have
-CODEC = 'vp09'  # VP9 in MP4: every current browser plays it, and OpenCV's wheels encode it (H.264 they do not)
-CHUNK = 64
+GRID = 0.001  # metres between neighbouring positions of a packed vertex
+CODEC = 'vp09'  # VP9 in MP4: current browsers play it and OpenCV's wheels encode it, unlike H.264
+CHUNK = 64  # frames
+QUALITY_FLAGS = {'.webp': cv2.IMWRITE_WEBP_QUALITY, '.jpg': cv2.IMWRITE_JPEG_QUALITY}
 
 
-class Film(NamedTuple):
-    """A film for a page: encoded, or where OpenCV has no codec that browsers play, JPEG pictures one by one."""
+class EncodedVideo(NamedTuple):
+    """A video for a page: encoded, or as JPEG images if OpenCV has no codec that browsers play.
+
+    Attributes:
+        video: MP4, empty if there are ``images``.
+        images: JPEG files, empty if there is a ``video``.
+        fps: frames per second.
+    """
 
     video: bytes
-    pictures: tuple[bytes, ...]
+    images: tuple[bytes, ...]
     fps: float
 
 
 @torch.no_grad()
 def pelvis_meshes(body: BodyModel, rotmat: Any, betas: Any) -> np.ndarray:
-    """Bodies that all have their pelvis at the origin, y up, looking along +z if they face the camera.
+    """Poses bodies with the pelvis at the origin and y up; a body that faces the camera looks along +z.
 
     Args:
         body: the body model.
@@ -42,38 +49,40 @@ def pelvis_meshes(body: BodyModel, rotmat: Any, betas: Any) -> np.ndarray:
     Returns:
         (F, V, 3) float32 metres.
     """
-    parts = []
+    chunks = []
     for start in range(0, len(rotmat), CHUNK):
-        part = (
-            torch.as_tensor(x[start : start + CHUNK]).to(body.template) for x in (rotmat, betas)
-        )
-        output = body(*part)
-        parts.append((output.vertices - output.joints[:, :1]).cpu())
-    return (torch.cat(parts) * torch.tensor([1.0, -1, -1])).float().numpy()
+        frames = slice(start, start + CHUNK)
+        chunk_rotmat = torch.as_tensor(rotmat[frames]).to(body.template)
+        chunk_betas = torch.as_tensor(betas[frames]).to(body.template)
+        output = body(chunk_rotmat, chunk_betas)
+        chunks.append((output.vertices - output.joints[:, :1]).cpu())
+    return (torch.cat(chunks) * torch.tensor([1.0, -1, -1])).float().numpy()
 
 
 def pack_meshes(meshes: np.ndarray | Tensor) -> str:
-    """Packs moving vertices: on a grid of 1 mm, as differences from frame to frame, compressed, base64.
+    """Packs moving vertices: rounded to 1 mm, as differences between frames, compressed, base64.
 
-    Slow motion has small differences, of which compression leaves about half a byte per number.
+    Slow motion has small differences, which compress to about half a byte per coordinate.
 
     Args:
         meshes: (F, V, 3) metres, within 32 m of the origin.
 
     Returns:
-        Text of gzip of F * V * 3 low bytes, then as many high ones, of int16 differences.
+        gzip, in base64, of the F * V * 3 low bytes of int16 differences, followed by as many high bytes.
 
     Raises:
-        InputError: a number is not finite, or lies too far away.
+        InputError: a coordinate is not finite or too far from the origin.
     """
     values = np.asarray(meshes, np.float64)
     if not np.isfinite(values).all() or np.abs(values).max(initial=0) > 32767 * GRID:
         raise InputError(
-            'a mesh holds numbers that are not finite or lie more than 32 m away; its result is damaged'
+            'a mesh holds coordinates that are not finite or more than 32 m from the origin; its result '
+            'is damaged'
         )
-    places = np.rint(values / GRID).astype(np.int16)
-    steps = np.diff(places, axis=0, prepend=np.zeros_like(places[:1])).astype('<i2').reshape(-1, 1)
-    return compressed(np.ascontiguousarray(steps.view('u1').T).tobytes())
+    positions = np.rint(values / GRID).astype(np.int16)
+    steps = np.diff(positions, axis=0, prepend=np.zeros_like(positions[:1]))
+    step_bytes = steps.astype('<i2').reshape(-1, 1).view('u1')
+    return compressed(np.ascontiguousarray(step_bytes.T).tobytes())
 
 
 def compressed(data: bytes) -> str:
@@ -81,26 +90,27 @@ def compressed(data: bytes) -> str:
     return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
 
 
-def encode_film(pictures: Iterable[np.ndarray], fps: float) -> Film:
-    """Encodes (H, W, 3) uint8 RGB pictures of one size as something that browsers play."""
+def encode_video(images: Iterable[np.ndarray], fps: float) -> EncodedVideo:
+    """Encodes (H, W, 3) uint8 RGB images of one size as a video, or as images if the codec is missing."""
     if can_write_video(CODEC):
         with tempfile.TemporaryDirectory() as folder:
-            path = write_video(Path(folder) / 'film.mp4', pictures, fps, CODEC)
-            return Film(path.read_bytes(), (), fps)
-    return Film(b'', tuple(encode_picture(picture, '.jpg') for picture in pictures), fps)
+            path = write_video(Path(folder) / 'video.mp4', images, fps, CODEC)
+            return EncodedVideo(path.read_bytes(), (), fps)
+    jpegs = [encode_image(image, '.jpg') for image in images]
+    return EncodedVideo(b'', tuple(jpegs), fps)
 
 
-def encode_picture(picture: np.ndarray, ending: str = '.webp', quality: int = 82) -> bytes:
+def encode_image(image: np.ndarray, suffix: str = '.webp', quality: int = 82) -> bytes:
     """Encodes (H, W, 3) uint8 RGB as WebP or JPEG."""
-    kind = {'.webp': cv2.IMWRITE_WEBP_QUALITY, '.jpg': cv2.IMWRITE_JPEG_QUALITY}[ending]
-    ok, data = cv2.imencode(ending, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [kind, quality])
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(suffix, bgr, [QUALITY_FLAGS[suffix], quality])
     if not ok:
         raise InputError(
-            f'this OpenCV cannot encode {ending} pictures; install an opencv-python wheel'
+            f'this OpenCV cannot encode {suffix} images; install an opencv-python wheel'
         )
     return data.tobytes()
 
 
-def data_url(kind: str, data: bytes) -> str:
-    """``data:<kind>;base64,...``."""
-    return f'data:{kind};base64,{base64.b64encode(data).decode()}'
+def data_url(media_type: str, data: bytes) -> str:
+    """``data:<media type>;base64,...``."""
+    return f'data:{media_type};base64,{base64.b64encode(data).decode()}'

@@ -1,7 +1,7 @@
-"""A run as one HTML page that needs nothing else: tables, films, errors over time, worst frames, a 3D player.
+"""A run as one self-contained HTML page: tables, videos, errors over time, worst frames and a 3D player.
 
-The page's style and script lie in ``report_page/``. The 3D player and the plots are drawn by plotly.js out of the
-plotly wheel, which each page carries along, compressed.
+The page's templates, style and script lie in ``report_page/``. The 3D player and the plots are drawn by plotly.js from
+the plotly wheel, which every page contains in compressed form.
 """
 
 from __future__ import annotations
@@ -13,20 +13,25 @@ import json
 import math
 from pathlib import Path
 from string import Template
-from typing import Any, Optional, Sequence
+from typing import Any, Iterable, Optional, Sequence
 
 import numpy as np
 
 from hrtk.errors import InputError
-from hrtk.visualization.playback import Film, compressed, data_url, encode_picture, pack_meshes
+from hrtk.visualization.playback import (
+    EncodedVideo,
+    compressed,
+    data_url,
+    encode_image,
+    pack_meshes,
+)
 
-PARTS = Path(__file__).with_name('report_page')
-ROLES = ('before', 'after', 'truth')  # what rows are to a page: each has its colour
+PAGE_FOLDER = Path(__file__).with_name('report_page')
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Texts; the first column names the rows, the others hold numbers."""
+    """A table of texts; the first column names the rows, the others hold numbers."""
 
     caption: str
     header: Sequence[str]
@@ -34,57 +39,64 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
-class Worst:
-    """A frame to look at: its number, (H, W, 3) uint8 RGB, and what it shows in words."""
+class WorstFrame:
+    """A frame with large errors.
+
+    Attributes:
+        frame: index of the frame.
+        image: (H, W, 3) uint8 RGB.
+        text: description of the image.
+    """
 
     frame: int
-    picture: np.ndarray
+    image: np.ndarray
     text: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """One sequence of F frames, of which a film and meshes show some.
+    """One sequence of F frames; video and meshes may show a subset of them.
 
     Attributes:
         name: of the sequence.
         frame_ids: F labels.
-        shown: the frames, in order, that film and meshes have.
-        film: of the shown frames.
-        film_text: what it shows, in words.
-        errors: by name of the error with its unit, by role ``'before'`` or ``'after'``: (F,), NaN where unknown. The
-            first one chose the worst frames.
-        meshes: by role: (len(shown), V, 3) metres, y up.
-        worst: frames to look at.
+        shown: indices of the frames that video and meshes show, in order.
+        video: of the shown frames.
+        video_text: description of the video.
+        errors: (F,) errors, NaN where unknown, by name with unit and by role, ``'before'`` or ``'after'``. The worst
+            frames are those of the first error.
+        meshes: (len(shown), V, 3) metres, y up, by role.
+        worst: the worst frames.
     """
 
     name: str
     frame_ids: Sequence[str]
     shown: Sequence[int]
-    film: Film
-    film_text: str
+    video: EncodedVideo
+    video_text: str
     errors: dict[str, dict[str, np.ndarray]]
     meshes: dict[str, np.ndarray]
-    worst: Sequence[Worst]
+    worst: Sequence[WorstFrame]
 
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """What a report shows.
+    """The content of a report.
 
     Attributes:
         title: of the page.
-        rows: names of the roles that appear, e.g. ``{'before': 'Source', 'after': 'Bilevel'}``.
-        facts: what was run, as pairs of a name and a text.
+        rows: names of the roles that appear, ``'before'``, ``'after'`` and ``'truth'``, e.g.
+            ``{'before': 'Source', 'after': 'Bilevel'}``. The page's style has a colour for every role.
+        facts: pairs of a name and a text that describe the run.
         tables: of numbers.
-        remarks: sentences under them.
-        tracks: the sequences that are shown.
+        remarks: sentences below the tables.
+        tracks: the shown sequences.
         faces: (F, 3) of all meshes.
     """
 
     title: str
     rows: dict[str, str]
-    facts: Sequence[tuple[str, str]]
+    facts: Sequence[tuple[str, Any]]
     tables: Sequence[Table]
     remarks: Sequence[str]
     tracks: Sequence[Track]
@@ -95,39 +107,36 @@ def page_html(page: Page) -> str:
     """The whole page as text.
 
     Raises:
-        InputError: plotly is not installed, or a mesh cannot be shown.
+        InputError: plotly is not installed, or a mesh cannot be packed.
     """
-    script = plotly_script()
-    common = dict(rows=page.rows, faces=np.asarray(page.faces).tolist())
-    options = ''.join(
-        f'<option value="{i}">{_text(track.name)}</option>' for i, track in enumerate(page.tracks)
-    )
-    return _part('page.html').substitute(
-        title=_text(page.title),
-        style=(PARTS / 'style.css').read_text(),
-        script=(PARTS / 'player.js').read_text(),
-        facts=''.join(f'<dt>{_text(k)}</dt><dd>{_text(v)}</dd>' for k, v in page.facts),
-        tables=''.join(map(_table, page.tables)),
-        remarks=''.join(f'<li>{_text(line)}</li>' for line in page.remarks),
-        options=options,
-        tracks=''.join(_track(i, track, page.rows) for i, track in enumerate(page.tracks)),
-        common=_json(common),
-        plotly=compressed(script.encode()),
+    plotly = compressed(plotly_script().encode())
+    facts = [_element('dt', name) + _element('dd', text) for name, text in page.facts]
+    options = [
+        f'<option value="{i}">{_escaped(track.name)}</option>'
+        for i, track in enumerate(page.tracks)
+    ]
+    tracks = [_track_html(i, track, page.rows) for i, track in enumerate(page.tracks)]
+    return _template('page.html').substitute(
+        title=_escaped(page.title),
+        style=(PAGE_FOLDER / 'style.css').read_text(encoding='utf-8'),
+        script=(PAGE_FOLDER / 'player.js').read_text(encoding='utf-8'),
+        facts=''.join(facts),
+        tables=''.join(map(_table_html, page.tables)),
+        remarks=_elements('li', page.remarks),
+        options=''.join(options),
+        tracks=''.join(tracks),
+        common=_json(dict(rows=page.rows, faces=np.asarray(page.faces).tolist())),
+        plotly=plotly,
     )
 
 
 def plotly_script() -> str:
-    """plotly.js, as the installed plotly wheel carries it.
+    """plotly.js from the installed plotly wheel.
 
     Raises:
-        InputError: it is not installed.
+        InputError: plotly is not installed.
     """
-    found = importlib.util.find_spec('plotly')
-    path = (
-        Path(found.origin).with_name('package_data') / 'plotly.min.js'
-        if found and found.origin
-        else None
-    )
+    path = _plotly_path()
     if path is None or not path.is_file():
         raise InputError(
             'a report takes its 3D player from the package plotly, which is not installed; run '
@@ -139,110 +148,142 @@ def plotly_script() -> str:
 def spaced_maxima(values: np.ndarray, count: int, gap: Optional[int] = None) -> list[int]:
     """Indices of the largest finite values, largest first, of which no two are closer than ``gap``.
 
-    Neighbouring frames look alike, so the four worst in a row would show one.
+    Neighbouring frames look alike, so without a gap all worst frames would show the same moment.
 
     Args:
         values: (F,).
-        count: at most so many.
+        count: largest number of indices.
         gap: default a twelfth of F.
     """
-    gap = max(1, len(values) // 12) if gap is None else gap
-    chosen: list[int] = []
+    if gap is None:
+        gap = max(1, len(values) // 12)
+    maxima: list[int] = []
     for index in np.argsort(-np.nan_to_num(values, nan=-np.inf), kind='stable'):
-        if len(chosen) == count or not np.isfinite(values[index]):
+        if len(maxima) == count or not np.isfinite(values[index]):
             break
-        if all(abs(index - other) >= gap for other in chosen):
-            chosen.append(int(index))
-    return chosen
+        if all(abs(index - other) >= gap for other in maxima):
+            maxima.append(int(index))
+    return maxima
 
 
-def _track(number: int, track: Track, rows: dict[str, str]) -> str:
+def _plotly_path() -> Optional[Path]:
+    """Where an installed plotly has its script, or None."""
+    package = importlib.util.find_spec('plotly')
+    if package is None or package.origin is None:
+        return None
+    return Path(package.origin).with_name('package_data') / 'plotly.min.js'
+
+
+def _track_html(number: int, track: Track, rows: dict[str, str]) -> str:
+    images = [data_url('image/jpeg', image) for image in track.video.images]
     data = dict(
         name=track.name,
         frameIds=list(track.frame_ids),
         shown=list(map(int, track.shown)),
-        fps=track.film.fps,
-        errors={
-            key: {role: [_number(v) for v in values] for role, values in by_role.items()}
-            for key, by_role in track.errors.items()
-        },
-        pictures=[data_url('image/jpeg', picture) for picture in track.film.pictures],
+        fps=track.video.fps,
+        errors={name: _json_errors(by_role) for name, by_role in track.errors.items()},
+        images=images,
     )
-    alt = f'Film of {track.name}: {track.film_text}'
-    if track.film.video:
-        source = data_url('video/mp4', track.film.video)
-        film = f'<video src="{source}" aria-label="{_text(alt)}" controls muted playsinline loop></video>'
-    else:
-        film = f'<img class="film" src="{data["pictures"][0]}" alt="{_text(alt)}">'
-    meshes = ''.join(
-        f'<script type="text/plain" class="mesh" data-role="{role}">{pack_meshes(values)}</script>'
-        for role, values in track.meshes.items()
-    )
-    return _part('track.html').substitute(
+    meshes = [
+        f'<script type="text/plain" class="mesh" data-role="{role}">{pack_meshes(vertices)}</script>'
+        for role, vertices in track.meshes.items()
+    ]
+    bodies = ', '.join(rows.get(role, role) for role in track.meshes)
+    summary = _summary(track, rows)
+    worst = [_worst_frame_html(worst_frame, track) for worst_frame in track.worst]
+    return _template('track.html').substitute(
         number=number,
-        name=_text(track.name),
-        film=film,
-        film_text=_text(track.film_text),
-        meshes=meshes,
-        shapes=_text(', '.join(rows.get(role, role) for role in track.meshes)),
+        name=_escaped(track.name),
+        video=_video_html(track, images),
+        video_text=_escaped(track.video_text),
+        meshes=''.join(meshes),
+        bodies=_escaped(bodies),
         frames=len(track.shown),
         last=len(track.shown) - 1,
         data=_json(data),
-        plot_text=_text(f'Errors of {track.name} over time. {_summary(track, rows)}'),
-        summary=_text(_summary(track, rows)),
-        worst=''.join(_figure(number, worst, track) for worst in track.worst),
+        plot_text=_escaped(f'Errors of {track.name} over time. {summary}'),
+        summary=_escaped(summary),
+        worst=''.join(worst),
     )
 
 
-def _figure(number: int, worst: Worst, track: Track) -> str:
-    source = data_url('image/webp', encode_picture(worst.picture))
-    height, width = worst.picture.shape[:2]
-    near = int(np.argmin(np.abs(np.asarray(track.shown) - worst.frame)))
+def _video_html(track: Track, images: Sequence[str]) -> str:
+    """The video, or the first image if there is none; ``images`` are data URLs."""
+    label = _escaped(f'Video of {track.name}: {track.video_text}')
+    if track.video.video:
+        source = data_url('video/mp4', track.video.video)
+        return (
+            f'<video src="{source}" aria-label="{label}" controls muted playsinline loop></video>'
+        )
+    return f'<img class="video" src="{images[0]}" alt="{label}">'
+
+
+def _worst_frame_html(worst: WorstFrame, track: Track) -> str:
+    source = data_url('image/webp', encode_image(worst.image))
+    height, width = worst.image.shape[:2]
+    text = _escaped(worst.text)
+    nearest = int(np.argmin(np.abs(np.asarray(track.shown) - worst.frame)))
     return (
-        f'<figure><img src="{source}" width="{width}" height="{height}" loading="lazy" alt="{_text(worst.text)}">'
-        f'<figcaption>{_text(worst.text)} <button type="button" class="seek" data-at="{near}">show in film and 3D'
+        f'<figure><img src="{source}" width="{width}" height="{height}" loading="lazy" alt="{text}">'
+        f'<figcaption>{text} <button type="button" class="seek" data-at="{nearest}">show in video and 3D'
         f'</button></figcaption></figure>'
     )
 
 
 def _summary(track: Track, rows: dict[str, str]) -> str:
-    """Means and the worst frame of the first error, in words: what a plot says to who cannot see it."""
-    for key, by_role in track.errors.items():
-        said = [
+    """Means and worst frames of the first known error in words, for readers who cannot see the plot."""
+    for name, by_role in track.errors.items():
+        sentences = [
             f'{rows.get(role, role)} {np.nanmean(values):.1f} on average, at most {np.nanmax(values):.1f} in frame '
             f'{np.nanargmax(values)}'
             for role, values in by_role.items()
             if np.isfinite(values).any()
         ]
-        if said:
-            return f'{key}: {"; ".join(said)}.'
+        if sentences:
+            return f'{name}: {"; ".join(sentences)}.'
     return 'No error is known.'
 
 
-def _table(table: Table) -> str:
-    head = ''.join(f'<th scope="col">{_text(cell)}</th>' for cell in table.header)
-    body = ''.join(
-        f'<tr><th scope="row">{_text(row[0])}</th>{"".join(f"<td>{_text(v)}</td>" for v in row[1:])}</tr>'
-        for row in table.rows
-    )
+def _table_html(table: Table) -> str:
+    caption = _escaped(table.caption)
+    header = [f'<th scope="col">{_escaped(cell)}</th>' for cell in table.header]
+    rows = [
+        f'<tr><th scope="row">{_escaped(name)}</th>{_elements("td", numbers)}</tr>'
+        for name, *numbers in table.rows
+    ]
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(table.caption)}"><table><caption>'
-        f'{_text(table.caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table><caption>{caption}</caption>'
+        f'<thead><tr>{"".join(header)}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
 
 
-def _part(name: str) -> Template:
-    return Template((PARTS / name).read_text(encoding='utf-8'))
+def _elements(tag: str, texts: Iterable[Any]) -> str:
+    return ''.join(_element(tag, text) for text in texts)
 
 
-def _number(value: float) -> Optional[float]:
-    return round(float(value), 2) if math.isfinite(value) else None
+def _element(tag: str, text: Any) -> str:
+    return f'<{tag}>{_escaped(text)}</{tag}>'
+
+
+def _escaped(value: Any) -> str:
+    return html.escape(str(value))
+
+
+def _template(name: str) -> Template:
+    return Template((PAGE_FOLDER / name).read_text(encoding='utf-8'))
+
+
+def _json_errors(by_role: dict[str, np.ndarray]) -> dict[str, list[Optional[float]]]:
+    return {role: list(map(_json_number, values)) for role, values in by_role.items()}
+
+
+def _json_number(value: float) -> Optional[float]:
+    """Two decimals; None for NaN and infinity."""
+    if not math.isfinite(value):
+        return None
+    return round(float(value), 2)
 
 
 def _json(value: Any) -> str:
-    """JSON that may stand in a script element."""
+    """JSON that is safe inside a script element."""
     return json.dumps(value, separators=(',', ':'), allow_nan=False).replace('<', '\\u003c')
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value))

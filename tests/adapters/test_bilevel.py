@@ -7,14 +7,24 @@ import dataclasses
 
 import pytest
 import torch
-from tiny_parts import VIEWS, Tiny, equal, run, tiny_sequence, weights_of, with_infinity
+from tiny_parts import (
+    VIEWS,
+    Tiny,
+    equal,
+    predict_all,
+    run,
+    tiny_sequence,
+    weights_of,
+    with_infinity,
+)
 
 from hrtk.adapters import Bilevel
 from hrtk.adapters.parts import guarded_adam
 from hrtk.adapters.parts.parameter_selection import select_parameters
-from hrtk.adapters.parts.posed import Posed
-from hrtk.adapters.parts.source_bank import SourceBank
+from hrtk.adapters.parts.posed import PosedPrediction
+from hrtk.adapters.parts.source_bank import SourceBank, SourceSampler
 from hrtk.adapters.parts.targets import crop_targets
+from hrtk.adapters.run import AdapterRun
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS
@@ -37,14 +47,15 @@ def make(weights: dict | None = None, **options) -> Bilevel:
 @pytest.mark.parametrize('scheme', ['bilevel', 'one-stage'])
 def test_a_frame_that_is_not_finite_is_skipped_and_leaves_no_trace(monkeypatch, fused, scheme):
     if not fused:
-        monkeypatch.setattr(guarded_adam, '_fused', lambda example: {})
-    model, adapter = Tiny(), make(dict(motion=0.0), scheme=scheme)
+        monkeypatch.setattr(guarded_adam, '_fused_option', lambda example: {})
+    model = Tiny()
+    session = make(dict(motion=0.0), scheme=scheme).start(model)
     sequence = with_infinity(tiny_sequence(frames=5), 2)
     seen, moments = [weights_of(model)], []
-    for prediction in adapter.adapt(model, sequence):
+    for prediction in session.run(sequence):
         seen.append(weights_of(model))
-        moments.append(copy.deepcopy(adapter.state_dict()['optimizer']['state']))
-    assert adapter.report() == {'skipped_updates': 1.0}
+        moments.append(copy.deepcopy(session.state_dict()['optimizer']['state']))
+    assert session.counts == {'skipped_updates': 1}
     assert [equal(a, b) for a, b in zip(seen, seen[1:])] == [False, False, True, False, False]
     for before, after in zip(moments[1].values(), moments[2].values()):
         assert equal(before, after), 'Adam remembers the bad frame'
@@ -55,9 +66,10 @@ def test_a_frame_that_is_not_finite_is_skipped_and_leaves_no_trace(monkeypatch, 
 
 
 def test_a_bad_frame_is_skipped_again_as_the_past_of_a_later_one():
-    model, adapter = Tiny(), make(interval=2)
-    list(adapter.adapt(model, with_infinity(tiny_sequence(frames=6), 1)))
-    assert adapter.report() == {'skipped_updates': 2.0}
+    model = Tiny()
+    session = make(interval=2).start(model)
+    list(session.run(with_infinity(tiny_sequence(frames=6), 1)))
+    assert session.counts == {'skipped_updates': 2}
     assert all(torch.isfinite(w).all() for w in weights_of(model).values())
 
 
@@ -82,11 +94,11 @@ def test_after_a_bad_frame_the_run_goes_on_as_if_it_had_not_been():
 
 
 def test_the_count_of_skipped_updates_starts_anew_with_every_sequence():
-    model, adapter = Tiny(), make(reset='never')
-    list(adapter.adapt(model, with_infinity(tiny_sequence(frames=3), 0)))
-    assert adapter.report()['skipped_updates'] == 1
-    list(adapter.adapt(model, tiny_sequence(frames=3)))
-    assert adapter.report()['skipped_updates'] == 0
+    session = make().start(Tiny())
+    list(session.run(with_infinity(tiny_sequence(frames=3), 0)))
+    assert session.counts['skipped_updates'] == 1
+    list(session.run(tiny_sequence(frames=3)))
+    assert session.counts['skipped_updates'] == 0
 
 
 @pytest.mark.parametrize('order', ['random', 'sequential'])
@@ -121,40 +133,36 @@ def test_reset_by_frame_treats_every_frame_as_a_sequence_of_its_own():
 
 def test_without_reset_moments_and_teacher_carry_over_and_motion_does_not():
     sequences = [tiny_sequence('first', 5, seed=1), tiny_sequence('second', 3, seed=2)]
-    model, adapter = Tiny(), make(reset='never', interval=3)
-    run(adapter, model, sequences[0])
+    model = Tiny()
+    session = make(interval=3).start(model)
+    predict_all(session, sequences[0])
     middle = copy.deepcopy(model)
-    carried = run(adapter, model, sequences[1])
+    carried = predict_all(session, sequences[1])
     assert not torch.equal(carried, run(make(interval=3), middle, sequences[1]))
     # Three frames are too few for motion within the second, so its factor must not matter there.
-    model, adapter = Tiny(), make(reset='never', interval=3)
-    run(adapter, model, sequences[0])
-    adapter.objectives.weights = dataclasses.replace(adapter.objectives.weights, motion=1e6)
-    assert torch.equal(carried, run(adapter, model, sequences[1]))
+    session = make(interval=3).start(Tiny())
+    predict_all(session, sequences[0])
+    objectives = session.objectives
+    objectives.loss_weights = dataclasses.replace(objectives.loss_weights, motion=1e6)
+    assert torch.equal(carried, predict_all(session, sequences[1]))
 
 
 @pytest.mark.parametrize('order', ['random', 'sequential'])
 def test_a_stream_killed_between_sequences_goes_on_to_the_same_digits(tmp_path, order):
     options = dict(reset='never', order='second', source=dict(dataset=VIEWS, batch=3, order=order))
     sequences = [tiny_sequence('first', 4, seed=1), tiny_sequence('second', 4, seed=2)]
-    model, adapter = Tiny(), make(**options)
-    run(adapter, model, sequences[0], seed=10)
-    torch.save(dict(model=model.state_dict(), adapter=adapter.state_dict()), tmp_path / 'state.pt')
-    expected = run(adapter, model, sequences[1], seed=11)
+    model = Tiny()
+    first = AdapterRun(make(**options), model)
+    predict_all(first, sequences[0], seed=10)
+    torch.save(dict(model=model.state_dict(), adapter=first.state_dict()), tmp_path / 'state.pt')
+    expected = predict_all(first, sequences[1], seed=11)
 
     stored = torch.load(tmp_path / 'state.pt', weights_only=True)
-    resumed, adapter = Tiny(seed=5), make(**options)
-    resumed.load_state_dict(stored['model'])
-    adapter.load_state_dict(stored['adapter'])
-    assert torch.equal(run(adapter, resumed, sequences[1], seed=11), expected)
+    resumed = Tiny(seed=5)
+    second = AdapterRun(make(**options), resumed)
+    second.resume(stored['model'], stored['adapter'])
+    assert torch.equal(predict_all(second, sequences[1], seed=11), expected)
     assert equal(weights_of(resumed), weights_of(model))
-
-
-def test_state_of_an_adapter_that_has_not_run():
-    adapter = make()
-    assert adapter.state_dict() == {} and adapter.report() == {}
-    adapter.load_state_dict({})
-    assert run(adapter, Tiny(), tiny_sequence(frames=1)).shape == (1, 24, 3, 3)
 
 
 def test_predict_before_the_update():
@@ -171,7 +179,7 @@ def test_predict_before_the_update():
 
 def test_generator_yields_with_gradients_on_and_predictions_without_graph():
     model = Tiny()
-    for prediction in make().adapt(model, tiny_sequence(frames=2)):
+    for prediction in make().start(model).run(tiny_sequence(frames=2)):
         assert (
             torch.is_grad_enabled() and not prediction.rotmat.requires_grad and len(prediction) == 1
         )
@@ -209,12 +217,10 @@ def test_only_the_chosen_weights_move(which, chosen):
 
 
 def test_temporal_terms_alone_wait_for_their_first_pair():
-    model, adapter = (
-        Tiny(),
-        make(dict(teacher=0.0), scheme='one-stage', upper=('temporal',), interval=2),
-    )
+    model = Tiny()
+    adapter = make(dict(teacher=0.0), scheme='one-stage', upper=('temporal',), interval=2)
     seen = [weights_of(model)]
-    for _ in adapter.adapt(model, tiny_sequence(frames=4)):
+    for _ in adapter.start(model).run(tiny_sequence(frames=4)):
         seen.append(weights_of(model))
     assert [equal(a, b) for a, b in zip(seen, seen[1:])] == [True, True, False, False]
 
@@ -232,16 +238,19 @@ def test_adaptation_lowers_the_reprojection_error():
             confidence=sequence.keypoints2d.confidence.repeat(30, 1),
         ),
     )
-    xy, confidence = crop_targets(sequence)
-    adapter = make(dict(motion=0.0, teacher=0.0), lr=3e-4)
-    found = [Posed.of(p, model.body).joints2d for p in adapter.adapt(model, still)]
-    errors = [(confidence[..., None] * (points - xy).square()).mean().item() for points in found]
+    keypoints = crop_targets(sequence)
+    session = make(dict(motion=0.0, teacher=0.0), lr=3e-4).start(model)
+    errors = []
+    for prediction in session.run(still):
+        distance = PosedPrediction.of(prediction, model.body).joints2d - keypoints.xy
+        errors.append((keypoints.confidence[..., None] * distance.square()).mean().item())
     assert errors[-1] < 0.6 * errors[0]
 
 
 def test_targets():
     sequence = tiny_sequence(skeleton='coco17', dropped=0.3)
-    xy, confidence = crop_targets(sequence)
+    keypoints = crop_targets(sequence)
+    xy, confidence = keypoints.xy, keypoints.confidence
     names = [name.removesuffix('_lsp') for name in joint_names('spin24')]
     coco = [name.removesuffix('_lsp') for name in joint_names('coco17')]
     for k, name in enumerate(names):
@@ -260,10 +269,8 @@ def test_targets_take_the_block_of_the_49_that_the_losses_use():
     xy = torch.zeros(1, 49, 2)
     confidence = torch.cat([torch.zeros(1, 25), torch.ones(1, 24)], dim=1)
     keypoints = Keypoints2D(xy, confidence, 'spin49', 'annotated')
-    assert (
-        crop_targets(dataclasses.replace(tiny_sequence(frames=1), keypoints2d=keypoints))[1].sum()
-        == 24
-    )
+    sequence = dataclasses.replace(tiny_sequence(frames=1), keypoints2d=keypoints)
+    assert crop_targets(sequence).confidence.sum() == 24
 
 
 def test_keypoints_without_a_usable_point():
@@ -283,11 +290,13 @@ def test_keypoints_without_a_usable_point():
 def test_source_bank():
     bank = SourceBank(VIEWS, batch=3, pool=5, order='sequential')
     bank.load(32, torch.device('cpu'))
-    drawn = torch.cat([bank.draw().betas for _ in range(3)])
+    sampler = SourceSampler(bank)
+    drawn = torch.cat([sampler.draw().betas for _ in range(3)])
     expected = torch.stack([bank.dataset[i]['betas'] for i in (0, 1, 2, 3, 4, 0, 1, 2, 3)])
     assert torch.equal(drawn, expected)
-    random = SourceBank(VIEWS, batch=4)
-    random.load(32, torch.device('cpu'))
+    bank = SourceBank(VIEWS, batch=4)
+    bank.load(32, torch.device('cpu'))
+    random = SourceSampler(bank)
     torch.manual_seed(0)
     first = random.draw()
     torch.manual_seed(0)

@@ -6,12 +6,22 @@ import copy
 
 import pytest
 import torch
-from tiny_parts import SIZE, VIEWS, Tiny, equal, run, tiny_sequence, weights_of, with_infinity
+from tiny_parts import (
+    SIZE,
+    VIEWS,
+    Tiny,
+    equal,
+    predict_all,
+    run,
+    tiny_sequence,
+    weights_of,
+    with_infinity,
+)
 
-from hrtk.adapters import Bilevel, DynamicBilevel
-from hrtk.adapters.parts import trunk as trunk_module
+from hrtk.adapters import Bilevel, DynamicBilevel, Preparation
 from hrtk.adapters.parts.parameter_selection import select_parameters
-from hrtk.adapters.parts.trunk import Trunk
+from hrtk.adapters.parts.trunk import Trunk, TrunkCache
+from hrtk.adapters.run import AdapterRun
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
@@ -52,7 +62,7 @@ class WithoutCut(Tiny):
             exemplars=dict(dataset=VIEWS, mode='cluster', clusters=2),
         ),
         lambda which: Bilevel(
-            1e-3,
+            lr=1e-3,
             inner_lr=1e-3,
             interval=2,
             weights=dict(pose_prior=0.0),
@@ -104,7 +114,7 @@ def test_a_trunk_remembers_as_much_as_it_may(monkeypatch):
         read.extend(index.tolist())
         return torch.stack([torch.full((3, SIZE, SIZE), float(i)).double() for i in index])
 
-    monkeypatch.setattr(trunk_module, 'BUDGET', 3 * model.trunk(crops(torch.tensor([0])))[0].nbytes)
+    cache = TrunkCache(limit=3 * model.trunk(crops(torch.tensor([0])))[0].nbytes)
     read.clear()
     trunk = Trunk(model, ['head.fc1.weight'])
     for wanted, fresh in (
@@ -115,30 +125,26 @@ def test_a_trunk_remembers_as_much_as_it_may(monkeypatch):
         ([0], [0]),
         ([4, 5, 6, 7, 4], [4, 5, 6, 7]),
     ):
-        found = trunk.recall(torch.tensor(wanted), crops)
+        found = cache.get(trunk, torch.tensor(wanted), crops)
         assert read == fresh
         with torch.no_grad():
             assert (found - model.trunk(crops(torch.tensor(wanted)))).abs().max() < 1e-12
         read.clear()
-    other = Trunk(model, ['head.fc1.weight'])
-    other.inherit(trunk)
-    other.recall(torch.tensor([7]), crops)
+    cache.get(Trunk(model, ['head.fc1.weight']), torch.tensor([7]), crops)
     assert read == []
     with torch.no_grad():
         model.backbone.conv1.weight.mul_(2)
-    changed = Trunk(model, ['head.fc1.weight'])
-    changed.inherit(trunk)
-    changed.recall(torch.tensor([7]), crops)
+    cache.get(Trunk(model, ['head.fc1.weight']), torch.tensor([7]), crops)
     assert read == [7]
 
 
 def test_no_step_without_need_and_never_more_than_allowed():
-    adapter = make(threshold=2.5)  # a cosine turns by two at most
-    run(adapter, Tiny(), tiny_sequence(frames=3))
-    assert adapter.report() == dict(skipped_updates=0.0, extra_steps=0.0)
-    adapter = make(threshold=-1.0)
-    run(adapter, Tiny(), tiny_sequence(frames=3))
-    assert adapter.report()['extra_steps'] == 2
+    session = make(threshold=2.5).start(Tiny())  # a cosine turns by two at most
+    predict_all(session, tiny_sequence(frames=3))
+    assert session.counts == dict(skipped_updates=0, extra_steps=0.0)
+    session = make(threshold=-1.0).start(Tiny())
+    predict_all(session, tiny_sequence(frames=3))
+    assert session.counts['extra_steps'] == 2
 
 
 def test_every_pass_over_the_frame_is_used():
@@ -150,28 +156,30 @@ def test_every_pass_over_the_frame_is_used():
 
 
 def test_a_frame_that_is_not_finite_is_skipped():
-    model, adapter = Tiny(), make(exemplars=dict(dataset=VIEWS), interval=4)
+    model = Tiny()
+    session = make(exemplars=dict(dataset=VIEWS), interval=4).start(model)
     seen = [weights_of(model)]
-    for _ in adapter.adapt(model, with_infinity(tiny_sequence(frames=4), 2)):
+    for _ in session.run(with_infinity(tiny_sequence(frames=4), 2)):
         seen.append(weights_of(model))
     assert [equal(a, b) for a, b in zip(seen, seen[1:])] == [False, False, True, False]
-    assert adapter.report()['skipped_updates'] == 1
+    assert session.counts['skipped_updates'] == 1
 
 
 def test_a_stream_killed_between_sequences_goes_on_to_the_same_digits(tmp_path):
     options = dict(reset='never', exemplars=dict(dataset=VIEWS, mode='cluster', clusters=2))
     first, second = tiny_sequence('first', 3, seed=1), tiny_sequence('second', 3, seed=2)
     model, adapter = Tiny(), make(**options)
-    adapter.prepare(model, None)
-    run(adapter, model, first)
-    torch.save(dict(model=model.state_dict(), adapter=adapter.state_dict()), tmp_path / 'state.pt')
-    expected = run(adapter, model, second, seed=11)
+    adapter.prepare(model, None, Preparation())
+    whole = AdapterRun(adapter, model)
+    predict_all(whole, first)
+    torch.save(dict(model=model.state_dict(), adapter=whole.state_dict()), tmp_path / 'state.pt')
+    expected = predict_all(whole, second, seed=11)
     stored = torch.load(tmp_path / 'state.pt', weights_only=True)
     resumed, adapter = Tiny(), make(**options)
-    adapter.prepare(resumed, None)  # the loop prepares before it restores
-    resumed.load_state_dict(stored['model'])
-    adapter.load_state_dict(stored['adapter'])
-    assert torch.equal(run(adapter, resumed, second, seed=11), expected)
+    adapter.prepare(resumed, None, Preparation())  # the loop prepares before it resumes
+    second_part = AdapterRun(adapter, resumed)
+    second_part.resume(stored['model'], stored['adapter'])
+    assert torch.equal(predict_all(second_part, second, seed=11), expected)
 
 
 def test_reset_by_sequence_forgets_everything_but_the_weights_that_the_loop_restores():

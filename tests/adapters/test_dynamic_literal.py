@@ -7,7 +7,7 @@ import torch
 from literal.dynamic import LiteralDynaBOA  # conftest.py puts its folder on the path
 from tiny_parts import SIZE, VIEWS, RandomViews, Tiny, same_run, tiny_sequence
 
-from hrtk.adapters import DynamicBilevel
+from hrtk.adapters import DynamicBilevel, Preparation
 from hrtk.models.priors.gmm import OPEN_GMM, read_gmm
 
 RATES = dict(lr=1e-3, inner_lr=1e-2, interval=3)
@@ -67,8 +67,8 @@ def pair(case: str, prior: bool):
     options['keep'] = options.pop('teacher_keep', 0.1)
     bank = {}
     if exemplars is not None:
-        ours.prepare(model, None)
-        arrays, views = ours.exemplars._arrays, RandomViews(SIZE, double=True)
+        ours.prepare(model, None, Preparation())
+        arrays, views = ours.exemplar_bank._arrays, RandomViews(SIZE, double=True)
         bank = dict(
             pool=[views[i] for i in range(len(views))],
             features=arrays['features'],
@@ -91,10 +91,10 @@ def pair(case: str, prior: bool):
 def test_equals_the_literal_implementation(case, prior, tmp_path, monkeypatch):
     monkeypatch.setenv('HRTK_CACHE', str(tmp_path))
     ours, model, literal, plain, sequence = pair(case, prior)
-    same_run(ours, model, literal, plain, sequence)
-    assert ours._extra_steps == literal.extra_steps
-    assert ours.report() == dict(
-        skipped_updates=0.0, extra_steps=sum(literal.extra_steps) / len(sequence)
+    session = same_run(ours, model, literal, plain, sequence)
+    assert session._extra_steps == literal.extra_steps
+    assert session.counts == dict(
+        skipped_updates=0, extra_steps=sum(literal.extra_steps) / len(sequence)
     )
     if ours.max_extra:
         assert len(set(literal.extra_steps)) > 1, (

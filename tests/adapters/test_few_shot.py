@@ -1,22 +1,30 @@
 """FewShotMetric against Algorithm 1 read as a loop over triplets in float64; shots; kills; what it asks for."""
 
-import copy
 import dataclasses
 
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from tiny_parts import SIZE, VIEWS, Tiny, equal, tiny_sequence, weights_of, with_infinity
+from tiny_parts import (
+    SIZE,
+    VIEWS,
+    Diary,
+    Tiny,
+    equal,
+    run,
+    tiny_sequence,
+    weights_of,
+    with_infinity,
+)
 
 from hrtk.adapters import FewShotMetric, Preparation, Regeneration
-from hrtk.adapters.base import Adapter
 from hrtk.adapters.few_shot.shots import draw_shots
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.models.estimators import VideoHMR
 from hrtk.models.temporal import VIBE
-from hrtk.registry import ADAPTERS, DATASETS
+from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth
 
 RATE = 1e-3
@@ -61,32 +69,6 @@ class RandomClips:
         return {name: torch.stack([item[name] for item in items]) for name in items[0]}
 
 
-@ADAPTERS.register_module(force=True)
-class Reader(Adapter):
-    """An online adapter that changes nothing."""
-
-    def adapt(self, estimator, sequence):
-        yield from FewShotMetric(SOURCE).adapt(estimator, sequence)
-
-
-class Diary(Preparation):
-    """Keeps states in memory and can be killed after a step."""
-
-    def __init__(self, kill=None):
-        self.states, self.kill, self.numbers = {}, kill, []
-
-    def load(self, name):
-        return self.states.get(name)
-
-    def save(self, name, state):
-        self.states[name] = copy.deepcopy(state)
-
-    def step(self, done, total, **numbers):
-        self.numbers.append(numbers)
-        if done == self.kill:
-            raise KeyboardInterrupt
-
-
 def adapter(**options):
     return FewShotMetric(
         **{
@@ -107,7 +89,7 @@ def adapter(**options):
 
 def prepared(model, seed=7, diary=None, target=(), **options):
     torch.manual_seed(seed)
-    return adapter(**options).prepare(model, list(target), diary)
+    return adapter(**options).prepare(model, list(target), diary or Preparation())
 
 
 def poses(joints):
@@ -236,7 +218,7 @@ def test_equals_a_loop_over_triplets(variant, reduction, w_joints, rates):
         adam.zero_grad()
         loss = one_loss(model, draws, shots, sequences, variant, reduction, 0.5, w_joints)
         told = sum(
-            factors.get(name, 1) * float(value) for name, value in diary.numbers[step].items()
+            factors.get(name, 1) * float(value) for name, value in diary.steps[step].numbers.items()
         )
         assert loss.item() == pytest.approx(told, rel=1e-8)  # crops of the source are float32
         loss.backward()
@@ -253,11 +235,13 @@ def test_reports_the_parts_of_its_loss_and_the_metric_matters():
     diary, plain = Diary(), Diary()
     whole = prepared(Tiny(), diary=diary)
     bare = prepared(Tiny(), diary=plain, weights=dict(metric=0))
-    assert set(diary.numbers[0]) == {'loss', 'metric'} and set(plain.numbers[0]) == {'loss'}
-    assert float(diary.numbers[0]['loss']) == float(
-        plain.numbers[0]['loss']
+    assert set(diary.steps[0].numbers) == {'loss', 'metric'} and set(plain.steps[0].numbers) == {
+        'loss'
+    }
+    assert float(diary.steps[0].numbers['loss']) == float(
+        plain.steps[0].numbers['loss']
     )  # the same shots and source crops
-    assert len(diary.numbers) == 5 and not equal(whole, bare)
+    assert len(diary.steps) == 5 and not equal(whole, bare)
 
 
 @pytest.mark.parametrize(
@@ -368,11 +352,11 @@ def test_gendered_truth_needs_its_body_and_gives_no_betas():
         ours = adapter(
             labelled=None, weights=dict(metric=0, keypoints2d=0, joints3d=0, rotmat=0, **weights)
         )
-        ours.bodies = Same()
+        vars(ours)['gendered_bodies'] = Same()  # a cached property
         diary = Diary()
         torch.manual_seed(7)
         ours.prepare(Tiny(), sequences, diary)
-        return float(diary.numbers[0]['loss'])
+        return float(diary.steps[0].numbers['loss'])
 
     of_source = learn(female, betas=1.0)
     other = [
@@ -453,7 +437,7 @@ def test_clips_of_a_video_network():
         ]
     (f, y), (g, z) = found
     assert len(f) == len(g) == 8
-    assert float(diary.numbers[0]['metric']) == pytest.approx(
+    assert float(diary.steps[0].numbers['metric']) == pytest.approx(
         float(metric(f, y, g, z, 'thesis', 'mean')), abs=1e-6
     )
 
@@ -464,13 +448,13 @@ def test_clips_of_a_video_network():
         (
             TinyVideo,
             {**CLIPS, 'source': SOURCE},
-            'takes clips and the source has pictures.*OpenTracks',
+            'takes clips and the source has images.*OpenTracks',
         ),
-        (Tiny, {'source': CLIPS['source']}, 'takes pictures and the source has clips.*OpenViews'),
-        (Tiny, CLIPS, 'Tiny takes single pictures, not clips of 4 frames'),
+        (Tiny, {'source': CLIPS['source']}, 'takes images and the source has clips.*OpenViews'),
+        (Tiny, CLIPS, 'Tiny takes single images, not clips of 4 frames'),
     ],
 )
-def test_pictures_and_clips_are_told_apart(model, options, said):
+def test_images_and_clips_are_told_apart(model, options, said):
     with pytest.raises(InputError, match=said):
         prepared(model(), **{**options, 'parameters': 'all'})
 
@@ -509,15 +493,15 @@ def test_plugs_into_regeneration():
             lr=RATE,
             weights=dict(metric=0.5),
         ),
-        online=dict(type='Reader'),
+        online=dict(type='Source'),
     )
     model = Tiny()
     torch.manual_seed(7)
-    start = whole.prepare(model, [])
+    start = whole.prepare(model, [], Preparation())
     assert equal(start, prepared(Tiny()))
     assert whole.fingerprint() == {'pre.labelled.kind': 'random'}
     model.load_state_dict(start)
     sequence = tiny_sequence(frames=3)
-    found = torch.cat([p.rotmat for p in whole.adapt(model, sequence)])
+    found = run(whole, model, sequence)
     with torch.no_grad():
         assert torch.equal(found, model(model.crops(sequence, range(3))).rotmat)

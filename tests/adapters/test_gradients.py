@@ -8,9 +8,9 @@ from tiny_parts import SIZE
 from torch import nn
 from torch.func import functional_call
 
-from hrtk.adapters.bilevel.objectives import Objectives, Weights
+from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
 from hrtk.adapters.parts.gradients import bilevel_gradient, plain_gradient
-from hrtk.adapters.parts.posed import Evidence, Posed
+from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.models.estimators import HMR
@@ -60,7 +60,7 @@ class Problem:
             images[3:5],
         )
         self.evidence = [
-            Evidence(
+            CropKeypoints(
                 0.4 * torch.randn(1, 24, 2, dtype=torch.float64),
                 torch.rand(1, 24, dtype=torch.float64).round(),
             )
@@ -73,15 +73,15 @@ class Problem:
             torch.randn(2, 10, dtype=torch.float64),
             0.4 * torch.randn(2, 24, 2, dtype=torch.float64),
         )
-        factors = Weights(
+        factors = LossWeights(
             keypoints2d=1.0, shape_prior=0.1, pose_prior=0.01, source=0.5, motion=1.0, teacher=0.5
         )
         self.objectives = Objectives(factors, GMMPosePrior(dtype=torch.float64), 'all')
         with torch.no_grad():
-            self.teacher = Posed.of(self.model(self.teacher_image), self.model.body)
+            self.teacher = PosedPrediction.of(self.model(self.teacher_image), self.model.body)
 
     def pose(self, weights, images):
-        return Posed.of(functional_call(self.model, weights, (images,)), self.model.body)
+        return PosedPrediction.of(functional_call(self.model, weights, (images,)), self.model.body)
 
     def lower(self, weights):
         posed = self.pose(weights, torch.cat([self.now, self.batch.images]))

@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from hrtk.adapters.bilevel.objectives import Objectives, Weights
-from hrtk.adapters.parts.posed import Evidence, Posed
+from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
+from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.body_models import BodyModel
 from hrtk.structures import Prediction
@@ -27,7 +27,7 @@ def posed(body, seed):
     rng = np.random.default_rng(seed)
     rotmat = Rotation.from_rotvec(0.3 * rng.normal(size=(24, 3))).as_matrix()[None]
     values = rotmat, rng.normal(size=(1, 10)), np.array([[0.9, 0.1, -0.1]])
-    return Posed.of(Prediction(*map(torch.from_numpy, values)), body)
+    return PosedPrediction.of(Prediction(*map(torch.from_numpy, values)), body)
 
 
 ZERO = dict(keypoints2d=0.0, shape_prior=0.0, pose_prior=0.0, source=0.0, motion=0.0, teacher=0.0)
@@ -50,7 +50,7 @@ def full_term(student, joints3d, joints2d, rotmat, betas):
 
 
 def test_published_factors():
-    assert dataclasses.asdict(Weights()) == dict(
+    assert dataclasses.asdict(LossWeights()) == dict(
         keypoints2d=10.0, shape_prior=2e-6, pose_prior=1e-4, source=0.1, motion=0.1, teacher=0.1
     )
 
@@ -59,7 +59,7 @@ def test_frame_term(body):
     student = posed(body, 1)
     xy, confidence = torch.randn(1, 24, 2).double(), torch.rand(1, 24).double()
     objectives = Objectives(
-        Weights(**{**ZERO, 'keypoints2d': 10.0, 'shape_prior': 0.5, 'pose_prior': 2.0}),
+        LossWeights(**{**ZERO, 'keypoints2d': 10.0, 'shape_prior': 0.5, 'pose_prior': 2.0}),
         lambda pose: pose.square().sum(1),
         'all',
     )
@@ -69,7 +69,7 @@ def test_frame_term(body):
         + 0.5 * student.prediction.betas.square().sum().item()
         + 2 * (pose**2).sum()
     )
-    assert objectives.frame(student, Evidence(xy, confidence)).item() == pytest.approx(
+    assert objectives.frame(student, CropKeypoints(xy, confidence)).item() == pytest.approx(
         expected, rel=1e-10
     )
 
@@ -79,7 +79,7 @@ def test_teacher_and_source_terms_share_one_mixture(body):
     expected = full_term(
         student, other.joints3d, other.joints2d, other.prediction.rotmat, other.prediction.betas
     )
-    objectives = Objectives(Weights(**{**ZERO, 'teacher': 0.3, 'source': 0.7}), None, 'all')
+    objectives = Objectives(LossWeights(**{**ZERO, 'teacher': 0.3, 'source': 0.7}), None, 'all')
     assert objectives.teacher(student, other).item() == pytest.approx(0.3 * expected, rel=1e-10)
     batch = SourceBatch(
         torch.zeros(1), other.prediction.rotmat, other.prediction.betas, other.joints2d
@@ -96,8 +96,8 @@ def test_motion_needs_both_ends(body):
     confidence = torch.from_numpy(RNG.random((2, 1, 24)).round())
     both = (confidence[0] * confidence[1])[..., None]
     expected = (both * ((now.joints2d - then.joints2d) - (xy[0] - xy[1])) ** 2).mean().item()
-    objectives = Objectives(Weights(**{**ZERO, 'motion': 0.4}), None, 'all')
+    objectives = Objectives(LossWeights(**{**ZERO, 'motion': 0.4}), None, 'all')
     found = objectives.motion(
-        now, then, Evidence(xy[0], 0.3 * confidence[0]), Evidence(xy[1], confidence[1])
+        now, then, CropKeypoints(xy[0], 0.3 * confidence[0]), CropKeypoints(xy[1], confidence[1])
     )
     assert found.item() == pytest.approx(0.4 * expected, rel=1e-12) and 0 < both.mean() < 1

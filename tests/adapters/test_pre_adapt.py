@@ -1,13 +1,11 @@
 """PreAdapt against a literal reading of Algorithm 1, lines 3-11, in float64; kills; what it asks for."""
 
-import copy
-
 import pytest
 import torch
-from tiny_parts import Tiny, equal, tiny_sequence, weights_of, with_infinity
+from tiny_parts import Diary, Tiny, equal, tiny_sequence, weights_of, with_infinity
 
-from hrtk.adapters import PreAdapt, Preparation, Regeneration
-from hrtk.adapters.base import Adapter
+from hrtk.adapters import Adapter, PreAdapt, Preparation, Regeneration, Session
+from hrtk.adapters.run import AdapterRun
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.registry import ADAPTERS, CORRUPTIONS, TEACHERS
@@ -54,11 +52,19 @@ class Shift:
 class Drifting(Adapter):
     """Adds one to a weight at every frame, so that a missing return to the start shows."""
 
-    def adapt(self, estimator, sequence):
+    def start(self, estimator):
+        return DriftingSession(estimator)
+
+
+class DriftingSession(Session):
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def run(self, sequence):
         for _ in range(len(sequence)):
             with torch.no_grad():
-                estimator.head.deccam.bias += 1
-            yield estimator(estimator.crops(sequence, [0]))
+                self.estimator.head.deccam.bias += 1
+            yield self.estimator(self.estimator.crops(sequence, [0]))
 
 
 class Tracks(list):
@@ -68,24 +74,6 @@ class Tracks(list):
         super().__init__(
             tiny_sequence(f'track{i}', frames, seed=i) for i, frames in enumerate((5, 9, 12, 3))
         )
-
-
-class Diary(Preparation):
-    """Keeps states in memory and can be killed after an epoch."""
-
-    def __init__(self, kill=None):
-        self.states, self.kill, self.steps = {}, kill, []
-
-    def load(self, name):
-        return self.states.get(name)
-
-    def save(self, name, state):
-        self.states[name] = copy.deepcopy(state)
-
-    def step(self, done, total, **numbers):
-        self.steps.append((done, total))
-        if 'loss' in numbers and done == self.kill:
-            raise KeyboardInterrupt
 
 
 def adapter(**options):
@@ -105,7 +93,7 @@ def adapter(**options):
 
 def prepared(model, seed=7, diary=None, **options):
     torch.manual_seed(seed)
-    return adapter(**options).prepare(model, Tracks(), diary)
+    return adapter(**options).prepare(model, Tracks(), diary or Preparation())
 
 
 def literal(model, seed=7, epochs=5, factors=(10, 0.1, 1, 1), max_norm=float('inf'), norms=None):
@@ -180,7 +168,7 @@ def test_goes_on_inside_with_the_same_digits(kill):
     diary.kill = None
     assert equal(prepared(Tiny(), diary=diary), whole)
     assert not RandomTeacher.asked  # labels were kept
-    assert diary.steps[-1] == (5, 5)
+    assert (diary.steps[-1].done, diary.steps[-1].total) == (5, 5)
 
 
 def test_labels_are_taken_once_and_keypoints_can_do_without():
@@ -195,19 +183,15 @@ def test_a_frame_that_is_not_finite_spoils_nothing():
     tracks = Tracks()
     tracks[1] = with_infinity(tracks[1], 4)
     torch.manual_seed(0)
-    out = adapter(epochs=10).prepare(Tiny(), tracks)
+    out = adapter(epochs=10).prepare(Tiny(), tracks, Preparation())
     assert all(torch.isfinite(value).all() for value in out.values())
 
 
 def test_passes_are_the_papers_sample_percentage():
-    class Told(Preparation):
-        passes = []
-
-        def step(self, done, total, **numbers):
-            self.passes += [numbers['passes']] if 'passes' in numbers else []
-
-    adapter(epochs=3).prepare(Tiny(), Tracks(), Told())
-    assert Told.passes == pytest.approx([24 / 29, 48 / 29, 72 / 29])
+    diary = Diary()
+    adapter(epochs=3).prepare(Tiny(), Tracks(), diary)
+    passes = [step.numbers['passes'] for step in diary.steps if step.stage == 'adapt']
+    assert passes == pytest.approx([24 / 29, 48 / 29, 72 / 29])
 
 
 @pytest.mark.parametrize(
@@ -236,18 +220,17 @@ def test_regeneration_starts_from_the_prepared_weights(reset, expected):
     )
     model = Tiny()
     torch.manual_seed(7)
-    start = whole.prepare(model, Tracks())
+    start = whole.prepare(model, Tracks(), Preparation())
     assert equal(start, prepared(Tiny(), epochs=2, corruption=None))
-    assert whole.online.reset == reset and whole.fingerprint() == {'pre.teacher': 'random'}
-    # The loop gives the start weights back before every sequence unless the adapter carries on.
+    assert whole.fingerprint() == {'pre.teacher': 'random'}
+    model.load_state_dict(start)
+    started = AdapterRun(whole, model)
     for _ in range(2):
-        if whole.reset == 'sequence':
-            model.load_state_dict(start)
-        list(whole.adapt(model, tiny_sequence(frames=3)))
+        list(started.run(tiny_sequence(frames=3)))
     assert torch.allclose(model.head.deccam.bias, start['head.deccam.bias'] + expected)
 
 
-def test_the_online_part_is_prepared_by_the_source_model():
+def test_the_online_part_is_prepared_by_the_source_model(monkeypatch):
     whole = Regeneration(
         pre=dict(
             type='PreAdapt', teacher=dict(type='RandomTeacher'), epochs=1, lr=RATE, corruption=None
@@ -255,8 +238,8 @@ def test_the_online_part_is_prepared_by_the_source_model():
         online=dict(type='Drifting'),
     )
     seen, source = [], weights_of(Tiny())
-    whole.online.prepare = lambda model, dataset: seen.append(weights_of(model))
-    whole.prepare(Tiny(), Tracks())
+    monkeypatch.setattr(Drifting, 'prepare', lambda self, model, *_: seen.append(weights_of(model)))
+    whole.prepare(Tiny(), Tracks(), Preparation())
     assert equal(seen[0], source)
     finished = Diary()
     finished.result = lambda: {

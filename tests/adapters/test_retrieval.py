@@ -13,7 +13,7 @@ from tiny_parts import SIZE, VIEWS, RandomViews, Tiny
 
 from hrtk.adapters.bilevel import bank_files, retrieval
 from hrtk.adapters.bilevel.bank_files import build_bank
-from hrtk.adapters.bilevel.retrieval import RetrievalBank
+from hrtk.adapters.bilevel.retrieval import ExemplarLookup, RetrievalBank
 from hrtk.adapters.parts.trunk import Trunk
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
@@ -45,13 +45,13 @@ DATA = dict(VIEWS, length=40)
 
 
 def find(bank, query):
-    return bank._pick(bank._locate(query), bank.chance())
+    return bank._pick(bank.locate(query), bank.random_numbers())
 
 
 @pytest.mark.parametrize('resident', [1 << 30, 0])
 @pytest.mark.parametrize('chunk', [7, 1 << 16])
 def test_nearest_by_brute_force(model, unit, resident, chunk, monkeypatch):
-    monkeypatch.setattr(retrieval, 'CHUNK', chunk)
+    monkeypatch.setattr(retrieval, 'ROWS_AT_ONCE', chunk)
     bank = RetrievalBank(dataset=DATA, batch=3, resident=resident)
     bank.load(model)
     for seed in range(5):
@@ -60,7 +60,8 @@ def test_nearest_by_brute_force(model, unit, resident, chunk, monkeypatch):
         ).abs()
         expected = (unit @ query[0]).argsort(descending=True)[:3].sort().values
         assert find(bank, query).tolist() == expected.tolist()
-        batch = bank.draw('lower', bank.chance(), query, Trunk(model, ['backbone.conv1.weight']))
+        trunk = Trunk(model, ['backbone.conv1.weight'])
+        batch = ExemplarLookup(bank).find('lower', bank.random_numbers(), query, trunk)
         views = [RandomViews(SIZE, double=True)[int(i)] for i in expected]
         for name in ('rotmat', 'betas', 'keypoints2d'):
             assert torch.equal(getattr(batch, name), torch.stack([view[name] for view in views]))
@@ -103,8 +104,9 @@ def test_a_guess_is_the_last_answer_with_new_chances(model, unit):
     bank.load(model)
     _, members, counts = (bank._arrays[name] for name in ('centers', 'members', 'counts'))
     one, other = (unit[part[:1]] for part in members.split(counts.tolist())[:2])
-    assert bank.guess('lower', bank.chance(), trunk) is None
-    bank.draw('lower', bank.chance(), one, trunk)
+    lookup = ExemplarLookup(bank)
+    assert lookup.expect('lower', bank.random_numbers(), trunk) is None
+    lookup.find('lower', bank.random_numbers(), one, trunk)
     for level, query, guessed, right in (
         ('upper', one, True, True),
         ('upper', one, True, True),
@@ -114,16 +116,16 @@ def test_a_guess_is_the_last_answer_with_new_chances(model, unit):
         ('lower', other, False, True),
     ):
         torch.manual_seed(4)
-        chance = bank.chance()
-        guess = bank.guess(level, chance, trunk)
-        assert (guess is not None) == guessed
-        found = bank.draw(level, chance, query, trunk, guess)
-        assert (found is guess) == (guessed and right)
+        random_numbers = bank.random_numbers()
+        expected_batch = lookup.expect(level, random_numbers, trunk)
+        assert (expected_batch is not None) == guessed
+        found = lookup.find(level, random_numbers, query, trunk, expected_batch)
+        assert (found is expected_batch) == (guessed and right)
         torch.manual_seed(4)
         expected = [RandomViews(SIZE, double=True)[int(i)]['betas'] for i in find(bank, query)]
         assert torch.equal(found.betas, torch.stack(expected))
-    bank.forget()
-    assert bank.guess('upper', None, trunk) is None
+    lookup.forget()
+    assert lookup.expect('upper', None, trunk) is None
 
 
 def test_a_bank_is_built_once_per_network(model, cache, monkeypatch):
@@ -136,7 +138,7 @@ def test_a_bank_is_built_once_per_network(model, cache, monkeypatch):
 
 
 def test_a_folder_that_was_written_is_read_back(model, unit, tmp_path, monkeypatch):
-    monkeypatch.setattr(bank_files, 'CHUNK', 16)
+    monkeypatch.setattr(bank_files, 'ROWS_AT_ONCE', 16)
     build_bank(
         model,
         RandomViews(SIZE, 40, double=True),
@@ -156,7 +158,7 @@ def test_a_folder_that_was_written_is_read_back(model, unit, tmp_path, monkeypat
     first = bank.fingerprint()
     build_bank(model, RandomViews(SIZE, 40, double=True), tmp_path / 'bank', count=31)
     assert RetrievalBank(folder=str(tmp_path / 'bank')).fingerprint() != first
-    with pytest.warns(UserWarning, match='features are those of other weights'):
+    with pytest.warns(UserWarning, match='features were computed with other weights'):
         RetrievalBank(folder=str(tmp_path / 'bank')).load(Tiny(seed=3))
     with pytest.raises(InputError, match='centers.npy.*--clusters'):
         RetrievalBank(folder=str(tmp_path / 'bank'), mode='cluster').load(model)

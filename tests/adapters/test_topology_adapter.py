@@ -1,12 +1,11 @@
 """TopologyAdapter against a literal reading of Algorithm 1 in float64; fitting; kills; masks that say nothing."""
 
-import copy
 import dataclasses
 
 import numpy as np
 import pytest
 import torch
-from tiny_parts import Tiny, equal, run, tiny_sequence, weights_of
+from tiny_parts import Diary, Tiny, equal, predict_all, run, tiny_sequence, weights_of
 
 from hrtk.adapters import Preparation, TopologyAdapter
 from hrtk.adapters.parts.targets import crop_targets
@@ -72,23 +71,6 @@ class Tracks(list):
         )
 
 
-class Diary(Preparation):
-    """Keeps states in memory and can be killed after an iteration."""
-
-    def __init__(self, kill=None):
-        self.states, self.kill = {}, kill
-
-    def load(self, name):
-        return self.states.get(name)
-
-    def save(self, name, state):
-        self.states[name] = copy.deepcopy(state)
-
-    def step(self, done, total, **numbers):
-        if done == self.kill and 'usable_masks' not in numbers:
-            raise KeyboardInterrupt
-
-
 def loss_of(model, prediction, target, part):
     """A term with the pull on betas, per picture, as the paper's sums over numbers of pixels."""
     vertices = model.body(prediction.rotmat, prediction.betas).vertices
@@ -144,7 +126,7 @@ def test_online_is_algorithm_1():
     sequence = with_masks(tiny_sequence(frames=3))
     ours, plain = Tiny(), Tiny()
     torch.manual_seed(0)
-    found = list(adapter(mode='online').adapt(ours, sequence))
+    found = list(adapter(mode='online').start(ours).run(sequence))
     crops = plain.crops(sequence, range(3))
     masks, usable = MaskTargets(sequence, plain.resolution).get(range(3))
     assert usable.all() and masks.any(2).any(1).all()
@@ -167,7 +149,7 @@ def test_set_mode_learns_and_survives_a_kill():
     torch.manual_seed(0)
     model = Tiny()
     before = weights_of(model)
-    expected = whole.prepare(model, Tracks())
+    expected = whole.prepare(model, Tracks(), Preparation())
     assert not equal({k: expected[k] for k in before}, before)
     diary = Diary(kill=3)
     torch.manual_seed(0)
@@ -189,7 +171,7 @@ def test_fitting_lowers_every_loss_and_rows_do_not_meet():
     def objective(rows):
         target = silhouette_target(masks[rows])
         batch = MaskBatch(None, target, usable[rows])
-        return lambda prediction: ours.objectives.every(prediction, model.body, batch)
+        return lambda prediction: ours.objectives.all_terms(prediction, model.body, batch)
 
     every = slice(0, 4)
     fitted, better = fit(space, start, objective(every), 20, 1e-2)
@@ -204,7 +186,6 @@ def test_fitting_lowers_every_loss_and_rows_do_not_meet():
     )
     for one, many in zip(alone.tensors(), fitted.tensors()):
         assert (one[0] - many[2]).abs().max() < 1e-6
-    assert adapter(mode='fit')._learner is None
 
 
 def test_sequences_start_anew_and_weights_stay_where_nothing_adapts():
@@ -217,7 +198,7 @@ def test_sequences_start_anew_and_weights_stay_where_nothing_adapts():
     frozen = Tiny()
     run(adapter(mode='fit'), frozen, first)
     assert equal(weights_of(frozen), weights_of(Tiny()))
-    assert adapter(mode='fit').prepare(Tiny(), Tracks()) is None
+    assert adapter(mode='fit').prepare(Tiny(), Tracks(), Preparation()) is None
 
 
 def two_people(mask):
@@ -236,9 +217,11 @@ def test_masks_that_say_nothing_are_skipped_and_counted():
     )
     spoilt = dataclasses.replace(sequence, masks=masks)
     for mode in ('online', 'fit'):
-        ours, model = adapter(mode=mode), Tiny()
-        assert torch.isfinite(run(ours, model, spoilt)).all()
-        assert ours.report()['skipped_masks'] == 3 and ours.report()['skipped_updates'] == 0
+        model = Tiny()
+        session = adapter(mode=mode).start(model)
+        assert torch.isfinite(predict_all(session, spoilt)).all()
+        assert session.counts['skipped_masks'] == 3
+        assert session.counts.get('skipped_updates', 0) == 0
         assert all(torch.isfinite(value).all() for value in weights_of(model).values())
     fitted = run(adapter(mode='fit'), Tiny(), spoilt)
     plain = run(adapter(mode='fit', fitting_steps=0), Tiny(), spoilt)
@@ -250,7 +233,7 @@ def test_a_target_without_any_usable_mask_is_refused():
     sequence = with_masks(tiny_sequence(frames=2))
     empty = dataclasses.replace(sequence, masks=[np.zeros_like(mask) for mask in sequence.masks])
     with pytest.raises(InputError, match="no frame of the target has a usable mask.*'empty': 2"):
-        adapter().prepare(Tiny(), [empty])
+        adapter().prepare(Tiny(), [empty], Preparation())
 
 
 @pytest.mark.parametrize(
@@ -297,7 +280,7 @@ def test_wrong_options_are_named(options, said):
 def test_baselines_of_table_4_change_the_weights(options):
     model = Tiny()
     torch.manual_seed(0)
-    after = adapter(iterations=2, **options).prepare(model, Tracks()[:1])
+    after = adapter(iterations=2, **options).prepare(model, Tracks()[:1], Preparation())
     start = weights_of(Tiny())
     assert not equal({name: after[name] for name in start}, start)
     assert all(torch.isfinite(value).all() for value in after.values())
@@ -305,7 +288,8 @@ def test_baselines_of_table_4_change_the_weights(options):
 
 def reprojection(model, sequence):
     """The squared error of every frame's visible keypoints, frame by frame."""
-    points, confidence = crop_targets(sequence)
+    keypoints = crop_targets(sequence)
+    points, confidence = keypoints.xy, keypoints.confidence
     found = model(model.crops(sequence, range(len(sequence))))
     joints = project(model.body.joints(found.rotmat, found.betas, 'spin24'), found.camera)
     return sum(
@@ -320,11 +304,8 @@ def test_baselines_of_table_5_follow_keypoints(kinds):
     sequence = with_masks(tiny_sequence(frames=3))
     sequence.keypoints2d.confidence[1, ::2] = 0
     ours, plain, start = Tiny(), Tiny(), weights_of(Tiny())
-    list(
-        adapter(
-            mode='online', every=0, iterations=1, weights=dict(betas=0.0, keypoints2d=10.0), **kinds
-        ).adapt(ours, sequence)
-    )
+    options = dict(every=0, iterations=1, weights=dict(betas=0.0, keypoints2d=10.0), **kinds)
+    run(adapter(mode='online', **options), ours, sequence)
     losses = [lambda: 10 * reprojection(plain, sequence)]
     if 'silhouette' not in kinds:
         target = silhouette_target(MaskTargets(sequence, plain.resolution).get(range(3))[0])

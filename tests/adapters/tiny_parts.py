@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
 import torch
 from literal.scene import DoubleHMR, RandomViews, random_sequence  # noqa: F401  # conftest.py puts it on the path
 from torch import nn
+
+from hrtk.adapters import Preparation, PreparationStep, Session
+from hrtk.adapters.run import AdapterRun
 
 SIZE = 32
 VIEWS = dict(type='RandomViews', resolution=SIZE, double=True)
@@ -55,16 +59,22 @@ def equal(a, b) -> bool:
 
 
 def run(adapter, model, sequence, seed: int = 0) -> torch.Tensor:
-    """The rotations that an adapter predicts."""
+    """The rotations that an adapter predicts in a run that begins with the model's present weights."""
+    return predict_all(AdapterRun(adapter, model), sequence, seed)
+
+
+def predict_all(session: Session | AdapterRun, sequence, seed: int = 0) -> torch.Tensor:
+    """The rotations that a session, or a run of several, predicts for a sequence."""
     torch.manual_seed(seed)
-    return torch.cat([prediction.rotmat for prediction in adapter.adapt(model, sequence)])
+    return torch.cat([prediction.rotmat for prediction in session.run(sequence)])
 
 
-def same_run(ours, model, literal, plain, sequence) -> None:
-    """Asserts that an adapter and its literal twin, both anew, predict alike and leave the same weights behind."""
+def same_run(ours, model, literal, plain, sequence) -> Session:
+    """Asserts that a new session of an adapter and its literal twin predict alike and leave the same weights behind."""
     start = weights_of(model)
+    session = ours.start(model)
     torch.manual_seed(3)
-    found = list(ours.adapt(model, sequence))
+    found = list(session.run(sequence))
     torch.manual_seed(3)
     expected = list(literal.adapt(sequence))
     assert len(found) == len(expected) == len(sequence)
@@ -74,3 +84,24 @@ def same_run(ours, model, literal, plain, sequence) -> None:
     end, wanted = weights_of(model), weights_of(plain)
     assert max((end[name] - wanted[name]).abs().max() for name in end) < 1e-9
     assert max((end[name] - start[name]).abs().max() for name in end) > 1e-3, 'nothing was adapted'
+    return session
+
+
+class Diary(Preparation):
+    """Stores states in memory, remembers the reports, and can be killed after a step of adaptation."""
+
+    def __init__(self, kill: int | None = None) -> None:
+        self.states: dict = {}
+        self.kill = kill
+        self.steps: list[PreparationStep] = []
+
+    def load(self, name):
+        return self.states.get(name)
+
+    def save(self, name, state):
+        self.states[name] = copy.deepcopy(state)
+
+    def report(self, step):
+        self.steps.append(step)
+        if step.stage == 'adapt' and step.done == self.kill:
+            raise KeyboardInterrupt

@@ -13,8 +13,9 @@ import pytest
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
 from hrtk.apis.infer import infer
-from hrtk.datasets.own.footage import Footage
+from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
+from hrtk.detectors import Detector
 from hrtk.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -33,20 +34,23 @@ def points(x):
     return np.column_stack([BODY + (x, 20), np.full(17, 0.9)]).astype(np.float32)
 
 
-class Stub:
-    """Finds one person at the bright square and counts how often it was asked."""
+class Stub(Detector):
+    """Finds one person at the bright square and counts the images."""
 
-    source, skeleton = 'stub', 'coco17'
+    source = 'stub'
+    skeleton = 'coco17'
 
     def __init__(self, stop_at=None):
-        self.asked, self.stop_at = 0, stop_at
+        self.asked = 0
+        self.stop_at = stop_at
 
-    def __call__(self, image):
+    def __call__(self, images):
         if self.asked == self.stop_at:
             raise KeyboardInterrupt
+        (image,) = images
         self.asked += 1
         columns = np.flatnonzero(image[12:18].mean((0, 2)) > 170)
-        return points(columns.min())[None]
+        return [points(columns.min())[None]]
 
 
 @pytest.fixture(scope='module')
@@ -180,11 +184,11 @@ def test_photographs(tmp_path):
 def test_detection_goes_on_where_it_was(clip, tmp_path):
     path = tmp_path / 'keypoints.json'
     with pytest.raises(KeyboardInterrupt):
-        detect(Footage(clip), Stub(stop_at=4), path)
+        detect(open_footage(clip), Stub(stop_at=4), path)
     part = tmp_path / 'keypoints.json.part'
     part.write_bytes(part.read_bytes() + b'{"frame": 4, "keyp')  # killed within a line
     again = Stub()
-    detect(Footage(clip), again, path)
+    detect(open_footage(clip), again, path)
     assert again.asked == FRAMES - 4 and not part.exists()
     table = read_keypoints(path)
     assert table.source == 'stub' and [frame.number for frame in table.frames] == list(
@@ -193,11 +197,11 @@ def test_detection_goes_on_where_it_was(clip, tmp_path):
     for t in range(FRAMES):  # each frame's own answer, within the codec's pixel
         np.testing.assert_allclose(table.points[t], points(20 + 4 * t), atol=1.1)
     done = Stub()
-    detect(Footage(clip), done, path)
+    detect(open_footage(clip), done, path)
     assert done.asked == 0
     other = Stub()
     other.source = 'other'
-    detect(Footage(clip), other, path)
+    detect(open_footage(clip), other, path)
     assert other.asked == FRAMES and read_keypoints(path).source == 'other'
 
 
@@ -271,7 +275,7 @@ def test_recording_for_some_seconds(camera, tmp_path):
 
 def test_no_camera(camera, tmp_path):
     camera(0)
-    with pytest.raises(InputError, match='camera 5 gives no picture'):
+    with pytest.raises(InputError, match='camera 5 gives no image'):
         record(5, tmp_path / 'rec')
 
 
@@ -307,6 +311,7 @@ def test_device_that_is_not_there(clip, two_people, tmp_path):
     'arguments, code, said',
     [
         (['clip.mp4'], 2, 'hrtk[pose2d]'),
+        (['clip.mp4', '--pose2d', 'rtmlb'], 2, "Did you mean 'rtmlib'?"),
         (['nowhere.mp4', '--keypoints', 'kp.json'], 2, 'nowhere.mp4'),
         (
             ['clip.mp4', '--keypoints', 'nowhere.json'],

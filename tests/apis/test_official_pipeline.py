@@ -157,18 +157,29 @@ def test_config(beside, name, tmp_path):
         assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
-@pytest.mark.parametrize('student', ['spin', 'rsn'])
-@pytest.mark.parametrize('teacher', ['mpn', 'tcmr'])
-def test_every_cell_of_the_papers_tables_builds(beside, student, teacher):
-    for leaf in (f'{student}_{teacher}_pre_3dpw', f'{student}_{teacher}_3dpw'):
-        cfg = load_config(CONFIGS / f'3dhrco/{leaf}.py')
-        assert not missing_assets(cfg) and not obstacles_of(cfg)
-        pre = cfg.adapter.get('pre') or cfg.adapter
-        assert pre.teacher.network.type == {'mpn': 'MPSNet', 'tcmr': 'TCMR'}[teacher]
-        assert cfg.estimator.type == {'spin': 'HMR', 'rsn': 'RSCNet'}[student]
-        assert ('features' in pre.teacher) == (
-            student == 'rsn'
-        )  # both teachers were trained on SPIN's
+# The rows of Tables 1 to 4 by their labels, with the student and the teacher that they must have.
+CELLS = {
+    ('table1', 'MPS-Net, epoch 601, sigma 35'): ('HMR', 'MPSNet'),
+    ('table1', 'TCMR, epoch 601, sigma 35'): ('HMR', 'TCMR'),
+    ('table2', 'MPS-Net, epoch 601, sigma 35'): ('RSCNet', 'MPSNet'),
+    ('table2', 'TCMR, epoch 601, sigma 35'): ('RSCNet', 'TCMR'),
+    ('table3', '3DHR-Co (SPIN), sigma 35'): ('HMR', 'MPSNet'),
+    ('table3', '3DHR-Co (RSN), sigma 35'): ('RSCNet', 'MPSNet'),
+    ('table4', '3DHR-Co (SPIN), sigma 35'): ('HMR', 'TCMR'),
+    ('table4', '3DHR-Co (RSN), sigma 35'): ('RSCNet', 'TCMR'),
+}
+
+
+@pytest.mark.parametrize('table, label', CELLS)
+def test_every_cell_of_the_papers_tables_builds(beside, table, label):
+    rows = load_table(CONFIGS / f'3dhrco/tables/{table}.yaml').rows
+    row = next(row for row in rows if row.label == label)
+    cfg = load_config(row.config, row.options)
+    assert not missing_assets(cfg) and not obstacles_of(cfg)
+    pre = cfg.adapter.get('pre') or cfg.adapter
+    assert (cfg.estimator.type, pre.teacher.network.type) == CELLS[table, label]
+    # Both teachers were trained on the features of SPIN.
+    assert ('features' in pre.teacher) == (cfg.estimator.type == 'RSCNet')
 
 
 def command(folder, *arguments):

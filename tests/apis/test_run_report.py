@@ -1,4 +1,4 @@
-"""tools/report.py: its numbers are those of the run, another run beside it, own pictures without ground truth."""
+"""tools/report.py: its numbers are those of the run, another run beside it, own images without ground truth."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_refusals(runs, tmp_path):
         report(runs[0], before=other)
 
 
-def test_own_pictures_without_truth(tmp_path):
+def test_own_images_without_truth(tmp_path):
     images, annotations = [], []
     for number in range(3):
         cv2.imwrite(str(tmp_path / f'{number}.png'), np.full((80, 60, 3), 90, np.uint8))

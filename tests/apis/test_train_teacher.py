@@ -20,6 +20,7 @@ from hrtk.models.estimators import HMR
 from hrtk.registry import BODY_MODELS, DATASETS, MODELS, TEACHERS
 from hrtk.teachers import window_indices
 from hrtk.training import temporal as temporal_training
+from hrtk.training.supervision import Supervision
 from hrtk.training.temporal import TemporalTraining
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -71,7 +72,7 @@ def test_tracks_are_kept_and_their_labels_fit_the_picture(monkeypatch):
     def drawn_again(*args):
         raise AssertionError('drawn again')
 
-    monkeypatch.setattr('hrtk.datasets.open_stream.tracks.draw_video', drawn_again)
+    monkeypatch.setattr('hrtk.datasets.open_stream.stream.draw_video', drawn_again)
     again = OpenTracks(length=5, frames=4, resolution=32)[
         1
     ]  # a longer set begins with the same tracks
@@ -120,16 +121,17 @@ def test_mirrored_windows_come_with_mirrored_labels(estimator, monkeypatch):
         name: value[None]
         for name, value in FeatureWindows(TRACKS, estimator, mirror=True)[2].items()
     }
-    seen = []
-    monkeypatch.setattr(
-        temporal_training,
-        'supervise',
-        lambda body, *given: (seen.append(given), ({}, torch.zeros(1)))[1],
-    )
+    calls = []
+
+    def supervise(body, *labels):
+        calls.append(labels)
+        return Supervision({}, torch.zeros(1), torch.zeros(1))
+
+    monkeypatch.setattr(temporal_training, 'supervise', supervise)
     for draw in (0.9, 0.1):
         monkeypatch.setattr(torch, 'rand', lambda *args, **kwargs: torch.tensor([draw]))
         model(**item, mode='loss')
-    (plain, rotmat, _, points), (mirrored, flipped, _, turned) = seen
+    (plain, rotmat, _, points), (mirrored, flipped, _, turned) = calls
     assert torch.equal(rotmat, item['rotmat']) and torch.equal(points, item['keypoints2d'])
     assert torch.equal(plain.features, model.network(item['features'][:, 0]).features)
     assert torch.equal(mirrored.features, model.network(item['features'][:, 1]).features)
@@ -155,10 +157,15 @@ def test_config_learns_and_publishes_what_a_teacher_loads(name, tmp_path):
     assert 0 < metrics['views/mpjpe_mm'] < 1000
     record = publish(tmp_path / 'run', tmp_path / 'mine.pt')
     assert record['validation'][0]['epoch'] == 1 and record['iterations'] == 2
-    teacher = dict(load_config(CONFIGS / f'teachers/{name}_open.py')._teacher)
+    teacher = teacher_of_pre_adaptation(name)
     TEACHERS.build(
         dict(teacher, network=dict(teacher['network'], weights=str(tmp_path / 'mine.pt')))
     )
+
+
+def teacher_of_pre_adaptation(name):
+    short = {'mpsnet': 'mpn', 'tcmr': 'tcmr'}[name]
+    return dict(load_config(CONFIGS / f'3dhrco/r18_{short}_pre_open.py').adapter.teacher)
 
 
 @pytest.mark.parametrize('name', ['mpsnet', 'tcmr'])
@@ -166,7 +173,7 @@ def test_config_and_bundled_weights(name):
     cfg = load_config(CONFIGS / f'teachers/{name}_open.py')
     check_keys(cfg, KEYS, REQUIRED)
     MODELS.build(cfg.model)
-    teacher = TEACHERS.build(cfg._teacher)
+    teacher = TEACHERS.build(teacher_of_pre_adaptation(name))
     weights = Path(temporal_training.__file__).parents[1] / f'models/weights/{name}_open.pt'
     assert weights.stat().st_size < 4 * 2**20
     assert (

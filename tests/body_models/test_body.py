@@ -39,7 +39,8 @@ def double():
 @pytest.fixture
 def dense_files(tmp_path):
     """A body without structure, every vertex bound to every bone, with SPIN's regressors as separate files."""
-    rng, vertices = np.random.default_rng(1), 40
+    rng = np.random.default_rng(1)
+    vertices = 40
     weights = rng.random((vertices, 24))
     np.savez(
         tmp_path / 'dense.npz',
@@ -129,7 +130,8 @@ def test_a_turn_of_the_root_turns_everything_about_the_pelvis(double):
     turn = torch.from_numpy(Rotation.from_euler('xyz', [0.3, 1.0, -2.0]).as_matrix())
     turned = rotmat.clone()
     turned[:, 0] = turn @ rotmat[:, 0]
-    before, after = double(rotmat, betas), double(turned, betas)
+    before = double(rotmat, betas)
+    after = double(turned, betas)
     pelvis = before.joints[:, :1]
     torch.testing.assert_close(after.vertices, (before.vertices - pelvis) @ turn.T + pelvis)
 

@@ -100,7 +100,8 @@ def write(path, content, protocol=2):
 def test_real_chumpy_and_scipy_pickles(file):
     """Files written by chumpy 0.70 under Python 2.7 and 3.11, numpy 1.16, 1.26 and 2.4; see make_chumpy_pickles.py."""
     read = load_pickle(DATA / f'{file}.pkl')
-    base, sparse = arange(4, 6), np.array([[0, 5, 0, 0], [0, 0, 0, 0], [3, 0, 0, 2.0]])
+    base = arange(4, 6)
+    sparse = np.array([[0, 5, 0, 0], [0, 0, 0, 0], [3, 0, 0, 2.0]])
     expected = {
         'plain': arange(2, 3),
         'fortran': arange(3, 2),
@@ -183,7 +184,8 @@ class _Call:
 
 
 def _payloads(marker):
-    shell, python = f'touch {marker}', f'open({str(marker)!r}, "w")'
+    shell = f'touch {marker}'
+    python = f'open({str(marker)!r}, "w")'
     line = python.replace('\n', '').encode()
     return {
         'posix.system': pickle.dumps({'v_template': _Call(os.system, shell)}, 0),
@@ -278,8 +280,8 @@ def test_flipped_bytes_raise_nothing_but_input_errors(tmp_path):
     errors = 0
     for _ in range(120):
         broken = data.copy()
-        for place in rng.integers(0, len(data), 3):
-            broken[place] = rng.integers(256)
+        for index in rng.integers(0, len(data), 3):
+            broken[index] = rng.integers(256)
         (tmp_path / 'x.pkl').write_bytes(broken)
         try:
             load_pickle(tmp_path / 'x.pkl')
@@ -394,7 +396,7 @@ def test_regressors(tmp_path):
     np.save(tmp_path / 'smpl.npy', np.zeros((17, 6890)))
     with pytest.raises(
         InputError,
-        match=r'smpl\.npy.*\(17, 6890\).*\(17, 30\).*body\.npz.*SMPL mesh.*brings its own',
+        match=r'smpl\.npy.*\(17, 6890\).*\(17, 30\).*body\.npz.*SMPL mesh.*contains its own',
     ):
         load_body_file(body, h36m_regressor=tmp_path / 'smpl.npy')
     np.save(tmp_path / 'object.npy', np.array([{}], dtype=object))
@@ -428,7 +430,7 @@ def _broken(change):
         (lambda c: c.update(posedirs=np.full((30, 3, 207), np.nan)), 'posedirs.*finite'),
         (
             lambda c: c.update(f=np.array([[0, 1, 30]])),
-            r'f points to vertices 0\.\.30, there are 30',
+            r'f refers to vertices 0\.\.30, there are 30',
         ),
         (lambda c: c['kintree_table'].__setitem__((0, 3), 9), 'kintree_table'),
         (
@@ -462,9 +464,11 @@ def test_files_that_are_no_body(tmp_path):
     (tmp_path / 'list.pkl').write_bytes(pickle.dumps([1, 2]))
     np.savez(tmp_path / 'other.npz', verts=np.zeros(3))
     np.savez(tmp_path / 'future.npz', format='hrtk-body-9')
-    whole = write(tmp_path / 'whole.npz', official()).read_bytes()
-    (tmp_path / 'cut.npz').write_bytes(whole[: len(whole) // 2])
-    (tmp_path / 'bit.npz').write_bytes(whole[:2000] + bytes([whole[2000] ^ 255]) + whole[2001:])
+    complete = write(tmp_path / 'whole.npz', official()).read_bytes()
+    (tmp_path / 'cut.npz').write_bytes(complete[: len(complete) // 2])
+    (tmp_path / 'bit.npz').write_bytes(
+        complete[:2000] + bytes([complete[2000] ^ 255]) + complete[2001:]
+    )
     raw, _ = open_format()
     write(tmp_path / 'part.npz', {k: v for k, v in raw.items() if k != 'mirror'})
     write(tmp_path / 'unfit.npz', raw | {'weight_index': raw['weight_index'][:-1]})
@@ -474,13 +478,13 @@ def test_files_that_are_no_body(tmp_path):
         'empty.pkl': 'empty',
         'text.npz': 'neither an .npz nor a .pkl',
         'login.pkl': 'web page',
-        'list.pkl': 'holds a list',
+        'list.pkl': 'contains a list',
         'other.npz': 'lacks v_template',
         'future.npz': 'hrtk-body-9',
         'cut.npz': 'broken',
         'bit.npz': 'broken',
         'part.npz': "without 'mirror'",
-        'unfit.npz': 'do not fit',
+        'unfit.npz': 'do not match',
     }.items():
         with pytest.raises(InputError, match=complaint) as caught:
             load_body_file(tmp_path / name)

@@ -219,7 +219,8 @@ def test_flips(skeleton, permutation):
 
 
 def test_missing_points_and_the_nearest_ones():
-    exact, near = index_map('openpose25', 'spin24'), index_map('openpose25', 'spin24', nearest=True)
+    exact = index_map('openpose25', 'spin24')
+    near = index_map('openpose25', 'spin24', nearest=True)
     names = joint_names('spin24')
     assert exact[names.index('right_hip_lsp')] == -1 and near[names.index('right_hip_lsp')] == 9
     assert near[names.index('left_hip_lsp')] == 12
@@ -231,7 +232,8 @@ def test_missing_points_and_the_nearest_ones():
 
 @pytest.mark.parametrize('skeleton', ['coco17', 'spin24', 'spin49', 'openpose18', 'openpose25'])
 def test_limbs_join_the_named_ends_and_mirror(skeleton):
-    names, flip = joint_names(skeleton), flip_map(skeleton)
+    names = joint_names(skeleton)
+    flip = flip_map(skeleton)
     pairs = [frozenset(pair) for pair in limbs(skeleton)]
     assert len(pairs) == len(set(pairs)) == 16
     assert frozenset((names.index('left_knee'), names.index('left_ankle'))) in pairs

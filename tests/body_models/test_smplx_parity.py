@@ -14,7 +14,8 @@ from hrtk.body_models import BodyModel, load_body_file
 
 smplx = pytest.importorskip('smplx', reason='smplx is in requirements/tests')
 
-VERTICES, BATCH = 6890, 3
+VERTICES = 6890
+BATCH = 3
 PARENTS = (2**32 - 1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 # SPIN's joint map (constants.py): its 49 joints out of 24 joints, smplx's 21 vertices and 9 extra rows.
 SPIN49 = [
@@ -80,7 +81,8 @@ def sparse_rows(rng, rows, columns, filled):
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp('smpl')
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp('smpl')
     np.savez(
         folder / 'SMPL_NEUTRAL.npz',
         v_template=rng.uniform(-1, 1, (VERTICES, 3)),
@@ -100,7 +102,8 @@ def files(tmp_path_factory):
 def reference(files):
     """What smplx computes, in float64, from axis-angle poses and its own Rodrigues formula."""
     rng = np.random.default_rng(1)
-    rotvec, betas = 0.5 * rng.standard_normal((BATCH, 24, 3)), rng.standard_normal((BATCH, 10))
+    rotvec = 0.5 * rng.standard_normal((BATCH, 24, 3))
+    betas = rng.standard_normal((BATCH, 10))
     data = load_body_file(files / 'SMPL_NEUTRAL.npz')
     model = smplx.SMPL(
         '', data_struct=smplx.utils.Struct(**data), dtype=torch.float64, create_transl=False
@@ -143,24 +146,22 @@ def test_the_joints_path_gives_spins_49_joints(body, reference, files, dtype, to
     extra = np.load(files / 'J_regressor_extra.npy') @ vertices
     expected = np.concatenate([joints, extra], axis=1)[:, SPIN49]
     with torch.no_grad():
-        found = body.to(dtype).joints(rotmat.to(dtype), betas.to(dtype), 'spin49')
-    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+        result = body.to(dtype).joints(rotmat.to(dtype), betas.to(dtype), 'spin49')
+    np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance)
 
 
 def test_the_joints_path_gives_the_evaluation_joints(body, reference, files):
     rotmat, betas, vertices, _ = reference
     expected = np.load(files / 'J_regressor_h36m.npy') @ vertices
     with torch.no_grad():
-        found = body.double().joints(rotmat, betas, 'h36m17')
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+        result = body.double().joints(rotmat, betas, 'h36m17')
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6)
 
 
 def test_gradients(body, reference, files):
     """Pose and shape gradients of the joints path are those of smplx through the whole mesh."""
-    pose, shape = (
-        reference[0][:1].clone().requires_grad_(),
-        reference[1][:1].clone().requires_grad_(),
-    )
+    pose = reference[0][:1].clone().requires_grad_()
+    shape = reference[1][:1].clone().requires_grad_()
     model = smplx.SMPL(
         '',
         data_struct=smplx.utils.Struct(**load_body_file(files / 'SMPL_NEUTRAL.npz')),
@@ -172,6 +173,6 @@ def test_gradients(body, reference, files):
     # Only the 25 of OpenPose: the others need SPIN's extra rows, which smplx does not have.
     expected = torch.autograd.grad((out.joints[:, SPIN49[:25]] * weight).sum(), (pose, shape))
     joints = body.double().joints(pose, shape, 'spin49')
-    found = torch.autograd.grad((joints[:, :25] * weight).sum(), (pose, shape))
-    for a, b in zip(found, expected):
+    result = torch.autograd.grad((joints[:, :25] * weight).sum(), (pose, shape))
+    for a, b in zip(result, expected):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)

@@ -189,7 +189,7 @@ def test_subfolders_are_clips(tmp_path, folder):
         ('kp_b_person1', [1]),
     ]
     content['images'][2]['file_name'] = 'f1.png'
-    with pytest.raises(InputError, match='not unique'):
+    with pytest.raises(InputError, match='ambiguous'):
         CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
 
 
@@ -291,7 +291,7 @@ def test_video(tmp_path, video, numbered):
 
 def test_video_and_keypoints_that_do_not_belong_together(tmp_path, video):
     for names, size, complaint in (
-        (('a.jpg',), (64, 48), "which frame is 'a.jpg'"),
+        (('a.jpg',), (64, 48), "the frame 'a.jpg' has no number"),
         (('12.jpg',), (64, 48), r'has the frames 0\.\.11, asked for \[12\]'),
         (('3.jpg',), (48, 64), 'video is 64x48 px, .* annotated on 48x64'),
     ):
@@ -350,7 +350,7 @@ def _without(where, key):
         (_with('images', width='wide'), 'width must be a whole number'),
         (
             _with('images', file_name='gone.png'),
-            r'1 of 3 annotated pictures are missing.*gone\.png.*has 4 pictures',
+            r'1 of 3 annotated images are missing.*gone\.png.*has 4 images',
         ),
         (_with('images', file_name='../../etc/passwd.png'), 'missing'),
         ({'images': [], 'annotations': []}, 'no person with keypoints'),
@@ -389,7 +389,7 @@ def test_every_truncation_is_an_input_error(tmp_path, folder):
     data = json.dumps(coco()).encode()
     for end in (0, 1, 40, len(data) // 2, len(data) - 1):
         (tmp_path / 'kp.json').write_bytes(data[:end])
-        with pytest.raises(InputError, match=r'kp\.json: not json, or cut off'):
+        with pytest.raises(InputError, match=r'kp\.json: not json, or truncated'):
             CocoKeypointsDataset(folder, tmp_path / 'kp.json')
     (tmp_path / 'kp.json').write_bytes(b'\xff\xd8\xff\xe0 a picture')
     with pytest.raises(InputError, match='not json'):
@@ -402,7 +402,7 @@ def test_files_that_are_not_there(tmp_path, folder):
     for images, keypoints, complaint in (
         (folder, tmp_path / 'no.json', r'no\.json: there is no such keypoint file'),
         (folder, tmp_path / 'nothing', r'nothing: .*no \*_keypoints\.json'),
-        (tmp_path / 'nothing', file, 'nothing: no picture in this folder'),
+        (tmp_path / 'nothing', file, 'nothing: no image in this folder'),
         (tmp_path / 'none', file, 'none: there is no such folder'),
     ):
         with pytest.raises(InputError, match=complaint):
@@ -411,7 +411,7 @@ def test_files_that_are_not_there(tmp_path, folder):
 
 def test_a_picture_of_another_size_raises_when_read(tmp_path, folder):
     dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', coco(size=(120, 80))))
-    with pytest.raises(InputError, match=r'f1\.png: the picture is 60x40 px, .* on 120x80'):
+    with pytest.raises(InputError, match=r'f1\.png: the image is 60x40 px, .* on 120x80'):
         dataset[0].frames[0]
 
 

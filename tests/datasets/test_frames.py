@@ -99,10 +99,10 @@ def test_noted_size_is_checked_when_read(tmp_path):
     )
     assert frames[0].shape == frames[3].shape == (30, 40, 3)
     with pytest.raises(
-        InputError, match=r'a\.png: the picture is 40x30 px, its annotation was made on 80x60'
+        InputError, match=r'a\.png: the image is 40x30 px, its annotation was made on 80x60'
     ):
         frames[1]
-    with pytest.raises(InputError, match=r'b\.jpg: the picture is 30x40 px after its EXIF'):
+    with pytest.raises(InputError, match=r'b\.jpg: the image is 30x40 px after its EXIF'):
         frames[2]
 
 
@@ -120,8 +120,8 @@ def test_files_that_are_no_picture(tmp_path):
     for name, complaint in {
         'empty.jpg': '0 bytes',
         'text.jpg': 'cannot decode',
-        'missing.jpg': 'no such picture',
-        '.': 'no such picture',
+        'missing.jpg': 'no such image',
+        '.': 'no such image',
     }.items():
         with pytest.raises(InputError, match=complaint) as caught:
             read_image(tmp_path / name)

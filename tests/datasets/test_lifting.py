@@ -96,8 +96,8 @@ def test_mocap_people_are_upright_and_in_front_of_the_camera(train):
 def test_mocap_splits_are_whole_recordings(train, test):
     recordings = [{label['subject'] for label in part.labels} for part in (train, test)]
     assert not recordings[0] & recordings[1]
-    assert len(train.middles) == 4 * 20502 and len(test.middles) == 4 * 4716
-    assert len(train) == 2 * len(train.middles) and len(test) == len(test.middles)
+    assert len(train.centre_rows) == 4 * 20502 and len(test.centre_rows) == 4 * 4716
+    assert len(train) == 2 * len(train.centre_rows) and len(test) == len(test.centre_rows)
     assert {label['action'] for label in test.labels} >= {label['action'] for label in train.labels}
 
 
@@ -157,7 +157,7 @@ def test_flip_is_its_own_inverse_and_swaps_sides():
 
 
 def test_mirrored_items_project_through_the_mirrored_camera(train):
-    half = len(train.middles)
+    half = len(train.centre_rows)
     straight, mirrored = train[1234], train[half + 1234]
     assert (
         not straight['mirrored'] and mirrored['mirrored'] and straight['track'] == mirrored['track']
@@ -188,9 +188,12 @@ def test_windows_are_those_of_a_padded_clip(frames, step):
                 windows.window(rows)[0].tolist()
                 == padded[first : first + step * frames : step].tolist()
             )
-            assert windows.owners[at + t] == number and windows.middles[at + t] == start + t
+            assert (
+                windows.track_of_window[at + t] == number
+                and windows.centre_rows[at + t] == start + t
+            )
         at += len(clip)
-    assert at == len(windows) and torch.equal(windows.middles, torch.arange(len(windows)))
+    assert at == len(windows) and torch.equal(windows.centre_rows, torch.arange(len(windows)))
 
 
 def test_items_batches_and_workers_agree(train):
@@ -217,7 +220,7 @@ def test_stride_takes_every_nth_middle():
     every, third = MocapLifting('test', frames=9), MocapLifting('test', frames=9, stride=3)
     clips = zip(every.starts.tolist(), every.ends.tolist())
     wanted = np.concatenate([np.arange(start, end, 3) for start, end in clips])
-    np.testing.assert_array_equal(third.middles, wanted)
+    np.testing.assert_array_equal(third.centre_rows, wanted)
 
 
 def test_mocap_refusals(tmp_path):

@@ -127,7 +127,7 @@ def test_h36m_refusals(files, tmp_path):
     np.savez(tmp_path / 'plain.npz', positions_3d=np.zeros(3))
     tried(r'positions_3d is an array of float64 \(3,\)', motion=tmp_path / 'plain.npz')
     np.savez(tmp_path / 'evil.npz', positions_3d=np.array({'a': print}, dtype=object))
-    tried('asks for .*print', motion=tmp_path / 'evil.npz')
+    tried('contains the name .*print', motion=tmp_path / 'evil.npz')
     tried(
         'has no recordings of S9, only of S1',
         motion=changed(motion, lambda c: c['positions_3d'].pop('S9')),
@@ -265,7 +265,7 @@ def test_3dhp_refusals(files, tmp_path):
     tried(r"data\['TS1'\] is not a list of one dict of cameras", split='train')
     tried("split is 'train' or 'test' and pipeline .* not 'val'", split='val')
     tried("joints is one of 'mpi17', 'h36m16', not 'lsp14'", joints='lsp14')
-    tried("pipeline='released' is what MPM does to joints='h36m16'", pipeline='released')
+    tried("pipeline='released' is MPM's treatment of joints='h36m16'", pipeline='released')
     tried('has no sequence TS9; it has TS1', sequences=['TS9'])
     tried(
         r"arrays of data\['TS2'\] differ in length, {'data_2d': 14, 'data_3d': 14, 'valid': 3}",

@@ -13,8 +13,13 @@ from scipy import ndimage
 from hrtk.datasets import CocoKeypointsDataset
 from hrtk.datasets.frames import ArrayFrames
 from hrtk.datasets.mask_sources import BackgroundSubtraction
-from hrtk.datasets.mask_sources.cleaning import belonging, difference, hysteresis, tidy
-from hrtk.datasets.mask_sources.plate import clean_plate, integrate, same_view
+from hrtk.datasets.mask_sources.cleaning import (
+    clean_mask,
+    components_of_box,
+    difference,
+    hysteresis_threshold,
+)
+from hrtk.datasets.mask_sources.plate import clean_plate, integrate_gradients, same_view
 from hrtk.errors import InputError
 from hrtk.geometry.masks import check_mask
 from hrtk.registry import MASK_SOURCES
@@ -120,7 +125,7 @@ def test_frames_of_a_moving_or_another_camera_have_empty_masks(caplog):
     )
     areas = [int(found.masks[t].sum()) for t in range(7)]
     assert min(areas[:5]) > 500 and areas[5:] == [0, 0]
-    assert '2 of 7 frames looked at' in caplog.text
+    assert '2 of 7 sampled frames' in caplog.text
     assert check_mask(found.masks[6], SIZE, 'moved') == 'empty'
 
 
@@ -171,10 +176,10 @@ def test_integration_gives_harmonic_surfaces_and_wanted_gradients():
     inner[25:, 30:] = (
         False  # at the picture's own border a flat surface is the answer, not this one
     )
-    flat = integrate(spoilt, unknown, np.zeros((30, 39, 3)), np.zeros((29, 40, 3)))
+    flat = integrate_gradients(spoilt, unknown, np.zeros((30, 39, 3)), np.zeros((29, 40, 3)))
     np.testing.assert_allclose(flat[inner], harmonic[inner], atol=0.51)
     surface = 100 + 60 * np.sin(harmonic / 40)
-    found = integrate(
+    found = integrate_gradients(
         np.where(unknown[..., None], 0, surface),
         unknown,
         np.diff(surface, axis=1),
@@ -199,7 +204,7 @@ def test_hysteresis_is_scipys():
     labels, count = ndimage.label(values > 5, np.ones((3, 3)))
     kept = [k for k in range(1, count + 1) if values[labels == k].max() > 20]
     assert 0 < len(kept) < count
-    np.testing.assert_array_equal(hysteresis(values, 5, 20), np.isin(labels, kept))
+    np.testing.assert_array_equal(hysteresis_threshold(values, 5, 20), np.isin(labels, kept))
 
 
 def test_tidy_fills_small_holes_only():
@@ -208,21 +213,21 @@ def test_tidy_fills_small_holes_only():
     whole = mask.copy()
     mask[70:76, 80:88] = mask[100:102, :] = mask[10, 10] = False
     mask[10, 10] = True
-    assert (tidy(mask, 200.0) != whole).sum() <= 16  # round corners
+    assert (clean_mask(mask, 200.0) != whole).sum() <= 16  # round corners
     mask[110:140, 80:120] = False
-    assert not tidy(mask, 200.0)[115:135, 85:115].any()
+    assert not clean_mask(mask, 200.0)[115:135, 85:115].any()
     edge = np.zeros((60, 60), bool)
     edge[20:, 20:40] = True
-    np.testing.assert_array_equal(tidy(edge, 60.0)[21:, 21:39], True)
+    np.testing.assert_array_equal(clean_mask(edge, 60.0)[21:, 21:39], True)
 
 
 def test_the_component_of_the_box():
     mask = person(40) | person(120)
-    np.testing.assert_array_equal(belonging(mask, np.array([40.0, 62, 100])), person(40))
-    np.testing.assert_array_equal(belonging(mask, np.array([120.0, 62, 100])), person(120))
-    between = belonging(mask, np.array([84.0, 62, 150]))
+    np.testing.assert_array_equal(components_of_box(mask, np.array([40.0, 62, 100])), person(40))
+    np.testing.assert_array_equal(components_of_box(mask, np.array([120.0, 62, 100])), person(120))
+    between = components_of_box(mask, np.array([84.0, 62, 150]))
     assert check_mask(between, SIZE, 'between') == 'two people'
-    assert not belonging(mask, np.array([np.nan] * 3)).any()
+    assert not components_of_box(mask, np.array([np.nan] * 3)).any()
 
 
 def test_usable_masks():
@@ -248,7 +253,7 @@ def test_usable_masks():
 @pytest.mark.parametrize(
     'mask, complaint',
     [
-        (np.zeros((60, 160), np.uint8), r'frame 7: the mask is 160x60 px, the picture 160x120'),
+        (np.zeros((60, 160), np.uint8), r'frame 7: the mask is 160x60 px, the image 160x120'),
         (np.zeros((*SIZE, 3), np.uint8), 'one channel'),
         (np.full(SIZE, 128, np.uint8), 'values 0 and 1, or 0 and 255'),
         (np.eye(*SIZE) * 0.5, 'values'),
@@ -317,7 +322,7 @@ def test_mask_files_by_position(footage):
 def test_bad_mask_files(footage):
     file = footage / 'masks' / 'f.2.png'
     for content, complaint in (
-        (np.zeros((50, 60), np.uint8), r'f\.2\.png: the mask is 60x50 px, the picture 160x120'),
+        (np.zeros((50, 60), np.uint8), r'f\.2\.png: the mask is 60x50 px, the image 160x120'),
         (np.full(SIZE, 99, np.uint8), r'f\.2\.png: a mask has the values'),
     ):
         cv2.imwrite(str(file), content)

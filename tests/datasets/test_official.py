@@ -131,9 +131,9 @@ def test_3dpw_refusals(data, bodies, tmp_path):
         tried({**file, 'genders': ['m']})
     with pytest.raises(InputError, match=r'trans\[0\] holds .* expected finite'):
         tried({**file, 'trans': [file['trans'][0] * np.nan, file['trans'][1]]})
-    with pytest.raises(InputError, match='this pickle asks for .*print'):
+    with pytest.raises(InputError, match='this pickle contains the name .*print'):
         tried({**file, 'sequence': print})
-    with pytest.raises(InputError, match='image_00000.jpg: the first picture'):
+    with pytest.raises(InputError, match='image_00000.jpg: the first image'):
         tried(file)
 
 
@@ -218,7 +218,7 @@ def test_spin_refusals(data, tmp_path):
         SPINFile(file, root, 'GT')
     with pytest.raises(InputError, match='needs smpl_j2d or j2d or part, the file has imgname'):
         SPINFile(file, root, 'gt')
-    with pytest.raises(InputError, match='first picture of .*free_clip_00_0'):
+    with pytest.raises(InputError, match='first image of .*free_clip_00_0'):
         SPINFile(file, tmp_path, 'none')
     with pytest.raises(InputError, match='no such file; tools/prepare_dataset.py'):
         SPINFile(tmp_path / 'none.npz', root, 'none')
@@ -349,6 +349,6 @@ class Payload:
 def test_joblib_payload_is_not_run(tmp_path, capsys):
     for name, content in (('a', {'x': Payload()}), ('b', {'x': np.arange(3), 'y': [Payload()]})):
         dump_joblib(content, tmp_path / name)
-        with pytest.raises(InputError, match='this pickle asks for .*print'):
+        with pytest.raises(InputError, match='this pickle contains the name .*print'):
             load_joblib(tmp_path / name)
     assert capsys.readouterr().out == ''

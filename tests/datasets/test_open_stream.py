@@ -296,7 +296,7 @@ def test_wild_is_every_shift():
     'options, message',
     [
         (dict(domain='wlid'), 'wlid'),
-        (dict(shifts=['backgroud']), "did you mean 'background'"),
+        (dict(shifts=['backgroud']), "Did you mean 'background'"),
         (dict(noise='detecter'), 'detecter'),
         (dict(skeleton='coco'), "skeleton 'coco'"),
         (dict(frames=0), 'positive'),

@@ -7,7 +7,15 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 from scipy.ndimage import convolve1d
 
-from hrtk.datasets.own.tracking import fill, iou, oks, sigmas_of, similarity, smooth_boxes, track
+from hrtk.datasets.own.tracking import (
+    interpolate,
+    iou,
+    oks,
+    oks_sigmas,
+    similarity,
+    smooth_boxes,
+    track_people,
+)
 from hrtk.geometry.boxes import boxes_from_keypoints
 
 BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (60, 160)
@@ -28,12 +36,12 @@ def boxes_of(points):
 def followed(people, **options):
     """Identities of people given as (frame, points)."""
     frames, points = np.array([f for f, _ in people]), np.stack([p for _, p in people])
-    return track(frames, points, boxes_of(points), 'coco17', **options).tolist()
+    return track_people(frames, points, boxes_of(points), 'coco17', **options).tolist()
 
 
 def test_sigmas_are_those_of_coco():
-    np.testing.assert_allclose(sigmas_of('coco17'), Params('keypoints').kpt_oks_sigmas)
-    assert sigmas_of('openpose25')[[0, 3, 8, 21]].tolist() == [
+    np.testing.assert_allclose(oks_sigmas('coco17'), Params('keypoints').kpt_oks_sigmas)
+    assert oks_sigmas('openpose25')[[0, 3, 8, 21]].tolist() == [
         0.026,
         0.072,
         0.089,
@@ -83,7 +91,9 @@ def test_oks_is_that_of_coco():
     judge = COCOeval(truth, found, 'keypoints')
     judge._prepare()
     expected = judge.computeOks(1, 1)
-    np.testing.assert_allclose(oks(first, second, area, sigmas_of('coco17')).T, expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        oks(first, second, area, oks_sigmas('coco17')).T, expected, rtol=1e-5
+    )
     assert expected[0, 0] > 0.3 > 1e-3 > expected[2, 0]
 
 
@@ -100,7 +110,7 @@ def test_people_without_a_common_point_are_compared_by_their_boxes():
     a[:, 8:, 2] = 0
     b[:, :8, 2] = 0
     boxes = np.array([[30.0, 80, 180]])
-    assert similarity(a, boxes, b, boxes, sigmas_of('coco17'))[0, 0] == 1
+    assert similarity(a, boxes, b, boxes, oks_sigmas('coco17'))[0, 0] == 1
 
 
 def test_two_people_who_cross():
@@ -130,9 +140,9 @@ def test_larger_people_are_numbered_first_and_order_does_not_matter():
     assert followed(people) == [0, 1, 0, 1]
 
 
-def test_fill_is_linear():
+def test_interpolation_is_linear():
     values = np.array([[0.0, 10], [6, 16], [6, 17]])
-    assert fill(np.array([2, 5, 6]), values, np.arange(2, 7)).tolist() == [
+    assert interpolate(np.array([2, 5, 6]), values, np.arange(2, 7)).tolist() == [
         [0, 10],
         [2, 12],
         [4, 14],

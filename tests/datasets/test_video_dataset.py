@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from hrtk.datasets.own.coco_keypoints import CocoKeypointsDataset
 from hrtk.datasets.own.tracking import smooth_boxes
 from hrtk.datasets.own.video import VideoDataset
 from hrtk.detectors.rtmlib import RTMLib
@@ -225,7 +226,7 @@ def test_fingerprint_follows_the_footage(pictures, tmp_path):
     [
         (dict(fps=0), 'fps must be above 0'),
         (dict(max_people=0), 'max_people must be at least 1'),
-        (dict(min_length=7), 'nobody is left of 6 people'),
+        (dict(min_length=7), 'no track is left of 6 people'),
         (dict(min_confidence=0.95), 'lower min_confidence'),
         (dict(images='nowhere.mp4'), 'nowhere.mp4: there is no such'),
         (dict(keypoints='no.json'), 'no.json: there is no'),
@@ -235,6 +236,89 @@ def test_refuses(clip, tmp_path, options, complaint):
     file = keypoints(tmp_path / 'kp.json', {t: [person(0)] for t in range(6)})
     with pytest.raises(InputError, match=complaint):
         VideoDataset(**{**dict(images=clip, keypoints=file), **options})
+
+
+def identified(path, frames):
+    """Writes rtmlib's output with identities; frames: {image or frame number: {identity: x}}."""
+    entries = []
+    for key, people in frames.items():
+        points = [person(x, scale=1 + 0.1 * (identity or 0)) for identity, x in people.items()]
+        entries.append(
+            {
+                'image' if isinstance(key, str) else 'frame': key,
+                'keypoints': [xy for xy, _ in points],
+                'scores': [scores for _, scores in points],
+                'persons': list(people),
+            }
+        )
+    path.write_text(json.dumps(dict(frames=entries)))
+    return path
+
+
+def test_annotated_people(clip, tmp_path, caplog):
+    frames = {t: {4: 0.0, 7: 50.0, None: 90.0} for t in (0, 1, 2, 3, 4, 30)}
+    file = identified(tmp_path / 'kp.json', frames)
+    with caplog.at_level(logging.WARNING):
+        annotated = VideoDataset(clip, file, people='annotated')
+    assert annotated.names() == ['clip_person4', 'clip_person7'] and len(annotated[0]) == 5
+    assert 'left out 6 of 18 people without an identity' in caplog.text
+    # One person without an identity is enough for everybody to be tracked.
+    assert VideoDataset(clip, file).names() == ['clip_person0', 'clip_person1', 'clip_person2']
+    without = keypoints(
+        tmp_path / 'no.json', {t: [person(0), person(50, scale=1.2)] for t in range(6)}
+    )
+    (largest,) = VideoDataset(clip, without, people='annotated', smooth=False)
+    assert largest.name == 'clip' and len(largest) == 6
+    np.testing.assert_allclose(largest.keypoints2d.xy[0], person(50, scale=1.2)[0], rtol=1e-6)
+
+
+def test_tracks_of_detected_frames_only(clip, tmp_path):
+    frames = {t: [person(t)] for t in (2, 3, 4, 5, 6, 9, 30)}
+    file = keypoints(tmp_path / 'kp.json', frames)
+    dataset = VideoDataset(clip, file, fill_gaps=False, smooth=False, min_length=1)
+    assert [[int(label) for label in s.frame_ids] for s in dataset] == [[2, 3, 4, 5, 6, 9], [30]]
+    assert all(s.keypoints2d.confidence.all() for s in dataset)
+    with pytest.raises(InputError, match='fill_gaps=False does not give; set smooth=False'):
+        VideoDataset(clip, file, fill_gaps=False)
+
+
+def test_image_sequence_without_a_rate(pictures, tmp_path):
+    file = keypoints(tmp_path / 'kp.json', {f'f{t}.png': [person(t)] for t in range(2, 12)})
+    (sequence,) = VideoDataset(pictures, file, image_sequence=True)
+    assert [number(frame) for frame in sequence.frames] == list(range(2, 12))
+    assert sequence.fps == 25
+
+
+def test_the_old_name_is_a_preset(pictures, clip, tmp_path):
+    frames = {f'f{t}.png': {3: float(t), 1: 60.0} for t in (10, 2, 7)}
+    for images, file in (
+        (pictures, identified(tmp_path / 'images.json', frames)),
+        (clip, identified(tmp_path / 'video.json', {t: {0: 2.0 * t} for t in (3, 20, 21)})),
+    ):
+        old = CocoKeypointsDataset(images, file)
+        new = VideoDataset(
+            images,
+            file,
+            people='annotated',
+            fill_gaps=False,
+            smooth=False,
+            image_sequence=True,
+            min_confidence=0.0,
+            min_length=1,
+            name=file.stem,
+        )
+        assert old.fingerprint() == new.fingerprint() and old.names() == new.names()
+        for one, other in zip(old, new, strict=True):
+            assert one.frame_ids == other.frame_ids and one.fps == other.fps
+            assert torch.equal(one.boxes, other.boxes)
+            assert torch.equal(one.keypoints2d.xy, other.keypoints2d.xy)
+
+
+def test_unknown_choice_of_people(clip, tmp_path):
+    file = keypoints(tmp_path / 'kp.json', {0: [person(0)]})
+    config = dict(type='VideoDataset', images=str(clip), keypoints=str(file), people='everybody')
+    with pytest.raises(InputError, match="people is one of 'tracked', 'annotated'"):
+        DATASETS.build(config)
 
 
 def test_frames_that_the_video_does_not_have(clip, tmp_path):
@@ -266,19 +350,13 @@ def test_rtmlib(monkeypatch):
     detector = RTMLib('lightweight', 'cuda')
     assert detector._body.given == ('lightweight', 'onnxruntime', 'cuda', None, None)
     assert (detector.source, detector.skeleton) == ('rtmlib:lightweight', 'coco17')
-    picture = np.full((60, 40, 3), (10, 20, 30), np.uint8)
-    assert detector(picture).shape == (
-        0,
-        17,
-        3,
-    )  # rtmlib itself would take the whole picture for a person
-    picture[30, 20] = 255
-    found = detector(picture)
-    assert (
-        found.dtype == np.float32
-        and found[0, 3].tolist() == [8, 9, 0.75]
-        and found.shape == (1, 17, 3)
-    )
+    empty = np.full((60, 40, 3), (10, 20, 30), np.uint8)
+    occupied = empty.copy()
+    occupied[30, 20] = 255
+    nobody, somebody = detector([empty, occupied])
+    assert nobody.shape == (0, 17, 3)  # rtmlib itself would take the whole image for a person
+    assert somebody.shape == (1, 17, 3) and somebody.dtype == np.float32
+    assert somebody[0, 3].tolist() == [8, 9, 0.75]
     with pytest.raises(InputError, match='could not get its weights.*urlopen error'):
         RTMLib(detector='offline')
     with pytest.raises(InputError, match='lightweight, balanced, performance'):

@@ -1,7 +1,8 @@
-"""Small stand-ins for an estimator, a data set and an adapter; configs reach them through ``custom_imports``."""
+"""Small substitutes for an estimator, a data set and an adapter; configs import them by ``custom_imports``."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from typing import Iterator
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hrtk.adapters import Adapter, PreparationStep, Session
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat
@@ -21,7 +23,7 @@ REST = [1.0, 0, 0, 0, 1, 0]
 
 @ESTIMATORS.register_module()
 class FakeEstimator(nn.Module):
-    """A linear map from an 8 x 8 picture to body parameters."""
+    """A linear map from an 8 x 8 image to body parameters."""
 
     resolution = 8
 
@@ -49,81 +51,91 @@ class FakeEstimator(nn.Module):
 
 class FakeFrames:
     def __init__(self, seed: int, count: int, broken: bool) -> None:
-        self.pictures = np.random.default_rng(seed).integers(
-            0, 256, (count, 8, 8, 3), dtype=np.uint8
-        )
+        rng = np.random.default_rng(seed)
+        self.images = rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
         self.broken = broken
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> np.ndarray:
         if self.broken and index == len(self) - 1:
             raise InputError('clip/000002.jpg: cannot be decoded; copy it again')
-        return self.pictures[index]
+        return self.images[index]
 
 
 @DATASETS.register_module()
 class FakeDataset(torch.utils.data.Dataset):
-    """Sequences of random pictures, poses and keypoints."""
+    """Sequences of random images, poses and keypoints."""
 
     def __init__(
         self, lengths: tuple = (3, 5, 2, 4, 3), bad: int = -1, truth: bool = True, shift: float = 0
     ) -> None:
-        self.lengths, self.bad, self.truth, self.shift = lengths, bad, truth, shift
+        self.lengths = lengths
+        self.bad = bad
+        self.truth = truth
+        self.shift = shift
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, index: int) -> Sequence:
-        count, rng = self.lengths[index], torch.Generator().manual_seed(100 + index)
-        xy = (
-            64
-            + 20 * torch.randn(count, 17, 2, generator=rng)
-            + float(os.environ.get('FAKE_SHIFT', self.shift))
-        )
+        count = self.lengths[index]
+        rng = torch.Generator().manual_seed(100 + index)
+        shift = float(os.environ.get('FAKE_SHIFT', self.shift))
+        xy = 64 + 20 * torch.randn(count, 17, 2, generator=rng) + shift
         keypoints = Keypoints2D(xy, torch.ones(count, 17), 'coco17', 'gt')
         six = torch.tensor(REST) + 0.1 * torch.randn(count, 24, 6, generator=rng)
-        truth = GroundTruth(rot6d_to_rotmat(six), torch.zeros(count, 10)) if self.truth else None
+        truth = None
+        if self.truth:
+            truth = GroundTruth(rot6d_to_rotmat(six), torch.zeros(count, 10))
+        frames = FakeFrames(index, count, broken=index == self.bad)
         boxes = torch.tensor([64.0, 64, 128]).repeat(count, 1)
-        return Sequence(
-            f'clip/{index}', FakeFrames(index, count, index == self.bad), boxes, keypoints, truth
-        )
+        return Sequence(f'clip/{index}', frames, boxes, keypoints, truth)
 
 
 @ADAPTERS.register_module()
-class Jiggle:
-    """Walks at random, with momentum: every digit depends on weights, own state and random numbers.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Jiggle(Adapter):
+    """Walks at random, with momentum: every digit depends on weights, the session's state and random numbers.
 
-    ``FAKE_KILL=n`` in the environment kills the process, without any warning, at its n-th frame.
+    ``FAKE_KILL=n`` in the environment kills the process at its n-th frame.
     """
 
-    frames = 0
+    step: float = 1e-3
+    prepared: bool = False
 
-    def __init__(self, step: float = 1e-3, reset: str = 'sequence', prepared: bool = False) -> None:
-        self.step, self.reset, self.prepared = step, reset, prepared
-        self.momentum = torch.zeros(157, 192)
-
-    def prepare(self, estimator, dataset, preparation=None):
+    def prepare(self, estimator, dataset, preparation):
         if self.prepared:
             return {**estimator.state_dict(), 'weight': torch.zeros(157, 192)}
         return None
 
-    def adapt(self, estimator, sequence: Sequence) -> Iterator[Prediction]:
-        if self.reset == 'sequence':
-            self.momentum = torch.zeros(157, 192)
+    def start(self, estimator):
+        return JiggleSession(estimator, self.step)
+
+
+class JiggleSession(Session):
+    frames = 0
+
+    def __init__(self, estimator, step: float) -> None:
+        self.estimator = estimator
+        self.step = step
+        self.momentum = torch.zeros(157, 192)
+
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
         for t in range(len(sequence)):
-            Jiggle.frames += 1
-            if Jiggle.frames == int(os.environ.get('FAKE_KILL', 0)):
+            JiggleSession.frames += 1
+            if JiggleSession.frames == int(os.environ.get('FAKE_KILL', 0)):
                 os.kill(os.getpid(), signal.SIGKILL)
             noise = torch.rand(157, 1) + float(np.random.rand())
             self.momentum = 0.9 * self.momentum + self.step * noise
             with torch.no_grad():
-                estimator.weight += self.momentum
-            yield estimator(estimator.crops(sequence, [t]))
+                self.estimator.weight += self.momentum
+            yield self.estimator(self.estimator.crops(sequence, [t]))
 
-    def report(self) -> dict:
-        return {'skipped_updates': 1, 'loss': torch.tensor(0.5)}
+    @property
+    def counts(self) -> dict:
+        return {'skipped_updates': 1, 'loss': 0.5}
 
     def state_dict(self) -> dict:
         return {'momentum': self.momentum}
@@ -131,31 +143,38 @@ class Jiggle:
     def load_state_dict(self, state: dict) -> None:
         self.momentum = state['momentum']
 
-    def fingerprint(self) -> dict:
-        return {}
-
 
 @ADAPTERS.register_module()
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Careless(Jiggle):
-    """Breaks the rules of the generator in the way that ``rule`` names."""
+    """Breaks the ``rule`` of generators: ``'no_grad'``, or one prediction per frame."""
 
-    def __init__(self, rule: str) -> None:
-        super().__init__()
+    rule: str
+
+    def start(self, estimator):
+        return CarelessSession(estimator, self.step, self.rule)
+
+
+class CarelessSession(JiggleSession):
+    def __init__(self, estimator, step: float, rule: str) -> None:
+        super().__init__(estimator, step)
         self.rule = rule
 
-    def adapt(self, estimator, sequence: Sequence) -> Iterator[Prediction]:
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
         if self.rule == 'no_grad':
             with torch.no_grad():
-                yield from super().adapt(estimator, sequence)
+                yield from super().run(sequence)
         else:
-            yield next(iter(super().adapt(estimator, sequence)))
+            yield next(iter(super().run(sequence)))
 
 
 @ADAPTERS.register_module()
 class Diligent(Jiggle):
-    """Prepares in ten random steps, keeping a state after each; ``FAKE_KILL_PREPARE=n`` kills it after the n-th."""
+    """Prepares in ten random steps and stores a state after each; ``FAKE_KILL_PREPARE=n`` kills it after the n-th."""
 
-    def prepare(self, estimator, dataset, preparation=None):
+    states = ('progress',)
+
+    def prepare(self, estimator, dataset, preparation):
         if preparation.result() is not None:
             return preparation.result()
         state = preparation.load('progress') or {
@@ -170,7 +189,8 @@ class Diligent(Jiggle):
                 'weight': 0.9 * state['weight'] + 1e-3 * torch.rand(157, 192),
             }
             preparation.save('progress', state)
-            preparation.step(step + 1, 10, loss=float(state['weight'].mean()))
+            numbers = {'loss': float(state['weight'].mean())}
+            preparation.report(PreparationStep('adapt', step + 1, 10, numbers))
             with open(os.environ.get('FAKE_DIARY', os.devnull), 'a') as diary:
                 diary.write('x')
             if step + 1 == int(os.environ.get('FAKE_KILL_PREPARE', 0)):

@@ -74,7 +74,7 @@ def test_a_figure_shows_the_stored_result(run):
     panel = figure[-224:, -224:]
     grey = np.full((1, 1, 3), 0, np.uint8)
     on, off = np.ones((1, 1), bool), np.zeros((1, 1), bool)
-    # Colours tell the three parts apart, whatever the picture below them: each pixel goes to the nearest hue.
+    # Colours tell the three parts apart, whatever the image below them: each pixel goes to the nearest hue.
     hues = [
         draw_overlap(grey, *masks)[0, 0].astype(float) for masks in ((on, on), (on, off), (off, on))
     ]

@@ -58,5 +58,5 @@ def test_collapsed_sequences_show():
 
 
 def test_an_estimator_without_features_is_refused():
-    with pytest.raises(InputError, match='Flat gives no features'):
+    with pytest.raises(InputError, match='Flat returns no features'):
         feature_distances(Flat(features=False), clips(3))

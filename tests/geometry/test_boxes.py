@@ -27,9 +27,12 @@ CONFIDENCE[3] = 0
 def visible_box(xy, keep, scale, diagonal=False):
     if not keep.any():
         return [np.nan] * 3
-    left, top = min(x for x, _ in xy[keep]), min(y for _, y in xy[keep])
-    right, bottom = max(x for x, _ in xy[keep]), max(y for _, y in xy[keep])
-    width, height = right - left, bottom - top
+    left = min(x for x, _ in xy[keep])
+    top = min(y for _, y in xy[keep])
+    right = max(x for x, _ in xy[keep])
+    bottom = max(y for _, y in xy[keep])
+    width = right - left
+    height = bottom - top
     side = (width**2 + height**2) ** 0.5 if diagonal else max(width, height)
     return [(left + right) / 2, (top + bottom) / 2, scale * side]
 

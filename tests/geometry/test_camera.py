@@ -58,8 +58,10 @@ def test_fit_weak_perspective_is_the_least_squares_solution():
     ours = fit_weak_perspective(*tensors(POINTS, targets)).numpy()
     for points, target, camera in zip(POINTS, targets, ours):
         rows = np.zeros((80, 3))
-        rows[0::2, 0], rows[0::2, 1] = points[:, 0], 1
-        rows[1::2, 0], rows[1::2, 2] = points[:, 1], 1
+        rows[0::2, 0] = points[:, 0]
+        rows[0::2, 1] = 1
+        rows[1::2, 0] = points[:, 1]
+        rows[1::2, 2] = 1
         (s, a, b), *_ = np.linalg.lstsq(rows, target.reshape(-1), rcond=None)
         np.testing.assert_allclose(camera, [s, a / s, b / s], rtol=1e-9)
 
@@ -94,11 +96,14 @@ def test_crop_and_image_camera_agree_to_a_pixel_on_a_body():
 
 
 def test_crop_to_image_camera_is_hmr2s_formula():
-    focal, ours = 1234.0, crop_to_image_camera(*tensors(CAMERAS, BOXES), SIZE, 1234.0).numpy()
+    focal = 1234.0
+    ours = crop_to_image_camera(*tensors(CAMERAS, BOXES), SIZE, 1234.0).numpy()
     for (s, tx, ty), (cx, cy, side), got in zip(CAMERAS, BOXES, ours):
         # HMR2 counts pixel edges: the centre of the top-left pixel is (0.5, 0.5).
-        centre_x, centre_y = cx + 0.5, cy + 0.5
-        w_2, h_2 = SIZE[0] / 2.0, SIZE[1] / 2.0
+        centre_x = cx + 0.5
+        centre_y = cy + 0.5
+        w_2 = SIZE[0] / 2.0
+        h_2 = SIZE[1] / 2.0
         bs = side * s + 1e-9
         np.testing.assert_allclose(
             got,
@@ -114,7 +119,8 @@ def test_default_focal_is_hmr2s():
 
 def test_crop_to_image_weak_draws_where_the_crop_does():
     sx, sy, tx, ty = crop_to_image_weak(*tensors(CAMERAS, BOXES), SIZE).numpy().T[..., None]
-    u, v = sx * (POINTS[..., 0] + tx), sy * (POINTS[..., 1] + ty)
+    u = sx * (POINTS[..., 0] + tx)
+    v = sy * (POINTS[..., 1] + ty)
     # The sides of the image are [-1, 1], and its first pixel centre is half a pixel inside.
     image = np.stack([(u + 1) / 2 * SIZE[0] - 0.5, (v + 1) / 2 * SIZE[1] - 0.5], -1)
     weak = CAMERAS[:, None, :1] * (POINTS[..., :2] + CAMERAS[:, None, 1:])

@@ -23,13 +23,14 @@ def test_pixels_near_a_segment(start, end, radius):
     samples = np.linspace(start, end, 20001)
     rows, columns = np.mgrid[: size[0], : size[1]]
     distance = cdist(np.stack([columns.ravel(), rows.ravel()], 1), samples).min(1).reshape(size)
-    found = capsule_mask(np.array([start]), np.array([end]), radius, size)
+    mask = capsule_mask(np.array([start]), np.array([end]), radius, size)
     clear = abs(distance - radius) > 1e-3  # samples are as far apart as that
-    assert clear.mean() > 0.99 and (found == (distance <= radius))[clear].all()
+    assert clear.mean() > 0.99 and (mask == (distance <= radius))[clear].all()
 
 
 def test_several_are_a_union():
-    starts, ends = np.array([[2, 2], [20, 3.0]]), np.array([[9, 15], [25, 20.0]])
+    starts = np.array([[2, 2], [20, 3.0]])
+    ends = np.array([[9, 15], [25, 20.0]])
     both = capsule_mask(starts, ends, 2.5, (24, 32))
     each = [capsule_mask(starts[i : i + 1], ends[i : i + 1], 2.5, (24, 32)) for i in (0, 1)]
     assert (both == each[0] | each[1]).all() and both.any()

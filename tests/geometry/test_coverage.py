@@ -14,7 +14,7 @@ SIZE = (40, 48)
 
 
 def soup(seed: int, faces: int = 120) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two pictures of random triangles, some behind the camera, not finite or without area."""
+    """Two images of random triangles, some behind the camera, not finite or without area."""
     rng = np.random.default_rng(seed)
     uv = rng.uniform(-15, 65, (2, faces, 1, 2)) + rng.uniform(-20, 20, (2, faces, 3, 2))
     points = np.concatenate([uv, rng.uniform(1, 5, (2, faces, 3, 1))], -1).reshape(2, -1, 3)
@@ -28,10 +28,10 @@ def soup(seed: int, faces: int = 120) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize('seed', range(3))
 def test_faces_are_the_rasterisers(seed: int) -> None:
     points, faces = soup(seed)
-    found = cover(points, faces, SIZE)
-    for picture, face in zip(points.numpy(), found.face.numpy()):
-        np.testing.assert_array_equal(face, rasterize(picture, faces.numpy(), *SIZE).face)
-    assert found.face.dtype == torch.int64 and torch.equal(found.mask, found.face >= 0)
+    coverage = cover(points, faces, SIZE)
+    for image, face in zip(points.numpy(), coverage.face.numpy()):
+        np.testing.assert_array_equal(face, rasterize(image, faces.numpy(), *SIZE).face)
+    assert coverage.face.dtype == torch.int64 and torch.equal(coverage.mask, coverage.face >= 0)
 
 
 @pytest.mark.parametrize('chunk', [None, 1000])
@@ -48,16 +48,16 @@ def test_the_z_buffer_in_torch_finds_the_same_faces(
 @pytest.mark.parametrize('dtype, tolerance', [(torch.float32, 1e-4), (torch.float64, 1e-10)])
 def test_weights_stand_for_the_pixel(dtype: torch.dtype, tolerance: float) -> None:
     points, faces = soup(3)
-    found = cover(points.to(dtype), faces, SIZE)
-    picture, y, x = found.mask.nonzero(as_tuple=True)
-    weights = found.barycentric[picture, y, x]
-    corners = points.to(dtype)[picture[:, None], faces[found.face[picture, y, x]], :2]
+    coverage = cover(points.to(dtype), faces, SIZE)
+    image, y, x = coverage.mask.nonzero(as_tuple=True)
+    weights = coverage.barycentric[image, y, x]
+    corners = points.to(dtype)[image[:, None], faces[coverage.face[image, y, x]], :2]
     np.testing.assert_allclose(
         (weights[..., None] * corners).sum(1), torch.stack([x, y], 1), atol=tolerance * 48
     )
     assert (
-        found.barycentric.dtype == dtype
-        and (found.barycentric[~found.mask] == 0).all()
+        coverage.barycentric.dtype == dtype
+        and (coverage.barycentric[~coverage.mask] == 0).all()
         and (weights >= -1e-5).all()
     )
 
@@ -67,11 +67,13 @@ def test_farthest_is_the_nearest_of_reversed_depth() -> None:
     depth = (
         1 + torch.arange(points.shape[1] // 3).repeat_interleave(3) % 7
     )  # one per face, so that 9 - z reverses all
-    near, far = points.clone(), points.clone()
-    near[..., 2], far[..., 2] = depth, 9.0 - depth
-    found = cover(near, faces[:-2], SIZE, farthest=True)
-    assert torch.equal(found.face, cover(far, faces[:-2], SIZE).face)
-    assert not torch.equal(found.face, cover(near, faces[:-2], SIZE).face)
+    near = points.clone()
+    far = points.clone()
+    near[..., 2] = depth
+    far[..., 2] = 9.0 - depth
+    coverage = cover(near, faces[:-2], SIZE, farthest=True)
+    assert torch.equal(coverage.face, cover(far, faces[:-2], SIZE).face)
+    assert not torch.equal(coverage.face, cover(near, faces[:-2], SIZE).face)
 
 
 def test_farthest_leaves_out_the_same_faces() -> None:
@@ -99,23 +101,25 @@ def test_the_input_is_left_as_it_is() -> None:
 def test_to_vertices_is_the_gradient_of_the_material_points() -> None:
     points, faces = soup(7)
     points = points.nan_to_num(3.0)
-    found = cover(points, faces, SIZE)
-    picture, y, x = found.mask.nonzero(as_tuple=True)
-    pull = torch.randn(
-        len(picture), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    coverage = cover(points, faces, SIZE)
+    image, y, x = coverage.mask.nonzero(as_tuple=True)
+    point_gradient = torch.randn(
+        len(image), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
     leaf = points.clone().requires_grad_()
-    corners = leaf[picture[:, None], faces[found.face[picture, y, x]], :2]
-    ((found.barycentric[picture, y, x][..., None] * corners).sum(1) * pull).sum().backward()
-    found_gradient = to_vertices(found, faces, points.shape[1], picture, y * SIZE[1] + x, pull)
-    np.testing.assert_allclose(found_gradient, leaf.grad[..., :2], atol=1e-9)
+    corners = leaf[image[:, None], faces[coverage.face[image, y, x]], :2]
+    (
+        (coverage.barycentric[image, y, x][..., None] * corners).sum(1) * point_gradient
+    ).sum().backward()
+    gradient = to_vertices(coverage, faces, points.shape[1], image, y * SIZE[1] + x, point_gradient)
+    np.testing.assert_allclose(gradient, leaf.grad[..., :2], atol=1e-9)
 
 
 def test_nothing_in_the_picture() -> None:
     points, faces = soup(0)
     for moved in (points + 1e4, points * torch.nan):
-        found = cover(moved, faces, SIZE, farthest=True)
-        assert not found.mask.any() and not found.barycentric.any()
+        coverage = cover(moved, faces, SIZE, farthest=True)
+        assert not coverage.mask.any() and not coverage.barycentric.any()
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def person() -> torch.Tensor:
 def test_distance_is_scipys(method: str, shape: tuple[int, ...], share: float) -> None:
     mask = random_masks(share, shape)
     expected = np.stack(
-        [ndimage.distance_transform_cdt(picture.numpy(), 'chessboard') for picture in mask]
+        [ndimage.distance_transform_cdt(image.numpy(), 'chessboard') for image in mask]
     )
     np.testing.assert_array_equal(chessboard_distance(mask, method).numpy(), expected)
     np.testing.assert_array_equal(chessboard_distance(mask.float(), method).numpy(), expected)
@@ -79,19 +79,20 @@ def test_nearest_pixel_is_in_the_mask_at_euclidean_distance(find, share: float) 
     y, x = np.divmod(find(mask).numpy(), 53)
     assert mask.numpy()[np.arange(3)[:, None, None], y, x].all()
     rows, columns = np.mgrid[:37, :53]
-    expected = np.stack([ndimage.distance_transform_edt(~picture.numpy()) for picture in mask])
+    expected = np.stack([ndimage.distance_transform_edt(~image.numpy()) for image in mask])
     np.testing.assert_allclose(np.hypot(y - rows, x - columns), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize('find', [nearest_pixels, NEAREST_IN_TORCH])
 def test_nearest_pixel_of_nothing_is_a_pixel(find) -> None:
-    found = find(torch.zeros(2, 5, 6, dtype=torch.bool))
-    assert (found >= 0).all() and (found < 30).all()
+    indices = find(torch.zeros(2, 5, 6, dtype=torch.bool))
+    assert (indices >= 0).all() and (indices < 30).all()
 
 
 def test_the_separable_transforms_do_not_show_their_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     mask = random_masks(0.9, (3, 40, 57))
-    distance, nearest = chessboard_distance(mask, 'separable'), NEAREST_IN_TORCH(mask)
+    distance = chessboard_distance(mask, 'separable')
+    nearest = NEAREST_IN_TORCH(mask)
     monkeypatch.setattr('hrtk.geometry.distance.CHUNK', 3 * 40 * 57 * 7)
     np.testing.assert_array_equal(chessboard_distance(mask, 'separable'), distance)
     np.testing.assert_array_equal(NEAREST_IN_TORCH(mask), nearest)
@@ -101,14 +102,14 @@ def test_the_separable_transforms_do_not_show_their_chunks(monkeypatch: pytest.M
 def test_skeleton_holds_the_pixels_that_no_neighbour_exceeds(window: int) -> None:
     masks = [person(), random_masks(0.7, (3, 30, 40))]
     for mask in masks:
-        for picture, skeleton in zip(mask.numpy(), topological_skeleton(mask, window).numpy()):
-            distance = ndimage.distance_transform_cdt(picture, 'chessboard')
+        for image, skeleton in zip(mask.numpy(), topological_skeleton(mask, window).numpy()):
+            distance = ndimage.distance_transform_cdt(image, 'chessboard')
             reach = window // 2
-            for y, x in np.ndindex(picture.shape):
+            for y, x in np.ndindex(image.shape):
                 around = distance[
                     max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1
                 ]
-                assert skeleton[y, x] == (picture[y, x] and distance[y, x] == around.max())
+                assert skeleton[y, x] == (image[y, x] and distance[y, x] == around.max())
 
 
 def test_skeleton_of_a_bar_is_its_middle_and_runs_into_the_frame() -> None:

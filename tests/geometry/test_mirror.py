@@ -15,7 +15,8 @@ PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18,
 
 def chain(rotmat, offsets):
     """Places of the joints by forward kinematics, one after the other."""
-    turned, places = [], []
+    turned = []
+    places = []
     for joint, parent in enumerate(PARENTS):
         turned.append(rotmat[joint] if parent < 0 else turned[parent] @ rotmat[joint])
         places.append(
@@ -35,10 +36,11 @@ def test_a_mirrored_pose_puts_joints_where_the_mirror_shows_them():
 
 
 def test_twice_changes_nothing():
-    rotmat, points = torch.randn(2, 5, 24, 3, 3), torch.randn(5, 24, 2)
-    kept = points.clone()
+    rotmat = torch.randn(2, 5, 24, 3, 3)
+    points = torch.randn(5, 24, 2)
+    original = points.clone()
     for part in rotmat:
         assert torch.equal(mirror_rotmat(mirror_rotmat(part, ORDER), ORDER), part)
     assert torch.equal(mirror_points(mirror_points(points, ORDER), ORDER), points) and torch.equal(
-        points, kept
+        points, original
     )

@@ -25,7 +25,7 @@ BACKENDS = [
 def soup(
     seed: int, faces: int = 80, size: int = 48, spread: float = 30.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Unconnected random triangles around and beyond a picture."""
+    """Unconnected random triangles around and beyond an image."""
     rng = np.random.default_rng(seed)
     centres = rng.uniform(-0.3 * size, 1.3 * size, (faces, 1, 2))
     uv = centres + rng.uniform(-spread, spread, (faces, 3, 2))
@@ -41,7 +41,9 @@ def ray_cast(points: np.ndarray, faces: np.ndarray, height: int, width: int):
     y, x = np.mgrid[:height, :width]
     rays = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     best = np.full(x.size, np.inf)
-    face, weights, clear = np.full(x.size, -1), np.zeros((x.size, 3)), np.ones(x.size, bool)
+    face = np.full(x.size, -1)
+    weights = np.zeros((x.size, 3))
+    clear = np.ones(x.size, bool)
     for index, corners in enumerate(points[faces]):
         homogeneous = (np.append(corners[:, :2], np.ones((3, 1)), 1) * corners[:, 2:]).T
         w = np.linalg.solve(homogeneous, rays).T
@@ -84,12 +86,13 @@ def test_backends_give_the_same_bits(seed: int) -> None:
     points[::7, 2] *= -1  # behind the camera
     points[5::31, 2] = 0
     points[3::41, 0] = np.nan
-    points[1::53, :2] *= 1e9  # far off the picture
+    points[1::53, :2] *= 1e9  # far off the image
     points[2::59, :2] = np.round(points[2::59, :2])  # corners on pixel centres
     faces = np.concatenate(
         [faces, rng.integers(0, len(points), (300, 3)), faces[:20], faces[:20, [0, 0, 1]]]
     )
-    a, b = rasterize(points, faces, 37, 53, 'numpy'), rasterize(points, faces, 37, 53, 'numba')
+    a = rasterize(points, faces, 37, 53, 'numpy')
+    b = rasterize(points, faces, 37, 53, 'numba')
     assert a.mask.any()
     for name in Fragments._fields:
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
@@ -138,7 +141,8 @@ def test_interpolation_is_perspective_correct(backend: str) -> None:
     result = rasterize(points, faces, 60, 60, backend)
     position = interpolate(result, faces, corners)
     v, u = np.nonzero(result.mask)
-    slope_x, slope_y = (u - 30) / 20, (v - 30) / 20
+    slope_x = (u - 30) / 20
+    slope_y = (v - 30) / 20
     z = 4 / (1 - slope_x / 2)
     assert len(u) > 300
     np.testing.assert_allclose(
@@ -188,7 +192,8 @@ def test_numpy_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_normals_of_a_sphere_point_outwards() -> None:
     trimesh = pytest.importorskip('trimesh', reason='trimesh makes the sphere')
     sphere = trimesh.creation.icosphere(subdivisions=3)
-    vertices, faces = np.asarray(sphere.vertices), np.asarray(sphere.faces)
+    vertices = np.asarray(sphere.vertices)
+    faces = np.asarray(sphere.faces)
     np.testing.assert_allclose(vertex_normals(vertices, faces), vertices, atol=0.02)
     batch = np.stack([vertices, 2 * vertices, vertices + 5]).astype(np.float32)
     for normals in vertex_normals(batch, faces):

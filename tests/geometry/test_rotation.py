@@ -26,7 +26,8 @@ VECTORS = (ANGLES[:, None, None] * AXES).reshape(-1, 3)
 
 def numpy_gram_schmidt(six: np.ndarray) -> np.ndarray:
     """(6,) -> (3, 3), the even numbers being the first column and the odd ones the second."""
-    a, b = np.array([six[0], six[2], six[4]]), np.array([six[1], six[3], six[5]])
+    a = np.array([six[0], six[2], six[4]])
+    b = np.array([six[1], six[3], six[5]])
     x = a / np.sqrt(a @ a)
     y = b - (x @ b) * x
     y = y / np.sqrt(y @ y)

@@ -51,7 +51,7 @@ def random_body(seed: int) -> dict[str, Tensor]:
     )
 
 
-def place(body: BodyModel, rotmat: Tensor, betas: Tensor, camera: Tensor) -> Tensor:
+def screen_points(body: BodyModel, rotmat: Tensor, betas: Tensor, camera: Tensor) -> Tensor:
     return (project(body(rotmat, betas).vertices, camera) + 1) * (SIZE / 2) - 0.5
 
 
@@ -93,18 +93,21 @@ def smooth_weights() -> np.ndarray:
 
 def slopes(body: BodyModel, seed: int, backend: str) -> tuple[np.ndarray, np.ndarray]:
     """Derivatives of a weighted area along all directions: ours, and central differences of the supersampled one."""
-    person, weights, step = random_body(seed), smooth_weights(), 0.01
-    ours, expected = [], []
+    person = random_body(seed)
+    weights = smooth_weights()
+    step = 0.01
+    ours = []
+    expected = []
     for name, direction in directions(seed):
         by = torch.zeros((), dtype=torch.float64, requires_grad=True)
-        points = place(body, **moved(person, name, direction, by))
+        points = screen_points(body, **moved(person, name, direction, by))
         area = (
             silhouette(points, body.faces, (SIZE, SIZE), backend=backend)[0]
             * torch.from_numpy(weights)
         ).sum()
         ours.append(torch.autograd.grad(area, by)[0].item())
         ahead, behind = (
-            supersampled(place(body, **moved(person, name, direction, h))[0], body.faces)
+            supersampled(screen_points(body, **moved(person, name, direction, h))[0], body.faces)
             for h in (step, -step)
         )
         expected.append(((ahead - behind) * weights).sum() / (2 * step))
@@ -126,7 +129,7 @@ def test_gradient_agrees_with_finite_differences_of_supersampled_masks(
 
 @pytest.mark.parametrize('seed', range(6))
 def test_area_and_picture_agree_with_supersampled_masks(body: BodyModel, seed: int) -> None:
-    points = place(body, **random_body(seed))
+    points = screen_points(body, **random_body(seed))
     expected = supersampled(points[0], body.faces)
     sharp = silhouette(points, body.faces, (SIZE, SIZE), sigma=0.25)[0].numpy()
     soft = silhouette(points, body.faces, (SIZE, SIZE))[0].numpy()
@@ -138,7 +141,8 @@ def test_area_and_picture_agree_with_supersampled_masks(body: BodyModel, seed: i
 
 def test_values_are_the_sigmoid_of_the_signed_distance() -> None:
     y, x = np.mgrid[:32, :40]
-    dx, dy = np.maximum(8 - x, x - 31), np.maximum(6 - y, y - 25)
+    dx = np.maximum(8 - x, x - 31)
+    dy = np.maximum(6 - y, y - 25)
     distance = np.where(
         np.maximum(dx, dy) < 0, -np.maximum(dx, dy), -np.hypot(dx.clip(0), dy.clip(0))
     )
@@ -165,9 +169,9 @@ def test_hidden_edges_and_thin_gaps() -> None:
 
     two = torch.cat([SQUARE_FACES, SQUARE_FACES + 4])
     overlapping = torch.cat([bar(5, 16), bar(12, 30)])[None].requires_grad_()
-    whole = silhouette(bar(5, 30)[None], SQUARE_FACES, (32, 40))
+    complete = silhouette(bar(5, 30)[None], SQUARE_FACES, (32, 40))
     value = silhouette(overlapping, two, (32, 40))
-    torch.testing.assert_close(value, whole)
+    torch.testing.assert_close(value, complete)
     value[0, 10:20].sum().backward()
     assert overlapping.grad[0, [1, 2, 4, 7]].abs().max() < 1e-12 < overlapping.grad[0, 0, 0].abs()
     apart = silhouette(torch.cat([bar(5, 15.4), bar(16.6, 30)])[None], two, (32, 40))[0, 16]
@@ -175,7 +179,7 @@ def test_hidden_edges_and_thin_gaps() -> None:
 
 
 def test_winding_open_borders_and_shared_edges_do_not_matter(body: BodyModel) -> None:
-    points = place(body, **random_body(1))
+    points = screen_points(body, **random_body(1))
     expected = silhouette(points, body.faces, (SIZE, SIZE))
     rng = torch.Generator().manual_seed(0)
     faces = body.faces[torch.randperm(len(body.faces), generator=rng)]
@@ -189,16 +193,18 @@ def test_winding_open_borders_and_shared_edges_do_not_matter(body: BodyModel) ->
 
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_batch_is_its_pictures_and_float32_is_float64(body: BodyModel, backend: str) -> None:
-    points = torch.cat([place(body, **random_body(seed)) for seed in range(3)]).requires_grad_()
+    points = torch.cat(
+        [screen_points(body, **random_body(seed)) for seed in range(3)]
+    ).requires_grad_()
     weights = torch.from_numpy(smooth_weights())
     together = silhouette(points, body.faces, (SIZE, SIZE), backend=backend)
     (grad,) = torch.autograd.grad((together * weights).sum(), points)
     assert together.shape == (3, SIZE, SIZE) and grad.shape == points.shape
     for i in range(3):
-        alone = silhouette(points[i : i + 1], body.faces, (SIZE, SIZE), backend=backend)
-        torch.testing.assert_close(together[i], alone[0])
+        single = silhouette(points[i : i + 1], body.faces, (SIZE, SIZE), backend=backend)
+        torch.testing.assert_close(together[i], single[0])
         torch.testing.assert_close(
-            grad[i], torch.autograd.grad((alone[0] * weights).sum(), points)[0][i]
+            grad[i], torch.autograd.grad((single[0] * weights).sum(), points)[0][i]
         )
     single = silhouette(points.float(), body.faces, (SIZE, SIZE), backend=backend)
     assert single.dtype == torch.float32
@@ -208,7 +214,7 @@ def test_batch_is_its_pictures_and_float32_is_float64(body: BodyModel, backend: 
 @pytest.mark.parametrize('backend', BACKENDS)
 @pytest.mark.parametrize('change', ['beside', 'nan', 'behind', 'far'])
 def test_nothing_to_see_is_zero_without_nan(body: BodyModel, backend: str, change: str) -> None:
-    points = place(body, **random_body(0))
+    points = screen_points(body, **random_body(0))
     points = torch.cat([points, torch.ones_like(points[..., :1])], 2)
     if change == 'beside':
         points[..., 0] += 300
@@ -226,10 +232,10 @@ def test_nothing_to_see_is_zero_without_nan(body: BodyModel, backend: str, chang
 
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_body_cut_by_the_border_is_a_crop_of_the_whole(body: BodyModel, backend: str) -> None:
-    whole = place(body, **random_body(2))
-    expected = silhouette(whole, body.faces, (SIZE, SIZE), backend=backend)[0, 30:80, 50:90]
+    complete = screen_points(body, **random_body(2))
+    expected = silhouette(complete, body.faces, (SIZE, SIZE), backend=backend)[0, 30:80, 50:90]
     assert 0 < (expected > 0.5).double().mean() < 1
-    points = (whole - torch.tensor([50.0, 30])).requires_grad_()
+    points = (complete - torch.tensor([50.0, 30])).requires_grad_()
     value = silhouette(points, body.faces, (50, 40), backend=backend)[0]
     torch.testing.assert_close(value, expected)
     value.sum().backward()
@@ -249,16 +255,16 @@ def test_half_plane_of_a_huge_face(scale: float, dtype: torch.dtype) -> None:
 
 def test_a_mesh_that_changes_in_place_gets_new_edges() -> None:
     faces = SQUARE_FACES.clone()
-    whole = silhouette(SQUARE, faces, (32, 40))
+    complete = silhouette(SQUARE, faces, (32, 40))
     faces[1] = faces[0]
     half = silhouette(SQUARE, faces, (32, 40))
     torch.testing.assert_close(half, silhouette(SQUARE, faces[:1].clone(), (32, 40)))
-    assert half.sum() < 0.6 * whole.sum()
+    assert half.sum() < 0.6 * complete.sum()
 
 
 @pytest.mark.skipif(importlib.util.find_spec('deodr') is None, reason='deodr is not installed')
 def test_deodr_agrees_but_for_its_ramp_outside(body: BodyModel) -> None:
-    points = place(body, **random_body(1))
+    points = screen_points(body, **random_body(1))
     theirs = silhouette(points, body.faces, (SIZE, SIZE), backend='deodr')[0].numpy()
     expected = supersampled(points[0], body.faces)
     assert expected.sum() < theirs.sum() < 1.25 * expected.sum()

@@ -77,10 +77,8 @@ def test_keypoint3d_loss_about_the_middle_of_two_joints():
     total = 0.0
     for b in range(2):
         for c in range(3):
-            root, true_root = (
-                (JOINTS[b, 2, c] + JOINTS[b, 3, c]) / 2,
-                (TRUE[b, 2, c] + TRUE[b, 3, c]) / 2,
-            )
+            root = (JOINTS[b, 2, c] + JOINTS[b, 3, c]) / 2
+            true_root = (TRUE[b, 2, c] + TRUE[b, 3, c]) / 2
             total += sum(
                 ((JOINTS[b, j, c] - root) - (TRUE[b, j, c] - true_root)) ** 2 for j in range(5)
             )
@@ -106,8 +104,10 @@ def test_motion_loss():
         for k in range(5)
         for c in range(2)
     )
-    target, old_target = TARGET.copy(), OLD_TARGET.copy()
-    target[both == 0], old_target[0, 2] = np.nan, math.inf
+    target = TARGET.copy()
+    old_target = OLD_TARGET.copy()
+    target[both == 0] = np.nan
+    old_target[0, 2] = math.inf
     predicted, old, target, old_target, both = tensors(PREDICTED, OLD, target, old_target, both)
     predicted.requires_grad_()
     loss = motion_loss(predicted, old, target, old_target, both)

@@ -52,15 +52,16 @@ def test_a_batch_of_videos_is_the_triple_loop(variant, nearby, dtype):
     features, joints = scene(dtype=dtype)
     features.requires_grad_()
     for anchors in ([0, 4, 7], [3, 7, 1]):
-        found = LogRatioLoss(variant, nearby, skip=2)(features, joints, torch.tensor(anchors))
+        loss_value = LogRatioLoss(variant, nearby, skip=2)(features, joints, torch.tensor(anchors))
         expected = literal_log_ratio(
             features.flatten(0, 1),
             joints.flatten(0, 1),
             video_samples(anchors, 8, 2, nearby),
             variant,
         )
-        assert found.item() == pytest.approx(expected.item(), rel=TOLERANCE[dtype])
-        a, b = slope(found, features), slope(expected, features)
+        assert loss_value.item() == pytest.approx(expected.item(), rel=TOLERANCE[dtype])
+        a = slope(loss_value, features)
+        b = slope(expected, features)
         assert (a - b).abs().max() <= 10 * TOLERANCE[dtype] * b.abs().max()
 
 
@@ -69,14 +70,15 @@ def test_a_batch_of_videos_is_the_triple_loop(variant, nearby, dtype):
 def test_between_domains_is_the_triple_loop(variant, dtype):
     features, joints = (x.flatten(0, 1) for x in scene(dtype=dtype))
     features.requires_grad_()
-    found = LogRatioLoss(variant, share=0.25).between(
+    loss_value = LogRatioLoss(variant, share=0.25).between(
         features[:7], joints[:7], features[7:], joints[7:]
     )
     samples = ranked_samples(joints[:7], joints[7:], (2, 3), 0.25)
     assert [len(near) for _, near, _ in samples] == [4] * 7
     expected = literal_log_ratio(features, joints, samples, variant)
-    assert found.item() == pytest.approx(expected.item(), rel=TOLERANCE[dtype])
-    a, b = slope(found, features), slope(expected, features)
+    assert loss_value.item() == pytest.approx(expected.item(), rel=TOLERANCE[dtype])
+    a = slope(loss_value, features)
+    b = slope(expected, features)
     assert (a - b).abs().max() <= 10 * TOLERANCE[dtype] * b.abs().max()
     assert b[:7].abs().max() > 0 and b[7:].abs().max() > 0  # both domains learn
 
@@ -87,15 +89,15 @@ def test_wide_float32_features_of_neighbours_in_time():
         features - features[:, :1]
     )  # half a thousandth of their length apart
     plain = (features.flatten(0, 1).double(), joints.flatten(0, 1).double())
-    found = LogRatioLoss('kim', 'include', 1)(features, joints, torch.tensor([0, 2, 5]))
+    loss_value = LogRatioLoss('kim', 'include', 1)(features, joints, torch.tensor([0, 2, 5]))
     expected = literal_log_ratio(*plain, video_samples([0, 2, 5], 6, 1, 'include'), 'kim')
-    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert loss_value.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_counts_of_sixteen_frames():
     counts = {
         nearby: [
-            int(video_triplets(torch.tensor([t, 0]), 16, 3, nearby).counted[0].sum())
+            int(video_triplets(torch.tensor([t, 0]), 16, 3, nearby).valid[0].sum())
             for t in range(16)
         ]
         for nearby in ('exclude', 'include')
@@ -103,7 +105,8 @@ def test_counts_of_sixteen_frames():
     assert counts['exclude'] == [12, 11, 10, *[9] * 10, 10, 11, 12]
     assert counts['include'] == [3, 4, 5, *[6] * 10, 5, 4, 3]
     assert np.mean(counts['exclude']) == 9.75 and np.mean(counts['include']) == 5.25
-    middle, end = torch.full((32,), 8), torch.zeros(32, dtype=torch.int64)
+    middle = torch.full((32,), 8)
+    end = torch.zeros(32, dtype=torch.int64)
     assert [video_triplets(at, 16, 3, rule).count() for rule in counts for at in (middle, end)] == [
         32 * n * 496 for n in (9, 12, 6, 3)
     ]
@@ -118,12 +121,12 @@ def test_places_are_those_of_the_loop(nearby, skip):
         for row, (_, positives, negatives) in enumerate(
             video_samples(list(anchors), 6, skip, nearby)
         ):
-            assert sorted(triplets.positive[row][triplets.counted[row]].tolist()) == positives
+            assert sorted(triplets.positive[row][triplets.valid[row]].tolist()) == positives
             assert sorted(triplets.negative[row].tolist()) == negatives
 
 
 def test_no_step_zero_takes_all_other_frames():
-    assert video_triplets(torch.tensor([0, 9]), 16, 0).counted.sum(1).tolist() == [15, 15]
+    assert video_triplets(torch.tensor([0, 9]), 16, 0).valid.sum(1).tolist() == [15, 15]
 
 
 def test_top_and_bottom_share():
@@ -145,7 +148,8 @@ def test_top_and_bottom_share():
 
 def test_distances():
     features, joints = scene()
-    a, b = features[:, 0].numpy(), features.flatten(0, 1).numpy()
+    a = features[:, 0].numpy()
+    b = features.flatten(0, 1).numpy()
     apart = ((a[:, None] - b) ** 2).sum(2)
     np.testing.assert_allclose(
         log_distance(features[:, 0], features.flatten(0, 1), 0.01),
@@ -158,10 +162,10 @@ def test_distances():
         for x in (joints[:, 0].numpy(), joints.flatten(0, 1).numpy())
     )
     apart = np.linalg.norm(a[:, None] - b, axis=3).mean(2)
-    found = log_pose_distance(
+    loss_value = log_pose_distance(
         joints[:, 0], joints.flatten(0, 1) + torch.tensor([1.0, -2.0, 3.0]), eps=1e-4
     )
-    np.testing.assert_allclose(found, np.log(apart**2 + 1e-4) / 2, rtol=1e-11, atol=1e-9)
+    np.testing.assert_allclose(loss_value, np.log(apart**2 + 1e-4) / 2, rtol=1e-11, atol=1e-9)
 
 
 @pytest.mark.parametrize('dtype', TOLERANCE)
@@ -170,9 +174,9 @@ def test_what_coincides_has_distance_zero_and_no_gradient(channels, dtype):
     features = scene(2, 3, channels, dtype=dtype)[0].flatten(0, 1)
     features[4] = features[1]
     anchors = features[1:2].clone().requires_grad_()
-    found = log_distance(anchors, features)
-    np.testing.assert_allclose(found[0, [1, 4]].detach(), np.log(1e-8) / 2, rtol=1e-6)
-    assert slope(found[0, [1, 4]].sum(), anchors).abs().max() == 0
+    loss_value = log_distance(anchors, features)
+    np.testing.assert_allclose(loss_value[0, [1, 4]].detach(), np.log(1e-8) / 2, rtol=1e-6)
+    assert slope(loss_value[0, [1, 4]].sum(), anchors).abs().max() == 0
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
@@ -233,9 +237,9 @@ def embed(variant, steps=800):
     adam = torch.optim.Adam([features], lr=0.02)
     for _ in range(steps):
         anchors = torch.randint(8, (8,), generator=random)
-        wanted = log_distance(labels[range(8), anchors], labels.flatten(0, 1), 1e-6)
-        found = log_distance(features[range(8), anchors], features.flatten(0, 1), 1e-6)
-        loss = log_ratio_loss(found, wanted, video_triplets(anchors, 8, 0), variant)
+        label_distance = log_distance(labels[range(8), anchors], labels.flatten(0, 1), 1e-6)
+        loss_value = log_distance(features[range(8), anchors], features.flatten(0, 1), 1e-6)
+        loss = log_ratio_loss(loss_value, label_distance, video_triplets(anchors, 8, 0), variant)
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -249,9 +253,13 @@ def embed(variant, steps=800):
 
 
 def test_kim_keeps_distances_and_the_thesis_variant_collapses_sequences():
-    found = {variant: embed(variant) for variant in VARIANTS}
-    assert found['kim'][0] > 0.95 and found['abs'][0] > 0.95 and abs(found['thesis'][0]) < 0.3
-    assert found['thesis'][1] < 0.1 and min(found['kim'][1], found['abs'][1]) > 0.7
+    loss_value = {variant: embed(variant) for variant in VARIANTS}
+    assert (
+        loss_value['kim'][0] > 0.95
+        and loss_value['abs'][0] > 0.95
+        and abs(loss_value['thesis'][0]) < 0.3
+    )
+    assert loss_value['thesis'][1] < 0.1 and min(loss_value['kim'][1], loss_value['abs'][1]) > 0.7
 
 
 def test_reduction_and_anchors_that_are_drawn():

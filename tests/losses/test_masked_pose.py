@@ -25,11 +25,9 @@ def distances(predicted, target):
 
 def test_joint_distance():
     each = distances(PREDICTED, TARGET)
-    predicted, target, hidden = (
-        torch.from_numpy(PREDICTED),
-        torch.from_numpy(TARGET),
-        torch.from_numpy(HIDDEN),
-    )
+    predicted = torch.from_numpy(PREDICTED)
+    target = torch.from_numpy(TARGET)
+    hidden = torch.from_numpy(HIDDEN)
     assert joint_distance(predicted, target).item() == pytest.approx(
         np.mean([*each.values()]), rel=1e-12
     )
@@ -40,11 +38,9 @@ def test_joint_distance():
 
 
 def test_gradients():
-    predicted, target, hidden = (
-        torch.from_numpy(PREDICTED),
-        torch.from_numpy(TARGET),
-        torch.from_numpy(HIDDEN),
-    )
+    predicted = torch.from_numpy(PREDICTED)
+    target = torch.from_numpy(TARGET)
+    hidden = torch.from_numpy(HIDDEN)
     predicted.requires_grad_()
     assert gradcheck(lambda p: joint_distance(p, target), predicted)
     assert gradcheck(lambda p: joint_distance(p, target, hidden), predicted)
@@ -68,7 +64,8 @@ def test_a_batch_of_one_kind_only_has_a_loss():
 
 
 def test_pretext_losses_over_hidden_joints():
-    predicted2d, target2d = PREDICTED[..., :2], TARGET[..., :2]
+    predicted2d = PREDICTED[..., :2]
+    target2d = TARGET[..., :2]
     hidden = torch.from_numpy(HIDDEN)
     losses = pretext_losses(
         torch.from_numpy(predicted2d),
@@ -78,7 +75,8 @@ def test_pretext_losses_over_hidden_joints():
         hidden,
         hidden[:1],
     )
-    each2d, each3d = distances(predicted2d, target2d), distances(PREDICTED, TARGET)
+    each2d = distances(predicted2d, target2d)
+    each3d = distances(PREDICTED, TARGET)
     assert losses['pose2d'].item() == pytest.approx(
         np.mean([each2d[index] for index in zip(*HIDDEN.nonzero())])
     )

@@ -23,9 +23,9 @@ def test_cross_entropy_weighs_pixels_by_their_class(batch):
     log_share = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     weights = np.where(masks == 1, 1.0, 0.5) * (masks != 255)
     picked = np.where(masks == 1, log_share[:, 1], log_share[:, 0])
-    wanted = -(weights * picked).sum() / weights.sum()
-    found = weighted_cross_entropy(torch.from_numpy(logits), torch.from_numpy(masks))
-    assert float(found) == pytest.approx(wanted, rel=1e-12)
+    expected = -(weights * picked).sum() / weights.sum()
+    loss = weighted_cross_entropy(torch.from_numpy(logits), torch.from_numpy(masks))
+    assert float(loss) == pytest.approx(expected, rel=1e-12)
     # The criterion of the released training, for the other choice of the thesis.
     released = torch.nn.CrossEntropyLoss(torch.tensor([1.0, 0.5]).double(), ignore_index=255)
     assert float(
@@ -40,8 +40,8 @@ def test_soft_iou(batch):
     share = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1])) * (masks != 255)
     truth = masks == 1
     each = (share * truth).sum((1, 2)) / (share + truth - share * truth).sum((1, 2))
-    found = soft_iou_loss(torch.from_numpy(logits), torch.from_numpy(masks))
-    assert float(found) == pytest.approx(1 - each.mean(), rel=1e-12)
+    loss = soft_iou_loss(torch.from_numpy(logits), torch.from_numpy(masks))
+    assert float(loss) == pytest.approx(1 - each.mean(), rel=1e-12)
 
 
 def test_best_and_worst_answers():

@@ -20,7 +20,7 @@ from hrtk.losses import (
     skeleton_l2,
     topology_loss,
 )
-from hrtk.losses.topology import _thinned
+from hrtk.losses.topology_thinning import thinned
 
 SIZE = 160
 BODY = BodyModel('open')
@@ -41,17 +41,19 @@ def posed(parameters: np.ndarray) -> torch.Tensor:
 
 
 def scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
-    """A body in a random pose that fills the picture, a target near it, and the generator to go on with."""
+    """A body in a random pose that fills the image, a target near it, and the generator to go on with."""
     rng = np.random.default_rng(seed)
     start = np.zeros(85)
     start[3:72] = 0.3 * rng.normal(size=69)
     turn = Rotation.from_rotvec([np.pi, 0, 0]) * Rotation.from_rotvec(
         [0, rng.uniform(-np.pi, np.pi), 0]
     )
-    start[:3], start[72:82] = turn.as_rotvec(), 0.7 * rng.normal(size=10)
+    start[:3] = turn.as_rotvec()
+    start[72:82] = 0.7 * rng.normal(size=10)
     start[82] = 1
-    place = posed(start[None])[0, :, :2].numpy()
-    low, high = place.min(0), place.max(0)
+    xy = posed(start[None])[0, :, :2].numpy()
+    low = xy.min(0)
+    high = xy.max(0)
     start[82] = 0.85 * SIZE / (high - low).max()
     start[83:] = -((low + high + 1) / SIZE - 1) / 2
     return start, start + SCALES * rng.normal(size=85), rng
@@ -66,8 +68,10 @@ def outside(mask: np.ndarray) -> np.ndarray:
     return ndimage.distance_transform_cdt(~mask, 'chessboard')
 
 
-def equation_5(seen: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
-    return float(outside(seen)[wanted].sum()), float(outside(wanted)[seen].sum())
+def equation_5(body_mask: np.ndarray, target_mask: np.ndarray) -> tuple[float, float]:
+    to_target = outside(body_mask)[target_mask].sum()
+    to_body = outside(target_mask)[body_mask].sum()
+    return float(to_target), float(to_body)
 
 
 def hard(points: torch.Tensor) -> np.ndarray:
@@ -86,36 +90,41 @@ PAIR = torch.tensor([[0, 1, 2], [0, 2, 3]])
 @pytest.mark.parametrize('grad', ['material', 'conv', 'literal'])
 def test_values_are_equation_5(grad: str) -> None:
     bodies = torch.cat([posed(np.stack(scene(seed)[:2])) for seed in (0, 1)])
-    seen, target = bodies[0::2], np.stack([hard(points) for points in bodies[1::2]])
-    losses = alignment_losses(seen, FACES, torch.from_numpy(target), grad)
-    means = alignment_losses(seen, FACES, torch.from_numpy(target), grad, 'mean')
+    predicted = bodies[0::2]
+    target = np.stack([hard(points) for points in bodies[1::2]])
+    losses = alignment_losses(predicted, FACES, torch.from_numpy(target), grad)
+    means = alignment_losses(predicted, FACES, torch.from_numpy(target), grad, 'mean')
     for i in range(2):
-        ours = hard(seen[i])
-        for found, mean, a, b in (
+        ours = hard(predicted[i])
+        for loss, mean, a, b in (
             (losses.silhouette, means.silhouette, ours, target[i]),
             (losses.topology, means.topology, ridge(ours), ridge(target[i])),
         ):
             forth, back = equation_5(a, b)
-            assert found[i].item() == pytest.approx(forth + back, rel=1e-5)
+            assert loss[i].item() == pytest.approx(forth + back, rel=1e-5)
             assert mean[i].item() == pytest.approx(forth / b.sum() + back / a.sum(), rel=1e-5)
 
 
 def slopes(
     start: np.ndarray, directions: np.ndarray, goal: torch.Tensor, shifts: np.ndarray
 ) -> np.ndarray:
-    """(D, shifts, 2) slopes of L_S and L_T over +-1 px and +-0.5 px, the two pictures moved together by each shift."""
-    steps, found = np.array([-1, -0.5, 0.5, 1]), np.zeros((len(directions), len(shifts), 2))
+    """(D, shifts, 2) slopes of L_S and L_T over +-1 px and +-0.5 px, the two images moved together by each shift."""
+    steps = np.array([-1, -0.5, 0.5, 1])
+    result = np.zeros((len(directions), len(shifts), 2))
     for k, shift in enumerate(torch.from_numpy(shifts).float()):
-        wanted = hard(goal + shift)
-        thin = ridge(wanted)
+        target_mask = hard(goal + shift)
+        thin = ridge(target_mask)
         for d, direction in enumerate(directions):
             for step, points in zip(steps, posed(start + steps[:, None] * direction)):
-                seen = hard(points + shift)
+                body_mask = hard(points + shift)
                 value = np.array(
-                    [sum(equation_5(seen, wanted)), sum(equation_5(ridge(seen), thin))]
+                    [
+                        sum(equation_5(body_mask, target_mask)),
+                        sum(equation_5(ridge(body_mask), thin)),
+                    ]
                 )
-                found[d, k] += step * value / (steps**2).sum()
-    return found
+                result[d, k] += step * value / (steps**2).sum()
+    return result
 
 
 def test_gradients_have_the_sign_of_finite_differences() -> None:
@@ -145,10 +154,10 @@ def test_gradients_have_the_sign_of_finite_differences() -> None:
         losses = alignment_losses(points, FACES, torch.from_numpy(hard(goal))[None])
         for part, (name, loss) in enumerate(zip(losses._fields, losses)):
             (gradient,) = torch.autograd.grad(loss.sum(), points, retain_graph=True)
-            found = (moved * gradient[0, :, :2]).sum((1, 2)).numpy()
+            estimate = (moved * gradient[0, :, :2]).sum((1, 2)).numpy()
             mean = expected[..., part].mean(1)
             clear = np.abs(mean) > 2 * expected[..., part].std(1, ddof=1) / np.sqrt(len(shifts))
-            right[name] += list((np.sign(found) == np.sign(mean))[clear])
+            right[name] += list((np.sign(estimate) == np.sign(mean))[clear])
     # Measured here: 57 of 58 and 45 of 47. One more of either may fail where float32 rounds differently.
     for (name, signs), least in zip(right.items(), (0.95, 0.93)):
         assert len(signs) >= 40 and np.mean(signs) >= least, (name, len(signs), np.mean(signs))
@@ -162,17 +171,17 @@ def test_gradient_of_a_shift_is_the_difference_of_whole_pixels(
 ) -> None:
     mask = torch.zeros(1, SIZE, SIZE)
     mask[0, 60:91, 60:91] = 1
-    place = torch.tensor([60.0, 60.0])
-    place[axis] += offset
+    corner = torch.tensor([60.0, 60.0])
+    corner[axis] += offset
 
     def value(step: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        corners = square(*(place + step * torch.eye(2)[axis]), 31, 31)[None].requires_grad_()
+        corners = square(*(corner + step * torch.eye(2)[axis]), 31, 31)[None].requires_grad_()
         return corners, *alignment_losses(corners, PAIR, mask, reduction=reduction)
 
     for part in (1, 2):
-        corners, loss = value(0)[0], None
-        found = value(0)
-        corners, loss = found[0], found[part]
+        output = value(0)
+        corners = output[0]
+        loss = output[part]
         loss.sum().backward()
         expected = (value(1)[part] - value(-1)[part]).item() / 2
         assert corners.grad[0, :, axis].sum().item() == pytest.approx(expected, rel=0.02)
@@ -190,10 +199,10 @@ def test_gradient_of_growth(reduction: str) -> None:
         return corners, *alignment_losses(corners, PAIR, mask, reduction=reduction)
 
     for part in (1, 2):
-        found = value(61)
-        found[part].sum().backward()
+        output = value(61)
+        output[part].sum().backward()
         expected = (value(63)[part] - value(59)[part]).item() / 4
-        assert found[0].grad[0, 1:3, 0].sum().item() == pytest.approx(expected, rel=0.15)
+        assert output[0].grad[0, 1:3, 0].sum().item() == pytest.approx(expected, rel=0.15)
 
 
 def test_descent_brings_a_body_onto_its_mask() -> None:
@@ -201,12 +210,11 @@ def test_descent_brings_a_body_onto_its_mask() -> None:
     target = torch.from_numpy(hard(posed(start[None])[0]))[None]
     points = posed(start[None])
     centre = points.mean(1, keepdim=True)
-    shift, scale = (
-        torch.tensor([14.0, -9.0], requires_grad=True),
-        torch.tensor(0.85, requires_grad=True),
-    )
+    shift = torch.tensor([14.0, -9.0], requires_grad=True)
+    scale = torch.tensor(0.85, requires_grad=True)
     optimizer = torch.optim.Adam([{'params': shift, 'lr': 0.7}, {'params': scale, 'lr': 0.01}])
-    prepared, history = silhouette_target(target), []
+    prepared = silhouette_target(target)
+    history = []
     for _ in range(60):
         moved = torch.cat(
             [(points - centre)[..., :2] * scale + centre[..., :2] + shift, points[..., 2:]], 2
@@ -226,16 +234,16 @@ def test_pictures_of_a_batch_do_not_mix_and_all_forms_agree() -> None:
     together = alignment_losses(points, FACES, masks)
     (gradient,) = torch.autograd.grad(together.silhouette.sum() + together.topology.sum(), points)
     for i in range(3):
-        alone = bodies[i, :1].clone().requires_grad_()
-        silhouette = silhouette_loss(alone, FACES, masks[i : i + 1].to(torch.uint8))
-        topology = topology_loss(alone, FACES, silhouette_target(masks[i : i + 1]))
+        vertices = bodies[i, :1].clone().requires_grad_()
+        silhouette = silhouette_loss(vertices, FACES, masks[i : i + 1].to(torch.uint8))
+        topology = topology_loss(vertices, FACES, silhouette_target(masks[i : i + 1]))
         (silhouette + topology).backward()
         assert (
             silhouette.ndim == 0
             and silhouette == together.silhouette[i]
             and topology == together.topology[i]
         )
-        torch.testing.assert_close(gradient[i], alone.grad[0], rtol=1e-4, atol=1e-2)
+        torch.testing.assert_close(gradient[i], vertices.grad[0], rtol=1e-4, atol=1e-2)
     assert silhouette_loss(points, FACES, masks) == together.silhouette.mean()
 
 
@@ -250,9 +258,9 @@ def test_where_nothing_can_be_said_the_loss_is_zero(grad: str, reduction: str) -
     masks[4] = 1
     points = bodies.requires_grad_()
     losses = alignment_losses(points, PAIR, masks, grad, reduction)
-    for i in (0, 1, 2):  # an empty mask, a body beside the picture, a broken body
+    for i in (0, 1, 2):  # an empty mask, a body beside the image, a broken body
         assert losses.silhouette[i] == 0 and losses.topology[i] == 0
-    for i in (3, 4):  # something fills the picture: it has an area, but no skeleton
+    for i in (3, 4):  # something fills the image: it has an area, but no skeleton
         assert losses.silhouette[i] > 0 and losses.topology[i] == 0
     (losses.silhouette + losses.topology).sum().backward()
     assert torch.isfinite(points.grad).all() and (points.grad[:3] == 0).all()
@@ -288,7 +296,7 @@ def test_mass_of_the_gradient_of_thinning(divide: bool, base: int) -> None:
     mask[0, 4:17, 5:20] = 1
     levels = [(13 - 2 * k) * (15 - 2 * k) for k in range(7)]
     mask.requires_grad_()
-    distance = _thinned(mask, divide)
+    distance = thinned(mask, divide)
     distance.sum().backward()
     assert distance.sum() == sum(levels)
     beside = (

@@ -216,7 +216,9 @@ def test_a_file_that_is_no_state_dict(tmp_path):
 
 
 def test_missing_files(tmp_path):
-    with pytest.raises(InputError, match=r'none\.pt: no such checkpoint.*weights=open:'):
+    with pytest.raises(InputError, match=r'none\.pt: no such checkpoint.*configs: open:'):
         find_weights(tmp_path / 'none.pt')
-    with pytest.raises(InputError, match="weights='open:r18_studi'.*bundles"):
+    with pytest.raises(
+        InputError, match="weights='open:r18_studi'.*Did you mean 'open:r18_studio'"
+    ):
         find_weights('open:r18_studi')

@@ -192,7 +192,7 @@ def test_adapts(start, parameters):
     adapter = Bilevel(
         lr=1e-3, order='first', interval=1, normalise='visible', parameters=parameters
     )
-    assert len(list(adapter.adapt(network, sequence))) == 2
+    assert len(list(adapter.start(network).run(sequence))) == 2
     moved = {
         name.split('.')[0]
         for name, value in network.state_dict().items()

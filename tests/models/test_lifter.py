@@ -22,7 +22,7 @@ from hrtk.models.lifting import (
     SequenceLifter,
 )
 from hrtk.models.lifting.lifter import anchored
-from hrtk.models.lifting.placement import place_person, place_picture
+from hrtk.models.lifting.placement import place_image, place_person
 from hrtk.models.lifting.windowed import window_frames
 from hrtk.registry import LIFTERS
 from hrtk.structures import Keypoints2D, Sequence
@@ -223,7 +223,7 @@ def test_nothing_seen_has_no_size():
 
 
 def test_picture_as_in_training():
-    place = place_picture(1000, 1002, torch.zeros(1, 3, dtype=torch.int64))
+    place = place_image(1000, 1002, torch.zeros(1, 3, dtype=torch.int64))
     found = place.to_network(
         torch.tensor([[0.0, 0.0], [1000.0, 1002.0], [500.0, 501.0]]).view(1, 1, 3, 2)
     )

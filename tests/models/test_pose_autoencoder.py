@@ -121,7 +121,7 @@ def test_wrong_files(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             PoseAutoEncoder(weights=tmp_path / f'{name}.pt')
-    with pytest.raises(InputError, match='did you mean open:pose_aae_open'):
+    with pytest.raises(InputError, match="Did you mean 'open:pose_aae_open'"):
         PoseAutoEncoder(weights='open:pose_aae')
 
 

@@ -12,12 +12,11 @@ from golden_rule import generator, golden_weights, normal
 
 from hrtk.adapters import Source
 from hrtk.apis import build_model, list_models
-from hrtk.engine.loop import predict_sequence
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.models.checkpoints import load_official, load_weights
-from hrtk.models.estimators import VideoHMR
+from hrtk.models.estimators import VideoHMR, predict_sequence
 from hrtk.models.priors import MotionDiscriminator
 from hrtk.models.temporal import VIBE
 from hrtk.registry import ESTIMATORS, MODELS, TEMPORAL
@@ -107,7 +106,7 @@ def test_golden_of_the_critic():
     assert report.missing_keys == report.unexpected_keys == report.dropped == ()
     motion = 0.5 * normal('input:motion', (3, 16, 69))
     near(critic(motion), 'critic_score')
-    near(critic.shares(critic.gru(motion)[0]), 'critic_attention')
+    near(critic.attention_weights(critic.gru(motion)[0]), 'critic_attention')
     near(torch.cat([critic(motion[i : i + 1]) for i in range(3)]), 'critic_score')
 
 
@@ -152,7 +151,8 @@ def test_another_checkpoint_is_refused(tmp_path):
     }
     torch.save(half, tmp_path / 'half.pt')
     with pytest.raises(
-        InputError, match='half.pt: not a checkpoint of MotionDiscriminator as configured: missing'
+        InputError,
+        match=r'half\.pt: not a checkpoint of MotionDiscriminator as configured: \d+ missing',
     ):
         MotionDiscriminator(8, 1, 8, weights=str(tmp_path / 'half.pt'))
 
@@ -225,7 +225,7 @@ def test_video_estimator_in_the_loop_and_under_source(video):
     )
     parts = [estimator.network(features[None, t : t + 16]) for t in (0, 16, 32)]
     with torch.enable_grad():
-        adapted = Prediction.cat(list(Source().adapt(estimator, sequence)))
+        adapted = Prediction.cat(list(Source().start(estimator).run(sequence)))
     for found in (predict_sequence(estimator, sequence), adapted):
         assert len(found) == 37
         for name in ('rotmat', 'betas', 'camera', 'features'):

@@ -15,9 +15,9 @@ from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.models.estimators import HMR
 from hrtk.registry import TEACHERS
 from hrtk.structures import Keypoints2D, Prediction, Sequence
-from hrtk.teachers import TemporalTeacher, window_indices
+from hrtk.teachers import Teacher, TemporalTeacher, window_indices
 from hrtk.teachers import temporal as temporal_module
-from hrtk.teachers.features import FeatureMemory
+from hrtk.teachers.features import FeatureCache
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'models'))
 
@@ -29,7 +29,7 @@ SMALL = dict(features=32, attention=4, regressor=dict(type='IterativeRegressor',
 @pytest.fixture(autouse=True)
 def memory(monkeypatch):
     """No features of other tests."""
-    monkeypatch.setattr(temporal_module, 'MEMORY', FeatureMemory())
+    monkeypatch.setattr(temporal_module, 'FEATURE_CACHE', FeatureCache())
 
 
 class Extractor(HMR):
@@ -100,6 +100,10 @@ def test_windows(length):
                 frames = 16 * [i]
             expected.append(frames)
         assert window_indices(length, border).tolist() == expected
+
+
+def test_a_temporal_teacher_is_a_teacher():
+    assert isinstance(small_teacher(), Teacher)
 
 
 def test_wrong_border():
@@ -196,7 +200,7 @@ def test_nothing_is_taken_from_memory_after_a_change(change):
 
 def test_memory_is_bounded(monkeypatch):
     size = 20 * 32 * 4  # bytes of one clip's features
-    monkeypatch.setattr(temporal_module, 'MEMORY', FeatureMemory(limit=2 * size))
+    monkeypatch.setattr(temporal_module, 'FEATURE_CACHE', FeatureCache(limit=2 * size))
     teacher, extractor = small_teacher(), Extractor()
     for name, seen in (
         ('a', 20),
@@ -214,7 +218,7 @@ def test_extractor_is_left_as_it_was_and_seen_in_evaluation_mode():
     extractor, sequence = Extractor(), clip(17)
     calm = small_teacher().label(sequence, extractor)
     extractor.train()
-    temporal_module.MEMORY = FeatureMemory()
+    temporal_module.FEATURE_CACHE = FeatureCache()
     busy = small_teacher().label(sequence, extractor)
     assert extractor.training and torch.equal(calm.rotmat, busy.rotmat)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from hrtk.adapters import Adapter, predict
+from hrtk.adapters import Adapter, PreparationStep, Session, predict
 from hrtk.datasets import OpenStream
 from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, DATASETS
@@ -107,16 +109,24 @@ def test_none_is_forgotten():
 
 
 @ADAPTERS.register_module(force=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Good(Adapter):
     """Moves a bias a little, at random, towards the mean of what it sees; ``rule`` names the contract it breaks."""
 
-    def __init__(self, rule='', reset='sequence', options=None):
-        super().__init__(reset)
-        self.rule, self.momentum, self.count = rule, 0.0, 0
-        if rule == 'config':
-            options['gone'] = True
+    rule: str = ''
+    options: dict | None = None
+    memory: dict = dataclasses.field(default_factory=lambda: {'momentum': 0.0, 'runs': 0})
 
-    def prepare(self, estimator, dataset, preparation=None):
+    def __post_init__(self):
+        super().__post_init__()
+        if self.rule == 'config':
+            self.options['gone'] = True
+
+    @property
+    def states(self):
+        return ('progress',)
+
+    def prepare(self, estimator, dataset, preparation):
         if preparation.result() is not None and self.rule != 'resumed':
             return preparation.result()
         first = torch.initial_seed()
@@ -130,17 +140,28 @@ class Good(Adapter):
                 preparation.save(
                     'progress', state if self.rule != 'resumed' else {**state, 'done': 0}
                 )
-            preparation.step(step + 1, 4)
+            preparation.report(PreparationStep('adapt', step + 1, 4))
         weights = dict(estimator.state_dict())
         weights['head.deccam.bias'] = state['bias']
         if self.rule == 'prepare':
             weights.pop('head.fc1.bias')
         return weights
 
-    def adapt(self, estimator, sequence):
-        self.count += 1
-        if self.reset == 'sequence' and self.rule != 'isolation':
-            self.momentum = 0.0
+    def start(self, estimator):
+        return GoodSession(estimator, self.rule, self.memory)
+
+    def fingerprint(self):
+        return {'runs': str(self.memory['runs'])} if self.rule == 'fingerprint' else {}
+
+
+class GoodSession(Session):
+    def __init__(self, estimator, rule, memory):
+        self.estimator, self.rule, self.memory = estimator, rule, memory
+        self.momentum = memory['momentum'] if rule == 'isolation' else 0.0
+
+    def run(self, sequence):
+        self.memory['runs'] += 1
+        estimator = self.estimator
         frames = list(range(len(sequence)))
         if self.rule == 'order':
             frames[0], frames[-1] = frames[-1], frames[0]
@@ -160,6 +181,7 @@ class Good(Adapter):
         rng = np.random.default_rng() if self.rule == 'seeds' else np.random
         for t in frames:
             self.momentum = 0.9 * self.momentum + 1e-3 * rng.random()
+            self.memory['momentum'] = self.momentum
             with torch.no_grad():
                 estimator.head.deccam.bias += self.momentum
                 if self.rule == 'no_truth' and sequence.truth is not None:
@@ -175,17 +197,15 @@ class Good(Adapter):
             else:
                 yield prediction
 
-    def report(self):
-        return {'momentum': 'large' if self.rule == 'report' else self.momentum}
+    @property
+    def counts(self):
+        return {'momentum': 'large' if self.rule == 'counts' else self.momentum}
 
     def state_dict(self):
         return {} if self.rule == 'state' else {'momentum': self.momentum}
 
     def load_state_dict(self, state):
         self.momentum = state.get('momentum', 0.0)
-
-    def fingerprint(self):
-        return {'count': str(self.count)} if self.rule == 'fingerprint' else {}
 
 
 @pytest.mark.parametrize('reset', ['sequence', 'never'])
@@ -211,6 +231,6 @@ def test_sequences_of_a_data_set():
 
 
 def test_a_contract_can_be_left_out():
-    check_adapter(dict(type='Good', rule='report', options={}), skip=['report'])
+    check_adapter(dict(type='Good', rule='counts', options={}), skip=['counts'])
     with pytest.raises(InputError, match="no contract 'colour'"):
         check_adapter(dict(type='Good'), skip=['colour'])

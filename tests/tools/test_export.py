@@ -95,7 +95,7 @@ def test_files_of_two_tracks(run: Path, command) -> None:
 
 
 def test_a_mesh_is_the_one_of_the_result(run: Path) -> None:
-    """The formula of docs/en/files.md for a mesh in the coordinates of the picture."""
+    """The formula of docs/en/files.md for a mesh in the coordinates of the image."""
     path = sorted(results(run).glob('*.npz'))[1]
     result, body = np.load(path), BodyModel()
     size = tuple(result['image_size'])
@@ -203,12 +203,16 @@ def missing_body(run: Path) -> None:
             ['no', 'run.json', 'run tools/adapt.py first'],
         ),
         (empty, [], ['no results', 'run tools/adapt.py again']),
-        (damage, [], ['_001.npz', 'not a whole hrtk-result-1 file', 'delete it and run again']),
+        (damage, [], ['_001.npz', 'not a complete hrtk-result-1 file', 'delete it and run again']),
         (shorten, [], ['boxes', 'delete this result and run tools/adapt.py again']),
         (other_body, [], ['open_body.npz', 'not the body file', 'run tools/adapt.py again']),
         (missing_body, [], ['gone/SMPL_NEUTRAL.pkl', 'smpl.is.tue.mpg.de']),
-        (None, ['--formats', 'gbl'], ["no format 'gbl'", "did you mean 'glb'?"]),
-        (None, ['--formats', 'xyzzy'], ["no format 'xyzzy'", 'use glb, bvh, amass, joints, obj']),
+        (None, ['--formats', 'gbl'], ["no format 'gbl'", "Did you mean 'glb'?"]),
+        (
+            None,
+            ['--formats', 'xyzzy'],
+            ["no format 'xyzzy'", 'Known: glb, bvh, amass, joints, obj.'],
+        ),
         (None, ['--row', 'between'], ["no row 'between'"]),
         (None, ['--world', 'up'], ["no world 'up'"]),
         (None, ['--focal', '0'], ['focal', 'not 0']),

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from hrtk.body_models.skeletons import SMPL24
 from hrtk.visualization.export import joint_positions, to_glb
-from hrtk.visualization.export.glb import left_out
+from hrtk.visualization.export.glb import pose_blend_shape_error
 
 TYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTH = {'SCALAR': 1, 'VEC3': 3, 'VEC4': 4, 'MAT4': 16}
@@ -150,7 +150,9 @@ def test_what_is_left_out_is_measured() -> None:
         expected(motion, model, 'camera', False)[0] for model in (body, without_correctives(body))
     )
     distance = np.linalg.norm(exact - bare, axis=-1)
-    np.testing.assert_allclose(left_out(motion, body), (distance.mean(), distance.max()), atol=1e-9)
+    np.testing.assert_allclose(
+        pose_blend_shape_error(motion, body), (distance.mean(), distance.max()), atol=1e-9
+    )
     assert distance.max() > 1e-3
     extras = Reader(to_glb(motion, body)).json['nodes'][0]['extras']
     assert extras['body'] == 'open' and extras['left_out_max_mm'] > extras['left_out_mean_mm'] > 0

@@ -1,4 +1,4 @@
-"""From crops to the full picture, worlds, and one shape for a track."""
+"""From crops to the full image, worlds, and one shape for a track."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from export_parts import FRAMES, TURN, expected, free_body, make_motion
 
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
-from hrtk.visualization.export import in_world, joint_positions, motion_of_crops, steady
+from hrtk.visualization.export import in_world, joint_positions, motion_of_crops, with_mean_shape
 from hrtk.visualization.export import motion as module
 
 
@@ -29,7 +29,7 @@ def crops(**changed) -> dict:
 
 
 def test_a_box_in_the_middle_is_seen_as_the_crop_camera_sees_it() -> None:
-    # SPIN's focal length on the crop, in pixels of the picture: both cameras are one.
+    # SPIN's focal length on the crop, in pixels of the image: both cameras are one.
     values, body = crops(), free_body()
     motion = motion_of_crops(**values, focal=5000 * 200 / 224)
     _, pixels = joint_positions(motion, body, 'spin49')
@@ -58,7 +58,7 @@ def test_worlds_move_vertices_as_a_turn_does(world: str, monkeypatch: pytest.Mon
 
 def test_one_shape_keeps_the_pelvis() -> None:
     motion, body = make_motion(), free_body()
-    kept = steady(motion, body)
+    kept = with_mean_shape(motion, body)
     np.testing.assert_allclose(
         kept.betas.numpy(), np.tile(motion.betas.numpy().mean(0), (FRAMES, 1))
     )

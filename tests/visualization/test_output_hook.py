@@ -13,7 +13,7 @@ import torch
 
 import hrtk.engine.output_hook as output_hook
 from hrtk.body_models import BodyModel
-from hrtk.engine.output_hook import OverlayHook, spread
+from hrtk.engine.output_hook import OverlayHook, evenly_spaced
 from hrtk.errors import InputError
 from hrtk.registry import HOOKS
 from hrtk.results import Result
@@ -82,7 +82,7 @@ def written(folder: str | Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.skipif(not can_write_video(), reason='this OpenCV cannot write mp4 films')
+@pytest.mark.skipif(not can_write_video(), reason='this OpenCV cannot write mp4 videos')
 def test_files_of_a_sequence(runner: SimpleNamespace) -> None:
     sequence = make_sequence()
     HOOKS.build(dict(type='OverlayHook', pictures=3)).after_sequence(
@@ -119,11 +119,11 @@ def test_only_missing_or_changed_results_are_drawn(runner: SimpleNamespace) -> N
     assert len(changed) == FRAMES + 1
     assert all(changed[name] != content for name, content in first.items())
     hook.after_sequence(runner, sequence, make_result(sequence))
-    assert written(runner.work_dir) == first  # no picture of the other result is left
+    assert written(runner.work_dir) == first  # no image of the other result is left
 
 
-@pytest.mark.skipif(not can_write_video(), reason='this OpenCV cannot write mp4 films')
-def test_photographs_of_many_sizes_make_one_film(runner: SimpleNamespace) -> None:
+@pytest.mark.skipif(not can_write_video(), reason='this OpenCV cannot write mp4 videos')
+def test_images_of_many_sizes_make_one_video(runner: SimpleNamespace) -> None:
     sequence = make_sequence(((120, 90), (90, 120), (200, 90), (64, 64), (121, 91)))
     OverlayHook(pictures=0).after_sequence(runner, sequence, make_result(sequence))
     assert set(written(runner.work_dir)) == {'videos/people%2Fone.mp4'}
@@ -131,7 +131,7 @@ def test_photographs_of_many_sizes_make_one_film(runner: SimpleNamespace) -> Non
     assert reader.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
 
 
-def test_without_a_codec_pictures_are_numbered(
+def test_without_a_codec_images_are_numbered(
     runner: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(output_hook, 'can_write_video', lambda: False)
@@ -140,7 +140,7 @@ def test_without_a_codec_pictures_are_numbered(
     assert set(written(runner.work_dir)) == {
         f'videos/people%2Fone/{t:06d}.png' for t in range(FRAMES)
     }
-    assert 'numbered pictures' in caplog.text
+    assert 'numbered images' in caplog.text
 
 
 @pytest.mark.parametrize('pictures', [-1, 'some', 2.5, True])
@@ -149,10 +149,10 @@ def test_bad_settings_are_named(pictures: object) -> None:
         OverlayHook(pictures=pictures)
 
 
-def test_spread_is_even_and_holds_both_ends() -> None:
+def test_evenly_spaced_indices_hold_both_ends() -> None:
     assert (
-        spread(9, 3) == [0, 4, 8]
-        and spread(2, 8) == [0, 1]
-        and spread(1, 1) == [0]
-        and spread(0, 4) == []
+        evenly_spaced(9, 3) == [0, 4, 8]
+        and evenly_spaced(2, 8) == [0, 1]
+        and evenly_spaced(1, 1) == [0]
+        and evenly_spaced(0, 4) == []
     )

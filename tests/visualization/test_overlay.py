@@ -11,9 +11,9 @@ from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.structures import Prediction
 from hrtk.visualization.overlay import (
-    LEFT,
-    PAPER,
-    RIGHT,
+    BACKGROUND,
+    LEFT_COLOR,
+    RIGHT_COLOR,
     Region,
     before_after,
     contact_sheet,
@@ -82,7 +82,7 @@ def test_keypoints_are_drawn_where_they_are_and_only_if_seen() -> None:
     points[8] = 120.0, 90.0, 0.2  # right elbow
     points[0] = np.nan, 5, 1
     drawn = draw_keypoints(image, points, 'coco17')
-    assert tuple(drawn[30, 40]) == LEFT and tuple(drawn[90, 120]) == RIGHT
+    assert tuple(drawn[30, 40]) == LEFT_COLOR and tuple(drawn[90, 120]) == RIGHT_COLOR
     y, x = np.nonzero(drawn.any(2))
     assert (np.minimum(np.hypot(x - 40, y - 30), np.hypot(x - 120, y - 90)) < 6).all()
     assert not draw_keypoints(image, points, 'coco17', threshold=0.5)[90, 120].any()
@@ -108,11 +108,11 @@ def test_panels(body: BodyModel) -> None:
     row = before_after(image, before, after, box, body, points, region=Region(50, 20, 250, 180))
     assert row.shape == (320, 4 * 400, 3)  # 160 px enlarged to 320
     first, second, third, side = np.split(row, 4, axis=1)
-    assert tuple(first[201, 101]) == LEFT  # (100 - 50 + 0.5) * 2 - 0.5 = 100.5
+    assert tuple(first[201, 101]) == LEFT_COLOR  # (100 - 50 + 0.5) * 2 - 0.5 = 100.5
     assert (second[..., 0].astype(int) - second[..., 2]).max() > 10  # pink
     assert (third[..., 2].astype(int) - third[..., 0]).max() > 10  # blue
     np.testing.assert_array_equal(second[-40:, :40], 60)
-    np.testing.assert_array_equal(side[-1], PAPER)
+    np.testing.assert_array_equal(side[-1], BACKGROUND)
     two = before_after(
         image, before, after, box, body, region=Region(50, 20, 250, 180), panels=('before', 'after')
     )
@@ -122,10 +122,10 @@ def test_panels(body: BodyModel) -> None:
 
 
 def test_side_view_shows_depth_as_width(body: BodyModel) -> None:
-    image, box = np.full((400, 400, 3), PAPER, np.uint8), torch.tensor([199.5, 199.5, 400])
+    image, box = np.full((400, 400, 3), BACKGROUND, np.uint8), torch.tensor([199.5, 199.5, 400])
     person = standing((0.8, 0, 0.3), turn=0.0)
     side = before_after(image, person, person, box, body, panels=('side',))
-    y, x = np.nonzero((np.abs(side.astype(int) - PAPER).max(2) > 3)[40:])  # below the caption
+    y, x = np.nonzero((np.abs(side.astype(int) - BACKGROUND).max(2) > 3)[40:])  # below the caption
     size = np.ptp(body(person.rotmat, person.betas).vertices[0].numpy(), axis=0)
     pixels_per_metre = 0.8 * 400 / 2
     assert np.ptp(x) == pytest.approx(size[2] * pixels_per_metre, abs=3)
@@ -158,12 +158,12 @@ def test_person_region_is_cut_at_the_border() -> None:
 
 
 def test_contact_sheet_keeps_order_and_shape() -> None:
-    pictures = [np.full((40, 80, 3), 10 * i, np.uint8) for i in range(3)]
-    sheet = contact_sheet(pictures, columns=2, width=320)
+    images = [np.full((40, 80, 3), 10 * i, np.uint8) for i in range(3)]
+    sheet = contact_sheet(images, columns=2, width=320)
     assert sheet.shape == (160, 320, 3)
     assert [sheet[y, x, 0] for y, x in [(40, 80), (40, 240), (120, 80), (120, 240)]] == [
         0,
         10,
         20,
-        PAPER,
+        BACKGROUND,
     ]

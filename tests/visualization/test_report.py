@@ -16,12 +16,12 @@ import pytest
 
 from hrtk.errors import InputError
 from hrtk.visualization import playback, report
-from hrtk.visualization.playback import encode_film, pack_meshes
+from hrtk.visualization.playback import encode_video, pack_meshes
 from hrtk.visualization.report import (
     Page,
     Table,
     Track,
-    Worst,
+    WorstFrame,
     page_html,
     plotly_script,
     spaced_maxima,
@@ -64,17 +64,17 @@ def make_meshes(seed: int = 0) -> np.ndarray:
 
 
 def make_page() -> Page:
-    pictures = [np.full((32, 64, 3), 40 * t, np.uint8) for t in range(FRAMES)]
+    images = [np.full((32, 64, 3), 40 * t, np.uint8) for t in range(FRAMES)]
     labels = [f'{t}.jpg' for t in range(FRAMES)]
     track = Track(
         'people/<one>',
         labels,
         range(FRAMES),
-        encode_film(pictures, 10),
-        'a film',
+        encode_video(images, 10),
+        'a video',
         {'MPJPE, mm': {'before': np.array([9, 8, np.nan, 6, 5, 4.0]), 'after': np.arange(6.0)}},
         {'before': make_meshes(1), 'after': make_meshes(2)},
-        [Worst(5, pictures[5], 'Frame 5: 5.0 mm')],
+        [WorstFrame(5, images[5], 'Frame 5: 5.0 mm')],
     )
     table = Table('Means', ['', 'MPJPE\nmm'], [['Source', '6.4'], ['Tom & Co', '2.5']])
     faces = np.array([[0, 1, 2], [2, 3, 4], [0, 2, 4]])
@@ -146,7 +146,7 @@ def test_names_cannot_break_the_page(page):
 
 def test_everything_has_a_text(page):
     assert page.named('img') and all(image['alt'] for image in page.named('img'))
-    assert all(film['aria-label'] and 'controls' in film for film in page.named('video'))
+    assert all(video['aria-label'] and 'controls' in video for video in page.named('video'))
     assert all('aria-label' in field for field in page.named('input') if field['type'] == 'range')
     plots = [
         attributes
@@ -171,14 +171,14 @@ def test_page_carries_what_it_plays(page):
     assert gzip.decompress(base64.b64decode(page.content('id', 'plotly')[0])) == b'/* stand-in */'
 
 
-def test_without_a_codec_pictures_play(monkeypatch):
+def test_without_a_codec_images_play(monkeypatch):
     monkeypatch.setattr(playback, 'can_write_video', lambda codec: False)
     monkeypatch.setattr(report, 'plotly_script', lambda: '')
     page = Reader(page_html(make_page()))
-    pictures = json.loads(page.content('class', 'data')[0])['pictures']
-    assert len(pictures) == FRAMES and not page.named('video')
+    images = json.loads(page.content('class', 'data')[0])['images']
+    assert len(images) == FRAMES and not page.named('video')
     assert all(
-        base64.b64decode(picture.partition(',')[2])[:2] == b'\xff\xd8' for picture in pictures
+        base64.b64decode(image.partition(',')[2])[:2] == b'\xff\xd8' for image in images
     )  # JPEG
 
 
@@ -189,7 +189,7 @@ def test_missing_library_is_named(monkeypatch):
 
 
 @pytest.mark.skipif(
-    not can_write_video(playback.CODEC), reason='this OpenCV cannot write VP9 films'
+    not can_write_video(playback.CODEC), reason='this OpenCV cannot write VP9 videos'
 )
 def test_plays_in_a_browser(tmp_path: Path):
     pytest.importorskip('plotly', reason='plotly draws the 3D player')

@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from hrtk.errors import InputError
-from hrtk.visualization.overlay import PAPER
+from hrtk.visualization.overlay import BACKGROUND
 from hrtk.visualization.topology import (
     BOTH,
     DIM,
@@ -16,7 +16,7 @@ from hrtk.visualization.topology import (
     PREDICTION,
     TARGET,
     draw_overlap,
-    picture_row,
+    image_row,
     progress_row,
     topology_row,
 )
@@ -26,7 +26,7 @@ SIDE = 64
 
 @pytest.fixture
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A picture, and two crossed bars of which the prediction's is moved by 5 px."""
+    """An image, and two crossed bars of which the prediction's is moved by 5 px."""
     image = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3)).astype(np.uint8)
     target = np.zeros((SIDE, SIDE), bool)
     target[10:50, 28:37] = target[20:27, 12:52] = True
@@ -102,17 +102,17 @@ def test_progress_has_one_panel_per_iteration_and_breaks_rows(scene: tuple) -> N
     two = progress_row(image, target, masks, ['start', '10', '20', '30', 'end'], SIDE, columns=3)
     assert two.shape == (2 * one.shape[0] + GAP, 3 * SIDE + 2 * GAP, 3)
     np.testing.assert_array_equal(panels(two, 3)[0], draw_overlap(image, target, masks[3]))
-    assert (panels(two, 3)[2] == PAPER).all()  # the sixth place is empty
+    assert (panels(two, 3)[2] == BACKGROUND).all()  # the sixth place is empty
 
 
 def test_captions_are_written_above_and_fit(scene: tuple) -> None:
     image = scene[0]
     bare, short, long = (
-        picture_row([image], [text], SIDE) for text in ('', 'a', 'a long caption ' * 5)
+        image_row([image], [text], SIDE) for text in ('', 'a', 'a long caption ' * 5)
     )
     top = bare.shape[0] - SIDE
-    assert (bare[:top] == PAPER).all() and (short[:top] < 128).any()
-    assert (long[:top, -1:] == PAPER).all() and (long[:top, SIDE // 2 :] < 200).any()
+    assert (bare[:top] == BACKGROUND).all() and (short[:top] < 128).any()
+    assert (long[:top, -1:] == BACKGROUND).all() and (long[:top, SIDE // 2 :] < 200).any()
     for shown in (bare, short, long):
         np.testing.assert_array_equal(shown[top:], image)
 
@@ -150,8 +150,8 @@ def test_bad_input_is_named(change: dict, message: str) -> None:
         topology_row(**{**good, **change})
 
 
-def test_captions_and_pictures_must_match(scene: tuple) -> None:
+def test_captions_and_images_must_match(scene: tuple) -> None:
     with pytest.raises(InputError, match='2 predictions have 1 captions'):
         progress_row(scene[0], scene[1], [scene[1], scene[2]], ['start'])
-    with pytest.raises(InputError, match='no picture'):
+    with pytest.raises(InputError, match='no image'):
         progress_row(scene[0], scene[1], [])

@@ -25,7 +25,8 @@ from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator, hash_tensors
 
 FORMAT = 1
-CHUNK = 1 << 16  # rows of features that are looked at together
+ROWS_AT_ONCE = 1 << 16  # rows of features that are compared at once
+K_MEANS_ROUNDS = 20
 
 
 def build_bank(
@@ -37,13 +38,13 @@ def build_bank(
     dtype: str = 'float16',
     batch_size: int = 32,
 ) -> Path:
-    """Writes a bank; it appears under its name when it is complete.
+    """Writes a bank; the folder appears under its name when it is complete.
 
     Args:
-        estimator: whose pooled features the crops are found by.
-        dataset: items of :class:`~hrtk.datasets.open_stream.views.OpenViews`'s form.
+        estimator: computes the pooled features that crops are found by.
+        dataset: items of the form of :class:`~hrtk.datasets.open_stream.views.OpenViews`.
         folder: to write.
-        count: how many of its items, from the first on; None for all.
+        count: how many items, from the first on; None for all.
         clusters: K of k-means over the features; 0 for none.
         dtype: of the stored features, ``'float16'`` or ``'float32'``.
         batch_size: crops per forward pass.
@@ -52,51 +53,39 @@ def build_bank(
         The folder.
 
     Raises:
-        InputError: the crops are not of the estimator's resolution, or it gives no features.
+        InputError: the crops are not of the estimator's resolution, or the estimator has no features.
     """
-    folder, count = Path(folder), min(count or len(dataset), len(dataset))
-    part = folder.with_name(f'{folder.name}.{os.getpid()}.part')
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    folder = Path(folder)
+    if count is None or count > len(dataset):
+        count = len(dataset)
+    unfinished = folder.with_name(f'{folder.name}.{os.getpid()}.part')
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    writer = _BankWriter(unfinished, count, dtype)
     estimator.eval()
-    arrays, digest = {}, hashlib.sha256()
     for start in range(0, count, batch_size):
         items = [dataset[i] for i in range(start, min(start + batch_size, count))]
         rows = {name: torch.stack([item[name] for item in items]) for name in ('image', *LABELS)}
         rows['images'] = rows.pop('image')
         rows['features'] = _features(estimator, rows['images'])
-        for name, value in rows.items():
-            value = value.cpu().numpy()
-            kind = dtype if name == 'features' else value.dtype
-            if name not in arrays:
-                arrays[name] = np.lib.format.open_memmap(
-                    part / f'{name}.npy', 'w+', kind, (count, *value.shape[1:])
-                )
-            arrays[name][start : start + len(value)] = value
-            digest.update(value.tobytes())
+        writer.write(start, rows)
     if clusters:
-        for name, value in _clusters(torch.from_numpy(arrays['features']), clusters).items():
-            np.save(part / f'{name}.npy', value.numpy())
+        features = torch.from_numpy(writer.arrays['features'])
+        for name, values in _k_means(features, clusters).items():
+            np.save(unfinished / f'{name}.npy', values.numpy())
     meta = dict(
         format=FORMAT,
         count=count,
         weights=hash_tensors(estimator.state_dict()),
-        content=digest.hexdigest(),
+        content=writer.digest.hexdigest(),
     )
-    (part / 'bank.json').write_text(json.dumps(meta, indent=1))
-    try:
-        part.replace(folder)
-    except OSError:  # another process was faster, or an older bank is there
-        if read_meta(folder) == meta:
-            shutil.rmtree(part)
-        else:
-            shutil.rmtree(folder)
-            part.replace(folder)
+    (unfinished / 'bank.json').write_text(json.dumps(meta, indent=1))
+    _publish(unfinished, folder, meta)
     return folder
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """What ``bank.json`` says.
+    """Reads ``bank.json``.
 
     Raises:
         InputError: there is no bank in the folder, or one of another format.
@@ -110,42 +99,95 @@ def read_meta(folder: Path) -> dict[str, Any]:
         ) from error
     if meta.get('format') != FORMAT:
         raise InputError(
-            f'{folder}: a retrieval bank of format {meta.get("format")}, not {FORMAT}; build it again '
-            f'with tools/build_retrieval_bank.py'
+            f'{folder}: a retrieval bank of format {meta.get("format")}, not {FORMAT}; build it again with '
+            f'tools/build_retrieval_bank.py'
         )
     return meta
 
 
+class _BankWriter:
+    """Writes the rows of a bank into memory-mapped arrays and hashes them.
+
+    Args:
+        folder: of the arrays.
+        count: rows in all.
+        features_dtype: of the stored features.
+    """
+
+    def __init__(self, folder: Path, count: int, features_dtype: str) -> None:
+        self.folder = folder
+        self.count = count
+        self.features_dtype = features_dtype
+        self.arrays: dict[str, np.ndarray] = {}
+        self.digest = hashlib.sha256()
+
+    def write(self, start: int, rows: dict[str, Tensor]) -> None:
+        """Writes the rows of all arrays from ``start`` on."""
+        for name, tensor in rows.items():
+            values = tensor.cpu().numpy()
+            if name not in self.arrays:
+                self.arrays[name] = self._open(name, values)
+            self.arrays[name][start : start + len(values)] = values
+            self.digest.update(values.tobytes())
+
+    def _open(self, name: str, example: np.ndarray) -> np.ndarray:
+        dtype = np.dtype(self.features_dtype) if name == 'features' else example.dtype
+        path = self.folder / f'{name}.npy'
+        shape = (self.count, *example.shape[1:])
+        return np.lib.format.open_memmap(path, 'w+', dtype, shape)
+
+
+def _publish(unfinished: Path, folder: Path, meta: dict[str, Any]) -> None:
+    try:
+        unfinished.replace(folder)
+    except OSError:  # another process was faster, or an older bank is there
+        if read_meta(folder) == meta:
+            shutil.rmtree(unfinished)
+        else:
+            shutil.rmtree(folder)
+            unfinished.replace(folder)
+
+
 @torch.no_grad()
 def _features(estimator: Estimator, images: Tensor) -> Tensor:
+    """(B, F) unit vectors of (B, 3, R, R) uint8 crops."""
     if images.shape[-1] != estimator.resolution:
         raise InputError(
             f'exemplars: the crops of the data set are {images.shape[-1]} px and the estimator takes '
             f'{estimator.resolution} px; set `resolution` of the data set to that'
         )
-    crops = normalise(images.to(estimator.device).float()).to(next(estimator.parameters()).dtype)
+    crops = normalise(images.to(estimator.device).float())
+    crops = crops.to(next(estimator.parameters()).dtype)
     features = estimator(crops).features
     if features is None:
         raise InputError(
-            f'exemplars: {type(estimator).__name__} gives no features to find crops by; set '
-            f'`exemplars=None`'
+            f'exemplars: {type(estimator).__name__} has no features to find crops by; set `exemplars=None`'
         )
     return F.normalize(features, dim=1)
 
 
-def _clusters(features: Tensor, count: int, rounds: int = 20) -> dict[str, Tensor]:
-    """k-means on the sphere from random members; clusters that end up empty are left out."""
-    start = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:count]
+def _k_means(features: Tensor, count: int) -> dict[str, Tensor]:
+    """k-means on the sphere from random members; clusters that become empty are left out.
+
+    Returns:
+        ``centers`` (K, F), ``members`` (N,) crops in the order of their clusters, and ``counts`` (K,).
+    """
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randperm(len(features), generator=generator)[:count]
     centers = features[start].float()
-    for _ in range(rounds):
-        nearest = torch.cat(
-            [(rows.float() @ centers.T).argmax(1) for rows in features.split(CHUNK)]
-        )
+    for _ in range(K_MEANS_ROUNDS):
+        nearest = _nearest_center(features, centers)
         sums = torch.zeros_like(centers)
-        for rows, of in zip(features.split(CHUNK), nearest.split(CHUNK)):
-            sums.index_add_(0, of, rows.float())
+        for rows, clusters in zip(features.split(ROWS_AT_ONCE), nearest.split(ROWS_AT_ONCE)):
+            sums.index_add_(0, clusters, rows.float())
         counts = nearest.bincount(minlength=len(centers))
-        kept = counts > 0
-        members, sizes, found = nearest.argsort(stable=True), counts[kept], centers[kept]
-        centers = torch.where(kept[:, None], F.normalize(sums, dim=1), centers)
-    return dict(centers=found, members=members, counts=sizes)
+        occupied = counts > 0
+        used_centers = centers[occupied]
+        centers = torch.where(occupied[:, None], F.normalize(sums, dim=1), centers)
+    members = nearest.argsort(stable=True)
+    return dict(centers=used_centers, members=members, counts=counts[occupied])
+
+
+def _nearest_center(features: Tensor, centers: Tensor) -> Tensor:
+    indices = [(rows.float() @ centers.T).argmax(1) for rows in features.split(ROWS_AT_ONCE)]
+    return torch.cat(indices)

@@ -2,191 +2,189 @@
 Reconstruction", CVPR 2021.
 
 Where it differs from the released code: source samples are drawn at random (as the paper says; ``order='sequential'``
-of the source replays the code), motion history ends at the end of a track, motion is scored where both ends are seen,
-and the motion term starts as soon as a frame ``interval`` frames back exists. Cost per step: two forward and backward
-passes over one small batch, one Hessian-vector product with ``order='second'``, one teacher pass.
+of the source replays the code), motion history ends at the end of a sequence, motion is scored where a keypoint is
+visible at both ends, and the motion term starts as soon as a frame ``interval`` frames back exists. Cost per step: two
+forward and backward passes over one small batch, one Hessian-vector product with ``order='second'``, one teacher pass.
 """
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, Literal, Optional
 
 import torch
 from torch import Tensor
 
-from hrtk.adapters.bilevel.online import Online, View
-from hrtk.adapters.bilevel.state import State
-from hrtk.adapters.parts.gradients import bilevel_gradient, plain_gradient
-from hrtk.adapters.parts.posed import Posed
-from hrtk.adapters.parts.source_bank import SourceBank, SourceBatch
+from hrtk.adapters.bilevel.online import Frame, OnlineAdapter, OnlineSession
+from hrtk.adapters.parts.gradients import bilevel_gradient
+from hrtk.adapters.parts.posed import PosedPrediction
+from hrtk.adapters.parts.source_bank import SourceBank, SourceBatch, SourceSampler
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Prediction
 
-SCHEMES = ('bilevel', 'one-stage', 'two-stage')
 TERMS = ('frame', 'temporal')
 
 
 @ADAPTERS.register_module()
-class Bilevel(Online):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bilevel(OnlineAdapter):
     """BOA and the single-level schemes it is compared with.
 
+    The options of :class:`~hrtk.adapters.bilevel.online.OnlineAdapter`, with ``adam_betas`` (0.5, 0.999) for 3DPW and
+    (0.2, 0.999) for 3DHP, and:
+
     Args:
-        lr: rate of the outer Adam step; 3e-6 for 3DPW and ResNet-50, 2e-6 for 3DHP.
-        adam_betas: (0.5, 0.999) for 3DPW, (0.2, 0.999) for 3DHP.
-        inner_lr: rate of the probe, 8e-6 in the code.
         steps: T of Algorithm 1.
-        scheme: ``'bilevel'``; ``'one-stage'`` takes one Adam step on ``upper`` alone (B1-B3 of Table 5);
-            ``'two-stage'`` one on ``lower``, then one on ``upper`` (B4, B5).
+        scheme: ``'bilevel'``; ``'one-stage'`` takes one Adam step on ``upper`` alone (B1 to B3 of Table 5);
+            ``'two-stage'`` takes one step on ``lower``, then one on ``upper`` (B4, B5).
         lower: terms of the lower level: ``'frame'``.
         upper: terms of the upper level: ``'frame'`` and ``'temporal'`` (motion and teacher).
-        order: ``'second'`` differentiates through the probe, ``'first'`` does not.
-        weights: factors of the losses, see :class:`~hrtk.adapters.bilevel.objectives.Weights`.
-        interval: tau, frames between both ends of the motion term; 5 in the code.
-        teacher_keep: delta, what the mean teacher keeps of itself at every step; 0.1 in the code.
         source: config of the labelled source batch, see :class:`~hrtk.adapters.parts.source_bank.SourceBank`; None
             leaves its term out.
-        pose_prior: config of the pose prior, default the mixture fitted to the free motion.
-        normalise: ``'all'`` or ``'visible'``, how the 2D loss counts absent points.
-        parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; where
-            they all lie in the last part of the network, the frozen part runs once per crop.
-        predict: ``'after'`` the update, as all published numbers, or ``'before'`` it.
-        truncate: replay the official loaders' whole-pixel 2D targets.
-        reset: ``'frame'``, ``'sequence'`` or ``'never'``, which is what BOA's code does.
 
     Raises:
-        InputError: an option has another value.
+        InputError: an option has a value that is not allowed.
     """
 
-    def __init__(
-        self,
-        lr: float = 3e-6,
-        adam_betas: tuple[float, float] = (0.5, 0.999),
-        inner_lr: float = 8e-6,
-        steps: int = 1,
-        scheme: str = 'bilevel',
-        lower: tuple[str, ...] = ('frame',),
-        upper: tuple[str, ...] = ('frame', 'temporal'),
-        order: str = 'second',
-        weights: Optional[dict[str, float]] = None,
-        interval: int = 5,
-        teacher_keep: float = 0.1,
-        source: Optional[dict] = None,
-        pose_prior: Optional[dict] = None,
-        normalise: str = 'all',
-        parameters: str = 'all',
-        predict: str = 'after',
-        truncate: bool = False,
-        reset: str = 'sequence',
-    ) -> None:
-        super().__init__(
-            lr,
-            adam_betas,
-            inner_lr,
-            order,
-            self.factors(weights),
-            interval,
-            teacher_keep,
-            pose_prior,
-            normalise,
-            parameters,
-            predict,
-            truncate,
-            reset,
-        )
-        self.check('scheme', scheme, SCHEMES)
-        if not set(lower) <= {'frame'} or not upper or not set(upper) <= set(TERMS):
+    steps: int = 1
+    scheme: Literal['bilevel', 'one-stage', 'two-stage'] = 'bilevel'
+    lower: tuple[str, ...] = ('frame',)
+    upper: tuple[str, ...] = ('frame', 'temporal')
+    source: Optional[Mapping[str, Any]] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not set(self.lower) <= {'frame'} or not self.upper or not set(self.upper) <= set(TERMS):
             raise InputError(
-                f"Bilevel: lower holds 'frame' and upper any of {TERMS}, not {lower!r} and {upper!r}"
+                f"Bilevel: lower holds 'frame' and upper any of {TERMS}, not {self.lower!r} and {self.upper!r}"
             )
-        self.steps, self.scheme, self.lower, self.upper = steps, scheme, tuple(lower), tuple(upper)
-        self.source = (
-            SourceBank(**source) if source is not None and self.objectives.weights.source else None
-        )
+        self.source_bank  # builds the data set, so that a wrong config is reported now
 
-    def frame(self, state: State, view: View, past: Optional[View]) -> Prediction:
-        """Takes all steps on one frame."""
-        before = state.predict(view.maps) if self.when == 'before' else None
-        for _ in range(self.steps):
-            self._step(state, view, past)
-        return before if before is not None else state.predict(view.maps)
+    @functools.cached_property
+    def source_bank(self) -> Optional[SourceBank]:
+        """The labelled crops, or None if the source term is left out."""
+        if self.source is None or not self.loss_weights.source:
+            return None
+        return SourceBank(**self.source)
 
-    def begin(self, estimator: Estimator) -> State:
-        """The state at the start of a sequence, with the source read."""
-        if self.source is not None:
-            self.source.load(estimator.resolution, estimator.device)
-            if self._state is None or self.reset != 'never':
-                self.source.restart()
-            if self._restored is not None:
-                self.source.next = self._restored['source']
-        return super().begin(estimator)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Adam's moments, the teacher and the place in the source, for ``reset='never'``."""
-        state = super().state_dict()
-        return (
-            {**state, 'source': self.source.next if self.source is not None else 0} if state else {}
-        )
+    def start(self, estimator: Estimator) -> BilevelSession:
+        """Starts a session, with the source read."""
+        if self.source_bank is not None:
+            self.source_bank.load(estimator.resolution, estimator.device)
+        return BilevelSession(self, estimator)
 
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of the pose prior's file and of the source data."""
-        source = self.source and getattr(self.source.dataset, 'fingerprint', None)
-        return {**super().fingerprint(), **(source() if source else {})}
+        """Returns hashes of the pose prior's file and of the source data."""
+        hashes = super().fingerprint()
+        if self.source_bank is not None:
+            hashes.update(self.source_bank.fingerprint())
+        return hashes
 
-    def _step(self, state: State, view: View, past: Optional[View]) -> None:
-        batch = self.source.draw(state.trunk) if self.source is not None else None
-        wanted = 'temporal' in self.upper and self.objectives.weights.teacher
-        teacher = state.teach(view.maps) if wanted else None
 
-        def lower(weights: dict[str, Tensor]) -> Tensor:
-            return self._loss(state, weights, self.lower, view, None, None, batch)
+class BilevelSession(OnlineSession):
+    """Algorithm 1 of BOA.
 
-        def upper(weights: dict[str, Tensor]) -> Tensor:
-            return self._loss(state, weights, self.upper, view, past, teacher, batch)
+    Args:
+        options: of the adapter.
+        estimator: whose weights adapt.
+    """
 
-        if self.scheme == 'bilevel':
+    def __init__(self, options: Bilevel, estimator: Estimator) -> None:
+        super().__init__(options, estimator)
+        self.options = options
+        self.source: Optional[SourceSampler] = None
+        if options.source_bank is not None:
+            self.source = SourceSampler(options.source_bank)
+
+    def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
+        """Takes all steps on one frame."""
+        if self.options.predict == 'before':
+            prediction = self.state.predict(frame.inputs)
+            self._take_steps(frame, past)
+            return prediction
+        self._take_steps(frame, past)
+        return self.state.predict(frame.inputs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns Adam's moments, the mean teacher and the place in the source."""
+        place = 0
+        if self.source is not None:
+            place = self.source.next
+        return {**super().state_dict(), 'source': place}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resumes from a :meth:`state_dict`."""
+        super().load_state_dict(state)
+        if self.source is not None:
+            self.source.next = state['source']
+
+    def _take_steps(self, frame: Frame, past: Optional[Frame]) -> None:
+        for _ in range(self.options.steps):
+            self._step(frame, past)
+
+    def _step(self, frame: Frame, past: Optional[Frame]) -> None:
+        options = self.options
+        state = self.state
+        source = None
+        if self.source is not None:
+            source = self.source.draw(state.trunk)
+        teacher = None
+        if 'temporal' in options.upper and options.loss_weights.teacher:
+            teacher = state.predict_as_teacher(frame.inputs)
+
+        def lower(weights: Mapping[str, Tensor]) -> Tensor:
+            return self._loss(weights, options.lower, frame, None, None, source)
+
+        def upper(weights: Mapping[str, Tensor]) -> Tensor:
+            return self._loss(weights, options.upper, frame, past, teacher, source)
+
+        if options.scheme == 'bilevel':
             gradient, losses = bilevel_gradient(
-                state.weights, lower, upper, self.inner_lr, self.order
+                state.weights, lower, upper, options.inner_lr, options.order
             )
-            state.adam.step(gradient, losses)
+            state.learner.step(gradient, losses)
         else:
-            if self.scheme == 'two-stage':
-                gradient, loss = plain_gradient(state.weights, lower)
-                state.adam.step(gradient, (loss,))
-            gradient, loss = plain_gradient(state.weights, upper)
-            state.adam.step(gradient, (loss,))
-        state.update_teacher(self.teacher_keep)
+            if options.scheme == 'two-stage':
+                state.learner.descend(lower)
+            state.learner.descend(upper)
+        state.update_teacher(options.teacher_keep)
 
     def _loss(
         self,
-        state: State,
-        weights: dict[str, Tensor],
+        weights: Mapping[str, Tensor],
         terms: tuple[str, ...],
-        view: View,
-        past: Optional[View],
-        teacher: Optional[Posed],
-        batch: Optional[SourceBatch],
+        frame: Frame,
+        past: Optional[Frame],
+        teacher: Optional[PosedPrediction],
+        source: Optional[SourceBatch],
     ) -> Tensor:
-        """The wanted terms from one forward pass over everything they look at."""
-        temporal = 'temporal' in terms
-        use_past = temporal and past is not None and self.objectives.weights.motion > 0
-        use_source = 'frame' in terms and batch is not None
-        maps = (
-            [view.maps] + ([past.maps] if use_past else []) + ([batch.images] if use_source else [])
-        )
-        posed = Posed.of(state.run(weights, torch.cat(maps)), state.model.body)
-        loss = view.maps.new_zeros(())
+        """The given terms, from one forward pass over the frame, the past frame and the source crops."""
+        objectives = self.objectives
+        if 'frame' not in terms:
+            source = None
+        if 'temporal' not in terms:
+            teacher = None
+        if 'temporal' not in terms or objectives.loss_weights.motion <= 0:
+            past = None
+        inputs = [frame.inputs]
+        if past is not None:
+            inputs.append(past.inputs)
+        if source is not None:
+            inputs.append(source.images)
+        body = self.estimator.required_body
+        posed = PosedPrediction.of(self.state.run(weights, torch.cat(inputs)), body)
+        now = posed[:1]
+        loss = frame.inputs.new_zeros(())
         if 'frame' in terms:
-            loss = loss + self.objectives.frame(posed[:1], view.evidence)
-        if use_source:
-            loss = loss + self.objectives.source(
-                posed[len(posed.joints2d) - len(batch.images) :], batch, state.model.body
-            )
-        if temporal and teacher is not None:
-            loss = loss + self.objectives.teacher(posed[:1], teacher)
-        if use_past:
-            loss = loss + self.objectives.motion(
-                posed[:1], posed[1:2], view.evidence, past.evidence
-            )
+            loss = loss + objectives.frame(now, frame.keypoints)
+        if source is not None:
+            loss = loss + objectives.source(posed[-len(source) :], source, body)
+        if teacher is not None:
+            loss = loss + objectives.teacher(now, teacher)
+        if past is not None:
+            loss = loss + objectives.motion(now, posed[1:2], frame.keypoints, past.keypoints)
         return loss

@@ -1,4 +1,4 @@
-"""The losses of bilevel online adaptation: one frame, time, and labelled source (Eq. 2-6 of BOA)."""
+"""The losses of bilevel online adaptation: one frame, time, and labelled source (Eq. 2 to 5 of BOA)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from hrtk.adapters.parts.posed import SKELETON, Evidence, Posed
+from hrtk.adapters.parts.posed import SKELETON, CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.body_models import BodyModel
 from hrtk.geometry.rotation import rotmat_to_axis_angle
@@ -24,16 +24,16 @@ from hrtk.structures import Prediction
 
 
 @dataclasses.dataclass(frozen=True)
-class Weights:
-    """Factors of the terms; the defaults are BOA's for 3DPW. A zero leaves the term out and its work undone.
+class LossWeights:
+    """Factors of the terms; the defaults are BOA's for 3DPW. A factor of zero saves the work of its term.
 
     Attributes:
         keypoints2d: gamma1, reprojection of the frame's 2D keypoints.
-        shape_prior: on the squared betas (part of gamma2).
-        pose_prior: on the mixture-of-Gaussians energy (part of gamma2).
-        source: gamma3, the labelled source batch.
-        motion: mu1, 2D motion over the interval.
-        teacher: mu2, the mean teacher.
+        shape_prior: of the squared betas (part of gamma2).
+        pose_prior: of the mixture-of-Gaussians energy (part of gamma2).
+        source: gamma3, of the labelled source batch.
+        motion: mu1, of the 2D motion over the interval.
+        teacher: mu2, of the mean teacher.
     """
 
     keypoints2d: float = 10.0
@@ -45,68 +45,84 @@ class Weights:
 
 
 class Objectives:
-    """The terms with their weights.
+    """The terms, each with its factor.
 
     Args:
-        weights: factors of the terms.
-        pose_prior: maps (B, 69) axis-angle to (B,) energies; None if its weight is zero.
+        loss_weights: the factors.
+        pose_prior: maps (B, 69) axis-angle to (B,) energies; None if its factor is zero.
         normalise: of :func:`~hrtk.losses.keypoint2d_loss`.
-        teacher_joints: what student and teacher share: ``'spin24'`` about the mid-hip, as BOA, or ``'spin49'`` where
-            they lie in space, as DynaBOA.
+        teacher_skeleton: the joints that student and teacher are compared by: ``'spin24'`` relative to the mid-hip,
+            as in BOA, or ``'spin49'`` in the camera frame, as in DynaBOA.
         certain_motion: score motion only where both confidences are exactly one, as DynaBOA's code does.
     """
 
     def __init__(
         self,
-        weights: Weights,
+        loss_weights: LossWeights,
         pose_prior: Optional[nn.Module],
         normalise: str,
-        teacher_joints: str = SKELETON,
+        teacher_skeleton: str = SKELETON,
         certain_motion: bool = False,
     ) -> None:
-        self.weights, self.pose_prior, self.normalise = weights, pose_prior, normalise
-        self.teacher_joints, self.certain_motion = teacher_joints, certain_motion
+        self.loss_weights = loss_weights
+        self.pose_prior = pose_prior
+        self.normalise = normalise
+        self.certain_motion = certain_motion
         self.hips = hips(SKELETON)
+        self._teacher_root: Optional[tuple[int, ...]] = None
+        if teacher_skeleton == SKELETON:
+            self._teacher_root = self.hips
 
-    def frame(self, posed: Posed, evidence: Evidence) -> Tensor:
+    def frame(self, posed: PosedPrediction, keypoints: CropKeypoints) -> Tensor:
         """Single-frame constraints: reprojection and both priors (the unlabelled part of Eq. 2)."""
-        w, prediction = self.weights, posed.prediction
-        loss = w.keypoints2d * keypoint2d_loss(
-            posed.points, evidence.xy, evidence.confidence, self.normalise
+        factors = self.loss_weights
+        reprojection = keypoint2d_loss(
+            posed.spin24_joints2d, keypoints.xy, keypoints.confidence, self.normalise
         )
-        if w.shape_prior:
-            loss = loss + w.shape_prior * shape_prior(prediction.betas)
-        if w.pose_prior:
-            pose = rotmat_to_axis_angle(prediction.rotmat[:, 1:]).flatten(1)
-            loss = loss + w.pose_prior * self.pose_prior(pose).mean()
+        loss = factors.keypoints2d * reprojection
+        if factors.shape_prior:
+            loss = loss + factors.shape_prior * shape_prior(posed.prediction.betas)
+        if self.pose_prior is not None:
+            body_pose = rotmat_to_axis_angle(posed.prediction.rotmat[:, 1:]).flatten(1)
+            loss = loss + factors.pose_prior * self.pose_prior(body_pose).mean()
         return loss
 
-    def source(self, posed: Posed, batch: SourceBatch, body: BodyModel) -> Tensor:
-        """Full supervision on source crops: 5 S3D (hips-centred), 5 S2D, 1 rotmat, 0.001 betas, as BOA's code."""
+    def source(self, posed: PosedPrediction, batch: SourceBatch, body: BodyModel) -> Tensor:
+        """Full supervision on source crops: 5 S3D (from the hips), 5 S2D, 1 rotmat, 0.001 betas, as BOA's code."""
         with torch.no_grad():
-            true = body.joints(batch.rotmat, batch.betas, SKELETON)
+            joints3d = body.joints(batch.rotmat, batch.betas, SKELETON)
         labels = Prediction(batch.rotmat, batch.betas, posed.prediction.camera)
-        return self.weights.source * (
-            5 * keypoint3d_loss(posed.joints, true, root=self.hips)
-            + 5 * (posed.points - batch.keypoints2d).square().mean()
-            + parameter_loss(posed.prediction, labels)
-        )
+        error3d = keypoint3d_loss(posed.spin24_joints3d, joints3d, root=self.hips)
+        error2d = (posed.spin24_joints2d - batch.keypoints2d).square().mean()
+        parameters = parameter_loss(posed.prediction, labels)
+        return self.loss_weights.source * (5 * error3d + 5 * error2d + parameters)
 
-    def teacher(self, student: Posed, teacher: Posed) -> Tensor:
-        """Consistency with the mean teacher (Eq. 6): the same mixture as the source loss, against its predictions."""
-        root = self.hips if self.teacher_joints == SKELETON else None
-        return self.weights.teacher * (
-            5 * keypoint3d_loss(student.joints3d, teacher.joints3d, root=root)
-            + 5 * (student.joints2d - teacher.joints2d).square().mean()
-            + parameter_loss(student.prediction, teacher.prediction)
-        )
+    def teacher(self, student: PosedPrediction, teacher: PosedPrediction) -> Tensor:
+        """Consistency with the mean teacher (Eq. 4): the mixture of the source loss against its prediction."""
+        error3d = keypoint3d_loss(student.joints3d, teacher.joints3d, root=self._teacher_root)
+        error2d = (student.joints2d - teacher.joints2d).square().mean()
+        parameters = parameter_loss(student.prediction, teacher.prediction)
+        return self.loss_weights.teacher * (5 * error3d + 5 * error2d + parameters)
 
     def motion(
-        self, now: Posed, then: Posed, evidence_now: Evidence, evidence_then: Evidence
+        self,
+        now: PosedPrediction,
+        past: PosedPrediction,
+        keypoints_now: CropKeypoints,
+        keypoints_past: CropKeypoints,
     ) -> Tensor:
-        """2D motion over the interval (Eq. 5), where both ends of a point's path were seen."""
-        a, b = evidence_now.confidence, evidence_then.confidence
-        both = (a + b == 2 if self.certain_motion else (a > 0) & (b > 0)).to(now.points.dtype)
-        return self.weights.motion * motion_loss(
-            now.points, then.points, evidence_now.xy, evidence_then.xy, both
+        """2D motion over the interval (Eq. 3), of the keypoints that are visible at both ends."""
+        if self.certain_motion:
+            visible = keypoints_now.confidence + keypoints_past.confidence == 2
+        else:
+            visible = (keypoints_now.confidence > 0) & (keypoints_past.confidence > 0)
+        joints_now = now.spin24_joints2d
+        joints_past = past.spin24_joints2d
+        error = motion_loss(
+            joints_now,
+            joints_past,
+            keypoints_now.xy,
+            keypoints_past.xy,
+            visible.to(joints_now.dtype),
         )
+        return self.loss_weights.motion * error

@@ -1,161 +1,166 @@
-"""What adapters share that learn frame by frame from 2D keypoints: bilevel adaptation in its two forms."""
+"""What BOA and DynaBOA share: adaptation frame by frame to 2D keypoints."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-import inspect
-from typing import Any, Iterator, Optional
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Optional
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hrtk.adapters.base import Adapter
-from hrtk.adapters.bilevel.objectives import Objectives, Weights
-from hrtk.adapters.bilevel.state import State
-from hrtk.adapters.parts.posed import SKELETON, Evidence
+from hrtk.adapters.base import Adapter, Session
+from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
+from hrtk.adapters.bilevel.state import BilevelState
+from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.posed import CropKeypoints
 from hrtk.adapters.parts.targets import crop_targets
-from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import LOSSES
 from hrtk.structures import Prediction, Sequence
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
-    """A frame: its crop (1, 3, R, R), or what a frozen trunk made of it, and its keypoints."""
+class Frame:
+    """One frame of a sequence as the losses see it.
 
-    maps: Tensor
-    evidence: Evidence
-
-
-class Online(Adapter):
-    """Adapts on every frame in turn. A subclass implements :meth:`frame`.
-
-    Args:
-        lr, adam_betas, inner_lr, order, interval, teacher_keep, pose_prior, normalise, parameters, predict, truncate,
-            reset: as of :class:`~hrtk.adapters.bilevel.Bilevel`.
-        weights: factors of the losses, see :meth:`factors`.
-        teacher_joints, certain_motion: of :class:`~hrtk.adapters.bilevel.objectives.Objectives`.
-
-    Raises:
-        InputError: ``order``, ``predict`` or ``normalise`` has another value.
+    Attributes:
+        inputs: the frame's crop (1, 3, R, R), or what a shared trunk made of it.
+        keypoints: its 2D keypoints, (1, 24).
     """
 
-    def __init__(
-        self,
-        lr: float,
-        adam_betas: tuple[float, float],
-        inner_lr: float,
-        order: str,
-        weights: Weights,
-        interval: int,
-        teacher_keep: float,
-        pose_prior: Optional[dict],
-        normalise: str,
-        parameters: str,
-        predict: str,
-        truncate: bool,
-        reset: str,
-        teacher_joints: str = SKELETON,
-        certain_motion: bool = False,
-    ) -> None:
-        super().__init__(reset)
-        self.check('order', order, ('second', 'first'))
-        self.check('predict', predict, ('after', 'before'))
-        self.check('normalise', normalise, ('all', 'visible'))
-        prior = (
-            LOSSES.build(pose_prior or dict(type='GMMPosePrior')) if weights.pose_prior else None
-        )
-        self.objectives = Objectives(weights, prior, normalise, teacher_joints, certain_motion)
-        self.lr, self.adam_betas, self.inner_lr, self.order = lr, tuple(adam_betas), inner_lr, order
-        self.interval, self.teacher_keep, self.parameters = interval, teacher_keep, parameters
-        self.when, self.truncate = predict, truncate
-        self._state: Optional[State] = None
-        self._restored: Optional[dict[str, Any]] = None
+    inputs: Tensor
+    keypoints: CropKeypoints
 
-    def frame(self, state: State, view: View, past: Optional[View]) -> Prediction:
-        """Adapts on one frame.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnlineAdapter(Adapter):
+    """Options of adaptation frame by frame.
+
+    Args:
+        lr: rate of the outer Adam step; 3e-6 for 3DPW and ResNet-50, 2e-6 for 3DHP.
+        adam_betas: decay rates of Adam's moments.
+        inner_lr: rate of the probe, 8e-6 in the code of BOA.
+        order: ``'second'`` differentiates through the probe, ``'first'`` does not.
+        weights: factors of the losses that differ from the method's, see
+            :class:`~hrtk.adapters.bilevel.objectives.LossWeights`.
+        interval: tau, frames between both ends of the motion term; 5 in the code of BOA.
+        teacher_keep: delta, what the mean teacher keeps of itself at every step; 0.1 in the code of BOA.
+        pose_prior: config of the pose prior; default the mixture fitted to the free motion.
+        normalise: how the 2D loss counts keypoints, ``'all'`` or ``'visible'``.
+        parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; where
+            they all lie in the last part of the network, the frozen part runs once per crop.
+        predict: ``'after'`` the update, as in all published numbers, or ``'before'`` it.
+        truncate: replay the official loaders' 2D targets in whole pixels.
+        reset: of :class:`~hrtk.adapters.base.Adapter`.
+
+    Raises:
+        InputError: an option has a value that is not allowed.
+    """
+
+    lr: float = 3e-6
+    adam_betas: tuple[float, float] = (0.5, 0.999)
+    inner_lr: float = 8e-6
+    order: Literal['second', 'first'] = 'second'
+    weights: Optional[Mapping[str, float]] = None
+    interval: int = 5
+    teacher_keep: float = 0.1
+    pose_prior: Optional[Mapping[str, Any]] = None
+    normalise: Literal['all', 'visible'] = 'all'
+    parameters: str = 'all'
+    predict: Literal['after', 'before'] = 'after'
+    truncate: bool = False
+
+    DEFAULT_LOSS_WEIGHTS: ClassVar[LossWeights] = LossWeights()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.objectives  # builds the prior, so that a wrong config is reported now
+
+    @functools.cached_property
+    def loss_weights(self) -> LossWeights:
+        """The factors of the losses, the method's and those that ``weights`` replaces."""
+        defaults = dataclasses.asdict(self.DEFAULT_LOSS_WEIGHTS)
+        return LossWeights(**merged_loss_weights(type(self).__name__, defaults, self.weights))
+
+    @functools.cached_property
+    def objectives(self) -> Objectives:
+        """The losses."""
+        return Objectives(self.loss_weights, self.pose_prior_network, self.normalise)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Returns a hash of the pose prior's file."""
+        prior = self.pose_prior_network
+        if prior is None:
+            return {}
+        return {'pose_prior': hash_tensors(dict(prior.named_buffers()))}
+
+    @functools.cached_property
+    def pose_prior_network(self) -> Optional[nn.Module]:
+        """The pose prior, or None if its factor is zero."""
+        if not self.loss_weights.pose_prior:
+            return None
+        return LOSSES.build(self.pose_prior or dict(type='GMMPosePrior'))
+
+
+class OnlineSession(Session):
+    """Adapts on every frame in turn. A subclass implements :meth:`adapt_to`.
+
+    Args:
+        options: of the adapter.
+        estimator: whose weights adapt.
+    """
+
+    def __init__(self, options: OnlineAdapter, estimator: Estimator) -> None:
+        # In evaluation mode: BatchNorm has no statistics of one image, and a probe must not be random.
+        estimator.eval()
+        self.estimator = estimator
+        self.interval = options.interval
+        self.truncate = options.truncate
+        self.objectives = options.objectives
+        if self.objectives.pose_prior is not None:
+            self.objectives.pose_prior.to(estimator.device)
+        self.state = BilevelState(estimator, options.parameters, options.lr, options.adam_betas)
+
+    def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
+        """Adapts on one frame and returns its prediction.
 
         Args:
-            state: what changes.
-            view: the frame.
-            past: the frame ``interval`` frames ago, if the track goes that far back.
-
-        Returns:
-            The frame's prediction.
+            frame: the frame.
+            past: the frame ``interval`` frames ago; None at the beginning of a sequence.
         """
         raise NotImplementedError
 
-    def adapt(self, estimator: Estimator, sequence: Sequence) -> Iterator[Prediction]:
+    def start_sequence(self) -> None:
+        """Resets the counts of the last sequence."""
+        self.estimator.eval()
+        self.state.learner.reset_counts()
+
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Adapts on every frame in turn and yields its prediction."""
-        estimator.eval()  # BatchNorm on one image has no statistics, and dropout no place in a probe
-        state = self.begin(estimator)
-        xy, confidence = crop_targets(sequence, truncate=self.truncate, device=estimator.device)
-        history: collections.deque[View] = collections.deque(maxlen=self.interval)
+        self.start_sequence()
+        keypoints = crop_targets(sequence, truncate=self.truncate, device=self.estimator.device)
+        history: collections.deque[Frame] = collections.deque(maxlen=self.interval)
         for t in range(len(sequence)):
-            if self.reset == 'frame' and t > 0:
-                state.restart()
-            view = View(
-                state.trunk(estimator.crops(sequence, [t])),
-                Evidence(xy[t : t + 1], confidence[t : t + 1]),
-            )
-            prediction = self.frame(
-                state, view, history[0] if len(history) == self.interval else None
-            )
-            history.append(view)
+            inputs = self.state.trunk(self.estimator.crops(sequence, [t]))
+            frame = Frame(inputs, keypoints[t : t + 1])
+            past = None
+            if len(history) == self.interval:
+                past = history[0]
+            prediction = self.adapt_to(frame, past)
+            history.append(frame)
             yield prediction
 
-    def begin(self, estimator: Estimator) -> State:
-        """The state at the start of a sequence."""
-        if self.objectives.pose_prior is not None:
-            self.objectives.pose_prior.to(estimator.device)
-        if self._state is None or self.reset != 'never':
-            self._state = State(estimator, self.parameters, self.lr, self.adam_betas, self._state)
-        if self._restored is not None:
-            self._state.adam.optimizer.load_state_dict(self._restored['optimizer'])
-            self._state.teacher = {
-                k: v.to(estimator.device) for k, v in self._restored['teacher'].items()
-            }
-            self._restored = None
-        self._state.adam.skipped = torch.zeros((), device=estimator.device)
-        return self._state
-
-    def report(self) -> dict[str, float]:
+    @property
+    def counts(self) -> dict[str, int | float]:
         """``skipped_updates`` of the last sequence: steps whose loss or gradient was not finite."""
-        return {'skipped_updates': float(self._state.adam.skipped)} if self._state else {}
+        return {'skipped_updates': self.state.learner.skipped}
 
     def state_dict(self) -> dict[str, Any]:
-        """Adam's moments and the teacher, for ``reset='never'``."""
-        if self._state is None:
-            return {}
-        return {
-            'optimizer': self._state.adam.optimizer.state_dict(),
-            'teacher': dict(self._state.teacher),
-        }
+        """Returns Adam's moments and the mean teacher."""
+        return self.state.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes the state back; used when the next sequence begins."""
-        self._restored = state or None
-
-    def fingerprint(self) -> dict[str, str]:
-        """A hash of the pose prior's file."""
-        prior = self.objectives.pose_prior
-        return (
-            {'pose_prior': hash_tensors(dict(prior.named_buffers()))} if prior is not None else {}
-        )
-
-    def check(self, name: str, value: Any, known: tuple) -> None:
-        """Raises InputError if an option has a value that it does not know."""
-        if value not in known:
-            raise InputError(f'{type(self).__name__}: {name} is one of {known}, not {value!r}')
-
-    def factors(self, given: Optional[dict[str, float]], **defaults: float) -> Weights:
-        """The factors of the losses, with these defaults in place of BOA's."""
-        keys = sorted(inspect.signature(Weights).parameters)
-        unknown = sorted(set(given or {}) - set(keys))
-        if unknown:
-            raise InputError(
-                f'{type(self).__name__}: weights has no {unknown}; its keys are {keys}'
-            )
-        return Weights(**{**defaults, **(given or {})})
+        """Resumes from a :meth:`state_dict`."""
+        self.state.load_state_dict(state)

@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrtk.adapters.bilevel.bank_files import CHUNK, FORMAT, build_bank, read_meta
-from hrtk.adapters.parts.source_bank import LABELS, SourceBatch
-from hrtk.adapters.parts.trunk import Trunk
+from hrtk.adapters.bilevel.bank_files import FORMAT, ROWS_AT_ONCE, build_bank, read_meta
+from hrtk.adapters.parts.source_bank import LABELS, SourceBatch, dataset_fingerprint
+from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
+from hrtk.files import cache_folder
 from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator, hash_tensors
+from hrtk.options import check_literals
 from hrtk.registry import DATASETS
 
-MODES = ('nearest', 'cluster')
+CLUSTER_ARRAYS = ('centers', 'members', 'counts')
 
 
 class RetrievalBank:
-    """Finds labelled crops by the cosine between pooled features.
+    """Labelled crops with their features, searched by cosine.
 
-    A bank is a folder that ``tools/build_retrieval_bank.py`` wrote, or is built once from a data set with the weights
-    that the estimator starts with, and kept in ``$HRTK_CACHE`` under a hash of both.
+    A bank is a folder that ``tools/build_retrieval_bank.py`` wrote. Or it is built once from a data set, with the
+    weights that the estimator starts with, and kept in ``$HRTK_CACHE`` under a hash of both.
 
     Args:
         folder: of a bank.
@@ -37,22 +39,24 @@ class RetrievalBank:
             :class:`~hrtk.datasets.open_stream.views.OpenViews`.
         pool: how many items of the data set; None for all.
         batch: S, crops per look-up; 1 in DynaBOA.
-        mode: ``'nearest'``, or ``'cluster'``: random members of the cluster with the nearest centre, as DynaBOA's code.
-        topk: with ``'nearest'``, S at random among so many nearest ones; None for the S nearest.
+        mode: ``'nearest'``, or ``'cluster'``: random members of the cluster with the nearest centre, as in DynaBOA's
+            code.
+        topk: with ``'nearest'``, draw the S crops at random from so many nearest ones; None takes the S nearest.
         clusters: with ``dataset``, K of k-means.
-        resident: banks of at most so many bytes are kept on the estimator's device; larger ones stay on disk, mapped.
+        resident: a bank of at most so many bytes is kept on the estimator's device; a larger one stays on disk,
+            memory-mapped.
 
     Raises:
-        InputError: an option has another value, or both or none of ``folder`` and ``dataset`` are given.
+        InputError: an option has a value that is not allowed, or both or none of ``folder`` and ``dataset`` are given.
     """
 
     def __init__(
         self,
         folder: Optional[str] = None,
-        dataset: Optional[dict] = None,
+        dataset: Optional[Mapping[str, Any]] = None,
         pool: Optional[int] = None,
         batch: int = 1,
-        mode: str = 'nearest',
+        mode: Literal['nearest', 'cluster'] = 'nearest',
         topk: Optional[int] = None,
         clusters: int = 0,
         resident: int = 1 << 30,
@@ -61,176 +65,234 @@ class RetrievalBank:
             raise InputError(
                 'exemplars: name either the `folder` of a retrieval bank or a `dataset` of labelled views'
             )
-        if mode not in MODES:
-            raise InputError(f'exemplars: mode is one of {MODES}, not {mode!r}')
+        check_literals(RetrievalBank, dict(mode=mode), 'exemplars')
         if topk is not None and topk < batch:
             raise InputError(f'exemplars: topk={topk} is less than batch={batch}')
         if mode == 'cluster' and dataset is not None and not clusters:
             raise InputError(
                 "exemplars: mode='cluster' needs `clusters`, the number of clusters, e.g. 64"
             )
-        self.folder, self.config, self.pool = (
-            None if folder is None else Path(folder),
-            dataset,
-            pool,
-        )
-        self.dataset: Any = None if dataset is None else DATASETS.build(dataset)
-        self.batch, self.mode, self.topk, self.clusters, self.resident = (
-            batch,
-            mode,
-            topk,
-            clusters,
-            resident,
-        )
+        self.folder = folder
+        self.dataset_config = dataset
+        self.dataset: Any = None
+        if dataset is not None:
+            self.dataset = DATASETS.build(dataset)
+        self.pool = pool
+        self.batch = batch
+        self.mode = mode
+        self.topk = topk
+        self.clusters = clusters
+        self.resident = resident
         self._arrays: dict[str, Tensor] = {}
-        self.forget()
+        self._cache = TrunkCache()
 
     def load(self, estimator: Estimator) -> None:
-        """Opens the bank, and builds it first if it comes from a data set; nothing if that has happened already.
+        """Opens the bank once, and builds it first if it comes from a data set.
 
-        Warns if the features of a folder are those of other weights than the estimator's.
+        Warns if the features of a folder were computed with other weights than the estimator's.
 
         Raises:
             InputError: the bank is missing, or does not fit the estimator.
         """
         if self._arrays:
             return
-        weights = hash_tensors(estimator.state_dict())
-        folder = self.folder or self._cached(estimator, weights)
+        weights_hash = hash_tensors(estimator.state_dict())
+        if self.folder is not None:
+            folder = Path(self.folder)
+        else:
+            folder = self._built_folder(estimator, weights_hash)
         meta = read_meta(folder)
-        names = ['features', 'images', *LABELS] + (
-            ['centers', 'members', 'counts'] if self.mode == 'cluster' else []
-        )
-        mapped = {name: _map(folder / f'{name}.npy') for name in names}
-        if mapped['images'].shape[-1] != estimator.resolution:
+        arrays = {name: _map_array(folder / f'{name}.npy') for name in self._array_names()}
+        size = arrays['images'].shape[-1]
+        if size != estimator.resolution:
             raise InputError(
-                f'{folder}: its crops are {mapped["images"].shape[-1]} px and the estimator takes '
-                f'{estimator.resolution} px; build it again for this estimator'
+                f'{folder}: its crops are {size} px and the estimator takes {estimator.resolution} px; build it '
+                f'again for this estimator'
             )
-        if meta['weights'] != weights:
+        if meta['weights'] != weights_hash:
             warnings.warn(
-                f'{folder}: its features are those of other weights than the estimator starts with; '
+                f'{folder}: its features were computed with other weights than the estimator starts with; '
                 f'crops are found by comparing the two'
             )
-        small = sum(array.nbytes for array in mapped.values()) <= self.resident
-        self._arrays = {
-            name: array.to(estimator.device) if small else array for name, array in mapped.items()
-        }
+        total_bytes = sum(array.nbytes for array in arrays.values())
+        if total_bytes <= self.resident:
+            arrays = {name: array.to(estimator.device) for name, array in arrays.items()}
+        self._arrays = arrays
 
-    def forget(self) -> None:
-        """The next look-up has nothing to guess from."""
-        self._last: Optional[Tensor] = None
-        self._steady: dict[str, bool] = {}
-
-    def chance(self) -> Optional[Tensor]:
-        """The random numbers of one look-up, from torch's CPU generator."""
+    def random_numbers(self) -> Optional[Tensor]:
+        """Draws the random numbers of one look-up from torch's CPU generator; None if it needs none."""
         if self.mode == 'cluster':
             return torch.rand(self.batch)
-        return (
-            None
-            if self.topk is None
-            else torch.randperm(min(self.topk, len(self._arrays['features'])))[: self.batch]
-        )
-
-    def guess(self, level: str, chance: Optional[Tensor], trunk: Trunk) -> Optional[SourceBatch]:
-        """The crops of a look-up whose frame still resembles what the last one did.
-
-        Made before the frame's features are known, so that frame and crops share a pass. None at first, and where the
-        last frame of this ``level`` had turned to others.
-        """
-        if self._last is None or not self._steady.get(level, True):
+        if self.topk is None:
             return None
-        return self._read(self._pick(self._last, chance), trunk)
+        candidates = min(self.topk, len(self._arrays['features']))
+        return torch.randperm(candidates)[: self.batch]
 
-    def draw(
-        self,
-        level: str,
-        chance: Optional[Tensor],
-        query: Tensor,
-        trunk: Trunk,
-        guess: Optional[SourceBatch] = None,
-    ) -> SourceBatch:
-        """The S crops for pooled features (1, F): the guess itself if it was right. Waits for the device.
+    def locate(self, query: Tensor) -> Tensor:
+        """Finds where a query points: to a cluster, or to its nearest crops, in ascending order of their numbers.
 
         Args:
-            level: under which later guesses are judged.
-            chance: of :meth:`chance`.
-            query: the features; no gradient flows through the choice.
-            trunk: what the crops pass through.
-            guess: of :meth:`guess`.
+            query: (1, F) pooled features, without a graph.
         """
-        place = self._locate(query.detach())
-        same = self._last is not None and torch.equal(place, self._last)
-        self._last, self._steady[level] = place, same
-        return guess if same and guess is not None else self._read(self._pick(place, chance), trunk)
+        features = self._arrays['features']
+        direction = F.normalize(query[0], dim=0).to(features.device)
+        if self.mode == 'cluster':
+            centers = self._arrays['centers'].to(direction.dtype)
+            return (centers @ direction).argmax()
+        count = min(self.topk or self.batch, len(features))
+        return self._nearest(direction, count).sort().values
+
+    def crops_at(
+        self, location: Tensor, random_numbers: Optional[Tensor], trunk: Trunk
+    ) -> SourceBatch:
+        """Returns S crops at a location.
+
+        Args:
+            location: of :meth:`locate`.
+            random_numbers: of :meth:`random_numbers`.
+            trunk: the crops pass through it.
+        """
+        index = self._pick(location, random_numbers)
+        images = self._cache.get(trunk, index, lambda i: self._images(i, trunk))
+        labels = {name: self._take(name, index, trunk) for name in LABELS}
+        return SourceBatch(images, **labels)
 
     def fingerprint(self) -> dict[str, str]:
-        """What the bank holds."""
+        """Returns hashes of the bank's content, or of the data set that it is built from."""
         if self.folder is not None:
-            return {'exemplars': read_meta(self.folder)['content']}
-        return self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
+            return {'exemplars': read_meta(Path(self.folder))['content']}
+        return dataset_fingerprint(self.dataset)
 
-    def _locate(self, query: Tensor) -> Tensor:
-        """What the features point at: a cluster, or the nearest crops, in whatever order of nearness."""
-        query = F.normalize(query[0], dim=0).to(self._arrays['features'].device)
+    def _array_names(self) -> list[str]:
+        names = ['features', 'images', *LABELS]
         if self.mode == 'cluster':
-            return (self._arrays['centers'].to(query.dtype) @ query).argmax()
-        return (
-            self._nearest(query, min(self.topk or self.batch, len(self._arrays['features'])))
-            .sort()
-            .values
-        )
+            names += CLUSTER_ARRAYS
+        return names
 
-    def _pick(self, place: Tensor, chance: Optional[Tensor]) -> Tensor:
-        """The crops at a place, as indices."""
-        chance = None if chance is None else chance.to(place.device)
-        if self.mode == 'cluster':
-            counts = self._arrays['counts']
-            first = counts.cumsum(0)[place] - counts[place]
-            return self._arrays['members'][first + (chance * counts[place]).long()]
-        return place if chance is None else place[chance]
+    def _pick(self, location: Tensor, random_numbers: Optional[Tensor]) -> Tensor:
+        """The numbers of S crops at a location."""
+        if random_numbers is not None:
+            random_numbers = random_numbers.to(location.device)
+        if random_numbers is None:
+            return location
+        if self.mode == 'nearest':
+            return location[random_numbers]
+        counts = self._arrays['counts']
+        first = counts.cumsum(0)[location] - counts[location]
+        member = (random_numbers * counts[location]).long()
+        return self._arrays['members'][first + member]
 
-    def _read(self, index: Tensor, trunk: Trunk) -> SourceBatch:
-        device = trunk.model.device
+    def _images(self, index: Tensor, trunk: Trunk) -> Tensor:
+        return normalise(self._take('images', index, trunk).float())
 
-        def take(name: str, wanted: Tensor) -> Tensor:
-            array = self._arrays[name]
-            return array[wanted.to(array.device)].to(device)
+    def _take(self, name: str, index: Tensor, trunk: Trunk) -> Tensor:
+        array = self._arrays[name]
+        return array[index.to(array.device)].to(trunk.model.device)
 
-        return SourceBatch(
-            trunk.recall(index, lambda wanted: normalise(take('images', wanted).float())),
-            **{name: take(name, index) for name in LABELS},
-        )
-
-    def _nearest(self, query: Tensor, count: int) -> Tensor:
-        """Indices of the rows with the largest products, the best first, a chunk of the bank at a time."""
-        scores, places = query.new_empty(0), torch.empty(0, dtype=torch.long, device=query.device)
-        for number, rows in enumerate(self._arrays['features'].split(CHUNK)):
-            best = (rows.to(query.dtype) @ query).topk(min(count, len(rows)))
+    def _nearest(self, direction: Tensor, count: int) -> Tensor:
+        """Numbers of the crops with the largest products, the best first; a chunk of the bank at a time."""
+        scores = direction.new_empty(0)
+        numbers = torch.empty(0, dtype=torch.long, device=direction.device)
+        for chunk, features in enumerate(self._arrays['features'].split(ROWS_AT_ONCE)):
+            products = features.to(direction.dtype) @ direction
+            best = products.topk(min(count, len(features)))
             scores, order = torch.cat([scores, best.values]).sort(descending=True, stable=True)
-            places = torch.cat([places, best.indices + number * CHUNK])[order][:count]
+            numbers = torch.cat([numbers, best.indices + chunk * ROWS_AT_ONCE])[order][:count]
             scores = scores[:count]
-        return places
+        return numbers
 
-    def _cached(self, estimator: Estimator, weights: str) -> Path:
-        found = self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
-        key = json.dumps(
-            [FORMAT, weights, self.config, found, self.pool, self.clusters],
-            sort_keys=True,
-            default=str,
-        )
-        root = Path(os.environ.get('HRTK_CACHE', Path.home() / '.cache' / 'hrtk')) / 'retrieval'
-        folder = root / hashlib.sha256(key.encode()).hexdigest()[:20]
+    def _built_folder(self, estimator: Estimator, weights_hash: str) -> Path:
+        """The folder of the bank in the cache; builds it if it is not there."""
+        identity = [
+            FORMAT,
+            weights_hash,
+            self.dataset_config,
+            dataset_fingerprint(self.dataset),
+            self.pool,
+            self.clusters,
+        ]
+        key = json.dumps(identity, sort_keys=True, default=str)
+        folder = cache_folder('retrieval') / hashlib.sha256(key.encode()).hexdigest()[:20]
         if not (folder / 'bank.json').exists():
             build_bank(estimator, self.dataset, folder, self.pool, self.clusters, dtype='float32')
         return folder
 
 
-def _map(path: Path) -> Tensor:
+class ExemplarLookup:
+    """Looks exemplars up and remembers the last location; belongs to one session.
+
+    Successive frames mostly have the same exemplars. A caller may therefore ask for the expected crops before the
+    frame's features are known, so that the frame and the crops share one pass of the network.
+
+    Args:
+        bank: the labelled crops, loaded.
+    """
+
+    def __init__(self, bank: RetrievalBank) -> None:
+        self.bank = bank
+        self.forget()
+
+    def forget(self) -> None:
+        """Forgets the last location: the next look-up expects nothing."""
+        self._last: Optional[Tensor] = None
+        self._was_expected: dict[str, bool] = {}
+
+    def expect(
+        self, level: str, random_numbers: Optional[Tensor], trunk: Trunk
+    ) -> Optional[SourceBatch]:
+        """Returns the crops at the last location.
+
+        Args:
+            level: ``'lower'`` or ``'upper'``.
+            random_numbers: of the bank.
+            trunk: the crops pass through it.
+
+        Returns:
+            S crops; None before the first look-up, and if the last look-up of this level changed the location.
+        """
+        if self._last is None or not self._was_expected.get(level, True):
+            return None
+        return self.bank.crops_at(self._last, random_numbers, trunk)
+
+    def find(
+        self,
+        level: str,
+        random_numbers: Optional[Tensor],
+        features: Optional[Tensor],
+        trunk: Trunk,
+        expected: Optional[SourceBatch] = None,
+    ) -> SourceBatch:
+        """Finds the S crops for a frame; waits for the device.
+
+        Args:
+            level: ``'lower'`` or ``'upper'``.
+            random_numbers: of the bank.
+            features: (1, F) pooled features of the frame; no gradient flows through the choice.
+            trunk: the crops pass through it.
+            expected: of :meth:`expect`; returned itself if the location has not changed.
+
+        Raises:
+            InputError: the estimator has no features.
+        """
+        if features is None:
+            raise InputError(
+                'exemplars: the estimator has no features to find crops by; set `exemplars=None`'
+            )
+        location = self.bank.locate(features.detach())
+        is_same = self._last is not None and torch.equal(location, self._last)
+        self._last = location
+        self._was_expected[level] = is_same
+        if is_same and expected is not None:
+            return expected
+        return self.bank.crops_at(location, random_numbers, trunk)
+
+
+def _map_array(path: Path) -> Tensor:
+    """Memory-maps an array of a bank."""
     try:
         return torch.from_numpy(np.load(path, mmap_mode='c', allow_pickle=False))
     except (OSError, ValueError) as error:
-        raise InputError(
-            f'{path}: not readable ({error}); build the bank again with tools/build_retrieval_bank.py'
-            + (', with --clusters' if path.stem in ('centers', 'members', 'counts') else '')
-        ) from error
+        remedy = 'build the bank again with tools/build_retrieval_bank.py'
+        if path.stem in CLUSTER_ARRAYS:
+            remedy += ', with --clusters'
+        raise InputError(f'{path}: not readable ({error}); {remedy}') from error

@@ -1,104 +1,96 @@
-"""What online adapters carry from step to step."""
+"""What bilevel adaptation carries from step to step: the student, its mean teacher and the frozen trunk."""
 
 from __future__ import annotations
 
 import copy
-from typing import Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from hrtk.adapters.parts.guarded_adam import GuardedAdam
-from hrtk.adapters.parts.parameter_selection import select_parameters
-from hrtk.adapters.parts.posed import SKELETON, Posed
+from hrtk.adapters.parts.learner import ADAM, Learner
+from hrtk.adapters.parts.posed import SKELETON, PosedPrediction
 from hrtk.adapters.parts.trunk import Trunk
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Prediction
 
 
-class State:
-    """The weights that adapt, Adam's moments and the mean teacher.
+class BilevelState:
+    """The adapting weights with their Adam, and the mean teacher.
 
     Args:
         model: the estimator; of its parameters only the selected ones require gradients from now on.
         parameters: of :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
-        lr: of Adam.
-        adam_betas: of Adam.
-        before: the state that this one replaces.
+        lr: rate of Adam.
+        adam_betas: decay rates of Adam's moments.
 
     Attributes:
-        weights: the adapting parameters by name, the model's own tensors.
-        teacher: the mean teacher's values of them.
-        trunk: turns crops into what :meth:`run` takes.
-        adam: steps the weights; it counts the updates that were not finite.
+        learner: the weights and Adam.
+        teacher: the mean teacher's values of these weights.
+        trunk: computes the input of the adapting part, which all methods here take as ``inputs``.
     """
 
     def __init__(
-        self,
-        model: Estimator,
-        parameters: str,
-        lr: float,
-        adam_betas: tuple[float, float],
-        before: Optional[State] = None,
+        self, model: Estimator, parameters: str, lr: float, adam_betas: tuple[float, float]
     ) -> None:
         self.model = model
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)
-        self.weights = {
-            name: value.requires_grad_()
-            for name, value in select_parameters(model, parameters).items()
-        }
-        self.trunk = Trunk(model, self.weights)
-        if before is not None:
-            self.trunk.inherit(before.trunk)
-        self._rest = _Rest(model)
-        self.start = copy.deepcopy({name: value.detach() for name, value in self.weights.items()})
-        self._rates = lr, adam_betas
-        self.adam = GuardedAdam(self.weights.values(), *self._rates)
-        self.teacher = copy.deepcopy(self.start)
+        self.learner = Learner(model, parameters, lr, adam_betas)
+        self.trunk = Trunk(model, self.learner.weights)
+        detached = {name: weight.detach() for name, weight in self.learner.weights.items()}
+        self.teacher = copy.deepcopy(detached)
+        self._adapting_part = _AdaptingPart(model)
 
-    @torch.no_grad()
-    def restart(self) -> None:
-        """Back to the weights of the beginning, without memory of any step."""
-        torch._foreach_copy_(list(self.weights.values()), list(self.start.values()))
-        self.teacher = copy.deepcopy(self.start)
-        skipped = self.adam.skipped
-        self.adam = GuardedAdam(self.weights.values(), *self._rates)
-        self.adam.skipped = skipped  # a count, not a memory
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The adapting parameters by name, the model's own tensors."""
+        return self.learner.weights
 
-    def run(self, weights: Mapping[str, Tensor], maps: Tensor) -> Prediction:
-        """The network behind the trunk with these weights in place of its own."""
+    def run(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Prediction:
+        """Runs the adapting part with these weights in place of its own."""
         if not self.trunk.shared:
-            return functional_call(self.model, dict(weights), (maps,))
-        return functional_call(
-            self._rest, {f'model.{name}': value for name, value in weights.items()}, (maps,)
+            return functional_call(self.model, dict(weights), (inputs,))
+        prefixed = {f'model.{name}': value for name, value in weights.items()}
+        return functional_call(self._adapting_part, prefixed, (inputs,))
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor) -> Prediction:
+        """The prediction of the present weights, without a graph."""
+        if self.trunk.shared:
+            return self.model.from_trunk(inputs)
+        return self.model(inputs)
+
+    @torch.no_grad()
+    def predict_as_teacher(self, inputs: Tensor, skeleton: str = SKELETON) -> PosedPrediction:
+        """The mean teacher's prediction."""
+        return PosedPrediction.of(
+            self.run(self.teacher, inputs), self.model.required_body, skeleton
         )
-
-    @torch.no_grad()
-    def predict(self, maps: Tensor) -> Prediction:
-        """The present prediction, without a graph."""
-        return self.model.from_trunk(maps) if self.trunk.shared else self.model(maps)
-
-    @torch.no_grad()
-    def teach(self, maps: Tensor, skeleton: str = SKELETON) -> Posed:
-        """The mean teacher's view of a frame."""
-        return Posed.of(self.run(self.teacher, maps), self.model.body, skeleton)
 
     @torch.no_grad()
     def update_teacher(self, keep: float) -> None:
         """teacher = keep * teacher + (1 - keep) * student."""
-        torch._foreach_lerp_(
-            list(self.teacher.values()), [w.detach() for w in self.weights.values()], 1 - keep
-        )
+        student = [weight.detach() for weight in self.weights.values()]
+        torch._foreach_lerp_(list(self.teacher.values()), student, 1 - keep)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns Adam's moments and the teacher; the student's weights are the estimator's."""
+        return {'optimizer': self.learner.state_dict()[ADAM], 'teacher': dict(self.teacher)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resumes from a :meth:`state_dict`."""
+        self.learner.load_state_dict({ADAM: state['optimizer']})
+        device = self.model.device
+        self.teacher = {name: value.to(device) for name, value in state['teacher'].items()}
 
 
-class _Rest(nn.Module):
+class _AdaptingPart(nn.Module):
     """An estimator behind its trunk, as a module of its own."""
 
     def __init__(self, model: Estimator) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, maps: Tensor) -> Prediction:
-        return self.model.from_trunk(maps)
+    def forward(self, inputs: Tensor) -> Prediction:
+        return self.model.from_trunk(inputs)

@@ -1,45 +1,53 @@
 """Few-shot adaptation with a metric loss: a few labelled frames of the target among many of the source.
 
 "Few-shot Domain Adaptation for 3D Human Pose and Shape Estimation" (UNIST, 2021): section 3.5, Algorithm 1. Every frame
-of the target, an anchor, is compared with all source frames of a batch; those with the nearest poses are its positives,
-those with the farthest its negatives, and features shall stand as far from each other as :mod:`hrtk.losses.log_ratio`
-says. What the thesis leaves open: the anchor is the target's, gradients reach the features of both, VIBE's supervision
-goes on over both, and labels are the joints' mean distance.
+of the target, an anchor, is compared with all source frames of a batch. The frames with the nearest poses are its
+positives, those with the farthest poses its negatives, and the distances of their features shall be as
+:mod:`hrtk.losses.log_ratio` defines. What the thesis leaves open: the anchor is the target's, gradients reach the
+features of both, VIBE's supervision continues over both, and labels are compared by the mean distance of joints.
 """
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Optional
+from typing import Sequence as SequenceOf
 
 import torch
 from torch import Tensor
 
 from hrtk.adapters.base import Preparation
-from hrtk.adapters.few_shot.shots import Labels, draw_shots, read_shots
-from hrtk.adapters.parts.posed import SKELETON, Posed
-from hrtk.adapters.parts.progress import Learner, Progress
-from hrtk.adapters.parts.source_bank import SourceBank
-from hrtk.adapters.parts.trunk import Trunk
-from hrtk.adapters.source import Source
+from hrtk.adapters.few_shot.labels import Labels
+from hrtk.adapters.few_shot.shots import draw_shots, read_shots
+from hrtk.adapters.parts.gradients import Weights
+from hrtk.adapters.parts.learner import Learner
+from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.posed import SKELETON, PosedPrediction
+from hrtk.adapters.parts.preparing import LearningProcess, PreparingAdapter
+from hrtk.adapters.parts.source_bank import SourceBank, SourceSampler, dataset_fingerprint
+from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.body_models.gendered import GenderedBodies
 from hrtk.errors import InputError
 from hrtk.losses import LogRatioLoss, hips
-from hrtk.models.estimators import Estimator
+from hrtk.models.estimators import ClipEstimator, Estimator
 from hrtk.registry import ADAPTERS, DATASETS
+from hrtk.structures import Prediction, Sequence
 
 # VIBE's factors of the supervised terms.
-WEIGHTS = dict(
+LOSS_WEIGHTS = dict(
     keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, metric=0.1, metric_joints=0.0
 )
-SCHEDULES = ('constant', 'linear')
-COMMON = slice(14)  # of spin24, its common14: the joints that poses are compared over
+COMMON14 = slice(14)  # of spin24: the joints that poses are compared by
 
 
 @ADAPTERS.register_module()
-class FewShotMetric(Source):
-    """Learns from a few labelled frames before anything is predicted; then the model predicts every frame as it is.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FewShotMetric(PreparingAdapter):
+    """Learns from a few labelled frames before anything is predicted; then the weights stay as they are.
 
-    A step takes a batch of the shots and one of the source. Its loss is the mean of the supervised losses of both,
+    A step takes a batch of the shots and a batch of the source. Its loss is the mean of the supervised losses of both,
     plus the metric loss between both. ``weights=dict(metric=0)`` is the baseline, supervised fine-tuning. BatchNorm
     keeps its statistics.
 
@@ -48,205 +56,269 @@ class FewShotMetric(Source):
 
     Args:
         source: config of the labelled source batch, see :class:`~hrtk.adapters.parts.source_bank.SourceBank`; 128
-            frames in the thesis. Its data set has pictures, or clips for an estimator of videos.
+            frames in the thesis. Its data set has images, or clips for an estimator of clips.
         shots: labelled frames. They are drawn evenly over the sequences with the run's seed alone, so that every
             method gets the same, and fewer shots are among more. 0 leaves the weights as they are.
         labelled: config of the data set of sequences with true bodies that the shots are drawn from; None is the
             target.
         steps: steps of Adam; the thesis is silent.
         batch: shots per step, or clips; all of them where there are fewer. 128 frames in the thesis.
-        clip: consecutive frames that form a shot of so many labelled frames, for estimators of videos (VideoHMR: 16).
+        clip: consecutive frames of a shot, each of them labelled, for estimators of clips (VideoHMR: 16).
         lr: rate of Adam, 5e-5 in VIBE.
-        schedule: ``'constant'``, or ``'linear'``: the rate falls to nothing over the steps, so that the last batches
-            do not decide.
-        adam_betas: Adam's, torch's defaults.
+        schedule: ``'constant'``, or ``'linear'``: the rate falls to zero over the steps, so that the last batches do
+            not decide.
+        adam_betas: decay rates of Adam's moments, torch's defaults.
         weights: factors that differ from VIBE's ``keypoints2d`` 300, ``joints3d`` 300, ``rotmat`` 60, ``betas`` 0.06,
             from ``metric`` 0.1, of the metric loss on features (0.1, 0.2, 0.5 and 1 in the thesis), and from
             ``metric_joints`` 0, of that on predicted joints relative to the hips.
         variant: of :class:`~hrtk.losses.LogRatioLoss`: ``'thesis'``, ``'kim'`` or ``'abs'``.
-        share: of the source batch on either side, 0.3 in the thesis.
+        share: of the source batch that are positives, and as many negatives; 0.3 in the thesis.
         reduction: over anchors: ``'sum'`` as printed, by which the loss grows with the shots of a batch, or
             ``'mean'``.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; where
             they all lie in the last part of the network, the frozen part runs once per crop.
-        bodies: ``dict(male=..., female=...)``, body files for shots whose truth belongs to a gender (3DPW), see
-            :class:`~hrtk.body_models.gendered.GenderedBodies`; betas of theirs are not learned.
-        save_every: steps between states that an interrupted run continues from, with the same digits.
+        bodies: ``dict(male=..., female=...)``, body files for shots whose truth belongs to a gendered body (3DPW), see
+            :class:`~hrtk.body_models.gendered.GenderedBodies`; their betas are not learnt.
+        save_every: steps between the states from which an interrupted run resumes, with the same digits.
 
     Raises:
-        InputError: an option has another value, or a body file is missing.
+        InputError: an option has a value that is not allowed, or a body file is missing.
+    """
+
+    source: Mapping[str, Any]
+    shots: int = 50
+    labelled: Optional[Mapping[str, Any]] = None
+    steps: int = 1000
+    batch: int = 128
+    clip: int = 1
+    lr: float = 5e-5
+    schedule: Literal['constant', 'linear'] = 'constant'
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    weights: Optional[Mapping[str, float]] = None
+    variant: str = 'thesis'
+    share: float = 0.3
+    reduction: str = 'mean'
+    parameters: str = 'all'
+    bodies: Optional[Mapping[str, str]] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.batch, self.clip) < 1 or min(self.shots, self.steps) < 0:
+            raise InputError(
+                f'FewShotMetric: batch and clip are at least 1, shots and steps 0, not {self.batch}, {self.clip}, '
+                f'{self.shots} and {self.steps}'
+            )
+        beyond = self.shots % self.clip
+        if beyond:
+            fewer = self.shots - beyond
+            raise InputError(
+                f'FewShotMetric: shots={self.shots} are no whole clips of clip={self.clip} frames; take {fewer} or '
+                f'{fewer + self.clip}'
+            )
+        # Wrong configs and missing files are reported now.
+        self.loss_weights
+        self.source_bank
+        self.labelled_dataset
+        self.gendered_bodies
+        self.metric_loss
+
+    @functools.cached_property
+    def loss_weights(self) -> dict[str, float]:
+        """The factors of the losses."""
+        return merged_loss_weights('FewShotMetric', LOSS_WEIGHTS, self.weights)
+
+    @functools.cached_property
+    def source_bank(self) -> SourceBank:
+        """The labelled crops of the source."""
+        return SourceBank(**self.source)
+
+    @functools.cached_property
+    def labelled_dataset(self) -> Any:
+        """The data set that the shots are drawn from, or None for the target."""
+        if self.labelled is None:
+            return None
+        return DATASETS.build(self.labelled)
+
+    @functools.cached_property
+    def gendered_bodies(self) -> Optional[GenderedBodies]:
+        """The bodies of gendered truth, or None."""
+        if self.bodies is None:
+            return None
+        return GenderedBodies(self.bodies)
+
+    @functools.cached_property
+    def metric_loss(self) -> LogRatioLoss:
+        """The loss between target and source."""
+        return LogRatioLoss(self.variant, share=self.share, reduction=self.reduction)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of Adam; none without shots."""
+        if not self.shots:
+            return 0
+        return self.steps
+
+    def begin(
+        self,
+        estimator: Estimator,
+        sequences: SequenceOf[Sequence],
+        preparation: Preparation,
+        seed: int,
+    ) -> FewShotProcess:
+        """Reads the shots and the source."""
+        learner = Learner(estimator, self.parameters, self.lr, self.adam_betas)
+        labelled = self._labelled_sequences(sequences)
+        shots = draw_shots(labelled, self.shots // self.clip, seed, self.clip)
+        crops, labels = read_shots(estimator, labelled, shots, self.gendered_bodies)
+        self._check_source(estimator)
+        self.source_bank.load(estimator.resolution, estimator.device)
+        return FewShotProcess(self, learner, crops, labels, seed)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Returns hashes of the source and of the labelled data."""
+        hashes = {}
+        for key, value in self.source_bank.fingerprint().items():
+            hashes[f'source.{key}'] = value
+        for key, value in dataset_fingerprint(self.labelled_dataset).items():
+            hashes[f'labelled.{key}'] = value
+        return hashes
+
+    def _labelled_sequences(self, target: SequenceOf[Sequence]) -> SequenceOf[Sequence]:
+        dataset = self.labelled_dataset
+        if dataset is None:
+            return target
+        sequences = [dataset[index] for index in range(len(dataset))]
+        target_names = {sequence.name for sequence in target}
+        for sequence in sorted(sequences, key=lambda sequence: sequence.name):
+            if sequence.name in target_names:
+                raise InputError(
+                    f'FewShotMetric: {sequence.name!r} is in the labelled data set and in the target, where its '
+                    f'shots would be scored; take another seed or split, or labelled=None if that is wanted'
+                )
+        return sequences
+
+    def _check_source(self, estimator: Estimator) -> None:
+        """Raises an error if the source has images and the estimator takes clips, or the reverse."""
+        takes_clips = isinstance(estimator, ClipEstimator)
+        has_clips = self.source_bank.dataset[0]['image'].ndim == 4
+        if takes_clips == has_clips:
+            return
+        needed, offered, example = ('images', 'clips', 'OpenViews')
+        if takes_clips:
+            needed, offered, example = ('clips', 'images', 'OpenTracks')
+        raise InputError(
+            f'FewShotMetric: {type(estimator).__name__} takes {needed} and the source has {offered}; name a source '
+            f'data set of {needed}, such as {example}'
+        )
+
+
+class FewShotProcess(LearningProcess):
+    """The steps of few-shot adaptation.
+
+    Args:
+        options: of the adapter.
+        learner: the weights.
+        crops: (N, 3, R, R) of the shots, or (N, T, 3, R, R) clips.
+        labels: of each shot.
+        seed: of the batches.
     """
 
     def __init__(
         self,
-        source: dict,
-        shots: int = 50,
-        labelled: Optional[dict] = None,
-        steps: int = 1000,
-        batch: int = 128,
-        clip: int = 1,
-        lr: float = 5e-5,
-        schedule: str = 'constant',
-        adam_betas: tuple[float, float] = (0.9, 0.999),
-        weights: Optional[dict[str, float]] = None,
-        variant: str = 'thesis',
-        share: float = 0.3,
-        reduction: str = 'mean',
-        parameters: str = 'all',
-        bodies: Optional[dict] = None,
-        save_every: int = 50,
+        options: FewShotMetric,
+        learner: Learner,
+        crops: Tensor,
+        labels: list[Labels],
+        seed: int,
     ) -> None:
-        super().__init__()
-        unknown = set(weights or {}) - set(WEIGHTS)
-        if unknown:
-            raise InputError(
-                f'FewShotMetric: weights has no {sorted(unknown)}; its keys are {sorted(WEIGHTS)}'
-            )
-        if schedule not in SCHEDULES:
-            raise InputError(f'FewShotMetric: schedule is one of {SCHEDULES}, not {schedule!r}')
-        if min(batch, clip) < 1 or min(shots, steps) < 0:
-            raise InputError(
-                f'FewShotMetric: batch and clip are at least 1, shots and steps 0, not {batch}, {clip}, '
-                f'{shots} and {steps}'
-            )
-        if shots % clip:
-            raise InputError(
-                f'FewShotMetric: shots={shots} are no whole clips of clip={clip} frames; take '
-                f'{shots - shots % clip} or {shots - shots % clip + clip}'
-            )
-        self.source = SourceBank(**source)
-        self.labelled: Any = DATASETS.build(labelled) if labelled is not None else None
-        self.bodies = GenderedBodies(bodies) if bodies is not None else None
-        self.metric = LogRatioLoss(variant, share=share, reduction=reduction)
-        self.weights = {**WEIGHTS, **(weights or {})}
-        self.shots, self.steps, self.batch, self.clip, self.save_every = (
-            shots,
-            steps,
-            batch,
-            clip,
-            save_every,
-        )
-        self.lr, self.schedule, self.adam_betas, self.parameters = (
-            lr,
-            schedule,
-            tuple(adam_betas),
-            parameters,
-        )
+        super().__init__(learner)
+        self.options = options
+        self.estimator = learner.estimator
+        self.trunk = Trunk(self.estimator, learner.weights)
+        self.crops = crops
+        self.labels = labels
+        self.seed = seed
+        self.source = SourceSampler(options.source_bank)
+        self._shots_cache = TrunkCache()
 
-    def prepare(
-        self, estimator: Estimator, dataset: Any, preparation: Optional[Preparation] = None
-    ) -> Optional[dict[str, Tensor]]:
-        """Learns from the shots and returns the weights; None without shots."""
-        if not self.shots:
-            return None
-        preparation = preparation or Preparation()
-        finished = preparation.result()
-        if finished is not None:
-            return finished
-        seed = torch.initial_seed()
-        learner = Learner(estimator, self.parameters, self.lr, self.adam_betas)
-        crops, labels = self._read(estimator, dataset, seed)
-        of_shots, of_source = (Trunk(estimator, learner.weights) for _ in range(2))
-        progress = Progress(preparation, learner, self.steps, self.save_every)
-        for step in progress:
-            torch.manual_seed(seed + step)
-            drawn = torch.randperm(len(crops))[: self.batch]
-            source = self.source.draw(of_source)
-            maps = of_shots.recall(drawn.to(crops.device), crops.__getitem__)
-            parts = (
-                (maps, Labels.cat([labels[i] for i in drawn.tolist()])),
-                (source.images, Labels.of_source(source, estimator.body)),
-            )
-            terms: dict[str, Tensor] = {}
+    def run(self, steps: range) -> Iterator[dict[str, Tensor]]:
+        """Takes the steps with these numbers; yields the terms of each, without factors."""
+        for step in steps:
+            torch.manual_seed(self.seed + step)
+            if self.options.schedule == 'linear':
+                self.learner.set_lr(self.options.lr * (1 - step / self.options.steps))
+            yield self._descend()
 
-            def objective(_: Any) -> Tensor:
-                network = estimator.from_trunk if of_shots.shared else estimator
-                terms.update(
-                    self._terms(
-                        *((Posed.of(network(maps), estimator.body), known) for maps, known in parts)
-                    )
-                )
-                return sum(self.weights.get(name, 1.0) * term for name, term in terms.items())
+    def _descend(self) -> dict[str, Tensor]:
+        chosen = torch.randperm(len(self.crops))[: self.options.batch]
+        source = self.source.draw(self.trunk)
+        index = chosen.to(self.crops.device)
+        shots = self._shots_cache.get(self.trunk, index, self.crops.__getitem__)
+        shot_labels = Labels.cat([self.labels[i] for i in chosen.tolist()])
+        source_labels = Labels.of_source(source, self.estimator.required_body)
+        terms: dict[str, Tensor] = {}
 
-            learner.rate = self.lr * (1 - step / self.steps if self.schedule == 'linear' else 1)
-            learner.descend(objective)
-            progress.finish(step, **{name: term.detach() for name, term in terms.items()})
-        return progress.weights()
+        def objective(_: Weights) -> Tensor:
+            target_pair = (self._predict(shots), shot_labels)
+            source_pair = (self._predict(source.images), source_labels)
+            terms.update(self._terms(target_pair, source_pair))
+            factors = self.options.loss_weights
+            weighted = [factors.get(name, 1.0) * term for name, term in terms.items()]
+            return _total(weighted)
 
-    def fingerprint(self) -> dict[str, str]:
-        """Hashes of the source and of the labelled data."""
-        parts = dict(source=self.source.dataset, labelled=self.labelled)
-        return {
-            f'{name}.{key}': value
-            for name, part in parts.items()
-            if hasattr(part, 'fingerprint')
-            for key, value in part.fingerprint().items()
-        }
+        self.learner.descend(objective)
+        return {name: term.detach() for name, term in terms.items()}
 
-    def _read(self, estimator: Estimator, dataset: Any, seed: int) -> tuple[Tensor, list[Labels]]:
-        """The shots, with the source read beside them."""
-        target = [dataset[i] for i in range(len(dataset))]
-        sequences = target
-        if self.labelled is not None:
-            sequences = [self.labelled[i] for i in range(len(self.labelled))]
-            both = sorted(
-                {sequence.name for sequence in target} & {sequence.name for sequence in sequences}
-            )
-            if both:
-                raise InputError(
-                    f'FewShotMetric: {both[0]!r} is in the labelled data set and in the target, where its '
-                    f'shots would be scored; take another seed or split, or labelled=None if that is '
-                    f'wanted'
-                )
-        shots = draw_shots(sequences, self.shots // self.clip, seed, self.clip)
-        crops, labels = read_shots(estimator, sequences, shots, self.bodies)
-        example = self.source.dataset[0]['image']
-        if example.ndim != crops.ndim - 1:
-            raise InputError(
-                f'FewShotMetric: {type(estimator).__name__} takes {_kind(crops[0])} and the source has '
-                f'{_kind(example)}; name a source data set of {_kind(crops[0])}, such as '
-                f'{"OpenViews" if crops.ndim == 4 else "OpenTracks"}'
-            )
-        self.source.load(estimator.resolution, estimator.device)
-        return crops, labels
+    def _predict(self, inputs: Tensor) -> PosedPrediction:
+        prediction: Prediction
+        if self.trunk.shared:
+            prediction = self.estimator.from_trunk(inputs)
+        else:
+            prediction = self.estimator(inputs)
+        return PosedPrediction.of(prediction, self.estimator.required_body)
 
     def _terms(
-        self, target: tuple[Posed, Labels], source: tuple[Posed, Labels]
+        self,
+        target: tuple[PosedPrediction, Labels],
+        source: tuple[PosedPrediction, Labels],
     ) -> dict[str, Tensor]:
-        """``loss``, the supervised one, and ``metric`` and ``metric_joints``, without factors, where they have one."""
-        terms = dict(
-            loss=sum(
-                self.weights[name] * value / 2
-                for posed, labels in (target, source)
-                for name, value in labels.losses(posed).items()
-            )
-        )
-        for name, view in (('metric', _features), ('metric_joints', _joints)):
-            if self.weights[name]:
-                terms[name] = self.metric.between(
-                    *(
-                        part
-                        for posed, labels in (target, source)
-                        for part in (view(posed), labels.joints[:, COMMON])
-                    )
+        """``loss``, the supervised one with its factors; ``metric`` and ``metric_joints`` without, if they have one."""
+        factors = self.options.loss_weights
+        supervised = []
+        for posed, labels in (target, source):
+            for name, value in labels.losses(posed).items():
+                supervised.append(factors[name] * value / 2)
+        terms = dict(loss=_total(supervised))
+        for name, embed in (('metric', _features), ('metric_joints', _centred_joints)):
+            if factors[name]:
+                terms[name] = self.options.metric_loss.between(
+                    embed(target[0]),
+                    target[1].joints3d[:, COMMON14],
+                    embed(source[0]),
+                    source[1].joints3d[:, COMMON14],
                 )
         return terms
 
 
-def _features(posed: Posed) -> Tensor:
-    if posed.prediction.features is None:
+def _total(terms: SequenceOf[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _features(posed: PosedPrediction) -> Tensor:
+    features = posed.prediction.features
+    if features is None:
         raise InputError(
-            'FewShotMetric: this estimator gives no features to compare; use weights=dict(metric=0, '
+            'FewShotMetric: this estimator has no features to compare; use weights=dict(metric=0, '
             'metric_joints=...), which compares predicted joints'
         )
-    return posed.prediction.features
+    return features
 
 
-def _joints(posed: Posed) -> Tensor:
+def _centred_joints(posed: PosedPrediction) -> Tensor:
     """(N, 42), the common joints relative to the hips."""
-    joints = posed.joints[:, COMMON]
-    return (joints - joints[:, hips(SKELETON)].mean(1, keepdim=True)).flatten(1)
-
-
-def _kind(item: Tensor) -> str:
-    return 'pictures' if item.ndim == 3 else 'clips'
+    joints3d = posed.spin24_joints3d[:, COMMON14]
+    root = joints3d[:, hips(SKELETON)].mean(1, keepdim=True)
+    return (joints3d - root).flatten(1)

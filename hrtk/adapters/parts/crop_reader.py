@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Iterable, Iterator
+from typing import NamedTuple
 from typing import Sequence as SequenceOf
 
 import torch
@@ -14,55 +15,83 @@ from hrtk.geometry.boxes import denormalise
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Sequence
 
-Batch = tuple[int, list[int]]  # which sequence, which of its frames
-AHEAD = 3
+READ_AHEAD = 3  # batches
+
+
+class FrameDraw(NamedTuple):
+    """Some frames of one sequence.
+
+    Attributes:
+        sequence: its index in the target.
+        frames: indices of the frames.
+    """
+
+    sequence: int
+    frames: list[int]
 
 
 class CropReader:
-    """Reads batches of crops in a background thread, a few ahead, and remembers crops as far as memory allows.
+    """Reads crops in a background thread, a few batches ahead, and remembers crops as far as memory allows.
 
     Args:
-        estimator: says how a frame becomes a crop.
+        estimator: turns a frame into a crop.
         sequences: the target.
-        memory: bytes of crops that are kept for when a frame is drawn again.
+        memory: bytes of crops that are remembered for frames that are drawn again.
     """
 
     def __init__(
         self, estimator: Estimator, sequences: SequenceOf[Sequence], memory: int = 2**30
     ) -> None:
-        self.estimator, self.sequences, self.memory = estimator, sequences, memory
-        self._known: dict[tuple[int, int], Tensor] = {}
+        self.estimator = estimator
+        self.sequences = sequences
+        self.memory = memory
+        self._crops: dict[tuple[int, int], Tensor] = {}
 
-    def read(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Tensor]]:
-        """Yields each batch with its crops (B, 3, R, R), grey levels in [0, 255].
+    def read(self, draws: Iterable[FrameDraw]) -> Iterator[tuple[FrameDraw, Tensor]]:
+        """Yields each draw with its crops (B, 3, R, R), grey levels in [0, 255].
 
         Raises:
             InputError: a frame cannot be read.
         """
-        pending: collections.deque[tuple[Batch, Future]] = collections.deque()
-        with ThreadPoolExecutor(max_workers=1) as reader:
+        pending: collections.deque[tuple[FrameDraw, Future]] = collections.deque()
+        with ThreadPoolExecutor(max_workers=1) as thread:
             try:
-                for batch in batches:
-                    pending.append((batch, reader.submit(self._crops, *batch)))
-                    if len(pending) > AHEAD:
-                        yield pending[0][0], pending.popleft()[1].result()
+                for draw in draws:
+                    pending.append((draw, thread.submit(self._read, draw)))
+                    if len(pending) > READ_AHEAD:
+                        yield _finished(pending)
                 while pending:
-                    yield pending[0][0], pending.popleft()[1].result()
+                    yield _finished(pending)
             finally:
                 for _, future in pending:
                     future.cancel()
 
-    @torch.no_grad()  # a mode of each thread
-    def _crops(self, which: int, frames: list[int]) -> Tensor:
-        new = [t for t in frames if (which, t) not in self._known]
-        fresh = (
-            dict(zip(new, denormalise(self.estimator.crops(self.sequences[which], new))))
-            if new
-            else {}
-        )
-        crops = [fresh[t] if t in fresh else self._known[which, t] for t in frames]
-        for t, crop in fresh.items():
+    @torch.no_grad()  # the mode belongs to a thread
+    def _read(self, draw: FrameDraw) -> Tensor:
+        fresh = self._read_new(draw)
+        crops = []
+        for frame in draw.frames:
+            crop = fresh.get(frame)
+            if crop is None:
+                crop = self._crops[draw.sequence, frame]
+            crops.append(crop)
+        for frame, crop in fresh.items():
             self.memory -= crop.nbytes
             if self.memory >= 0:
-                self._known[which, t] = crop
+                self._crops[draw.sequence, frame] = crop
         return torch.stack(crops)
+
+    def _read_new(self, draw: FrameDraw) -> dict[int, Tensor]:
+        """The crops that are not remembered, by frame."""
+        new = [frame for frame in draw.frames if (draw.sequence, frame) not in self._crops]
+        if not new:
+            return {}
+        crops = self.estimator.crops(self.sequences[draw.sequence], new)
+        return dict(zip(new, denormalise(crops)))
+
+
+def _finished(
+    pending: collections.deque[tuple[FrameDraw, Future]],
+) -> tuple[FrameDraw, Tensor]:
+    draw, future = pending.popleft()
+    return draw, future.result()

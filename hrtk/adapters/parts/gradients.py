@@ -13,7 +13,15 @@ Objective = Callable[[Weights], Tensor]
 
 
 def plain_gradient(weights: Weights, objective: Objective) -> tuple[tuple[Tensor, ...], Tensor]:
-    """The gradient of one objective: (gradients in the order of ``weights``, loss)."""
+    """The gradient of one objective.
+
+    Args:
+        weights: leaves that require gradients.
+        objective: maps weights to a scalar loss.
+
+    Returns:
+        Gradients in the order of ``weights``, and the loss, detached.
+    """
     loss = objective(weights)
     return _gradient(loss, tuple(weights.values())), loss.detach()
 
@@ -38,13 +46,11 @@ def bilevel_gradient(
         Gradients in the order of ``weights``, and the two losses, detached.
     """
     leaves = tuple(weights.values())
-    low = lower(weights)
-    probe = _gradient(low, leaves, create_graph=order == 'second')
-    moved = torch._foreach_sub(
-        [w.detach() for w in leaves], [g.detach() for g in probe], alpha=rate
-    )
-    fast = {name: value.requires_grad_() for name, value in zip(weights, moved)}
-    gradient, up = plain_gradient(fast, upper)
+    lower_loss = lower(weights)
+    probe = _gradient(lower_loss, leaves, create_graph=order == 'second')
+    probed = _descended(weights, probe, rate)
+    gradient, upper_loss = plain_gradient(probed, upper)
+    # Gradients of the probe that do not depend on the weights have no second-order part.
     curved = [i for i, g in enumerate(probe) if g.requires_grad]
     if curved:
         product = torch.autograd.grad(
@@ -55,21 +61,28 @@ def bilevel_gradient(
             materialize_grads=True,
         )
         gradient = torch._foreach_sub(list(gradient), list(product), alpha=rate)
-    return tuple(gradient), (low.detach(), up)
+    return tuple(gradient), (lower_loss.detach(), upper_loss)
 
 
-def clip_norm(gradient: SequenceOf[Tensor], most: float) -> tuple[Tensor, ...]:
-    """A gradient whose norm over all weights is at most ``most``; without waiting for the device."""
+def clip_norm(gradient: SequenceOf[Tensor], max_norm: float) -> tuple[Tensor, ...]:
+    """Scales a gradient so that its norm over all weights is at most ``max_norm``; does not wait for the device."""
     norm = torch.stack(torch._foreach_norm(list(gradient))).norm()
-    return tuple(torch._foreach_mul(list(gradient), (most / norm).clamp(max=1.0)))
+    scale = (max_norm / norm).clamp(max=1.0)
+    return tuple(torch._foreach_mul(list(gradient), scale))
+
+
+def _descended(weights: Weights, gradient: SequenceOf[Tensor], rate: float) -> dict[str, Tensor]:
+    """New leaves one step of plain gradient descent away from the weights."""
+    values = [weight.detach() for weight in weights.values()]
+    moved = torch._foreach_sub(values, [g.detach() for g in gradient], alpha=rate)
+    return {name: value.requires_grad_() for name, value in zip(weights, moved)}
 
 
 def _gradient(
     loss: Tensor, leaves: tuple[Tensor, ...], create_graph: bool = False
 ) -> tuple[Tensor, ...]:
-    if (
-        not loss.requires_grad
-    ):  # no term of the objective is there, e.g. motion alone at the first frame
+    if not loss.requires_grad:
+        # No term of the objective applies, e.g. motion alone at the first frame.
         return tuple(torch.zeros_like(leaf) for leaf in leaves)
     return torch.autograd.grad(
         loss, leaves, create_graph=create_graph, allow_unused=True, materialize_grads=True

@@ -1,8 +1,9 @@
-"""Adam that leaves everything as it is where a loss or a gradient is not finite, without waiting for the device."""
+"""Adam that skips a step whose loss or gradient is not finite, without waiting for the device."""
 
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
+from typing import Any
 from typing import Sequence as SequenceOf
 
 import torch
@@ -15,42 +16,68 @@ class GuardedAdam:
     Args:
         weights: leaves to step.
         lr: the rate.
-        betas: Adam's.
+        betas: decay rates of both moments.
 
     Attributes:
-        skipped: how many steps were left out, a tensor on the weights' device.
+        skipped: how many steps were skipped, a tensor on the weights' device.
     """
 
     def __init__(self, weights: Iterable[Tensor], lr: float, betas: tuple[float, float]) -> None:
         self.weights = list(weights)
+        options = _fused_option(self.weights[0])
         self.optimizer = torch.optim.Adam(
-            self.weights, lr=lr, betas=betas, **_fused(self.weights[0])
+            self.weights, lr=lr, betas=(betas[0], betas[1]), **options
         )
         self.skipped = self.weights[0].new_zeros((), dtype=torch.float32)
 
     @torch.no_grad()
     def step(self, gradients: SequenceOf[Tensor], losses: Iterable[Tensor]) -> None:
-        """One step, or none: the last good weights and moments stay."""
-        total = torch.stack([*torch._foreach_norm(list(gradients)), *losses]).sum()
-        bad = (~torch.isfinite(total)).float()
-        self.skipped = self.skipped + bad
-        for weight, value in zip(self.weights, gradients):
-            # Fused kernels walk through memory side by side, so both must be laid out alike.
-            weight.grad = (
-                value
-                if value.stride() == weight.stride()
-                else torch.empty_like(weight).copy_(value)
-            )
+        """Takes one step, or none: then weights and moments stay as they are."""
+        norms = torch._foreach_norm(list(gradients))
+        total = torch.stack([*norms, *losses]).sum()
+        not_finite = (~torch.isfinite(total)).float()
+        self.skipped = self.skipped + not_finite
+        for weight, gradient in zip(self.weights, gradients):
+            weight.grad = _laid_out_like(weight, gradient)
         if self.optimizer.defaults.get('fused'):
-            # The fused kernel itself leaves everything as it is when told so: no wait for the device.
-            self.optimizer.grad_scale, self.optimizer.found_inf = None, bad
+            # The fused kernel itself skips the step when `found_inf` is set: no wait for the device.
+            self.optimizer.grad_scale = None  # type: ignore[attr-defined]  # read by the fused kernel
+            self.optimizer.found_inf = not_finite  # type: ignore[attr-defined]  # read by the fused kernel
             self.optimizer.step()
-        elif not bad:
+        elif not not_finite:
             self.optimizer.step()
 
+    @property
+    def lr(self) -> float:
+        """The rate of the next step."""
+        return self.optimizer.param_groups[0]['lr']
 
-def _fused(example: Tensor) -> dict[str, bool]:
-    """Adam in one kernel where this torch has it for the device (CPU: since 2.4)."""
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self.optimizer.param_groups[0]['lr'] = lr
+
+    def reset_count(self) -> None:
+        """Sets :attr:`skipped` to zero."""
+        self.skipped = torch.zeros_like(self.skipped)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns both moments and the number of steps."""
+        return self.optimizer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resumes from a :meth:`state_dict`."""
+        self.optimizer.load_state_dict(state)
+
+
+def _laid_out_like(weight: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient in the memory layout of its weight: fused kernels walk through both side by side."""
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)
+
+
+def _fused_option(example: Tensor) -> dict[str, Any]:
+    """``fused=True`` where this torch has a fused Adam for the device (CPU: since 2.4)."""
     try:
         torch.optim.Adam([example], fused=True)
     except (RuntimeError, TypeError):

@@ -1,4 +1,4 @@
-"""What losses on 2D keypoints compare: joints of predictions, and keypoints of a crop."""
+"""What losses on keypoints compare: the joints of predictions, and the 2D keypoints of crops."""
 
 from __future__ import annotations
 
@@ -14,36 +14,50 @@ SKELETON = 'spin24'
 
 
 @dataclasses.dataclass(frozen=True)
-class Posed:
-    """A prediction with its joints (B, J, 3) in metres and (B, J, 2) in the crop: ``spin24`` or ``spin49``."""
+class PosedPrediction:
+    """B predictions with their joints, of the skeleton ``spin24`` or ``spin49``.
+
+    Attributes:
+        prediction: B bodies and cameras.
+        joints3d: (B, J, 3) metres.
+        joints2d: (B, J, 2) projected joints in the crop, [-1, 1].
+    """
 
     prediction: Prediction
     joints3d: Tensor
     joints2d: Tensor
 
     @staticmethod
-    def of(prediction: Prediction, body: BodyModel, skeleton: str = SKELETON) -> Posed:
+    def of(prediction: Prediction, body: BodyModel, skeleton: str = SKELETON) -> PosedPrediction:
         """Poses the body's joints; no mesh is computed."""
-        joints = body.joints(prediction.rotmat, prediction.betas, skeleton)
-        return Posed(prediction, joints, project(joints, prediction.camera))
+        joints3d = body.joints(prediction.rotmat, prediction.betas, skeleton)
+        return PosedPrediction(prediction, joints3d, project(joints3d, prediction.camera))
 
-    def __getitem__(self, index: slice) -> Posed:
-        return Posed(self.prediction[index], self.joints3d[index], self.joints2d[index])
+    def __getitem__(self, index: slice) -> PosedPrediction:
+        return PosedPrediction(self.prediction[index], self.joints3d[index], self.joints2d[index])
 
     @property
-    def points(self) -> Tensor:
-        """The 24 of ``joints2d`` that keypoints are compared with, the last ones of either list."""
+    def spin24_joints2d(self) -> Tensor:
+        """(B, 24, 2) the joints that keypoints are compared with: the last 24 of either skeleton."""
         return self.joints2d[:, -24:]
 
     @property
-    def joints(self) -> Tensor:
-        """The same 24 in space."""
+    def spin24_joints3d(self) -> Tensor:
+        """(B, 24, 3) the same joints in space."""
         return self.joints3d[:, -24:]
 
 
 @dataclasses.dataclass(frozen=True)
-class Evidence:
-    """2D keypoints (B, 24, 2) in [-1, 1] with their confidence (B, 24)."""
+class CropKeypoints:
+    """2D keypoints of B crops.
+
+    Attributes:
+        xy: (B, 24, 2) positions of ``spin24`` in the crop, [-1, 1].
+        confidence: (B, 24) in [0, 1].
+    """
 
     xy: Tensor
     confidence: Tensor
+
+    def __getitem__(self, index: slice | list[int]) -> CropKeypoints:
+        return CropKeypoints(self.xy[index], self.confidence[index])

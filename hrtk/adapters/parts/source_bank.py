@@ -1,20 +1,20 @@
-"""Labelled source crops that are mixed into adaptation, so that the model does not forget where it came from."""
+"""Labelled source crops that are mixed into adaptation, so that the model keeps what it learnt from its source."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 import torch
 from torch import Tensor
 
-from hrtk.adapters.parts.trunk import Trunk
+from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
+from hrtk.options import check_literals
 from hrtk.registry import DATASETS
 
 LABELS = ('rotmat', 'betas', 'keypoints2d')
-ORDERS = ('random', 'sequential')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class SourceBatch:
     """S labelled crops.
 
     Attributes:
-        images: (S, 3, R, R) normalised, or what a frozen trunk made of them.
+        images: (S, 3, R, R) normalised, or the output of a shared trunk.
         rotmat: (S, 24, 3, 3).
         betas: (S, 10).
         keypoints2d: (S, 24, 2) ``spin24`` in [-1, 1].
@@ -32,6 +32,9 @@ class SourceBatch:
     rotmat: Tensor
     betas: Tensor
     keypoints2d: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
 
 
 class SourceBank:
@@ -44,20 +47,25 @@ class SourceBank:
         pool: how many items are kept in memory.
         order: ``'random'`` as BOA's paper says, or ``'sequential'`` from the first item on, as its code does.
 
-    Attributes:
-        next: place in the pool where sequential order goes on.
+    Raises:
+        InputError: ``order`` has another value.
     """
 
     def __init__(
-        self, dataset: dict, batch: int = 1, pool: int = 512, order: str = 'random'
+        self,
+        dataset: dict,
+        batch: int = 1,
+        pool: int = 512,
+        order: Literal['random', 'sequential'] = 'random',
     ) -> None:
-        if order not in ORDERS:
-            raise InputError(f'source: order is one of {ORDERS}, not {order!r}')
+        check_literals(SourceBank, dict(order=order), 'source')
         self.dataset: Any = DATASETS.build(dataset)
-        self.batch, self.pool, self.order = batch, min(pool, len(self.dataset)), order
+        self.batch = batch
+        self.pool = min(pool, len(self.dataset))
+        self.order = order
         self._images: Optional[Tensor] = None
         self._labels: dict[str, Tensor] = {}
-        self.next = 0
+        self._cache = TrunkCache()
 
     def load(self, resolution: int, device: torch.device) -> None:
         """Reads the pool if that has not happened yet.
@@ -68,30 +76,64 @@ class SourceBank:
         if self._images is not None:
             return
         items = [self.dataset[i] for i in range(self.pool)]
-        if items[0]['image'].shape[-1] != resolution:
+        size = items[0]['image'].shape[-1]
+        if size != resolution:
             raise InputError(
-                f'source: its crops are {items[0]["image"].shape[-1]} px and the estimator takes '
-                f'{resolution} px; set `resolution` of the source data set to that'
+                f'source: its crops are {size} px and the estimator takes {resolution} px; set `resolution` '
+                f'of the source data set to that'
             )
         self._images = torch.stack([item['image'] for item in items]).to(device)
-        self._labels = {
-            name: torch.stack([item[name] for item in items]).to(device) for name in LABELS
-        }
+        for name in LABELS:
+            self._labels[name] = torch.stack([item[name] for item in items]).to(device)
 
-    def draw(self, trunk: Optional[Trunk] = None) -> SourceBatch:
-        """The next batch; random ones come from torch's CPU generator, which is seeded per sequence."""
-        if self.order == 'random':
-            index = torch.randint(self.pool, (self.batch,))
-        else:
-            index = (self.next + torch.arange(self.batch)) % self.pool
-            self.next = int(index[-1]) + 1
+    def batch_at(self, index: Tensor, trunk: Optional[Trunk] = None) -> SourceBatch:
+        """The crops with the given numbers, (S,) on the processor, through the trunk if there is one."""
+        assert self._images is not None, 'load() comes first'
         index = index.to(self._images.device)
-        images = trunk.recall(index, self._read) if trunk is not None else self._read(index)
-        return SourceBatch(images, **{k: v[index] for k, v in self._labels.items()})
+        if trunk is None:
+            images = self._read(index)
+        else:
+            images = self._cache.get(trunk, index, self._read)
+        labels = {name: values[index] for name, values in self._labels.items()}
+        return SourceBatch(images, **labels)
 
-    def restart(self) -> None:
-        """Sequential order begins again at the first item."""
-        self.next = 0
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes of the data set's files."""
+        return dataset_fingerprint(self.dataset)
 
     def _read(self, index: Tensor) -> Tensor:
+        assert self._images is not None, 'load() comes first'
         return normalise(self._images[index].float())
+
+
+class SourceSampler:
+    """Draws batches of a :class:`SourceBank`; belongs to one session.
+
+    Args:
+        bank: its ``order`` says how crops are drawn. Random ones come from torch's CPU generator, which is seeded per
+            sequence.
+
+    Attributes:
+        next: number of the crop where sequential order continues.
+    """
+
+    def __init__(self, bank: SourceBank) -> None:
+        self.bank = bank
+        self.next = 0
+
+    def draw(self, trunk: Optional[Trunk] = None) -> SourceBatch:
+        """Draws the next batch."""
+        if self.bank.order == 'random':
+            index = torch.randint(self.bank.pool, (self.bank.batch,))
+        else:
+            index = (self.next + torch.arange(self.bank.batch)) % self.bank.pool
+            self.next = int(index[-1]) + 1
+        return self.bank.batch_at(index, trunk)
+
+
+def dataset_fingerprint(dataset: Any) -> dict[str, str]:
+    """Hashes of a data set's files; empty for a data set without a fingerprint."""
+    fingerprint = getattr(dataset, 'fingerprint', None)
+    if fingerprint is None:
+        return {}
+    return fingerprint()

@@ -1,10 +1,10 @@
-"""The 2D evidence of a sequence in the form that losses take."""
+"""The 2D keypoints of a sequence in the form that losses take."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
+from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.body_models.skeletons import index_map
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import to_crop, truncate_to_crop_pixels
@@ -13,36 +13,41 @@ from hrtk.structures import Sequence
 
 def crop_targets(
     sequence: Sequence,
-    skeleton: str = 'spin24',
+    skeleton: str = SKELETON,
     truncate: bool = False,
     device: torch.device | str = 'cpu',
-) -> tuple[Tensor, Tensor]:
-    """Keypoints of every frame in normalised crop coordinates.
+) -> CropKeypoints:
+    """The keypoints of every frame in normalised crop coordinates.
 
     Args:
-        sequence: whose keypoints may be of any skeleton; points that ``skeleton`` has and they lack get confidence 0.
-        skeleton: joint list of the losses.
+        sequence: F frames, with keypoints of any skeleton; a joint that ``skeleton`` has and the keypoints lack gets
+            confidence 0.
+        skeleton: joint list of the losses, K joints.
         truncate: cut positions down to whole crop pixels, as the official loaders do.
-        device: where to put the result.
+        device: where the result goes.
 
     Returns:
-        (F, K, 2) positions and (F, K) confidences.
+        (F, K, 2) positions and (F, K) confidences. A single frame may be without any visible keypoint, as an image
+        among others with ``reset='frame'`` may be.
 
     Raises:
-        InputError: no frame has a usable point.
+        InputError: no frame of several has a visible keypoint.
     """
-    given = sequence.keypoints2d
-    source = torch.as_tensor(index_map(given.skeleton, skeleton, nearest=True))
-    have = source >= 0
-    xy = to_crop(given.xy, sequence.boxes)[:, source.clamp_min(0)]
-    confidence = given.confidence[:, source.clamp_min(0)] * have
-    confidence = torch.where(torch.isfinite(xy).all(-1), confidence, confidence.new_zeros(()))
-    if not (confidence > 0).any():
+    keypoints = sequence.keypoints2d
+    source = torch.as_tensor(index_map(keypoints.skeleton, skeleton, nearest=True))
+    available = source >= 0
+    source = source.clamp_min(0)
+    xy = to_crop(keypoints.xy, sequence.boxes)[:, source]
+    confidence = keypoints.confidence[:, source] * available
+    finite = torch.isfinite(xy).all(-1)
+    confidence = torch.where(finite, confidence, confidence.new_zeros(()))
+    visible = confidence > 0
+    if len(sequence) > 1 and not visible.any():
         raise InputError(
-            f'{sequence.name}: none of its {given.skeleton} keypoints ({given.source}) has a confidence '
+            f'{sequence.name}: none of its {keypoints.skeleton} keypoints ({keypoints.source}) has a confidence '
             f'above zero that {skeleton} can use; adaptation needs 2D keypoints'
         )
-    xy = torch.where(confidence[..., None] > 0, xy, xy.new_zeros(()))
+    xy = torch.where(visible[..., None], xy, xy.new_zeros(()))
     if truncate:
         xy = truncate_to_crop_pixels(xy)
-    return xy.to(device), confidence.to(device)
+    return CropKeypoints(xy.to(device), confidence.to(device))

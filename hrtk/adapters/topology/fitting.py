@@ -1,8 +1,8 @@
-"""Optimisation in the loop: bodies are fitted to their pictures one by one, from where the network puts them."""
+"""Optimisation in the loop: every body is fitted to its image by itself, from where the network puts it."""
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -12,38 +12,42 @@ from hrtk.structures import Prediction
 
 
 def fit(
-    space: PoseSpace, start: Theta, objective: Callable[[Prediction], Tensor], steps: int, lr: float
+    space: PoseSpace,
+    start: Theta,
+    objective: Callable[[Prediction], Tensor],
+    steps: int,
+    lr: float,
 ) -> tuple[Theta, Tensor]:
-    """Fits every body of a batch by Adam and keeps the best of what it passes.
+    """Fits every body of a batch by Adam and returns the best coordinates that each one passed.
 
-    Rows never see each other: the objective gives one number per row, and Adam works number by number.
+    Rows are independent: the objective has one value per row, and Adam works element by element.
 
     Args:
-        space: what is fitted.
-        start: where to begin; returned for rows that nothing beats.
-        objective: B predictions -> (B,) losses; a row that is not finite is not the best.
+        space: the coordinates that are fitted.
+        start: where to begin; returned for rows that do not improve.
+        objective: maps B predictions to (B,) losses; a row that is not finite is never the best.
         steps: of Adam.
-        lr: its rate, for every coordinate alike.
+        lr: Adam's rate, the same for every coordinate.
 
     Returns:
-        The best coordinates without a graph, and (B,) bool, which rows got better than they were.
+        The best coordinates without a graph, and (B,) bool, which rows improved.
     """
     values = [value.detach().clone().requires_grad_() for value in start.tensors()]
-    moving = Theta(*values)
+    theta = Theta(*values)
     adam = torch.optim.Adam(values, lr=lr)
-    best, first = start.detach(), None
-    for step in range(steps + 1):
-        loss = objective(space.prediction(moving))
+    best = start.detach()
+    start_loss = objective(space.prediction(theta))
+    least = start_loss.detach()
+    loss = start_loss
+    for _ in range(steps):
+        gradients = torch.autograd.grad(loss.sum(), values)
+        for value, gradient in zip(values, gradients):
+            value.grad = gradient.nan_to_num(0.0, 0.0, 0.0)
+        adam.step()
+        space.confine(theta.pose)
+        loss = objective(space.prediction(theta))
         with torch.no_grad():
-            if first is None:
-                first = least = loss.detach()
-            better = loss < least
-            least = torch.where(better, loss, least)
-            best = Theta(*(value.clone() for value in moving.where(better, best).tensors()))
-        if step < steps:
-            gradients = torch.autograd.grad(loss.sum(), values)
-            for value, gradient in zip(values, gradients):
-                value.grad = gradient.nan_to_num(0.0, 0.0, 0.0)
-            adam.step()
-            space.confine(moving.pose)
-    return best.detach(), least < first
+            improved = loss < least
+            least = torch.where(improved, loss, least)
+            best = theta.where(improved, best).clone()
+    return best.detach(), least < start_loss.detach()

@@ -1,132 +1,115 @@
-"""Algorithm 1 of silhouette-topology alignment on one batch: the weights that adapt, with an Adam per loss."""
+"""Algorithm 1 of silhouette-topology alignment on one batch."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Optional
+import functools
 
 import torch
 from torch import Tensor
 
-from hrtk.adapters.parts.gradients import plain_gradient
-from hrtk.adapters.parts.guarded_adam import GuardedAdam
-from hrtk.adapters.parts.parameter_selection import select_parameters
+from hrtk.adapters.parts.gradients import Weights
+from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.topology.fitting import fit
 from hrtk.adapters.topology.objectives import MaskBatch, MaskObjectives
 from hrtk.adapters.topology.pose_space import PoseSpace, Theta
 from hrtk.models.estimators import Estimator
+from hrtk.structures import Prediction
+
+FIT = 'fit'
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How Algorithm 1 runs, see :class:`~hrtk.adapters.topology.TopologyAdapter`."""
+class Fitting:
+    """How bodies are fitted to masks.
 
-    every: int
-    fitting_steps: int
-    fitting_rate: float
+    Attributes:
+        steps: of Adam.
+        lr: Adam's rate.
+    """
+
+    steps: int
     lr: float
-    adam_betas: tuple[float, float]
-    parameters: str
 
 
-class MaskLearner:
-    """The weights that adapt, with an Adam per loss and one for what was fitted.
+class BodyFitter:
+    """Fits bodies to their masks, from where the network puts them.
 
     Args:
-        estimator: in evaluation mode; of its parameters only the selected ones require gradients from now on.
-        space: in which bodies are fitted.
+        estimator: its body is fitted.
+        space: the coordinates that are fitted.
         objectives: the losses.
-        schedule: rates and steps.
+        fitting: steps and rate.
     """
 
     def __init__(
-        self, estimator: Estimator, space: PoseSpace, objectives: MaskObjectives, schedule: Schedule
+        self,
+        estimator: Estimator,
+        space: PoseSpace,
+        objectives: MaskObjectives,
+        fitting: Fitting,
     ) -> None:
-        self.estimator, self.space, self.objectives, self.schedule = (
-            estimator,
-            space,
-            objectives,
-            schedule,
-        )
-        estimator.eval().requires_grad_(False)
-        self.weights = {
-            name: value.requires_grad_()
-            for name, value in select_parameters(estimator, schedule.parameters).items()
-        }
-        self._start = {name: value.detach().clone() for name, value in self.weights.items()}
-        self._new_adams()
-
-    @property
-    def skipped(self) -> Tensor:
-        """Steps that were left out since something was not finite."""
-        return sum(adam.skipped for adam in self.adams.values())
-
-    def step(self, iteration: int, batch: MaskBatch) -> dict[str, Tensor]:
-        """One iteration; returns the losses."""
-        every = self.schedule.every
-        if every and iteration % every == 0:
-            with torch.no_grad():
-                start = self.space.theta(self.estimator(batch.crops))
-            target, better = self.fit(start, batch)
-            return {
-                'fit': self._descend('fit', lambda _: self._towards(batch.crops, target, better))
-            }
-        return {
-            name: self._descend(name, lambda _, name=name: self._aligned(name, batch))
-            for name in self.objectives.names
-        }
+        self.body = estimator.required_body
+        self.space = space
+        self.objectives = objectives
+        self.fitting = fitting
 
     def fit(self, start: Theta, batch: MaskBatch) -> tuple[Theta, Tensor]:
-        """Bodies fitted to their masks, those of unusable masks as they were; and (B,) which got better."""
+        """Returns the fitted bodies, unchanged where a mask is not usable, and (B,) bool, which improved."""
 
-        def objective(prediction):
-            return self.objectives.every(prediction, self.estimator.body, batch)
+        def objective(prediction: Prediction) -> Tensor:
+            return self.objectives.all_terms(prediction, self.body, batch)
 
-        return fit(
-            self.space, start, objective, self.schedule.fitting_steps, self.schedule.fitting_rate
-        )
+        return fit(self.space, start, objective, self.fitting.steps, self.fitting.lr)
 
-    @torch.no_grad()
-    def restart(self) -> None:
-        """Back to the weights of the beginning, without memory of any step."""
-        torch._foreach_copy_(list(self.weights.values()), list(self._start.values()))
-        self._new_adams()
 
-    def state_dict(self, iteration: int) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
-        return dict(
-            iteration=iteration,
-            estimator=self.estimator.state_dict(),
-            adams={name: adam.optimizer.state_dict() for name, adam in self.adams.items()},
-        )
+class MaskLearner:
+    """The weights that adapt, with one Adam per loss and one for the fitted bodies.
 
-    def resume(self, state: Optional[dict[str, Any]]) -> int:
-        """Takes a state back and returns its iteration; 0 without one."""
-        if not state:
-            return 0
-        self.estimator.load_state_dict(state['estimator'])
-        for name, adam in self.adams.items():
-            adam.optimizer.load_state_dict(state['adams'][name])
-        return state['iteration']
+    Args:
+        learner: the weights, with the optimisers :func:`optimiser_names`.
+        fitter: fits bodies to masks.
+        fit_every: K of Algorithm 1: one of so many iterations learns from fitted bodies; 0 for none.
+    """
 
-    def _new_adams(self) -> None:
-        self.adams = {
-            name: GuardedAdam(self.weights.values(), self.schedule.lr, self.schedule.adam_betas)
-            for name in (*self.objectives.names, 'fit')
-        }
+    def __init__(self, learner: Learner, fitter: BodyFitter, fit_every: int) -> None:
+        self.learner = learner
+        self.estimator = learner.estimator
+        self.fitter = fitter
+        self.space = fitter.space
+        self.objectives = fitter.objectives
+        self.fit_every = fit_every
 
-    def _descend(self, name: str, objective: Callable[[Any], Tensor]) -> Tensor:
-        gradient, loss = plain_gradient(self.weights, objective)
-        self.adams[name].step(gradient, [loss])
-        return loss
+    def step(self, iteration: int, batch: MaskBatch) -> dict[str, Tensor]:
+        """Takes one iteration and returns its losses by name."""
+        if self.fit_every and iteration % self.fit_every == 0:
+            return {FIT: self._learn_from_fits(batch)}
+        losses = {}
+        for name in self.objectives.names:
+            objective = functools.partial(self._alignment_loss, name, batch)
+            losses[name] = self.learner.descend(objective, name)
+        return losses
 
-    def _aligned(self, name: str, batch: MaskBatch) -> Tensor:
-        prediction = self.space.prediction(self.space.theta(self.estimator(batch.crops)))
-        return self.objectives.mean(name, prediction, self.estimator.body, batch)
+    def _learn_from_fits(self, batch: MaskBatch) -> Tensor:
+        with torch.no_grad():
+            start = self.space.theta(self.estimator(batch.crops))
+        target, improved = self.fitter.fit(start, batch)
+        objective = functools.partial(self._fit_loss, batch.crops, target, improved)
+        return self.learner.descend(objective, FIT)
 
-    def _towards(self, crops: Tensor, target: Theta, better: Tensor) -> Tensor:
-        """L_Theta over the bodies whose fit got better."""
+    def _alignment_loss(self, name: str, batch: MaskBatch, _: Weights) -> Tensor:
+        """L_S, L_T or the reprojection error of the network's predictions."""
+        theta = self.space.theta(self.estimator(batch.crops))
+        prediction = self.space.prediction(theta)
+        return self.objectives.mean(name, prediction, self.fitter.body, batch)
+
+    def _fit_loss(self, crops: Tensor, target: Theta, improved: Tensor, _: Weights) -> Tensor:
+        """L_Theta over the bodies that the fit improved."""
         distance = self.space.distance(self.space.theta(self.estimator(crops)), target)
-        return (
-            self.objectives.weights['fit'] * (distance * better).sum() / better.sum().clamp_min(1)
-        )
+        weight = self.objectives.loss_weights['fit']
+        return weight * (distance * improved).sum() / improved.sum().clamp_min(1)
+
+
+def optimiser_names(objectives: MaskObjectives) -> tuple[str, ...]:
+    """The optimisers of Algorithm 1: one per loss, and one for fitted bodies."""
+    return (*objectives.names, FIT)

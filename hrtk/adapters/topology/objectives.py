@@ -1,147 +1,139 @@
-"""The losses between bodies and masks, per picture and over batches of which some masks are not usable."""
+"""The losses between bodies and masks, per image and over batches of which some masks are not usable."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional
+from collections.abc import Mapping
+from typing import Literal, Optional
 
 from torch import Tensor
 
-from hrtk.adapters.parts.posed import SKELETON
+from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.geometry.camera import crop_points, project
 from hrtk.losses import keypoint2d_loss
-from hrtk.losses.topology import GRADS, SilhouetteTarget, alignment_losses, mask_l2, skeleton_l2
+from hrtk.losses.topology import SilhouetteTarget, alignment_losses, mask_l2, skeleton_l2
 from hrtk.structures import Prediction
 
-KINDS = ('chamfer', 'l2', None)
-FACTORS = dict(silhouette=1.0, topology=1.0, keypoints2d=0.0, betas=1e-3, fit=1.0)
+Kind = Literal['chamfer', 'l2']
+Gradient = Literal['material', 'conv', 'literal']
+LOSS_WEIGHTS = dict(silhouette=1.0, topology=1.0, keypoints2d=0.0, betas=1e-3, fit=1.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskBatch:
-    """What is known about B pictures.
+    """B crops with what is known about them.
 
     Attributes:
         crops: (B, 3, R, R), normalised.
-        target: what their masks are compared by; None where no term looks at masks.
-        usable: (B,) bool, whose masks say anything.
-        keypoints2d: (B, 24, 2) positions in [-1, 1] and (B, 24) confidences of ``spin24``, or None.
+        target: what silhouettes are compared with; None where no term looks at masks.
+        usable: (B,) bool, whose masks can be learnt from.
+        keypoints2d: B keypoints, or None where no term looks at them.
     """
 
     crops: Tensor
     target: Optional[SilhouetteTarget]
     usable: Tensor
-    keypoints2d: Optional[tuple[Tensor, Tensor]] = None
+    keypoints2d: Optional[CropKeypoints] = None
 
 
 class MaskObjectives:
-    """The terms with their weights.
+    """The terms, each with its factor.
 
-    All of them are means over pixels, distances as shares of half the crop, so that weights and rates do not depend on
-    its resolution.
+    All of them are means over pixels, and distances are shares of half the crop, so that factors and rates do not
+    depend on the resolution of the crop.
 
     Args:
         silhouette: ``'chamfer'`` (L_S), ``'l2'`` or None.
         topology: ``'chamfer'`` (L_T), ``'l2'`` or None.
-        weights: factors that differ from ``FACTORS``.
+        loss_weights: factors that differ from ``LOSS_WEIGHTS``.
         grad: of :func:`~hrtk.losses.topology_loss`.
 
     Attributes:
-        masked: whether any of them looks at masks.
-        names: the terms that there are, of ``'silhouette'``, ``'topology'`` and ``'keypoints2d'``.
+        names: the terms in use, of ``'silhouette'``, ``'topology'`` and ``'keypoints2d'``.
+        uses_masks: whether one of them looks at masks.
+        uses_keypoints: whether one of them looks at 2D keypoints.
 
     Raises:
-        InputError: there is no such kind or gradient, a weight has another name, or there is no term.
+        InputError: a factor has another name, or there is no term.
     """
 
     def __init__(
         self,
-        silhouette: Optional[str],
-        topology: Optional[str],
-        weights: Optional[dict[str, float]],
-        grad: str,
+        silhouette: Optional[Kind],
+        topology: Optional[Kind],
+        loss_weights: Optional[Mapping[str, float]],
+        grad: Gradient,
     ) -> None:
-        for name, kind in (('silhouette', silhouette), ('topology', topology)):
-            if kind not in KINDS:
-                raise InputError(f'TopologyAdapter: {name} is one of {KINDS}, not {kind!r}')
-        unknown = sorted(set(weights or {}) - set(FACTORS))
-        if unknown:
-            raise InputError(
-                f'TopologyAdapter: weights has no {unknown}; its keys are {sorted(FACTORS)}'
-            )
-        if grad not in GRADS:
-            raise InputError(f'TopologyAdapter: grad is one of {GRADS}, not {grad!r}')
-        self.weights, self.grad = {**FACTORS, **(weights or {})}, grad
-        kinds = dict(silhouette=silhouette, topology=topology)
-        self.kinds = {
-            name: kind for name, kind in kinds.items() if kind is not None and self.weights[name]
-        }
-        self.masked = bool(self.kinds)
-        if self.weights['keypoints2d']:
-            self.kinds['keypoints2d'] = 'l2'
-        if not self.kinds:
+        self.loss_weights = merged_loss_weights('TopologyAdapter', LOSS_WEIGHTS, loss_weights)
+        self.grad = grad
+        self._mask_kinds: dict[str, Kind] = {}
+        if silhouette is not None and self.loss_weights['silhouette']:
+            self._mask_kinds['silhouette'] = silhouette
+        if topology is not None and self.loss_weights['topology']:
+            self._mask_kinds['topology'] = topology
+        self.uses_masks = bool(self._mask_kinds)
+        self.uses_keypoints = bool(self.loss_weights['keypoints2d'])
+        names = list(self._mask_kinds)
+        if self.uses_keypoints:
+            names.append('keypoints2d')
+        if not names:
             raise InputError(
                 'TopologyAdapter: silhouette and topology are both off, and keypoints2d has no weight; '
                 'give one a kind and a weight'
             )
-        self.names = tuple(self.kinds)
+        self.names = tuple(names)
 
     def mean(self, name: str, prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
-        """One term over the usable pictures of a batch, with the pull to the mean shape."""
-        loss = self._terms(prediction, body, batch, (name,)) + self.weights['betas'] * _shape(
-            prediction
-        )
+        """One term over the usable images of a batch, with the pull to the mean shape."""
+        loss = self._per_image(prediction, body, batch, (name,))
         return (loss * batch.usable).sum() / batch.usable.sum().clamp_min(1)
 
-    def every(self, prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
-        """All terms of every picture: (B,), 0 where its mask is not usable."""
-        loss = self._terms(prediction, body, batch, self.names) + self.weights['betas'] * _shape(
-            prediction
-        )
-        return loss * batch.usable
+    def all_terms(self, prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
+        """All terms of every image: (B,), 0 where its mask is not usable."""
+        return self._per_image(prediction, body, batch, self.names) * batch.usable
 
-    def _terms(
+    def _per_image(
         self, prediction: Prediction, body: BodyModel, batch: MaskBatch, names: tuple[str, ...]
     ) -> Tensor:
+        """(B,) the named terms and the pull to the mean shape."""
         loss = prediction.betas.new_zeros(len(prediction.betas))
-        if 'keypoints2d' in names:
-            loss = loss + self.weights['keypoints2d'] * _reprojection(prediction, body, batch)
-        of_mask = tuple(name for name in names if name != 'keypoints2d')
-        return loss + self._of_masks(prediction, body, batch.target, of_mask) if of_mask else loss
+        if 'keypoints2d' in names and batch.keypoints2d is not None:
+            reprojection = _reprojection(prediction, body, batch.keypoints2d)
+            loss = loss + self.loss_weights['keypoints2d'] * reprojection
+        mask_terms = [name for name in names if name in self._mask_kinds]
+        if mask_terms and batch.target is not None:
+            loss = loss + self._mask_loss(prediction, body, batch.target, mask_terms)
+        return loss + self.loss_weights['betas'] * prediction.betas.square().mean(1)
 
-    def _of_masks(
+    def _mask_loss(
         self,
         prediction: Prediction,
         body: BodyModel,
         target: SilhouetteTarget,
-        names: tuple[str, ...],
+        names: list[str],
     ) -> Tensor:
         side = target.mask.shape[-1]
         vertices = body(prediction.rotmat, prediction.betas).vertices
-        points, faces = crop_points(vertices, prediction.camera, side), body.faces
+        points = crop_points(vertices, prediction.camera, side)
         loss = points.new_zeros(len(points))
-        chamfer = [name for name in names if self.kinds[name] == 'chamfer']
+        chamfer = [name for name in names if self._mask_kinds[name] == 'chamfer']
         if chamfer:
-            # One rasterisation serves both; a term that nobody wants costs little beside it.
-            both = alignment_losses(points, faces, target, self.grad, 'mean')
-            loss = loss + sum(self.weights[name] * getattr(both, name) for name in chamfer) * (
-                2 / side
-            )
+            # One rasterisation serves both terms; a term that is not needed costs little beside it.
+            both = alignment_losses(points, body.faces, target, self.grad, 'mean')
+            terms = [self.loss_weights[name] * getattr(both, name) for name in chamfer]
+            loss = loss + sum(terms) * (2 / side)
         for name in names:
-            if self.kinds[name] == 'l2':
-                l2 = mask_l2 if name == 'silhouette' else skeleton_l2
-                loss = loss + self.weights[name] * l2(points, faces, target, reduction='mean')
+            if self._mask_kinds[name] == 'l2':
+                l2_loss = mask_l2 if name == 'silhouette' else skeleton_l2
+                l2 = l2_loss(points, body.faces, target, reduction='mean')
+                loss = loss + self.loss_weights[name] * l2
         return loss
 
 
-def _reprojection(prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
-    """(B,) mean squared error of each picture's visible keypoints."""
+def _reprojection(prediction: Prediction, body: BodyModel, keypoints: CropKeypoints) -> Tensor:
+    """(B,) mean squared error of each image's visible keypoints."""
     joints = project(body.joints(prediction.rotmat, prediction.betas, SKELETON), prediction.camera)
-    points, confidence = batch.keypoints2d
-    return keypoint2d_loss(joints, points, confidence, 'each')
-
-
-def _shape(prediction: Prediction) -> Tensor:
-    return prediction.betas.square().mean(1)
+    return keypoint2d_loss(joints, keypoints.xy, keypoints.confidence, 'each')

@@ -1,4 +1,4 @@
-"""The numbers that a body is fitted in: a pose of the prior or free rotations, with shape and camera."""
+"""The coordinates that a body is fitted in: latents of a pose prior or free rotations, with shape and camera."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import dataclasses
 from typing import Optional
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hrtk.geometry.rotation import rot6d_to_rotmat, rotmat_to_rot6d
+from hrtk.models.priors import PoseAutoEncoder
 from hrtk.structures import Prediction
 
 
@@ -18,76 +19,87 @@ class Theta:
 
     Attributes:
         pose: (B, P) latents of the prior, or (B, 138) rotations in 6-D.
-        orient: (B, 6) ``global_orient`` in 6-D.
+        global_orient: (B, 6) in 6-D.
         betas: (B, 10).
         camera: (B, 3) ``[s, tx, ty]``.
     """
 
     pose: Tensor
-    orient: Tensor
+    global_orient: Tensor
     betas: Tensor
     camera: Tensor
 
     def tensors(self) -> list[Tensor]:
-        """The four of them."""
-        return [getattr(self, field.name) for field in dataclasses.fields(self)]
+        """The four tensors, in the order of the fields."""
+        return [self.pose, self.global_orient, self.betas, self.camera]
 
     def detach(self) -> Theta:
         """The same values without the graph."""
-        return Theta(*(value.detach() for value in self.tensors()))
+        return Theta(*[value.detach() for value in self.tensors()])
+
+    def clone(self) -> Theta:
+        """A copy."""
+        return Theta(*[value.clone() for value in self.tensors()])
 
     def where(self, chosen: Tensor, other: Theta) -> Theta:
         """Rows of this where ``chosen`` (B,) is true, of the other elsewhere."""
-        return Theta(
-            *(torch.where(chosen[:, None], a, b) for a, b in zip(self.tensors(), other.tensors()))
-        )
+        rows = chosen[:, None]
+        pairs = zip(self.tensors(), other.tensors())
+        return Theta(*[torch.where(rows, ours, theirs) for ours, theirs in pairs])
 
 
 class PoseSpace:
-    """Goes between predictions and the numbers that are fitted.
+    """Converts between predictions and the coordinates that are fitted.
 
     Args:
-        prior: an auto-encoder with ``encode`` and ``decode``; it is frozen here. Without one poses are free.
+        prior: an auto-encoder of poses; it is frozen here. Without one the poses are free.
     """
 
-    def __init__(self, prior: Optional[nn.Module] = None) -> None:
-        self.prior = prior.eval().requires_grad_(False) if prior is not None else None
+    def __init__(self, prior: Optional[PoseAutoEncoder] = None) -> None:
+        self.prior = prior
+        if prior is not None:
+            prior.eval().requires_grad_(False)
+
+    def to(self, device: torch.device) -> None:
+        """Moves the prior to a device."""
+        if self.prior is not None:
+            self.prior.to(device)
 
     def theta(self, prediction: Prediction) -> Theta:
         """The coordinates of predictions, with their graph."""
-        body = prediction.rotmat[:, 1:]
-        pose = rotmat_to_rot6d(body).flatten(1) if self.prior is None else self.prior.encode(body)
-        return Theta(
-            pose, rotmat_to_rot6d(prediction.rotmat[:, 0]), prediction.betas, prediction.camera
-        )
+        body_pose = prediction.rotmat[:, 1:]
+        if self.prior is None:
+            pose = rotmat_to_rot6d(body_pose).flatten(1)
+        else:
+            pose = self.prior.encode(body_pose)
+        global_orient = rotmat_to_rot6d(prediction.rotmat[:, 0])
+        return Theta(pose, global_orient, prediction.betas, prediction.camera)
 
     def prediction(self, theta: Theta) -> Prediction:
-        """The bodies at these coordinates; with a prior they are poses that it knows."""
-        body = (
-            rot6d_to_rotmat(theta.pose.unflatten(1, (-1, 6)))
-            if self.prior is None
-            else self.prior.decode(theta.pose)
-        )
-        return Prediction(
-            torch.cat([rot6d_to_rotmat(theta.orient)[:, None], body], 1), theta.betas, theta.camera
-        )
+        """The bodies at these coordinates; with a prior their poses are outputs of its decoder."""
+        if self.prior is None:
+            body_pose = rot6d_to_rotmat(theta.pose.unflatten(1, (-1, 6)))
+        else:
+            body_pose = self.prior.decode(theta.pose)
+        global_orient = rot6d_to_rotmat(theta.global_orient)[:, None]
+        rotmat = torch.cat([global_orient, body_pose], 1)
+        return Prediction(rotmat, theta.betas, theta.camera)
 
     @torch.no_grad()
     def confine(self, pose: Tensor) -> None:
-        """Brings fitted numbers back, in place, to where the prior's decoder was trained: [-1, 1]."""
+        """Clamps fitted latents, in place, to [-1, 1], where the prior's decoder was trained."""
         if self.prior is not None:
             pose.clamp_(-1, 1)
 
-    def distance(self, theta: Theta, target: Theta, betas: float = 0.1) -> Tensor:
+    def distance(self, theta: Theta, target: Theta, betas_weight: float = 0.1) -> Tensor:
         """L_Theta of Algorithm 1, whose norm the paper leaves open: (B,) squared distances.
 
-        Of pose coordinates, of the rotation matrices of the global orientation, 0.1 times of betas, of cameras; each a
-        mean over its numbers.
+        The sum of the distances of pose coordinates, of rotation matrices of the global orientation, of betas (times
+        ``betas_weight``) and of cameras; each is a mean over its numbers.
         """
-        turned = rot6d_to_rotmat(theta.orient) - rot6d_to_rotmat(target.orient)
-        return (
-            (theta.pose - target.pose).square().mean(1)
-            + turned.square().mean((1, 2))
-            + betas * (theta.betas - target.betas).square().mean(1)
-            + (theta.camera - target.camera).square().mean(1)
-        )
+        turned = rot6d_to_rotmat(theta.global_orient) - rot6d_to_rotmat(target.global_orient)
+        pose = (theta.pose - target.pose).square().mean(1)
+        global_orient = turned.square().mean((1, 2))
+        betas = (theta.betas - target.betas).square().mean(1)
+        camera = (theta.camera - target.camera).square().mean(1)
+        return pose + global_orient + betas_weight * betas + camera

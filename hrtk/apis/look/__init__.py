@@ -1,1 +1,1 @@
-"""Results to look at: reports, viewers, drawn scenes, and files for other programs."""
+"""Presentation of results: reports, viewers, drawn scenes, and files for other programs."""

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
-import io
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, Optional
+from typing import Any, Callable, Iterable, Iterator, Optional
 from urllib.parse import unquote
 
 import numpy as np
 
 from hrtk.apis.look.stored import result_folders, stored_body
-from hrtk.errors import InputError
-from hrtk.files import write_atomically
+from hrtk.body_models import BodyModel
+from hrtk.errors import InputError, suggestion
+from hrtk.files import write_atomically, write_text_atomically
 from hrtk.results import Result
 from hrtk.visualization import export as files
 
-# By format: the endings of its files and what makes their content.
-FORMATS: dict[str, dict[str, Callable]] = {
+# By format: the suffixes of its files, and the functions that return their content.
+FORMATS: dict[str, dict[str, Callable[..., Any]]] = {
     'glb': {'.glb': files.to_glb},
     'bvh': {'.bvh': files.to_bvh},
     'amass': {'.npz': files.to_amass, '_smplx.npz': files.to_amass_smplx},
@@ -32,7 +31,7 @@ DEFAULT = ('glb', 'bvh', 'amass', 'joints')
 
 def export(
     results: str | Path | Iterable[str | Path],
-    formats: Iterable[str] = DEFAULT,
+    formats: str | Iterable[str] = DEFAULT,
     *,
     row: str = 'after',
     sequences: str = '*',
@@ -44,75 +43,82 @@ def export(
 
     Args:
         results: folders of results, ``<work_dir>/results/<fingerprint>``, or work dirs, of which every folder of
-            results is taken.
-        formats: of ``'glb'``, ``'bvh'``, ``'amass'``, ``'joints'`` (csv and json) and ``'obj'`` (a file per frame).
-        row: ``'after'`` adaptation, or ``'before'``, by the frozen source model.
-        sequences: pattern of the shell; only sequences whose name fits.
+            results is exported.
+        formats: any of ``'glb'``, ``'bvh'``, ``'amass'``, ``'joints'`` (csv and json) and ``'obj'`` (a file per frame).
+        row: ``'after'`` for the adapted model, ``'before'`` for the frozen source model.
+        sequences: shell pattern; only sequences whose name matches are exported.
         out: folder; the files of a folder of results lie in ``<out>/<fingerprint>/<row>/<format>/``. Default
             ``exports`` in that folder of results, ``exports/<row>/<format>/``.
         world: ``'camera'``, ``'y-up'`` or ``'z-up'``, for amass (default z-up), bvh and obj (default y-up). GLB is
             always y-up and joints are always in the camera frame.
-        focal: focal length of the pictures, px, if it is known; depth is proportional to it.
+        focal: focal length of the images, px, if it is known; depth is proportional to it.
 
     Returns:
-        What was written: files, and for obj a folder per sequence.
+        The written files, and for obj a folder per sequence.
 
     Raises:
-        InputError: there are no results or none that fits, one is damaged, an option is unknown, or the body file is
-            missing or another than the results were computed with. Everything is read before anything is written.
+        InputError: there are no results or none that matches, a result is damaged, an option is unknown, or the body
+            file is missing or differs from the one that the results were computed with. All inputs are read before
+            anything is written.
     """
-    formats = _known(
-        'format', dict.fromkeys([formats] if isinstance(formats, str) else formats), FORMATS
-    )
-    row, *_ = _known('row', [row], ROWS)
-    given = [results] if isinstance(results, (str, Path)) else results
-    folders = [found for folder in given for found in result_folders(Path(folder))]
-    options = {} if world is None else dict(world=_known('world', [world], files.WORLDS)[0])
-    jobs = [(folder, _motions(folder, row, sequences, focal)) for folder in folders]
-    if not any(motions for _, motions in jobs):
-        names = [unquote(path.stem) for folder in folders for path in sorted(folder.glob('*.npz'))]
-        raise InputError(
-            f'{folders[0]}: no result fits {sequences!r}; there are {", ".join(names[:8])}'
-            if names
-            else f'{folders[0]}: has a run.json and no results; run tools/adapt.py again to finish it'
-        )
+    if isinstance(formats, str):
+        formats = [formats]
+    if isinstance(results, (str, Path)):
+        results = [results]
+    formats = list(dict.fromkeys(formats))
+    _check_known('format', formats, FORMATS)
+    _check_known('row', [row], ROWS)
+    if world is not None:
+        _check_known('world', [world], files.WORLDS)
+    folders: list[Path] = []
+    for path in results:
+        folders += result_folders(Path(path))
+    motions = [_motions(folder, row, sequences, focal) for folder in folders]
+    if not any(motions):
+        raise _nothing_matches(folders, sequences)
     bodies = [stored_body(folder).double() for folder in folders]
     written = []
-    for (folder, motions), body in zip(jobs, bodies):
-        target = (folder / 'exports' if out is None else Path(out) / folder.name) / row
-        for stem, motion in motions.items():
+    for folder, motions_by_stem, body in zip(folders, motions, bodies):
+        root = folder / 'exports'
+        if out is not None:
+            root = Path(out) / folder.name
+        for stem, motion in motions_by_stem.items():
             for name in formats:
-                (target / name).mkdir(parents=True, exist_ok=True)
-                for ending, content in FORMATS[name].items():
-                    chosen = options if name in WITH_WORLD else {}
-                    written.append(
-                        _write(target / name / f'{stem}{ending}', content(motion, body, **chosen))
-                    )
+                written += _write_format(name, root / row / name, stem, motion, body, world)
     return written
 
 
-def _known(what: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
-    names = list(names)
+def _check_known(kind: str, names: list[str], known: Iterable[str]) -> None:
+    """Raises an InputError for an unknown name, and if there is no name."""
+    known = list(known)
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(str(name), list(known), n=1)
-            hint = f'did you mean {near[0]!r}?' if near else f'use {", ".join(known)}'
-            raise InputError(f'there is no {what} {name!r}; {hint}')
+            raise InputError(f'there is no {kind} {name!r}. {suggestion(name, known)}')
     if not names:
-        raise InputError(f'no {what} was named; use {", ".join(known)}')
-    return names
+        raise InputError(f'no {kind} was named; use {", ".join(known)}')
+
+
+def _nothing_matches(folders: list[Path], pattern: str) -> InputError:
+    paths: list[Path] = []
+    for folder in folders:
+        paths += sorted(folder.glob('*.npz'))
+    if not paths:
+        return InputError(
+            f'{folders[0]}: has a run.json and no results; run tools/adapt.py again to finish it'
+        )
+    names = [unquote(path.stem) for path in paths[:8]]
+    return InputError(f'{folders[0]}: no result fits {pattern!r}; there are {", ".join(names)}')
 
 
 def _motions(
     folder: Path, row: str, pattern: str, focal: Optional[float]
 ) -> dict[str, files.Motion]:
-    """The motions of all sequences that fit, by the stem of their files."""
-    chosen = [
-        path
-        for path in sorted(folder.glob('*.npz'))
-        if fnmatch.fnmatchcase(unquote(path.stem), pattern)
-    ]
-    return {path.stem: _motion(Result.load(path), row, focal) for path in chosen}
+    """The motions of all sequences that match, by the stem of their files."""
+    motions = {}
+    for path in sorted(folder.glob('*.npz')):
+        if fnmatch.fnmatchcase(unquote(path.stem), pattern):
+            motions[path.stem] = _motion(Result.load(path), row, focal)
+    return motions
 
 
 def _motion(result: Result, row: str, focal: Optional[float]) -> files.Motion:
@@ -130,19 +136,38 @@ def _motion(result: Result, row: str, focal: Optional[float]) -> files.Motion:
     )
 
 
-def _write(path: Path, content: bytes | str | dict[str, np.ndarray] | Iterator[str]) -> Path:
-    """Writes a file, or a folder of numbered ones from an iterator."""
-    if isinstance(content, Iterator):
+def _write_format(
+    name: str,
+    folder: Path,
+    stem: str,
+    motion: files.Motion,
+    body: BodyModel,
+    world: Optional[str],
+) -> list[Path]:
+    """Writes all files of one format and returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {}
+    if world is not None and name in WITH_WORLD:
+        options['world'] = world
+    written = []
+    for suffix, content_of in FORMATS[name].items():
+        path = folder / f'{stem}{suffix}'
+        _write(path, content_of(motion, body, **options))
+        written.append(path)
+    return written
+
+
+def _write(path: Path, content: bytes | str | dict[str, Any] | Iterator[str]) -> None:
+    """Writes a file, or a folder of numbered files from an iterator."""
+    if isinstance(content, bytes):
+        write_atomically(path, lambda file: file.write(content))
+    elif isinstance(content, str):
+        write_text_atomically(path, content)
+    elif isinstance(content, dict):
+        write_atomically(path, lambda file: np.savez(file, **content))
+    else:
         path.mkdir(exist_ok=True)
-        for old in path.glob('[0-9]*.obj'):  # of a longer result: they must not mix
+        for old in path.glob('[0-9]*.obj'):  # an earlier result may have had more frames
             old.unlink()
         for frame, text in enumerate(content):
-            _write(path / f'{frame:06d}.obj', text)
-        return path
-    if isinstance(content, dict):
-        buffer = io.BytesIO()
-        np.savez(buffer, **content)
-        content = buffer.getvalue()
-    data = content.encode() if isinstance(content, str) else content
-    write_atomically(path, lambda file: file.write(data))
-    return path
+            write_text_atomically(path / f'{frame:06d}.obj', text)

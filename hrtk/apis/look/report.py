@@ -1,8 +1,7 @@
-"""``report``: a run, alone or beside another, as one HTML page to look at."""
+"""``report``: a run, alone or compared with another one, as one HTML page."""
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import json
 import math
@@ -11,44 +10,36 @@ from typing import Any, Optional
 
 import numpy as np
 
-from hrtk.apis.look.stored import (
-    adapter_name,
-    bodies_by_role,
-    latest_folder,
-    stored_body,
-    stored_config,
-    stored_pairs,
+from hrtk.apis.look.comparison import (
+    Comparison,
+    ScoredRun,
+    Scorer,
+    compare_runs,
+    compare_with_source,
 )
+from hrtk.apis.look.report_tables import means_table, sequence_table
+from hrtk.apis.look.stored import bodies_by_role, latest_folder
 from hrtk.engine.output_hook import Panels
 from hrtk.errors import InputError
-from hrtk.evaluation.report import BEFORE, COLUMNS, WORSE_RULE, Record, cell_text, summarise
-from hrtk.files import write_atomically
-from hrtk.registry import DATASETS, METRICS
-from hrtk.results import Result
-from hrtk.structures import Sequence
-from hrtk.visualization.playback import encode_film, pelvis_meshes
+from hrtk.evaluation.report import COLUMNS, WORSE_RULE, Record
+from hrtk.files import write_text_atomically
+from hrtk.visualization.playback import encode_video, pelvis_meshes
 from hrtk.visualization.report import (
     Page,
-    Table,
     Track,
-    Worst,
+    WorstFrame,
     page_html,
     plotly_script,
     spaced_maxima,
 )
 
-ERRORS = (
-    'mpjpe_mm',
-    'pa_mpjpe_mm',
-    'pve_mm',
-    'reprojection_px',
-    'accel_mm',
-    'iou',
-)  # those over time, in order
-FILM_HEIGHT = 400
-WORST = 4
-WORDS = {'reprojection_px': ('reprojection error', 'px'), 'iou': ('mask IoU', '%')}
-NO_CHANGE = ('skipped_updates', 'worse_share')
+# Errors that are plotted over time, in this order.
+PLOTTED = ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'reprojection_px', 'accel_mm', 'iou')
+VIDEO_HEIGHT = 400  # px
+WORST_FRAMES = 4
+# Names and units of errors in running text, where they differ from the column headings.
+NAMES = {'reprojection_px': ('reprojection error', 'px'), 'iou': ('mask IoU', '%')}
+ORDINALS = {2: 'second', 3: 'third'}
 
 
 def report(
@@ -60,293 +51,207 @@ def report(
     most: int = 4,
     frames: int = 120,
 ) -> Path:
-    """Writes one HTML page of a run: numbers, films, errors over time, worst frames and a 3D player.
+    """Writes one HTML page of a run: metrics, videos, errors over time, worst frames and a 3D player.
 
-    The data set that the run's config names is read again, for its pictures and its ground truth.
+    The data set that the run's config names is read again, for its images and its ground truth.
 
     Args:
         work_dir: of the run, or one of the folders in its ``results/``.
-        before: the run it is compared with, of the same sequences; default the frozen start model of the run itself.
-        output: the page; default ``report.html`` in ``work_dir``.
-        sequences: pattern of the shell; of the sequences that fit, films and plots are shown.
-        most: of so many at most, those with the largest errors. The tables have all.
-        frames: most frames of a film and of the 3D player; of longer sequences they show every second, third, ...
+        before: a run of the same sequences to compare with; default the frozen source model of the run itself.
+        output: path of the page; default ``report.html`` in ``work_dir``.
+        sequences: shell pattern; videos and plots show sequences whose name matches.
+        most: largest number of sequences with videos and plots, those with the largest errors. The tables have all.
+        frames: largest number of frames of a video and of the 3D player; of longer sequences they show every second,
+            third, ... frame.
 
     Returns:
-        The page's path.
+        The path of the page.
 
     Raises:
         InputError: plotly is missing, or results are missing, damaged or of other data.
     """
-    plotly_script()  # before the work
+    plotly_script()  # raises before the long work if plotly is missing
     for key, value in (('most', most), ('frames', frames)):
         if value < 1:
             raise InputError(f'report: {key} must be at least 1, not {value}')
-    run = _Run(Path(work_dir), None if before is None else Path(before))
-    worst_first = sorted(
-        (record for record in run.records if fnmatch.fnmatchcase(record.name, sequences)),
-        key=lambda record: -np.nan_to_num(np.nanmean(record.after[_main_error(record)])),
+    work_dir = Path(work_dir)
+    folder = latest_folder(work_dir)
+    scorer = Scorer(folder)
+    run = scorer.score(_folder_name(work_dir), folder)
+    if before is None:
+        reference = None
+        comparison = compare_with_source(run)
+    else:
+        before = Path(before)
+        reference = scorer.score_reference(_folder_name(before), latest_folder(before), run)
+        comparison = compare_runs(run, reference)
+    matching = _by_error(comparison.records, sequences, folder)
+    tracks = [_track(scorer, comparison, index, frames) for index in matching[:most]]
+    page = Page(
+        title=_title(run, comparison, reference),
+        rows=_row_names(comparison, tracks),
+        facts=_facts(run, reference),
+        tables=[means_table(comparison), sequence_table(comparison)],
+        remarks=_remarks(comparison, len(tracks), len(matching)),
+        tracks=tracks,
+        faces=scorer.body.faces.cpu().numpy(),
     )
-    if not worst_first:
-        raise InputError(
-            f'{run.folder}: no sequence fits {sequences!r}; there are '
-            f'{", ".join(record.name for record in run.records[:8])}'
-        )
-    chosen = [record.name for record in worst_first[:most]]
-    tracks = dict(run.tracks(chosen, frames))
-    path = Path(output) if output is not None else Path(work_dir) / 'report.html'
-    text = page_html(run.page([tracks[name] for name in chosen], len(worst_first)))
+    path = work_dir / 'report.html'
+    if output is not None:
+        path = Path(output)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text_atomically(path, page_html(page))
     return path
 
 
-class _Run:
-    """A run scored again, and the one it is compared with."""
-
-    def __init__(self, work_dir: Path, before: Optional[Path]) -> None:
-        self.work_dir, self.folder = work_dir, latest_folder(work_dir)
-        self.cfg = stored_config(self.folder / 'run.json')
-        self.dataset, self.body = DATASETS.build(self.cfg.dataset), stored_body(self.folder)
-        self.results = {}
-        self.metric = self.metric_for(self.folder)
-        for sequence, result in stored_pairs(self.folder, self.dataset):
-            self.metric.process(sequence, [result])
-            self.results[sequence.name] = result
-        self.records: list[Record] = self.metric.results
-        summary = summarise(self.records)
-        self.name = list(summary)[-1]
-        self.other = None if before is None else _Other(latest_folder(before), self)
-        # The frozen baseline has nothing after it: what it shows is what others start from.
-        self.alone = self.other is None and len(summary) == 1
-        if self.other is None:
-            self.summary = summary
-            self.rows = {'before': BEFORE} if self.alone else {'before': BEFORE, 'after': self.name}
-        else:
-            own, others = (
-                f'{self.name} ({_short(work_dir)})',
-                f'{self.other.name} ({_short(before)})',
-            )
-            if own == others:
-                own, others = (
-                    f'{self.name} ({self.folder.name})',
-                    f'{self.other.name} ({self.other.folder.name})',
-                )
-            frozen = {BEFORE: summary[BEFORE]} if len(summary) == 2 else {}
-            self.summary = {**frozen, others: self.other.summary, own: summary[self.name]}
-            self.rows = {'before': others, 'after': own}
-
-    def metric_for(self, folder: Path) -> Any:
-        """The run's first metric, ready for the results in a folder, which may be another run's."""
-        part = self.cfg.evaluator[0] if isinstance(self.cfg.evaluator, list) else self.cfg.evaluator
-        metric = METRICS.build(part)
-        cfg = stored_config(folder / 'run.json')
-        metric.dataset_meta = dict(
-            getattr(self.dataset, 'metainfo', None) or {},
-            body=self.body,
-            adapter=adapter_name(cfg.adapter),
-        )
-        return metric
-
-    def tracks(self, names: list[str], frames: int) -> Any:
-        """What the page shows of some sequences, by name."""
-        for index, record in enumerate(self.records):
-            if record.name in names:
-                yield record.name, self._track(self.dataset[index], index, frames)
-
-    def _track(self, sequence: Sequence, index: int, most: int) -> Track:
-        result, record = self.results[sequence.name], self.records[index]
-        compared = record.before
-        if self.other is not None:
-            result = dataclasses.replace(result, before=self.other.results[sequence.name].after)
-            compared = self.other.records[index].after
-        panels = Panels(self.body, sequence, result)
-        step = math.ceil(len(sequence) / most)
-        shown = range(0, len(sequence), step)
-        names = ('input', 'before') if self.alone else ('before', 'after')
-        film = encode_film(panels.film(shown, names, FILM_HEIGHT), sequence.fps / step)
-        by_role = dict(zip(('before', 'after'), (compared, record.after)))
-        errors = {
-            ', '.join(_words(key)): {role: by_role[role][key] for role in self.rows}
-            for key in ERRORS
-            if key in record.after
-        }
-        return Track(
-            sequence.name,
-            sequence.frame_ids,
-            shown,
-            film,
-            self._film_text(step, len(sequence)),
-            errors,
-            self._meshes(sequence, result, shown),
-            self._worst(panels, record, compared),
-        )
-
-    def _film_text(self, step: int, count: int) -> str:
-        left = (
-            'input, right: the body of' if self.alone else f'{self.rows["before"]} (pink), right:'
-        )
-        which = f'all {count} frames' if step == 1 else f'every {_ordinal(step)} of {count} frames'
-        last = f'{self.rows["before"]} (pink)' if self.alone else f'{self.rows["after"]} (blue)'
-        return f'left: {left} {last}; {which}'
-
-    def _meshes(self, sequence: Sequence, result: Result, shown: range) -> dict[str, np.ndarray]:
-        part = slice(shown.start, shown.stop, shown.step)
-        return {
-            role: pelvis_meshes(self.body, rotmat[part], betas[part])
-            for role, (rotmat, betas) in bodies_by_role(sequence, result, not self.alone).items()
-        }
-
-    def _worst(
-        self, panels: Panels, record: Record, compared: dict[str, np.ndarray]
-    ) -> list[Worst]:
-        key, found = _main_error(record), []
-        names = ('input', 'before') if self.alone else ('input', 'before', 'after', 'side')
-        (label, unit), values = _words(key), dict(before=compared[key], after=record.after[key])
-        for t in spaced_maxima(record.after[key], WORST):
-            said = ', '.join(
-                f'{self.rows[role]} {values[role][t]:.1f} {unit}' for role in self.rows
-            )
-            found.append(
-                Worst(
-                    t,
-                    panels.row(t, names),
-                    f'Frame {t} ({panels.sequence.frame_ids[t]}): {label} of {said}.',
-                )
-            )
-        return found
-
-    def page(self, tracks: list[Track], fitting: int) -> Page:
-        """Everything together."""
-        run = json.loads((self.folder / 'run.json').read_text())
-        sources = sorted({record.source for record in self.records})
-        known = any('mpjpe_mm' in record.after for record in self.records)
-        scored = (
-            f'{sum(record.unscored for record in self.records)} of them without valid 3D truth'
-            if known
-            else ('without 3D ground truth, so the reprojection error is the only one')
-        )
-        facts = [
-            ('config', run.get('config_file') or 'none'),
-            ('results', self.folder),
-            *([] if self.other is None else [('compared with', self.other.folder)]),
-            ('seed', run['seed']),
-            ('protocol', f'{self.metric.protocol.name} ({self.metric.protocol.summary})'),
-            ('2D keypoints', ', '.join(sources)),
-            (
-                'data',
-                f'{len(self.records)} sequences, {sum(record.frames for record in self.records)} frames, '
-                f'{scored}',
-            ),
-            ('versions', ', '.join(f'{key} {value}' for key, value in run['versions'].items())),
-        ]
-        remarks = (
-            []
-            if self.alone
-            else [f'Worse than the frozen start model of the same run: {WORSE_RULE}.']
-        )
-        if len(tracks) < fitting:
-            remarks.append(
-                f'Films and plots show the {len(tracks)} of {fitting} sequences with the largest errors.'
-            )
-        rows = (
-            {**self.rows, 'truth': 'truth'}
-            if any('truth' in track.meshes for track in tracks)
-            else self.rows
-        )
-        title = f'{self.name}: {_short(self.work_dir)}' + (
-            '' if self.other is None else f', against {rows["before"]}'
-        )
-        return Page(
-            title,
-            rows,
-            facts,
-            [_means(self.summary, list(self.rows.values())), self._by_sequence()],
-            remarks,
-            tracks,
-            self.body.faces.cpu().numpy(),
-        )
-
-    def _by_sequence(self) -> Table:
-        keys = [
-            key
-            for key in COLUMNS
-            if key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'reprojection_px')
-            and any(key in record.after for record in self.records)
-        ]
-        header, rows = ['sequence', 'frames'], []
-        for key in keys:
-            header += [f'{COLUMNS[key]}\n{name}' for name in self.rows.values()]
-        for index, record in enumerate(self.records):
-            compared = record.before if self.other is None else self.other.records[index].after
-            cells = [record.name, str(record.frames)]
-            for key in keys:
-                for errors in (compared, record.after)[: len(self.rows)]:
-                    known = errors.get(key, np.zeros(0))
-                    cells.append(f'{np.nanmean(known):.1f}' if np.isfinite(known).any() else '')
-            rows.append(cells)
-        return Table('Each sequence, means over its frames', header, rows)
-
-
-class _Other:
-    """The run that another is compared with, scored as that one is."""
-
-    def __init__(self, folder: Path, run: _Run) -> None:
-        self.folder = folder
-        stored = {result.name: result for result in map(Result.load, sorted(folder.glob('*.npz')))}
-        metric = run.metric_for(folder)
-        for index, (name, result) in enumerate(run.results.items()):
-            other = stored.get(name)
-            if other is None:
-                raise InputError(
-                    f'{folder}: has no result of the sequence {name!r}; compare runs on the same data'
-                )
-            if other.frame_ids != result.frame_ids or not np.array_equal(other.boxes, result.boxes):
-                raise InputError(
-                    f'{folder}: the sequence {name!r} has other frames or boxes than in {run.folder}; '
-                    f'compare runs on the same data'
-                )
-            metric.process(run.dataset[index], [other])
-        self.results, self.records = stored, metric.results
-        self.name, self.summary = list(summarise(self.records).items())[-1]
-
-
-def _means(summary: dict[str, dict[str, float]], compared: list[str]) -> Table:
-    """The run's table, and the change between the rows that are compared."""
-    keys = [key for key in COLUMNS if any(key in row for row in summary.values())]
-    rows = [
-        [name, *(cell_text(key, row.get(key)) for key in keys)] for name, row in summary.items()
+def _by_error(records: list[Record], pattern: str, folder: Path) -> list[int]:
+    """Indices of the sequences whose name matches, the one with the largest mean error first."""
+    matching = [
+        index for index, record in enumerate(records) if fnmatch.fnmatchcase(record.name, pattern)
     ]
-    if len(compared) == 2:
-        first, last = (summary[name] for name in compared)
-        rows.append(
-            [
-                'change',
-                *(
-                    f'{last[key] - first[key]:+.1f}'
-                    if key in first and key in last and key not in NO_CHANGE
-                    else ''
-                    for key in keys
-                ),
-            ]
+    if not matching:
+        names = [record.name for record in records[:8]]
+        raise InputError(f'{folder}: no sequence fits {pattern!r}; there are {", ".join(names)}')
+
+    def mean_error(index: int) -> float:
+        errors = records[index].after[_main_error(records[index])]
+        return float(np.nan_to_num(np.nanmean(errors)))
+
+    return sorted(matching, key=mean_error, reverse=True)
+
+
+def _title(run: ScoredRun, comparison: Comparison, reference: Optional[ScoredRun]) -> str:
+    title = f'{run.adapter}: {run.name}'
+    if reference is not None:
+        title += f', against {comparison.rows["before"]}'
+    return title
+
+
+def _row_names(comparison: Comparison, tracks: list[Track]) -> dict[str, str]:
+    """Names of all roles that the page shows."""
+    if any('truth' in track.meshes for track in tracks):
+        return {**comparison.rows, 'truth': 'truth'}
+    return comparison.rows
+
+
+def _facts(run: ScoredRun, reference: Optional[ScoredRun]) -> list[tuple[str, Any]]:
+    """Config, data and versions of the run."""
+    stored = json.loads((run.folder / 'run.json').read_text())
+    facts = [('config', stored.get('config_file') or 'none'), ('results', run.folder)]
+    if reference is not None:
+        facts.append(('compared with', reference.folder))
+    sources = sorted({record.source for record in run.records})
+    versions = [f'{name} {version}' for name, version in stored['versions'].items()]
+    facts += [
+        ('seed', stored['seed']),
+        ('protocol', f'{run.protocol.name} ({run.protocol.summary})'),
+        ('2D keypoints', ', '.join(sources)),
+        ('data', _data_text(run.records)),
+        ('versions', ', '.join(versions)),
+    ]
+    return facts
+
+
+def _data_text(records: list[Record]) -> str:
+    frames = sum(record.frames for record in records)
+    if any('mpjpe_mm' in record.after for record in records):
+        unscored = sum(record.unscored for record in records)
+        truth = f'{unscored} of them without valid 3D truth'
+    else:
+        truth = 'without 3D ground truth, so the reprojection error is the only one'
+    return f'{len(records)} sequences, {frames} frames, {truth}'
+
+
+def _remarks(comparison: Comparison, shown: int, matching: int) -> list[str]:
+    remarks = []
+    if comparison.adapted:
+        remarks.append(f'Worse than the frozen source model of the same run: {WORSE_RULE}.')
+    if shown < matching:
+        remarks.append(
+            f'Videos and plots show the {shown} of {matching} sequences with the largest errors.'
         )
-    return Table('Means over all scored frames', ['', *(COLUMNS[key] for key in keys)], rows)
+    return remarks
 
 
-def _words(key: str) -> tuple[str, str]:
-    """Name and unit of an error in running text."""
-    name, unit = COLUMNS[key].split('\n')
-    return WORDS.get(key, (name, unit))
+def _track(scorer: Scorer, comparison: Comparison, index: int, most_frames: int) -> Track:
+    """Everything that the page shows of one sequence."""
+    sequence = scorer.dataset[index]
+    result = comparison.results[sequence.name]
+    record = comparison.records[index]
+    panels = Panels(scorer.body, sequence, result)
+    step = math.ceil(len(sequence) / most_frames)
+    shown = range(0, len(sequence), step)
+    video_panels = ('before', 'after') if comparison.adapted else ('input', 'before')
+    images = panels.video_frames(shown, video_panels, VIDEO_HEIGHT)
+    meshes = {}
+    for role, (rotmat, betas) in bodies_by_role(sequence, result, comparison.adapted).items():
+        meshes[role] = pelvis_meshes(scorer.body, rotmat[::step], betas[::step])
+    return Track(
+        name=sequence.name,
+        frame_ids=sequence.frame_ids,
+        shown=shown,
+        video=encode_video(images, sequence.fps / step),
+        video_text=_video_text(comparison, step, len(sequence)),
+        errors=_plotted_errors(comparison, record),
+        meshes=meshes,
+        worst=_worst_frames(panels, comparison, record),
+    )
+
+
+def _video_text(comparison: Comparison, step: int, count: int) -> str:
+    before = f'{comparison.rows["before"]} (pink)'
+    if comparison.adapted:
+        panels = f'left: {before}, right: {comparison.rows["after"]} (blue)'
+    else:
+        panels = f'left: input, right: the body of {before}'
+    if step == 1:
+        return f'{panels}; all {count} frames'
+    ordinal = ORDINALS.get(step, f'{step}th')
+    return f'{panels}; every {ordinal} of {count} frames'
+
+
+def _plotted_errors(comparison: Comparison, record: Record) -> dict[str, dict[str, np.ndarray]]:
+    """(F,) errors by name with unit and by role."""
+    by_role = comparison.errors(record)
+    plotted = {}
+    for key in PLOTTED:
+        if key in record.after:
+            label = ', '.join(_name_and_unit(key))
+            plotted[label] = {role: errors[key] for role, errors in by_role.items()}
+    return plotted
+
+
+def _worst_frames(panels: Panels, comparison: Comparison, record: Record) -> list[WorstFrame]:
+    """Images and errors of the frames with the largest errors."""
+    key = _main_error(record)
+    name, unit = _name_and_unit(key)
+    shown = ('input', 'before', 'after', 'side') if comparison.adapted else ('input', 'before')
+    worst = []
+    for t in spaced_maxima(record.after[key], WORST_FRAMES):
+        values = [
+            f'{comparison.rows[role]} {errors[key][t]:.1f} {unit}'
+            for role, errors in comparison.errors(record).items()
+        ]
+        frame_id = panels.sequence.frame_ids[t]
+        text = f'Frame {t} ({frame_id}): {name} of {", ".join(values)}.'
+        worst.append(WorstFrame(t, panels.row(t, shown), text))
+    return worst
 
 
 def _main_error(record: Record) -> str:
-    known = 'mpjpe_mm' in record.after and np.isfinite(record.after['mpjpe_mm']).any()
-    return 'mpjpe_mm' if known else 'reprojection_px'
+    """The error that ranks sequences and frames."""
+    if 'mpjpe_mm' in record.after and np.isfinite(record.after['mpjpe_mm']).any():
+        return 'mpjpe_mm'
+    return 'reprojection_px'
 
 
-def _short(path: Path) -> str:
+def _name_and_unit(key: str) -> tuple[str, str]:
+    """Name and unit of an error in running text."""
+    if key in NAMES:
+        return NAMES[key]
+    name, unit = COLUMNS[key].split('\n')
+    return name, unit
+
+
+def _folder_name(path: Path) -> str:
     return path.resolve().name
-
-
-def _ordinal(number: int) -> str:
-    return {2: 'second', 3: 'third'}.get(number, f'{number}th')

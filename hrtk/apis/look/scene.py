@@ -1,9 +1,9 @@
-"""Everybody of a clip drawn over it: one film, or a picture for each photograph."""
+"""The bodies of all people drawn over their footage: one video, or an image per photograph."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator
 
 import cv2
 import numpy as np
@@ -11,7 +11,6 @@ import torch
 from rich.progress import track
 
 from hrtk.body_models import BodyModel
-from hrtk.datasets.own.footage import Place
 from hrtk.datasets.own.video import VideoDataset
 from hrtk.results import Result
 from hrtk.structures import Prediction
@@ -25,90 +24,102 @@ from hrtk.visualization.video import (
 )
 
 HEIGHT = 720
+# Of every frame: the results of its people, and the position of the frame in each.
+PeopleOfFrame = dict[int, list[tuple[Result, int]]]
 
 
 def draw_scene(dataset: VideoDataset, results: Path, body: BodyModel, folder: Path) -> Path:
-    """Draws the bodies of all people of a clip together.
+    """Draws the bodies of all people together.
 
-    A film begins with the clip and ends with the last frame in which anybody was followed. What shows these
-    results already is not drawn again.
+    A video begins with the footage and ends with the last frame of the last track. An overlay that already shows these
+    results is not drawn again.
 
     Args:
         dataset: the people.
         results: the folder of their results.
-        body: what the results are parameters of.
-        folder: where ``overlay.mp4``, or ``overlay/<picture>.png`` of photographs, is written.
+        body: the model to which the parameters of the results belong.
+        folder: where ``overlay.mp4``, or ``overlay/<image>.png`` of photographs, is written.
 
     Returns:
-        The film, or the folder of pictures.
+        The video, or the folder of images.
 
     Raises:
         InputError: a result is damaged.
     """
     files = list(results.glob('*.npz'))
-    stored = {result.name: result for result in map(Result.load, files)}
-    there: dict[Place, list[tuple[Result, int]]] = {}
-    for person in dataset.tracks:
-        for t, place in enumerate(person.places):
-            there.setdefault(place, []).append((stored[person.name], t))
-    films = dataset.film and can_write_video()
-    target = folder / 'overlay.mp4' if films else folder / 'overlay'
-    shown = folder / '.overlay.shows'
-    stamp = f'{results.name} {target.name} {max(file.stat().st_mtime_ns for file in files)}'
-    if target.exists() and shown.exists() and shown.read_text() == stamp:
+    as_video = not dataset.photographs and can_write_video()
+    target = folder / 'overlay'
+    if as_video:
+        target = folder / 'overlay.mp4'
+    stamp_file = folder / '.overlay.shows'
+    newest = max(file.stat().st_mtime_ns for file in files)
+    stamp = f'{results.name} {target.name} {newest}'
+    if target.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
         return target
-    shown.unlink(missing_ok=True)
-    places = dataset.footage.all()
-    if dataset.film:
-        places = places[: max(i for i, place in enumerate(places) if place in there) + 1]
-    pictures = _drawn(dataset, places if dataset.film else sorted(there), there, body)
-    if films:
-        write_video(target, _one_sized(pictures), dataset.fps)
-    elif dataset.film:
-        write_pictures(target, pictures)
+    stamp_file.unlink(missing_ok=True)
+    people = _people_of_frames(dataset, files)
+    if dataset.photographs:
+        _write_photographs(target, dataset, people, body)
     else:
-        for picture, place in zip(pictures, sorted(there)):
-            name = (
-                place.relative_to(dataset.footage.root)
-                .with_suffix('.png')
-                .as_posix()
-                .replace('/', '_')
-            )
-            write_picture(target / name, picture)
-    shown.write_text(stamp)
+        images = _draw(dataset, range(max(people) + 1), people, body)
+        if as_video:
+            write_video(target, _letterboxed(images), dataset.fps)
+        else:
+            write_pictures(target, images)
+    stamp_file.write_text(stamp)
     return target
 
 
-def _drawn(
-    dataset: VideoDataset,
-    places: list[Place],
-    there: dict[Place, list[tuple[Result, int]]],
-    body: BodyModel,
+def _people_of_frames(dataset: VideoDataset, files: list[Path]) -> PeopleOfFrame:
+    results = {}
+    for file in files:
+        result = Result.load(file)
+        results[result.name] = result
+    people: PeopleOfFrame = {}
+    for person in dataset.tracks:
+        for position, frame in enumerate(person.frames):
+            people.setdefault(frame, []).append((results[person.name], position))
+    return people
+
+
+def _write_photographs(
+    folder: Path, dataset: VideoDataset, people: PeopleOfFrame, body: BodyModel
+) -> None:
+    frames = sorted(people)
+    for frame, image in zip(frames, _draw(dataset, frames, people, body)):
+        name = dataset.footage.stem(frame).replace('/', '_')
+        write_picture(folder / f'{name}.png', image)
+
+
+def _draw(
+    dataset: VideoDataset, frames: Sequence[int], people: PeopleOfFrame, body: BodyModel
 ) -> Iterator[np.ndarray]:
-    frames = dataset.footage.frames(places)
-    for index, place in track(list(enumerate(places)), description='overlay'):
-        image = frames[index]
-        scale = min(1.0, HEIGHT / image.shape[0])
+    """The frames, at most :data:`HEIGHT` px high, with the bodies of their people."""
+    images = dataset.footage.frames(frames)
+    for index in track(range(len(frames)), description='overlay'):
+        image = images[index]
+        height, width = image.shape[:2]
+        scale = min(1.0, HEIGHT / height)
         if scale < 1:
-            image = cv2.resize(
-                image, (round(image.shape[1] * scale), HEIGHT), interpolation=cv2.INTER_AREA
-            )
-        people = there.get(place, [])
-        if people:
-            boxes = torch.as_tensor(
-                np.stack([result.boxes[t] for result, t in people]) * np.float32(scale)
-            )
-            boxes[:, :2] += (scale - 1) / 2  # pixel centres lie at integers
-            image = overlay(image, _prediction(people), boxes, body)
+            size = (round(width * scale), HEIGHT)
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        visible = people.get(frames[index], [])
+        if visible:
+            boxes = np.stack([result.boxes[position] for result, position in visible])
+            scaled_boxes = torch.as_tensor(boxes * np.float32(scale))
+            scaled_boxes[:, :2] += (scale - 1) / 2  # pixel centres lie at integers
+            image = overlay(image, _predictions(visible), scaled_boxes, body)
         yield image
 
 
-def _prediction(people: list[tuple[Result, int]]) -> Prediction:
-    return Prediction.cat([result.after[t : t + 1] for result, t in people])
+def _predictions(visible: list[tuple[Result, int]]) -> Prediction:
+    return Prediction.cat([result.after[position : position + 1] for result, position in visible])
 
 
-def _one_sized(pictures: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+def _letterboxed(images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """All images in the size of the first."""
     size = None
-    for picture in pictures:
-        size = size or picture.shape[1::-1]
-        yield letterbox(picture, size)
+    for image in images:
+        height, width = image.shape[:2]
+        size = size or (width, height)
+        yield letterbox(image, size)

@@ -1,4 +1,4 @@
-"""What stored results say about the run that made them."""
+"""Stored results and the config, body and data of the run that computed them."""
 
 from __future__ import annotations
 
@@ -18,56 +18,55 @@ from hrtk.structures import Sequence
 
 
 def result_folders(folder: Path) -> list[Path]:
-    """The folder of results itself, or all of a work dir.
+    """Returns the folder itself if it holds results, or all folders of results of a work dir.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no results.
     """
     if (folder / 'run.json').is_file():
         return [folder]
-    found = sorted(path.parent for path in folder.glob('results/*/run.json'))
-    if not found:
+    folders = sorted(path.parent for path in folder.glob('results/*/run.json'))
+    if not folders:
         raise InputError(
             f'{folder}: neither a folder of results (with a run.json) nor a work dir that has some in '
             f'results/; run tools/adapt.py first'
         )
-    return found
+    return folders
 
 
 def latest_folder(folder: Path) -> Path:
-    """The folder of results itself, or of a work dir the one that its ``metrics.json`` was written for.
+    """Returns the folder itself if it holds results, or the folder of results that a work dir's ``metrics.json`` names.
 
     Raises:
-        InputError: there are none, or it cannot be said which.
+        InputError: there are no results, or several folders of which ``metrics.json`` names none.
     """
-    found = result_folders(folder)
-    if len(found) == 1:
-        return found[0]
+    folders = result_folders(folder)
+    if len(folders) == 1:
+        return folders[0]
     try:
-        named = json.loads((folder / 'metrics.json').read_text())['fingerprint']
+        fingerprint = json.loads((folder / 'metrics.json').read_text())['fingerprint']
     except (OSError, ValueError, KeyError):
-        named = None
-    for path in found:
-        if path.name == named:
+        fingerprint = None
+    for path in folders:
+        if path.name == fingerprint:
             return path
     raise InputError(
-        f'{folder}: holds {len(found)} folders of results and no metrics.json that names one of them; '
-        f'give one of {", ".join(map(str, found))}'
+        f'{folder}: holds {len(folders)} folders of results and no metrics.json that names one of them; '
+        f'give one of {", ".join(map(str, folders))}'
     )
 
 
 def stored_config(path: Path) -> Config:
-    """The config that results were computed with, from their ``run.json``.
+    """Returns the config that results were computed with, from their ``run.json``.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the config cannot be read.
     """
     try:
         run = json.loads(path.read_text())
+        # mmengine imports a config's custom_imports only when it reads a file.
         with tempfile.TemporaryDirectory() as folder:
-            file = (
-                Path(folder) / 'stored.py'
-            )  # a config is read from a file, so that its custom_imports happen
+            file = Path(folder) / 'stored.py'
             file.write_text(run['config'])
             cfg = Config.fromfile(file)
     except (OSError, ValueError, KeyError, SyntaxError, ImportError) as error:
@@ -79,25 +78,30 @@ def stored_config(path: Path) -> Config:
 
 
 def body_of(estimator: dict) -> Any:
-    """The estimator's body alone: its weights may be large, or gone."""
+    """Builds only the body of an estimator's config: its weights may be large, or missing."""
     kind = estimator['type']
     cls = ESTIMATORS.get(kind) if isinstance(kind, str) else kind
-    parameter = inspect.signature(cls).parameters.get('body') if cls is not None else None
-    config = estimator.get('body', parameter.default if parameter else None)
+    default = None
+    if cls is not None:
+        parameter = inspect.signature(cls).parameters.get('body')
+        if parameter is not None:
+            default = parameter.default
+    config = estimator.get('body', default)
     if config is None:
         return ESTIMATORS.build(estimator).body
     return BODY_MODELS.build(config)
 
 
 def stored_body(folder: Path) -> BodyModel:
-    """The body that results are for.
+    """Returns the body that results are parameters of.
 
     Raises:
-        InputError: its file is missing, or another than the results were computed with.
+        InputError: its file is missing, or differs from the one that the results were computed with.
     """
     path = folder / 'run.json'
     body = body_of(stored_config(path).estimator)
-    expected = json.loads(path.read_text()).get('fingerprints', {}).get('estimator', {}).get('body')
+    fingerprints = json.loads(path.read_text()).get('fingerprints', {})
+    expected = fingerprints.get('estimator', {}).get('body')
     if expected not in (None, body.data.sha256):
         raise InputError(
             f'{body.data.path}: not the body file that the results in {folder} were computed with; '
@@ -106,19 +110,29 @@ def stored_body(folder: Path) -> BodyModel:
     return body
 
 
+def stored_results(folder: Path) -> dict[str, Result]:
+    """Returns all results of a folder by the name of their sequence.
+
+    Raises:
+        InputError: a result is damaged.
+    """
+    results = map(Result.load, sorted(folder.glob('*.npz')))
+    return {result.name: result for result in results}
+
+
 def stored_pairs(folder: Path, dataset: Any) -> Iterator[tuple[Sequence, Result]]:
-    """Every sequence of a data set, and what is stored of it.
+    """Yields every sequence of a data set with its stored result.
 
     Raises:
         InputError: a result is missing, or was computed from other data.
     """
-    stored = {result.name: result for result in map(Result.load, sorted(folder.glob('*.npz')))}
+    results = stored_results(folder)
     for index in range(len(dataset)):
         sequence = dataset[index]
-        result = stored.get(sequence.name)
+        result = results.get(sequence.name)
         if result is None:
             raise InputError(
-                f'{folder}: {sequence.name!r} has no result, {len(stored)} of {len(dataset)} sequences '
+                f'{folder}: {sequence.name!r} has no result, {len(results)} of {len(dataset)} sequences '
                 f'have one; run tools/adapt.py again to finish it'
             )
         if not result.matches(sequence):
@@ -130,31 +144,30 @@ def stored_pairs(folder: Path, dataset: Any) -> Iterator[tuple[Sequence, Result]
 
 
 def adapter_name(adapter: dict) -> str:
-    """The class name of an adapter, as tables have it."""
+    """Returns the class name of an adapter's config, as tables print it."""
     kind = adapter['type']
     cls = ADAPTERS.get(kind) if isinstance(kind, str) else kind
-    return cls.__name__ if cls is not None else kind
+    if cls is None:
+        return kind
+    return cls.__name__
 
 
 def bodies_by_role(sequence: Sequence, result: Result, adapted: bool) -> dict[str, tuple[Any, Any]]:
-    """The bodies that a sequence has: ``rotmat`` and ``betas`` by ``'before'``, ``'after'`` and ``'truth'``.
+    """Returns ``rotmat`` and ``betas`` of a sequence by role: ``'before'``, ``'after'`` and ``'truth'``.
 
-    Gendered truth is left out: its betas would give another person on the neutral body.
+    Gendered ground truth is left out: on the neutral body its betas would give another shape.
 
     Args:
         sequence: for its ground truth.
-        result: of it.
-        adapted: whether there is an ``'after'``, which the frozen baseline has not.
+        result: of the sequence.
+        adapted: whether there is an ``'after'``; the frozen baseline has none.
     """
     bodies = {'before': (result.before.rotmat, result.before.betas)}
     if adapted:
-        bodies['after'] = result.after.rotmat, result.after.betas
+        bodies['after'] = (result.after.rotmat, result.after.betas)
     truth = sequence.truth
-    if (
-        truth is not None
-        and truth.gender == 'neutral'
-        and truth.rotmat is not None
-        and truth.betas is not None
-    ):
-        bodies['truth'] = truth.rotmat, truth.betas
+    if truth is None or truth.gender != 'neutral':
+        return bodies
+    if truth.rotmat is not None and truth.betas is not None:
+        bodies['truth'] = (truth.rotmat, truth.betas)
     return bodies

@@ -1,4 +1,4 @@
-"""``view``: the bodies of a finished run in an interactive window of the browser."""
+"""``view``: the bodies of a finished run in an interactive browser window."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def view(
     port: int = 8080,
     host: str = '127.0.0.1',
 ) -> MeshViewer:
-    """Serves the stored bodies of one sequence before and after adaptation, with the truth where it is known.
+    """Serves the stored bodies of one sequence before and after adaptation, with the ground truth where it is known.
 
     Args:
         work_dir: of the run, or one of the folders in its ``results/``.
-        sequence: its name; default the first.
-        port: where to start looking for a free port.
+        sequence: name of the sequence; default the first.
+        port: first port to try.
         host: address to listen on.
 
     Returns:
         The running viewer; ``stop()`` ends it.
 
     Raises:
-        InputError: viser is missing, there is no such sequence, or results are missing or of other data.
+        InputError: viser is missing, the sequence is unknown, or results are missing or of other data.
     """
     folder = latest_folder(Path(work_dir))
     cfg = stored_config(folder / 'run.json')
-    body, pairs = stored_body(folder), stored_pairs(folder, DATASETS.build(cfg.dataset))
+    body = stored_body(folder)
     names = []
-    for found, result in pairs:
-        names.append(found.name)
-        if sequence in (None, found.name):
-            return _viewer(found, result, body, adapter_name(cfg.adapter), port, host)
+    for candidate, result in stored_pairs(folder, DATASETS.build(cfg.dataset)):
+        names.append(candidate.name)
+        if sequence in (None, candidate.name):
+            return _viewer(candidate, result, body, adapter_name(cfg.adapter), port, host)
     raise InputError(
         f'{folder}: there is no sequence {sequence!r}; there are {", ".join(names[:8])}'
     )
@@ -63,22 +63,23 @@ def _viewer(
     sequence: Sequence, result: Result, body: Any, adapter: str, port: int, host: str
 ) -> MeshViewer:
     bodies = bodies_by_role(sequence, result, adapted=adapter != BEFORE)
-    meshes = {role: pelvis_meshes(body, *values) for role, values in bodies.items()}
+    meshes = {role: pelvis_meshes(body, rotmat, betas) for role, (rotmat, betas) in bodies.items()}
 
-    def picture(frame: int) -> np.ndarray:
+    def frame_image(frame: int) -> np.ndarray:
         image = sequence.frames[frame]
-        x0, y0, x1, y1 = person_region(sequence.boxes[frame : frame + 1], image.shape[1::-1])
+        image_size = (image.shape[1], image.shape[0])
+        x0, y0, x1, y1 = person_region(sequence.boxes[frame : frame + 1], image_size)
         drawn = draw_keypoints(image, result.keypoints2d[frame], result.skeleton)
         return np.ascontiguousarray(drawn[y0:y1, x0:x1])
 
     return MeshViewer(
         meshes,
-        body.faces.cpu().numpy(),
-        sequence.frame_ids,
-        picture,
-        sequence.fps,
-        {'before': BEFORE, 'after': adapter},
-        sequence.name,
-        port,
-        host,
+        faces=body.faces.cpu().numpy(),
+        labels=sequence.frame_ids,
+        frame_image=frame_image,
+        fps=sequence.fps,
+        rows={'before': BEFORE, 'after': adapter},
+        title=sequence.name,
+        port=port,
+        host=host,
     )

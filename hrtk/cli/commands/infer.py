@@ -11,7 +11,6 @@ import argparse
 from hrtk.apis.infer import ALIASES, infer
 from hrtk.apis.look.exporting import FORMATS
 from hrtk.cli.options import add_cfg_options
-from hrtk.detectors.rtmlib import MODES
 
 ON_INTERRUPT = 'everything finished is stored: run again to resume'
 
@@ -50,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--device', help='cpu, cuda, ... (default: a GPU if PyTorch finds one)')
     parser.add_argument(
-        '--pose2d', default='balanced', choices=MODES, help="rtmlib's networks (%(default)s)"
+        '--pose2d',
+        default='balanced',
+        metavar='NAME[:OPTION]',
+        help='2D detector: a registered name, e.g. rtmlib:performance, or a mode of rtmlib (%(default)s)',
     )
     parser.add_argument(
         '--seconds',

@@ -1,4 +1,4 @@
-"""Paired 2D and 3D joints over time, for networks from 2D to 3D."""
+"""Paired 2D and 3D joints over time, data of networks from 2D to 3D."""
 
 from hrtk.datasets.lifting.amass import AMASSLifting
 from hrtk.datasets.lifting.h36m import H36MLifting

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from hrtk.datasets.lifting.object_npz import poses, read_object
+from hrtk.datasets.lifting.object_npz import pose_array, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.errors import InputError
 from hrtk.files import sha256
 from hrtk.registry import DATASETS
 
+KEYS = ('length', 'pose2d', 'pose3d')
 REMEDY = (
     "MPM's file was not published; save one with numpy.savez(file, poses={sequence: dict(length=N, pose2d=(N, "
     '16, 2), pose3d=(N, 16, 3))}), 2D normalised, 3D in metres'
@@ -18,9 +20,10 @@ REMEDY = (
 
 @DATASETS.register_module()
 class AMASSLifting(PoseWindows):
-    """Windows that lie wholly within sequences of AMASS, for pre-training only; sequences shorter than F have none.
+    """Windows that lie completely within sequences of AMASS, for pre-training only.
 
-    MPM's code leaves out the last two windows of every sequence; here they are in.
+    Sequences shorter than F have no windows. MPM's code leaves out the last two windows of every sequence; this class
+    includes them.
 
     Args:
         file: npz of one dict ``poses``: per sequence ``length``, ``pose2d`` (N, 16, 2) normalised and ``pose3d``
@@ -42,25 +45,34 @@ class AMASSLifting(PoseWindows):
         stride: int = 1,
         flip: bool = False,
     ) -> None:
-        self.file, tracks = Path(file), []
-        for name, sequence in read_object(file, 'poses', REMEDY).items():
-            lacks = [
-                key
-                for key in ('length', 'pose2d', 'pose3d')
-                if not isinstance(sequence, dict) or key not in sequence
-            ]
-            if lacks:
-                raise InputError(f'{file}: poses[{name!r}] lacks {", ".join(lacks)}; {REMEDY}')
-            seen = poses(sequence['pose2d'], (16, 2), file, f"poses[{name!r}]['pose2d']")
-            points = poses(sequence['pose3d'], (16, 3), file, f"poses[{name!r}]['pose3d']")
-            if not int(sequence['length']) == len(seen) == len(points):
-                raise InputError(
-                    f'{file}: poses[{name!r}] has length {sequence["length"]}, {len(seen)} frames in '
-                    f'pose2d and {len(points)} in pose3d, expected the same; make the file again'
-                )
-            tracks.append(PoseTrack(str(name), str(name), 'amass', '', seen, points))
+        self.file = Path(file)
+        sequences = read_object(file, 'poses', REMEDY)
+        tracks = [self._track(str(name), sequence) for name, sequence in sequences.items()]
         super().__init__(tracks, 'h36m16', frames, step, stride, flip, pad=False)
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the file."""
         return {'npz': sha256(self.file)}
+
+    def _track(self, name: str, sequence: Any) -> PoseTrack:
+        position = f'poses[{name!r}]'
+        missing = list(KEYS)
+        if isinstance(sequence, dict):
+            missing = [key for key in KEYS if key not in sequence]
+        if missing:
+            raise InputError(f'{self.file}: {position} lacks {", ".join(missing)}; {REMEDY}')
+        pose2d = pose_array(sequence['pose2d'], (16, 2), self.file, f"{position}['pose2d']")
+        pose3d = pose_array(sequence['pose3d'], (16, 3), self.file, f"{position}['pose3d']")
+        if not int(sequence['length']) == len(pose2d) == len(pose3d):
+            raise InputError(
+                f'{self.file}: {position} has length {sequence["length"]}, {len(pose2d)} frames in '
+                f'pose2d and {len(pose3d)} in pose3d, expected the same; make the file again'
+            )
+        return PoseTrack(
+            name=name,
+            subject=name,
+            action='amass',
+            camera='',
+            keypoints2d=pose2d,
+            joints3d=pose3d,
+        )

@@ -1,25 +1,26 @@
 """Cameras of the lifting literature: normalised intrinsics with lens distortion, quaternions, screen coordinates.
 
 Conventions of VideoPose3D (Pavllo et al., 3D human pose estimation in video with temporal convolutions and
-semi-supervised training, 2019): normalised coordinates run from -1 to 1 over the width of a picture, y keeps the
-aspect ratio; intrinsics are nine numbers ``[fx, fy, cx, cy, k1, k2, k3, p1, p2]`` in these units.
+semi-supervised training, 2019): normalised coordinates run from -1 to 1 over the width of an image, y keeps the aspect
+ratio; intrinsics are nine numbers ``[fx, fy, cx, cy, k1, k2, k3, p1, p2]`` in these units.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def normalise_screen(points: np.ndarray, width: float, height: float) -> np.ndarray:
-    """Pixels (..., 2) -> normalised coordinates: x in [-1, 1] over the picture, y in [-h/w, h/w]."""
+    """Pixels (..., 2) -> normalised coordinates: x in [-1, 1] over the image, y in [-h/w, h/w]."""
     return points / width * 2 - np.array([1, height / width], points.dtype)
 
 
 def normalised_intrinsics(
-    focal: np.ndarray,
-    centre: np.ndarray,
-    radial: np.ndarray,
-    tangential: np.ndarray,
+    focal: ArrayLike,
+    centre: ArrayLike,
+    radial: ArrayLike,
+    tangential: ArrayLike,
     width: float,
     height: float,
 ) -> np.ndarray:
@@ -30,8 +31,8 @@ def normalised_intrinsics(
         centre: (2,) principal point, px.
         radial: (3,) k1, k2, k3.
         tangential: (2,) p1, p2.
-        width: of the picture, px.
-        height: of the picture, px.
+        width: of the image, px.
+        height: of the image, px.
 
     Returns:
         (9,).
@@ -46,10 +47,10 @@ def normalised_intrinsics(
     )
 
 
-def quaternion_to_rotmat(quaternion: np.ndarray) -> np.ndarray:
+def quaternion_to_rotmat(quaternion: ArrayLike) -> np.ndarray:
     """(..., 4) unit quaternions, real part first -> (..., 3, 3)."""
     w, x, y, z = np.moveaxis(np.asarray(quaternion), -1, 0)
-    rows = [
+    entries = [
         1 - 2 * (y * y + z * z),
         2 * (x * y - z * w),
         2 * (x * z + y * w),
@@ -60,11 +61,11 @@ def quaternion_to_rotmat(quaternion: np.ndarray) -> np.ndarray:
         2 * (y * z + x * w),
         1 - 2 * (x * x + y * y),
     ]
-    return np.stack(rows, -1).reshape(*np.shape(w), 3, 3)
+    return np.stack(entries, -1).reshape(*np.shape(w), 3, 3)
 
 
 def world_to_camera(points: np.ndarray, rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Points of the world as a camera sees them.
+    """Points of the world frame in the camera frame.
 
     Args:
         points: (..., 3) metres.
@@ -77,20 +78,21 @@ def world_to_camera(points: np.ndarray, rotation: np.ndarray, position: np.ndarr
     return (points - position) @ rotation
 
 
-def look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
+def look_at(position: ArrayLike, target: ArrayLike) -> np.ndarray:
     """Rotation (3, 3), camera to world, of an upright camera in a world with y up."""
-    forward = np.asarray(target, np.float64) - position
+    forward = np.asarray(target, np.float64) - np.asarray(position)
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 1.0, 0.0])
     right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(forward, right), forward], axis=1)
+    down = np.cross(forward, right)
+    return np.stack([right, down, forward], axis=1)
 
 
 def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-    """Projects points of a camera frame, distortion included.
+    """Projects points of a camera frame, with lens distortion.
 
     Args:
-        points: (..., 3) metres, before the camera.
+        points: (..., 3) metres, in front of the camera.
         intrinsics: (9,), or broadcasting with (..., 9).
 
     Returns:
@@ -98,7 +100,9 @@ def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     """
     focal, centre, radial, tangential = np.split(intrinsics, (2, 4, 7), axis=-1)
     plane = points[..., :2] / points[..., 2:]
-    square = np.square(plane).sum(-1, keepdims=True)
-    bend = 1 + (radial * np.concatenate([square, square**2, square**3], -1)).sum(-1, keepdims=True)
-    tilt = (tangential * plane).sum(-1, keepdims=True)
-    return focal * (plane * (bend + tilt) + tangential * square) + centre
+    r2 = np.square(plane).sum(-1, keepdims=True)
+    powers = np.concatenate([r2, r2**2, r2**3], -1)
+    radial_factor = 1 + (radial * powers).sum(-1, keepdims=True)
+    tangential_factor = (tangential * plane).sum(-1, keepdims=True)
+    distorted = plane * (radial_factor + tangential_factor) + tangential * r2
+    return focal * distorted + centre

@@ -1,6 +1,6 @@
 """Calibration of Human3.6M's four cameras, measured by its authors (Ionescu et al., TPAMI 2014), per subject.
 
-``data_3d_h36m.npz`` has joints in the world and no cameras, so every lifting project carries these numbers.
+``data_3d_h36m.npz`` has joints in the world frame and no cameras, so every lifting project includes these numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INTRINSICS = (
      0.21832367777824402, -0.008947807364165783, -0.0005872055771760643, -0.0018133620033040643))
 # fmt: on
 
-# Per camera a quaternion, camera to world, real part first, and the camera's place in mm.
+# Per camera a quaternion, camera to world, real part first, and the camera's position in mm.
 # fmt: off
 EXTRINSICS = {
     'S1': ((0.1407056450843811, -0.1500701755285263, -0.755240797996521, 0.6223280429840088,
@@ -91,12 +91,15 @@ EXTRINSICS = {
 def intrinsics(camera: int) -> np.ndarray:
     """(9,) normalised intrinsics of a camera, see :mod:`hrtk.datasets.lifting.cameras`."""
     numbers = np.array(INTRINSICS[camera])
+    width, height = SIZES[camera]
     return normalised_intrinsics(
-        numbers[:2], numbers[2:4], numbers[4:7], numbers[7:], *SIZES[camera]
+        numbers[:2], numbers[2:4], numbers[4:7], numbers[7:], width, height
     )
 
 
 def extrinsics(subject: str, camera: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation (3, 3), camera to world, and place (3,) in metres of a camera during a subject's recordings."""
+    """Rotation (3, 3), camera to world, and position (3,) in metres of a camera during a subject's recordings."""
     numbers = np.array(EXTRINSICS[subject][camera])
-    return quaternion_to_rotmat(numbers[:4]), numbers[4:] / 1000
+    rotation = quaternion_to_rotmat(numbers[:4])
+    position = numbers[4:] / 1000
+    return rotation, position

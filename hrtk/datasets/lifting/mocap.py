@@ -1,4 +1,4 @@
-"""Free captured motion before four cameras: the open counterpart of Human3.6M for lifting."""
+"""Free captured motion in front of four cameras: the open counterpart of Human3.6M for lifting."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from hrtk.files import sha256
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.registry import DATASETS
 
-TARGET = (0.0, 0.9, 0.0)  # metres; where all cameras look
+TARGET = (0.0, 0.9, 0.0)  # metres; the point that all cameras look at
+WIDTH = 1000  # of all images, px
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
 @dataclasses.dataclass(frozen=True)
 class MocapCamera:
-    """A fixed camera; its numbers are Human3.6M's, rounded, and its picture is 1000 px wide.
+    """A fixed camera; its numbers are Human3.6M's, rounded, and its image is 1000 px wide.
 
     Attributes:
-        name: what items call it.
+        name: camera of the items.
         position: metres, y up; clips are in the middle, on the floor y = 0.
-        height: of the picture, px.
+        height: of the image, px.
         focal: px.
         centre: px.
         radial: k1, k2, k3.
@@ -51,7 +52,7 @@ class MocapCamera:
     def intrinsics(self) -> np.ndarray:
         """(9,) normalised intrinsics."""
         return normalised_intrinsics(
-            self.focal, self.centre, self.radial, self.tangential, 1000, self.height
+            self.focal, self.centre, self.radial, self.tangential, WIDTH, self.height
         )
 
     @property
@@ -62,40 +63,40 @@ class MocapCamera:
 
 CAMERAS = (
     MocapCamera(
-        'front_left',
-        (1.9, 1.55, 5.0),
-        1002,
-        (1145, 1144),
-        (512.5, 515.5),
-        (-0.207, 0.248, -0.003),
-        (-0.0010, -0.0014),
+        name='front_left',
+        position=(1.9, 1.55, 5.0),
+        height=1002,
+        focal=(1145, 1144),
+        centre=(512.5, 515.5),
+        radial=(-0.207, 0.248, -0.003),
+        tangential=(-0.0010, -0.0014),
     ),
     MocapCamera(
-        'back_left',
-        (1.9, 1.6, -5.1),
-        1000,
-        (1150, 1148),
-        (509, 508),
-        (-0.194, 0.240, 0.007),
-        (-0.0016, -0.0027),
+        name='back_left',
+        position=(1.9, 1.6, -5.1),
+        height=1000,
+        focal=(1150, 1148),
+        centre=(509, 508),
+        radial=(-0.194, 0.240, 0.007),
+        tangential=(-0.0016, -0.0027),
     ),
     MocapCamera(
-        'front_right',
-        (-1.7, 1.5, 5.2),
-        1000,
-        (1149, 1149),
-        (520, 501.5),
-        (-0.208, 0.255, -0.002),
-        (0.0015, -0.0008),
+        name='front_right',
+        position=(-1.7, 1.5, 5.2),
+        height=1000,
+        focal=(1149, 1149),
+        centre=(520, 501.5),
+        radial=(-0.208, 0.255, -0.002),
+        tangential=(0.0015, -0.0008),
     ),
     MocapCamera(
-        'back_right',
-        (-1.8, 1.55, -4.8),
-        1002,
-        (1145.5, 1145),
-        (515, 502),
-        (-0.198, 0.218, -0.009),
-        (-0.0006, -0.0018),
+        name='back_right',
+        position=(-1.8, 1.55, -4.8),
+        height=1002,
+        focal=(1145.5, 1145),
+        centre=(515, 502),
+        radial=(-0.198, 0.218, -0.009),
+        tangential=(-0.0006, -0.0018),
     ),
 )
 
@@ -105,25 +106,25 @@ class MocapLifting(PoseWindows):
     """Windows of the motion that ships with hrtk, one track per clip and camera.
 
     The open body with its mean shape is posed by the clips of :func:`hrtk.datasets.motion.load_motion`; the joints are
-    those of its Human3.6M regressor, the split is the file's own, by whole recordings, and so is the frame rate, 30 per
-    second. The middle of every clip's path is moved to where the cameras look; clip k of the file is turned about the
-    vertical by k golden angles (137.5 degrees), so that all sides are seen. 2D joints are the exact projections, with
-    the lenses' distortion, and may lie outside the picture.
+    those of its Human3.6M regressor. Split (by whole recordings) and frame rate (30 per second) are those of the file.
+    The middle of every clip's path is moved to the point that the cameras look at; clip k of the file is turned about
+    the vertical by k golden angles (137.5 degrees), so that all sides are visible. 2D joints are the exact projections,
+    with the lenses' distortion, and may lie outside the image.
 
     Args:
-        split: ``'train'``, ``'test'`` (whole other recordings) or None for all clips.
+        split: ``'train'``, ``'test'`` (other recordings) or None for all clips.
         joints: ``'h36m17'``, or ``'h36m16'`` without the joint between neck and head.
         frames: F.
         step: frames between neighbours of a window.
         stride: frames between the middles of windows.
-        flip: whether mirrored windows follow; default when training.
-        noise_px: standard deviation of an error of every 2D coordinate, px of a picture 1000 px wide; the same whenever
-            a frame is read.
+        flip: whether mirrored windows follow; by default for training.
+        noise_px: standard deviation of an error of every 2D coordinate, px of an image 1000 px wide; a frame has the
+            same error whenever it is read.
         seed: of the noise.
         path: file of the clips.
 
     Raises:
-        InputError: an option has no such value, or the file is not one of motion clips.
+        InputError: an option has an invalid value, or the file holds no motion clips.
     """
 
     def __init__(
@@ -144,18 +145,21 @@ class MocapLifting(PoseWindows):
                 f'MocapLifting: split is one of {", ".join(map(repr, SPLITS))} and None, and noise_px is '
                 f'not negative; they are {split!r} and {noise_px}'
             )
-        self.split, self.path, self.noise_px, self.seed = split, Path(path), noise_px, seed
-        rng, order = np.random.default_rng(seed), from_regressor(joints)
+        self.split = split
+        self.path = Path(path)
+        self.noise_px = noise_px
+        self.seed = seed
+        rng = np.random.default_rng(seed)
+        order = from_regressor(joints)
+        sigma = 2 * noise_px / WIDTH  # in normalised coordinates, which span 2 over the width
         tracks = []
         for clip, world in posed_motion(self.path):
             if split in (None, clip.split):
-                tracks += [
-                    _filmed(clip, world[:, order], camera, 2 * noise_px / 1000, rng)
-                    for camera in CAMERAS
-                ]
-        super().__init__(
-            tracks, joints, frames, step, stride, split != 'test' if flip is None else flip
-        )
+                for camera in CAMERAS:
+                    tracks.append(_view(clip, world[:, order], camera, sigma, rng))
+        if flip is None:
+            flip = split != 'test'
+        super().__init__(tracks, joints, frames, step, stride, flip)
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the motion file."""
@@ -166,46 +170,57 @@ class MocapLifting(PoseWindows):
 def posed_motion(path: Path) -> tuple[tuple[MotionClip, np.ndarray], ...]:
     """Every clip and its joints (F, 17, 3), ``h36m17`` of the body model, in metres in the cameras' world (y up).
 
-    Posed once per process, in double precision, all clips at once.
+    Computed once per process, in double precision, for all clips at once.
     """
     clips = load_motion(None, path)
+    poses = np.concatenate([clip.poses for clip in clips])
     body = BodyModel('open').double()
     with torch.inference_mode():
-        rotmat = axis_angle_to_rotmat(
-            torch.from_numpy(np.concatenate([clip.poses for clip in clips])).double()
-        )
+        rotmat = axis_angle_to_rotmat(torch.from_numpy(poses).double())
         betas = rotmat.new_zeros(1, 10)
         joints = body.joints(rotmat, betas.expand(len(rotmat), 10), 'h36m17').numpy()
-        pelvis = body.joints(rotmat[:1], betas, 'smpl24')[
-            0, 0
-        ].numpy()  # turning about it leaves it in place
-    parts = np.split(joints - pelvis, np.cumsum([len(clip) for clip in clips])[:-1])
+        # The body turns about its pelvis, so the pelvis of the first frame is that of all frames.
+        pelvis = body.joints(rotmat[:1], betas, 'smpl24')[0, 0].numpy()
+    ends = np.cumsum([len(clip) for clip in clips])
+    joints_of_clips = np.split(joints - pelvis, ends[:-1])
     return tuple(
-        (clip, _placed(clip, part, number)) for number, (clip, part) in enumerate(zip(clips, parts))
+        (clip, _place_in_world(clip, clip_joints, index))
+        for index, (clip, clip_joints) in enumerate(zip(clips, joints_of_clips))
     )
 
 
-def _placed(clip: MotionClip, joints: np.ndarray, number: int) -> np.ndarray:
+def _place_in_world(clip: MotionClip, joints: np.ndarray, index: int) -> np.ndarray:
+    """Moves pelvis-centred joints along the clip's path, centred, and turns both by ``index`` golden angles."""
     path = clip.transl.astype(np.float64)
     middle = (path.min(0) + path.max(0)) / 2 * (1, 0, 1)
-    sine, cosine = math.sin(number * GOLDEN_ANGLE), math.cos(number * GOLDEN_ANGLE)
+    sine = math.sin(index * GOLDEN_ANGLE)
+    cosine = math.cos(index * GOLDEN_ANGLE)
     turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
     return (joints + (path - middle)[:, None]) @ turn.T
 
 
-def _filmed(
+def _view(
     clip: MotionClip, world: np.ndarray, camera: MocapCamera, sigma: float, rng: np.random.Generator
 ) -> PoseTrack:
+    """The track of a clip in front of one camera.
+
+    Args:
+        clip: the motion.
+        world: (F, J, 3) joints, metres.
+        camera: the camera.
+        sigma: standard deviation of the error of the 2D joints, normalised coordinates.
+        rng: source of the error.
+    """
     joints = world_to_camera(world, camera.rotation, np.array(camera.position))
-    seen = project(joints, camera.intrinsics)
+    keypoints = project(joints, camera.intrinsics)
     if sigma:
-        seen = seen + sigma * rng.normal(size=seen.shape)
+        keypoints = keypoints + sigma * rng.normal(size=keypoints.shape)
     return PoseTrack(
-        f'{clip.name} {camera.name}',
-        clip.name.split('#')[0],
-        clip.action,
-        camera.name,
-        seen,
-        joints,
-        camera.intrinsics,
+        name=f'{clip.name} {camera.name}',
+        subject=clip.name.split('#')[0],
+        action=clip.action,
+        camera=camera.name,
+        keypoints2d=keypoints,
+        joints3d=joints,
+        intrinsics=camera.intrinsics,
     )

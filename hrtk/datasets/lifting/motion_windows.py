@@ -1,4 +1,4 @@
-"""MotionWindows: short stretches of the free motion, which motion priors learn from."""
+"""MotionWindows: short stretches of the free motion, training data of motion priors."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from hrtk.registry import DATASETS
 
 @DATASETS.register_module()
 class MotionWindows(Dataset):
-    """Every stretch of so many frames that lies within a motion clip.
+    """Every stretch of L frames that lies within a motion clip.
 
-    An item is a dict: ``body_pose`` (L, 69) float32, axis-angle of joints 1..23 in radians. There is no global
+    An item is a dict: ``body_pose`` (L, 69) float32, axis-angle of joints 1..23 in radians, without the global
     orientation.
 
     Args:
-        split: ``'train'``, ``'test'`` (whole other recordings) or None for all clips.
+        split: ``'train'``, ``'test'`` (other recordings) or None for all clips.
         frames: L, 16 in VIBE.
         fps: frames per second; motion is sampled at the nearest whole step, as in the stream.
-        mirror: whether the mirror images of all clips follow the clips.
+        mirror: whether the mirrored clips follow the clips.
         path: file of the clips, see :func:`~hrtk.datasets.motion.load_motion`.
 
     Raises:
-        InputError: the split is unknown, the file is not one of motion clips, or no stretch is long enough.
+        InputError: the split is unknown, the file holds no motion clips, or no stretch is long enough.
     """
 
     def __init__(
@@ -45,16 +45,17 @@ class MotionWindows(Dataset):
         if mirror:
             clips = clips + [clip.mirrored() for clip in clips]
         step = max(round(clips[0].fps / fps), 1)
-        self.body_pose = torch.from_numpy(
-            np.concatenate([clip.body_pose.reshape(-1, 69) for clip in clips])
-        )
+        poses = [clip.body_pose.reshape(-1, 69) for clip in clips]
+        self.body_pose = torch.from_numpy(np.concatenate(poses))
         self.offsets = step * torch.arange(frames)
-        ends = np.cumsum([len(clip) for clip in clips])
-        starts = [
-            np.arange(end - len(clip), end - step * (frames - 1)) for clip, end in zip(clips, ends)
-        ]
+        starts = []
+        end = 0
+        for clip in clips:
+            start = end
+            end += len(clip)
+            starts.append(np.arange(start, end - step * (frames - 1)))
         self.starts = torch.from_numpy(np.concatenate(starts))
-        if frames < 1 or not len(self.starts):
+        if frames < 1 or len(self.starts) == 0:
             raise InputError(
                 f'MotionWindows: no clip holds {frames} frames at {fps} frames/s; the longest has '
                 f'{max(map(len, clips))} at {clips[0].fps}'
@@ -66,6 +67,6 @@ class MotionWindows(Dataset):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return dict(body_pose=self.batch(self.starts.new_tensor([index]))[0])
 
-    def batch(self, numbers: Tensor) -> Tensor:
-        """(B,) numbers of items -> (B, L, 69) their ``body_pose``."""
-        return self.body_pose[self.starts[numbers][:, None] + self.offsets]
+    def batch(self, indices: Tensor) -> Tensor:
+        """The ``body_pose`` (B, L, 69) of items (B,)."""
+        return self.body_pose[self.starts[indices][:, None] + self.offsets]

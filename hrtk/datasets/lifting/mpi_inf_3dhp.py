@@ -2,49 +2,69 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Optional
+from typing import Any, Optional
 
 import numpy as np
 
 from hrtk.datasets.lifting.cameras import normalise_screen
 from hrtk.datasets.lifting.joints import check_order, h36m16_of_mpi17
-from hrtk.datasets.lifting.object_npz import poses, read_object
+from hrtk.datasets.lifting.object_npz import pose_array, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.errors import InputError
 from hrtk.files import sha256
 from hrtk.registry import DATASETS
 
-SIZE = (2048, 2048)
-WIDE = {'TS5': (1920, 1080), 'TS6': (1920, 1080)}
+SIZE = (2048, 2048)  # width and height, px
+SIZES_OF_TEST = {'TS5': (1920, 1080), 'TS6': (1920, 1080)}
+KEYS = {'train': ('data_2d', 'data_3d'), 'test': ('data_2d', 'data_3d', 'valid')}
 PIPELINES = ('correct', 'released')
 REMEDY = 'P-STMO (https://github.com/paTRICK-swk/P-STMO) distributes data_train_3dhp.npz and data_test_3dhp.npz'
+
+
+@dataclasses.dataclass(frozen=True)
+class _View:
+    """One camera of a recording.
+
+    Attributes:
+        recording: name of the recording.
+        camera: name of the camera; empty in the test set.
+        position: where the arrays are in the file, for messages.
+        arrays: ``data_2d``, ``data_3d`` and, of the test set, ``valid``.
+    """
+
+    recording: str
+    camera: str
+    position: str
+    arrays: dict
 
 
 @DATASETS.register_module()
 class MPIINF3DHPLifting(PoseWindows):
     """Windows of MPI-INF-3DHP: one track per recording and camera; of the test set, one per sequence.
 
-    3D joints are the normalised ``univ_annot3``, in millimetres in the file. Of the test set windows are made around
-    the valid frames only, as in the official evaluation, but see the others. The action is the recording
+    3D joints are the normalised ``univ_annot3``, in millimetres in the file. In the test set windows are centred on
+    valid frames only, as in the official evaluation, but include the other frames. The action is the recording
     (``'S1 Seq1'``, ``'TS1'``), so that errors are reported per sequence. Cameras are not in the files, so there are no
     intrinsics.
 
     Args:
         file: ``data_train_3dhp.npz`` or ``data_test_3dhp.npz``.
-        split: ``'train'`` or ``'test'``: which of the two it is.
+        split: ``'train'`` or ``'test'``, the split of the file.
         sequences: recordings, e.g. ``['S1 Seq1']``; default all.
         joints: ``'mpi17'``, the official order, which the official errors need; or ``'h36m16'``, which MPM shares with
             Human3.6M.
-        pipeline: ``'correct'``, or ``'released'`` for ``'h36m16'`` as in MPM's code: 2D joints divided by 1000, too,
-            and the head in the place of the neck.
+        pipeline: ``'correct'``, or ``'released'`` for ``'h36m16'`` as in MPM's code: 2D joints are divided by 1000,
+            too, and the neck is 3DHP's head.
         frames: F.
         step: frames between neighbours of a window.
         stride: frames between the middles of windows.
-        flip: whether mirrored windows follow; default when training.
+        flip: whether mirrored windows follow; by default for training.
 
     Raises:
-        InputError: the file is missing, damaged or of another layout, or an option has no such value.
+        InputError: the file is missing, damaged or of another layout, or an option has an invalid value.
     """
 
     def __init__(
@@ -59,105 +79,100 @@ class MPIINF3DHPLifting(PoseWindows):
         stride: int = 1,
         flip: Optional[bool] = None,
     ) -> None:
-        if split not in ('train', 'test') or pipeline not in PIPELINES:
+        if split not in KEYS or pipeline not in PIPELINES:
             raise InputError(
                 f"MPIINF3DHPLifting: split is 'train' or 'test' and pipeline 'correct' or 'released', not "
                 f'{split!r} and {pipeline!r}'
             )
-        if (
-            check_order(joints, ('mpi17', 'h36m16'), 'MPIINF3DHPLifting') == 'mpi17'
-            and pipeline == 'released'
-        ):
+        check_order(joints, ('mpi17', 'h36m16'), 'MPIINF3DHPLifting')
+        if joints == 'mpi17' and pipeline == 'released':
             raise InputError(
-                "MPIINF3DHPLifting: pipeline='released' is what MPM does to joints='h36m16'; leave it out "
+                "MPIINF3DHPLifting: pipeline='released' is MPM's treatment of joints='h36m16'; leave it out "
                 "for 'mpi17'"
             )
-        self.file, self.split, self.pipeline = Path(file), split, pipeline
-        data = read_object(file, 'data', REMEDY)
-        missing = [name for name in sequences or () if name not in data]
+        self.file = Path(file)
+        self.split = split
+        self.pipeline = pipeline
+        recordings = read_object(file, 'data', REMEDY)
+        names = list(sequences or recordings)
+        missing = [name for name in names if name not in recordings]
         if missing:
             raise InputError(
-                f'{file}: has no sequence {", ".join(missing)}; it has {", ".join(map(str, data))}'
+                f'{file}: has no sequence {", ".join(missing)}; it has {", ".join(map(str, recordings))}'
             )
-        tracks = [
-            track
-            for name in sequences or data
-            for track in self._recording(str(name), data[name], joints)
-        ]
-        super().__init__(
-            tracks, joints, frames, step, stride, split == 'train' if flip is None else flip
-        )
+        tracks = []
+        for name in names:
+            for view in self._views(str(name), recordings[name]):
+                tracks.append(self._track(view, joints))
+        if flip is None:
+            flip = split == 'train'
+        super().__init__(tracks, joints, frames, step, stride, flip)
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the file."""
         return {'npz': sha256(self.file)}
 
-    def _recording(self, name: str, content: Any, joints: str) -> Iterator[PoseTrack]:
-        for camera, key, anim in self._views(name, content):
-            lacks = [
-                part
-                for part in ('data_2d', 'data_3d', 'valid')[: 3 if self.split == 'test' else 2]
-                if part not in anim
-            ]
-            if lacks:
-                raise InputError(
-                    f'{self.file}: {key} lacks {", ".join(lacks)}; it has {", ".join(map(str, anim))}. '
-                    f'{REMEDY}'
-                )
-            seen = poses(anim['data_2d'], (17, 2), self.file, f"{key}['data_2d']")
-            points = poses(anim['data_3d'], (17, 3), self.file, f"{key}['data_3d']") / 1000
-            scored = np.asarray(anim['valid']).reshape(-1) > 0 if self.split == 'test' else None
-            lengths = {
-                'data_2d': len(seen),
-                'data_3d': len(points),
-                'valid': len(seen if scored is None else scored),
-            }
-            if len(set(lengths.values())) > 1:
-                raise InputError(
-                    f'{self.file}: the arrays of {key} differ in length, {lengths}; copy or download the '
-                    f'file again'
-                )
-            seen = normalise_screen(seen, *WIDE.get(name, SIZE))
-            if joints == 'h36m16':
-                seen, points = (h36m16_of_mpi17(array, self.pipeline) for array in (seen, points))
-            if self.pipeline == 'released':
-                seen = seen / 1000
-            yield PoseTrack(
-                f'{name} {camera}'.strip(),
-                name.split(' ')[0],
-                name,
-                camera,
-                seen,
-                points,
-                None,
-                scored,
-            )
+    def _views(self, name: str, content: Any) -> Iterator[_View]:
+        """The cameras of a recording."""
+        position = f'data[{name!r}]'
+        if self.split == 'test':
+            if not isinstance(content, dict):
+                raise self._layout_error(position, 'a dict of data_2d, data_3d and valid')
+            yield _View(name, '', position, content)
+            return
+        cameras: Any = None
+        if isinstance(content, (list, tuple, np.ndarray)) and len(content):
+            cameras = content[0]
+        if not _is_dict_of_dicts(cameras):
+            raise self._layout_error(position, 'a list of one dict of cameras and the frame rate')
+        for camera, arrays in cameras.items():
+            yield _View(name, str(camera), f'{position}[0][{camera!r}]', arrays)
 
-    def _views(self, name: str, content: Any) -> list[tuple[str, str, dict]]:
-        """Name, place in the file and arrays of every camera of a recording."""
-        views = {'': content}
-        if self.split == 'train':
-            views = (
-                content[0]
-                if isinstance(content, (list, tuple, np.ndarray)) and len(content)
-                else None
-            )
-        if (
-            not isinstance(views, dict)
-            or not views
-            or not all(isinstance(view, dict) for view in views.values())
-        ):
-            wanted = (
-                'a list of one dict of cameras and the frame rate'
-                if self.split == 'train'
-                else 'a dict of data_2d, data_3d and valid'
-            )
+    def _layout_error(self, position: str, expected: str) -> InputError:
+        return InputError(
+            f'{self.file}: {position} is not {expected}, as the file of split={self.split!r} has it; {REMEDY}'
+        )
+
+    def _track(self, view: _View, joints: str) -> PoseTrack:
+        position = view.position
+        arrays = view.arrays
+        missing = [key for key in KEYS[self.split] if key not in arrays]
+        if missing:
             raise InputError(
-                f'{self.file}: data[{name!r}] is not {wanted}, as the file of split={self.split!r} has it'
-                f'; {REMEDY}'
+                f'{self.file}: {position} lacks {", ".join(missing)}; it has {", ".join(map(str, arrays))}. '
+                f'{REMEDY}'
             )
-        where = f'data[{name!r}]'
-        return [
-            (str(camera), f'{where}[0][{camera!r}]' if self.split == 'train' else where, view)
-            for camera, view in views.items()
-        ]
+        pixels = pose_array(arrays['data_2d'], (17, 2), self.file, f"{position}['data_2d']")
+        points = pose_array(arrays['data_3d'], (17, 3), self.file, f"{position}['data_3d']") / 1000
+        lengths = {'data_2d': len(pixels), 'data_3d': len(points)}
+        scored = None
+        if self.split == 'test':
+            scored = np.asarray(arrays['valid']).reshape(-1) > 0
+            lengths['valid'] = len(scored)
+        if len(set(lengths.values())) > 1:
+            raise InputError(
+                f'{self.file}: the arrays of {position} differ in length, {lengths}; copy or download the '
+                f'file again'
+            )
+        width, height = SIZES_OF_TEST.get(view.recording, SIZE)
+        keypoints = normalise_screen(pixels, width, height)
+        if joints == 'h36m16':
+            keypoints = h36m16_of_mpi17(keypoints, self.pipeline)
+            points = h36m16_of_mpi17(points, self.pipeline)
+        if self.pipeline == 'released':
+            keypoints = keypoints / 1000
+        return PoseTrack(
+            name=f'{view.recording} {view.camera}'.strip(),
+            subject=view.recording.split(' ')[0],
+            action=view.recording,
+            camera=view.camera,
+            keypoints2d=keypoints,
+            joints3d=points,
+            scored=scored,
+        )
+
+
+def _is_dict_of_dicts(value: Any) -> bool:
+    if not isinstance(value, dict) or not value:
+        return False
+    return all(isinstance(entry, dict) for entry in value.values())

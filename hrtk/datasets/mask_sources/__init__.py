@@ -1,4 +1,4 @@
-"""Mask sources: who says which pixels are the person, for data sets that do not bring masks."""
+"""Mask sources: foreground masks for data sets that have none, computed or read from files."""
 
 from hrtk.datasets.mask_sources.background import BackgroundSubtraction
 from hrtk.datasets.mask_sources.base import MaskSource

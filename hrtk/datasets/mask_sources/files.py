@@ -1,4 +1,4 @@
-"""Masks from files, one per frame."""
+"""Foreground masks from image files, one per frame."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from hrtk.datasets.mask_sources.base import LazyMasks, MaskSource
 from hrtk.errors import InputError
+from hrtk.files import sha256
 from hrtk.geometry.masks import binary, check_mask
 from hrtk.registry import MASK_SOURCES
 from hrtk.structures import Frames, Sequence
@@ -17,45 +18,44 @@ from hrtk.structures import Frames, Sequence
 
 @MASK_SOURCES.register_module()
 class MaskFiles(MaskSource):
-    """Pictures of 0 and 255 (or 0 and 1), as large as the frames.
+    """Reads masks from image files of 0 and 255 (or 0 and 1) that have the size of the frames.
 
     Args:
-        folder: where they lie.
+        folder: folder of the mask files.
         pattern: path below the folder, with ``{id}`` for the frame's label without suffix, ``{name}`` for the
-            sequence's name and ``{index}`` for the frame's position, e.g. ``'{name}/{index:06d}.png'``.
+            sequence's name and ``{index}`` for the index of the frame, e.g. ``'{name}/{index:06d}.png'``.
 
     Raises:
-        InputError: the folder does not exist or the pattern has other fields.
+        InputError: the folder does not exist, or the pattern has other fields or is the same for every frame.
     """
 
     def __init__(self, folder: str | Path, pattern: str = '{id}.png') -> None:
         super().__init__('files')
-        self.folder, self.pattern = Path(folder), pattern
+        self.folder = Path(folder)
+        self.pattern = pattern
         if not self.folder.is_dir():
             raise InputError(
                 f'MaskFiles: {self.folder}: there is no such folder; set `folder` to that of the masks'
             )
         try:
-            paths = {
-                pattern.format(id=label, name=label, index=index)
-                for index, label in enumerate('ab')
-            }
+            first = pattern.format(id='a', name='a', index=0)
+            second = pattern.format(id='b', name='b', index=1)
         except (KeyError, IndexError, ValueError) as error:
             raise InputError(
                 f'MaskFiles: pattern={pattern!r} cannot be filled in ({error}); it may use {{id}}, '
                 f"{{name}} and {{index}}, e.g. '{{name}}/{{index:06d}}.png'"
             ) from error
-        if len(paths) < 2:
+        if first == second:
             raise InputError(
                 f'MaskFiles: pattern={pattern!r} names the same file for every frame; use {{id}} or '
                 f'{{index}}'
             )
 
     def masks(self, sequence: Sequence) -> Frames:
-        """Reads a file when its mask is asked for; empty and full ones are passed on, see :func:`check_mask`.
+        """Lazy masks: a file is read on first access. Empty and full masks are valid here, see :func:`check_mask`.
 
         Raises:
-            InputError: a file is missing; or, when it is read, no picture, of another size than its frame, or not
+            InputError: a file is missing; or, on access, it is no image, has another size than its frame, or is not
                 binary.
         """
         paths = [self.path(sequence, t) for t in range(len(sequence))]
@@ -63,35 +63,49 @@ class MaskFiles(MaskSource):
         if missing:
             raise InputError(
                 f'{missing[0]}: there is no such mask ({len(missing)} of {len(paths)} are missing); write '
-                f'one for every frame of {sequence.name!r}, an empty one where nobody is seen, or change '
-                f'the pattern {self.pattern!r}'
+                f'one for every frame of {sequence.name!r}, an empty one where no person is visible, or '
+                f'change the pattern {self.pattern!r}'
             )
-        return LazyMasks(len(paths), lambda t: read_mask(paths[t], sequence.frames[t].shape[:2]))
+
+        def read(t: int) -> np.ndarray:
+            height, width = sequence.frames[t].shape[:2]
+            return read_mask(paths[t], (height, width))
+
+        return LazyMasks(len(paths), read)
 
     def fingerprint(self) -> dict[str, str]:
-        """A hash over the names and contents of all files in the folder."""
+        """A hash of the names and contents of all files in the folder."""
         digest = hashlib.sha256()
-        for file in sorted(file for file in self.folder.rglob('*') if file.is_file()):
-            digest.update(file.relative_to(self.folder).as_posix().encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        for path in sorted(path for path in self.folder.rglob('*') if path.is_file()):
+            digest.update(path.relative_to(self.folder).as_posix().encode())
+            digest.update(bytes.fromhex(sha256(path)))
         return {'masks': digest.hexdigest()}
 
     def path(self, sequence: Sequence, t: int) -> Path:
-        """The file of frame t."""
-        label = Path(sequence.frame_ids[t])
-        return self.folder / self.pattern.format(
-            id=label.stem if label.suffix else label.name, name=sequence.name, index=t
-        )
+        """The mask file of frame t."""
+        label = Path(sequence.frame_ids[t]).stem
+        return self.folder / self.pattern.format(id=label, name=sequence.name, index=t)
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """One mask as (H, W) bool; grey values of a picture with several channels, its alpha is dropped.
+    """Reads one mask file.
+
+    Images with several channels are converted to grey, alpha is dropped.
+
+    Args:
+        path: the image file.
+        size: (H, W) of the frame, px.
+
+    Returns:
+        (H, W) bool.
 
     Raises:
-        InputError: it cannot be decoded, is not of this size (H, W), or has values other than 0 and 1, or 0 and 255.
+        InputError: the file cannot be decoded, has another size, or has values other than 0 and 1, or 0 and 255.
     """
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
+    mask = None
+    if len(data):
+        mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
     if mask is None:
         raise InputError(
             f'{path}: OpenCV cannot decode this mask ({len(data)} bytes); write it as PNG again'

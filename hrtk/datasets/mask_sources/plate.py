@@ -1,4 +1,4 @@
-"""The empty scene behind people, from pictures of one static camera that all show somebody."""
+"""The clean plate, an image of the empty scene, from images of one static camera that all show a person."""
 
 from __future__ import annotations
 
@@ -7,203 +7,232 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from hrtk.datasets.mask_sources.cleaning import difference, disc, hysteresis, tidy
+from hrtk.datasets.mask_sources.cleaning import clean_mask, disc_kernel, foreground
 
-WORK_SIDE = 720  # px: the estimate is made at this size, the plate of full pixels
-AGREE = 24  # grey levels within which all pictures show the same
-EDGE, LEAST_EDGES = (
-    8.0,
-    50,
-)  # grey levels per pixel that make an edge, and how many pixels of edges make a case
-SAME = 0.75  # see same_view
+WORK_SIDE = 720  # px, longer side of the images in which people are found
+AGREEMENT = 24  # grey levels within which all images agree at a pixel
+STRIP = 64  # rows whose median is computed at once, to save memory
+VIEW_SIDE = 360  # px, longer side of the images that same_view compares
+EDGE = 8.0  # grey levels per pixel that make an edge
+MIN_EDGE_PIXELS = 50  # fewer edge pixels cannot tell two views apart
+MIN_EDGE_RATIO = 0.75  # share of an edge's gradient that the other image must show
 
 
-def same_view(a: np.ndarray, b: np.ndarray, boxes: np.ndarray) -> bool:
-    """Whether two pictures come from one camera that did not move.
+def same_view(first: np.ndarray, second: np.ndarray, boxes: np.ndarray) -> bool:
+    """Whether two images come from one camera that did not move between them.
 
-    Half of the strongest edges of ``a`` must return in ``b`` with at least 75 % of their gradient, vertical and
-    horizontal ones each. A shift of two pixels of 1080 fails, half a pixel passes, and so does a change of exposure.
-    Where the boxes leave too few edges to compare, nothing speaks against it.
+    Half of the strongest edges of the first image must return in the second with at least 75 % of their gradient;
+    vertical and horizontal edges are tested separately. A shift of two pixels of 1080 fails the test; half a pixel or a
+    change of exposure passes it. If the boxes leave too few edges to compare, the views count as the same.
 
     Args:
-        a: (H, W, 3) uint8.
-        b: (H, W, 3) uint8.
-        boxes: (2, 3) the person's boxes ``[cx, cy, side]`` px in both; edges inside them do not count.
+        first: (H, W, 3) uint8.
+        second: (H, W, 3) uint8.
+        boxes: (2, 3) the person's boxes ``[cx, cy, side]`` px in both; edges inside them are ignored.
     """
-    if a.shape != b.shape:
+    if first.shape != second.shape:
         return False
-    scale = min(360 / max(a.shape), 1.0)
-    grey = [
-        cv2.resize(
-            cv2.cvtColor(x, cv2.COLOR_RGB2GRAY),
-            None,
-            fx=scale,
-            fy=scale,
-            interpolation=cv2.INTER_AREA,
-        )
-        for x in (a, b)
-    ]
-    outside = np.ones(grey[0].shape, bool)
+    scale = min(VIEW_SIDE / max(first.shape), 1.0)
+    first_grey = _scaled_grey(first, scale)
+    second_grey = _scaled_grey(second, scale)
+    outside = np.ones(first_grey.shape, bool)
     for cx, cy, side in np.nan_to_num(boxes) * scale:
-        left, right, top, bottom = (
-            max(round(v), 0) for v in (cx - side / 2, cx + side / 2, cy - side / 2, cy + side / 2)
-        )
+        left = max(round(cx - side / 2), 0)
+        right = max(round(cx + side / 2), 0)
+        top = max(round(cy - side / 2), 0)
+        bottom = max(round(cy + side / 2), 0)
         outside[top:bottom, left:right] = False
-    for dx in (1, 0):  # each direction by itself: horizontal edges say nothing of a pan
-        first, second = (cv2.Sobel(x, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for x in grey)
-        strength = np.abs(first) * outside
+    # Each direction by itself: horizontal edges do not reveal a pan.
+    for dx, dy in ((1, 0), (0, 1)):
+        first_gradient = cv2.Sobel(first_grey, cv2.CV_32F, dx, dy, scale=1 / 8)
+        second_gradient = cv2.Sobel(second_grey, cv2.CV_32F, dx, dy, scale=1 / 8)
+        strength = np.abs(first_gradient) * outside
         edges = strength >= max(np.quantile(strength, 0.9), EDGE)
-        if edges.sum() >= LEAST_EDGES and np.median(second[edges] / first[edges]) < SAME:
+        if edges.sum() < MIN_EDGE_PIXELS:
+            continue
+        ratio = second_gradient[edges] / first_gradient[edges]
+        if np.median(ratio) < MIN_EDGE_RATIO:
             return False
     return True
 
 
-def clean_plate(pictures: np.ndarray, threshold: float = 16.0) -> np.ndarray:
-    """The scene without people, even where most pictures show one.
+def clean_plate(images: np.ndarray, threshold: float = 16.0) -> np.ndarray:
+    """The scene without people, even if most images show a person.
 
-    A plain median keeps whoever covers a pixel in half of the pictures. Here the medians of the pictures' *gradients*
-    are integrated, since the outlines of people seldom coincide (Weiss, Deriving intrinsic images from image sequences,
-    2001), between the surroundings in which all pictures agree. People are then cut out of every picture by this
-    estimate, and the plate is the median of what is left; where nothing is, a smooth surface joins it.
+    A plain median keeps a person who covers a pixel in half of the images. Here the medians of the images' *gradients*
+    are integrated, because the outlines of people seldom coincide (Weiss, Deriving intrinsic images from image
+    sequences, 2001). The pixels in which all images agree are the boundary condition. This estimate yields a person
+    mask for every image, and the plate is the median of the pixels outside the masks. Pixels that are always inside a
+    mask are filled by a smooth surface.
 
     Args:
-        pictures: (F, H, W, 3) uint8, three or more.
+        images: (F, H, W, 3) uint8, three or more.
         threshold: see :class:`~hrtk.datasets.mask_sources.BackgroundSubtraction`.
 
     Returns:
         (H, W, 3) uint8.
     """
-    height, width = pictures.shape[1:3]
+    height, width = images.shape[1:3]
     scale = min(WORK_SIDE / max(height, width), 1.0)
-    small = (
-        pictures
-        if scale == 1
-        else np.stack(
-            [
-                cv2.resize(p, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-                for p in pictures
-            ]
-        )
-    )
-    plate = _nearest(
-        small, integrate(np.median(small, axis=0), ~_agreement(small), *_median_gradients(small))
-    )
-    kernel = disc(0.016 * max(small.shape[1:3]))
+    small = images
+    if scale < 1:
+        small = np.stack([_scaled(image, scale) for image in images])
+    gradient_x, gradient_y = _median_gradients(small)
+    median = np.median(small, axis=0)
+    estimate = integrate_gradients(median, ~_static_surroundings(small), gradient_x, gradient_y)
+    plate = _nearest_images(small, estimate)
+    people = np.zeros(small.shape[:3], bool)
     for _ in range(2):
-        people = np.stack([cv2.dilate(_foreground(p, plate, threshold), kernel) for p in small]) > 0
-        plate = _uncovered(small, people)
+        people = _people_masks(small, plate, threshold)
+        plate = _uncovered_median(small, people)
+        plate = _fill_smoothly(plate, np.all(people, axis=0))
     if scale == 1:
         return plate
-    people = np.stack([cv2.resize(p.astype(np.uint8), (width, height)) for p in people]) > 0
-    return _uncovered(
-        pictures, people, cv2.resize(plate, (width, height), interpolation=cv2.INTER_LINEAR)
-    )
+    people = np.stack([cv2.resize(mask.astype(np.uint8), (width, height)) for mask in people]) > 0
+    always_covered = np.all(people, axis=0)
+    full_plate = _uncovered_median(images, people)
+    enlarged = cv2.resize(plate, (width, height), interpolation=cv2.INTER_LINEAR)
+    full_plate[always_covered] = enlarged[always_covered]
+    return full_plate
 
 
-def integrate(
-    plate: np.ndarray, unknown: np.ndarray, across: np.ndarray, down: np.ndarray
+def integrate_gradients(
+    image: np.ndarray, unknown: np.ndarray, gradient_x: np.ndarray, gradient_y: np.ndarray
 ) -> np.ndarray:
-    """Fills pixels so that their gradients are nearest to given ones: Poisson's equation, continuous at the border.
+    """Fills unknown pixels so that their gradients fit given ones: Poisson's equation, continuous at the border.
 
     Args:
-        plate: (H, W, 3) values; those of known pixels are kept.
+        image: (H, W, 3) values; those of known pixels are kept.
         unknown: (H, W) bool.
-        across: (H, W - 1, 3) wanted differences to the right-hand neighbour.
-        down: (H - 1, W, 3) to the one below.
+        gradient_x: (H, W - 1, 3) differences between each pixel's right neighbour and the pixel.
+        gradient_y: (H - 1, W, 3) differences between the pixel below and the pixel.
 
     Returns:
         (H, W, 3) uint8.
     """
     count = int(unknown.sum())
     if count in (0, unknown.size):
-        return np.clip(np.rint(plate), 0, 255).astype(np.uint8)
-    number = np.full(unknown.shape, -1)
+        return _to_uint8(image)
+    number = np.full(unknown.shape, -1)  # index of every unknown pixel in the system of equations
     number[unknown] = np.arange(count)
-    right, total = np.zeros((count, 3)), np.zeros(count)
-    pairs: list[tuple[np.ndarray, np.ndarray]] = []
-    here, there = np.s_[:, :-1], np.s_[:, 1:]
-    upper, lower = np.s_[:-1], np.s_[1:]
-    for one, other, step in (
-        (here, there, -across),
-        (there, here, across),
-        (upper, lower, -down),
-        (lower, upper, down),
+    left = np.s_[:, :-1]
+    right = np.s_[:, 1:]
+    upper = np.s_[:-1]
+    lower = np.s_[1:]
+    constants = np.zeros((count, 3))
+    neighbours = np.zeros(count)
+    rows = []
+    columns = []
+    # Pixel, neighbour, and the value of the pixel minus that of the neighbour.
+    for pixel, neighbour, step in (
+        (left, right, -gradient_x),
+        (right, left, gradient_x),
+        (upper, lower, -gradient_y),
+        (lower, upper, gradient_y),
     ):
-        mine = number[one] >= 0
-        a, b = number[one][mine], number[other][mine]
-        total[a] += 1  # a pixel has one neighbour in each direction, so no index occurs twice
-        right[a] += step[mine] + np.where(b[:, None] < 0, plate[other][mine], 0)
-        pairs.append((a[b >= 0], b[b >= 0]))
-    a, b = (np.concatenate(side) for side in zip(*pairs))
-    matrix = sparse.coo_matrix((np.full(len(a), -1.0), (a, b)), (count, count)) + sparse.diags(
-        total
+        equation = number[pixel] >= 0
+        row = number[pixel][equation]
+        column = number[neighbour][equation]
+        known_neighbour = column < 0
+        # A pixel has one neighbour in each direction, so no index occurs twice.
+        neighbours[row] += 1
+        known_values = np.where(known_neighbour[:, None], image[neighbour][equation], 0)
+        constants[row] += step[equation] + known_values
+        rows.append(row[~known_neighbour])
+        columns.append(column[~known_neighbour])
+    row_index = np.concatenate(rows)
+    column_index = np.concatenate(columns)
+    off_diagonal = sparse.coo_matrix(
+        (np.full(len(row_index), -1.0), (row_index, column_index)), (count, count)
     )
-    filled = plate.astype(np.float64)
-    filled[unknown] = spsolve(matrix.tocsc(), right)
-    return np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+    matrix = off_diagonal + sparse.diags(neighbours)
+    filled = image.astype(np.float64)
+    filled[unknown] = spsolve(matrix.tocsc(), constants)
+    return _to_uint8(filled)
 
 
-def _agreement(pictures: np.ndarray) -> np.ndarray:
-    """Where all pictures show the same, in one piece with the border: not inside a person who stands in all of them."""
-    spread = cv2.medianBlur((pictures.max(0) - pictures.min(0)).max(2), 5)
-    same = cv2.erode(
-        (spread < AGREE).astype(np.uint8), disc(0.01 * max(spread.shape)), borderValue=1
-    )
-    count, labels = cv2.connectedComponents(same, connectivity=4)
-    outside = np.zeros(count, bool)
-    outside[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-    outside[0] = False
-    return outside[labels]
+def _to_uint8(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _nearest(pictures: np.ndarray, estimate: np.ndarray) -> np.ndarray:
-    """Replaces a smooth estimate by the pictures that are near it, in each neighbourhood, where any is."""
+def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def _scaled_grey(image: np.ndarray, scale: float) -> np.ndarray:
+    return _scaled(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), scale)
+
+
+def _static_surroundings(images: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels in which all images agree and that are connected to the border of the image.
+
+    The connection excludes the inside of a person who stands in all images.
+    """
+    spread = cv2.medianBlur((images.max(0) - images.min(0)).max(2), 5)
+    agree = (spread < AGREEMENT).astype(np.uint8)
+    agree = cv2.erode(agree, disc_kernel(0.01 * max(spread.shape)), borderValue=1)
+    count, labels = cv2.connectedComponents(agree, connectivity=4)
+    at_border = np.zeros(count, bool)
+    at_border[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+    at_border[0] = False
+    return at_border[labels]
+
+
+def _nearest_images(images: np.ndarray, estimate: np.ndarray) -> np.ndarray:
+    """Replaces a smooth estimate by the median of the images that are close to it, wherever one is close."""
     distance = np.stack(
-        [cv2.boxFilter(cv2.absdiff(p, estimate).max(2), cv2.CV_32F, (9, 9)) for p in pictures]
+        [cv2.boxFilter(cv2.absdiff(image, estimate).max(2), cv2.CV_32F, (9, 9)) for image in images]
     )
     best = distance.min(0)
-    plate = _masked_median(pictures, distance > best + 8)
-    return np.where((best < 45)[..., None], plate, estimate)
+    median = _masked_median(images, distance > best + 8)
+    return np.where((best < 45)[..., None], median, estimate)
 
 
-def _foreground(picture: np.ndarray, plate: np.ndarray, threshold: float) -> np.ndarray:
-    return tidy(
-        hysteresis(difference(picture, plate), threshold, 2.5 * threshold), max(plate.shape)
-    ).astype(np.uint8)
+def _people_masks(images: np.ndarray, plate: np.ndarray, threshold: float) -> np.ndarray:
+    """(F, H, W) bool: generous masks of the people in all images."""
+    side = max(plate.shape)
+    kernel = disc_kernel(0.016 * max(plate.shape[:2]))
+    masks = []
+    for image in images:
+        mask = clean_mask(foreground(image, plate, threshold), side)
+        masks.append(cv2.dilate(mask.astype(np.uint8), kernel))
+    return np.stack(masks) > 0
 
 
-def _uncovered(
-    pictures: np.ndarray, people: np.ndarray, fallback: np.ndarray | None = None
-) -> np.ndarray:
-    """The median of every pixel over the pictures where nobody covers it."""
-    never = people.all(0)
-    plate = np.concatenate(
-        [
-            _masked_median(pictures[:, y : y + 64], people[:, y : y + 64])
-            for y in range(0, pictures.shape[1], 64)
-        ]
-    )
-    if fallback is not None:
-        plate[never] = fallback[never]
-        return plate
-    height, width = never.shape
-    return integrate(
-        plate, never, np.zeros((height, width - 1, 3)), np.zeros((height - 1, width, 3))
-    )
+def _uncovered_median(images: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """The median of every pixel over the images in which no person covers it; 0 where all are covered."""
+    strips = []
+    for top in range(0, images.shape[1], STRIP):
+        rows = np.s_[:, top : top + STRIP]
+        strips.append(_masked_median(images[rows], people[rows]))
+    return np.concatenate(strips)
 
 
-def _masked_median(pictures: np.ndarray, people: np.ndarray) -> np.ndarray:
-    order = np.sort(
-        np.where(people[..., None], np.uint16(999), pictures), axis=0
-    )  # those left come first
-    left = (~people).sum(0)
-    middle = [
-        np.take_along_axis(order, np.maximum(i, 0)[None, ..., None], 0)[0]
-        for i in ((left - 1) // 2, left // 2)
-    ]
-    return np.where(left[..., None] > 0, (middle[0] + middle[1]) // 2, 0).astype(np.uint8)
+def _fill_smoothly(plate: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    height, width = unknown.shape
+    flat_x = np.zeros((height, width - 1, 3))
+    flat_y = np.zeros((height - 1, width, 3))
+    return integrate_gradients(plate, unknown, flat_x, flat_y)
 
 
-def _median_gradients(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    signed = pictures.astype(np.int16)
-    return np.median(np.diff(signed, axis=2), axis=0), np.median(np.diff(signed, axis=1), axis=0)
+def _masked_median(images: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 median over the images (F, H, W, 3) whose pixel is not excluded (F, H, W)."""
+    # Excluded values are sorted to the end.
+    values = np.sort(np.where(excluded[..., None], np.uint16(999), images), axis=0)
+    count = (~excluded).sum(0)
+    lower = _value_at(values, (count - 1) // 2)
+    upper = _value_at(values, count // 2)
+    return np.where(count[..., None] > 0, (lower + upper) // 2, 0).astype(np.uint8)
+
+
+def _value_at(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """``values[index[y, x], y, x]`` for every pixel; negative indices are taken as 0."""
+    return np.take_along_axis(values, np.maximum(index, 0)[None, ..., None], 0)[0]
+
+
+def _median_gradients(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Medians over the images of the differences to the right neighbour and to the pixel below."""
+    signed = images.astype(np.int16)
+    gradient_x = np.median(np.diff(signed, axis=2), axis=0)
+    gradient_y = np.median(np.diff(signed, axis=1), axis=0)
+    return gradient_x, gradient_y

@@ -1,4 +1,4 @@
-"""Data sets of the field, in the layouts of their authors and of released code."""
+"""Data sets of the field, in the file layouts of their authors and of released code."""
 
 from hrtk.datasets.official.spin_npz import SPINFile
 from hrtk.datasets.official.spin_views import SPINViews

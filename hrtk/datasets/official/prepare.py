@@ -1,4 +1,4 @@
-"""From what owners distribute to the npz layouts that :class:`SPINFile` and :class:`VIBEDatabase` read."""
+"""From the distributed files to the npz layouts that :class:`SPINFile` and :class:`VIBEDatabase` read."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import numpy as np
 import torch
 
 from hrtk.body_models.skeletons import joint_names
-from hrtk.datasets.arrays import read_npz
+from hrtk.datasets.arrays import read_npz, save_npz
 from hrtk.datasets.official.joblib_file import load_joblib
 from hrtk.datasets.official.spin_npz import read_spin_npz
-from hrtk.datasets.official.threedpw import ThreeDPW
+from hrtk.datasets.official.threedpw import PersonTrack, ThreeDPW
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.rotation import rotmat_to_axis_angle
+from hrtk.structures import Sequence
 
-# The 17 points of 3DHP's annotation, by the names of what SPIN stores them as; its top of the head is SPIN's head.
+# The 17 points of 3DHP's annotation, by their names in SPIN's layout; 3DHP's top of the head is SPIN's head.
 POINTS_3DHP = (
     'head_mocap',
     'neck_mocap',
@@ -39,7 +40,8 @@ POINTS_3DHP = (
     'spine_mocap',
     'jaw_mocap',
 )
-PLACES_3DHP = [joint_names('spin24_mocap').index(name) for name in POINTS_3DHP]
+SPIN_INDEX_3DHP = [joint_names('spin24_mocap').index(name) for name in POINTS_3DHP]
+PELVIS_3DHP = POINTS_3DHP.index('pelvis_mocap')
 
 
 def prepare_3dpw(
@@ -56,74 +58,79 @@ def prepare_3dpw(
     Returns:
         The number of rows; 35,515 for the test set.
     """
-    dataset, rows = ThreeDPW(root, split, keypoints='gt', bodies=bodies), []
-    for index in range(len(dataset)):
-        sequence = dataset[index]
-        truth, keypoints = sequence.truth, sequence.keypoints2d
-        keep = truth.valid
-        clip = sequence.name.rpartition('_')[0]
-        names = [
-            f'imageFiles/{clip}/{frame}' for frame, valid in zip(sequence.frame_ids, keep) if valid
-        ]
-        points = torch.cat([keypoints.xy, keypoints.confidence[..., None]], -1)
-        rows.append(
-            dict(
-                imgname=np.array(names, dtype=str),
-                center=sequence.boxes[keep, :2],
-                scale=sequence.boxes[keep, 2] / 200,
-                pose=rotmat_to_axis_angle(truth.rotmat[keep]).flatten(1),
-                shape=truth.betas[keep],
-                gender=np.array([truth.gender[0]] * len(names), dtype=str),
-                smpl_j2d=points[keep],
-            )
-        )
-    return _write(output, rows)
+    dataset = ThreeDPW(root, split, keypoints='gt', bodies=bodies)
+    tables = [_spin_table(track, dataset[i]) for i, track in enumerate(dataset.tracks)]
+    return _write(output, tables)
+
+
+def _spin_table(track: PersonTrack, sequence: Sequence) -> dict[str, Any]:
+    """The rows of the aligned frames of a track."""
+    valid = track.valid
+    keypoints = sequence.keypoints2d
+    points = torch.cat([keypoints.xy, keypoints.confidence[..., None]], -1)
+    frames = valid.nonzero().flatten().tolist()
+    names = [f'imageFiles/{track.clip}/{sequence.frame_ids[t]}' for t in frames]
+    return dict(
+        imgname=np.array(names, dtype=np.str_),
+        center=sequence.boxes[valid, :2],
+        scale=sequence.boxes[valid, 2] / 200,
+        pose=rotmat_to_axis_angle(track.rotmat[valid]).flatten(1),
+        shape=track.betas.expand(len(frames), 10),
+        gender=np.array([track.gender[0]] * len(frames), dtype=np.str_),
+        smpl_j2d=points[valid],
+    )
 
 
 def prepare_3dhp(root: str | Path, output: str | Path) -> int:
     """MPI-INF-3DHP's test set (``mpi_inf_3dhp_test_set/TS1..6``) -> SPIN's npz; needs the package h5py.
 
-    As SPIN: frames marked valid with all 17 points inside the picture, ``univ_annot3`` in metres minus the pelvis,
-    box 1.2 times the extent of the points.
+    As SPIN: frames that are marked valid and have all 17 points inside the image, ``univ_annot3`` in metres minus the
+    pelvis, box 1.2 times the extent of the points.
 
     Returns:
         The number of rows.
 
     Raises:
-        InputError: h5py, a file or a picture is missing, or an annotation is not what it should be.
+        InputError: h5py, a file or an image is missing, or an annotation is damaged.
     """
-    rows = []
+    tables = []
     for subject in range(1, 7):
         folder = Path('mpi_inf_3dhp_test_set') / f'TS{subject}'
         annotation = _read_mat(Path(root) / folder / 'annot_data.mat')
-        valid = np.flatnonzero(annotation['valid_frame'])
-        if len(valid) == 0:
-            continue
-        names = [
-            (folder / 'imageSequence' / f'img_{frame + 1:06d}.jpg').as_posix() for frame in valid
-        ]
-        points = annotation['annot2'].reshape(-1, 17, 2)[valid].astype(np.float64)
-        joints = annotation['univ_annot3'].reshape(-1, 17, 3)[valid].astype(np.float64) / 1000
-        picture = cv2.imread(
-            str(Path(root) / names[0])
-        )  # the pictures of one subject have one size
-        if picture is None:
-            raise InputError(f'{Path(root) / names[0]}: no such picture; unpack the whole test set')
-        inside = ((points >= 0) & (points < picture.shape[1::-1])).all((1, 2))
-        part, S = np.zeros((len(valid), 24, 3)), np.zeros((len(valid), 24, 4))
-        part[:, PLACES_3DHP] = np.concatenate([points, np.ones((len(valid), 17, 1))], -1)
-        root_joint = joints[:, POINTS_3DHP.index('pelvis_mocap'), None]
-        S[:, PLACES_3DHP] = np.concatenate([joints - root_joint, np.ones((len(valid), 17, 1))], -1)
-        boxes = boxes_from_keypoints(torch.from_numpy(points), torch.ones(points.shape[:2])).numpy()
-        row = dict(
-            imgname=np.array(names), center=boxes[:, :2], scale=boxes[:, 2] / 200, part=part, S=S
-        )
-        rows.append({key: value[inside] for key, value in row.items()})
-    return _write(output, rows)
+        if annotation['valid_frame'].any():
+            tables.append(_table_of_3dhp(Path(root), folder, annotation))
+    return _write(output, tables)
+
+
+def _table_of_3dhp(
+    root: Path, folder: Path, annotation: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The rows of one subject."""
+    valid = np.flatnonzero(annotation['valid_frame'])
+    images = folder / 'imageSequence'
+    names = [(images / f'img_{frame + 1:06d}.jpg').as_posix() for frame in valid]
+    points = annotation['annot2'].reshape(-1, 17, 2)[valid].astype(np.float64)
+    joints = annotation['univ_annot3'].reshape(-1, 17, 3)[valid].astype(np.float64) / 1000
+    first = cv2.imread(str(root / names[0]))
+    if first is None:
+        raise InputError(f'{root / names[0]}: no such image; unpack the whole test set')
+    height, width = first.shape[:2]  # all images of one subject have one size
+    inside = ((points >= 0) & (points < (width, height))).all((1, 2))
+    visible = np.ones((len(valid), 17, 1))
+    pelvis = joints[:, PELVIS_3DHP, None]
+    part = np.zeros((len(valid), 24, 3))
+    part[:, SPIN_INDEX_3DHP] = np.concatenate([points, visible], -1)
+    S = np.zeros((len(valid), 24, 4))
+    S[:, SPIN_INDEX_3DHP] = np.concatenate([joints - pelvis, visible], -1)
+    boxes = boxes_from_keypoints(torch.from_numpy(points), torch.ones(points.shape[:2])).numpy()
+    table = dict(
+        imgname=np.array(names), center=boxes[:, :2], scale=boxes[:, 2] / 200, part=part, S=S
+    )
+    return {key: value[inside] for key, value in table.items()}
 
 
 def prepare_h36m(file: str | Path, bodies: str | Path, output: str | Path) -> int:
-    """Adds ``pose`` and ``shape``, which nobody may distribute, to a Human3.6M npz of SPIN's layout.
+    """Adds ``pose`` and ``shape``, which must not be distributed, to a Human3.6M npz of SPIN's layout.
 
     Args:
         file: SPIN's npz (``imgname center scale part S``).
@@ -134,49 +141,45 @@ def prepare_h36m(file: str | Path, bodies: str | Path, output: str | Path) -> in
         The number of rows that have a body.
     """
     table = read_spin_npz(file)
-    known = read_npz(
-        bodies,
-        ('imgname', 'pose', 'shape'),
-        ('imgname', 'pose', 'shape'),
-        'make one from your fits',
-    )
-    if known['pose'].shape[1:] != (72,) or known['shape'].shape[1:] != (10,):
+    keys = ('imgname', 'pose', 'shape')
+    fits = read_npz(bodies, keys, keys, 'make one from your fits')
+    if fits['pose'].shape[1:] != (72,) or fits['shape'].shape[1:] != (10,):
         raise InputError(
-            f'{bodies}: pose {known["pose"].shape} and shape {known["shape"].shape}, expected (M, 72) and '
+            f'{bodies}: pose {fits["pose"].shape} and shape {fits["shape"].shape}, expected (M, 72) and '
             f'(M, 10)'
         )
-    place = {name: row for row, name in enumerate(known['imgname'].tolist())}
-    rows = np.array([place.get(name, -1) for name in table['imgname'].tolist()])
-    found = rows >= 0
-    if not found.any():
+    row_of_image = {name: row for row, name in enumerate(fits['imgname'].tolist())}
+    rows = np.array([row_of_image.get(name, -1) for name in table['imgname'].tolist()])
+    has_body = rows >= 0
+    if not has_body.any():
         raise InputError(
-            f'{bodies}: no imgname is one of {file}; the first are {known["imgname"][0]!r} and '
+            f'{bodies}: no imgname is one of {file}; the first are {fits["imgname"][0]!r} and '
             f'{table["imgname"][0]!r}'
         )
-    table.update(
-        {key: np.where(found[:, None], known[key][rows], 0) for key in ('pose', 'shape')},
-        has_smpl=found * 1,
-    )
+    for key in ('pose', 'shape'):
+        table[key] = np.where(has_body[:, None], fits[key][rows], 0)
+    table['has_smpl'] = has_body.astype(int)
     _write(output, [table])
-    return int(found.sum())
+    return int(has_body.sum())
 
 
 def prepare_vibe(file: str | Path, output: str | Path) -> int:
-    """A joblib database of VIBE's -> the same arrays in an npz, nothing in it being run.
+    """A joblib database of VIBE -> the same arrays in an npz; no code in it is executed.
 
     Returns:
         The number of rows.
     """
-    content = {key: np.asarray(value) for key, value in load_joblib(file).items()}
-    objects = [key for key, value in content.items() if value.dtype.hasobject]
+    table = {key: np.asarray(value) for key, value in load_joblib(file).items()}
+    objects = [key for key, value in table.items() if value.dtype.hasobject]
     if objects:
         raise InputError(
             f'{file}: {", ".join(objects)} hold Python objects, which an npz of plain arrays cannot hold'
         )
-    return _write(output, [content])
+    return _write(output, [table])
 
 
 def _read_mat(path: Path) -> dict[str, np.ndarray]:
+    """The annotation of one subject of 3DHP: ``valid_frame`` (F,), ``annot2`` and ``univ_annot3``."""
     try:
         import h5py
     except ImportError as error:
@@ -205,10 +208,13 @@ def _read_mat(path: Path) -> dict[str, np.ndarray]:
     return content
 
 
-def _write(output: str | Path, rows: list[dict[str, Any]]) -> int:
-    if not rows:
+def _write(output: str | Path, tables: list[dict[str, Any]]) -> int:
+    """Writes the rows of several tables to one npz and returns their number."""
+    if not tables:
         raise InputError(f'{output}: nothing to write, no frame is valid')
-    joined = {key: np.concatenate([np.asarray(row[key]) for row in rows]) for key in rows[0]}
+    joined = {
+        key: np.concatenate([np.asarray(table[key]) for table in tables]) for key in tables[0]
+    }
     Path(output).parent.mkdir(parents=True, exist_ok=True)
-    np.savez(output, **joined)
+    save_npz(output, joined)
     return len(next(iter(joined.values())))

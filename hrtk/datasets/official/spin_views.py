@@ -1,4 +1,4 @@
-"""SPINViews: labelled pictures in SPIN's npz layout, such as Human3.6M's training set, as source data."""
+"""SPINViews: labelled images in SPIN's npz layout, such as Human3.6M's training set, as source data."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ import torch
 from torch.utils.data import Dataset
 
 from hrtk.body_models import BodyModel
+from hrtk.datasets.arrays import float_tensor
 from hrtk.datasets.frames import read_image
+from hrtk.datasets.official.rows import rotmat_of_pose
 from hrtk.datasets.official.spin_npz import read_spin_npz
 from hrtk.errors import InputError
 from hrtk.files import sha256
 from hrtk.geometry.boxes import boxes_from_centers, crop_image, to_crop
 from hrtk.geometry.camera import fit_weak_perspective
-from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.registry import BODY_MODELS, DATASETS
+
+MIN_VISIBLE_JOINTS = 3  # the weak-perspective camera is fitted to them
 
 
 @DATASETS.register_module()
 class SPINViews(Dataset):
-    """Crops of the rows of an npz that have a body; an item has the form of :class:`OpenViews`'s.
+    """Crops of the rows of an npz that have a body; an item has the form of an item of :class:`OpenViews`.
 
     An item is a dict: ``image`` (3, R, R) uint8 RGB, ``rotmat`` (24, 3, 3), ``betas`` (10,), ``camera`` (3,) least
     squares weak-perspective of the body's joints, ``keypoints2d`` (24, 2) of ``spin24`` in [-1, 1]. Joints that
-    ``part`` does not have (Human3.6M has 17 of the 24) are those of the body through that camera.
+    ``part`` lacks (Human3.6M has 17 of the 24) are those of the body through that camera.
 
     Args:
-        file: npz with ``imgname center scale part pose shape`` and, if it likes, ``has_smpl``. Human3.6M's poses may
-            not be distributed; `tools/prepare_dataset.py h36m` adds those that you have.
+        file: npz with ``imgname center scale part pose shape`` and optionally ``has_smpl``. The licence of Human3.6M's
+            poses forbids their distribution; `tools/prepare_dataset.py h36m` adds those that you have.
         image_root: the folder that ``imgname`` is relative to.
         body: config of the body that pose and shape belong to.
         resolution: R, px.
-        length: only so many rows, evenly spread over the file; None is all.
+        length: number of rows, evenly spread over the file; None takes all.
 
     Raises:
         InputError: the file is missing or broken, or has no row with a body and three visible joints.
@@ -48,26 +51,16 @@ class SPINViews(Dataset):
         resolution: int = 224,
         length: Optional[int] = None,
     ) -> None:
-        self.file, self.image_root, self.resolution = Path(file), Path(image_root), resolution
+        self.file = Path(file)
+        self.image_root = Path(image_root)
+        self.resolution = resolution
         self.body: BodyModel = BODY_MODELS.build(body)
         self.table = read_spin_npz(file)
-        missing = [key for key in ('part', 'pose', 'shape') if key not in self.table]
-        if missing:
-            raise InputError(
-                f'{file}: labelled views need {", ".join(missing)}; the file has {", ".join(self.table)}'
-            )
-        if self.table['part'].shape[1] != 24:
-            raise InputError(
-                f"{file}: part has {self.table['part'].shape[1]} joints, labelled views need SPIN's 24"
-            )
-        usable = (self.table['part'][:, :, 2] > 0).sum(1) >= 3
-        rows = np.flatnonzero(usable & (self.table.get('has_smpl', np.ones(len(usable))) > 0))
-        if len(rows) == 0:
-            raise InputError(
-                f'{file}: no row has a body (has_smpl) and three visible joints (part)'
-            )
-        count = len(rows) if length is None else min(length, len(rows))
-        self.rows = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+        rows = self._labelled_rows()
+        if length is None:
+            length = len(rows)
+        positions = np.linspace(0, len(rows) - 1, min(length, len(rows)))
+        self.rows = rows[positions.round().astype(int)]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -76,26 +69,50 @@ class SPINViews(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        row = {
-            key: torch.as_tensor(np.asarray(self.table[key][self.rows[index]], np.float32))
-            for key in ('center', 'scale', 'part', 'pose', 'shape')
-        }
-        box = boxes_from_centers(row['center'][None], row['scale'][None])
-        rotmat, betas = axis_angle_to_rotmat(row['pose'].view(1, 24, 3)), row['shape'][None]
-        joints, seen = self.body.joints(rotmat, betas, 'spin24'), row['part'][:, 2] > 0
-        keypoints = to_crop(row['part'][None, :, :2], box)
-        camera = fit_weak_perspective(joints[:, seen], keypoints[:, seen])
-        placed = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
-        picture = read_image(self.image_root / str(self.table['imgname'][self.rows[index]]))
-        image = crop_image(picture, box[0], self.resolution).round().clamp(0, 255).to(torch.uint8)
+        row = self.rows[index : index + 1]
+        table = self.table
+        box = boxes_from_centers(
+            float_tensor(table['center'][row]), float_tensor(table['scale'][row])
+        )
+        rotmat = rotmat_of_pose(table['pose'][row])
+        betas = float_tensor(table['shape'][row])
+        part = float_tensor(table['part'][row])
+        visible = part[0, :, 2] > 0
+        joints = self.body.joints(rotmat, betas, 'spin24')
+        keypoints = to_crop(part[..., :2], box)
+        camera = fit_weak_perspective(joints[:, visible], keypoints[:, visible])
+        projected = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
+        image = read_image(self.image_root / str(table['imgname'][row[0]]))
+        crop = crop_image(image, box[0], self.resolution)
         return dict(
-            image=image,
+            image=crop.round().clamp(0, 255).to(torch.uint8),
             rotmat=rotmat[0],
             betas=betas[0],
             camera=camera[0],
-            keypoints2d=torch.where(seen[:, None], keypoints[0], placed[0]),
+            keypoints2d=torch.where(visible[:, None], keypoints[0], projected[0]),
         )
 
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of the file and of the body; the pictures are taken for granted."""
+        """Hashes of the file and of the body; the images are assumed to be unchanged."""
         return {'npz': sha256(self.file), 'body': self.body.data.sha256}
+
+    def _labelled_rows(self) -> np.ndarray:
+        """The rows with a body and enough visible joints."""
+        missing = [key for key in ('part', 'pose', 'shape') if key not in self.table]
+        if missing:
+            raise InputError(
+                f'{self.file}: labelled views need {", ".join(missing)}; the file has {", ".join(self.table)}'
+            )
+        part = self.table['part']
+        if part.shape[1] != 24:
+            raise InputError(
+                f"{self.file}: part has {part.shape[1]} joints, labelled views need SPIN's 24"
+            )
+        usable = (part[:, :, 2] > 0).sum(1) >= MIN_VISIBLE_JOINTS
+        if 'has_smpl' in self.table:
+            usable &= self.table['has_smpl'] > 0
+        if not usable.any():
+            raise InputError(
+                f'{self.file}: no row has a body (has_smpl) and three visible joints (part)'
+            )
+        return np.flatnonzero(usable)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -17,7 +17,9 @@ from torch import Tensor
 
 from hrtk.body_models.gendered import GenderedBodies
 from hrtk.body_models.safe_pickle import load_pickle
+from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.frames import ImageFrames
+from hrtk.datasets.official.rows import has_shape, keypoints_of_points
 from hrtk.errors import InputError
 from hrtk.files import sha256_of_all
 from hrtk.geometry.boxes import boxes_from_keypoints
@@ -28,7 +30,8 @@ from hrtk.structures import GroundTruth, Keypoints2D, Sequence
 SPLITS = ('train', 'validation', 'test')
 GENDERS = {'m': 'male', 'f': 'female'}
 KEYPOINTS = ('gt', 'poses2d')
-# Keys that are read; those of a person are lists, F frames each.
+# Keys that are read, with their shapes: 'F' is the number of frames, None is any length. A key of PERSON is a list with
+# one array per person.
 PERSON = {
     'poses': ('F', 72),
     'betas': (None,),
@@ -50,7 +53,7 @@ class PersonTrack:
     Attributes:
         clip: name of the sequence.
         person: index in the file.
-        pose: (F, 72) axis-angle, the root rotated into the camera.
+        pose: (F, 72) axis-angle, the root rotated into the camera frame.
         betas: (10,) of the body of ``gender``.
         gender: ``'male'`` or ``'female'``.
         trans: (F, 3) metres, SMPL's translation in the *world*.
@@ -78,24 +81,27 @@ class PersonTrack:
 
 
 @DATASETS.register_module()
-class ThreeDPW:
+class ThreeDPW(SequenceDataset):
     """The raw 3DPW; an item is one person of one sequence, all its frames, called ``<sequence>_<person>``.
 
     Frames whose camera is not aligned (``campose_valid`` 0) stay in the sequence, are marked in ``truth.valid``, have
-    no projected keypoints and the box of the nearest frame that has one.
+    no projected keypoints, and have the box of the nearest frame that has one.
 
     Args:
         root: the folder with ``sequenceFiles`` and ``imageFiles``.
         split: ``'train'``, ``'validation'`` or ``'test'``.
-        keypoints: the 2D evidence, which the boxes are made of, too. ``'gt'``: the 49 joints of the true gendered body
-            through the true camera, as BOA and DynaBOA use them; ``'poses2d'``: the file's own ``openpose18``
+        keypoints: the 2D evidence, from which the boxes are computed, too. ``'gt'``: the 49 joints of the true gendered
+            body through the true camera, as in BOA and DynaBOA; ``'poses2d'``: the file's own ``openpose18``
             detections.
         bodies: ``dict(male=..., female=..., extra_regressor=...)``, body files; needed for ``'gt'``.
-        sequences: names of sequence files to use, in this order; None is all, sorted.
+        sequences: names of sequence files to use, in this order; None takes all, sorted.
         box_scale: side of the box over the larger extent of the points; 1.2 in SPIN and BOA.
 
+    Attributes:
+        tracks: content of the sequence files, in the order of the items.
+
     Raises:
-        InputError: a folder, file, body or first picture is missing, or a file is broken or unsafe.
+        InputError: a folder, file, body or first image is missing, or a file is broken or unsafe.
     """
 
     def __init__(
@@ -118,68 +124,66 @@ class ThreeDPW:
                 "ThreeDPW: keypoints='gt' projects the true bodies and needs bodies=dict(male=..., "
                 "female=..., extra_regressor=...); or choose keypoints='poses2d'"
             )
-        self.root, self.split, self.keypoints, self.box_scale = (
-            Path(root),
-            split,
-            keypoints,
-            box_scale,
-        )
-        self.bodies = None if bodies is None else GenderedBodies(bodies)
-        self.files = self._find(None if sequences is None else list(sequences))
-        self._tracks = [track for file in self.files for track in read_3dpw(file)]
-        for track in self._tracks:
-            if not self._picture(track, 0).is_file():
-                raise InputError(
-                    f'{self._picture(track, 0)}: the first picture of {track.clip!r} is missing; {REMEDY}'
-                )
+        self.root = Path(root)
+        self.split = split
+        self.keypoints = keypoints
+        self.box_scale = box_scale
+        self.bodies: Optional[GenderedBodies] = None
+        if bodies is not None:
+            self.bodies = GenderedBodies(bodies)
+        self.files = self._sequence_files(sequences)
+        self.tracks: list[PersonTrack] = []
+        for file in self.files:
+            self.tracks += read_3dpw(file)
+        for track in self.tracks:
+            first = self._image_path(track, 0)
+            if not first.is_file():
+                raise InputError(f'{first}: the first image of {track.clip!r} is missing; {REMEDY}')
 
     def __len__(self) -> int:
-        return len(self._tracks)
+        return len(self.tracks)
 
     def __getitem__(self, index: int) -> Sequence:
-        track = self._tracks[index]
-        paths = [self._picture(track, t) for t in range(len(track.pose))]
-        translation = None if self.bodies is None else self._translation(track)
-        evidence = (
-            self._projected(track, translation)
-            if self.keypoints == 'gt'
-            else Keypoints2D(
-                track.poses2d[..., :2], track.poses2d[..., 2].clamp(0, 1), 'openpose18', 'poses2d'
-            )
-        )
-        boxes = _fill(boxes_from_keypoints(evidence.xy, evidence.confidence, self.box_scale))
-        frames, (fx, fy, cx, cy) = len(paths), track.intrinsics
+        track = self.tracks[index]
+        paths = [self._image_path(track, t) for t in range(len(track.pose))]
+        keypoints = keypoints_of_points(track.poses2d, 'openpose18', 'poses2d')
+        translation: Optional[Tensor] = None
+        if self.bodies is not None:
+            translation = _translation_to_camera(track, self.bodies)
+            if self.keypoints == 'gt':
+                keypoints = _project_body(track, self.bodies, translation)
+        boxes = boxes_from_keypoints(keypoints.xy, keypoints.confidence, self.box_scale)
+        fx, fy, cx, cy = track.intrinsics
         truth = GroundTruth(
-            track.rotmat,
-            track.betas.expand(frames, 10),
-            translation,
-            torch.stack([(fx + fy) / 2, cx, cy]).expand(frames, 3),
+            rotmat=track.rotmat,
+            betas=track.betas.expand(len(paths), 10),
+            translation=translation,
+            intrinsics=torch.stack([(fx + fy) / 2, cx, cy]).expand(len(paths), 3),
             valid=track.valid,
             gender=track.gender,
         )
         return Sequence(
-            f'{track.clip}_{track.person}',
-            ImageFrames(paths),
-            boxes,
-            evidence,
-            truth,
+            name=f'{track.clip}_{track.person}',
+            frames=ImageFrames(paths),
+            boxes=_fill_missing_boxes(boxes),
+            keypoints2d=keypoints,
+            truth=truth,
             frame_ids=tuple(path.name for path in paths),
             fps=30.0,
         )
 
     def fingerprint(self) -> dict[str, str]:
-        """A hash of the sequence files; the pictures are taken for granted."""
+        """A hash of the sequence files; the images are assumed to be unchanged."""
         return {'sequence_files': sha256_of_all(self.files)}
 
-    def _find(self, names: Optional[list[str]]) -> list[Path]:
+    def _sequence_files(self, names: Optional[Iterable[str]]) -> list[Path]:
         folder = self.root / 'sequenceFiles' / self.split
         if not folder.is_dir():
             raise InputError(f'{folder}: there is no such folder; {REMEDY}')
-        files = (
-            sorted(folder.glob('*.pkl'))
-            if names is None
-            else [folder / f'{name}.pkl' for name in names]
-        )
+        if names is None:
+            files = sorted(folder.glob('*.pkl'))
+        else:
+            files = [folder / f'{name}.pkl' for name in names]
         missing = [file.stem for file in files if not file.is_file()]
         if missing or not files:
             raise InputError(
@@ -187,103 +191,121 @@ class ThreeDPW:
             )
         return files
 
-    def _picture(self, track: PersonTrack, frame: int) -> Path:
+    def _image_path(self, track: PersonTrack, frame: int) -> Path:
         return self.root / 'imageFiles' / track.clip / f'image_{frame:05d}.jpg'
-
-    def _translation(self, track: PersonTrack) -> Tensor:
-        """(F, 3) from the body's own frame to the camera's: SMPL turns about the pelvis, wherever that rests."""
-        rest = torch.eye(3).expand(1, 24, 3, 3)
-        pelvis = self.bodies.get(track.gender).joints(rest, track.betas[None], 'smpl24')[:, 0]
-        rotation, shift = track.camera[:, :3, :3], track.camera[:, :3, 3]
-        return (rotation @ (pelvis + track.trans)[..., None])[..., 0] + shift - pelvis
-
-    @torch.no_grad()
-    def _projected(self, track: PersonTrack, translation: Tensor) -> Keypoints2D:
-        betas = track.betas.expand(len(track.pose), 10)
-        points = (
-            self.bodies.get(track.gender).joints(track.rotmat, betas, 'spin49')
-            + translation[:, None]
-        )
-        seen = track.valid[:, None] & (points[..., 2] > 0)
-        xy = points[..., :2] / points[..., 2:] * track.intrinsics[:2] + track.intrinsics[2:]
-        return Keypoints2D(torch.where(seen[..., None], xy, 0.0), seen.float(), 'spin49', 'gt')
 
 
 def read_3dpw(path: str | Path) -> list[PersonTrack]:
-    """Reads one sequence file without running anything that is in it.
+    """Reads one sequence file without executing code in it.
 
     Raises:
-        InputError: it is missing, no pickle of plain arrays, lacks a key, or an array has another shape.
+        InputError: the file is missing, is no pickle of plain arrays, lacks a key, or has an array of another shape.
     """
-    raw, path = load_pickle(path), Path(path)
-    missing = [key for key in ('sequence', 'genders', *PERSON, *CLIP) if key not in raw]
+    content = load_pickle(path)
+    missing = [key for key in ('sequence', 'genders', *PERSON, *CLIP) if key not in content]
     if missing:
         raise InputError(
             f'{path}: not a sequence file of 3DPW, it lacks {", ".join(missing)}; {REMEDY}'
         )
-    people, frames = len(raw['poses']), len(raw['cam_poses'])
-    clip = {key: _array(raw[key], shape, frames, f'{path}: {key}') for key, shape in CLIP.items()}
+    people = len(content['poses'])
+    frames = len(content['cam_poses'])
+    cameras = _checked_array(content['cam_poses'], CLIP['cam_poses'], frames, f'{path}: cam_poses')
+    k = _checked_array(
+        content['cam_intrinsics'], CLIP['cam_intrinsics'], frames, f'{path}: cam_intrinsics'
+    )
+    intrinsics = torch.stack([k[0, 0], k[1, 1], k[0, 2], k[1, 2]]).float()
     tracks = []
     for person in range(people):
         try:
-            own = {key: raw[key][person] for key in PERSON}
-            gender = GENDERS[str(raw['genders'][person])[:1]]
+            raw = {key: content[key][person] for key in PERSON}
+            gender = GENDERS[str(content['genders'][person])[:1]]
         except (IndexError, KeyError, TypeError) as error:
             raise InputError(
                 f'{path}: its lists do not hold the same {people} people, or a gender is not m or f '
                 f'({error}); {REMEDY}'
             ) from error
-        own = {
-            key: _array(own[key], shape, frames, f'{path}: {key}[{person}]')
+        arrays = {
+            key: _checked_array(raw[key], shape, frames, f'{path}: {key}[{person}]')
             for key, shape in PERSON.items()
         }
-        pose = own['poses'].clone()
-        pose[:, :3] = _turned(own['poses'][:, :3], clip['cam_poses'][:, :3, :3])
-        k = clip['cam_intrinsics']
+        pose = arrays['poses'].clone()
+        pose[:, :3] = _rotated(pose[:, :3], cameras[:, :3, :3])
         tracks.append(
             PersonTrack(
-                str(raw['sequence']),
-                person,
-                pose.float(),
-                own['betas'][:10].float(),
-                gender,
-                own['trans'].float(),
-                clip['cam_poses'].float(),
-                torch.stack([k[0, 0], k[1, 1], k[0, 2], k[1, 2]]).float(),
-                own['poses2d'].transpose(1, 2).float(),
-                own['campose_valid'] > 0,
+                clip=str(content['sequence']),
+                person=person,
+                pose=pose.float(),
+                betas=arrays['betas'][:10].float(),
+                gender=gender,
+                trans=arrays['trans'].float(),
+                camera=cameras.float(),
+                intrinsics=intrinsics,
+                poses2d=arrays['poses2d'].transpose(1, 2).float(),
+                valid=arrays['campose_valid'] > 0,
             )
         )
     return tracks
 
 
-def _turned(root: Tensor, rotation: Tensor) -> Tensor:
-    """World axis-angle (F, 3) -> camera axis-angle (F, 3)."""
-    return rotmat_to_axis_angle(rotation @ axis_angle_to_rotmat(root))
+def _translation_to_camera(track: PersonTrack, bodies: GenderedBodies) -> Tensor:
+    """(F, 3) metres, from the body's own frame to the camera's.
+
+    SMPL rotates a body about its pelvis, whose rest position depends on the betas.
+    """
+    rest = torch.eye(3).expand(1, 24, 3, 3)
+    pelvis = bodies.get(track.gender).joints(rest, track.betas[None], 'smpl24')[:, 0]
+    rotation = track.camera[:, :3, :3]
+    shift = track.camera[:, :3, 3]
+    return (rotation @ (pelvis + track.trans)[..., None])[..., 0] + shift - pelvis
 
 
-def _array(value: np.ndarray, shape: tuple, frames: int, what: str) -> Tensor:
+@torch.no_grad()
+def _project_body(track: PersonTrack, bodies: GenderedBodies, translation: Tensor) -> Keypoints2D:
+    """The joints of the true body in the image."""
+    betas = track.betas.expand(len(track.pose), 10)
+    joints = bodies.get(track.gender).joints(track.rotmat, betas, 'spin49')
+    points = joints + translation[:, None]
+    visible = track.valid[:, None] & (points[..., 2] > 0)
+    xy = points[..., :2] / points[..., 2:] * track.intrinsics[:2] + track.intrinsics[2:]
+    return Keypoints2D(torch.where(visible[..., None], xy, 0.0), visible.float(), 'spin49', 'gt')
+
+
+def _rotated(axis_angle: Tensor, rotation: Tensor) -> Tensor:
+    """``rotation`` (F, 3, 3) times the rotation of ``axis_angle`` (F, 3), as axis-angle (F, 3)."""
+    return rotmat_to_axis_angle(rotation @ axis_angle_to_rotmat(axis_angle))
+
+
+def _checked_array(value: Any, shape: tuple, frames: int, label: str) -> Tensor:
+    """A float64 tensor of an array of a file.
+
+    Args:
+        value: content of the file.
+        shape: as in :data:`PERSON`.
+        frames: F.
+        label: file and key, for messages.
+
+    Raises:
+        InputError: another shape, no numbers, numbers that are not finite, or fewer than ten betas.
+    """
     array = np.asarray(value)
-    wanted = tuple(frames if n == 'F' else n for n in shape)
-    if (
-        array.dtype.kind not in 'fiub'
-        or array.ndim != len(wanted)
-        or any(n not in (None, have) for n, have in zip(wanted, array.shape))
-    ):
+    lengths = {'F': frames}
+    expected = tuple(lengths.get(length, length) for length in shape)
+    if array.dtype.kind not in 'fiub' or not has_shape(array, expected):
         raise InputError(
-            f'{what} has shape {array.shape} and dtype {array.dtype}, expected {wanted} numbers; {REMEDY}'
+            f'{label} has shape {array.shape} and dtype {array.dtype}, expected {expected} numbers; {REMEDY}'
         )
-    if shape == (None,) and len(array) < 10 or not np.isfinite(array).all():
+    too_few_betas = shape == PERSON['betas'] and len(array) < 10
+    if too_few_betas or not np.isfinite(array).all():
         raise InputError(
-            f'{what} holds {array.shape} numbers, expected finite ones, and ten betas or more; {REMEDY}'
+            f'{label} holds {array.shape} numbers, expected finite ones, and ten betas or more; {REMEDY}'
         )
     return torch.as_tensor(array.astype(np.float64))
 
 
-def _fill(boxes: Tensor) -> Tensor:
+def _fill_missing_boxes(boxes: Tensor) -> Tensor:
     """Frames without a box get that of the nearest frame that has one."""
-    have = torch.nonzero((boxes[:, 2] > 0) & boxes.isfinite().all(1)).flatten()
-    if len(have) in (0, len(boxes)):
+    valid = torch.nonzero((boxes[:, 2] > 0) & boxes.isfinite().all(1)).flatten()
+    if len(valid) in (0, len(boxes)):
         return boxes
-    nearest = (torch.arange(len(boxes))[:, None] - have).abs().argmin(1)
-    return boxes[have[nearest]]
+    nearest = (torch.arange(len(boxes))[:, None] - valid).abs().argmin(1)
+    return boxes[valid[nearest]]

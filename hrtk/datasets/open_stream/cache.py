@@ -1,37 +1,40 @@
-"""Where drawn pictures are kept, and under which key: anything that changes a pixel changes the key."""
+"""The disk cache of drawn images; its keys change with anything that changes a pixel."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-FIELDS = {'rotmat': (24, 3, 3), 'betas': (10,), 'camera': (3,), 'keypoints2d': (24, 2)}
+from hrtk.files import cache_folder, sha256
+
+LABEL_SHAPES = {'rotmat': (24, 3, 3), 'betas': (10,), 'camera': (3,), 'keypoints2d': (24, 2)}
 
 
 def cache_root() -> Path:
     """The folder of the stream's files: ``$HRTK_CACHE/open_stream``, by default in ``~/.cache/hrtk``."""
-    return Path(os.environ.get('HRTK_CACHE', Path.home() / '.cache' / 'hrtk')) / 'open_stream'
+    return cache_folder('open_stream')
 
 
 def cache_key(*settings: Any) -> str:
-    """A name for what these settings draw with the present code and files."""
-    return hashlib.sha256(json.dumps([generator_hash(), *settings]).encode()).hexdigest()[:20]
+    """A file name for the output of the present generator with these settings."""
+    content = json.dumps([generator_hash(), *settings])
+    return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
 @functools.cache
 def generator_hash() -> str:
-    """One hash over everything that decides what the stream looks like: its code, the body and the motion."""
-    here = Path(__file__).parent
-    datasets, package = here.parent, here.parents[1]
-    files = [
-        *sorted(here.glob('*.py')),
+    """A hash of everything that determines the stream's output: its code, the body model and the motion clips."""
+    folder = Path(__file__).parent
+    datasets = folder.parent
+    package = datasets.parent
+    paths = [
+        *sorted(folder.glob('*.py')),
         datasets / 'motion.py',
         package / 'geometry' / 'raster.py',
         package / 'body_models' / 'body.py',
@@ -39,52 +42,53 @@ def generator_hash() -> str:
         *sorted((package / 'body_models' / 'assets').glob('*.npz')),
     ]
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    for path in paths:
+        digest.update(f'{path.name}{sha256(path)}'.encode())
     return digest.hexdigest()[:16]
 
 
 class ViewCache:
-    """Views on disk, filled in any order by any number of processes that draw the same ones.
+    """Views on disk, filled in any order by any number of processes that draw the same views.
 
     Args:
-        settings: what determines the views.
-        length: how many there are.
+        settings: everything that determines the views.
+        length: number of views.
         resolution: side of a view, px.
     """
 
     def __init__(self, settings: list, length: int, resolution: int) -> None:
         folder = cache_root() / cache_key('views', length, *settings)
         folder.mkdir(parents=True, exist_ok=True)
-        self.images = _map(folder / 'image.bin', np.uint8, (length, 3, resolution, resolution))
+        image_shape = (length, 3, resolution, resolution)
+        self.images = _open_memmap(folder / 'image.bin', np.uint8, image_shape)
         self.labels = {
-            name: _map(folder / f'{name}.bin', np.float32, (length, *shape))
-            for name, shape in FIELDS.items()
+            name: _open_memmap(folder / f'{name}.bin', np.float32, (length, *shape))
+            for name, shape in LABEL_SHAPES.items()
         }
-        self.done = _map(folder / 'done.bin', np.uint8, (length,))
+        self.complete = _open_memmap(folder / 'done.bin', np.uint8, (length,))
 
-    def has(self, index: int) -> bool:
-        """Whether view ``index`` has been drawn before."""
-        return bool(self.done[index])
+    def __contains__(self, index: int) -> bool:
+        """Whether view ``index`` is stored."""
+        return bool(self.complete[index])
 
-    def put(self, index: int, view: dict[str, torch.Tensor]) -> None:
-        """Keeps a view; the mark is set last, so that a killed process leaves none half written and marked."""
+    def store(self, index: int, view: dict[str, torch.Tensor]) -> None:
+        """Writes a view; its mark is set last, so a killed process leaves no half-written view that is marked."""
         self.images[index] = view['image'].numpy()
-        for name, store in self.labels.items():
-            store[index] = view[name].numpy()
-        self.done[index] = 1
+        for name, labels in self.labels.items():
+            labels[index] = view[name].numpy()
+        self.complete[index] = 1
 
-    def get(self, index: int) -> dict[str, torch.Tensor]:
+    def load(self, index: int) -> dict[str, torch.Tensor]:
         """Reads view ``index``."""
-        labels = {
-            name: torch.from_numpy(store[index].copy()) for name, store in self.labels.items()
-        }
-        return dict(image=torch.from_numpy(self.images[index].copy()), **labels)
+        view = {'image': torch.from_numpy(self.images[index].copy())}
+        for name, labels in self.labels.items():
+            view[name] = torch.from_numpy(labels[index].copy())
+        return view
 
 
-def _map(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
+def _open_memmap(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     with open(path, 'ab') as file:
         if file.tell() < size:
-            file.truncate(size)  # sparse: space is taken only by views that are there
+            file.truncate(size)  # a sparse file: only views that are stored take space
     return np.memmap(path, dtype=dtype, mode='r+', shape=shape)

@@ -1,12 +1,11 @@
-"""What differs between the studio and the wild: one record of ranges, and named shifts that replace some of them."""
+"""Domains of the stream: the ranges that a scene is drawn from, and named shifts that replace some of them."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from typing import Iterable
+from collections.abc import Iterable
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, suggestion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,25 +13,25 @@ class Domain:
     """The ranges that a scene is drawn from; the defaults are the studio.
 
     Attributes:
-        split: which motion clips, ``'train'`` or ``'test'``.
+        split: of the motion clips, ``'train'`` or ``'test'``.
         motion: factor on the joint angles' deviation from the mean pose of the motion.
-        upright: share of people whose knees are straightened, by 30 to 100 percent of their bend.
-        distance: camera to person, metres; the focal length keeps the person's size in the picture.
+        upright: share of people whose knees are straightened by 30 to 100 percent of their bend.
+        distance: camera to person, metres; the focal length keeps the person's size in the image.
         tilt: camera pitch, degrees, positive looks down.
-        roll: standard deviation of the camera roll, degrees.
-        sway: amplitude of the hand-held camera, degrees.
+        roll: standard deviation of the camera's roll, degrees.
+        sway: amplitude of the hand-held camera's shake, degrees.
         shape: standard deviation of the betas.
-        plain: share of scenes before a plain wall.
+        plain: share of scenes with a plain wall as background.
         texture: range of the contrast of all other backgrounds.
         patterns: whether clothes have stripes, checks and blots and any colour.
         light: standard deviation of the light's horizontal direction; 0.4 is frontal.
-        ambient: range of the share of light that comes from everywhere.
-        exposure: range of the picture's gain.
+        ambient: range of the share of ambient light.
+        exposure: range of the image's gain.
         tint: range of the per-channel gain around 1.
         blur: largest Gaussian blur, px.
         noise: largest sensor noise, share of white.
-        shrink: largest factor by which the picture loses resolution.
-        occluders: share of videos in which something stands before the person.
+        shrink: largest factor by which the image loses resolution.
+        occluders: share of videos with an occluder in front of the person.
     """
 
     split: str = 'train'
@@ -76,7 +75,7 @@ DOMAINS: dict[str, dict] = {
 
 
 def make_domain(name: str = 'studio', shifts: Iterable[str] | None = None) -> Domain:
-    """The domain of a name, or the studio with the given shifts alone.
+    """The domain of a name, or the studio with only the given shifts.
 
     Raises:
         InputError: an unknown domain or shift.
@@ -91,8 +90,8 @@ def make_domain(name: str = 'studio', shifts: Iterable[str] | None = None) -> Do
     fields: dict = {}
     for shift in shifts:
         if shift not in SHIFTS:
-            near = difflib.get_close_matches(shift, SHIFTS, n=1)
-            hint = f'did you mean {near[0]!r}?' if near else f'known: {", ".join(SHIFTS)}'
-            raise InputError(f'OpenStream: there is no shift {shift!r}; {hint}')
+            raise InputError(
+                f'OpenStream: there is no shift {shift!r}. {suggestion(shift, SHIFTS)}'
+            )
         fields.update(SHIFTS[shift])
     return dataclasses.replace(Domain(), **fields)

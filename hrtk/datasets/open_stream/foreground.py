@@ -1,8 +1,8 @@
-"""Crops with foreground masks: frames of any data set that has masks, and labelled ones of the free stream."""
+"""Crops with foreground masks: frames of any data set that has masks, and labelled crops of the free stream."""
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -10,100 +10,99 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hrtk.datasets.open_stream.tracks import OpenTracks
+from hrtk.datasets.open_stream.video import Video
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image
 from hrtk.geometry.masks import crop_mask
 from hrtk.losses.segmentation import IGNORED
 from hrtk.registry import DATASETS
-from hrtk.structures import Sequence
+from hrtk.structures import Frames, Sequence
 
 
 @DATASETS.register_module()
 class ForegroundViews(Dataset):
-    """Frames of sequences as single crops with masks, to train a segmenter or to validate it.
+    """Frames of sequences as single crops with masks, to train or validate a segmentation network.
 
-    An item is a dict: ``image`` (3, R, R) uint8 RGB and ``mask`` (R, R) uint8: 0, 1, or 255 all over where the mask
+    An item is a dict: ``image`` (3, R, R) uint8 RGB and ``mask`` (R, R) uint8 of 0 and 1, or of 255 only if the mask
     cannot be used, see :func:`~hrtk.geometry.masks.check_mask`.
 
     Args:
         dataset: config of a data set of sequences with masks, e.g. one with
             :class:`~hrtk.datasets.transforms.WithMasks`.
         resolution: R, px.
-        length: only so many frames, evenly spread; None is all.
+        length: number of frames, evenly spread over the data set; None takes all.
 
     Raises:
-        InputError: a sequence has no masks; a mask that is broken raises when it is read.
+        InputError: a sequence has no masks. A broken mask raises when it is read.
     """
 
     def __init__(self, dataset: dict, resolution: int = 112, length: Optional[int] = None) -> None:
-        self.dataset, self.resolution = DATASETS.build(dataset), resolution
+        self.dataset = DATASETS.build(dataset)
+        self.resolution = resolution
         self.sequences: list[Sequence] = [self.dataset[i] for i in range(len(self.dataset))]
-        bare = [sequence.name for sequence in self.sequences if sequence.masks is None]
-        if bare:
-            raise InputError(
-                f'ForegroundViews: {bare[0]!r} has no masks; add them by '
-                f"dict(type='Transformed', dataset=..., transforms=[dict(type='WithMasks', source=...)])"
-            )
-        places = [(i, t) for i, sequence in enumerate(self.sequences) for t in range(len(sequence))]
-        count = len(places) if length is None else min(length, len(places))
-        self.places = [
-            places[k] for k in np.linspace(0, len(places) - 1, count).round().astype(int)
-        ]
+        frames: list[tuple[Sequence, Frames, int]] = []
+        for sequence in self.sequences:
+            if sequence.masks is None:
+                raise InputError(
+                    f'ForegroundViews: {sequence.name!r} has no masks; add them by '
+                    f"dict(type='Transformed', dataset=..., transforms=[dict(type='WithMasks', source=...)])"
+                )
+            frames += [(sequence, sequence.masks, t) for t in range(len(sequence))]
+        if length is None:
+            length = len(frames)
+        positions = np.linspace(0, len(frames) - 1, min(length, len(frames)))
+        self._frames = [frames[position] for position in positions.round().astype(int)]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self._frames)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        sequence, t = self.sequences[self.places[index][0]], self.places[index][1]
+        sequence, masks, t = self._frames[index]
+        image = crop_image(sequence.frames[t], sequence.boxes[t], self.resolution)
         return dict(
-            image=_image(sequence, t, self.resolution), mask=_mask(sequence, t, self.resolution)
+            image=image.round().to(torch.uint8),
+            mask=_crop_mask(sequence, masks[t], t, self.resolution),
         )
 
     def fingerprint(self) -> dict[str, str]:
-        """That of the data set."""
-        return self.dataset.fingerprint() if hasattr(self.dataset, 'fingerprint') else {}
+        """The hashes of the data set."""
+        return self.dataset.fingerprint()
 
 
 @DATASETS.register_module()
 class OpenForeground(OpenTracks):
     """Tracks of the free stream with exact masks.
 
-    An item is that of :class:`~hrtk.datasets.open_stream.tracks.OpenTracks` and ``mask`` (T, R, R) uint8: 0, 1, or
-    255 all over where a board hides the person or cuts it in two.
+    An item is that of :class:`~hrtk.datasets.open_stream.tracks.OpenTracks` and ``mask`` (T, R, R) uint8 of 0 and 1, or
+    of 255 only if an occluder hides the person or cuts it in two.
 
     Args:
-        frames: T; few, and far apart by ``fps``, show more people and scenes.
+        frames: T; few frames, far apart by ``fps``, show more people and scenes.
         fps: frames per second.
-        **tracks: of :class:`~hrtk.datasets.open_stream.tracks.OpenTracks`.
+        **tracks: arguments of :class:`~hrtk.datasets.open_stream.tracks.OpenTracks`.
     """
 
     format = 'hrtk-foreground-1'
 
-    def __init__(self, frames: int = 4, fps: float = 1.5, **tracks: object) -> None:
+    def __init__(self, frames: int = 4, fps: float = 1.5, **tracks: Any) -> None:
         super().__init__(frames=frames, fps=fps, **tracks)
 
-    def _label(self, sequence: Sequence) -> dict[str, Tensor]:
-        masks = [_mask(sequence, t, self.resolution) for t in range(len(sequence))]
-        return dict(super()._label(sequence), mask=torch.stack(masks))
+    def _label(self, video: Video, sequence: Sequence) -> dict[str, Tensor]:
+        item = super()._label(video, sequence)
+        masks = [
+            _crop_mask(sequence, mask, t, self.resolution) for t, mask in enumerate(video.masks)
+        ]
+        item['mask'] = torch.stack(masks)
+        return item
 
 
-def _image(sequence: Sequence, t: int, resolution: int) -> Tensor:
-    return crop_image(sequence.frames[t], sequence.boxes[t], resolution).round().to(torch.uint8)
-
-
-def _mask(sequence: Sequence, t: int, resolution: int) -> Tensor:
-    """(R, R) uint8 of 0 and 1, or of 255 alone where the mask cannot be used."""
-    mask, _ = crop_mask(
-        sequence.masks[t],
-        sequence.frames[t].shape[:2],
-        sequence.boxes[t],
-        resolution,
-        f'{sequence.name}, mask of frame {sequence.frame_ids[t]}',
-    )
-    return (
-        torch.full((resolution, resolution), IGNORED, dtype=torch.uint8)
-        if mask is None
-        else mask.to(torch.uint8)
-    )
+def _crop_mask(sequence: Sequence, mask: np.ndarray, t: int, resolution: int) -> Tensor:
+    """(R, R) uint8 of 0 and 1, or of ``IGNORED`` only if the mask of frame t cannot be used."""
+    height, width = sequence.frames[t].shape[:2]
+    label = f'{sequence.name}, mask of frame {sequence.frame_ids[t]}'
+    cropped, _ = crop_mask(mask, (height, width), sequence.boxes[t], resolution, label)
+    if cropped is None:
+        return torch.full((resolution, resolution), IGNORED, dtype=torch.uint8)
+    return cropped.to(torch.uint8)

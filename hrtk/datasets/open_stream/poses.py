@@ -1,4 +1,4 @@
-"""OpenPoses: single body poses of the free motion, which pose priors learn from."""
+"""OpenPoses: single body poses of the free motion, training data of pose priors."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from hrtk.registry import DATASETS
 class OpenPoses(Dataset):
     """Every frame of the motion clips as one pose.
 
-    An item is a dict: ``rotmat`` (23, 3, 3) float32, rotations of joints 1..23 relative to their parents. There is no
+    An item is a dict: ``rotmat`` (23, 3, 3) float32, rotations of joints 1..23 relative to their parents, without the
     global orientation.
 
     Args:
-        split: ``'train'``, ``'test'`` (whole other recordings) or None for all clips.
-        mirror: whether the mirror images of all clips follow the clips.
+        split: ``'train'``, ``'test'`` (other recordings) or None for all clips.
+        mirror: whether the mirrored clips follow the clips.
         path: file of the clips, see :func:`~hrtk.datasets.motion.load_motion`.
 
     Raises:
-        InputError: the split is unknown, or the file is not one of motion clips.
+        InputError: the split is unknown, or the file holds no motion clips.
     """
 
     def __init__(
@@ -37,9 +37,8 @@ class OpenPoses(Dataset):
         clips = load_motion(split, path)
         if mirror:
             clips = clips + [clip.mirrored() for clip in clips]
-        self.rotmat = axis_angle_to_rotmat(
-            torch.from_numpy(np.concatenate([clip.body_pose for clip in clips]))
-        )
+        body_pose = np.concatenate([clip.body_pose for clip in clips])
+        self.rotmat = axis_angle_to_rotmat(torch.from_numpy(body_pose))
 
     def __len__(self) -> int:
         return len(self.rotmat)

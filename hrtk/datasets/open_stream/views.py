@@ -1,26 +1,28 @@
-"""OpenViews: single crops of the stream with labels, drawn on the fly, to train start models and to replay source."""
+"""OpenViews: single labelled crops of the stream, drawn on the fly, to train start models and to replay source data."""
 
 from __future__ import annotations
 
-from typing import Iterable, Optional
+from collections.abc import Iterable
+from typing import Optional
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from hrtk.body_models.skeletons import index_map
 from hrtk.datasets.open_stream.cache import ViewCache, generator_hash
 from hrtk.datasets.open_stream.clothing import Outfit
 from hrtk.datasets.open_stream.domain import make_domain
-from hrtk.datasets.open_stream.render import Light, painter
+from hrtk.datasets.open_stream.render import Light, body_renderer
 from hrtk.datasets.open_stream.scene import sample_scene
-from hrtk.datasets.open_stream.scenery import Occluder, Optics, backdrop
+from hrtk.datasets.open_stream.scenery import Occluder, Optics, sample_background
 from hrtk.geometry.boxes import boxes_from_keypoints, to_crop
 from hrtk.geometry.camera import fit_weak_perspective
 from hrtk.registry import DATASETS
 
-SAMPLES = 2  # pixels drawn per crop pixel and axis, averaged
+SAMPLES = 2  # pixels drawn per crop pixel and axis, then averaged
 
 
 @DATASETS.register_module()
@@ -35,9 +37,12 @@ class OpenViews(Dataset):
         shifts: as of :class:`OpenStream`.
         length: number of views.
         resolution: R, px.
-        seed: another seed, other views.
-        box_scale: enlargement of the keypoint box, jittered by 10 % in size and 6 % in place.
-        cache: keep drawn views on disk (37 kB each at 112 px), for several epochs or runs over the same ones.
+        seed: another seed yields other views.
+        box_scale: enlargement of the keypoint box, jittered by 10 % in size and 6 % in position.
+        cache: store drawn views on disk (37 kB each at 112 px), for several epochs or runs over the same views.
+
+    Raises:
+        InputError: an unknown domain or shift.
     """
 
     def __init__(
@@ -50,50 +55,48 @@ class OpenViews(Dataset):
         box_scale: float = 1.2,
         cache: bool = False,
     ) -> None:
-        self.domain, self.length, self.resolution = make_domain(domain, shifts), length, resolution
-        self.seed, self.box_scale = seed, box_scale
-        self.cache = (
-            ViewCache([domain, shifts, resolution, seed, box_scale], length, resolution)
-            if cache
-            else None
-        )
+        self.domain = make_domain(domain, shifts)
+        self.length = length
+        self.resolution = resolution
+        self.seed = seed
+        self.box_scale = box_scale
+        self.cache: Optional[ViewCache] = None
+        if cache:
+            settings = [domain, shifts, resolution, seed, box_scale]
+            self.cache = ViewCache(settings, length, resolution)
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
         if not 0 <= index < self.length:
             raise IndexError(index)
         if self.cache is None:
             return self._draw_view(index)
-        if not self.cache.has(index):
-            self.cache.put(index, self._draw_view(index))
-        return self.cache.get(index)
+        if index not in self.cache:
+            self.cache.store(index, self._draw_view(index))
+        return self.cache.load(index)
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the code and files that draw the views."""
         return {'open_stream': generator_hash()}
 
-    def _draw_view(self, index: int) -> dict[str, torch.Tensor]:
+    def _draw_view(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.seed, index])
-        domain, paint = self.domain, painter()
-        scene = sample_scene(rng, domain, 1, 15.0)
-        vertices, pelvis = paint.pose(scene.rotmat, scene.betas[None])
-        offset = scene.offset - pelvis
+        renderer = body_renderer()
+        scene = sample_scene(rng, self.domain, frames=1, fps=15.0)
+        vertices, pelvis = renderer.pose(scene.rotmat, scene.betas[None])
+        translation = scene.offset - pelvis
         rotmat = torch.as_tensor(scene.rotmat, dtype=torch.float32)
         betas = torch.as_tensor(scene.betas[None], dtype=torch.float32)
         with torch.no_grad():
-            joints = paint.body.joints(rotmat, betas, 'spin24')
-        seen = joints + torch.as_tensor(offset, dtype=torch.float32)[:, None]
-        flat = (
-            seen[..., :2] / seen[..., 2:]
-        )  # unit focal length: only places relative to the box matter
-        extent = flat[:, index_map('spin24', 'coco17')]
-        box = boxes_from_keypoints(extent, torch.ones(extent.shape[:2]), self.box_scale)
-        box[:, 2] *= float(np.exp(0.1 * rng.normal()))
-        box[:, :2] += 0.06 * box[:, 2:] * torch.as_tensor(rng.normal(size=2), dtype=torch.float32)
-        keypoints = to_crop(flat, box)
-        image = self._draw(rng, vertices[0] + offset[0], box[0].double().numpy())
+            joints = renderer.body.joints(rotmat, betas, 'spin24')
+        points = joints + torch.as_tensor(translation, dtype=torch.float32)[:, None]
+        # Unit focal length: only positions relative to the box matter.
+        plane = points[..., :2] / points[..., 2:]
+        box = self._sample_box(rng, plane)
+        keypoints = to_crop(plane, box)
+        image = self._draw_crop(rng, vertices[0] + translation[0], box[0].double().numpy())
         return dict(
             image=torch.as_tensor(image).permute(2, 0, 1).contiguous(),
             rotmat=rotmat[0],
@@ -102,17 +105,30 @@ class OpenViews(Dataset):
             keypoints2d=keypoints[0],
         )
 
-    def _draw(self, rng: np.random.Generator, vertices: np.ndarray, box: np.ndarray) -> np.ndarray:
-        domain, size = self.domain, self.resolution * SAMPLES
+    def _sample_box(self, rng: np.random.Generator, points: Tensor) -> Tensor:
+        """(1, 3) jittered box of the ``coco17`` joints among ``points`` (1, 24, 2)."""
+        extent = points[:, index_map('spin24', 'coco17')]
+        box = boxes_from_keypoints(extent, torch.ones(extent.shape[:2]), self.box_scale)
+        box[:, 2] *= float(np.exp(0.1 * rng.normal()))
+        box[:, :2] += 0.06 * box[:, 2:] * torch.as_tensor(rng.normal(size=2), dtype=torch.float32)
+        return box
+
+    def _draw_crop(
+        self, rng: np.random.Generator, vertices: np.ndarray, box: np.ndarray
+    ) -> np.ndarray:
+        """(R, R, 3) uint8 RGB."""
+        domain = self.domain
+        size = self.resolution * SAMPLES
         focal = size / box[2]
-        camera = np.array([focal, *((size - 1) / 2 - box[:2] * focal)])
-        outfit = Outfit.sample(rng, painter().marks, domain.patterns)
+        cx, cy = (size - 1) / 2 - box[:2] * focal
+        camera = np.array([focal, cx, cy])
+        outfit = Outfit.sample(rng, body_renderer().landmarks, domain.patterns)
         light = Light.sample(rng, domain.light, domain.ambient)
-        image = backdrop(rng, size, domain)
-        mask = painter().draw(image, vertices, camera, outfit, light)
+        image = sample_background(rng, size, domain)
+        mask = body_renderer().draw(image, vertices, camera, outfit, light)
         if rng.random() < domain.occluders:
-            x, y = (int(v) for v in rng.uniform(0, 0.8, 2) * size)
+            x, y = (rng.uniform(0, 0.8, 2) * size).astype(int).tolist()
             Occluder.sample(rng, size).cover(image, mask, x, y)
-        # The lens acts on the fine picture: a video's crop, too, is blurred before it is shrunk.
+        # The lens acts on the fine image: a video's crop, too, is blurred before it is reduced.
         fine = Optics.sample(rng, domain).apply(image, rng)
         return cv2.resize(fine, (self.resolution, self.resolution), interpolation=cv2.INTER_AREA)

@@ -1,10 +1,10 @@
-"""Pictures in a folder, one picture, or a video: where the frames lie that a keypoint file names."""
+"""A user's video or images: its frames by index, and which of them the frames of a keypoint file are."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -14,157 +14,262 @@ from hrtk.errors import InputError
 from hrtk.structures import Frames
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
-Place = int | Path  # the number of a video's frame, or a picture
+Size = tuple[int, int]  # (width, height), px
 
 
 class Footage:
-    """Frames on disk. A place is the number of a frame in a video, counted from 0, or the path of a picture.
-
-    Args:
-        path: a folder of pictures (subfolders are searched), one picture, or a video.
+    """Frames on disk, addressed by their index, which counts from 0; see :func:`open_footage`.
 
     Attributes:
-        video: the video, or None for pictures.
-        files: the pictures in natural order, folder by folder; empty for a video.
-
-    Raises:
-        InputError: there is nothing of the kind.
+        path: the video, the image, or the folder of images.
+        fps: frames per second of a video; None for images.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.video: Optional[VideoFrames] = None
-        self.files: tuple[Path, ...] = ()
-        if not self.path.exists():
-            raise InputError(f'{self.path}: there is no such folder or video; check the path')
-        if self.path.is_dir():
-            found = [file for file in self.path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES]
-            self.files = tuple(sorted(found, key=lambda file: (file.parent, natural(file.name))))
-            if not found:
-                raise InputError(
-                    f'{self.path}: no picture in this folder ({", ".join(IMAGE_SUFFIXES)}); check the '
-                    f'path'
-                )
-        elif self.path.suffix.lower() in IMAGE_SUFFIXES:
-            self.files = (self.path,)
-        else:
-            self.video = VideoFrames(self.path)
+    path: Path
+    fps: Optional[float]
 
-    @property
-    def root(self) -> Path:
-        """What names of pictures are relative to."""
-        return self.path if self.path.is_dir() else self.path.parent
+    def __len__(self) -> int:
+        """The number of frames."""
+        raise NotImplementedError
 
-    @property
-    def fps(self) -> Optional[float]:
-        """Frames per second of a video; None for pictures."""
-        return self.video.fps if self.video else None
+    def clip(self, index: int) -> str:
+        """The subfolder of an image, ``'a/b'``; empty for the top folder and for a video."""
+        raise NotImplementedError
 
-    def all(self) -> list[Place]:
-        """Every place, in order."""
-        return list(range(self.video.count)) if self.video else list(self.files)
+    def stem(self, index: int) -> str:
+        """The path of an image below the folder without its suffix, ``'a/b/f12'``; the label of a video's frame."""
+        raise NotImplementedError
 
-    def folder(self, place: Place) -> str:
-        """The subfolder of a picture, ``'a/b'``; empty for the top folder and for a video."""
-        folder = '.' if self.video else place.parent.relative_to(self.root).as_posix()
-        return '' if folder == '.' else folder
+    def label(self, index: int) -> str:
+        """The file name of an image; ``'000012'`` for a video's frame."""
+        raise NotImplementedError
+
+    def reference(self, index: int) -> FrameRef:
+        """How a keypoint file names the frame."""
+        raise NotImplementedError
+
+    def time_key(self, index: int, reference: FrameRef) -> tuple[int, int]:
+        """A key that sorts annotated frames of one clip by time."""
+        raise NotImplementedError
 
     def frames(
-        self, places: Sequence[Place], sizes: Optional[Sequence[Optional[tuple[int, int]]]] = None
+        self, indices: Sequence[int], sizes: Optional[Sequence[Optional[Size]]] = None
     ) -> Frames:
-        """Lazy frames; sizes that somebody noted, (width, height) px, are checked when a picture is read."""
-        return VideoFrames(self.path, places) if self.video else ImageFrames(places, sizes)
+        """Lazy frames.
 
-    def labels(self, places: Iterable[Place]) -> tuple[str, ...]:
-        """``'000012'`` of a video, or the picture's file name."""
-        return tuple(f'{place:06d}' if self.video else place.name for place in places)
+        Args:
+            indices: the frames.
+            sizes: the (width, height) in px that a keypoint file notes for each frame, checked when an image is read.
+        """
+        raise NotImplementedError
 
-    def reference(self, place: Place) -> FrameRef:
-        """How a keypoint file may name a place."""
-        return (
-            FrameRef('', place) if self.video else FrameRef(place.relative_to(self.root).as_posix())
-        )
-
-    def fingerprint(self, places: Iterable[Place] = ()) -> str:
-        """A hash over name and size in bytes of the video, or of the pictures (default: all)."""
-        files = [self.path] if self.video else sorted(set(places)) or self.files
-        listing = '\n'.join(f'{file.name} {file.stat().st_size}' for file in files)
-        return hashlib.sha256(listing.encode()).hexdigest()
-
-    def places(self, table: KeypointTable) -> list[Place]:
-        """Where every row of a keypoint file lies.
-
-        Pictures are looked up by their path below the folder or their name, OpenPose's by stem, and whole-number ids by
-        the last number in the file name. A frame of a video is found by its number, or the last number in its name.
+    def locate(self, table: KeypointTable) -> list[int]:
+        """The frame index of every row of a keypoint file.
 
         Raises:
-            InputError: a frame is not there, cannot be told, or was annotated on another size of the video.
+            InputError: a frame does not exist, cannot be identified, or was annotated on a video of another size.
         """
-        return self._in_video(table) if self.video else self._among_pictures(table)
+        raise NotImplementedError
 
-    def _in_video(self, table: KeypointTable) -> list[int]:
-        video, numbers = self.video, []
-        for frame in table.frames:
-            digits = re.findall(r'\d+', frame.name.rsplit('/')[-1])
-            if frame.number is None and not digits:
-                raise InputError(
-                    f'{video.path}: which frame is {frame.name!r}? The keypoint file must give '
-                    f'`frame_index`, or end the name with the frame number, counted from 0'
-                )
-            if frame.size not in (None, video.size):
-                raise InputError(
-                    f'{video.path}: the video is {video.size[0]}x{video.size[1]} px, {frame.name!r} was '
-                    f'annotated on {frame.size[0]}x{frame.size[1]} px; give the video that was annotated'
-                )
-            numbers.append(int(digits[-1]) if frame.number is None else frame.number)
-        VideoFrames(
-            video.path, sorted(set(numbers))
-        )  # complains about frames that the video does not have
-        return numbers
+    def fingerprint(self, indices: Iterable[int] = ()) -> str:
+        """A hash of the name and the size in bytes of the video, or of the images with these indices (default: all)."""
+        lines = [f'{file.name} {file.stat().st_size}' for file in self._files(indices)]
+        return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
-    def _among_pictures(self, table: KeypointTable) -> list[Path]:
-        places: dict[FrameRef, Optional[Path]] = {}
-        index = {
-            kind: _index(self.files, key)
-            for kind, key in {
-                'path': lambda f: f.relative_to(self.root).as_posix(),
-                'name': lambda f: f.name,
-                'stem': lambda f: f.stem,
-                'number': lambda f: int((re.findall(r'\d+', f.stem) or [-1])[-1]),
-            }.items()
-        }
-        for frame in table.frames:
-            if frame in places:
-                continue
+    def _files(self, indices: Iterable[int]) -> Sequence[Path]:
+        raise NotImplementedError
+
+
+class VideoFootage(Footage):
+    """A video file; the index of a frame is its number in the video.
+
+    Args:
+        path: any file that :class:`~hrtk.datasets.frames.VideoFrames` reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._video = VideoFrames(path)
+        self.fps = self._video.fps
+
+    def __len__(self) -> int:
+        return self._video.count
+
+    def clip(self, index: int) -> str:
+        return ''
+
+    def stem(self, index: int) -> str:
+        return self.label(index)
+
+    def label(self, index: int) -> str:
+        return f'{index:06d}'
+
+    def reference(self, index: int) -> FrameRef:
+        return FrameRef('', index)
+
+    def time_key(self, index: int, reference: FrameRef) -> tuple[int, int]:
+        return index, 0
+
+    def frames(
+        self, indices: Sequence[int], sizes: Optional[Sequence[Optional[Size]]] = None
+    ) -> Frames:
+        return VideoFrames(self.path, indices)
+
+    def locate(self, table: KeypointTable) -> list[int]:
+        """The frame number that the file gives, or else the last number in the name of the frame."""
+        indices = [self._index(frame) for frame in table.frames]
+        VideoFrames(self.path, sorted(set(indices)))  # raises for numbers outside the video
+        return indices
+
+    def _index(self, frame: FrameRef) -> int:
+        width, height = self._video.size
+        if frame.size is not None and frame.size != (width, height):
+            raise InputError(
+                f'{self.path}: the video is {width}x{height} px, {frame.name!r} was annotated on '
+                f'{frame.size[0]}x{frame.size[1]} px; use the video that was annotated'
+            )
+        if frame.number is not None:
+            return frame.number
+        number = _last_number(frame.name.rsplit('/')[-1])
+        if number is None:
+            raise InputError(
+                f'{self.path}: the frame {frame.name!r} has no number; the keypoint file must give '
+                f'`frame_index`, or end the name with the frame number, counted from 0'
+            )
+        return number
+
+    def _files(self, indices: Iterable[int]) -> Sequence[Path]:
+        return [self.path]
+
+
+class ImageFootage(Footage):
+    """Images; the index of a frame is its position in :attr:`files`.
+
+    Args:
+        path: one image, or a folder whose subfolders are searched, too.
+
+    Attributes:
+        files: the images, folder by folder, in natural order of their names.
+
+    Raises:
+        InputError: the folder holds no image.
+    """
+
+    fps = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.is_dir():
+            self._root = path
+            files = [file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES]
+        else:
+            self._root = path.parent
+            files = [path]
+        if not files:
+            raise InputError(
+                f'{path}: no image in this folder ({", ".join(IMAGE_SUFFIXES)}); check the path'
+            )
+        self.files = sorted(files, key=lambda file: (file.parent, natural(file.name)))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def clip(self, index: int) -> str:
+        folder = self._relative(self.files[index]).parent.as_posix()
+        return '' if folder == '.' else folder
+
+    def stem(self, index: int) -> str:
+        return self._relative(self.files[index]).with_suffix('').as_posix()
+
+    def label(self, index: int) -> str:
+        return self.files[index].name
+
+    def reference(self, index: int) -> FrameRef:
+        return FrameRef(self._relative(self.files[index]).as_posix())
+
+    def time_key(self, index: int, reference: FrameRef) -> tuple[int, int]:
+        """The frame number that the keypoint file gives, then the natural order of names."""
+        number = -1 if reference.number is None else reference.number
+        return number, index
+
+    def frames(
+        self, indices: Sequence[int], sizes: Optional[Sequence[Optional[Size]]] = None
+    ) -> Frames:
+        return ImageFrames([self.files[index] for index in indices], sizes)
+
+    def locate(self, table: KeypointTable) -> list[int]:
+        """The image of the same path below the folder or of the same name.
+
+        Names without a suffix (OpenPose) are compared with the stems of the images, and frame numbers with the last
+        number in each stem. A name that several images share is ambiguous.
+        """
+        by_path = self._unique_indices(lambda file: self._relative(file).as_posix())
+        by_name = self._unique_indices(lambda file: file.name)
+        by_stem = self._unique_indices(lambda file: file.stem)
+        by_number = self._unique_indices(lambda file: _last_number(file.stem))
+        indices: dict[FrameRef, int] = {}
+        missing = []
+        for frame in dict.fromkeys(table.frames):
             name = frame.name.rsplit('/')[-1]
             if not name:
-                places[frame] = index['number'].get(frame.number)
+                index = by_number.get(frame.number)
             elif name.lower().endswith(IMAGE_SUFFIXES):
-                places[frame] = index['path'].get(frame.name) or index['name'].get(name)
+                index = by_path.get(frame.name, by_name.get(name))
             else:
-                places[frame] = index['stem'].get(name)
-        missing = [
-            frame.name or f'number {frame.number}'
-            for frame, place in places.items()
-            if place is None
-        ]
+                index = by_stem.get(name)
+            if index is None:
+                missing.append(frame.name or f'number {frame.number}')
+            else:
+                indices[frame] = index
         if missing:
             raise InputError(
-                f'{self.path}: {len(missing)} of {len(places)} annotated pictures are missing (or not '
-                f'unique) there: {", ".join(missing[:5])}; the folder has {len(self.files)} pictures like '
-                f'{min(self.files).name}. Copy them, or give the folder that was annotated'
+                f'{self.path}: {len(missing)} of {len(missing) + len(indices)} annotated images are '
+                f'missing or ambiguous there: {", ".join(missing[:5])}; the folder has '
+                f'{len(self.files)} images like {min(self.files).name}. Copy them, or use the folder '
+                f'that was annotated'
             )
-        return [places[frame] for frame in table.frames]
+        return [indices[frame] for frame in table.frames]
+
+    def _relative(self, file: Path) -> Path:
+        return file.relative_to(self._root)
+
+    def _unique_indices(self, key: Callable[[Path], Hashable]) -> dict[Hashable, int]:
+        """The index of every image by a key; a key of None and keys that several images share are left out."""
+        indices: dict[Hashable, list[int]] = {}
+        for index, file in enumerate(self.files):
+            indices.setdefault(key(file), []).append(index)
+        indices.pop(None, None)
+        return {value: group[0] for value, group in indices.items() if len(group) == 1}
+
+    def _files(self, indices: Iterable[int]) -> Sequence[Path]:
+        return sorted({self.files[index] for index in indices}) or self.files
 
 
-def natural(name: str) -> list:
-    """A key that sorts f2 before f10."""
-    return [(int(part), '') if part.isdigit() else (-1, part) for part in re.split(r'(\d+)', name)]
+def open_footage(path: str | Path) -> Footage:
+    """Opens a folder of images, one image, or a video.
+
+    Raises:
+        InputError: the path does not exist, the folder holds no image, or the video cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f'{path}: there is no such folder or video; check the path')
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageFootage(path)
+    return VideoFootage(path)
 
 
-def _index(files: Iterable[Path], key) -> dict:
-    """Files by key; a key that several files share is left out."""
-    found: dict = {}
-    for file in files:
-        found[key(file)] = None if key(file) in found else file
-    return found
+def natural(name: str) -> list[tuple[int, str]]:
+    """A sort key that places ``f2`` before ``f10``."""
+    key: list[tuple[int, str]] = []
+    for part in re.split(r'(\d+)', name):
+        if part.isdecimal():
+            key.append((int(part), ''))
+        else:
+            key.append((-1, part))
+    return key
+
+
+def _last_number(name: str) -> Optional[int]:
+    digits = re.findall(r'\d+', name)
+    return int(digits[-1]) if digits else None

@@ -1,115 +1,127 @@
-"""Keypoints as arrays: what rtmlib returns, kept as json, and npz files of plain arrays.
+"""Keypoints as arrays: rtmlib's output, stored as json, and npz files of plain arrays.
 
-rtmlib (https://github.com/Tau-J/rtmlib) answers every frame with ``keypoints`` (N, K, 2) and ``scores`` (N, K) of N
-people and has no file layout of its own. Ours is the list of its answers.
+rtmlib (https://github.com/Tau-J/rtmlib) returns ``keypoints`` (N, K, 2) and ``scores`` (N, K) of N people for every
+frame and has no file layout of its own. hrtk's layout is the list of these outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
 from hrtk.datasets.arrays import read_npz
-from hrtk.datasets.own.keypoint_table import FrameRef, Row, whole
+from hrtk.datasets.own.keypoint_table import FrameRef, Row, optional_number, optional_size
 from hrtk.errors import InputError
 
-ANSWERS = (
-    'rtmlib\'s answers, one per frame, {"frames": [{"keypoints": N x K x 2, "scores": N x K}, ...]} or that '
-    'list alone'
+RTMLIB_LAYOUT = (
+    'rtmlib\'s output, one entry per frame, {"frames": [{"keypoints": N x K x 2, "scores": N x K}, ...]} or '
+    'that list alone'
 )
-ARRAYS = (
+NPZ_LAYOUT = (
     'an npz with `keypoints` (R, K, 2), `scores` (R, K) and `frame` (R,), or without `frame` (F, K, 2) and '
-    '(F, K), or (F, N, K, 2) and (F, N, K) with score 0 where nobody is'
+    '(F, K), or (F, N, K, 2) and (F, N, K) with score 0 for absent people'
 )
 
 
-def answers(content: list | dict, path: Path) -> Iterable[Row]:
-    """Rows of rtmlib's answers.
+def rtmlib_rows(content: list | dict, path: Path) -> Iterator[Row]:
+    """Rows of rtmlib's output.
 
-    An entry is frame ``frame``, or picture ``image``, or the one of its place in the list. ``persons`` may give an
-    identity per person, and ``size`` of the file (width, height) px of all frames.
+    An entry belongs to the frame number ``frame`` or to the image ``image``; without both, its position in the list
+    is the frame number. ``persons`` may give an identity per person, and ``size`` of the file (width, height) px of
+    all frames.
 
     Raises:
         InputError: an entry is malformed.
     """
-    frames = content['frames'] if isinstance(content, dict) else content
-    size = content.get('size') if isinstance(content, dict) else None
-    if not isinstance(frames, list) or not all(isinstance(entry, dict) for entry in frames):
-        raise InputError(f'{path}: frames must be a list of objects; expected {ANSWERS}')
-    if size is not None and not (isinstance(size, list) and len(size) == 2):
-        raise InputError(f'{path}: size must be [width, height], not {size!r}')
-    size = None if size is None else (whole(size[0], path, 'size'), whole(size[1], path, 'size'))
-    for i, entry in enumerate(frames):
+    entries = content
+    size = None
+    if isinstance(content, dict):
+        entries = content['frames']
+        size = _size(content.get('size'), path)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f'{path}: frames must be a list of objects; expected {RTMLIB_LAYOUT}')
+    for index, entry in enumerate(entries):
         missing = [key for key in ('keypoints', 'scores') if key not in entry]
         if missing:
             raise InputError(
-                f'{path}: entry {i} of frames lacks {", ".join(missing)}; expected {ANSWERS}'
+                f'{path}: entry {index} of frames lacks {", ".join(missing)}; expected {RTMLIB_LAYOUT}'
             )
-        if 'image' in entry:
-            frame = FrameRef(str(entry['image']).replace('\\', '/'), size=size)
-        else:
-            frame = FrameRef('', whole(entry.get('frame', i), path, f'entry {i}: frame'), size)
-        points = _joined(entry['keypoints'], entry['scores'], path, f'entry {i}')
-        persons = entry.get('persons', [None] * len(points))
-        if not isinstance(persons, list) or len(persons) != len(points):
-            raise InputError(
-                f'{path}: entry {i}: persons must list an identity for each of {len(points)} people'
-            )
-        for n, (values, person) in enumerate(zip(points, persons)):
-            yield Row(
-                frame,
-                whole(person, path, f'entry {i}: persons'),
-                values.ravel().tolist(),
-                f'person {n} of entry {i}',
-            )
+        yield from _entry_rows(entry, index, size, path)
 
 
-def arrays(path: Path) -> Iterable[Row]:
+def npz_rows(path: Path) -> Iterator[Row]:
     """Rows of an npz.
 
     Raises:
-        InputError: it is broken, or its arrays do not fit each other.
+        InputError: the file is broken, or its arrays do not fit each other.
     """
     data = read_npz(
         path,
         ('keypoints', 'scores', 'frame', 'person'),
         ('keypoints', 'scores'),
-        f'expected {ARRAYS}',
+        f'expected {NPZ_LAYOUT}',
     )
-    keypoints, scores = data['keypoints'], data['scores']
-    if 'frame' not in data and keypoints.ndim == 4:
-        there = np.argwhere((scores > 0).any(-1)) if scores.ndim == 3 else np.empty((0, 2), int)
-        if keypoints.shape[:3] == scores.shape:
-            data['frame'], keypoints, scores = (
-                there[:, 0],
-                keypoints[tuple(there.T)],
-                scores[tuple(there.T)],
-            )
+    keypoints = data['keypoints']
+    scores = data['scores']
+    frame = data.get('frame')
+    if frame is None and keypoints.ndim == 4 and keypoints.shape[:3] == scores.shape:
+        frame, person_slot = np.nonzero((scores > 0).any(-1))
+        keypoints = keypoints[frame, person_slot]
+        scores = scores[frame, person_slot]
     points = _joined(keypoints, scores, path, 'the file')
-    frame = data.get('frame', np.arange(len(points)))
-    person = data.get('person', np.full(len(points), None))
-    for name, values in (('frame', frame), ('person', person)):
-        if len(values) != len(points) or name in data and values.dtype.kind not in 'iu':
-            raise InputError(
-                f'{path}: {name} must be {len(points)} whole numbers, one per row of keypoints, it is '
-                f'{values.shape} {values.dtype}; expected {ARRAYS}'
-            )
-    for i, values in enumerate(points):
-        yield Row(
-            FrameRef('', int(frame[i])),
-            None if person[i] is None else int(person[i]),
-            values.ravel().tolist(),
-            f'row {i}',
+    if frame is None:
+        frame = np.arange(len(points))
+    _check_column('frame', frame, len(points), path)
+    person = data.get('person')
+    if person is not None:
+        _check_column('person', person, len(points), path)
+    for row, values in enumerate(points):
+        identity = None if person is None else int(person[row])
+        yield Row(FrameRef('', int(frame[row])), identity, values.ravel().tolist(), f'row {row}')
+
+
+def file_note(content: list | dict, key: str) -> Optional[str]:
+    """The ``source`` or ``skeleton`` that a file of rtmlib's output notes, or None."""
+    value = content.get(key) if isinstance(content, dict) else None
+    return None if value is None else str(value)
+
+
+def _size(value: Any, path: Path) -> Optional[tuple[int, int]]:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError(f'{path}: size must be [width, height], not {value!r}')
+    return optional_size(value, path, ('size', 'size'))
+
+
+def _entry_rows(
+    entry: dict[str, Any], index: int, size: Optional[tuple[int, int]], path: Path
+) -> Iterator[Row]:
+    label = f'entry {index}'
+    if 'image' in entry:
+        frame = FrameRef(str(entry['image']).replace('\\', '/'), size=size)
+    else:
+        number = optional_number(entry.get('frame', index), path, f'{label}: frame')
+        frame = FrameRef('', number, size)
+    points = _joined(entry['keypoints'], entry['scores'], path, label)
+    persons = entry.get('persons', [None] * len(points))
+    if not isinstance(persons, list) or len(persons) != len(points):
+        raise InputError(
+            f'{path}: {label}: persons must list an identity for each of {len(points)} people'
         )
+    for position, (values, person) in enumerate(zip(points, persons)):
+        identity = optional_number(person, path, f'{label}: persons')
+        yield Row(frame, identity, values.ravel().tolist(), f'person {position} of {label}')
 
 
 def _joined(keypoints: Any, scores: Any, path: Path, label: str) -> np.ndarray:
     """(N, K, 3) of (N, K, 2) and (N, K); N may be 0."""
     try:
-        xy, score = np.asarray(keypoints, np.float32), np.asarray(scores, np.float32)
+        xy = np.asarray(keypoints, np.float32)
+        score = np.asarray(scores, np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(
             f'{path}: {label}: keypoints and scores must be arrays of numbers ({error})'
@@ -124,7 +136,9 @@ def _joined(keypoints: Any, scores: Any, path: Path, label: str) -> np.ndarray:
     return np.concatenate([xy, score[..., None]], axis=-1)
 
 
-def named(content: list | dict, key: str) -> Optional[str]:
-    """What a file of answers says about itself, ``source`` or ``skeleton``, or None."""
-    value = content.get(key) if isinstance(content, dict) else None
-    return None if value is None else str(value)
+def _check_column(name: str, values: np.ndarray, count: int, path: Path) -> None:
+    if len(values) != count or values.dtype.kind not in 'iu':
+        raise InputError(
+            f'{path}: {name} must be {count} whole numbers, one per row of keypoints, it is '
+            f'{values.shape} {values.dtype}; expected {NPZ_LAYOUT}'
+        )

@@ -1,8 +1,9 @@
-"""The table that every keypoint file is read into, and the checks that all layouts share."""
+"""The table into which every keypoint file is read, and the checks that all layouts share."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -11,7 +12,7 @@ import numpy as np
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 
-# By the number of points; one that is not listed needs `skeleton=`.
+# By the number of points; any other list needs `skeleton=`.
 SKELETON_OF_COUNT = {17: 'coco17', 25: 'openpose25', 18: 'openpose18'}
 # Lists whose first 17 points are COCO's: Halpe, COCO-WholeBody, Halpe with hands and face.
 COCO_FIRST = (26, 133, 136)
@@ -22,9 +23,9 @@ class FrameRef:
     """How a keypoint file names a frame.
 
     Attributes:
-        name: file name, with the folders that the file notes; without suffix from OpenPose; empty if it gives none.
-        number: the frame's number where the file says one, else None.
-        size: (width, height) px noted for it, or None.
+        name: file name, with the folders that the file notes; without suffix from OpenPose; empty if there is none.
+        number: frame number, or None if the file gives none.
+        size: (width, height) px noted for the frame, or None.
     """
 
     name: str
@@ -37,12 +38,12 @@ class KeypointTable:
     """All people of a keypoint file, one per row.
 
     Attributes:
-        frames: of every row.
+        frames: the frame of every row.
         persons: identity of every row, or None where the file gives none.
         points: (N, K, 3) float32, x and y in px and confidence in [0, 1].
         skeleton: joint list of the K points.
-        source: who made them: ``'annotated'``, ``'openpose'``, ``'alphapose'``, ``'rtmlib'``, ``'detected'`` (a COCO
-            results list, or arrays), or what the file says itself.
+        source: origin of the keypoints: ``'annotated'``, ``'openpose'``, ``'alphapose'``, ``'rtmlib'``,
+            ``'detected'`` (a COCO results list, or arrays), or the ``source`` that the file gives.
     """
 
     frames: tuple[FrameRef, ...]
@@ -54,7 +55,14 @@ class KeypointTable:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One person of one frame as a file has it: ``values`` should be x, y, confidence of every point in one list."""
+    """One person of one frame, before the checks.
+
+    Attributes:
+        frame: the frame.
+        person: identity, or None.
+        values: x, y, confidence of every point in one list, if the file is valid.
+        label: what error messages call the row.
+    """
 
     frame: FrameRef
     person: Optional[int]
@@ -62,26 +70,27 @@ class Row:
     label: str
 
 
-def table_of(rows: list[Row], path: Path, skeleton: Optional[str], source: str) -> KeypointTable:
-    """Checks the rows of a file and gathers them.
+def make_table(rows: list[Row], path: Path, skeleton: Optional[str], source: str) -> KeypointTable:
+    """Checks the rows of a file and joins them.
 
-    COCO's visibilities 0, 1, 2 become the confidences 0, 1, 1; a detector's scores are cut to [0, 1].
+    COCO's visibilities 0, 1, 2 become the confidences 0, 1, 1; a detector's scores are clipped to [0, 1].
 
     Raises:
-        InputError: there are none, they differ in their number of points, or a value is not a finite number.
+        InputError: there is no row, rows differ in their number of points, or a value is not a finite number.
     """
     if not rows:
         raise InputError(
             f'{path}: no person with keypoints in it; check that the detector found somebody'
         )
-    points, skeleton = _points(rows, path, skeleton)
+    if skeleton is None:
+        count = _value_count(rows[0]) // 3
+        skeleton = _default_skeleton(count, rows[0], path)
+    else:
+        count = len(joint_names(skeleton))
+    points = _stack(rows, path, skeleton, count)
     visibility = points[..., 2]
-    low, high = visibility.min(), visibility.max()
-    if source == 'annotated' and not np.isin(visibility, (0, 1, 2)).all() and (low < 0 or high > 1):
-        raise InputError(
-            f'{path}: the third number of a COCO keypoint must be a visibility 0, 1 or 2, or a confidence '
-            f'in [0, 1]; found {low:g}..{high:g}'
-        )
+    if source == 'annotated':
+        _check_visibility(visibility, path)
     points[..., 2] = visibility.clip(0, 1)
     return KeypointTable(
         tuple(row.frame for row in rows),
@@ -92,52 +101,86 @@ def table_of(rows: list[Row], path: Path, skeleton: Optional[str], source: str) 
     )
 
 
-def whole(value: Any, path: Path, what: str) -> Optional[int]:
+def optional_number(value: Any, path: Path, label: str) -> Optional[int]:
     """A whole number or None; detectors also write 3.0 and [3].
 
     Raises:
-        InputError: it is something else.
+        InputError: the value is anything else.
     """
-    inner = value[0] if isinstance(value, list) and len(value) == 1 else value
+    inner = value
+    if isinstance(value, list) and len(value) == 1:
+        inner = value[0]
     if inner is None or isinstance(inner, int):
         return inner
     if isinstance(inner, float) and inner.is_integer():
         return int(inner)
-    raise InputError(f'{path}: {what} must be a whole number, not {value!r}')
+    raise InputError(f'{path}: {label} must be a whole number, not {value!r}')
 
 
-def _points(rows: list[Row], path: Path, skeleton: Optional[str]) -> tuple[np.ndarray, str]:
-    """(N, K, 3) float32 and the skeleton of the K points; every row must have the same, finite, K."""
-    counts = [len(row.values) if isinstance(row.values, list) else 0 for row in rows]
-    kept = None
-    if skeleton is None:
-        skeleton = SKELETON_OF_COUNT.get(counts[0] // 3)
-        if counts[0] // 3 in COCO_FIRST:
-            skeleton, kept = 'coco17', 17
-        if skeleton is None:
-            known = ', '.join(f'{n} ({name})' for n, name in SKELETON_OF_COUNT.items())
-            raise InputError(
-                f'{path}: {rows[0].label} has {counts[0] // 3} keypoints; known are {known}, and '
-                f'{", ".join(map(str, COCO_FIRST))}, of which the first 17 are taken. Export one of '
-                f'these, or say which list of hrtk.body_models.skeletons it is with `skeleton=`'
-            )
+def optional_size(
+    values: Sequence[Any], path: Path, labels: Sequence[str]
+) -> Optional[tuple[int, int]]:
+    """(width, height) in px, or None unless both are noted.
+
+    Raises:
+        InputError: one of them is not a whole number.
+    """
+    width = optional_number(values[0], path, labels[0])
+    height = optional_number(values[1], path, labels[1])
+    if width is None or height is None:
+        return None
+    return width, height
+
+
+def _value_count(row: Row) -> int:
+    return len(row.values) if isinstance(row.values, list) else 0
+
+
+def _default_skeleton(count: int, row: Row, path: Path) -> str:
+    """The skeleton of so many points."""
+    if count in COCO_FIRST:
+        return 'coco17'
+    if count not in SKELETON_OF_COUNT:
+        known = ', '.join(f'{number} ({name})' for number, name in SKELETON_OF_COUNT.items())
+        raise InputError(
+            f'{path}: {row.label} has {count} keypoints; known are {known}, and '
+            f'{", ".join(map(str, COCO_FIRST))}, of which the first 17 are used. Export one of these, or '
+            f'name the list of hrtk.body_models.skeletons with `skeleton=`'
+        )
+    return SKELETON_OF_COUNT[count]
+
+
+def _stack(rows: list[Row], path: Path, skeleton: str, count: int) -> np.ndarray:
+    """(N, K, 3) float32 of rows with ``count`` points each, of which the first K are used, see COCO_FIRST."""
     names = joint_names(skeleton)
-    expected = counts[0] if kept else 3 * len(names)
+    expected = 3 * count
     points = np.empty((len(rows), len(names), 3), np.float32)
-    for target, row, length in zip(points, rows, counts):
+    for target, row in zip(points, rows):
+        length = _value_count(row)
         if length != expected:
             raise InputError(
                 f'{path}: {row.label}: keypoints must be {expected} numbers (x, y, confidence for '
-                f'{expected // 3} points of {skeleton}), there are {length}'
+                f'{count} points of {skeleton}), there are {length}'
             )
         try:
             target[:] = np.asarray(row.values[: 3 * len(names)], dtype=np.float32).reshape(-1, 3)
         except (TypeError, ValueError) as error:
             raise InputError(f'{path}: {row.label}: keypoints must be numbers ({error})') from error
-        if not np.isfinite(target).all():
-            joint = names[int(np.argmin(np.isfinite(target).all(1)))]
+        finite = np.isfinite(target).all(1)
+        if not finite.all():
             raise InputError(
-                f'{path}: {row.label}: {joint} is not a finite number; write 0, 0, 0 for a point that '
-                f'was not found'
+                f'{path}: {row.label}: {names[int(np.argmin(finite))]} is not a finite number; write '
+                f'0, 0, 0 for a point that was not found'
             )
-    return points, skeleton
+    return points
+
+
+def _check_visibility(visibility: np.ndarray, path: Path) -> None:
+    """COCO's third number is a visibility 0, 1 or 2; some programs write a confidence in [0, 1]."""
+    low = visibility.min()
+    high = visibility.max()
+    if not np.isin(visibility, (0, 1, 2)).all() and (low < 0 or high > 1):
+        raise InputError(
+            f'{path}: the third number of a COCO keypoint must be a visibility 0, 1 or 2, or a confidence '
+            f'in [0, 1]; found {low:g}..{high:g}'
+        )

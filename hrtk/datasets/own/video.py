@@ -1,19 +1,21 @@
-"""People followed through a video, one sequence per person, from a file of 2D keypoints."""
+"""The people of a user's video or images, one sequence per track, from a file of 2D keypoints."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
-from typing import Optional
+from typing import Literal, Optional
 
 import numpy as np
 import torch
 
-from hrtk.datasets.own.footage import Footage, Place
+from hrtk.datasets.base import SequenceDataset
+from hrtk.datasets.mask_sources.base import MaskSource
+from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
-from hrtk.datasets.own.tracking import fill, smooth_boxes, track
+from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.registry import DATASETS, MASK_SOURCES
@@ -24,56 +26,75 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """One person without longer gaps.
+    """One person in F frames of one clip.
 
     Attributes:
         name: of the sequence.
-        places: of its F consecutive frames.
+        frames: F indices in the footage.
         boxes: (F, 3) float32 ``[cx, cy, side]``, px.
-        rows: F rows of the keypoint table, -1 where the person was not found.
+        rows: F rows of the keypoint table, -1 where the person was not detected.
     """
 
     name: str
-    places: tuple[Place, ...]
+    frames: tuple[int, ...]
     boxes: np.ndarray
     rows: tuple[int, ...]
 
 
 @DATASETS.register_module()
-class VideoDataset:
-    """Every person of a video, or of pictures, with 2D keypoints in a file.
+class VideoDataset(SequenceDataset):
+    """Every person of a video, or of images, with 2D keypoints in a file.
 
-    **Who is whom.** If every person of the file has an identity it counts, and of two with one identity in a frame the
-    larger; else people are followed by :func:`hrtk.datasets.own.tracking.track`.
+    **Identities** are chosen by ``people``. A file may give them as ``track_id`` (COCO), ``idx`` (AlphaPose),
+    ``person_id`` (OpenPose) or ``persons`` (rtmlib). Of two people with one identity in a frame the larger one counts.
 
-    **Gaps.** A person may be missing for ``max_gap`` frames: their box is linear between its neighbours and the
-    keypoints of these frames get confidence 0, so that no position is invented. A longer gap begins a new sequence.
+    - ``'tracked'``: the identities of the file if every visible person of a clip has one, else those of
+      :func:`hrtk.datasets.own.tracking.track_people`.
+    - ``'annotated'``: the identities of the file; people without one are left out. A file without any identity gives
+      one track, the largest person of every frame.
 
-    **Boxes** are SPIN's, the middle of the visible points and ``box_scale`` times their larger extent, then smoothed
-    over time as in VIBE's script for 3DPW, see :func:`hrtk.datasets.own.tracking.smooth_boxes`.
+    **Gaps.** With ``fill_gaps`` a track consists of consecutive frames: where its person is missing for at most
+    ``max_gap`` frames, the box is interpolated linearly and the keypoints have confidence 0, so that no position is
+    invented; a longer gap begins a new sequence. Without ``fill_gaps`` a track consists of the frames in which the
+    person was detected, whatever their distance, in the order of the frame numbers in the keypoint file.
 
-    Pictures are photographs, each person in each a sequence of one frame, unless ``fps`` says that the pictures of a
-    folder are the frames of a film, in natural order of their names; subfolders are films of their own.
+    **Boxes** are SPIN's: the middle of the visible points and ``box_scale`` times their larger extent. ``smooth``
+    filters them over time as in VIBE's script for 3DPW, see :func:`hrtk.datasets.own.tracking.smooth_boxes`.
+
+    **Images** are photographs, each a clip of one frame, unless ``fps`` or ``image_sequence`` declares the images of a
+    folder to be the frames of one clip, in natural order of their names; every subfolder is a clip of its own.
 
     Args:
-        images: a video, a folder of pictures or one picture, see :class:`~hrtk.datasets.own.footage.Footage`.
+        images: a video, a folder of images or one image, see :func:`~hrtk.datasets.own.footage.open_footage`.
         keypoints: a file or folder that :func:`hrtk.datasets.own.keypoint_files.read_keypoints` reads.
-        fps: frames per second of pictures, None for photographs; of a video it replaces what the file says.
+        fps: frames per second of an image sequence, None for photographs; replaces the rate of a video's header.
         name: the beginning of every sequence's name; default that of ``images``.
-        source: who made the keypoints, printed beside every result; None takes it from the file.
+        source: origin of the keypoints, printed beside every result; None takes it from the file.
         skeleton: joint list of the points; None takes it from the file.
-        min_confidence: points below it get confidence 0; 0.3 is VIBE's.
-        box_scale: side of the crop box over the larger extent of the visible points.
-        smooth: whether to smooth boxes.
+        min_confidence: points of lower confidence get confidence 0; 0.3 is VIBE's.
+        box_scale: side of the crop box over the larger extent of the visible points, 1.2 in SPIN.
+        smooth: whether to smooth boxes; needs ``fill_gaps``.
         max_gap: frames.
-        min_length: tracks with fewer frames in which the person was found are left out; never more than there are
-            frames.
-        min_similarity: of :func:`hrtk.datasets.own.tracking.track`.
-        max_people: keep so many tracks, those with the largest sum of box sides over all frames; None for all.
+        min_length: tracks with fewer frames in which the person was detected are left out; at most the number of
+            frames of the clip.
+        min_similarity: of :func:`hrtk.datasets.own.tracking.track_people`.
+        max_people: the number of tracks, of which those with the largest sum of box sides over all frames remain;
+            None for all.
         masks: config of a mask source, see :mod:`hrtk.datasets.mask_sources`; None for no masks.
+        people: ``'tracked'`` or ``'annotated'``.
+        fill_gaps: whether tracks consist of consecutive frames.
+        image_sequence: whether images without ``fps`` are frames of one clip, of 25 frames per second.
+
+    Attributes:
+        footage: the frames on disk.
+        table: the keypoints of all people.
+        tracks: the :class:`Track` of every sequence.
+        photographs: whether every frame is a clip of its own.
 
     Raises:
-        InputError: a file is missing or broken, keypoints and frames do not fit each other, or no track is left.
+        InputError: an option is invalid, a file is missing or broken, keypoints and frames do not fit each other, or
+            no track is left. An image that cannot be read, or has another size than the keypoint file notes, raises
+            when its frame is read.
     """
 
     def __init__(
@@ -92,161 +113,251 @@ class VideoDataset:
         min_similarity: float = 0.2,
         max_people: Optional[int] = None,
         masks: Optional[dict] = None,
+        people: Literal['tracked', 'annotated'] = 'tracked',
+        fill_gaps: bool = True,
+        image_sequence: bool = False,
     ) -> None:
+        class_name = type(self).__name__
         if fps is not None and not fps > 0:
-            raise InputError(f'VideoDataset: fps must be above 0, not {fps!r}')
+            raise InputError(f'{class_name}: fps must be above 0, not {fps!r}')
         if max_people is not None and max_people < 1:
-            raise InputError(f'VideoDataset: max_people must be at least 1, not {max_people!r}')
-        self.footage, self.keypoints = Footage(images), Path(keypoints)
+            raise InputError(f'{class_name}: max_people must be at least 1, not {max_people!r}')
+        if smooth and not fill_gaps:
+            raise InputError(
+                f'{class_name}: smooth=True filters boxes over consecutive frames, which '
+                f'fill_gaps=False does not give; set smooth=False'
+            )
+        self.keypoints = Path(keypoints)
         self.table = read_keypoints(keypoints, skeleton)
-        self.name, self.source = name or self.footage.path.stem, source or self.table.source
-        self.film = self.footage.video is not None or fps is not None
+        self.footage = open_footage(images)
+        self.name = name or self.footage.path.stem
+        self.source = source or self.table.source
         self.fps = fps or self.footage.fps or 25.0
-        self.smooth, self.max_gap, self.min_length = smooth, max_gap, min_length
+        self.photographs = self.footage.fps is None and fps is None and not image_sequence
+        self.min_confidence = min_confidence
+        self.smooth = smooth
+        self.max_gap = max_gap
+        self.min_length = min_length
         self.min_similarity = min_similarity
-        self.masks = MASK_SOURCES.build(masks) if masks is not None else None
+        self.people = people
+        self.fill_gaps = fill_gaps
+        self.masks: Optional[MaskSource] = None
+        if masks is not None:
+            self.masks = MASK_SOURCES.build(masks)
         self._points = self.table.points.copy()
         self._points[self._points[..., 2] < min_confidence, 2] = 0
         xy, confidence = torch.from_numpy(self._points).split((2, 1), dim=-1)
         self._boxes = boxes_from_keypoints(xy, confidence[..., 0], scale=box_scale).numpy()
-        self.tracks = self._largest(list(self._find()), max_people)
+        self.tracks = self._largest_tracks(self._find_tracks(), max_people)
 
     def __len__(self) -> int:
         return len(self.tracks)
 
     def __getitem__(self, index: int) -> Sequence:
-        found = self.tracks[index]
-        rows = np.array(found.rows)
-        points = torch.from_numpy(
-            np.where((rows < 0)[:, None, None], np.float32(0), self._points[rows])
+        track = self.tracks[index]
+        sequence = Sequence(
+            track.name,
+            self.footage.frames(track.frames, self._noted_sizes(track)),
+            torch.from_numpy(track.boxes.copy()),
+            self._keypoints_of(track),
+            frame_ids=tuple(self.footage.label(frame) for frame in track.frames),
+            fps=self.fps,
         )
-        evidence = Keypoints2D(
+        if self.masks is not None:
+            sequence = self.masks.attach(sequence)
+        return sequence
+
+    def names(self) -> list[str]:
+        """The names of all tracks."""
+        return [track.name for track in self.tracks]
+
+    def fingerprint(self) -> dict[str, str]:
+        """A hash over the names and sizes in bytes of the images or the video, and the mask source's own hashes."""
+        frames: set[int] = set()
+        for track in self.tracks:
+            frames.update(track.frames)
+        hashes = {'images': self.footage.fingerprint(frames)}
+        if self.masks is not None:
+            hashes.update(self.masks.fingerprint())
+        return hashes
+
+    def _noted_sizes(self, track: Track) -> list[Optional[tuple[int, int]]]:
+        """The image size that the keypoint file notes for every frame."""
+        sizes = [frame.size for frame in self.table.frames]
+        sizes.append(None)  # row -1, where the person was not detected
+        return [sizes[row] for row in track.rows]
+
+    def _keypoints_of(self, track: Track) -> Keypoints2D:
+        """The keypoints of a track; zeros where the person was not detected."""
+        rows = np.array(track.rows)
+        absent = (rows < 0)[:, None, None]
+        points = torch.from_numpy(np.where(absent, np.float32(0), self._points[rows]))
+        return Keypoints2D(
             points[..., :2].contiguous(),
             points[..., 2].contiguous(),
             self.table.skeleton,
             self.source,
         )
-        frames = self.footage.frames(found.places, self._sizes(found))
-        sequence = Sequence(
-            found.name,
-            frames,
-            torch.from_numpy(found.boxes.copy()),
-            evidence,
-            frame_ids=self.footage.labels(found.places),
-            fps=self.fps,
+
+    def _find_tracks(self) -> list[Track]:
+        """All tracks, ordered by clip and person."""
+        frame_of_row = self.footage.locate(self.table)
+        rows_of_clip: dict[str, list[int]] = {}
+        for row in self._usable_rows():
+            rows_of_clip.setdefault(self._clip(frame_of_row[row]), []).append(row)
+        clip_lengths = Counter(self._clip(frame) for frame in range(len(self.footage)))
+        tracks: list[Track] = []
+        duplicates = 0
+        for clip in sorted(rows_of_clip):
+            rows = rows_of_clip[clip]
+            frames = [frame_of_row[row] for row in rows]
+            people = self._group(self._identities(rows, frames), rows, frames)
+            duplicates += len(rows) - sum(map(len, people.values()))
+            tracks.extend(self._tracks_of_clip(clip, people, clip_lengths[clip]))
+        self._warn_about_people(
+            duplicates, 'smaller than another of the same identity in the same frame'
         )
-        return sequence if self.masks is None else self.masks.attach(sequence)
+        return tracks
 
-    def fingerprint(self) -> dict[str, str]:
-        """A hash over the names and sizes in bytes of the pictures or the video, and the mask source's own hashes.
+    def _usable_rows(self) -> list[int]:
+        """The rows with a box and, where identities of the file are asked for and exist, an identity."""
+        has_box = self._boxes[:, 2] > 0  # one point, or none (NaN), makes no box
+        visible = np.flatnonzero(has_box).tolist()
+        if not visible:
+            raise InputError(
+                f'{self.keypoints}: no frame has two visible points of a person (confidence > 0 and >= '
+                f'min_confidence = {self.min_confidence:g}); annotate people or lower min_confidence'
+            )
+        self._warn_about_people(len(has_box) - len(visible), 'with fewer than two visible points')
+        if self.people == 'tracked' or self._lacks_identities():
+            return visible
+        usable = [row for row in visible if self.table.persons[row] is not None]
+        self._warn_about_people(
+            len(visible) - len(usable), 'without an identity, beside people who have one'
+        )
+        return usable
 
-        Keypoints and boxes are compared by value.
-        """
-        used = {place for found in self.tracks for place in found.places}
-        of_masks = {} if self.masks is None else self.masks.fingerprint()
-        return {'images': self.footage.fingerprint(used), **of_masks}
+    def _lacks_identities(self) -> bool:
+        return all(person is None for person in self.table.persons)
 
-    def _sizes(self, found: Track) -> list[Optional[tuple[int, int]]]:
-        return [self.table.frames[row].size if row >= 0 else None for row in found.rows]
-
-    def _find(self) -> Iterator[Track]:
-        """All tracks, clip by clip."""
-        places = self.footage.places(self.table)
-        seen = np.flatnonzero(self._boxes[:, 2] > 0)  # one point, or none (NaN), makes no box
-        if len(seen) < len(places):
+    def _warn_about_people(self, count: int, reason: str) -> None:
+        if count:
             _log.warning(
-                '%s: left out %d of %d people with fewer than two visible points',
+                '%s: left out %d of %d people %s',
                 self.keypoints,
-                len(places) - len(seen),
-                len(places),
-            )
-        films: dict[str, list[Place]] = {}
-        for place in self.footage.all():
-            films.setdefault(self._clip(place), []).append(place)
-        rows: dict[str, list[int]] = {}
-        for row in seen.tolist():
-            rows.setdefault(self._clip(places[row]), []).append(row)
-        for clip, found in sorted(rows.items()):
-            time = {place: t for t, place in enumerate(films[clip])}
-            yield from self._follow(
-                clip, films[clip], np.array(found), np.array([time[places[r]] for r in found])
+                count,
+                len(self.table.persons),
+                reason,
             )
 
-    def _clip(self, place: Place) -> str:
-        if self.film:
-            return self.footage.folder(place)
-        return place.relative_to(self.footage.root).with_suffix('').as_posix()
+    def _clip(self, frame: int) -> str:
+        if self.photographs:
+            return self.footage.stem(frame)
+        return self.footage.clip(frame)
 
-    def _follow(
-        self, clip: str, film: list[Place], rows: np.ndarray, times: np.ndarray
-    ) -> Iterator[Track]:
-        """The tracks of one film or photograph."""
-        persons = [self.table.persons[row] for row in rows]
-        if None in persons:
-            persons = track(
-                times,
-                self._points[rows],
-                self._boxes[rows],
-                self.table.skeleton,
-                self.max_gap,
-                self.min_similarity,
-            ).tolist()
-        short, least = 0, min(self.min_length, len(film))
-        for person in sorted(set(persons)):
-            best: dict[int, int] = {}
-            for row, t in (
-                (r, t) for r, t, p in zip(rows.tolist(), times.tolist(), persons) if p == person
-            ):
-                if t not in best or self._boxes[row, 2] > self._boxes[best[t], 2]:
-                    best[t] = row
-            at = np.array(sorted(best))
-            parts = np.split(at, np.flatnonzero(np.diff(at) > self.max_gap + 1) + 1)
-            kept = [part for part in parts if len(part) >= least]
-            short += len(parts) - len(kept)
-            for number, part in enumerate(kept, 1):
-                labels = [
-                    self.name,
-                    clip.replace('/', '_'),
-                    f'person{person}',
-                    f'part{number}' if number > 1 else '',
-                ]
-                yield self._track(
-                    '_'.join(filter(None, labels)), part, [best[t] for t in part], film
-                )
+    def _identities(self, rows: list[int], frames: list[int]) -> list[int]:
+        """The identity of every row of one clip."""
+        noted = [self.table.persons[row] for row in rows]
+        identities = [person for person in noted if person is not None]
+        if len(identities) == len(rows):
+            return identities
+        if self.people == 'annotated':
+            return [0] * len(rows)
+        return track_people(
+            np.array(frames),
+            self._points[rows],
+            self._boxes[rows],
+            self.table.skeleton,
+            self.max_gap,
+            self.min_similarity,
+        ).tolist()
+
+    def _group(
+        self, identities: list[int], rows: list[int], frames: list[int]
+    ) -> dict[int, dict[int, int]]:
+        """``{identity: {frame: row}}`` with the largest person of an identity in each frame."""
+        people: dict[int, dict[int, int]] = {}
+        for identity, row, frame in zip(identities, rows, frames):
+            row_of_frame = people.setdefault(identity, {})
+            rival = row_of_frame.get(frame)
+            if rival is None or self._boxes[row, 2] > self._boxes[rival, 2]:
+                row_of_frame[frame] = row
+        return people
+
+    def _tracks_of_clip(
+        self, clip: str, people: dict[int, dict[int, int]], clip_length: int
+    ) -> list[Track]:
+        min_length = min(self.min_length, clip_length)
+        tracks = []
+        short = 0
+        for identity in sorted(people):
+            segments = self._segments(people[identity])
+            long = [segment for segment in segments if len(segment) >= min_length]
+            short += len(segments) - len(long)
+            for number, segment in enumerate(long, start=1):
+                tracks.append(self._track(self._track_name(clip, identity, number), segment))
         if short:
+            location = f' in {clip}' if clip else ''
             _log.warning(
                 '%s: left out %d tracks%s of fewer than %d frames (min_length)',
                 self.keypoints,
                 short,
-                f' in {clip}' if clip else '',
-                least,
+                location,
+                min_length,
             )
+        return tracks
 
-    def _track(self, name: str, times: np.ndarray, rows: list[int], film: list[Place]) -> Track:
-        wanted = np.arange(times[0], times[-1] + 1)
-        boxes = fill(times, self._boxes[rows], wanted)
+    def _segments(self, row_of_frame: dict[int, int]) -> list[dict[int, int]]:
+        """One person's ``{frame: row}`` in order of time, split at gaps that are too long to fill."""
+        if not self.fill_gaps:
+            order = sorted(
+                row_of_frame,
+                key=lambda frame: self.footage.time_key(
+                    frame, self.table.frames[row_of_frame[frame]]
+                ),
+            )
+            return [{frame: row_of_frame[frame] for frame in order}]
+        segments: list[dict[int, int]] = []
+        previous = None
+        for frame in sorted(row_of_frame):
+            if previous is None or frame - previous > self.max_gap + 1:
+                segments.append({})
+            segments[-1][frame] = row_of_frame[frame]
+            previous = frame
+        return segments
+
+    def _track_name(self, clip: str, identity: int, number: int) -> str:
+        """The name of the ``number``-th segment of a person."""
+        parts = [self.name]
+        if clip:
+            parts.append(clip.replace('/', '_'))
+        if self.people == 'tracked' or not self._lacks_identities():
+            parts.append(f'person{identity}')
+        if number > 1:
+            parts.append(f'part{number}')
+        return '_'.join(parts)
+
+    def _track(self, name: str, segment: dict[int, int]) -> Track:
+        detected = list(segment)
+        frames = detected
+        boxes = self._boxes[list(segment.values())]
+        if self.fill_gaps:
+            frames = list(range(detected[0], detected[-1] + 1))
+            boxes = interpolate(np.array(detected), boxes, np.array(frames))
         if self.smooth:
             boxes = smooth_boxes(boxes, self.fps)
-        known = dict(zip(times.tolist(), rows))
-        return Track(
-            name,
-            tuple(film[t] for t in wanted),
-            boxes.astype(np.float32),
-            tuple(known.get(t, -1) for t in wanted.tolist()),
-        )
+        rows = tuple(segment.get(frame, -1) for frame in frames)
+        return Track(name, tuple(frames), boxes.astype(np.float32), rows)
 
-    def _largest(self, tracks: list[Track], count: Optional[int]) -> list[Track]:
+    def _largest_tracks(self, tracks: list[Track], count: Optional[int]) -> list[Track]:
         if not tracks:
             raise InputError(
-                f'{self.keypoints}: nobody is left of {len(self.table.persons)} people: a track needs two '
-                f'visible points per frame in {self.min_length} frames; lower min_confidence or '
+                f'{self.keypoints}: no track is left of {len(self.table.persons)} people: a track needs '
+                f'two visible points per frame in {self.min_length} frames; lower min_confidence or '
                 f'min_length'
             )
         if count is None or len(tracks) <= count:
             return tracks
-        kept = sorted(
-            sorted(range(len(tracks)), key=lambda i: -float(tracks[i].boxes[:, 2].sum()))[:count]
-        )
         _log.warning(
             '%s: left out %d of %d tracks (max_people = %d)',
             self.keypoints,
@@ -254,4 +365,6 @@ class VideoDataset:
             len(tracks),
             count,
         )
-        return [tracks[i] for i in kept]
+        sizes = np.array([float(track.boxes[:, 2].sum()) for track in tracks])
+        largest = np.argsort(-sizes, kind='stable')[:count]
+        return [tracks[index] for index in sorted(largest)]

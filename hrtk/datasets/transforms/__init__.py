@@ -1,4 +1,4 @@
-"""Transforms: target domains made of other data sets, lazily, one sequence after the other."""
+"""Transforms: target domains made from other data sets, lazily, one sequence after the other."""
 
 from hrtk.datasets.transforms.base import MappedFrames, Transform
 from hrtk.datasets.transforms.colour import Greyscale, Thermal

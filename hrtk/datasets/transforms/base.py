@@ -1,8 +1,8 @@
-"""What every transform is: a function from a sequence to a sequence whose frames are changed when they are read."""
+"""The base class of transforms, and frames that are changed on access."""
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,19 +11,19 @@ from hrtk.structures import Frames, Sequence
 
 
 class Transform:
-    """Called with a :class:`~hrtk.structures.Sequence`, returns another; neither may be changed in place."""
+    """A function from a :class:`~hrtk.structures.Sequence` to another; neither may be changed in place."""
 
     def __call__(self, sequence: Sequence) -> Sequence:
         """The transformed sequence."""
         raise NotImplementedError
 
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of what the result depends on besides the sequence and the transform's own settings."""
+        """Hashes of everything that the result depends on besides the sequence and the transform's settings."""
         return {}
 
 
 class MappedFrames:
-    """Frames, or masks, that are changed on reading.
+    """Frames, or masks, that are changed on access.
 
     Args:
         frames: F lazy arrays.
@@ -31,28 +31,36 @@ class MappedFrames:
     """
 
     def __init__(self, frames: Frames, change: Callable[[np.ndarray, int], np.ndarray]) -> None:
-        self.frames, self.change = frames, change
+        self.frames = frames
+        self.change = change
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Reads and changes one."""
+        """Reads and changes one array."""
         position = range(len(self))[index]
         return self.change(self.frames[position], position)
 
 
-def crop_side(sequence: Sequence, who: str) -> int:
-    """R of a sequence whose frames are the network's crops already, see :class:`CropTo`.
+def crop_side(sequence: Sequence, transform: str) -> int:
+    """Side R, in px, of the frames of a sequence that was transformed by :class:`CropTo`.
+
+    Args:
+        sequence: the sequence.
+        transform: name of the transform that needs crops, for the message.
 
     Raises:
-        InputError: they are not; ``who`` needs them to be.
+        InputError: the frames are not crops.
     """
     boxes = sequence.boxes[sequence.boxes.isfinite().all(1)]
-    side = round(float(boxes[0, 2])) if len(boxes) else 0
-    if not side or not (boxes == boxes.new_tensor([(side - 1) / 2, (side - 1) / 2, side])).all():
+    side = 0
+    if len(boxes):
+        side = round(float(boxes[0, 2]))
+    crop_box = boxes.new_tensor([(side - 1) / 2, (side - 1) / 2, side])
+    if side == 0 or not (boxes == crop_box).all():
         raise InputError(
-            f"{who}: the frames of {sequence.name!r} are not crops; put dict(type='CropTo', "
+            f"{transform}: the frames of {sequence.name!r} are not crops; put dict(type='CropTo', "
             f'resolution=...) with the resolution of the estimator before it'
         )
     return side

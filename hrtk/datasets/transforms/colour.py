@@ -1,4 +1,4 @@
-"""Pictures without colour."""
+"""Images without colour."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ class Greyscale(Transform):
 
     def __call__(self, sequence: Sequence) -> Sequence:
         """The sequence without colour."""
-        return dataclasses.replace(sequence, frames=MappedFrames(sequence.frames, _grey))
+
+        def change(image: np.ndarray, t: int) -> np.ndarray:
+            return cv2.cvtColor(_luma(image), cv2.COLOR_GRAY2RGB)
+
+        return dataclasses.replace(sequence, frames=MappedFrames(sequence.frames, change))
 
 
 @TRANSFORMS.register_module()
@@ -27,14 +31,14 @@ class Thermal(Transform):
     """An imitation of a thermal camera, not a simulation: no temperature is known.
 
     Luma is smoothed and compressed to a dark background without texture and, within the mask, to a bright person with
-    a little of the clothes' pattern left; then the whole is blurred as by a coarse sensor. Without masks there is only
-    the dark, smooth picture.
+    a faint pattern of the clothes; then the image is blurred as by a coarse sensor. Without masks the whole image is
+    dark and smooth.
 
     Args:
         background: darkest and brightest grey level of the background.
-        person: of the person.
+        person: darkest and brightest grey level of the person.
         smooth: standard deviation over which texture is lost, share of the box's side.
-        blur: of the sensor, likewise.
+        blur: standard deviation of the sensor's blur, share of the box's side.
 
     Raises:
         InputError: a range is not ``0 <= low <= high <= 255``, or a blur is not positive.
@@ -56,41 +60,42 @@ class Thermal(Transform):
             raise InputError(
                 f'Thermal: smooth and blur are positive shares of the box, not {smooth} and {blur}'
             )
-        self.background, self.person, self.smooth, self.blur = (
-            tuple(background),
-            tuple(person),
-            smooth,
-            blur,
-        )
+        self.background = tuple(background)
+        self.person = tuple(person)
+        self.smooth = smooth
+        self.blur = blur
 
     def __call__(self, sequence: Sequence) -> Sequence:
         """The sequence as if bodies were warm."""
 
         def change(image: np.ndarray, t: int) -> np.ndarray:
             side = float(sequence.boxes[t, 2])
-            side = side if np.isfinite(side) else max(image.shape[:2])
-            luma = _blur(_grey(image, t)[..., 0].astype(np.float32) / 255, self.smooth * side)
-            warm = (
-                np.zeros_like(luma)
-                if sequence.masks is None
-                else sequence.masks[t].astype(np.float32)
-            )
-            (cold_low, cold_high), (low, high) = self.background, self.person
-            picture = (1 - warm) * (cold_low + (cold_high - cold_low) * luma) + warm * (
-                low + (high - low) * luma
-            )
-            return np.repeat(
-                np.rint(_blur(picture, self.blur * side)).clip(0, 255).astype(np.uint8)[..., None],
-                3,
-                2,
-            )
+            if not np.isfinite(side):
+                side = max(image.shape[:2])
+            mask = np.zeros(image.shape[:2], np.float32)
+            if sequence.masks is not None:
+                mask = sequence.masks[t].astype(np.float32)
+            return self._thermal_image(image, mask, side)
 
         return dataclasses.replace(sequence, frames=MappedFrames(sequence.frames, change))
 
+    def _thermal_image(self, image: np.ndarray, mask: np.ndarray, side: float) -> np.ndarray:
+        """(H, W, 3) uint8, from an image, its mask (H, W) float32, and the side of the box in px."""
+        luma = _blur(_luma(image).astype(np.float32) / 255, self.smooth * side)
+        cold = _compress(luma, *self.background)
+        warm = _compress(luma, *self.person)
+        levels = _blur((1 - mask) * cold + mask * warm, self.blur * side)
+        grey = np.rint(levels).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, 2)
 
-def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+
+def _compress(luma: np.ndarray, low: float, high: float) -> np.ndarray:
+    return low + (high - low) * luma
 
 
-def _grey(image: np.ndarray, t: int) -> np.ndarray:
-    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+
+
+def _luma(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

@@ -1,4 +1,4 @@
-"""Keypoints that a detector missed, filled in before anything is adapted to them."""
+"""Keypoints that a detector missed, filled in before adaptation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ from hrtk.structures import Keypoints2D, Sequence
 
 
 class FilledKeypoints(Transform):
-    """A sequence whose missing keypoints are filled in; those that are there stay as they are, to the bit.
+    """Base of transforms that fill in missing keypoints; existing keypoints stay the same, to the bit.
 
-    Filled points get a confidence of their own, so that a loss counts them less, and the source of the keypoints
+    Filled points get a confidence of their own, so that a loss weights them less, and the source of the keypoints
     becomes ``'<name>:<source>'``.
+
+    Args:
+        confidence: of filled points, above 0 and at most 1.
+
+    Raises:
+        InputError: the confidence is outside its range.
     """
 
     name: str
@@ -34,18 +40,18 @@ class FilledKeypoints(Transform):
         self.confidence = confidence
 
     def fill(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
-        """(F, K, 2) px and (F, K) bool, which points were filled in."""
+        """(F, K, 2) px, and (F, K) bool that marks the filled points."""
         raise NotImplementedError
 
     def __call__(self, sequence: Sequence) -> Sequence:
         """The sequence with completed keypoints."""
-        points = sequence.keypoints2d
+        keypoints = sequence.keypoints2d
         xy, filled = self.fill(sequence)
         confidence = torch.where(
-            filled, points.confidence.new_tensor(self.confidence), points.confidence
+            filled, keypoints.confidence.new_tensor(self.confidence), keypoints.confidence
         )
         completed = dataclasses.replace(
-            points, xy=xy, confidence=confidence, source=f'{self.name}:{points.source}'
+            keypoints, xy=xy, confidence=confidence, source=f'{self.name}:{keypoints.source}'
         )
         return dataclasses.replace(sequence, keypoints2d=completed)
 
@@ -54,17 +60,17 @@ class FilledKeypoints(Transform):
 class CompleteKeypoints(FilledKeypoints):
     """Fills in missing 2D keypoints by masked pose modelling, from the same frame and its neighbours.
 
-    Points whose joint the network does not know (face, feet) stay missing, and so do all points of frames whose
-    windows show nothing. Keypoints are completed when a sequence is read, on the CPU.
+    Points whose joint the network does not have (face, feet) stay missing, and so do all points of frames whose
+    windows have no visible point. Keypoints are completed when a sequence is read, on the CPU.
 
     Args:
         network: config of :class:`~hrtk.models.lifting.MPMStage1`, with its ``weights``.
-        threshold: confidences up to this one mean that a point is missing.
+        threshold: points with at most this confidence are missing.
         confidence: of filled points, above 0 and at most 1.
         fps, hop, flip, placement, skeleton, anchor: as of :class:`~hrtk.models.lifting.KeypointCompleter`.
 
     Raises:
-        InputError: an option has no such value.
+        InputError: an option has an invalid value.
     """
 
     name = 'completed'
@@ -85,7 +91,10 @@ class CompleteKeypoints(FilledKeypoints):
         self.completer = KeypointCompleter(
             network, threshold, fps, hop, flip, placement, skeleton, anchor
         )
-        self.fill = self.completer.fill
+
+    def fill(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
+        """(F, K, 2) px, and (F, K) bool that marks the filled points."""
+        return self.completer.fill(sequence)
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the network's weights."""
@@ -94,12 +103,12 @@ class CompleteKeypoints(FilledKeypoints):
 
 @TRANSFORMS.register_module()
 class InterpolateKeypoints(FilledKeypoints):
-    """Fills in missing 2D keypoints by straight lines in time between the frames that saw them.
+    """Fills in missing 2D keypoints by linear interpolation in time between the frames in which they are visible.
 
     Before the first and after the last such frame a point stays missing.
 
     Args:
-        threshold: confidences up to this one mean that a point is missing.
+        threshold: points with at most this confidence are missing.
         confidence: of filled points, above 0 and at most 1.
 
     Raises:
@@ -117,20 +126,30 @@ class InterpolateKeypoints(FilledKeypoints):
         self.threshold = threshold
 
     def fill(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
-        """(F, K, 2) px and (F, K) bool, which points were filled in."""
-        return between(sequence.keypoints2d, self.threshold)
+        """(F, K, 2) px, and (F, K) bool that marks the filled points."""
+        return interpolate_gaps(sequence.keypoints2d, self.threshold)
 
 
-def between(points: Keypoints2D, threshold: float) -> tuple[Tensor, Tensor]:
-    """Straight lines in time: (F, K, 2) px, and (F, K) bool where a point is on one."""
-    seen = points.seen(threshold)
-    frame = torch.arange(len(seen), device=seen.device)[:, None].expand(seen.shape)
-    before = torch.where(seen, frame, -1).cummax(0).values
-    after = torch.where(seen, frame, len(seen)).flip(0).cummin(0).values.flip(0)
-    filled = ~seen & (before >= 0) & (after < len(seen))
-    xy = torch.where(seen[..., None], points.xy, 0.0)
-    first, last = (
-        xy.gather(0, at.clamp(0, len(seen) - 1)[..., None].expand_as(xy)) for at in (before, after)
-    )
-    share = ((frame - before) / (after - before).clamp_min(1))[..., None].to(xy)
-    return torch.where(filled[..., None], first + share * (last - first), points.xy), filled
+def interpolate_gaps(keypoints: Keypoints2D, threshold: float) -> tuple[Tensor, Tensor]:
+    """Linear interpolation in time of points that are missing between two frames.
+
+    Args:
+        keypoints: F frames of K points.
+        threshold: points with at most this confidence are missing.
+
+    Returns:
+        (F, K, 2) px, and (F, K) bool that marks the interpolated points.
+    """
+    visible = keypoints.visible(threshold)
+    length = len(visible)
+    frame = torch.arange(length, device=visible.device)[:, None].expand(visible.shape)
+    # The last visible frame up to each frame, or -1, and the first one from it on, or F.
+    before = torch.where(visible, frame, -1).cummax(0).values
+    after = torch.where(visible, frame, length).flip(0).cummin(0).values.flip(0)
+    filled = ~visible & (before >= 0) & (after < length)
+    xy = torch.where(visible[..., None], keypoints.xy, 0.0)
+    start = xy.gather(0, before.clamp(0, length - 1)[..., None].expand_as(xy))
+    end = xy.gather(0, after.clamp(0, length - 1)[..., None].expand_as(xy))
+    fraction = ((frame - before) / (after - before).clamp_min(1))[..., None].to(xy)
+    interpolated = start + fraction * (end - start)
+    return torch.where(filled[..., None], interpolated, keypoints.xy), filled

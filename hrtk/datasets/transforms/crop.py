@@ -18,14 +18,17 @@ from hrtk.structures import Sequence
 
 @TRANSFORMS.register_module()
 class CropTo(Transform):
-    """Frames become what the network sees of them, in whole grey levels; nothing outside the boxes is left.
+    """Frames become the network's input crops, in whole grey levels; everything outside the boxes is lost.
 
-    Boxes become ``[(R - 1) / 2, (R - 1) / 2, R]``, so that :func:`~hrtk.geometry.boxes.crop_image` gives the same
-    pixels back. Keypoints, masks and intrinsics move along exactly, so that the translation of the ground truth stays
-    what it was. Frames with a box that is not finite become black and keep it.
+    Boxes become ``[(R - 1) / 2, (R - 1) / 2, R]``, so that :func:`~hrtk.geometry.boxes.crop_image` returns the same
+    pixels again. Keypoints, masks and intrinsics are transformed exactly, so that the translation of the ground truth
+    stays valid. Frames with a box that is not finite become black and keep the box.
 
     Args:
         resolution: R, that of the estimator.
+
+    Raises:
+        InputError: the resolution is below 2.
     """
 
     def __init__(self, resolution: int) -> None:
@@ -36,47 +39,60 @@ class CropTo(Transform):
         self.resolution = resolution
 
     def __call__(self, sequence: Sequence) -> Sequence:
-        """The sequence seen through its boxes."""
-        size, boxes = self.resolution, sequence.boxes
+        """The sequence as crops of its boxes."""
+        size = self.resolution
+        boxes = sequence.boxes
 
-        def cut(image: np.ndarray, t: int) -> np.ndarray:
+        def crop(image: np.ndarray, t: int) -> np.ndarray:
             return crop_image(image, boxes[t], size).permute(1, 2, 0).round().byte().numpy()
 
-        def cut_mask(mask: np.ndarray, t: int) -> np.ndarray:
+        def crop_mask(mask: np.ndarray, t: int) -> np.ndarray:
             return (crop_image(mask[..., None], boxes[t], size)[0] >= 0.5).byte().numpy()
 
-        points, truth = sequence.keypoints2d, sequence.truth
-        xy = (points.xy - boxes[:, None, :2]) * (size / boxes[:, None, 2:]) + (size - 1) / 2
+        masks = sequence.masks
+        if masks is not None:
+            masks = MappedFrames(masks, crop_mask)
+        truth = sequence.truth
         if truth is not None and truth.intrinsics is not None:
-            zoom = size / boxes[:, 2:].to(truth.intrinsics)
-            centre = (truth.intrinsics[:, 1:] - boxes[:, :2].to(truth.intrinsics)) * zoom + (
-                size - 1
-            ) / 2
             truth = dataclasses.replace(
-                truth, intrinsics=torch.cat([truth.intrinsics[:, :1] * zoom, centre], dim=1)
+                truth, intrinsics=self._crop_camera(truth.intrinsics, boxes)
             )
-        standard = boxes.new_tensor([(size - 1) / 2, (size - 1) / 2, size]).expand_as(boxes)
+        middle = (size - 1) / 2
+        keypoints = sequence.keypoints2d
+        xy = (keypoints.xy - boxes[:, None, :2]) * (size / boxes[:, None, 2:]) + middle
+        crop_boxes = boxes.new_tensor([middle, middle, size]).expand_as(boxes)
+        finite = boxes.isfinite().all(1, keepdim=True)
         return dataclasses.replace(
             sequence,
-            frames=MappedFrames(sequence.frames, cut),
+            frames=MappedFrames(sequence.frames, crop),
             truth=truth,
-            masks=None if sequence.masks is None else MappedFrames(sequence.masks, cut_mask),
-            boxes=torch.where(boxes.isfinite().all(1, keepdim=True), standard, boxes),
-            keypoints2d=dataclasses.replace(points, xy=xy),
+            masks=masks,
+            boxes=torch.where(finite, crop_boxes, boxes),
+            keypoints2d=dataclasses.replace(keypoints, xy=xy),
         )
+
+    def _crop_camera(self, intrinsics: Tensor, boxes: Tensor) -> Tensor:
+        """Intrinsics (F, 3) of the images -> intrinsics (F, 3) of the crops."""
+        boxes = boxes.to(intrinsics)
+        zoom = self.resolution / boxes[:, 2:]
+        centre = (intrinsics[:, 1:] - boxes[:, :2]) * zoom + (self.resolution - 1) / 2
+        return torch.cat([intrinsics[:, :1] * zoom, centre], dim=1)
 
 
 @TRANSFORMS.register_module()
 class LowResolution(Transform):
     """The LR domain: crops are reduced to few pixels and enlarged again; needs :class:`CropTo` before it.
 
-    Reduced by area, a pixel being the exact mean of what it covers, to whole grey levels; enlarged by Pillow's bicubic
-    (:func:`~hrtk.geometry.imresize.imresize`). Masks are binary at ``width`` x ``width`` and are cut at half after the
-    same enlargement, so that contours are as coarse as the picture and yet without steps. The paper (Rakesh
-    et al., Aligning Silhouette Topology, 2021) has 96, 52 and 32 px of 224 and does not say how it reduces.
+    Crops are reduced by area (a pixel is the exact mean of the area that it covers) to whole grey levels, and enlarged
+    by Pillow's bicubic filter (:func:`~hrtk.geometry.imresize.imresize`). Masks are binary at ``width`` x ``width``;
+    the same enlargement is cut at half, so that contours are as coarse as the image and yet without steps. The paper
+    (Rakesh et al., Aligning Silhouette Topology, 2021) has 96, 52 and 32 px of 224 and does not state how it reduces.
 
     Args:
         width: pixels across the reduced crop.
+
+    Raises:
+        InputError: the width is below 2.
     """
 
     def __init__(self, width: int = 32) -> None:
@@ -85,34 +101,40 @@ class LowResolution(Transform):
         self.width = width
 
     def __call__(self, sequence: Sequence) -> Sequence:
-        """The sequence as if the person were small in its pictures."""
+        """The sequence as if the person were small in its images.
+
+        Raises:
+            InputError: the frames are no crops, or smaller than ``width``.
+        """
         size = crop_side(sequence, 'LowResolution')
         if self.width > size:
             raise InputError(
                 f'LowResolution: width={self.width} is more than the {size} px that the crops of '
                 f'{sequence.name!r} have; lower it'
             )
-        rows = area_weights(size, self.width)
+        weights = area_weights(size, self.width)
 
-        def coarse(planes: Tensor) -> Tensor:
-            return rows @ planes.float() @ rows.T
+        def reduce(planes: Tensor) -> Tensor:
+            return weights @ planes.float() @ weights.T
 
         def degrade(image: np.ndarray, t: int) -> np.ndarray:
-            small = coarse(torch.from_numpy(image).permute(2, 0, 1))[None]
+            small = reduce(torch.from_numpy(image).permute(2, 0, 1))[None]
             return imresize(small, size)[0].permute(1, 2, 0).byte().numpy()
 
         def degrade_mask(mask: np.ndarray, t: int) -> np.ndarray:
-            small = 255.0 * (coarse(torch.from_numpy(mask)[None])[None] >= 0.5)
+            small = 255.0 * (reduce(torch.from_numpy(mask)[None])[None] >= 0.5)
             return (imresize(small, size)[0, 0] >= 127.5).byte().numpy()
 
-        masks = None if sequence.masks is None else MappedFrames(sequence.masks, degrade_mask)
+        masks = sequence.masks
+        if masks is not None:
+            masks = MappedFrames(masks, degrade_mask)
         return dataclasses.replace(
             sequence, frames=MappedFrames(sequence.frames, degrade), masks=masks
         )
 
 
 def area_weights(size: int, width: int) -> Tensor:
-    """(width, size) matrix that takes a row of ``size`` pixels to the means of ``width`` larger ones, parts counted."""
+    """(width, size) matrix that maps a row of ``size`` pixels to the means over ``width`` larger pixels."""
     edges = torch.arange(width + 1, dtype=torch.float64) * (size / width)
     pixels = torch.arange(size, dtype=torch.float64)
     overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)

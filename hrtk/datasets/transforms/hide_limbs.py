@@ -1,4 +1,4 @@
-"""Occlusion of keypoints: limbs that the detector does not find for a while."""
+"""Occlusion of keypoints: limbs that the detector misses for a while."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from hrtk.errors import InputError
 from hrtk.registry import TRANSFORMS
 from hrtk.structures import Sequence
 
-PARTS = dict(
+LIMBS = ('left_arm', 'right_arm', 'left_leg', 'right_leg')
+JOINTS_OF_LIMB = dict(
     arm=('shoulder', 'elbow', 'wrist', 'hand'),
     leg=('hip', 'knee', 'ankle', 'foot', 'heel', 'big_toe', 'small_toe'),
 )
-LIMBS = tuple(f'{side}_{part}' for part in PARTS for side in ('left', 'right'))
 
 
 @TRANSFORMS.register_module()
 class HideLimbs(Transform):
-    """Takes the 2D keypoints of limbs away for a stretch of every sequence; pictures stay as they are.
+    """Removes the 2D keypoints of limbs for a stretch of every sequence; images stay the same.
 
-    Which limbs and when is drawn from the seed and the sequence's name, for every limb by itself.
+    The limbs, and the stretch of each limb, are drawn from the seed and the sequence's name.
 
     Args:
-        limbs: how many of the four limbs are hidden, 1 to 4.
-        share: of the sequence's frames that a hidden limb misses, in one piece, above 0 and at most 1.
+        limbs: number of hidden limbs, 1 to 4.
+        share: share of the sequence's frames in which a hidden limb is missing, consecutive, above 0 and at most 1.
         seed: of the draw.
 
     Raises:
@@ -42,26 +42,30 @@ class HideLimbs(Transform):
                 f'HideLimbs: limbs={limbs}, share={share}: expected 1 to {len(LIMBS)} limbs and a share '
                 f'of frames above 0 and at most 1'
             )
-        self.limbs, self.share, self.seed = limbs, share, seed
+        self.limbs = limbs
+        self.share = share
+        self.seed = seed
 
     def __call__(self, sequence: Sequence) -> Sequence:
         """The sequence with confidences of hidden points set to 0."""
-        points, length = sequence.keypoints2d, len(sequence)
+        keypoints = sequence.keypoints2d
+        length = len(sequence)
+        hidden = max(1, round(self.share * length))
         rng = np.random.default_rng(zlib.crc32(f'{self.seed}:{sequence.name}'.encode()))
-        names, hidden = joint_names(points.skeleton), max(1, round(self.share * length))
-        confidence = points.confidence.clone()
+        confidence = keypoints.confidence.clone()
         for limb in rng.choice(LIMBS, self.limbs, replace=False):
-            side, part = limb.split('_')
-            own = [
-                k
-                for k, name in enumerate(names)
-                if name.startswith(tuple(f'{side}_{p}' for p in PARTS[part]))
-            ]
             start = rng.integers(length - hidden + 1)
-            confidence[start : start + hidden, torch.tensor(own, dtype=torch.int64)] = 0
-        return dataclasses.replace(
-            sequence,
-            keypoints2d=dataclasses.replace(
-                points, confidence=confidence, source=f'hidden:{points.source}'
-            ),
+            points = torch.tensor(_points_of_limb(limb, keypoints.skeleton), dtype=torch.int64)
+            confidence[start : start + hidden, points] = 0
+        keypoints = dataclasses.replace(
+            keypoints, confidence=confidence, source=f'hidden:{keypoints.source}'
         )
+        return dataclasses.replace(sequence, keypoints2d=keypoints)
+
+
+def _points_of_limb(limb: str, skeleton: str) -> list[int]:
+    """Indices of the points of a limb in a skeleton."""
+    side, part = limb.split('_')
+    prefixes = tuple(f'{side}_{joint}' for joint in JOINTS_OF_LIMB[part])
+    names = enumerate(joint_names(skeleton))
+    return [index for index, name in names if name.startswith(prefixes)]

@@ -1,4 +1,4 @@
-"""Masks for data sets that bring none."""
+"""Masks for data sets that have none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hrtk.structures import Sequence
 
 @TRANSFORMS.register_module()
 class WithMasks(Transform):
-    """Adds masks of a mask source, or replaces those that are there.
+    """Adds the masks of a mask source, or replaces existing masks.
 
     Args:
         source: config of a mask source, see :mod:`hrtk.datasets.mask_sources`.
@@ -23,5 +23,5 @@ class WithMasks(Transform):
         return self.source.attach(sequence)
 
     def fingerprint(self) -> dict[str, str]:
-        """The source's own."""
+        """The hashes of the mask source."""
         return self.source.fingerprint()

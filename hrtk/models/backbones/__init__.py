@@ -1,6 +1,7 @@
 """Backbones: ``(B, 3, R, R)`` crops to ``(B, out_channels)`` features. A plugin's backbone needs no more than that."""
 
+from hrtk.models.backbones.base import Backbone, StagedBackbone
 from hrtk.models.backbones.resnet import ResNet
 from hrtk.models.backbones.rsc_resnet import RSCResNet
 
-__all__ = ['RSCResNet', 'ResNet']
+__all__ = ['Backbone', 'RSCResNet', 'ResNet', 'StagedBackbone']

@@ -12,21 +12,28 @@ from hrtk.errors import InputError
 from hrtk.registry import BACKBONES
 
 Norm = Callable[[int], nn.Module]
+NORMS = ('bn', 'gn')
 
 
 class Block(nn.Module):
     """A branch of convolutions beside a shortcut."""
 
+    relu: nn.Module
     downsample: Optional[nn.Module]
 
     def branch(self, x: Tensor) -> Tensor:
-        """What is added to the shortcut."""
+        """Computes the residual, which is added to the shortcut."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, gain: Optional[Tensor] = None) -> Tensor:
         """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride); ``gain`` (1, 1, 1, 1) scales the branch."""
-        out = self.branch(x) if gain is None else gain * self.branch(x)
-        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+        residual = self.branch(x)
+        if gain is not None:
+            residual = gain * residual
+        shortcut = x
+        if self.downsample is not None:
+            shortcut = self.downsample(x)
+        return self.relu(residual + shortcut)
 
 
 class BasicBlock(Block):
@@ -49,7 +56,7 @@ class BasicBlock(Block):
 
 
 class Bottleneck(Block):
-    """1x1, 3x3, 1x1 with the stride in the 3x3 convolution, the "v1.5" form that SPIN's weights have."""
+    """1x1, 3x3, 1x1 with the stride in the 3x3 convolution, the "v1.5" form of SPIN's weights."""
 
     expansion = 4
 
@@ -67,12 +74,13 @@ class Bottleneck(Block):
 
     def branch(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) -> (B, 4 * width, H / stride, W / stride)."""
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.relu(self.bn2(self.conv2(out)))
-        return self.bn3(self.conv3(out))
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        return self.bn3(self.conv3(x))
 
 
-LAYOUTS = {
+# Depth to the kind of block and the number of blocks per stage.
+LAYOUTS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
     34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
@@ -84,41 +92,54 @@ LAYOUTS = {
 class ResNet(nn.Module):
     """ResNet without a classifier: images to pooled features.
 
+    It is cut before its last stage, see :class:`~hrtk.models.backbones.base.StagedBackbone`.
+
     Args:
         depth: 18, 34, 50 or 101; SPIN and BOA use 50.
-        width: channels of the first stage, 64 as published; 32 gives a quarter of the cost.
-        norm: ``'bn'`` as SPIN, or ``'gn'``, GroupNorm in the same places under the same ``bn*`` keys as BOA.
+        width: channels of the first stage, 64 as published; 32 costs a quarter.
+        norm: ``'bn'`` as SPIN, or ``'gn'``, GroupNorm in the same positions under the same ``bn*`` keys as BOA.
         groups: groups of ``'gn'``; 4 in BOA's released weights.
+
+    Raises:
+        InputError: an unknown depth or norm.
     """
+
+    last_stage = 'layer4'
+
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
 
     def __init__(self, depth: int = 50, width: int = 64, norm: str = 'bn', groups: int = 4) -> None:
         super().__init__()
-        if depth not in LAYOUTS or norm not in ('bn', 'gn'):
+        if depth not in LAYOUTS or norm not in NORMS:
             raise InputError(
                 f'ResNet: depth is one of {sorted(LAYOUTS)} and norm bn or gn, not {depth} and {norm!r}'
             )
-        layer: Norm = nn.BatchNorm2d if norm == 'bn' else partial(nn.GroupNorm, groups)
+        norm_layer: Norm = nn.BatchNorm2d
+        if norm == 'gn':
+            norm_layer = partial(nn.GroupNorm, groups)
         block, counts = LAYOUTS[depth]
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
-        self.bn1 = layer(width)
+        self.bn1 = norm_layer(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         inputs = width
-        for stage, count in enumerate(counts):
-            size = width * 2**stage
-            blocks = []
-            for i in range(count):
-                blocks.append(block(inputs, size, 2 if i == 0 and stage > 0 else 1, layer))
-                inputs = size * block.expansion
-            setattr(self, f'layer{stage + 1}', self.stage(blocks))
+        for index, count in enumerate(counts):
+            stage_width = width * 2**index
+            stride = 1 if index == 0 else 2
+            blocks: list[Block] = [block(inputs, stage_width, stride, norm_layer)]
+            inputs = stage_width * block.expansion
+            for _ in range(count - 1):
+                blocks.append(block(inputs, stage_width, 1, norm_layer))
+            setattr(self, f'layer{index + 1}', self.stage(blocks))
         self.out_channels = inputs
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+        initialise_convolutions(self)
 
     @staticmethod
     def stage(blocks: list[Block]) -> nn.Module:
-        """The module that runs the blocks of one stage."""
+        """Returns the module that runs the blocks of one stage."""
         return nn.Sequential(*blocks)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -126,16 +147,26 @@ class ResNet(nn.Module):
         return self.from_trunk(self.trunk(images))
 
     def trunk(self, images: Tensor) -> Tensor:
-        """All but the last stage: (B, 3, R, R) -> (B, out_channels / 2, R / 16, R / 16)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        return self.layer3(self.layer2(self.layer1(x)))
+        """All stages but the last one: (B, 3, R, R) -> (B, out_channels / 2, R / 16, R / 16)."""
+        return self.layer3(self.layer2(self.layer1(self.stem(images))))
+
+    def stem(self, images: Tensor) -> Tensor:
+        """The first convolution and the pooling behind it: (B, 3, R, R) -> (B, width, R / 4, R / 4)."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(images))))
 
     def from_trunk(self, maps: Tensor) -> Tensor:
         """The last stage and the mean over its map."""
         return torch.mean(self.layer4(maps), dim=(2, 3))
 
 
-def _shortcut(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module | None:
+def initialise_convolutions(network: nn.Module) -> None:
+    """Draws the weights of all convolutions from He et al.'s normal distribution (2015), by fan-out."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+
+
+def _shortcut(inputs: int, outputs: int, stride: int, norm: Norm) -> Optional[nn.Module]:
     if stride == 1 and inputs == outputs:
         return None
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))

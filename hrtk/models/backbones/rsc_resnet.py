@@ -1,4 +1,4 @@
-"""RSC-Net's backbone: a ResNet whose residual branches count by how fine the picture is."""
+"""RSC-Net's backbone: a ResNet whose residual branches are scaled by the resolution of the image."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from hrtk.models.backbones.resnet import Block, ResNet
 from hrtk.registry import BACKBONES
 
-LEAST_SIZES = (224, 128, 64, 40, 0)
+SMALLEST_SIZES = (224, 128, 64, 40, 0)  # px, of every bucket
 
 
 def resolution_bucket(size: int) -> int:
-    """Which gains a picture of ``size`` px has: 0 from 224 px, 1 from 128, 2 from 64, 3 from 40, else 4."""
-    return next(bucket for bucket, least in enumerate(LEAST_SIZES) if size >= least)
+    """Returns the bucket of an image of ``size`` px: 0 from 224 px, 1 from 128, 2 from 64, 3 from 40, else 4."""
+    return next(bucket for bucket, smallest in enumerate(SMALLEST_SIZES) if size >= smallest)
 
 
 class ScaledStage(nn.Module):
@@ -22,10 +22,11 @@ class ScaledStage(nn.Module):
     def __init__(self, blocks: list[Block]) -> None:
         super().__init__()
         self.hmr_layer = nn.ModuleList(blocks)
-        self.alphas = nn.ParameterList([torch.ones(len(blocks), 1, 1, 1, 1) for _ in LEAST_SIZES])
+        gains = [torch.ones(len(blocks), 1, 1, 1, 1) for _ in SMALLEST_SIZES]
+        self.alphas = nn.ParameterList(gains)
 
     def forward(self, x: Tensor, bucket: int) -> Tensor:
-        """Every block is ``relu(gain * branch + shortcut)``."""
+        """Runs the blocks; each is ``relu(gain * branch + shortcut)``."""
         for block, gain in zip(self.hmr_layer, self.alphas[bucket]):
             x = block(x, gain)
         return x
@@ -47,11 +48,11 @@ class RSCResNet(ResNet):
         return self.from_trunk(self.trunk(images, bucket), bucket)
 
     def trunk(self, images: Tensor, bucket: int = 0) -> Tensor:
-        """All but the last stage: (B, 3, R, R) -> (B, out_channels / 2, R / 16, R / 16)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        """All stages but the last one: (B, 3, R, R) -> (B, out_channels / 2, R / 16, R / 16)."""
+        maps = self.stem(images)
         for stage in (self.layer1, self.layer2, self.layer3):
-            x = stage(x, bucket)
-        return x
+            maps = stage(maps, bucket)
+        return maps
 
     def from_trunk(self, maps: Tensor, bucket: int = 0) -> Tensor:
         """The last stage and the mean over its map."""

@@ -1,9 +1,21 @@
 """Estimators: image crops to body parameters."""
 
-from hrtk.models.estimators.base import Estimator, hash_tensors
+from hrtk.models.estimators.base import ClipEstimator, Estimator, ImageEstimator, hash_tensors
 from hrtk.models.estimators.foreground_hmr import ForegroundHMR
 from hrtk.models.estimators.hmr import HMR
+from hrtk.models.estimators.prediction import predict_frames, predict_sequence
 from hrtk.models.estimators.rsc_net import RSCNet
 from hrtk.models.estimators.video_hmr import VideoHMR
 
-__all__ = ['Estimator', 'ForegroundHMR', 'HMR', 'RSCNet', 'VideoHMR', 'hash_tensors']
+__all__ = [
+    'ClipEstimator',
+    'Estimator',
+    'ForegroundHMR',
+    'HMR',
+    'ImageEstimator',
+    'RSCNet',
+    'VideoHMR',
+    'hash_tensors',
+    'predict_frames',
+    'predict_sequence',
+]

@@ -1,4 +1,4 @@
-"""ForegroundHMR: an image network whose features are joined by those of a foreground map."""
+"""ForegroundHMR: an image network whose features are fused with those of a foreground map."""
 
 from __future__ import annotations
 
@@ -17,32 +17,35 @@ from hrtk.registry import BACKBONES, ESTIMATORS, SEGMENTERS
 from hrtk.structures import Prediction
 
 SEGMENTER = 'segmenter'
-PARTS = ('backbone', 'head', 'reducer', 'fusion')
+MODULES = ('backbone', 'head', 'reducer', 'fusion')
+# Key prefixes of the modules that a plain HMR does not have.
+FOREGROUND_KEYS = ('segmenter.', 'reducer.', 'fusion.')
 
 
 @ESTIMATORS.register_module()
 class ForegroundHMR(HMR):
     """HMR on features ``f_p * F_d(F_s(x))`` (few-shot adaptation thesis, section 3.6, Eq. 4 and 5).
 
-    A segmenter F_s says where the person is, a second backbone F_d turns its map into a vector, and both join before
-    the regressor. The segmenter has been trained before and never learns here. The joined features are those of the
-    prediction, so that :class:`~hrtk.models.estimators.video_hmr.VideoHMR` may have this as its image network.
+    A segmenter F_s predicts the foreground, a second backbone F_d maps the foreground map to a vector, and both
+    feature vectors are fused before the regressor. The segmenter is trained beforehand and is always frozen. The fused
+    features are those of the prediction, so :class:`~hrtk.models.estimators.video_hmr.VideoHMR` accepts this as its
+    image network.
 
     Args:
         segmenter: config of F_s, with weights; default HRNet-W48-OCR, random.
-        reducer: config of F_d, which sees the map three times over; default a ResNet-50.
-        fusion: ``'mul'``, as written, or ``'gate'``, which starts as the network without the map; see
+        reducer: config of F_d, which receives the map as three equal channels; default a ResNet-50.
+        fusion: ``'mul'``, as written, or ``'gate'``, which equals the network without the map before training; see
             :mod:`hrtk.models.segmentation.fusion`.
-        size: px across what the segmenter sees, 520 in the thesis; None for the crops as they are.
-        threshold: foreground probabilities below it are 0.
-        frozen: which of ``backbone``, ``head``, ``reducer`` and ``fusion`` do not learn and stay in evaluation mode.
-            VIBE, which the thesis extends, works on stored image features: its backbone does not learn either.
+        size: side of the segmenter's input, px, 520 in the thesis; None for the crops as they are.
+        threshold: foreground probabilities below it are set to 0.
+        frozen: which of ``backbone``, ``head``, ``reducer`` and ``fusion`` are not trained and stay in evaluation mode.
+            VIBE, which the thesis extends, works on stored image features: its backbone is not trained either.
         start: weights of a plain :class:`HMR` for backbone and head; None for random ones.
-        weights: of this network, after training; without a part that is frozen the others' weights are kept.
+        weights: of this network, after training; a file without a frozen module leaves that module unchanged.
         backbone, head, resolution, body, precision: of :class:`HMR`.
 
     Raises:
-        InputError: an option has another value, or weights are missing, unreadable or those of another network.
+        InputError: an option has an unknown value, or weights are missing, unreadable or those of another network.
     """
 
     def __init__(
@@ -64,65 +67,62 @@ class ForegroundHMR(HMR):
         super().__init__(backbone, head, resolution, body, None, precision)
         if fusion not in FUSIONS:
             raise InputError(f'ForegroundHMR: fusion is one of {tuple(FUSIONS)}, not {fusion!r}')
-        if not set(frozen) <= set(PARTS):
-            raise InputError(f'ForegroundHMR: frozen is a list of {PARTS}, not {list(frozen)}')
+        if not set(frozen) <= set(MODULES):
+            raise InputError(f'ForegroundHMR: frozen is a list of {MODULES}, not {list(frozen)}')
         if not 0 <= threshold < 1:
             raise InputError(f'ForegroundHMR: threshold is a probability, not {threshold}')
         self.segmenter = SEGMENTERS.build(segmenter or dict(type='HRNetOCR'))
         self.reducer = BACKBONES.build(reducer or dict(type='ResNet', depth=50))
         self.fusion = FUSIONS[fusion](self.backbone.out_channels, self.reducer.out_channels)
-        self.size, self.threshold, self.frozen = size, threshold, (SEGMENTER, *frozen)
+        self.size = size
+        self.threshold = threshold
+        self.frozen = (SEGMENTER, *frozen)
         if start is not None:
-            load_pretrained(
-                self, start, tuple(f'{part}.' for part in (SEGMENTER, 'reducer', 'fusion'))
-            )
+            load_pretrained(self, start, FOREGROUND_KEYS)
         if weights is not None:
-            load_weights(self, weights, tuple(f'{part}.' for part in self.frozen))
-        for part in self._frozen_parts():
-            part.requires_grad_(False)
+            load_weights(self, weights, tuple(f'{name}.' for name in self.frozen))
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
         self.train(self.training)
 
     def forward(self, images: Tensor) -> Prediction:
-        """(B, 3, R, R) normalised crops -> B predictions, joined features included."""
+        """(B, 3, R, R) normalised crops -> B predictions, fused features included."""
         with self._autocast(images):
             features = self.backbone(images)
             foreground = self.reducer(self.foreground(images).expand(-1, 3, -1, -1))
-        return self._regress(
-            self.fusion(*(part.to(self.head.init_pose.dtype) for part in (features, foreground)))
-        )
+        dtype = self.head.init_pose.dtype
+        return self._regress(self.fusion(features.to(dtype), foreground.to(dtype)))
 
     @torch.no_grad()
     def foreground(self, images: Tensor) -> Tensor:
-        """(B, 3, R, R) normalised crops -> (B, 1, R, R) probabilities of the foreground, 0 below the threshold."""
-        large = (
-            images
-            if self.size is None
-            else F.interpolate(images, (self.size, self.size), mode='bilinear')
-        )
-        return foreground_map(self.segmenter(large).main, images.shape[-2:], self.threshold)
+        """(B, 3, R, R) normalised crops -> (B, 1, R, R) foreground probabilities, 0 below the threshold."""
+        resized = images
+        if self.size is not None:
+            resized = F.interpolate(images, (self.size, self.size), mode='bilinear')
+        return foreground_map(self.segmenter(resized).main, images.shape[-2:], self.threshold)
 
     def train(self, mode: bool = True) -> ForegroundHMR:
-        """Training mode for those parts that learn."""
+        """Sets the mode of the modules that are not frozen."""
         super().train(mode)
-        for part in self._frozen_parts():
-            part.eval()
+        for module in self._frozen_modules():
+            module.eval()
         return self
 
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of everything that its predictions depend on besides the images."""
-        return {
-            **super().fingerprint(),
-            'fusion': f'{type(self.fusion).__name__}, {self.size} px, from {self.threshold:g}',
-        }
+        """Returns hashes of everything besides the images that the predictions depend on."""
+        fusion = f'{type(self.fusion).__name__}, {self.size} px, from {self.threshold:g}'
+        return {**super().fingerprint(), 'fusion': fusion}
 
-    def _frozen_parts(self) -> list[nn.Module]:
-        # nn.Module calls train() on whatever is being built, too.
+    def _frozen_modules(self) -> list[nn.Module]:
+        # nn.Module calls train() during construction too, before `frozen` is set.
         return [getattr(self, name) for name in getattr(self, 'frozen', ())]
 
     def _has_cut(self) -> bool:
-        return False  # the segmenter needs the pictures
+        return False  # the segmenter needs the images
 
     @staticmethod
     def official_key(key: str) -> str:
-        """SPIN's flat key -> ours; segmenter, reducer and fusion have one name."""
-        return key if key.startswith((SEGMENTER, 'reducer.', 'fusion.')) else HMR.official_key(key)
+        """Renames SPIN's flat key; segmenter, reducer and fusion have no other names."""
+        if key.startswith(FOREGROUND_KEYS):
+            return key
+        return HMR.official_key(key)

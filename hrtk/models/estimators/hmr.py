@@ -11,7 +11,7 @@ from torch import Tensor
 from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_weights
-from hrtk.models.estimators.base import Estimator
+from hrtk.models.estimators.base import ImageEstimator
 from hrtk.models.heads import RegressorOutput
 from hrtk.registry import BACKBONES, ESTIMATORS, HEADS
 from hrtk.structures import Prediction
@@ -21,22 +21,23 @@ HEAD_KEYS = ('fc1.', 'fc2.', 'decpose.', 'decshape.', 'deccam.', 'init_')
 
 
 @ESTIMATORS.register_module()
-class HMR(Estimator):
+class HMR(ImageEstimator):
     """A backbone and an iterative regressor (Kanazawa et al., 2018; Kolotouros et al., SPIN, 2019).
 
     The defaults are SPIN's network: official checkpoints load under their own key names.
 
     Args:
-        backbone: config of a backbone with ``out_channels``.
+        backbone: config of a backbone with ``out_channels``. HMR is cut where the backbone is, see
+            :class:`~hrtk.models.backbones.base.StagedBackbone`.
         head: config of the regressor; ``in_channels`` is filled in.
         resolution: side of the crops, px; 224 for SPIN.
         body: config of the body model, default the bundled free body; None for parameters only.
-        weights: ``'open:<name>'`` for weights that come with hrtk, a path to a checkpoint, or None for random ones.
+        weights: ``'open:<name>'`` for weights that ship with hrtk, a path to a checkpoint, or None for random ones.
         precision: ``'float32'``, or ``'bfloat16'``: convolutions in half the bits (torch's autocast), weights and
-            regressor as they are. Other numbers; quicker for ResNet-50 on processors and GPUs that have such units.
+            regressor in float32. The numbers differ; a ResNet-50 is faster on processors and GPUs with bfloat16 units.
 
     Raises:
-        InputError: the weights are missing, unreadable or those of another network, or there is no such precision.
+        InputError: the weights are missing, unreadable or those of another network, or the precision is unknown.
     """
 
     def __init__(
@@ -69,14 +70,14 @@ class HMR(Estimator):
         return self._regress(features)
 
     def trunk(self, images: Tensor) -> Tensor:
-        """The backbone up to its last stage, if it has stages."""
+        """Runs the backbone up to its last stage, if it has one."""
         if not self._has_cut():
             return images
         with self._autocast(images):
             return self.backbone.trunk(images)
 
     def from_trunk(self, maps: Tensor) -> Prediction:
-        """The backbone's last stage and the head."""
+        """Runs the backbone's last stage and the head."""
         if not self._has_cut():
             return self(maps)
         with self._autocast(maps):
@@ -84,8 +85,10 @@ class HMR(Estimator):
         return self._regress(features)
 
     def behind_trunk(self, name: str) -> bool:
-        """The last stage's and the head's weights."""
-        return not self._has_cut() or name.startswith(('head.', 'backbone.layer4.'))
+        """Returns whether a parameter belongs to the backbone's last stage or to the head."""
+        if not self._has_cut():
+            return True
+        return name.startswith(('head.', f'backbone.{self.backbone.last_stage}.'))
 
     def _autocast(self, images: Tensor) -> contextlib.AbstractContextManager:
         if self.precision == 'float32':
@@ -93,23 +96,24 @@ class HMR(Estimator):
         return torch.autocast(images.device.type, torch.bfloat16)
 
     def _regress(self, features: Tensor) -> Prediction:
-        features = features.to(
-            self.head.init_pose.dtype
-        )  # eight bits would not carry the regressor's small steps
+        # The regressor's small steps need more than the eight significant bits of bfloat16.
+        features = features.to(self.head.init_pose.dtype)
         return self.decode(RegressorOutput(*self.head(features)), features)
 
     def _has_cut(self) -> bool:
-        return hasattr(self.backbone, 'from_trunk')
+        return hasattr(self.backbone, 'last_stage')  # see StagedBackbone
 
     @staticmethod
     def decode(output: RegressorOutput, features: Optional[Tensor] = None) -> Prediction:
-        """The head's output and the features that it saw, as a prediction."""
+        """Converts the head's output to a prediction, with the features that the head received."""
         rotmat = rot6d_to_rotmat(output.pose.unflatten(1, (24, 6)))
         return Prediction(rotmat, output.betas, output.camera, features, output.hidden)
 
     @staticmethod
     def official_key(key: str) -> str:
-        """SPIN's flat key -> ours (``fc1.weight`` -> ``head.fc1.weight``)."""
+        """Renames SPIN's flat key (``fc1.weight`` -> ``head.fc1.weight``)."""
         if key.startswith(('backbone.', 'head.')):
             return key
-        return ('head.' if key.startswith(HEAD_KEYS) else 'backbone.') + key
+        if key.startswith(HEAD_KEYS):
+            return f'head.{key}'
+        return f'backbone.{key}'

@@ -1,4 +1,4 @@
-"""RSC-Net, SPIN's network for pictures of any resolution."""
+"""RSC-Net, SPIN's network for images of any resolution."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class RSCNet(HMR):
         weights: a path to a checkpoint (``RSC-Net.pt``), or None for random ones.
 
     Attributes:
+        bucket: the gains of ``size``, see :func:`~hrtk.models.backbones.rsc_resnet.resolution_bucket`.
         projection: (B, 2048) ``features`` of a prediction -> (B, 256), the official network's fourth output. It served
-            the contrastive loss of training; predictions do not need it, so it is run by those alone who call it.
+            the contrastive loss of training; predictions do not need it, so ``forward`` does not run it.
 
     Raises:
         InputError: the size is out of range, or the weights are missing, unreadable or those of another network.
@@ -56,7 +57,8 @@ class RSCNet(HMR):
             RESOLUTION,
             body,
         )
-        self.size, self.bucket = size, resolution_bucket(size)
+        self.size = size
+        self.bucket = resolution_bucket(size)
         self.projection = nn.Sequential(
             nn.Linear(self.backbone.out_channels, 1024), nn.ReLU(), nn.Linear(1024, 256)
         )
@@ -64,45 +66,49 @@ class RSCNet(HMR):
             load_weights(self, weights)
 
     def forward(self, images: Tensor, bucket: Optional[int] = None) -> Prediction:
-        """Crops to predictions, features included.
+        """Maps crops to predictions, features included.
 
         Args:
             images: (B, 3, 224, 224) normalised crops.
-            bucket: which gains, see :func:`~hrtk.models.backbones.rsc_resnet.resolution_bucket`; None for those of
-                the network's ``size``, 0 unless it was set.
+            bucket: of the gains, see :func:`~hrtk.models.backbones.rsc_resnet.resolution_bucket`; None for that of
+                the network's ``size``, 0 by default.
         """
         return self.from_trunk(self.trunk(images, bucket), bucket)
 
     def trunk(self, images: Tensor, bucket: Optional[int] = None) -> Tensor:
-        """The backbone up to its last stage."""
-        return self.backbone.trunk(images, self.bucket if bucket is None else bucket)
+        """Runs the backbone up to its last stage."""
+        if bucket is None:
+            bucket = self.bucket
+        return self.backbone.trunk(images, bucket)
 
     def from_trunk(self, maps: Tensor, bucket: Optional[int] = None) -> Prediction:
-        """The backbone's last stage and the head."""
-        features = self.backbone.from_trunk(maps, self.bucket if bucket is None else bucket)
+        """Runs the backbone's last stage and the head."""
+        if bucket is None:
+            bucket = self.bucket
+        features = self.backbone.from_trunk(maps, bucket)
         return self.decode(RegressorOutput(*self.head(features)), features)
 
     def behind_trunk(self, name: str) -> bool:
-        """The last stage's, the head's and the projection's weights."""
+        """Returns whether a parameter belongs to the backbone's last stage, to the head or to the projection."""
         return super().behind_trunk(name) or name.startswith('projection.')
 
     def crops(self, sequence: Sequence, indices: Iterable[int]) -> Tensor:
         """Reads, crops and normalises frames, reduced to ``size``: (B, 3, 224, 224) on the estimator's device."""
         if self.size == RESOLUTION:
             return super().crops(sequence, indices)
-        cut = torch.stack(
+        images = torch.stack(
             [crop_image(sequence.frames[t], sequence.boxes[t], RESOLUTION) for t in indices]
         )
-        small = imresize(cut.to(self.device, non_blocking=True), self.size, stretch=True)
+        small = imresize(images.to(self.device, non_blocking=True), self.size, stretch=True)
         return normalise(imresize(small, RESOLUTION))
 
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of everything that its predictions depend on besides the images."""
+        """Returns hashes of everything besides the images that the predictions depend on."""
         return {**super().fingerprint(), 'size': str(self.size)}
 
     @staticmethod
     def official_key(key: str) -> str:
-        """RSC-Net's flat key -> ours (``layer4_mlp.0.weight`` -> ``projection.0.weight``)."""
+        """Renames RSC-Net's flat key (``layer4_mlp.0.weight`` -> ``projection.0.weight``)."""
         if key.startswith(('layer4_mlp.', 'projection.')):
             return key.replace('layer4_mlp.', 'projection.')
         return HMR.official_key(key)

@@ -1,4 +1,4 @@
-"""The iterative regressor of HMR: pose, shape and camera refined from a mean in a few steps."""
+"""The iterative regressor of HMR: pose, shape and camera, refined from a mean in a few steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZES = {'pose': 144, 'shape': 10, 'cam': 3}
 
 
 class RegressorOutput(NamedTuple):
-    """What a regressor says about B crops.
+    """The parameters that a regressor predicts for B crops.
 
     Attributes:
         pose: (B, 144) rotations of 24 joints in 6-D.
@@ -38,7 +38,7 @@ class IterativeRegressor(nn.Module):
     """Features to 6-D pose, betas and weak-perspective camera (Kanazawa et al., HMR, 2018; 6-D form of SPIN).
 
     Every iteration feeds ``[features, pose, shape, cam]`` through two layers and adds three linear residuals. The
-    part of the first layer that sees the features is the same in every iteration and is computed once.
+    features' share of the first layer is the same in every iteration and is computed once.
 
     Args:
         in_channels: F, size of the features.
@@ -46,12 +46,19 @@ class IterativeRegressor(nn.Module):
         iterations: 3 in SPIN.
         activation: None as in SPIN, VIBE, TCMR, MPS-Net and BOA; ``'relu'`` as in RSC-Net.
         dropout: 0.5 in SPIN; active in training mode only.
-        mean_params: ``smpl_mean_params.npz`` (keys pose, shape, cam) for training from scratch; a checkpoint
-            brings its own start state. Without either the start is the rest pose, facing the camera.
+        mean_params: ``smpl_mean_params.npz`` (keys pose, shape, cam) for training from scratch; a checkpoint holds a
+            start state of its own. Without either the start is the rest pose, facing the camera.
 
     Raises:
-        InputError: there is no such activation, or ``mean_params`` cannot be read.
+        InputError: the activation is unknown, or ``mean_params`` cannot be read.
     """
+
+    decpose: nn.Linear
+    decshape: nn.Linear
+    deccam: nn.Linear
+    init_pose: Tensor
+    init_shape: Tensor
+    init_cam: Tensor
 
     def __init__(
         self,
@@ -65,7 +72,8 @@ class IterativeRegressor(nn.Module):
         super().__init__()
         if activation not in (None, 'relu'):
             raise InputError(f'IterativeRegressor: activation is None or relu, not {activation!r}')
-        self.iterations, self.activation = iterations, activation
+        self.iterations = iterations
+        self.activation = activation
         self.fc1 = nn.Linear(in_channels + sum(SIZES.values()), hidden)
         self.drop1 = nn.Dropout(dropout)
         self.fc2 = nn.Linear(hidden, hidden)
@@ -75,40 +83,42 @@ class IterativeRegressor(nn.Module):
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
             nn.init.zeros_(layer.bias)
             setattr(self, f'dec{name}', layer)
-        for name, value in _start(mean_params).items():
+        for name, value in _start_state(mean_params).items():
             self.register_buffer(f'init_{name}', value)
 
     def forward(self, features: Tensor) -> RegressorOutput:
         """(B, F) features -> B bodies and cameras."""
-        count = len(features)
-        state = torch.cat([self.init_pose, self.init_shape, self.init_cam], dim=1).expand(count, -1)
+        start = torch.cat([self.init_pose, self.init_shape, self.init_cam], dim=1)
+        state = start.expand(len(features), -1)
         split = features.shape[1]
-        shared = F.linear(features, self.fc1.weight[:, :split], self.fc1.bias)
-        from_state = self.fc1.weight[:, split:]
-        decode = torch.cat([self.decpose.weight, self.decshape.weight, self.deccam.weight])
-        decode_bias = torch.cat([self.decpose.bias, self.decshape.bias, self.deccam.bias])
+        feature_weight = self.fc1.weight[:, :split]
+        state_weight = self.fc1.weight[:, split:]
+        from_features = F.linear(features, feature_weight, self.fc1.bias)
+        # The three decoders as one matrix.
+        weight = torch.cat([self.decpose.weight, self.decshape.weight, self.deccam.weight])
+        bias = torch.cat([self.decpose.bias, self.decshape.bias, self.deccam.bias])
         for _ in range(self.iterations):
-            first = shared + F.linear(state, from_state)
+            first = from_features + F.linear(state, state_weight)
             hidden = self.drop1(self._activate(first))
             hidden = self.drop2(self._activate(self.fc2(hidden)))
-            state = state + F.linear(hidden, decode, decode_bias)
+            state = state + F.linear(hidden, weight, bias)
         pose, betas, camera = state.split(list(SIZES.values()), dim=1)
         return RegressorOutput(pose, betas, camera, first.detach())
 
     def _activate(self, x: Tensor) -> Tensor:
-        return F.relu(x) if self.activation == 'relu' else x
+        if self.activation == 'relu':
+            return F.relu(x)
+        return x
 
 
-def _start(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
+def _start_state(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
+    """Returns the parameters before the first iteration: (1, 144) pose, (1, 10) shape and (1, 3) cam."""
     if mean_params is None:
         pose = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]).repeat(24)
         pose[3] = -1.0  # the root turns y up into the camera's y down
         # The camera [0.9, 0, 0] shows a standing body at about the size that SPIN's boxes give.
-        return {
-            'pose': pose[None],
-            'shape': torch.zeros(1, 10),
-            'cam': torch.tensor([[0.9, 0.0, 0.0]]),
-        }
+        camera = torch.tensor([[0.9, 0.0, 0.0]])
+        return {'pose': pose[None], 'shape': torch.zeros(1, 10), 'cam': camera}
     try:
         with np.load(mean_params, allow_pickle=False) as data:
             return {

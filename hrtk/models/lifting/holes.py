@@ -1,25 +1,26 @@
-"""Masks that look like what detectors miss, for networks that are to complete keypoints."""
+"""Masks that resemble a detector's misses, for networks that complete keypoints."""
 
 from __future__ import annotations
 
 from typing import Optional
 
 import torch
+from torch import Tensor
 
 from hrtk.errors import InputError
-from hrtk.models.lifting.masking import LIMBS, Masks, PartSampler
+from hrtk.models.lifting.masking import LIMB_PAIRS, LIMBS, Masks, PartSampler, draw_visible_frames
 
 
 class HoleSampler:
-    """Random masks of every density: single joints, limbs over stretches of time, whole frames, or nothing at all.
+    """Random masks of every density: single joints, limbs over intervals of time, whole frames, or nothing at all.
 
-    Masks of pre-training always hide the same number of joints and frames, and a network that knows no others fails
-    where little is missing: trained on 5 of 17 joints and 60 % of the frames for a minute, it was 10 cm off on such
-    masks and 83 cm where one joint per frame was missing; trained on these masks 10 and 8 cm.
+    Masks of pre-training always hide the same number of joints and frames, and a network that was trained on no others
+    fails where little is missing: trained on 5 of 17 joints and 60 % of the frames for a minute, its error was 10 cm on
+    such masks and 83 cm where one joint per frame was missing; trained on these masks 10 and 8 cm.
 
     Args:
         joints: largest share of single joints; each sample draws its own.
-        limbs: share of samples in which one or two limbs are missing over a stretch of any length.
+        limbs: share of samples in which one or two limbs are missing over an interval of any length.
         frames: largest share of whole frames, which half of the batches miss.
 
     Raises:
@@ -32,16 +33,10 @@ class HoleSampler:
                 f'HoleSampler: joints={joints}, limbs={limbs}, frames={frames}: expected shares in [0, 1),'
                 f' of samples with missing limbs in [0, 1]'
             )
-        self.joints, self.limbs, self.frames = joints, limbs, frames
-        self.parts = PartSampler(
-            [
-                *LIMBS[17],
-                'right_leg+left_leg',
-                'left_arm+right_arm',
-                'left_leg+left_arm',
-                'right_leg+right_arm',
-            ]
-        )
+        self.joints = joints
+        self.limbs = limbs
+        self.frames = frames
+        self.parts = PartSampler([*LIMBS[17], *LIMB_PAIRS])
 
     def __call__(
         self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None
@@ -49,11 +44,17 @@ class HoleSampler:
         """Draws masks on the CPU; arguments as of :class:`~hrtk.models.lifting.MaskSampler`."""
         share = self.joints * torch.rand((batch, 1, 1), generator=generator)
         hidden = torch.rand((batch, frames, joints), generator=generator) < share
+        interval = self._draw_interval(batch, frames, generator)
+        hidden |= interval[..., None] & self.parts(batch, frames, joints, generator).joints
+        ratio = self.frames * (2 * torch.rand((), generator=generator) - 1).clamp_min(0)
+        return Masks(hidden, draw_visible_frames(batch, frames, int(frames * ratio), generator))
+
+    def _draw_interval(
+        self, batch: int, frames: int, generator: Optional[torch.Generator]
+    ) -> Tensor:
+        """Returns (batch, frames) bool, True in the interval in which a sample misses limbs."""
         start = torch.randint(frames, (batch, 1), generator=generator)
         end = start + torch.randint(1, frames + 1, (batch, 1), generator=generator)
-        within = (torch.arange(frames) >= start) & (torch.arange(frames) < end)
-        within &= torch.rand((batch, 1), generator=generator) < self.limbs
-        hidden |= within[..., None] & self.parts(batch, frames, joints, generator).joints
-        ratio = self.frames * (2 * torch.rand((), generator=generator) - 1).clamp_min(0)
-        order = torch.rand((batch, frames), generator=generator).argsort(1)
-        return Masks(hidden, order[:, int(frames * ratio) :].sort(1).values)
+        time = torch.arange(frames)
+        interval = (time >= start) & (time < end)
+        return interval & (torch.rand((batch, 1), generator=generator) < self.limbs)

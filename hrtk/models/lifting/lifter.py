@@ -1,4 +1,4 @@
-"""From the keypoints of a whole sequence to 3D joints, and to keypoints without holes."""
+"""Completion and lifting of the keypoints of a whole sequence."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ from hrtk.models.lifting.windowed import Windowed
 from hrtk.registry import LIFTERS
 from hrtk.structures import Sequence
 
-NOISE = 0.05  # of a single frame's error, as a share of the variance of the errors that neighbours have in common
-BLOCK = 256  # frames whose errors are regressed at once
+NOISE = 0.05  # variance of a single frame's error, relative to that of the errors shared with adjacent frames
+BLOCK = 256  # frames whose errors are regressed together
 
 
 @LIFTERS.register_module()
 class KeypointCompleter(Windowed):
-    """Fills in keypoints that are missing, by a network of stage I of MPM.
+    """Fills in missing keypoints with a network of stage I of MPM.
 
-    Missing joints are hidden from the network by its own tokens, frames without any joint leave it as hidden frames
-    do in training, and its 2D reconstruction is taken where something was missing. It should have been trained with
-    :class:`~hrtk.models.lifting.holes.HoleSampler`: masks that always hide equally much prepare for no others.
+    Missing joints are replaced by the network's tokens, frames without any joint are dropped like hidden frames in
+    training, and its 2D reconstruction replaces the missing keypoints. The network should have been trained with
+    :class:`~hrtk.models.lifting.holes.HoleSampler`: masks that always hide the same number do not prepare it for
+    others.
 
-    A reconstruction that is off in the frames around, where the joint was seen, is moved by what it probably is off.
-    So a track that is lost and found again has no steps; far from frames that saw the joint nothing is moved.
+    A reconstruction is corrected by its error in the adjacent frames in which the joint is visible, see
+    :func:`anchored`. So a track that is lost and found again has no steps; far from such frames nothing is corrected.
 
     Args:
         network: config of :class:`~hrtk.models.lifting.MPMStage1`, with its ``weights``.
-        threshold: confidences up to this one mean that a keypoint is missing.
+        threshold: keypoints with confidences up to this one are missing.
         fps: frame rate of the network's training windows (25 of Human3.6M, 15 of ``configs/mpm``); of faster videos
-            every second or third frame makes a window, and so on. None takes every frame.
-        hop: middles of windows are this many of their frames apart; default a ninth of the window, 1 is slowest.
-        flip: means over windows and their mirror images, whose masks are mirrored too.
-        placement: ``'person'`` brings the person of every window to where and how large people are in training,
-            whatever the picture; ``'picture'`` takes the picture's width for [-1, 1], as in training: right for whole
-            pictures with people 5 m away.
+            a window holds every second or third frame, and so on. None for every frame.
+        hop: distance of the middles of adjacent windows, in frames of a window; default a ninth of the window, 1 is
+            slowest.
+        flip: averages windows with their mirror images, whose masks are mirrored too.
+        placement: ``'person'`` moves and scales the person of every window to the position and size of people in
+            training, in any image; ``'picture'`` maps the image's width to [-1, 1], as in training, which fits
+            complete images with people 5 m away.
         skeleton: of the network; default Human3.6M's 17 or 16 joints, by the network's number.
-        anchor: frames of a window over which errors are alike (see :func:`anchored`); 0 takes reconstructions as they
-            are.
+        anchor: length scale of the errors, in frames of a window (see :func:`anchored`); 0 for uncorrected
+            reconstructions.
 
     Raises:
-        InputError: an option has no such value; see the network for others.
+        InputError: an option has an unknown value; see the network for others.
     """
 
     def __init__(
@@ -66,38 +68,52 @@ class KeypointCompleter(Windowed):
         self.anchor = anchor
         if not isinstance(self.network, MPMStage1):
             raise InputError(
-                f'KeypointCompleter: {type(self.network).__name__} cannot be shown a pose with holes; '
-                f"take network=dict(type='MPMStage1', ...) and weights of stage I"
+                f'KeypointCompleter: {type(self.network).__name__} takes no poses with holes; '
+                f"set network=dict(type='MPMStage1', ...) and weights of stage I"
             )
 
     @torch.no_grad()
     def fill(self, sequence: Sequence) -> tuple[Tensor, Tensor]:
-        """Keypoints without holes, as far as the network has their joints and any window of the frame shows anything.
+        """Fills in the missing keypoints whose joints the network has, in frames whose windows show a joint.
 
         Returns:
-            (F, K, 2) px in the sequence's own skeleton, those that were visible untouched to the bit, and (F, K) bool,
-            which were filled in.
+            (F, K, 2) px in the sequence's own skeleton, visible points unchanged to the bit, and (F, K) bool, whether
+            a point was filled in.
         """
-        points = sequence.keypoints2d
-        pose, seen, mapping = self.see(points)
-        pose, known = self.complete(sequence, pose, seen)
-        pose, known = pose.to(points.xy), known.to(points.xy.device)
-        chosen, joints = mapping.points.to(points.xy.device), mapping.joints.to(points.xy.device)
-        filled = torch.zeros_like(points.confidence, dtype=torch.bool)
-        filled[:, chosen] = ~points.seen(self.threshold)[:, chosen] & known[:, joints]
-        xy = points.xy.clone()
-        xy[:, chosen] = torch.where(filled[:, chosen, None], pose[:, joints], xy[:, chosen])
+        keypoints = sequence.keypoints2d
+        pose, visible, mapping = self.map_keypoints(keypoints)
+        pose, known = self.complete(sequence, pose, visible)
+        device = keypoints.xy.device
+        pose = pose.to(keypoints.xy)
+        known = known.to(device)
+        points = mapping.points.to(device)
+        joints = mapping.joints.to(device)
+        missing = ~keypoints.visible(self.threshold)
+        filled = torch.zeros_like(keypoints.confidence, dtype=torch.bool)
+        filled[:, points] = missing[:, points] & known[:, joints]
+        xy = keypoints.xy.clone()
+        xy[:, points] = torch.where(filled[:, points, None], pose[:, joints], xy[:, points])
         return xy, filled
 
-    def complete(self, sequence: Sequence, pose: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, J, 2) px and (N, J) bool of :meth:`see` with holes filled in, and which joints are known now."""
-        if seen.all():
-            return pose, seen
-        found = self.average(sequence, pose, seen, '2d')
+    def complete(self, sequence: Sequence, pose: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """Fills in the missing joints of a pose.
+
+        Args:
+            sequence: for its frame rate and the size of its images.
+            pose: (N, J, 2) px.
+            visible: (N, J) bool.
+
+        Returns:
+            (N, J, 2) px and (N, J) bool, whether a joint is visible or filled in.
+        """
+        if visible.all():
+            return pose, visible
+        reconstruction = self.average_windows(sequence, pose, visible, '2d')
         if self.anchor:
-            found = anchored(found, pose, seen, self.anchor * self.step(sequence))
-        known = seen | found.isfinite().all(-1)
-        return torch.where(seen[..., None], pose, found.nan_to_num()), known
+            length_scale = self.anchor * self.frame_step(sequence)
+            reconstruction = anchored(reconstruction, pose, visible, length_scale)
+        known = visible | reconstruction.isfinite().all(-1)
+        return torch.where(visible[..., None], pose, reconstruction.nan_to_num()), known
 
 
 @LIFTERS.register_module()
@@ -107,14 +123,14 @@ class SequenceLifter(Windowed):
     Args:
         network: config of :class:`~hrtk.models.lifting.MPMStage2`, or of :class:`~hrtk.models.lifting.MPMStage1`,
             which lifts poses with holes. With ``weights``.
-        completer: config of an ``MPMStage1`` that fills holes in for stage II, which must see every joint; with the
-            other options given here.
+        completer: config of an ``MPMStage1`` that fills in missing joints for stage II, which needs every joint; it
+            has the same other options as the lifter.
         threshold, fps, flip, placement, skeleton: as of :class:`KeypointCompleter`.
-        hop: as there; with 1, stage II is asked for the middle frame of every window through the decoder that strides
-            to it, as published, otherwise for all frames at once.
+        hop: as there; with 1, stage II predicts the middle frame of every window with the decoder that strides to it,
+            as published, otherwise all frames of a window.
 
     Raises:
-        InputError: an option has no such value.
+        InputError: an option has an unknown value.
     """
 
     def __init__(
@@ -141,83 +157,96 @@ class SequenceLifter(Windowed):
 
         Returns:
             (F, J, 3) metres from the root (joint 0, whose row is zero), camera axes: x right, y down, z away. With
-            ``placement='person'`` it is the camera of training that looks at the person, and people are as tall as
-            those of training. NaN for frames whose windows show nothing.
+            ``placement='person'`` camera and body height are those of training. NaN for frames whose windows show no
+            joint.
 
         Raises:
-            InputError: stage II misses joints and there is no completer.
+            InputError: joints are missing for stage II and there is no completer.
         """
-        pose, seen, _ = self.see(sequence.keypoints2d)
-        known = torch.ones_like(seen[:, 0])
+        pose, visible, _ = self.map_keypoints(sequence.keypoints2d)
+        known = torch.ones_like(visible[:, 0])
         if isinstance(self.network, MPMStage2):
-            pose, known = self._whole(sequence, pose, seen)
-            seen = torch.ones_like(seen)
-        joints = self.average(sequence, pose, seen, '3d')
+            pose, known = self._complete_poses(sequence, pose, visible)
+            visible = torch.ones_like(visible)
+        joints = self.average_windows(sequence, pose, visible, '3d')
         joints[~known] = torch.nan
         joints[:, 0] *= 0
         return joints
 
-    def _whole(self, sequence: Sequence, pose: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Poses (N, J, 2) px without holes, and (N,) bool, whether they are of this frame or of the nearest known."""
-        missing = int((~seen).sum())
-        if missing and self.completer is None:
-            raise InputError(
-                f'{sequence.name}: {missing} of the {seen.numel()} joints that MPMStage2 must see are not '
-                f'among its {sequence.keypoints2d.skeleton} keypoints, or too uncertain; set '
-                f"completer=dict(type='MPMStage1', ...) to have them filled in"
-            )
+    def _complete_poses(
+        self, sequence: Sequence, pose: Tensor, visible: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns poses (N, J, 2) px without holes, and (N,) bool, whether a pose is known.
+
+        An unknown pose is replaced by the nearest known one.
+        """
+        missing = int((~visible).sum())
         if missing:
-            pose, seen = self.completer.complete(sequence, pose, seen)
-        known = seen.all(1)
-        there = known.nonzero()[:, 0]
-        if len(there) in (0, len(known)):
+            if self.completer is None:
+                raise InputError(
+                    f'{sequence.name}: {missing} of the {visible.numel()} joints that MPMStage2 needs are not '
+                    f'among its {sequence.keypoints2d.skeleton} keypoints, or too uncertain; set '
+                    f"completer=dict(type='MPMStage1', ...) to have them filled in"
+                )
+            pose, visible = self.completer.complete(sequence, pose, visible)
+        known = visible.all(1)
+        known_frames = known.nonzero()[:, 0]
+        if len(known_frames) in (0, len(known)):
             return pose, known
-        distance = torch.arange(len(known), device=pose.device)[:, None] - there
-        return pose[there[distance.abs().argmin(1)]], known
+        distance = torch.arange(len(known), device=pose.device)[:, None] - known_frames
+        return pose[known_frames[distance.abs().argmin(1)]], known
 
     def _weights(self, like: Tensor) -> Tensor:
         if self.hop > 1 or isinstance(self.network, MPMStage1):
             return super()._weights(like)
         return torch.eye(self.network.frames)[self.network.frames // 2].to(like)
 
-    def _call(self, poses: Tensor, seen: Tensor, target: str) -> Tensor:
+    def _call(self, poses: Tensor, visible: Tensor, target: str) -> Tensor:
         if isinstance(self.network, MPMStage1):
-            return super()._call(poses, seen, target)
-        found = self.network(poses)
-        return (
-            found['joints3d_seq']
-            if self.hop > 1
-            else found['joints3d'].expand_as(found['joints3d_seq'])
-        )
+            return super()._call(poses, visible, target)
+        lifted = self.network(poses)
+        if self.hop > 1:
+            return lifted['joints3d_seq']
+        return lifted['joints3d'].expand_as(lifted['joints3d_seq'])
 
 
-def anchored(found: Tensor, pose: Tensor, seen: Tensor, reach: float) -> Tensor:
-    """Reconstructions moved by what their error probably is, given their errors where the joint was seen.
+def anchored(reconstruction: Tensor, pose: Tensor, visible: Tensor, length_scale: float) -> Tensor:
+    """Corrects reconstructions by their expected error, from their errors where the joint is visible.
 
     Gaussian process regression of every coordinate's error over time (Rasmussen and Williams, 2006, Eq. 2.25): a
-    Matern covariance of smoothness 3/2, and :data:`NOISE` for what is not shared with other frames. Between two frames
-    that saw the joint the errors of both count, alone in a long gap the reconstruction stays as it is.
+    Matern covariance of smoothness 3/2, and :data:`NOISE` for the errors of single frames. Between two frames with the
+    joint visible both errors count; in the middle of a long gap the reconstruction is unchanged.
 
     Args:
-        found: (N, J, 2) reconstructions of all frames; NaN stays.
-        pose: (N, J, 2) what was seen.
-        seen: (N, J) bool.
-        reach: frames, the length scale of the covariance; beyond six of them nothing counts.
+        reconstruction: (N, J, 2) of all frames; NaN stays.
+        pose: (N, J, 2) the visible joints.
+        visible: (N, J) bool.
+        length_scale: of the covariance, frames; frames more than six of them apart are independent.
     """
-    known = (seen & found.isfinite().all(-1)).T
-    error = torch.where(known[..., None], (pose - found).transpose(0, 1), 0.0).double()
-    moved, margin = found.clone(), math.ceil(6 * reach)
-    for start in range(0, len(found), BLOCK):
-        first, end = max(0, start - margin), min(len(found), start + BLOCK + margin)
-        frame = torch.arange(first, end, device=found.device, dtype=torch.float64)
-        distance = math.sqrt(3) / reach * (frame[:, None] - frame).abs()
-        covariance = (1 + distance) * torch.exp(-distance)
-        # An unseen frame is one that says nothing: its noise is without end, and all joints can be solved at once.
-        both = known[:, first:end, None] & known[:, None, first:end]
-        system = torch.where(both, covariance, 0.0) + torch.diag_embed(
-            torch.where(known[:, first:end], NOISE, 1.0)
-        )
-        expected = covariance @ torch.linalg.solve(system, error[:, first:end])
-        inner = slice(start - first, min(start + BLOCK, len(found)) - first)
-        moved[start : start + BLOCK] += expected[:, inner].transpose(0, 1).to(found)
-    return moved
+    length = len(reconstruction)
+    known = (visible & reconstruction.isfinite().all(-1)).T
+    error = (pose - reconstruction).transpose(0, 1)
+    error = torch.where(known[..., None], error, 0.0).double()
+    corrected = reconstruction.clone()
+    margin = math.ceil(6 * length_scale)
+    for start in range(0, length, BLOCK):
+        end = min(length, start + BLOCK)
+        first = max(0, start - margin)
+        last = min(length, start + BLOCK + margin)
+        covariance = _matern(first, last, length_scale, reconstruction.device)
+        # A frame without the joint has infinite noise, so that one solver serves all joints.
+        known_block = known[:, first:last]
+        both = known_block[..., None] & known_block[:, None]
+        noise = torch.diag_embed(torch.where(known_block, NOISE, 1.0))
+        system = torch.where(both, covariance, 0.0) + noise
+        expected = covariance @ torch.linalg.solve(system, error[:, first:last])
+        inner = expected[:, start - first : end - first]
+        corrected[start:end] += inner.transpose(0, 1).to(reconstruction)
+    return corrected
+
+
+def _matern(first: int, last: int, length_scale: float, device: torch.device) -> Tensor:
+    """Returns the float64 Matern covariance of smoothness 3/2 between the frames ``first`` to ``last - 1``."""
+    frames = torch.arange(first, last, device=device, dtype=torch.float64)
+    distance = math.sqrt(3) / length_scale * (frames[:, None] - frames).abs()
+    return (1 + distance) * torch.exp(-distance)

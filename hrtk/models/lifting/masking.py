@@ -1,4 +1,4 @@
-"""What masked pose modelling hides: joints of frames and whole frames, drawn from a generator of its own."""
+"""Masks of masked pose modelling: hidden joints and hidden frames, drawn from a separate random generator."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from hrtk.errors import InputError
 
-# Joints per frame of 17 and share of frames. The first is the published setting; the other two hide as much in all,
-# 71.8 % as near as whole joints allow, and are compared with it in Table B.
+# Joints per frame of 17 and share of frames. The first is the published setting; the other two hide as much in total,
+# 71.8 %, up to the rounding to whole joints, and are compared with it in Table B.
 STRATEGIES: dict[str, tuple[int, float]] = {
     'spatio_temporal': (5, 0.6),
     'tube': (12, 0.0),
     'temporal': (0, 0.718),
 }
-# Limbs by the number of joints. Human3.6M counts the right leg first; the released code calls these by the other side.
+# Limbs by the number of joints. Human3.6M lists the right leg first; the released code swaps the names of the sides.
 LIMBS: dict[int, dict[str, tuple[int, ...]]] = {
     17: dict(
         right_leg=(1, 2, 3), left_leg=(4, 5, 6), left_arm=(11, 12, 13), right_arm=(14, 15, 16)
@@ -27,23 +27,23 @@ LIMBS: dict[int, dict[str, tuple[int, ...]]] = {
         right_leg=(1, 2, 3), left_leg=(4, 5, 6), left_arm=(10, 11, 12), right_arm=(13, 14, 15)
     ),
 }
-# What the released completion hides in training: limbs and three random joints of 3D, pairs of limbs and six of 2D.
-PARTS_3D: tuple[str | int, ...] = ('right_leg', 'left_leg', 'left_arm', 'right_arm', 3)
-PARTS_2D: tuple[str | int, ...] = (
+LIMB_PAIRS = (
     'right_leg+left_leg',
     'left_arm+right_arm',
     'left_leg+left_arm',
     'right_leg+right_arm',
-    6,
 )
+# Hidden parts of the released completion's training: limbs and three random joints of 3D, pairs of limbs and six of 2D.
+PARTS_3D: tuple[str | int, ...] = ('right_leg', 'left_leg', 'left_arm', 'right_arm', 3)
+PARTS_2D: tuple[str | int, ...] = (*LIMB_PAIRS, 6)
 
 
 @dataclasses.dataclass(frozen=True)
 class Masks:
-    """What is hidden from a network.
+    """The joints and frames that are hidden from a network.
 
-    The first dimension is B, or 1 for masks that the whole batch shares. That frames are kept as indices, equally many
-    in every sample, lets a network drop the others without asking the device how many there are.
+    The first dimension is B, or 1 for masks that the whole batch shares. Visible frames are stored as indices, equally
+    many in every sample, so that a network can drop the others without reading their number from the device.
 
     Attributes:
         joints: (B or 1, F, J) bool, True where a joint is replaced by a learnt token; in hidden frames too.
@@ -55,26 +55,27 @@ class Masks:
 
     @classmethod
     def of(cls, joints: Tensor, frames: Optional[Tensor] = None) -> Masks:
-        """From True where something is hidden, the way released masks are stored.
+        """Converts masks that are True where something is hidden, as released masks are stored.
 
         Args:
             joints: (F, J) or (B, F, J) of bool or 0 and 1. (B, J) needs a dimension for the frames: ``[:, None]``.
-            frames: (F,) or (B, F), equally many hidden in every sample; None if none is.
+            frames: (F,) or (B, F), equally many hidden in every sample; None if none is hidden.
 
         Raises:
             InputError: the shapes do not fit each other, or samples hide different numbers of frames.
         """
-        joints = joints.bool() if joints.ndim == 3 else joints.bool()[None]
+        joints = _batched(joints, 3)
         if frames is None:
             frames = joints.new_zeros(joints.shape[:2])
-        frames = frames.bool() if frames.ndim == 2 else frames.bool()[None]
+        frames = _batched(frames, 2)
         counts = frames.sum(1)
         if joints.ndim != 3 or joints.shape[1] != frames.shape[1] or (counts != counts[0]).any():
             raise InputError(
                 f'masks of joints {tuple(joints.shape)} and frames {tuple(frames.shape)}: expected '
                 f'(B or 1, F, J) and (B or 1, F) with equally many hidden frames in every sample'
             )
-        visible = frames.long().argsort(dim=1, stable=True)[:, : frames.shape[1] - int(counts[0])]
+        order = frames.long().argsort(dim=1, stable=True)
+        visible = order[:, : frames.shape[1] - int(counts[0])]
         return cls(joints, visible)
 
     @property
@@ -85,38 +86,46 @@ class Masks:
 
     @property
     def hidden(self) -> Tensor:
-        """(B or 1, F, J) bool, True for joints that the network cannot see for either reason."""
+        """(B or 1, F, J) bool, True for joints that are hidden by themselves or with their frame."""
         return self.joints | self.frames[..., None]
 
     def to(self, device: torch.device | str) -> Masks:
-        """The same on another device."""
-        return Masks(
-            self.joints.to(device, non_blocking=True), self.visible.to(device, non_blocking=True)
-        )
+        """Returns the masks on another device."""
+        joints = self.joints.to(device, non_blocking=True)
+        visible = self.visible.to(device, non_blocking=True)
+        return Masks(joints, visible)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """Random numbers of one training step, the same whether or not the run was interrupted before it."""
+    """Returns the random generator of one training step, which does not depend on interruptions of the run."""
     return torch.Generator().manual_seed(zlib.crc32(f'{seed}:{step}'.encode()))
 
 
 def choose(shape: Sequence[int], count: int, generator: Optional[torch.Generator] = None) -> Tensor:
-    """Exactly ``count`` of the last dimension, without replacement: bool of that shape."""
+    """Draws exactly ``count`` of the last dimension, without replacement: bool of that shape."""
     order = torch.rand(tuple(shape), generator=generator).argsort(-1)
     return torch.zeros(tuple(shape), dtype=torch.bool).scatter(-1, order[..., :count], True)
+
+
+def draw_visible_frames(
+    samples: int, frames: int, hidden: int, generator: Optional[torch.Generator] = None
+) -> Tensor:
+    """Hides ``hidden`` random frames of every sample: (samples, V) indices of the others, ascending."""
+    order = torch.rand((samples, frames), generator=generator).argsort(1)
+    return order[:, hidden:].sort(1).values
 
 
 class MaskSampler:
     """Random masks of pre-training (section 3.2 and appendix B).
 
-    As released, one mask serves a whole batch; the 2D and the 3D poses of a step get one each, by two calls.
+    As released, one mask serves a whole batch; the 2D and the 3D poses of a step get one each, in two calls.
 
     Args:
-        strategy: ``'spatio_temporal'`` draws the joints of every frame anew, and hides frames; ``'tube'`` hides the
-            same joints in all frames; ``'temporal'`` hides frames only.
+        strategy: ``'spatio_temporal'`` draws new joints for every frame, and hides frames; ``'tube'`` hides the same
+            joints in all frames; ``'temporal'`` hides frames only.
         joints: number of hidden joints per frame; default 5, 12 (tube) or 0 (temporal).
         ratio: share of hidden frames, rounded down to whole ones; default 0.6, 0 (tube) or 0.718 (temporal).
-        per_sample: draws for every sample of a batch by itself.
+        per_sample: draws a mask for every sample of a batch.
 
     Raises:
         InputError: an unknown strategy, or a number outside its range.
@@ -134,14 +143,19 @@ class MaskSampler:
                 f'MaskSampler: strategy is one of {", ".join(map(repr, STRATEGIES))}, not {strategy!r}'
             )
         default_joints, default_ratio = STRATEGIES[strategy]
-        self.joints = default_joints if joints is None else joints
-        self.ratio = default_ratio if ratio is None else ratio
-        if self.joints < 0 or not 0 <= self.ratio < 1:
+        if joints is None:
+            joints = default_joints
+        if ratio is None:
+            ratio = default_ratio
+        if joints < 0 or not 0 <= ratio < 1:
             raise InputError(
-                f'MaskSampler: joints={self.joints}, ratio={self.ratio}: expected at least 0 joints and '
-                f'a share of frames in [0, 1), since a network must see some frame'
+                f'MaskSampler: joints={joints}, ratio={ratio}: expected at least 0 joints and '
+                f'a share of frames in [0, 1), since a network needs a visible frame'
             )
-        self.tube, self.per_sample = strategy == 'tube', per_sample
+        self.joints = joints
+        self.ratio = ratio
+        self.tube = strategy == 'tube'
+        self.per_sample = per_sample
 
     def __call__(
         self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None
@@ -152,17 +166,21 @@ class MaskSampler:
             batch: B.
             frames: F.
             joints: J.
-            generator: of this step, see :func:`step_generator`; None takes torch's global one.
+            generator: of this step, see :func:`step_generator`; None for torch's global one.
 
         Raises:
-            InputError: more joints are to be hidden than there are.
+            InputError: the skeleton has fewer joints than are to be hidden.
         """
         if self.joints > joints:
             raise InputError(f'MaskSampler: joints={self.joints} of {joints} cannot be hidden')
-        samples = batch if self.per_sample else 1
-        hidden = choose((samples, 1 if self.tube else frames, joints), self.joints, generator)
-        order = torch.rand((samples, frames), generator=generator).argsort(1)
-        visible = order[:, int(frames * self.ratio) :].sort(1).values
+        samples = 1
+        if self.per_sample:
+            samples = batch
+        drawn_frames = frames
+        if self.tube:
+            drawn_frames = 1
+        hidden = choose((samples, drawn_frames, joints), self.joints, generator)
+        visible = draw_visible_frames(samples, frames, int(frames * self.ratio), generator)
         return Masks(hidden.expand(samples, frames, joints), visible)
 
 
@@ -170,20 +188,21 @@ class PartSampler:
     """Random masks of completion: every sample hides one part of the body in all its frames.
 
     Args:
-        parts: of which each sample draws one, equally often: a limb of :data:`LIMBS`, limbs joined by ``+``, or a
-            number of joints that are drawn at random, the root among them as released.
+        parts: of which each sample draws one, with equal probability: a limb of :data:`LIMBS`, limbs joined by ``+``,
+            or a number of joints that are drawn at random, the root among them as released.
 
     Raises:
-        InputError: there is no such limb.
+        InputError: an unknown limb.
     """
 
     def __init__(self, parts: Sequence[str | int] = PARTS_3D) -> None:
-        unknown = {limb for part in parts if isinstance(part, str) for limb in part.split('+')} - {
-            *LIMBS[17]
-        }
-        if unknown or not parts:
+        limbs: set[str] = set()
+        for part in parts:
+            if isinstance(part, str):
+                limbs.update(part.split('+'))
+        if not parts or not limbs <= set(LIMBS[17]):
             raise InputError(
-                f'PartSampler: parts={list(parts)}: expected numbers of joints and names out of '
+                f'PartSampler: parts={list(parts)}: expected numbers of joints and names of '
                 f'{", ".join(LIMBS[17])}, joined by +'
             )
         self.parts = tuple(parts)
@@ -192,25 +211,22 @@ class PartSampler:
         self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None
     ) -> Masks:
         """Draws masks on the CPU; arguments as of :class:`MaskSampler`."""
-        options = torch.stack(
-            [
-                part_mask(part, joints).expand(batch, joints)
-                if isinstance(part, str)
-                else choose((batch, joints), part, generator)
-                for part in self.parts
-            ],
-            1,
-        )
+        options = []
+        for part in self.parts:
+            if isinstance(part, str):
+                options.append(part_mask(part, joints).expand(batch, joints))
+            else:
+                options.append(choose((batch, joints), part, generator))
         drawn = torch.randint(len(self.parts), (batch,), generator=generator)
-        hidden = options[torch.arange(batch), drawn]
+        hidden = torch.stack(options, 1)[torch.arange(batch), drawn]
         return Masks(hidden[:, None].expand(batch, frames, joints), torch.arange(frames)[None])
 
 
 def part_mask(part: str, joints: int) -> Tensor:
-    """(J,) bool, True for the joints of limbs joined by ``+``.
+    """Returns (J,) bool, True for the joints of limbs joined by ``+``.
 
     Raises:
-        InputError: the list of joints is neither of 17 nor of 16, or has no such limb.
+        InputError: the skeleton has neither 17 nor 16 joints, or a limb is unknown.
     """
     limbs = LIMBS.get(joints, {})
     names = part.split('+')
@@ -219,5 +235,14 @@ def part_mask(part: str, joints: int) -> Tensor:
             f'part {part!r} of {joints} joints: known are {", ".join(LIMBS[17])}, of 17 or 16 joints'
         )
     mask = torch.zeros(joints, dtype=torch.bool)
-    mask[[index for name in names for index in limbs[name]]] = True
+    for name in names:
+        mask[list(limbs[name])] = True
     return mask
+
+
+def _batched(mask: Tensor, dimensions: int) -> Tensor:
+    """Converts a mask to bool and adds a batch dimension unless it has this number of dimensions."""
+    mask = mask.bool()
+    if mask.ndim == dimensions:
+        return mask
+    return mask[None]

@@ -1,8 +1,8 @@
 """MPM: Zhang et al., "MPM: A Unified 2D-3D Human Pose Representation via Masked Pose Modeling".
 
-2D and 3D poses are embedded by encoders of their own and then share every layer. Stage I hides joints and frames of
-either and learns to fill them in; stage II lifts 2D to 3D with what was learnt. Networks are built as released, which
-differs from the paper in sizes; the paper's Table 5 belongs to another network than the released one.
+2D and 3D poses are embedded by separate encoders and then share every layer. Stage I is trained to reconstruct hidden
+joints and frames of either; stage II lifts 2D to 3D from its weights. Networks are built as released, which differs
+from the paper in sizes; the paper's Table 5 belongs to another network than the released one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hrtk.registry import LIFTERS
 
 COORDINATES = {'2d': 2, '3d': 3}
 SLOPE = 0.2  # of LeakyReLU
-_ODD_STRIDES = {9: (1, 3, 3), 351: (3, 9, 13)}
+SPECIAL_STRIDES = {9: (1, 3, 3), 351: (3, 9, 13)}
 
 
 class Pointwise(nn.Conv1d):
@@ -43,15 +43,13 @@ class Pointwise(nn.Conv1d):
 
 
 class PoseEncoder(nn.Module):
-    """One layer for the numbers of a pose: (N, J * D) -> (N, width), joint after joint."""
+    """One layer for the coordinates of a pose: (N, J * D) -> (N, width), joint after joint."""
 
     def __init__(self, inputs: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.fc_1, self.bn_1, self.dropout = (
-            Pointwise(inputs, width),
-            nn.BatchNorm1d(width),
-            nn.Dropout(dropout),
-        )
+        self.fc_1 = Pointwise(inputs, width)
+        self.bn_1 = nn.BatchNorm1d(width)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, rows: Tensor) -> Tensor:
         """(N, inputs) -> (N, width)."""
@@ -59,12 +57,14 @@ class PoseEncoder(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """Two layers with a shortcut, as wide inside as outside."""
+    """Two layers of equal width with a shortcut."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.w1, self.w2 = Pointwise(width, width), Pointwise(width, width)
-        self.batch_norm1, self.batch_norm2 = nn.BatchNorm1d(width), nn.BatchNorm1d(width)
+        self.w1 = Pointwise(width, width)
+        self.w2 = Pointwise(width, width)
+        self.batch_norm1 = nn.BatchNorm1d(width)
+        self.batch_norm2 = nn.BatchNorm1d(width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class ResidualMLP(nn.Module):
 
 
 class SpatialMLP(nn.Module):
-    """The layers that 2D and 3D poses share before frames meet: (N, width) -> (N, channels)."""
+    """The layers that 2D and 3D poses share before the attention over frames: (N, width) -> (N, channels)."""
 
     def __init__(self, width: int, channels: int, dropout: float) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class SpatialMLP(nn.Module):
 
 
 def pose_head(channels: int, joints: int, coordinates: int) -> nn.Sequential:
-    """Features to the numbers of a pose: (N, channels) -> (N, J, D)."""
+    """Returns the layers from features to the coordinates of a pose: (N, channels) -> (N, J, D)."""
     return nn.Sequential(
         nn.BatchNorm1d(channels),
         Pointwise(channels, joints * coordinates),
@@ -96,7 +96,7 @@ def pose_head(channels: int, joints: int, coordinates: int) -> nn.Sequential:
 
 
 class _SharedLayers(nn.Module):
-    """What both stages have: the 2D encoder and the layers behind it, under the released names."""
+    """The layers of both stages: the 2D encoder and the layers behind it, under the released names."""
 
     def __init__(
         self,
@@ -114,15 +114,17 @@ class _SharedLayers(nn.Module):
             raise InputError(
                 f'{type(self).__name__}: channels={channels} is no multiple of heads={heads}'
             )
-        self.frames, self.joints = frames, joints
+        self.frames = frames
+        self.joints = joints
         self.encoder2d = PoseEncoder(2 * joints, 2 * channels, mlp_dropout)
         self.shared_layers_spatial = SpatialMLP(2 * channels, channels, mlp_dropout)
         self.shared_layers_temporal = Transformer(layers, channels, hidden, heads, dropout, frames)
 
     def _embed(self, poses: Tensor, encoder: PoseEncoder) -> Tensor:
-        """(B, F, J, D) -> (B, F, C), placed in time; no frame has seen another yet."""
-        rows = self.shared_layers_spatial(encoder(poses.flatten(2).flatten(0, 1)))
-        return self.shared_layers_temporal.place(rows.unflatten(0, poses.shape[:2]))
+        """(B, F, J, D) -> (B, F, C) tokens with position embeddings, before the attention over frames."""
+        rows = encoder(poses.flatten(2).flatten(0, 1))
+        tokens = self.shared_layers_spatial(rows).unflatten(0, poses.shape[:2])
+        return self.shared_layers_temporal.add_positions(tokens)
 
     def _check(self, poses: Tensor, kind: str) -> None:
         if kind not in COORDINATES:
@@ -138,16 +140,15 @@ class _SharedLayers(nn.Module):
 
     @staticmethod
     def official_key(key: str) -> str:
-        """The released name -> ours (``Transformer_reduce.model.norm.a_2`` -> ``reduce.norm.a_2``)."""
+        """Renames a released key (``Transformer_reduce.model.norm.a_2`` -> ``reduce.norm.a_2``)."""
         key = key.replace('Transformer_reduce.', 'reduce.').replace('.model.', '.')
-        return key.replace('.sublayer.0.norm.', '.norms.0.').replace(
-            '.sublayer.1.norm.', '.norms.1.'
-        )
+        key = key.replace('.sublayer.0.norm.', '.norms.0.')
+        return key.replace('.sublayer.1.norm.', '.norms.1.')
 
 
 @LIFTERS.register_module()
 class MPMStage1(_SharedLayers):
-    """Fills hidden joints and frames of 2D or 3D poses in, in the same or, lifting, in the other dimension.
+    """Reconstructs hidden joints and frames of 2D or 3D poses, in the same dimension or, lifting, in the other.
 
     The defaults are the released network for Human3.6M (four blocks; three for several data sets at once), whose
     checkpoints load under their own key names. With ``decoder_layers=2`` it is the released network of completion.
@@ -186,14 +187,12 @@ class MPMStage1(_SharedLayers):
         self.encoder_LN = UnbiasedNorm(channels)
         self.dec_pos_embedding = nn.Parameter(torch.randn(1, frames, channels))
         self.temporal_mask_token = nn.Parameter(torch.randn(1, 1, channels))
-        for kind, numbers in COORDINATES.items():
-            setattr(self, f'spatial_mask_token{kind}', nn.Parameter(torch.randn(1, 1, numbers)))
-            setattr(
-                self,
-                f'decoder{kind}',
-                Transformer(decoder_layers, channels, hidden, heads, dropout),
-            )
-            setattr(self, f'fcn_dec{kind}', pose_head(channels, joints, numbers))
+        for kind, coordinates in COORDINATES.items():
+            token = nn.Parameter(torch.randn(1, 1, coordinates))
+            decoder = Transformer(decoder_layers, channels, hidden, heads, dropout)
+            setattr(self, f'spatial_mask_token{kind}', token)
+            setattr(self, f'decoder{kind}', decoder)
+            setattr(self, f'fcn_dec{kind}', pose_head(channels, joints, coordinates))
         if weights is not None:
             load_weights(self, weights)
 
@@ -206,13 +205,13 @@ class MPMStage1(_SharedLayers):
     ) -> Tensor:
         """Reconstructs poses (Eq. 5).
 
-        In training, hidden frames still take part in the batch statistics of the encoders, as released.
+        In training, hidden frames contribute to the batch statistics of the encoders, as released.
 
         Args:
-            poses: (B, F, J, 2) normalised picture coordinates, the width being [-1, 1], or (B, F, J, 3) metres from
-                the root, whose row is zero. What stands at hidden joints does not matter.
+            poses: (B, F, J, 2) normalised image coordinates, the width being [-1, 1], or (B, F, J, 3) metres from
+                the root, whose row is zero. The values of hidden joints do not matter.
             kind: of the poses, ``'2d'`` or ``'3d'``.
-            masks: what is hidden; also as (joints, frames) of :meth:`Masks.of`; None hides nothing.
+            masks: hidden joints and frames; also as (joints, frames) of :meth:`Masks.of`; None hides nothing.
             target: dimension of the result; default that of the poses, ``'3d'`` lifts 2D poses.
 
         Returns:
@@ -222,27 +221,22 @@ class MPMStage1(_SharedLayers):
             InputError: an unknown kind, or shapes that are not those of the network.
         """
         self._check(poses, kind)
+        if masks is not None and not isinstance(masks, Masks):
+            masks = Masks.of(*masks)
         if masks is not None:
-            masks = (masks if isinstance(masks, Masks) else Masks.of(*masks)).to(poses.device)
-        return self.decode(self.encode(poses, kind, masks), target or kind, masks)
+            masks = masks.to(poses.device)
+        tokens = self.encode(poses, kind, masks)
+        return self.decode(tokens, target or kind, masks)
 
     def encode(self, poses: Tensor, kind: str, masks: Optional[Masks] = None) -> Tensor:
         """(B, F, J, D) -> (B, V, C) normalised tokens of the visible frames."""
         if masks is not None:
-            if masks.joints.shape[1:] != poses.shape[1:3] or len(masks.joints) not in (
-                1,
-                len(poses),
-            ):
-                raise InputError(
-                    f'MPMStage1: masks of {tuple(masks.joints.shape)} do not fit poses of '
-                    f'{tuple(poses.shape)}: expected (B or 1, F, J)'
-                )
-            poses = torch.where(
-                masks.joints[..., None], getattr(self, f'spatial_mask_token{kind}'), poses
-            )
+            self._check_masks(masks, poses)
+            token = getattr(self, f'spatial_mask_token{kind}')
+            poses = torch.where(masks.joints[..., None], token, poses)
         tokens = self._embed(poses, getattr(self, f'encoder{kind}'))
         if masks is not None:
-            tokens = tokens.gather(1, _rows(masks.visible, tokens))
+            tokens = tokens.gather(1, _token_indices(masks.visible, tokens))
         return self.encoder_LN(self.shared_layers_temporal(tokens))
 
     def decode(self, tokens: Tensor, target: str, masks: Optional[Masks] = None) -> Tensor:
@@ -256,32 +250,40 @@ class MPMStage1(_SharedLayers):
                 f'MPMStage1: target is {" or ".join(map(repr, COORDINATES))}, not {target!r}'
             )
         if masks is not None:
-            missing = self.temporal_mask_token.to(tokens.dtype).expand(len(tokens), self.frames, -1)
-            tokens = missing.scatter(1, _rows(masks.visible, tokens), tokens)
-        decoded = getattr(self, f'decoder{target}')(tokens + self.dec_pos_embedding)
-        return getattr(self, f'fcn_dec{target}')(decoded.flatten(0, 1)).unflatten(
-            0, decoded.shape[:2]
-        )
+            hidden = self.temporal_mask_token.to(tokens.dtype).expand(len(tokens), self.frames, -1)
+            tokens = hidden.scatter(1, _token_indices(masks.visible, tokens), tokens)
+        decoder = getattr(self, f'decoder{target}')
+        head = getattr(self, f'fcn_dec{target}')
+        decoded = decoder(tokens + self.dec_pos_embedding)
+        return head(decoded.flatten(0, 1)).unflatten(0, decoded.shape[:2])
+
+    def _check_masks(self, masks: Masks, poses: Tensor) -> None:
+        batch, frames, joints = masks.joints.shape
+        if (frames, joints) != poses.shape[1:3] or batch not in (1, len(poses)):
+            raise InputError(
+                f'MPMStage1: masks of {tuple(masks.joints.shape)} do not fit poses of '
+                f'{tuple(poses.shape)}: expected (B or 1, F, J)'
+            )
 
 
 @LIFTERS.register_module()
 class MPMStage2(_SharedLayers):
-    """Lifts 2D poses to 3D: all frames by a linear head, the middle one through a decoder that strides to it.
+    """Lifts 2D poses to 3D: all frames with a linear head, the middle one with a decoder that strides to it.
 
-    The defaults are the released network, whose checkpoints load under their own key names. Tokens reach the decoder
-    without the norm that they had in stage I, as released.
+    The defaults are the released network, whose checkpoints load under their own key names. Tokens enter the decoder
+    without the norm of stage I, as released.
 
     Args:
         frames, joints, channels, hidden, layers, heads, dropout: as of :class:`MPMStage1`.
-        mlp_dropout: in the encoder and the shared spatial layers, more than in stage I.
+        mlp_dropout: in the encoder and the shared spatial layers, higher than in stage I.
         strides: of the decoder's blocks, whose product is F; default threes, (1, 3, 3) for 9 and (3, 9, 13) for 351
             frames.
         pretrained: checkpoint of stage I to start from, see :meth:`start_from`.
         weights: a path to a checkpoint of stage II, ``'open:<name>'``, or None.
 
     Raises:
-        InputError: strides that do not end in one frame; weights that are missing, unreadable or those of another
-            network; C is no multiple of the heads.
+        InputError: strides that do not reduce a window to one frame; weights that are missing, unreadable or those of
+            another network; C is no multiple of the heads.
     """
 
     def __init__(
@@ -299,27 +301,30 @@ class MPMStage2(_SharedLayers):
         weights: Optional[str] = None,
     ) -> None:
         super().__init__(frames, joints, channels, hidden, layers, heads, dropout, mlp_dropout)
-        strides = default_strides(frames) if strides is None else tuple(strides)
+        if strides is None:
+            strides = default_strides(frames)
+        strides = tuple(strides)
         if math.prod(strides) != frames or len(strides) < 3:
             raise InputError(
                 f'MPMStage2: strides={strides} of frames={frames}: expected three or more whose product '
                 f'is the number of frames'
             )
         self.reduce = StridedTransformer(strides, channels, hidden, heads, dropout, frames)
-        self.fcn, self.fcn_1 = pose_head(channels, joints, 3), pose_head(channels, joints, 3)
+        self.fcn = pose_head(channels, joints, 3)
+        self.fcn_1 = pose_head(channels, joints, 3)
         if pretrained is not None:
             self.start_from(pretrained)
         if weights is not None:
             load_weights(self, weights)
 
     def start_from(self, weights: str) -> LoadReport:
-        """Copies what a checkpoint of stage I shares with this network: the 2D encoder and the shared layers.
+        """Copies the 2D encoder and the shared layers from a checkpoint of stage I.
 
         Returns:
-            The report: missing are the decoder and both heads, unexpected what only stage I has.
+            The report: missing are the decoder and both heads, unexpected the layers that only stage I has.
 
         Raises:
-            InputError: the file is missing or unreadable, or its sizes are others; the network is left as it was.
+            InputError: the file is missing or unreadable, or its sizes differ; the network is left as it was.
         """
         path = find_weights(weights)
         return load_official(self, read_checkpoint(path), name=str(path))
@@ -328,7 +333,7 @@ class MPMStage2(_SharedLayers):
         """Lifts windows (Eq. 8).
 
         Args:
-            keypoints2d: (B, F, J, 2) normalised picture coordinates, the width being [-1, 1].
+            keypoints2d: (B, F, J, 2) normalised image coordinates, the width being [-1, 1].
 
         Returns:
             ``joints3d_seq`` (B, F, J, 3) of all frames and ``joints3d`` (B, 1, J, 3) of the middle one, frame
@@ -340,20 +345,19 @@ class MPMStage2(_SharedLayers):
         """
         self._check(keypoints2d, '2d')
         tokens = self.shared_layers_temporal(self._embed(keypoints2d, self.encoder2d))
-        sequence = self.fcn_1(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
-        return dict(
-            joints3d_seq=sequence, joints3d=self.fcn(self.reduce(tokens).flatten(0, 1))[:, None]
-        )
+        all_frames = self.fcn_1(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
+        middle = self.fcn(self.reduce(tokens).flatten(0, 1))[:, None]
+        return dict(joints3d_seq=all_frames, joints3d=middle)
 
 
 def default_strides(frames: int) -> tuple[int, ...]:
-    """The released strides of a window's length.
+    """Returns the released strides of a window of this many frames.
 
     Raises:
-        InputError: it is neither a power of three from 9 on nor 351.
+        InputError: the number is neither a power of three from 9 on nor 351.
     """
-    if frames in _ODD_STRIDES:
-        return _ODD_STRIDES[frames]
+    if frames in SPECIAL_STRIDES:
+        return SPECIAL_STRIDES[frames]
     count = round(math.log(max(frames, 1), 3))
     if count < 3 or 3**count != frames:
         raise InputError(
@@ -363,6 +367,6 @@ def default_strides(frames: int) -> tuple[int, ...]:
     return (3,) * count
 
 
-def _rows(indices: Tensor, tokens: Tensor) -> Tensor:
-    """(B or 1, V) frames -> (B, V, C), what gather and scatter take."""
-    return indices[..., None].expand(len(tokens), -1, tokens.shape[-1])
+def _token_indices(frames: Tensor, tokens: Tensor) -> Tensor:
+    """(B or 1, V) frames -> (B, V, C) indices for gather and scatter."""
+    return frames[..., None].expand(len(tokens), -1, tokens.shape[-1])

@@ -1,4 +1,4 @@
-"""From the pixels of any picture to the units of a network, and back."""
+"""Conversion between the pixels of any image and the coordinates of a network."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 from hrtk.body_models.skeletons import joint_names
 
-# What people look like in training pictures, whose width is two units: means over the training split of MocapLifting,
-# whose cameras stand where those of Human3.6M stood. A metre across the view is 2.292 / 5.4 m units.
+# The size and position of people in training images, whose width is two units: means over the training split of
+# MocapLifting, whose cameras stand where those of Human3.6M stood. A metre across the view is 2.292 / 5.4 m units.
 UNITS_PER_METRE = 0.425
 CENTRE = (0.0, -0.052)  # of the trunk
-# Metres by which a joint is below the middle of hips and shoulders.
+# Metres from the centre of hips and shoulders down to a joint.
 BELOW = {
     'pelvis': 0.231,
     'hip': 0.231,
@@ -27,8 +27,8 @@ BELOW = {
     'elbow': -0.048,
     'wrist': -0.029,
 }
-# Metres between joints across the view, and how much a pair counts: the trunk is hardly ever seen from its end, so
-# that its length alone tells the scale to 2 %; all pairs alike would tell it to 5 %.
+# Metres between joints across the view, and the weight of a pair: the trunk hardly ever points at the camera, so that
+# its length alone determines the scale to 2 %; equal weights would determine it to 5 %.
 LENGTHS = {
     ('shoulder', 'hip'): (0.469, 10.0),
     ('hip', 'knee'): (0.356, 1.0),
@@ -37,15 +37,16 @@ LENGTHS = {
     ('elbow', 'wrist'): (0.182, 1.0),
 }
 TRUNK = ('hip', 'shoulder')
+TRUNK_WEIGHT = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """From pixels to a network's units, for each of W windows: ``(xy - centre) / unit``.
+    """The map from pixels to a network's coordinates, for each of W windows: ``(xy - centre) / unit``.
 
     Attributes:
-        centre: (W, 2) px, what becomes the origin.
-        unit: (W,) px per unit, half the width of the picture; NaN where nothing is known.
+        centre: (W, 2) px, the origin.
+        unit: (W,) px per unit, half the width of the image; NaN where it is unknown.
     """
 
     centre: Tensor
@@ -59,58 +60,91 @@ class Placement:
         """(W, F, J, 2) units -> px."""
         return xy * self.unit[:, None, None, None] + self.centre[:, None, None]
 
-    def __getitem__(self, rows: Tensor) -> Placement:
-        return Placement(self.centre[rows], self.unit[rows])
+    def __getitem__(self, windows: Tensor) -> Placement:
+        return Placement(self.centre[windows], self.unit[windows])
 
 
-def place_picture(width: int, height: int, windows: Tensor) -> Placement:
-    """As networks are trained: the picture's width is [-1, 1], its middle the origin."""
+@dataclasses.dataclass(frozen=True)
+class _Bones:
+    """The pairs of joints of :data:`LENGTHS` in a skeleton, ``start[i]`` to ``end[i]``."""
+
+    start: list[int]
+    end: list[int]
+    metres: list[float]
+    weights: list[float]
+
+
+def place_image(width: int, height: int, windows: Tensor) -> Placement:
+    """Places windows as networks are trained: the image's width is [-1, 1], its centre the origin."""
     centre = torch.tensor([width / 2, height / 2], device=windows.device)
-    return Placement(centre.expand(len(windows), 2), (centre[:1]).expand(len(windows)))
+    return Placement(centre.expand(len(windows), 2), centre[:1].expand(len(windows)))
 
 
-def place_person(pose: Tensor, seen: Tensor, windows: Tensor, skeleton: str) -> Placement:
-    """Puts the person of every window where people are in training: same size, trunk in the same place.
+def place_person(pose: Tensor, visible: Tensor, windows: Tensor, skeleton: str) -> Placement:
+    """Places the person of every window as in training: at the same size, with the trunk at the same position.
 
-    Both come from all joints seen in the window, a mean that trunk joints rule, so that hidden limbs move neither.
-    The scale is that of the window and, counting as much as one frame, of the whole sequence.
+    Both are computed from all joints that are visible in the window, as means that trunk joints dominate, so that
+    hidden limbs change neither. The scale is that of the window and, with the weight of one frame, of the whole
+    sequence.
 
     Args:
         pose: (N, J, 2) px of all frames.
-        seen: (N, J) bool.
+        visible: (N, J) bool.
         windows: (W, F) frames within the sequence.
         skeleton: of the joints.
 
     Returns:
-        The placement; units are NaN where a window shows nothing, or nothing in the sequence shows a size.
+        The placement; units are NaN where a window has no visible joint, or no pair of joints in the sequence shows a
+        size.
     """
-    names = [
-        name.removesuffix('_mocap').removeprefix('left_').removeprefix('right_')
-        for name in joint_names(skeleton)
-    ]
-    sides = [name.partition('_')[0] for name in joint_names(skeleton)]
-    bones = [
-        (a, b, *LENGTHS[names[a], names[b]])
-        for a in range(len(names))
-        for b in range(len(names))
-        if sides[a] == sides[b] and (names[a], names[b]) in LENGTHS
-    ]
-    start, end = (torch.tensor([bone[k] for bone in bones], device=pose.device) for k in (0, 1))
-    metres, counts = (pose.new_tensor([bone[k] for bone in bones]) for k in (2, 3))
-    both = (seen[:, start] & seen[:, end]) * counts
-    lengths = (torch.linalg.vector_norm(pose[:, start] - pose[:, end], dim=-1) * both).sum(1)
-    expected = (metres * both).sum(1)
-    prior = (metres * counts).sum()
-    overall = lengths.sum() / expected.sum()  # NaN if no pair was ever seen
-    scale = (lengths[windows].sum(1) + prior * overall) / (expected[windows].sum(1) + prior)
-
-    weights = seen * pose.new_tensor([10.0 if name in TRUNK else 1.0 for name in names])
+    scale = _pixels_per_metre(pose, visible, windows, skeleton)
+    names = [_without_side(name) for name in joint_names(skeleton)]
+    joint_weights = [1.0] * len(names)
+    for joint, name in enumerate(names):
+        if name in TRUNK:
+            joint_weights[joint] = TRUNK_WEIGHT
+    weights = visible * pose.new_tensor(joint_weights)
     below = pose.new_tensor([BELOW[name] for name in names])
     mass = weights.sum(1)[windows].sum(1)
-    middle = (weights[..., None] * pose).sum(1)[windows].sum(1) / mass[:, None]
-    drop = (weights * below).sum(1)[windows].sum(1) / mass
+    mean = (weights[..., None] * pose).sum(1)[windows].sum(1) / mass[:, None]
+    mean_below = (weights * below).sum(1)[windows].sum(1) / mass
+    trunk = torch.stack([mean[:, 0], mean[:, 1] - scale * mean_below], 1)
     unit = torch.where(scale > 0, scale, torch.nan) / UNITS_PER_METRE
-    trunk = torch.stack([middle[:, 0], middle[:, 1] - scale * drop], 1)
-    return Placement(
-        trunk - unit[:, None] * pose.new_tensor(CENTRE), torch.where(mass > 0, unit, torch.nan)
-    )
+    centre = trunk - unit[:, None] * pose.new_tensor(CENTRE)
+    return Placement(centre, torch.where(mass > 0, unit, torch.nan))
+
+
+def _pixels_per_metre(pose: Tensor, visible: Tensor, windows: Tensor, skeleton: str) -> Tensor:
+    """Returns the (W,) scales of windows, NaN if no pair of joints is ever visible."""
+    bones = _bones(skeleton)
+    start = torch.tensor(bones.start, device=pose.device)
+    end = torch.tensor(bones.end, device=pose.device)
+    metres = pose.new_tensor(bones.metres)
+    bone_weights = pose.new_tensor(bones.weights)
+    weights = (visible[:, start] & visible[:, end]) * bone_weights
+    pixels = torch.linalg.vector_norm(pose[:, start] - pose[:, end], dim=-1)
+    lengths = (pixels * weights).sum(1)
+    expected = (metres * weights).sum(1)
+    prior = (metres * bone_weights).sum()
+    overall = lengths.sum() / expected.sum()
+    return (lengths[windows].sum(1) + prior * overall) / (expected[windows].sum(1) + prior)
+
+
+def _bones(skeleton: str) -> _Bones:
+    full_names = joint_names(skeleton)
+    names = [_without_side(name) for name in full_names]
+    sides = [name.partition('_')[0] for name in full_names]
+    bones = _Bones([], [], [], [])
+    for start, start_name in enumerate(names):
+        for end, end_name in enumerate(names):
+            if sides[start] == sides[end] and (start_name, end_name) in LENGTHS:
+                metres, weight = LENGTHS[start_name, end_name]
+                bones.start.append(start)
+                bones.end.append(end)
+                bones.metres.append(metres)
+                bones.weights.append(weight)
+    return bones
+
+
+def _without_side(name: str) -> str:
+    return name.removesuffix('_mocap').removeprefix('left_').removeprefix('right_')

@@ -13,7 +13,7 @@ from hrtk.registry import LIFTERS
 
 @LIFTERS.register_module()
 class MPMRefine(nn.Module):
-    """A gate per joint between the predicted x and y and those that the keypoints have at the predicted depth.
+    """A gate per joint between the predicted x and y and those of the keypoints at the predicted depth.
 
     Cai et al., ICCV 2019, section 3.4, as MPM uses it. Depth is not refined.
 
@@ -45,32 +45,30 @@ class MPMRefine(nn.Module):
         if weights is not None:
             load_weights(self, weights)
 
-    def forward(self, joints3d: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, joints3d: Tensor, projected: Tensor) -> Tensor:
         """Refines single frames.
 
         Args:
             joints3d: (B, 1, J, 3) predicted, metres from the root.
-            seen: (B, 1, J, 3) of :func:`back_project`.
+            projected: (B, 1, J, 3) of :func:`back_project`.
 
         Returns:
             (B, 1, J, 3) metres from the root.
         """
-        gate = self.post_refine(torch.cat([joints3d, seen], -1).flatten(1)).view_as(
-            joints3d[..., :2]
-        )
-        return torch.cat(
-            [torch.lerp(seen[..., :2], joints3d[..., :2], gate), joints3d[..., 2:]], -1
-        )
+        both = torch.cat([joints3d, projected], -1).flatten(1)
+        gate = self.post_refine(both).view_as(joints3d[..., :2])
+        xy = torch.lerp(projected[..., :2], joints3d[..., :2], gate)
+        return torch.cat([xy, joints3d[..., 2:]], -1)
 
 
 def back_project(keypoints2d: Tensor, depth: Tensor, root_depth: Tensor, camera: Tensor) -> Tensor:
-    """Where keypoints are in space, given depths.
+    """Computes the 3D positions of keypoints at known depths.
 
     The released evaluation takes the root's depth from the ground truth: numbers with refinement are not comparable
-    with those without and stand apart in a table.
+    with those without and are listed separately in a table.
 
     Args:
-        keypoints2d: (B, T, J, 2) normalised picture coordinates, the width being [-1, 1].
+        keypoints2d: (B, T, J, 2) normalised image coordinates, the width being [-1, 1].
         depth: (B, T, J) predicted, metres from the root; the first joint is the root and counts as 0.
         root_depth: (B, T) metres from the camera.
         camera: (B, 4 or more) focal lengths and principal point, (fx, fy, cx, cy), in the unit of the keypoints, as
@@ -79,11 +77,10 @@ def back_project(keypoints2d: Tensor, depth: Tensor, root_depth: Tensor, camera:
     Returns:
         (B, T, J, 3) metres from the root.
     """
-    from_camera = (
-        torch.cat([torch.zeros_like(depth[..., :1]), depth[..., 1:]], -1) + root_depth[..., None]
-    )
-    focal, centre = camera[:, None, None, :2], camera[:, None, None, 2:4]
-    points = torch.cat(
-        [(keypoints2d - centre) * from_camera[..., None] / focal, from_camera[..., None]], -1
-    )
+    from_root = torch.cat([torch.zeros_like(depth[..., :1]), depth[..., 1:]], -1)
+    z = (from_root + root_depth[..., None])[..., None]
+    focal = camera[:, None, None, :2]
+    centre = camera[:, None, None, 2:4]
+    xy = (keypoints2d - centre) * z / focal
+    points = torch.cat([xy, z], -1)
     return points - points[..., :1, :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Sequence
+from typing import Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,15 +22,15 @@ class UnbiasedNorm(nn.Module):
 
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
         super().__init__()
-        self.a_2, self.b_2 = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.a_2 = nn.Parameter(torch.ones(channels))
+        self.b_2 = nn.Parameter(torch.zeros(channels))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C); tokens without any spread become ``b_2``, with a finite gradient."""
+        """(..., C) -> (..., C); constant tokens become ``b_2``, with a finite gradient."""
         centred = x - x.mean(-1, keepdim=True)
-        deviation = torch.linalg.vector_norm(centred, dim=-1, keepdim=True) / math.sqrt(
-            x.shape[-1] - 1
-        )
+        norm = torch.linalg.vector_norm(centred, dim=-1, keepdim=True)
+        deviation = norm / math.sqrt(x.shape[-1] - 1)
         return torch.addcmul(self.b_2, self.a_2, centred / (deviation + self.eps))
 
 
@@ -45,28 +45,32 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.linears = nn.ModuleList(
-            nn.Linear(channels, channels) for _ in range(4)
-        )  # query, key, value, output
-        self.heads, self.dropout = heads, dropout
+        # Of query, key, value and output.
+        self.linears = nn.ModuleList([nn.Linear(channels, channels) for _ in range(4)])
+        self.heads = heads
+        self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        query, key, value = (
-            linear(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for linear in self.linears[:3]
-        )
-        gathered = F.scaled_dot_product_attention(
-            query, key, value, dropout_p=self.dropout * self.training
-        )
-        return self.linears[3](gathered.transpose(1, 2).flatten(2))
+        query = self._split(self.linears[0](x))
+        key = self._split(self.linears[1](x))
+        value = self._split(self.linears[2](x))
+        dropout = self.dropout * self.training
+        context = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        return self.linears[3](context.transpose(1, 2).flatten(2))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, H, T, C / H)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
-    """C -> hidden -> C for every frame by itself, with ReLU (the released code calls it ``gelu``)."""
+    """C -> hidden -> C for every frame separately, with ReLU (the released code calls it ``gelu``)."""
 
     def __init__(self, channels: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.w_1, self.w_2 = nn.Linear(channels, hidden), nn.Linear(hidden, channels)
+        self.w_1 = nn.Linear(channels, hidden)
+        self.w_2 = nn.Linear(hidden, channels)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,7 +79,7 @@ class FeedForward(nn.Module):
 
 
 class StridedFeedForward(nn.Module):
-    """Feed-forward whose second layer sees three frames and moves on by ``stride`` (Li et al., Strided Transformer)."""
+    """Feed-forward whose second layer convolves three frames with a stride (Li et al., Strided Transformer)."""
 
     def __init__(self, channels: int, hidden: int, dropout: float, stride: int) -> None:
         super().__init__()
@@ -85,31 +89,32 @@ class StridedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, ceil(T / stride), C)."""
-        return self.w_2(self.dropout(F.relu(self.w_1(x.transpose(1, 2))))).transpose(1, 2)
+        hidden = self.dropout(F.relu(self.w_1(x.transpose(1, 2))))
+        return self.w_2(hidden).transpose(1, 2)
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each normalised before and added after.
+    """Attention, then feed-forward, each with normalised input and a residual connection.
 
     Args:
         channels: C.
         hidden: width of the feed-forward's inner layer.
         heads: of the attention.
-        dropout: of attention weights, of the inner layer and of what is added.
-        stride: every so many frames are left; None for a block of plain feed-forward, which keeps all.
+        dropout: of attention weights, of the inner layer and of both residuals.
+        stride: keeps every ``stride``-th frame; None for a plain feed-forward, which keeps all.
     """
 
     def __init__(
-        self, channels: int, hidden: int, heads: int, dropout: float, stride: int | None = None
+        self, channels: int, hidden: int, heads: int, dropout: float, stride: Optional[int] = None
     ) -> None:
         super().__init__()
         self.self_attn = SelfAttention(channels, heads, dropout)
-        self.feed_forward = (
-            FeedForward(channels, hidden, dropout)
-            if stride is None
-            else StridedFeedForward(channels, hidden, dropout, stride)
-        )
-        self.norms = nn.ModuleList(UnbiasedNorm(channels) for _ in range(2))
+        self.feed_forward: nn.Module
+        if stride is None:
+            self.feed_forward = FeedForward(channels, hidden, dropout)
+        else:
+            self.feed_forward = StridedFeedForward(channels, hidden, dropout, stride)
+        self.norms = nn.ModuleList([UnbiasedNorm(channels), UnbiasedNorm(channels)])
         self.dropout = nn.Dropout(dropout)
         self.stride = stride or 1
 
@@ -120,12 +125,12 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks one after the other.
+    """A sequence of blocks.
 
     Args:
         layers: number of blocks.
         channels, hidden, heads, dropout: of each, see :class:`Block`.
-        frames: length of a learnt position embedding that :meth:`place` adds; None to have none.
+        frames: length of a learnt position embedding that :meth:`add_positions` adds; None for none.
     """
 
     def __init__(
@@ -135,15 +140,17 @@ class Transformer(nn.Module):
         hidden: int,
         heads: int,
         dropout: float,
-        frames: int | None = None,
+        frames: Optional[int] = None,
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Block(channels, hidden, heads, dropout) for _ in range(layers))
-        self.norm = _idle_norm(channels)
+        self.layers = nn.ModuleList(
+            [Block(channels, hidden, heads, dropout) for _ in range(layers)]
+        )
+        self.norm = _unused_norm(channels)
         if frames is not None:
             self.pos_embedding = nn.Parameter(torch.randn(1, frames, channels))
 
-    def place(self, x: Tensor) -> Tensor:
+    def add_positions(self, x: Tensor) -> Tensor:
         """Adds the position embedding: (B, T, C) -> (B, T, C)."""
         return x + self.pos_embedding
 
@@ -155,13 +162,13 @@ class Transformer(nn.Module):
 
 
 class StridedTransformer(nn.Module):
-    """Blocks that leave ever fewer frames, in the end one.
+    """A sequence of blocks that reduces the frames, in the end to one.
 
     Args:
         strides: of the blocks.
         channels, hidden, heads, dropout: of each, see :class:`Block`.
-        frames: F; three position embeddings of that length stand before the first three blocks, of which the later
-            ones use the beginning only.
+        frames: F; the first three blocks each have a position embedding of that length, of which the later blocks use
+            only the first entries.
     """
 
     def __init__(
@@ -175,9 +182,9 @@ class StridedTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            Block(channels, hidden, heads, dropout, stride) for stride in strides
+            [Block(channels, hidden, heads, dropout, stride) for stride in strides]
         )
-        self.norm = _idle_norm(channels)
+        self.norm = _unused_norm(channels)
         for number in (1, 2, 3):
             setattr(self, f'pos_embedding_{number}', nn.Parameter(torch.randn(1, frames, channels)))
 
@@ -190,7 +197,7 @@ class StridedTransformer(nn.Module):
         return x
 
 
-def _idle_norm(channels: int) -> UnbiasedNorm:
-    # The released encoders hold a norm that they never apply. It is in their checkpoints and in published parameter
-    # counts, so it is kept, but no optimiser should wait for its gradient.
+def _unused_norm(channels: int) -> UnbiasedNorm:
+    # The released encoders hold a norm that they never apply. It is in their checkpoints and in the published parameter
+    # counts, so it is kept, but it never gets a gradient.
     return UnbiasedNorm(channels).requires_grad_(False)

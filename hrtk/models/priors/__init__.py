@@ -1,4 +1,4 @@
-"""What is known about people before any picture is seen."""
+"""Priors: energies, critics and latent spaces of human pose and motion, independent of images."""
 
 from hrtk.models.priors.gmm import GMMPosePrior
 from hrtk.models.priors.motion_discriminator import MotionDiscriminator

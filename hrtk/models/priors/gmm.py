@@ -1,4 +1,4 @@
-"""The max-mixture pose prior: how unlike a person a body pose is."""
+"""The max-mixture pose prior: the energy of a body pose under a Gaussian mixture."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from hrtk.errors import InputError
 from hrtk.registry import LOSSES
 
 OPEN_GMM = Path(__file__).parent / 'assets' / 'pose_gmm.npz'
-_KEYS = ('means', 'covars', 'weights')
-_REMEDY = (
+BODY_POSE = 69  # axis-angle values of joints 1..23
+KEYS = ('means', 'covars', 'weights')
+REMEDY = (
     "expected SMPLify's gmm_08.pkl (https://smplify.is.tue.mpg.de) or an .npz with means (K, 69), covars "
     "(K, 69, 69) and weights (K,); 'open' is the prior that ships with hrtk"
 )
@@ -36,19 +37,25 @@ class GMMPosePrior(nn.Module):
         file: ``'open'`` for the bundled mixture (fitted to the CMU clips by ``tools/fit_pose_gmm.py``), or the path
             of a file with ``means``, ``covars`` and ``weights``: SMPLify's ``gmm_08.pkl`` or an .npz.
         released: round the component weights to float32 before the logarithm, as the released code does. With
-            SMPLify's file one of the eight is then zero: its energy is infinite and poses near it are charged for
-            belonging to another. By default the logarithm is taken in float64 and all components count.
-        dtype: of the stored arrays; they are computed in float64 in any case.
+            SMPLify's file one of the eight is then zero: its energy is infinite, and poses near it get the energy of
+            another component. By default the logarithm is taken in float64 and all components count.
+        dtype: of the buffers; they are computed in float64 in any case.
 
     Raises:
         InputError: the file is not such a mixture.
     """
 
+    means: Tensor
+    whitening: Tensor
+    log_weights: Tensor
+
     def __init__(
         self, file: str | Path = 'open', released: bool = False, dtype: torch.dtype = torch.float32
     ) -> None:
         super().__init__()
-        path = OPEN_GMM if str(file) == 'open' else Path(file)
+        path = Path(file)
+        if str(file) == 'open':
+            path = OPEN_GMM
         mixture = read_gmm(path)
         factors = _factors(mixture['covars'], path)
         log_weights = _log_weights(mixture['weights'], factors)
@@ -57,20 +64,19 @@ class GMMPosePrior(nn.Module):
         # |L^-1 d|^2 = d' C^-1 d for C = L L'; transposed, because poses are rows.
         identity = torch.eye(factors.shape[-1], dtype=torch.float64)
         whitening = torch.linalg.solve_triangular(factors, identity, upper=False).mT
-        self.register_buffer(
-            'means', torch.from_numpy(mixture['means']).to(dtype), persistent=False
-        )
+        means = torch.from_numpy(mixture['means'])
+        self.register_buffer('means', means.to(dtype), persistent=False)
         self.register_buffer('whitening', whitening.to(dtype).contiguous(), persistent=False)
         self.register_buffer('log_weights', log_weights.to(dtype), persistent=False)
 
     def forward(self, body_pose: Tensor) -> Tensor:
-        """Energies of B poses.
+        """Computes the energies of B poses.
 
         Args:
             body_pose: (B, 69) axis-angle of joints 1..23 in radians.
 
         Returns:
-            (B,) energies; differentiable any number of times except where two components are equally near.
+            (B,) energies; differentiable any number of times except where two components have the same energy.
         """
         if body_pose.ndim != 2 or body_pose.shape[1] != self.means.shape[1]:
             raise InputError(
@@ -85,39 +91,34 @@ def read_gmm(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a mixture of K Gaussians over 69 axis-angle values.
 
     Args:
-        path: an .npz, or a pickle of a dict, which is read without executing anything that is in it.
+        path: an .npz, or a pickle of a dict, which is read without executing code from it.
 
     Returns:
         float64 ``means`` (K, 69), ``covars`` (K, 69, 69) and ``weights`` (K,) that sum to one.
 
     Raises:
-        InputError: naming the file and what is wrong with it.
+        InputError: the file is missing, unreadable, or not such a mixture.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f'{path}: not found; {_REMEDY}')
-    raw = _read_npz(path) if zipfile.is_zipfile(path) else load_pickle(path)
-    missing = [key for key in _KEYS if key not in raw]
+        raise InputError(f'{path}: not found; {REMEDY}')
+    if zipfile.is_zipfile(path):
+        arrays = _read_npz(path)
+    else:
+        arrays = load_pickle(path)
+    missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise InputError(
-            f'{path}: lacks {", ".join(missing)}, has {", ".join(map(str, raw))}; {_REMEDY}'
+            f'{path}: lacks {", ".join(missing)}, has {", ".join(map(str, arrays))}; {REMEDY}'
         )
-    mixture = {key: np.array(raw[key], np.float64) for key in _KEYS}
-    components = mixture['means'].shape[0] if mixture['means'].ndim == 2 else 0
-    for key, shape in (
-        ('means', (components, 69)),
-        ('covars', (components, 69, 69)),
-        ('weights', (components,)),
-    ):
-        if components == 0 or mixture[key].shape != shape:
-            raise InputError(f'{path}: {key} is {mixture[key].shape}; {_REMEDY}')
-        if not np.isfinite(mixture[key]).all():
-            raise InputError(f'{path}: {key} holds values that are not finite; {_REMEDY}')
-    if (mixture['weights'] <= 0).any() or abs(mixture['weights'].sum() - 1) > 1e-3:
+    mixture = {key: np.array(arrays[key], np.float64) for key in KEYS}
+    _check_arrays(mixture, path)
+    weights = mixture['weights']
+    if (weights <= 0).any() or abs(weights.sum() - 1) > 1e-3:
         raise InputError(
-            f'{path}: weights must be positive and sum to 1, they are {mixture["weights"].tolist()}'
+            f'{path}: weights must be positive and sum to 1, they are {weights.tolist()}'
         )
-    mixture['weights'] /= mixture['weights'].sum()
+    mixture['weights'] = weights / weights.sum()
     return mixture
 
 
@@ -127,25 +128,41 @@ def _read_npz(path: Path) -> Mapping[str, np.ndarray]:
             return {key: file[key] for key in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
-            f'{path}: cannot be read as an .npz of plain arrays ({error}); {_REMEDY}'
+            f'{path}: cannot be read as an .npz of plain arrays ({error}); {REMEDY}'
         ) from error
 
 
+def _check_arrays(mixture: Mapping[str, np.ndarray], path: Path) -> None:
+    """Raises an InputError unless the arrays have the shapes of K components and are finite."""
+    components = 0
+    if mixture['means'].ndim == 2:
+        components = len(mixture['means'])
+    shapes = {
+        'means': (components, BODY_POSE),
+        'covars': (components, BODY_POSE, BODY_POSE),
+        'weights': (components,),
+    }
+    for key, shape in shapes.items():
+        if components == 0 or mixture[key].shape != shape:
+            raise InputError(f'{path}: {key} is {mixture[key].shape}; {REMEDY}')
+        if not np.isfinite(mixture[key]).all():
+            raise InputError(f'{path}: {key} holds values that are not finite; {REMEDY}')
+
+
 def _factors(covars: np.ndarray, path: Path) -> Tensor:
-    """(K, D, D) lower Cholesky factors of the covariances."""
-    factors, info = torch.linalg.cholesky_ex(
-        torch.from_numpy((covars + covars.transpose(0, 2, 1)) / 2)
-    )
-    bad = torch.nonzero(info).flatten().tolist()
-    if bad:
+    """Returns the (K, D, D) lower Cholesky factors of the covariances."""
+    symmetric = (covars + covars.transpose(0, 2, 1)) / 2
+    factors, info = torch.linalg.cholesky_ex(torch.from_numpy(symmetric))
+    indefinite = torch.nonzero(info).flatten().tolist()
+    if indefinite:
         raise InputError(
-            f'{path}: covars of component {bad[0]} is not positive definite; {_REMEDY}'
+            f'{path}: covars of component {indefinite[0]} is not positive definite; {REMEDY}'
         )
     return factors
 
 
 def _log_weights(weights: np.ndarray, factors: Tensor) -> Tensor:
-    """(K,) logarithms of the normalised weights, relative to the narrowest component."""
+    """Returns the (K,) logarithms of the normalised weights, relative to the narrowest component."""
     half_log_det = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     constant = 0.5 * factors.shape[-1] * math.log(2 * math.pi)
     return torch.from_numpy(weights).log() - constant - (half_log_det - half_log_det.min())

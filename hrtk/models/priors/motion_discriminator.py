@@ -1,4 +1,4 @@
-"""The motion prior of VIBE: a critic that learns to tell recorded motion from predicted motion."""
+"""The motion prior of VIBE: a critic that is trained to tell recorded motion from predicted motion."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Optional
 from torch import Tensor, nn
 
 from hrtk.errors import InputError
-from hrtk.models.checkpoints import find_weights, load_official, read_checkpoint
+from hrtk.models.checkpoints import find_weights, load_official, read_checkpoint, require_match
 from hrtk.registry import MODELS
 
 BODY_POSE = 69  # axis-angle of joints 1..23
@@ -16,13 +16,13 @@ WRAPPER = 'disc_motion_state_dict'
 
 @MODELS.register_module()
 class MotionDiscriminator(nn.Module):
-    """Clips of body poses to one number each: 1 where the motion is real, 0 where a network made it up.
+    """Clips of body poses to one score each: 1 for recorded motion, 0 for a network's prediction.
 
-    Kocabas et al., VIBE, 2020, section 3.3: recurrent units over the poses, and learnt attention that sums up their
+    Kocabas et al., VIBE, 2020, section 3.3: recurrent units over the poses, and learnt attention that sums their
     states over time. It is trained by least squares: ``(D(real) - 1)^2 + D(fake)^2`` for the critic, ``(D(fake) -
-    1)^2`` for the network that it teaches. The defaults are the released critic, whose weights load under their own
-    key names, also out of a generator's checkpoint, where they stand under ``disc_motion_state_dict``. The released
-    code loses the batch axis for a batch of one; this does not.
+    1)^2`` for the network that predicts motion. The defaults are the released critic, whose weights load under their
+    own key names, also from a generator's checkpoint, which holds them under ``disc_motion_state_dict``. The released
+    code loses the batch axis for a batch of one; this class does not.
 
     Args:
         hidden: width of the recurrent units.
@@ -45,23 +45,29 @@ class MotionDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.gru = nn.GRU(BODY_POSE, hidden, num_layers=layers, batch_first=True)
-        steps = [
-            (nn.Linear(wide, narrow), nn.Tanh(), nn.Dropout(dropout))
-            for wide, narrow in ((hidden, attention), (attention, attention), (attention, 1))
-        ]
-        self.attention = nn.Sequential(*(layer for step in steps for layer in step))
+        self.attention = nn.Sequential(
+            nn.Linear(hidden, attention),
+            nn.Tanh(),
+            nn.Dropout(dropout),
+            nn.Linear(attention, attention),
+            nn.Tanh(),
+            nn.Dropout(dropout),
+            nn.Linear(attention, 1),
+            nn.Tanh(),
+            nn.Dropout(dropout),
+        )
         self.fc = nn.Linear(hidden, 1)
         if weights is not None:
             self._load(weights)
 
     def forward(self, body_pose: Tensor) -> Tensor:
-        """How real motions look.
+        """Scores motions.
 
         Args:
             body_pose: (B, T, 69) axis-angle of joints 1..23 in radians, without global orientation.
 
         Returns:
-            (B, 1), without bounds.
+            (B, 1) scores, unbounded.
 
         Raises:
             InputError: another shape.
@@ -72,23 +78,20 @@ class MotionDiscriminator(nn.Module):
                 f'{BODY_POSE}): axis-angle of joints 1..23, without global orientation'
             )
         states = self.gru(body_pose)[0]
-        return self.fc((self.shares(states)[..., None] * states).sum(1))
+        weights = self.attention_weights(states)
+        return self.fc((weights[..., None] * states).sum(1))
 
-    def shares(self, states: Tensor) -> Tensor:
-        """(B, T, hidden) recurrent states -> (B, T) how much each counts; they sum to one."""
+    def attention_weights(self, states: Tensor) -> Tensor:
+        """(B, T, hidden) recurrent states -> (B, T) weights that sum to one."""
         return self.attention(states).squeeze(2).softmax(1)
 
     def _load(self, weights: str) -> None:
         path = find_weights(weights)
         content = read_checkpoint(path)
         report = load_official(self, content.get(WRAPPER, content), str(path))
-        if report.missing_keys or report.unexpected_keys:
-            raise InputError(
-                f'{path}: not a checkpoint of MotionDiscriminator as configured: missing '
-                f'{report.missing_keys[:4]}, unexpected {report.unexpected_keys[:4]}'
-            )
+        require_match(self, path, report.missing_keys, report.unexpected_keys)
 
     @staticmethod
     def official_key(key: str) -> str:
-        """The released name -> ours (``attention.attention.0.weight`` -> ``attention.0.weight``)."""
+        """Renames a released key (``attention.attention.0.weight`` -> ``attention.0.weight``)."""
         return key.replace('attention.attention.', 'attention.', 1)

@@ -1,4 +1,4 @@
-"""The auto-encoder pose prior: thirty-two numbers in [-1, 1] that stand for the poses that people take."""
+"""The auto-encoder pose prior: latents of thirty-two numbers in [-1, 1] for the poses of the training motion."""
 
 from __future__ import annotations
 
@@ -23,40 +23,41 @@ class PoseAutoEncoder(nn.Module):
 
     The pose space of "Aligning Silhouette Topology for Self-Adaptive 3D Human Pose Recovery" (NeurIPS 2021), section
     3.4a: an adversarial auto-encoder (Makhzani et al., 2015) whose latent is matched to a uniform distribution, so that
-    a frozen decoder keeps whatever is optimised through it near poses of the training motion. The paper does not say
-    how it is built; here both halves are a linear map plus a network of two hidden layers, on rotations in 6-D.
+    a frozen decoder restricts whatever is optimised through it to poses near the training motion. The paper does not
+    describe the layers; here both halves are a linear map plus a network of two hidden layers, on rotations in 6-D.
 
     Args:
-        latent: L, numbers of a latent.
+        latent: L, size of a latent.
         hidden: width of the hidden layers.
         weights: ``'open'`` for the bundled ones (L = 32, 512 wide, trained by ``configs/pose_prior/aae_open.py`` on the
             bundled motion), a checkpoint file, or None for random ones.
 
     Raises:
-        InputError: there are no such weights, or they belong to another network.
+        InputError: the weights are missing, or those of another network.
     """
+
+    rest: Tensor
 
     def __init__(
         self, latent: int = 32, hidden: int = 512, weights: Optional[str | Path] = None
     ) -> None:
         super().__init__()
         self.encoder = _ShortcutMLP(JOINTS * 6, hidden, latent)
-        self.decoder = _ShortcutMLP(latent, hidden, JOINTS * 6)
-        # Joints that never move in the training motion are at rest from the first step on.
-        for layer in (self.decoder.linear, self.decoder.layers[-1]):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        # The decoder starts at the rest pose, where joints that never move in the training motion stay.
+        self.decoder = _ShortcutMLP(latent, hidden, JOINTS * 6, zero_output=True)
         self.register_buffer('rest', rotmat_to_rot6d(torch.eye(3)).repeat(JOINTS), persistent=False)
+        if str(weights) == 'open':
+            weights = OPEN
         if weights is not None:
-            load_weights(self, OPEN if str(weights) == 'open' else weights)
+            load_weights(self, weights)
 
     @property
     def latent(self) -> int:
-        """L, the numbers of a latent."""
+        """L, the size of a latent."""
         return self.decoder.linear.in_features
 
     def encode(self, rotmat: Tensor) -> Tensor:
-        """Latents of poses.
+        """Encodes poses.
 
         Args:
             rotmat: (B, 23, 3, 3) rotations of joints 1..23 relative to their parents, without global orientation.
@@ -76,10 +77,10 @@ class PoseAutoEncoder(nn.Module):
         return self.encoder(rotmat_to_rot6d(rotmat).flatten(1) - self.rest).tanh()
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Poses of latents; differentiable any number of times.
+        """Decodes latents; differentiable any number of times.
 
         Args:
-            latent: (B, L); the decoder was trained for numbers in [-1, 1] and does not clip.
+            latent: (B, L); the decoder was trained for values in [-1, 1] and does not clip.
 
         Returns:
             (B, 23, 3, 3) rotation matrices.
@@ -95,9 +96,9 @@ class PoseAutoEncoder(nn.Module):
         return self.decode(self.encode(rotmat))
 
     def project(self, rotmat: Tensor) -> Tensor:
-        """Brings whole poses to where the prior has them: (B, 24, 3, 3) -> (B, 24, 3, 3).
+        """Projects poses of all joints onto the prior: (B, 24, 3, 3) -> (B, 24, 3, 3).
 
-        The global orientation is kept, the body pose is encoded and decoded.
+        The body pose is encoded and decoded, the global orientation is unchanged.
 
         Raises:
             InputError: another shape.
@@ -112,18 +113,19 @@ class PoseAutoEncoder(nn.Module):
 
 
 class _ShortcutMLP(nn.Module):
-    """A linear map plus a network of two hidden layers; the map alone is as good as principal components."""
+    """A linear map plus a network of two hidden layers; the linear map alone can represent principal components."""
 
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+    def __init__(self, inputs: int, hidden: int, outputs: int, zero_output: bool = False) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, outputs)
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, outputs),
-        )
+        first = nn.Linear(inputs, hidden)
+        second = nn.Linear(hidden, hidden)
+        last = nn.Linear(hidden, outputs)
+        self.layers = nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), last)
+        if zero_output:
+            for layer in (self.linear, last):
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
 
     def forward(self, values: Tensor) -> Tensor:
         """(B, inputs) -> (B, outputs)."""
@@ -131,6 +133,7 @@ class _ShortcutMLP(nn.Module):
 
 
 def _check(name: str, values: Tensor, shape: tuple[int, ...], meaning: str) -> None:
+    """Raises an InputError unless ``values`` are (B, *shape)."""
     if values.shape[1:] != shape or values.ndim != len(shape) + 1:
         raise InputError(
             f'PoseAutoEncoder: {name} is {tuple(values.shape)}, expected '

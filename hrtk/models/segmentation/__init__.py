@@ -1,4 +1,4 @@
-"""Segmentation: which pixels of a crop are the person, and how that joins the features of an image network."""
+"""Segmentation: foreground maps of crops, and their fusion with the features of an image network."""
 
 from hrtk.models.segmentation.fusion import FUSIONS, GateFusion, MulFusion
 from hrtk.models.segmentation.hrnet import HRNet

@@ -1,4 +1,4 @@
-"""How features of a foreground map join those of an image network (thesis, section 3.6, Eq. 4)."""
+"""The fusion of image features with those of a foreground map (thesis, section 3.6, Eq. 4)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 
 class MulFusion(nn.Module):
-    """The product of both, as it is written: ``f = f_p * g``.
+    """The product of both, as published: ``f = f_p * g``.
 
-    Pooled after a ReLU, g is about 0.4 on the average and never negative: at the start of a training the product is a
-    small fraction of what the regressor knows. Where g has another size, a linear map without bias takes it to that
-    of f_p; as in the thesis there is none where both are 2048.
+    Pooled after a ReLU, g is about 0.4 on average and never negative: before training the product is a small fraction
+    of the features that the regressor was trained on. Where g has another size, a linear map without bias maps it to
+    that of f_p; as in the thesis there is none where both are 2048.
 
     Args:
         features: E, size of the image features.
@@ -19,9 +19,9 @@ class MulFusion(nn.Module):
 
     def __init__(self, features: int, foreground: int) -> None:
         super().__init__()
-        self.project = (
-            nn.Identity() if features == foreground else nn.Linear(foreground, features, bias=False)
-        )
+        self.project: nn.Module = nn.Identity()
+        if features != foreground:
+            self.project = nn.Linear(foreground, features, bias=False)
 
     def forward(self, features: Tensor, foreground: Tensor) -> Tensor:
         """(B, E) image features and (B, G) foreground features -> (B, E)."""
@@ -29,7 +29,7 @@ class MulFusion(nn.Module):
 
 
 class GateFusion(nn.Module):
-    """A gate around one: ``f = f_p * (1 + tanh(W g))`` with W = 0 at first, which leaves the features as they are.
+    """A gate around one: ``f = f_p * (1 + tanh(W g))`` with W = 0 before training, which leaves f_p unchanged.
 
     Args:
         features: E, size of the image features.

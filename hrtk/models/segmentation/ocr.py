@@ -14,16 +14,16 @@ from hrtk.models.segmentation.hrnet import HRNet
 from hrtk.registry import SEGMENTERS
 
 DROPOUT = 0.05
-THRESHOLD = 0.2  # probabilities below it are no foreground (thesis, section 3.6)
+THRESHOLD = 0.2  # probabilities below it count as background (thesis, section 3.6)
 HEADS = ('conv3x3_ocr.', 'ocr_distri_head.', 'cls_head.', 'aux_head.')
 
 
 class Logits(NamedTuple):
-    """What a segmenter says about B pictures, both (B, K, H / 4, W / 4).
+    """The output of a segmenter for B images, both (B, K, H / 4, W / 4).
 
     Attributes:
-        main: the answer.
-        auxiliary: the coarse answer that object regions are gathered by; it has a loss of its own.
+        main: the logits of the classes.
+        auxiliary: coarse logits, which weight the pixels of the object regions; they have a loss of their own.
     """
 
     main: Tensor
@@ -34,9 +34,9 @@ class Logits(NamedTuple):
 class HRNetOCR(HRNet):
     """HRNet with object-contextual representations (Yuan et al., ECCV 2020), for background and foreground.
 
-    A coarse answer says how much every pixel belongs to every class; the mean feature of each class, weighted so, is a
-    region, and every pixel attends to the regions. Key names are those of the released HRNet-Semantic-Segmentation
-    (branch HRNet-OCR), whose checkpoints load; ``model.`` prefixes and the class weights of its loss are left out.
+    Coarse logits weight every pixel for every class; the weighted mean feature of a class is a region, and every pixel
+    attends to the regions. Key names are those of the released HRNet-Semantic-Segmentation (branch HRNet-OCR), whose
+    checkpoints load; ``model.`` prefixes and the class weights of its loss are left out.
 
     Args:
         width, stem, first, blocks, modules, align_corners: of :class:`~hrtk.models.segmentation.hrnet.HRNet`; the
@@ -89,22 +89,22 @@ class HRNetOCR(HRNet):
             load_weights(self, weights)
 
     def forward(self, images: Tensor) -> Logits:
-        """(B, 3, H, W) normalised pictures -> logits at a quarter of the size."""
+        """(B, 3, H, W) normalised images -> logits at a quarter of the size."""
         maps = self.maps(images)
         auxiliary = self.aux_head(maps)
         pixels = self.conv3x3_ocr(maps)
-        return Logits(
-            self.cls_head(self.ocr_distri_head(pixels, gather(pixels, auxiliary))), auxiliary
-        )
+        regions = gather(pixels, auxiliary)
+        return Logits(self.cls_head(self.ocr_distri_head(pixels, regions)), auxiliary)
 
     @staticmethod
     def official_key(key: str) -> str:
-        """``model.conv1.weight`` -> ``conv1.weight``; ``last_layer`` is the auxiliary head in files without OCR."""
+        """Renames ``model.conv1.weight`` -> ``conv1.weight``; ``last_layer`` is the auxiliary head in files without
+        OCR."""
         return key.removeprefix('model.').replace('last_layer.', 'aux_head.')
 
 
 class ObjectContext(nn.Module):
-    """Pixels attend to object regions; their own features and what they found are merged.
+    """Attention of pixels to object regions, merged with the pixels' own features.
 
     Args:
         channels: of pixels and regions.
@@ -122,9 +122,8 @@ class ObjectContext(nn.Module):
 
     def forward(self, pixels: Tensor, regions: Tensor) -> Tensor:
         """(B, C, h, w) pixels and (B, C, K, 1) regions -> (B, C, h, w)."""
-        return self.conv_bn_dropout(
-            torch.cat([self.object_context_block(pixels, regions), pixels], 1)
-        )
+        context = self.object_context_block(pixels, regions)
+        return self.conv_bn_dropout(torch.cat([context, pixels], 1))
 
 
 class _Attention(nn.Module):
@@ -138,34 +137,32 @@ class _Attention(nn.Module):
 
     def forward(self, pixels: Tensor, regions: Tensor) -> Tensor:
         query = self.f_pixel(pixels).flatten(2).transpose(1, 2)
-        key, value = (
-            self.f_object(regions).flatten(2),
-            self.f_down(regions).flatten(2).transpose(1, 2),
-        )
+        key = self.f_object(regions).flatten(2)
+        value = self.f_down(regions).flatten(2).transpose(1, 2)
         attention = (query @ key * self.keys**-0.5).softmax(-1)
-        found = (attention @ value).transpose(1, 2).unflatten(2, pixels.shape[2:])
-        return self.f_up(found)
+        context = (attention @ value).transpose(1, 2).unflatten(2, pixels.shape[2:])
+        return self.f_up(context)
 
 
 def gather(pixels: Tensor, logits: Tensor) -> Tensor:
-    """Mean features of the classes: (B, C, h, w) pixels, (B, K, h, w) logits -> (B, C, K, 1)."""
-    share = logits.flatten(2).softmax(2)  # over the pixels
-    return (pixels.flatten(2) @ share.transpose(1, 2)).unsqueeze(3)
+    """Computes the mean features of the classes: (B, C, h, w) pixels, (B, K, h, w) logits -> (B, C, K, 1)."""
+    weights = logits.flatten(2).softmax(2)  # over the pixels
+    return (pixels.flatten(2) @ weights.transpose(1, 2)).unsqueeze(3)
 
 
 def foreground_map(logits: Tensor, size: Sequence[int], threshold: float = THRESHOLD) -> Tensor:
-    """The probability of the foreground, 0 where it is below the threshold.
+    """Computes the probability of the foreground, 0 where it is below the threshold.
 
     Args:
-        logits: (B, 2, h, w), background first; enlarged as the losses do.
-        size: (H, W) wanted.
+        logits: (B, 2, h, w), background first; enlarged in the same way as in the losses.
+        size: (H, W) of the map.
         threshold: 0.2 in the thesis.
 
     Returns:
         (B, 1, H, W) in [0, 1].
     """
-    large = F.interpolate(logits, tuple(size), mode='bilinear', align_corners=False)
-    probability = (large[:, 1:] - large[:, :1]).sigmoid()
+    enlarged = F.interpolate(logits, tuple(size), mode='bilinear', align_corners=False)
+    probability = (enlarged[:, 1:] - enlarged[:, :1]).sigmoid()
     return probability.where(probability >= threshold, probability.new_zeros(()))
 
 

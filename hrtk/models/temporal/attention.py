@@ -1,4 +1,4 @@
-"""The attention by which TCMR and MPS-Net merge three features into one."""
+"""The attention with which TCMR and MPS-Net merge three features into one."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 
 class ScoredSum(nn.Module):
-    """A weighted sum of three features, the weights from all three at once.
+    """A weighted sum of three features, whose weights depend on all three.
 
-    Each feature is shortened by one shared layer; their concatenation passes through three layers with tanh, the last
-    one too, and a softmax gives the weights (Choi et al., TCMR, 2021; Wei et al., MPS-Net, 2022; released code of
-    both). The names of the layers are the official ones.
+    One shared layer reduces each feature; their concatenation passes through three layers with tanh, the last one
+    too, and a softmax yields the weights (Choi et al., TCMR, 2021; Wei et al., MPS-Net, 2022; released code of both).
+    The names of the layers are the official ones.
 
     Args:
         features: F, size of the features.
-        hidden: width of the shortened features and of the layers.
+        hidden: width of the reduced features and of the layers.
     """
 
     def __init__(self, features: int, hidden: int = 256) -> None:
@@ -31,9 +31,9 @@ class ScoredSum(nn.Module):
         )
 
     def scores(self, three: Tensor) -> Tensor:
-        """(B, 3, F) -> (B, 3) weights that sum to one."""
+        """(B, 3, F) features -> (B, 3) weights that sum to one."""
         return self.attention(self.fc(three).flatten(1)).softmax(1)
 
     def forward(self, three: Tensor) -> Tensor:
-        """(B, 3, F) -> (B, F)."""
+        """(B, 3, F) features -> (B, F) weighted sum."""
         return torch.einsum('bn,bnf->bf', self.scores(three), three)

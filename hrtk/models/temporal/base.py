@@ -1,4 +1,4 @@
-"""What TCMR and MPS-Net share: the window, the regressor behind it, and how their checkpoints are read."""
+"""What temporal networks share: the regressor behind them, and how their checkpoints are read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,52 @@ from hrtk.models.estimators import hash_tensors
 from hrtk.registry import HEADS
 from hrtk.structures import Prediction
 
-WINDOW = 16  # frames that a network sees
-MIDDLE = 8  # the one that it predicts: eight come before it, seven after
+WINDOW = 16  # frames of a window
+MIDDLE = 8  # index of the predicted frame: eight precede it, seven follow
 
 
-class TemporalNetwork(nn.Module):
+class FeatureNetwork(nn.Module):
+    """A network over the image features of consecutive frames, with a regressor behind it.
+
+    Attributes:
+        features: F, size of the image features; those of SPIN's backbone in the official networks.
+        regressor: the head.
+    """
+
+    features: int
+    regressor: nn.Module
+
+    def build_regressor(self, regressor: Optional[dict]) -> nn.Module:
+        """Builds the head for features of size ``features``; None for SPIN's, as in VIBE, TCMR and MPS-Net."""
+        return HEADS.build(
+            regressor or dict(type='IterativeRegressor'),
+            default_args=dict(in_channels=self.features),
+        )
+
+    def regress(self, encoded: Tensor) -> Prediction:
+        """(B, F) temporal features -> B predictions, which hold these features."""
+        pose, betas, camera, *_ = self.regressor(encoded)
+        rotmat = rot6d_to_rotmat(pose.unflatten(1, (24, 6)), eps=1e-6)
+        return Prediction(rotmat, betas, camera, encoded)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Returns a hash of the weights."""
+        return {'weights': hash_tensors(self.state_dict())}
+
+    def load(self, weights: Optional[str]) -> None:
+        """Loads ``'open:<name>'`` or a checkpoint file; None leaves the weights as they are.
+
+        Raises:
+            InputError: the weights are missing, unreadable or those of another network.
+        """
+        if weights is not None:
+            load_weights(self, weights)
+
+
+class TemporalNetwork(FeatureNetwork):
     """Image features of 16 consecutive frames to the body of frame 8.
 
-    A subclass implements :meth:`encode`. The features are those of SPIN's backbone in the official networks.
+    A subclass implements :meth:`encode`.
 
     Args:
         features: F, size of the image features.
@@ -30,9 +68,7 @@ class TemporalNetwork(nn.Module):
     def __init__(self, features: int = 2048, regressor: Optional[dict] = None) -> None:
         super().__init__()
         self.features = features
-        self.regressor = HEADS.build(
-            regressor or dict(type='IterativeRegressor'), default_args=dict(in_channels=features)
-        )
+        self.regressor = self.build_regressor(regressor)
 
     def encode(self, windows: Tensor) -> Tensor:
         """(B, 16, F) image features -> (B, F) one feature of the middle frame."""
@@ -49,16 +85,4 @@ class TemporalNetwork(nn.Module):
                 f'{type(self).__name__} takes windows of (B, {WINDOW}, {self.features}) features, not '
                 f'{tuple(windows.shape)}; its features come from the network it was trained with'
             )
-        encoded = self.encode(windows)
-        pose, betas, camera, *_ = self.regressor(encoded)
-        return Prediction(
-            rot6d_to_rotmat(pose.unflatten(1, (24, 6)), eps=1e-6), betas, camera, encoded
-        )
-
-    def fingerprint(self) -> dict[str, str]:
-        """A hash of the weights."""
-        return {'weights': hash_tensors(self.state_dict())}
-
-    def _load(self, weights: Optional[str]) -> None:
-        if weights is not None:
-            load_weights(self, weights)
+        return self.regress(self.encode(windows))

@@ -15,7 +15,7 @@ from hrtk.registry import TEMPORAL
 
 @TEMPORAL.register_module()
 class TCMR(TemporalNetwork):
-    """Three recurrent views of a window, from the past, of all frames and from the future, merged by attention.
+    """Three recurrent encodings of a window, of past, all and future frames, merged by attention.
 
     The defaults are the published network, whose checkpoints load under their own key names.
 
@@ -39,31 +39,32 @@ class TCMR(TemporalNetwork):
         weights: Optional[str] = None,
     ) -> None:
         super().__init__(features, regressor)
-        for name, directions in (('cur', 2), ('bef', 1), ('aft', 1)):
-            setattr(
-                self,
-                f'gru_{name}',
-                nn.GRU(
-                    features, hidden, num_layers=2, batch_first=True, bidirectional=directions == 2
-                ),
-            )
-            setattr(self, f'linear_{name}', nn.Linear(directions * hidden, features))
+        self.gru_cur = _gru(features, hidden, bidirectional=True)
+        self.linear_cur = nn.Linear(2 * hidden, features)
+        self.gru_bef = _gru(features, hidden)
+        self.linear_bef = nn.Linear(hidden, features)
+        self.gru_aft = _gru(features, hidden)
+        self.linear_aft = nn.Linear(hidden, features)
         self.attention = ScoredSum(features, attention)
-        self._load(weights)
+        self.load(weights)
 
     def encode(self, windows: Tensor) -> Tensor:
-        """Frames 0..7 forwards, all around frame 8, frames 15..9 backwards; there is no residual."""
-        whole = self.gru_cur(windows)[0][:, MIDDLE]
+        """Encodes frames 0..7 forwards, all frames around frame 8, and frames 15..9 backwards, without a residual."""
+        current = self.gru_cur(windows)[0][:, MIDDLE]
         past = self.gru_bef(windows[:, :MIDDLE])[0][:, -1]
         future = self.gru_aft(windows[:, MIDDLE + 1 :].flip(1))[0][:, -1]
         three = [
             self.linear_bef(F.relu(past)),
-            self.linear_cur(F.relu(whole)),
+            self.linear_cur(F.relu(current)),
             self.linear_aft(F.relu(future)),
         ]
         return self.attention(torch.stack(three, dim=1))
 
     @staticmethod
     def official_key(key: str) -> str:
-        """The released name -> ours (``encoder.gru_cur.bias_hh_l0`` -> ``gru_cur.bias_hh_l0``)."""
+        """Renames a released key (``encoder.gru_cur.bias_hh_l0`` -> ``gru_cur.bias_hh_l0``)."""
         return key.removeprefix('encoder.')
+
+
+def _gru(features: int, hidden: int, bidirectional: bool = False) -> nn.GRU:
+    return nn.GRU(features, hidden, num_layers=2, batch_first=True, bidirectional=bidirectional)

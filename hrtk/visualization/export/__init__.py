@@ -1,9 +1,15 @@
-"""Motions as files of other programs. Every function gives the content of a file; who calls it writes it."""
+"""Motions as files of other programs. Every function returns the content of a file; the caller writes it."""
 
 from hrtk.visualization.export.bvh import to_bvh
 from hrtk.visualization.export.glb import to_glb
 from hrtk.visualization.export.joints import joint_positions, to_csv, to_json
-from hrtk.visualization.export.motion import WORLDS, Motion, in_world, motion_of_crops, steady
+from hrtk.visualization.export.motion import (
+    WORLDS,
+    Motion,
+    in_world,
+    motion_of_crops,
+    with_mean_shape,
+)
 from hrtk.visualization.export.npz_amass import to_amass, to_amass_smplx
 from hrtk.visualization.export.obj import to_obj
 
@@ -13,7 +19,6 @@ __all__ = [
     'in_world',
     'joint_positions',
     'motion_of_crops',
-    'steady',
     'to_amass',
     'to_amass_smplx',
     'to_bvh',
@@ -21,4 +26,5 @@ __all__ = [
     'to_glb',
     'to_json',
     'to_obj',
+    'with_mean_shape',
 ]

@@ -1,4 +1,4 @@
-"""The motion of one track before the camera of the full picture: what every export starts from."""
+"""The motion of one track in the camera frame of the full image, which every export starts from."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from hrtk.body_models import BodyModel, BodyOutput
 from hrtk.errors import InputError
 from hrtk.geometry.camera import crop_to_image_camera, default_focal
 
-# Rows are the axes of a world in the camera frame (x right, y down, z away from the viewer). No world knows gravity:
-# its vertical is that of the picture.
+# Rows are the axes of a world in the camera frame (x right, y down, z away from the viewer). Gravity is unknown, so the
+# vertical of every world is that of the image.
 WORLDS = {
     'camera': ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     'y-up': ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
     'z-up': ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
 }
-CHUNK = 64
+CHUNK = 64  # frames
 
 
 @dataclasses.dataclass(frozen=True)
 class Motion:
-    """A moving body of F frames, and the pinhole camera that saw it.
+    """A moving body of F frames and its pinhole camera.
 
     Attributes:
         name: of the track.
-        rotmat: (F, 24, 3, 3) float64; joint 0 turns into the motion's world, the others are relative to their parent.
+        rotmat: (F, 24, 3, 3) float64; joint 0 rotates into the motion's world, the others relative to their parent.
         betas: (F, 10) float64.
-        translation: (F, 3) float64 metres, added to the vertices that the body model gives (SMPL's ``trans``).
+        translation: (F, 3) float64 metres, added to the vertices of the body model (SMPL's ``trans``).
         frame_ids: F labels.
         fps: frames per second.
-        image_size: (width, height) of the picture, px.
-        focal: px; the principal point is the middle of the picture.
+        image_size: (width, height) of the image, px.
+        focal: px; the principal point is the middle of the image.
     """
 
     name: str
@@ -53,16 +53,16 @@ class Motion:
 
 def motion_of_crops(
     name: str,
-    rotmat: np.ndarray,
-    betas: np.ndarray,
-    camera: np.ndarray,
-    boxes: np.ndarray,
+    rotmat: np.ndarray | Tensor,
+    betas: np.ndarray | Tensor,
+    camera: np.ndarray | Tensor,
+    boxes: np.ndarray | Tensor,
     frame_ids: tuple[str, ...],
     fps: float,
     image_size: tuple[int, int],
     focal: Optional[float] = None,
 ) -> Motion:
-    """What was predicted in crops, moved before the camera of the full picture.
+    """Moves predictions in crops into the camera frame of the full image.
 
     Args:
         name: of the track.
@@ -76,73 +76,85 @@ def motion_of_crops(
         focal: px; default :func:`~hrtk.geometry.camera.default_focal`. Depth is proportional to it.
 
     Raises:
-        InputError: an array is of another shape or not finite, or there is no frame, frame rate or focal length.
+        InputError: an array has another shape or is not finite, or there is no frame, frame rate or focal length.
     """
-    frames, tensors = len(frame_ids), []
-    for key, array, shape in (
-        ('rotmat', rotmat, (24, 3, 3)),
-        ('betas', betas, (10,)),
-        ('camera', camera, (3,)),
-        ('boxes', boxes, (3,)),
-    ):
-        if frames == 0 or np.shape(array) != (frames, *shape) or not np.isfinite(array).all():
-            raise InputError(
-                f'{name}: {key} must hold finite numbers of shape ({frames or "at least one frame"}, '
-                f'{", ".join(map(str, shape))}), it has shape {np.shape(array)}; delete this result and '
-                f'run tools/adapt.py again'
-            )
-        tensors.append(torch.as_tensor(np.asarray(array), dtype=torch.float64))
-    for key, number in (('fps', fps), ('focal', focal if focal is not None else 1)):
-        if not 0 < number < float('inf'):
-            raise InputError(f'{name}: {key} must be a positive number, not {number}')
-    focal = float(focal if focal is not None else default_focal(image_size))
-    rotations, shapes, cameras, squares = tensors
-    translation = crop_to_image_camera(cameras, squares, image_size, focal)
+    frames = len(frame_ids)
+    rotmat = _checked(f'{name}: rotmat', rotmat, frames, (24, 3, 3))
+    betas = _checked(f'{name}: betas', betas, frames, (10,))
+    camera = _checked(f'{name}: camera', camera, frames, (3,))
+    boxes = _checked(f'{name}: boxes', boxes, frames, (3,))
+    if focal is None:
+        focal = default_focal(image_size)
+    for key, value in (('fps', fps), ('focal', focal)):
+        if not 0 < value < float('inf'):
+            raise InputError(f'{name}: {key} must be a positive number, not {value}')
+    width, height = image_size
     return Motion(
-        name, rotations, shapes, translation, tuple(frame_ids), float(fps), tuple(image_size), focal
+        name=name,
+        rotmat=rotmat,
+        betas=betas,
+        translation=crop_to_image_camera(camera, boxes, image_size, float(focal)),
+        frame_ids=tuple(frame_ids),
+        fps=float(fps),
+        image_size=(width, height),
+        focal=float(focal),
     )
 
 
-def steady(motion: Motion, body: BodyModel) -> Motion:
-    """The same motion with the mean shape of all frames; the pelvis stays where it is in every frame."""
+def with_mean_shape(motion: Motion, body: BodyModel) -> Motion:
+    """Replaces the betas by their mean over all frames; the pelvis keeps its position in every frame."""
     betas = motion.betas.mean(0, keepdim=True).expand_as(motion.betas)
-    moved = rest_joints(body, motion.betas)[:, 0] - rest_joints(body, betas)[:, 0]
-    return dataclasses.replace(motion, betas=betas, translation=motion.translation + moved)
+    shift = rest_joints(body, motion.betas)[:, 0] - rest_joints(body, betas)[:, 0]
+    return dataclasses.replace(motion, betas=betas, translation=motion.translation + shift)
 
 
 def in_world(motion: Motion, body: BodyModel, world: str) -> Motion:
-    """A motion in the camera frame, turned into a world of :data:`WORLDS`; the camera stays at the origin.
+    """Rotates a motion from the camera frame into a world of :data:`WORLDS`; the camera stays at the origin.
 
-    SMPL turns a body about its pelvis and not about the origin, so the translation changes by more than the turn.
+    SMPL rotates a body about its pelvis instead of the origin, so the translation changes by more than the rotation.
 
     Raises:
-        InputError: there is no such world.
+        InputError: the world is unknown.
     """
     if world not in WORLDS:
         raise InputError(f'there is no world {world!r}; use {", ".join(WORLDS)}')
-    turn = torch.tensor(WORLDS[world], dtype=motion.rotmat.dtype)
-    rotmat = torch.cat([turn @ motion.rotmat[:, :1], motion.rotmat[:, 1:]], dim=1)
+    rotation = torch.tensor(WORLDS[world], dtype=motion.rotmat.dtype)
+    rotmat = torch.cat([rotation @ motion.rotmat[:, :1], motion.rotmat[:, 1:]], dim=1)
     pelvis = rest_joints(body, motion.betas)[:, 0]
-    return dataclasses.replace(
-        motion, rotmat=rotmat, translation=(pelvis + motion.translation) @ turn.T - pelvis
-    )
+    translation = (pelvis + motion.translation) @ rotation.T - pelvis
+    return dataclasses.replace(motion, rotmat=rotmat, translation=translation)
 
 
 @torch.no_grad()
 def rest_joints(body: BodyModel, betas: Tensor) -> Tensor:
-    """SMPL's joints of bodies at rest: betas (F, 10) -> (F, 24, 3) metres, float64."""
-    like = body.template
-    identity = torch.eye(3, dtype=like.dtype, device=like.device).expand(len(betas), 24, 3, 3)
-    return body.joints(identity, betas.to(like), 'smpl24').double().cpu()
+    """SMPL's joints of bodies in the rest pose: betas (F, 10) -> (F, 24, 3) metres, float64."""
+    template = body.template
+    identity = torch.eye(3, dtype=template.dtype, device=template.device)
+    rotmat = identity.expand(len(betas), 24, 3, 3)
+    return body.joints(rotmat, betas.to(template), 'smpl24').double().cpu()
 
 
 @torch.no_grad()
 def posed(motion: Motion, body: BodyModel) -> Iterator[BodyOutput]:
-    """Bodies of up to :data:`CHUNK` frames at a time, in their places, float64."""
+    """Yields posed and translated bodies of up to :data:`CHUNK` frames at a time, float64."""
     for start in range(0, len(motion), CHUNK):
-        part = slice(start, start + CHUNK)
-        output = body(motion.rotmat[part].to(body.template), motion.betas[part].to(body.template))
-        moved = motion.translation[part, None]
+        frames = slice(start, start + CHUNK)
+        rotmat = motion.rotmat[frames].to(body.template)
+        betas = motion.betas[frames].to(body.template)
+        output = body(rotmat, betas)
+        translation = motion.translation[frames, None]
         yield BodyOutput(
-            output.vertices.double().cpu() + moved, output.joints.double().cpu() + moved
+            output.vertices.double().cpu() + translation, output.joints.double().cpu() + translation
         )
+
+
+def _checked(name: str, array: np.ndarray | Tensor, frames: int, shape: tuple[int, ...]) -> Tensor:
+    """The array as float64 tensor of shape (frames, *shape)."""
+    values = np.asarray(array)
+    if frames == 0 or values.shape != (frames, *shape) or not np.isfinite(values).all():
+        expected_frames = frames or 'at least one frame'
+        raise InputError(
+            f'{name} must hold finite numbers of shape ({expected_frames}, {", ".join(map(str, shape))}), '
+            f'it has shape {values.shape}; delete this result and run tools/adapt.py again'
+        )
+    return torch.as_tensor(values, dtype=torch.float64)

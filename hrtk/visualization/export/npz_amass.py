@@ -1,4 +1,4 @@
-"""AMASS's npz: SMPL's own numbers, which its Blender add-ons and most code of the field read."""
+"""AMASS npz: SMPL parameters, as SMPL's Blender add-ons and most research code read them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import numpy as np
 
 from hrtk.body_models import BodyModel
 from hrtk.geometry.rotation import rotmat_to_axis_angle
-from hrtk.visualization.export.motion import Motion, in_world, steady
+from hrtk.visualization.export.motion import Motion, in_world, with_mean_shape
 
-SMPLX_JOINTS, SHARED_JOINTS = 55, 22  # pelvis to right wrist come first, and mean the same, in both
+SMPLX_JOINTS = 55
+SHARED_JOINTS = 22  # pelvis to right wrist: the first joints of SMPL and of SMPL-X
 
 
 def to_amass(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict[str, np.ndarray]:
@@ -16,15 +17,15 @@ def to_amass(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict[str, 
 
     Args:
         motion: in the camera frame.
-        body: the body model that it is for.
-        world: ``'z-up'``, which AMASS has, ``'y-up'`` or ``'camera'``.
+        body: the body model of the motion.
+        world: ``'z-up'``, as in AMASS, ``'y-up'`` or ``'camera'``.
 
     Returns:
         ``poses`` (F, 72) axis-angle, radians; ``trans`` (F, 3) metres; ``betas`` (10,), the mean of the track;
-        ``gender``; ``mocap_framerate``; and beside AMASS's own keys ``surface_model_type`` (``'smpl'``), ``body`` (the
-        body that the betas belong to), ``world`` and ``frame_ids``.
+        ``gender``; ``mocap_framerate``; and in addition to AMASS's keys ``surface_model_type`` (``'smpl'``), ``body``
+        (the body of the betas), ``world`` and ``frame_ids``.
     """
-    motion = in_world(steady(motion, body), body, world)
+    motion = in_world(with_mean_shape(motion, body), body, world)
     name = body.data.name
     return dict(
         poses=rotmat_to_axis_angle(motion.rotmat).flatten(1).numpy(),
@@ -40,17 +41,18 @@ def to_amass(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict[str, 
 
 
 def to_amass_smplx(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict[str, np.ndarray]:
-    """The same for SMPL-X, whose joints the Blender add-ons want: fingers and face at rest, the average shape.
+    """The same arrays for SMPL-X, which the Blender add-ons expect: fingers and face at rest, the average shape.
 
-    Joints 0 to 21 of both bodies are the same; SMPL's two hand joints have no place. SMPL's betas mean nothing to
-    SMPL-X, so they are zero: rotations and path are the person's, lengths those of the average body.
+    Joints 0 to 21 of both bodies are the same; SMPL's two hand joints are dropped. SMPL's betas do not apply to
+    SMPL-X, so they are zero: rotations and trajectory are the person's, bone lengths those of the average body.
 
     Returns:
         As :func:`to_amass`, ``poses`` (F, 165).
     """
     arrays = to_amass(motion, body, world)
+    shared = slice(0, 3 * SHARED_JOINTS)
     poses = np.zeros((len(motion), 3 * SMPLX_JOINTS))
-    poses[:, : 3 * SHARED_JOINTS] = arrays['poses'][:, : 3 * SHARED_JOINTS]
+    poses[:, shared] = arrays['poses'][:, shared]
     return {
         **arrays,
         'poses': poses,
@@ -61,9 +63,9 @@ def to_amass_smplx(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict
 
 
 def gender(name: str) -> str:
-    """The gender that a body file's name tells: SMPL_FEMALE, basicModel_f_lbs_10_207_0_v1.0.0, ..."""
-    words = name.lower().split('_')
+    """The gender in the name of a body file: SMPL_FEMALE, basicModel_f_lbs_10_207_0_v1.0.0, ..."""
+    name = name.lower()
     for word in ('female', 'male'):
-        if word in words or f'basicmodel_{word[0]}_' in name.lower():
+        if word in name.split('_') or f'basicmodel_{word[0]}_' in name:
             return word
     return 'neutral'

@@ -1,4 +1,4 @@
-"""OBJ: the mesh of every frame as text, which everything reads."""
+"""OBJ: the mesh of every frame as text, which most 3D programs read."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from hrtk.visualization.export.motion import Motion, in_world, posed
 
 
 def to_obj(motion: Motion, body: BodyModel, world: str = 'y-up') -> Iterator[str]:
-    """The texts of F OBJ files, metres, with the shape and the pose blend shapes of each frame.
+    """Yields the texts of F OBJ files, metres, with the shape and the pose blend shapes of each frame.
 
     Args:
         motion: in the camera frame.
-        body: the body model that it is for.
+        body: the body model of the motion.
         world: ``'y-up'``, which most programs expect, ``'z-up'`` or ``'camera'``.
     """
     faces = body.faces.cpu().numpy() + 1
-    ending = ('f %d %d %d\n' * len(faces)) % tuple(faces.ravel().tolist())
+    face_lines = ('f %d %d %d\n' * len(faces)) % tuple(faces.ravel().tolist())
     for output in posed(in_world(motion, body, world), body):
         for vertices in output.vertices:
-            yield ('v %.6f %.6f %.6f\n' * len(vertices)) % tuple(
-                vertices.flatten().tolist()
-            ) + ending
+            coordinates = tuple(vertices.flatten().tolist())
+            yield ('v %.6f %.6f %.6f\n' * len(vertices)) % coordinates + face_lines

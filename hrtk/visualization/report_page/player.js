@@ -1,9 +1,16 @@
 'use strict';
 
-const VIEWS = {front: [-90, 4], side: [0, 4], back: [90, 4], above: [-90, 80]};  // azimuth and height in degrees
+const VIEWS = {front: [-90, 4], side: [0, 4], back: [90, 4], above: [-90, 80]};  // azimuth and elevation in degrees
+const KEYS = {  // change of azimuth and elevation in degrees, factor on the distance
+  ArrowLeft: [-10, 0, 1], ArrowRight: [10, 0, 1], ArrowUp: [0, 10, 1], ArrowDown: [0, -10, 1],
+  '+': [0, 0, 0.9], '-': [0, 0, 1 / 0.9],
+};
 const GRID = 0.001;  // metres, as the meshes were packed
-const color = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
-const dark = matchMedia('(prefers-color-scheme: dark)');
+const ORIGIN = {x: 0, y: 0, z: 0};
+const DEGREE = Math.PI / 180;
+const LIGHTING = {ambient: 0.45, diffuse: 0.75, specular: 0.12, roughness: 0.6, fresnel: 0.05};
+const cssColor = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
+const darkMode = matchMedia('(prefers-color-scheme: dark)');
 
 /** base64 of gzip -> bytes. */
 async function inflate(text) {
@@ -12,22 +19,26 @@ async function inflate(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Packed meshes of some frames -> for every frame an Int16Array of x, y, z of all vertices, on the grid. */
+/** Packed meshes of some frames -> for every frame an Int16Array of x, y, z of all vertices, in units of GRID. */
 function unpack(bytes, frames) {
-  const numbers = bytes.length / 2, each = numbers / frames, places = new Int16Array(numbers);
-  for (let k = 0; k < numbers; k++) {
-    const step = bytes[k] | bytes[numbers + k] << 8;  // an Int16Array wraps it to its sign
-    places[k] = k < each ? step : step + places[k - each];
+  const total = bytes.length / 2;
+  const perFrame = total / frames;
+  const positions = new Int16Array(total);
+  for (let k = 0; k < total; k++) {
+    const step = bytes[k] | bytes[total + k] << 8;  // the Int16Array restores its sign
+    positions[k] = k < perFrame ? step : step + positions[k - perFrame];
   }
-  return Array.from({length: frames}, (_, t) => places.subarray(t * each, (t + 1) * each));
+  return Array.from({length: frames}, (_, t) => positions.subarray(t * perFrame, (t + 1) * perFrame));
 }
 
 /** Smallest and largest value along each axis over all frames of all bodies, in metres. */
-function bounds(bodies) {
-  const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
-  for (const frames of bodies) for (const places of frames) {
-    for (let k = 0; k < places.length; k++) {
-      const axis = k % 3, value = places[k] * GRID;
+function boundsOf(bodies) {
+  const low = [Infinity, Infinity, Infinity];
+  const high = [-Infinity, -Infinity, -Infinity];
+  for (const frames of bodies) for (const positions of frames) {
+    for (let k = 0; k < positions.length; k++) {
+      const axis = k % 3;
+      const value = positions[k] * GRID;
       if (value < low[axis]) low[axis] = value;
       if (value > high[axis]) high[axis] = value;
     }
@@ -35,6 +46,7 @@ function bounds(bodies) {
   return {low, high};
 }
 
+/** The player of one sequence; `index` counts the frames that video and meshes show. */
 class Track {
   constructor(article, common) {
     this.article = article;
@@ -42,10 +54,10 @@ class Track {
     this.find = name => article.querySelector(name);
     this.data = JSON.parse(this.find('.data').textContent);
     this.count = this.data.shown.length;
-    this.at = 0;
+    this.index = 0;
     this.playing = false;
     this.video = this.find('video');
-    this.picture = this.find('img.film');
+    this.image = this.find('img.video');
     this.roles = [...article.querySelectorAll('.mesh')].map(element => element.dataset.role);
     this.hiddenRoles = new Set();
     this.errorNames = Object.keys(this.data.errors);
@@ -58,36 +70,38 @@ class Track {
     find('.time').oninput = event => { this.pause(); this.seek(+event.target.value); };
     find('.speed').onchange = () => { if (this.video) this.video.playbackRate = +find('.speed').value; };
     find('.error').replaceChildren(...this.errorNames.map(name => new Option(name, name)));
-    find('.error').onchange = () => { this.drawErrors(); this.say(); };
+    find('.error').onchange = () => { this.drawErrors(); this.updateStatus(); };
     find('.together').onchange = () => this.drawBodies();
     for (const button of this.article.querySelectorAll('[data-view]'))
-      button.onclick = () => this.look(...VIEWS[button.dataset.view]);
+      button.onclick = () => this.setView(...VIEWS[button.dataset.view]);
     for (const button of this.article.querySelectorAll('.seek'))
       button.onclick = () => { this.pause(); this.seek(+button.dataset.at); find('.bar').scrollIntoView(); };
-    find('.scene').onkeydown = event => this.turn(event);
-    find('.shapes').replaceChildren(...this.roles.map(role => this.rowSwitch(role)));
+    find('.scene').onkeydown = event => this.onSceneKey(event);
+    find('.shapes').replaceChildren(...this.roles.map(role => this.visibilityToggle(role)));
     if (this.video) {
       this.video.controls = false;
       this.video.onclick = () => find('.play').click();
       this.video.onerror = () => {
-        find('.views figcaption').append(' This browser cannot play the film.');
+        find('.views figcaption').append(' This browser cannot play the video.');
         this.video = null;
       };
     }
   }
 
-  rowSwitch(role) {
-    const label = document.createElement('label'), box = document.createElement('input');
-    const dot = document.createElement('span');
-    box.type = 'checkbox';
-    box.checked = true;
-    box.onchange = () => {
-      this.hiddenRoles[box.checked ? 'delete' : 'add'](role);
+  visibilityToggle(role) {
+    const label = document.createElement('label');
+    const checkbox = document.createElement('input');
+    checkbox.type = 'checkbox';
+    checkbox.checked = true;
+    checkbox.onchange = () => {
+      if (checkbox.checked) this.hiddenRoles.delete(role);
+      else this.hiddenRoles.add(role);
       this.drawBodies();
     };
+    const dot = document.createElement('span');
     dot.className = 'dot';
     dot.style.background = `var(--skin-${role})`;
-    label.append(box, ' ', dot, this.common.rows[role] || role);
+    label.append(checkbox, ' ', dot, this.common.rows[role] || role);
     return label;
   }
 
@@ -95,13 +109,13 @@ class Track {
     this.article.hidden = false;
     if (!this.bodies) {
       const packed = [...this.article.querySelectorAll('.mesh')];
-      const bytes = await Promise.all(packed.map(element => inflate(element.textContent)));
-      this.bodies = bytes.map(part => unpack(part, this.count));
-      this.box = bounds(this.bodies);
+      const unpacked = await Promise.all(packed.map(element => inflate(element.textContent)));
+      this.bodies = unpacked.map(bytes => unpack(bytes, this.count));
+      this.bounds = boundsOf(this.bodies);
     }
     this.drawErrors();
     await this.drawBodies();
-    this.seek(this.at);
+    this.seek(this.index);
   }
 
   hide() {
@@ -113,11 +127,11 @@ class Track {
 
   play() {
     this.playing = true;
-    if (this.at === this.count - 1) this.seek(0);
+    if (this.index === this.count - 1) this.seek(0);
     if (this.video) this.video.play();
-    this.clock = this.at;
-    this.last = performance.now();
-    this.button();
+    this.clock = this.index;
+    this.lastTick = performance.now();
+    this.updatePlayButton();
     requestAnimationFrame(now => this.tick(now));
   }
 
@@ -126,49 +140,50 @@ class Track {
     this.playing = false;
     if (this.video) {
       this.video.pause();
-      this.draw(this.filmFrame());  // drawing bodies may lag behind the film
+      this.draw(this.videoIndex());  // drawing bodies may lag behind the video
     }
-    this.button();
+    this.updatePlayButton();
   }
 
-  filmFrame() {
+  videoIndex() {
     return Math.min(this.count - 1, Math.floor(this.video.currentTime * this.data.fps + 0.01));
   }
 
-  button() {
+  updatePlayButton() {
     this.find('.play').textContent = this.playing ? 'Pause' : 'Play';
     this.find('.play').setAttribute('aria-pressed', this.playing);
   }
 
-  /** Follows the film, or a clock where there is none. */
+  /** Follows the video, or a clock if there is no video. */
   tick(now) {
     if (!this.playing) return;
-    this.clock += (now - this.last) / 1000 * this.data.fps * this.find('.speed').value;
-    this.last = now;
-    const at = this.video ? this.filmFrame() : Math.floor(this.clock % this.count);
-    if (at !== this.at) this.draw(at);
+    this.clock += (now - this.lastTick) / 1000 * this.data.fps * this.find('.speed').value;
+    this.lastTick = now;
+    const index = this.video ? this.videoIndex() : Math.floor(this.clock % this.count);
+    if (index !== this.index) this.draw(index);
     requestAnimationFrame(next => this.tick(next));
   }
 
-  seek(at) {
-    if (this.video) this.video.currentTime = (at + 0.5) / this.data.fps;
-    this.draw(at);
+  seek(index) {
+    if (this.video) this.video.currentTime = (index + 0.5) / this.data.fps;
+    this.draw(index);
   }
 
-  draw(at) {
-    this.at = at;
-    this.find('.time').value = at;
-    if (this.picture) this.picture.src = this.data.pictures[at];
-    this.say();
-    if (this.find('.scene').data) Plotly.restyle(this.find('.scene'), this.places());
+  draw(index) {
+    this.index = index;
+    this.find('.time').value = index;
+    if (this.image) this.image.src = this.data.images[index];
+    this.updateStatus();
+    if (this.find('.scene').data) Plotly.restyle(this.find('.scene'), this.currentVertices());
     if (this.find('.plot').data) {
-      const x = this.data.shown[at];
-      Plotly.relayout(this.find('.plot'), {'shapes[0].x0': x, 'shapes[0].x1': x});
+      const frame = this.data.shown[index];
+      Plotly.relayout(this.find('.plot'), {'shapes[0].x0': frame, 'shapes[0].x1': frame});
     }
   }
 
-  say() {
-    const frame = this.data.shown[this.at], name = this.find('.error').value;
+  updateStatus() {
+    const frame = this.data.shown[this.index];
+    const name = this.find('.error').value;
     const known = Object.entries(this.data.errors[name] || {}).filter(([, values]) => values[frame] !== null);
     const errors = known.map(([role, values]) => `${this.common.rows[role]} ${values[frame].toFixed(1)}`).join(', ');
     const text = `frame ${frame} of ${this.data.frameIds.length} (${this.data.frameIds[frame]})`
@@ -177,119 +192,143 @@ class Track {
     this.find('.time').setAttribute('aria-valuetext', text);
   }
 
-  visible() {
+  visibilities() {
     return this.roles.map(role => !this.hiddenRoles.has(role));
   }
 
-  /** Distance between neighbours in metres, and the place of each body; those that are hidden leave no gap. */
-  spots() {
-    const step = this.find('.together').checked ? 0 : 0.75 * (this.box.high[0] - this.box.low[0]);
-    let used = 0;
-    return this.visible().map(seen => step * (seen ? used++ : 0));
+  /** Horizontal offset of each body in metres; hidden bodies leave no gap. */
+  offsets() {
+    const step = this.find('.together').checked ? 0 : 0.75 * (this.bounds.high[0] - this.bounds.low[0]);
+    let visibleBodies = 0;
+    return this.visibilities().map(visible => step * (visible ? visibleBodies++ : 0));
   }
 
   /** The vertices of the current frame. Plotly's z is up: x, y, z of a body become x, -z, y. */
-  places() {
-    const spots = this.spots(), found = {x: [], y: [], z: []};
+  currentVertices() {
+    const offsets = this.offsets();
+    const vertices = {x: [], y: [], z: []};
     this.bodies.forEach((frames, row) => {
-      const places = frames[this.at], length = places.length / 3;
-      const x = new Float32Array(length), y = new Float32Array(length), z = new Float32Array(length);
-      for (let k = 0; k < length; k++) {
-        x[k] = places[3 * k] * GRID + spots[row];
-        y[k] = -places[3 * k + 2] * GRID;
-        z[k] = places[3 * k + 1] * GRID;
+      const positions = frames[this.index];
+      const count = positions.length / 3;
+      const x = new Float32Array(count);
+      const y = new Float32Array(count);
+      const z = new Float32Array(count);
+      for (let k = 0; k < count; k++) {
+        x[k] = positions[3 * k] * GRID + offsets[row];
+        y[k] = -positions[3 * k + 2] * GRID;
+        z[k] = positions[3 * k + 1] * GRID;
       }
-      found.x.push(x);
-      found.y.push(y);
-      found.z.push(z);
+      vertices.x.push(x);
+      vertices.y.push(y);
+      vertices.z.push(z);
     });
-    return found;
+    return vertices;
   }
 
   drawBodies() {
-    const {low, high} = this.box, {x, y, z} = this.places(), seen = this.visible(), spots = this.spots();
+    const {x, y, z} = this.currentVertices();
+    const visibilities = this.visibilities();
     const [i, j, k] = [0, 1, 2].map(corner => this.common.faces.map(face => face[corner]));
-    const light = {ambient: 0.45, diffuse: 0.75, specular: 0.12, roughness: 0.6, fresnel: 0.05};
-    const bodies = this.roles.map((role, row) => ({
+    const meshes = this.roles.map((role, row) => ({
       type: 'mesh3d', name: this.common.rows[role] || role, x: x[row], y: y[row], z: z[row], i, j, k,
-      color: color(`skin-${role}`), lighting: light, lightposition: {x: -2000, y: -4000, z: 4000}, hoverinfo: 'skip',
-      flatshading: false, visible: seen[row]}));
-    const ranges = [[low[0], high[0] + Math.max(...spots)], [-high[2], -low[2]], [low[1], high[1]]];
-    const sides = ranges.map(([from, to]) => Math.max(to - from, 0.01));
-    const axis = range => ({range, autorange: false, visible: false});
-    const scene = this.find('.scene'), aspect = scene.clientWidth / scene.clientHeight;
-    const unit = Math.max(sides[0] / (1.05 * aspect), 1.1 * sides[2]);  // metres to the unit of Plotly's camera
-    const ratio = {x: sides[0] / unit, y: sides[1] / unit, z: sides[2] / unit};
-    this.camera = this.camera || {azimuth: VIEWS.front[0], height: VIEWS.front[1], distance: 1.3};
-    return Plotly.react(scene, bodies, {
-      margin: {l: 0, r: 0, t: 0, b: 0}, paper_bgcolor: color('paper'), showlegend: false,
-      scene: {xaxis: axis(ranges[0]), yaxis: axis(ranges[1]), zaxis: axis(ranges[2]), aspectmode: 'manual',
-        aspectratio: ratio, dragmode: 'turntable', camera: {...this.eye(), center: {x: 0, y: 0, z: 0}}},
-    }, {displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: true}).then(plot => {
+      color: cssColor(`skin-${role}`), lighting: LIGHTING, lightposition: {x: -2000, y: -4000, z: 4000},
+      hoverinfo: 'skip', flatshading: false, visible: visibilities[row],
+    }));
+    const layout = {
+      margin: {l: 0, r: 0, t: 0, b: 0}, paper_bgcolor: cssColor('paper'), showlegend: false,
+      scene: this.sceneLayout(),
+    };
+    const options = {displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: true};
+    return Plotly.react(this.find('.scene'), meshes, layout, options).then(plot => {
       plot.removeAllListeners('plotly_relayout');
-      plot.on('plotly_relayout', change => this.dragged(change['scene.camera']));
+      plot.on('plotly_relayout', change => this.onDrag(change['scene.camera']));
     });
   }
 
-  eye() {
-    const {azimuth, height, distance} = this.camera, [a, h] = [azimuth, height].map(angle => angle * Math.PI / 180);
-    const flat = distance * Math.cos(h);
-    return {eye: {x: flat * Math.cos(a), y: flat * Math.sin(a), z: distance * Math.sin(h)}, up: {x: 0, y: 0, z: 1}};
+  sceneLayout() {
+    const {low, high} = this.bounds;
+    const ranges = [[low[0], high[0] + Math.max(...this.offsets())], [-high[2], -low[2]], [low[1], high[1]]];
+    const lengths = ranges.map(([from, to]) => Math.max(to - from, 0.01));
+    const axis = range => ({range, autorange: false, visible: false});
+    const aspect = this.find('.scene').clientWidth / this.find('.scene').clientHeight;
+    const unit = Math.max(lengths[0] / (1.05 * aspect), 1.1 * lengths[2]);  // metres per unit of Plotly's camera
+    this.camera = this.camera || {azimuth: VIEWS.front[0], elevation: VIEWS.front[1], distance: 1.3};
+    return {
+      xaxis: axis(ranges[0]), yaxis: axis(ranges[1]), zaxis: axis(ranges[2]), aspectmode: 'manual',
+      aspectratio: {x: lengths[0] / unit, y: lengths[1] / unit, z: lengths[2] / unit},
+      dragmode: 'turntable', camera: this.plotlyCamera(),
+    };
   }
 
-  dragged(camera) {
+  plotlyCamera() {
+    const {distance} = this.camera;
+    const azimuth = this.camera.azimuth * DEGREE;
+    const elevation = this.camera.elevation * DEGREE;
+    const horizontal = distance * Math.cos(elevation);
+    const eye = {
+      x: horizontal * Math.cos(azimuth), y: horizontal * Math.sin(azimuth), z: distance * Math.sin(elevation),
+    };
+    return {eye, up: {x: 0, y: 0, z: 1}, center: ORIGIN};
+  }
+
+  onDrag(camera) {
     if (!camera) return;
-    const {x, y, z} = camera.eye, distance = Math.hypot(x, y, z);
-    this.camera = {azimuth: Math.atan2(y, x) * 180 / Math.PI, height: Math.asin(z / distance) * 180 / Math.PI,
-      distance};
+    const {x, y, z} = camera.eye;
+    const distance = Math.hypot(x, y, z);
+    this.camera = {azimuth: Math.atan2(y, x) / DEGREE, elevation: Math.asin(z / distance) / DEGREE, distance};
   }
 
-  look(azimuth, height, distance = this.camera.distance) {
-    this.camera = {azimuth, height: Math.max(-85, Math.min(85, height)), distance};
-    Plotly.relayout(this.find('.scene'), {'scene.camera': {...this.eye(), center: {x: 0, y: 0, z: 0}}});
+  setView(azimuth, elevation, distance = this.camera.distance) {
+    this.camera = {azimuth, elevation: Math.max(-85, Math.min(85, elevation)), distance};
+    Plotly.relayout(this.find('.scene'), {'scene.camera': this.plotlyCamera()});
   }
 
-  turn(event) {
-    const {azimuth, height, distance} = this.camera;
-    const moves = {ArrowLeft: [-10, 0, 1], ArrowRight: [10, 0, 1], ArrowUp: [0, 10, 1], ArrowDown: [0, -10, 1],
-      '+': [0, 0, 0.9], '-': [0, 0, 1 / 0.9]};
-    const move = moves[event.key];
-    if (!move) return;
+  onSceneKey(event) {
+    const change = KEYS[event.key];
+    if (!change) return;
     event.preventDefault();
-    this.look(azimuth + move[0], height + move[1], distance * move[2]);
+    const {azimuth, elevation, distance} = this.camera;
+    this.setView(azimuth + change[0], elevation + change[1], distance * change[2]);
   }
 
   drawErrors() {
-    const name = this.find('.error').value, {rows} = this.common;
+    const name = this.find('.error').value;
+    const {rows} = this.common;
     const lines = Object.entries(this.data.errors[name] || {}).map(([role, y]) => ({
       type: 'scatter', mode: y.length > 1 ? 'lines' : 'markers', name: rows[role], y, text: this.data.frameIds,
-      line: {color: color(role), width: 2, dash: role === 'before' ? 'dot' : 'solid'},
-      hovertemplate: `%{y:.1f} (%{text})<extra>${rows[role].replace(/[<>&]/g, '')}</extra>`}));
-    const grid = {gridcolor: color('line'), linecolor: color('line'), zeroline: false};
-    const x = this.data.shown[this.at];
-    Plotly.react(this.find('.plot'), lines, {
-      margin: {l: 56, r: 12, t: 28, b: 40}, paper_bgcolor: color('card'), plot_bgcolor: color('card'),
-      font: {color: color('ink'), size: 13}, hovermode: 'x unified', showlegend: true,
-      hoverlabel: {bgcolor: color('paper'), bordercolor: color('line'), font: {color: color('ink')}},
+      line: {color: cssColor(role), width: 2, dash: role === 'before' ? 'dot' : 'solid'},
+      hovertemplate: `%{y:.1f} (%{text})<extra>${rows[role].replace(/[<>&]/g, '')}</extra>`,
+    }));
+    const grid = {gridcolor: cssColor('line'), linecolor: cssColor('line'), zeroline: false};
+    const frame = this.data.shown[this.index];
+    const marker = {
+      type: 'line', x0: frame, x1: frame, y0: 0, y1: 1, yref: 'paper', line: {color: cssColor('ink'), width: 1},
+    };
+    const layout = {
+      margin: {l: 56, r: 12, t: 28, b: 40}, paper_bgcolor: cssColor('card'), plot_bgcolor: cssColor('card'),
+      font: {color: cssColor('ink'), size: 13}, hovermode: 'x unified', showlegend: true,
+      hoverlabel: {bgcolor: cssColor('paper'), bordercolor: cssColor('line'), font: {color: cssColor('ink')}},
       legend: {orientation: 'h', x: 0, y: 1.16},
       xaxis: {...grid, title: {text: 'frame'}}, yaxis: {...grid, title: {text: name}, rangemode: 'tozero'},
-      shapes: [{type: 'line', x0: x, x1: x, y0: 0, y1: 1, yref: 'paper', line: {color: color('ink'), width: 1}}],
-    }, {displaylogo: false, displayModeBar: false, responsive: true}).then(plot => {
+      shapes: [marker],
+    };
+    const options = {displaylogo: false, displayModeBar: false, responsive: true};
+    Plotly.react(this.find('.plot'), lines, layout, options).then(plot => {
       plot.removeAllListeners('plotly_click');
-      plot.on('plotly_click', event => { this.pause(); this.seek(this.nearest(event.points[0].x)); });
+      plot.on('plotly_click', event => { this.pause(); this.seek(this.nearestIndex(event.points[0].x)); });
     });
   }
 
-  nearest(frame) {
-    const far = this.data.shown.map(shown => Math.abs(shown - frame));
-    return far.indexOf(Math.min(...far));
+  nearestIndex(frame) {
+    const distances = this.data.shown.map(shown => Math.abs(shown - frame));
+    return distances.indexOf(Math.min(...distances));
   }
 }
 
 async function start() {
   const common = JSON.parse(document.getElementById('common').textContent);
   const tracks = [...document.querySelectorAll('.track')].map(article => new Track(article, common));
-  const chosen = document.getElementById('chosen');
+  const chooser = document.getElementById('chosen');
   tracks.forEach(track => { track.article.hidden = true; });
   const script = document.createElement('script');
   script.textContent = new TextDecoder().decode(await inflate(document.getElementById('plotly').textContent));
@@ -297,12 +336,12 @@ async function start() {
   let current = null;
   const choose = async () => {
     if (current) current.hide();
-    current = tracks[+chosen.value];
+    current = tracks[+chooser.value];
     if (current) await current.show();
   };
-  chosen.onchange = choose;
+  chooser.onchange = choose;
   const redraw = () => { if (current) { current.drawErrors(); current.drawBodies(); } };
-  dark.addEventListener('change', redraw);
+  darkMode.addEventListener('change', redraw);
   addEventListener('resize', redraw);
   await choose();
   document.documentElement.dataset.ready = 'yes';

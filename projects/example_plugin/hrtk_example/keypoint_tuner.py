@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Optional
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Optional
 
-import torch
+from torch import Tensor
 
-from hrtk.adapters import Adapter, predict
-from hrtk.adapters.parts.parameter_selection import select_parameters
-from hrtk.adapters.parts.posed import Posed
+from hrtk.adapters import Adapter, Session, predict
+from hrtk.adapters.parts.learner import Learner
+from hrtk.adapters.parts.posed import PosedPrediction
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS, LOSSES
@@ -16,6 +18,7 @@ from hrtk.structures import Prediction, Sequence
 
 
 @ADAPTERS.register_module()
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class KeypointTuner(Adapter):
     """Moves a few weights towards the keypoints of the frame, then predicts it.
 
@@ -23,57 +26,58 @@ class KeypointTuner(Adapter):
         lr: rate of Adam.
         steps: of Adam, per frame.
         parameters: which weights move, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
-        loss: config of a loss ``(found, wanted, confidence) -> scalar``.
-        reset: of :class:`~hrtk.adapters.base.Adapter`.
+        loss: config of a loss ``(joints2d, keypoints2d, confidence) -> scalar``.
+        reset: of :class:`~hrtk.adapters.Adapter`.
     """
 
-    def __init__(
-        self,
-        lr: float = 1e-4,
-        steps: int = 2,
-        parameters: str = 'head',
-        loss: Optional[dict] = None,
-        reset: str = 'sequence',
-    ) -> None:
-        super().__init__(reset)
-        self.lr, self.steps, self.parameters = lr, steps, parameters
-        self.loss = LOSSES.build(loss or dict(type='GemanMcClure'))
-        self._optimizer: Optional[torch.optim.Adam] = None
-        self._restored: Optional[dict[str, Any]] = None
+    lr: float = 1e-4
+    steps: int = 2
+    parameters: str = 'head'
+    loss: Optional[Mapping[str, Any]] = None
 
-    def adapt(self, estimator: Estimator, sequence: Sequence) -> Iterator[Prediction]:
+    def start(self, estimator: Estimator) -> KeypointTunerSession:
+        """Starts a session with the estimator's present weights."""
+        return KeypointTunerSession(self, estimator)
+
+
+class KeypointTunerSession(Session):
+    """The weights that move, and Adam's moments.
+
+    Args:
+        options: of the adapter.
+        estimator: its weights change.
+    """
+
+    def __init__(self, options: KeypointTuner, estimator: Estimator) -> None:
+        self.steps = options.steps
+        self.loss = LOSSES.build(options.loss or dict(type='GemanMcClure'))
+        self.learner = Learner(estimator, options.parameters, options.lr, (0.9, 0.999))
+
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Yields one prediction per frame, after the steps on it."""
-        estimator.eval().requires_grad_(False)  # evaluation mode: BatchNorm keeps its statistics
-        xy, confidence = crop_targets(sequence, device=estimator.device)
-        start = {name: value.detach().clone() for name, value in estimator.state_dict().items()}
-        self._begin(estimator)
+        estimator = self.learner.estimator
+        keypoints = crop_targets(sequence, device=estimator.device)
         for t in range(len(sequence)):
-            if self.reset == 'frame' and t > 0:
-                estimator.load_state_dict(start)
-                self._begin(estimator)
             crop = estimator.crops(sequence, [t])
-            for _ in range(self.steps if confidence[t].any() else 0):
-                joints = Posed.of(estimator(crop), estimator.body).joints2d
-                self._optimizer.zero_grad()
-                self.loss(joints, xy[t : t + 1], confidence[t : t + 1]).backward()
-                self._optimizer.step()
+
+            def objective(_: Mapping[str, Tensor]) -> Tensor:
+                joints2d = PosedPrediction.of(estimator(crop), estimator.required_body).joints2d
+                return self.loss(joints2d, keypoints.xy[[t]], keypoints.confidence[[t]])
+
+            if keypoints.confidence[t].any():
+                for _ in range(self.steps):
+                    self.learner.descend(objective)
             yield predict(estimator, crop)
 
+    @property
+    def counts(self) -> dict[str, int | float]:
+        """Steps that were skipped because a value was not finite."""
+        return {'skipped_updates': self.learner.skipped}
+
     def state_dict(self) -> dict[str, Any]:
-        """Adam's moments, for ``reset='never'``."""
-        return {} if self._optimizer is None else {'optimizer': self._optimizer.state_dict()}
+        """Returns Adam's moments, for ``reset='never'``."""
+        return self.learner.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes them back; used when the next sequence begins."""
-        self._restored = state.get('optimizer')
-
-    def _begin(self, estimator: Estimator) -> None:
-        weights = [
-            value.requires_grad_()
-            for value in select_parameters(estimator, self.parameters).values()
-        ]
-        if self.reset != 'never' or self._optimizer is None:
-            self._optimizer = torch.optim.Adam(weights, lr=self.lr)
-        if self._restored is not None:
-            self._optimizer.load_state_dict(self._restored)
-            self._restored = None
+        """Resumes from a :meth:`state_dict`."""
+        self.learner.load_state_dict(state)

@@ -1,0 +1,113 @@
+"""The labels of shots and of source crops, and the supervised losses against them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Optional
+from typing import Sequence as SequenceOf
+
+import torch
+from torch import Tensor
+
+from hrtk.adapters.parts.posed import SKELETON, PosedPrediction
+from hrtk.adapters.parts.source_bank import SourceBatch
+from hrtk.adapters.parts.targets import crop_targets
+from hrtk.body_models import BodyModel
+from hrtk.body_models.gendered import WHERE, GenderedBodies
+from hrtk.errors import InputError
+from hrtk.losses import betas_loss, hips, keypoint2d_loss, keypoint3d_loss, rotmat_loss
+from hrtk.models.estimators import Estimator
+from hrtk.structures import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """Labels of N frames.
+
+    Attributes:
+        rotmat: (N, 24, 3, 3).
+        betas: (N, 10).
+        neutral: (N, 1), 1 where the betas belong to the estimator's body and 0 where they belong to a gendered body.
+        joints3d: (N, 24, 3) ``spin24``, metres.
+        keypoints2d: (N, 24, 2) ``spin24`` in [-1, 1].
+        confidence: (N, 24) of the keypoints.
+    """
+
+    rotmat: Tensor
+    betas: Tensor
+    neutral: Tensor
+    joints3d: Tensor
+    keypoints2d: Tensor
+    confidence: Tensor
+
+    @staticmethod
+    def of_source(batch: SourceBatch, body: BodyModel) -> Labels:
+        """The labels of source crops, or of all frames of source clips; their bodies are the estimator's."""
+        rotmat = batch.rotmat.reshape(-1, 24, 3, 3)
+        betas = batch.betas.reshape(-1, 10)
+        keypoints2d = batch.keypoints2d.reshape(-1, 24, 2)
+        with torch.no_grad():
+            joints3d = body.joints(rotmat, betas, SKELETON)
+        neutral = torch.ones_like(betas[:, :1])
+        confidence = torch.ones_like(keypoints2d[..., 0])
+        return Labels(rotmat, betas, neutral, joints3d, keypoints2d, confidence)
+
+    @staticmethod
+    def cat(parts: SequenceOf[Labels]) -> Labels:
+        """Joins labels along the frames."""
+        joined = {}
+        for field in dataclasses.fields(Labels):
+            joined[field.name] = torch.cat([getattr(part, field.name) for part in parts])
+        return Labels(**joined)
+
+    def losses(self, posed: PosedPrediction) -> dict[str, Tensor]:
+        """The terms of SPIN's and VIBE's supervision without factors: squared errors, joints relative to the hips."""
+        prediction = posed.prediction
+        return dict(
+            keypoints2d=keypoint2d_loss(posed.joints2d, self.keypoints2d, self.confidence),
+            joints3d=keypoint3d_loss(posed.joints3d, self.joints3d, root=hips(SKELETON)),
+            rotmat=rotmat_loss(prediction.rotmat, self.rotmat),
+            betas=betas_loss(self.neutral * prediction.betas, self.neutral * self.betas),
+        )
+
+
+@torch.no_grad()
+def labels_of_frames(
+    estimator: Estimator, sequence: Sequence, frames: range, bodies: Optional[GenderedBodies]
+) -> Labels:
+    """The labels of labelled frames of a sequence.
+
+    Args:
+        estimator: neutral betas belong to its body.
+        sequence: with true bodies.
+        frames: consecutive indices.
+        bodies: for truth that belongs to a gendered body.
+
+    Raises:
+        InputError: the truth belongs to a gendered body and none is given.
+    """
+    truth = sequence.truth
+    assert truth is not None and truth.rotmat is not None and truth.betas is not None
+    like = next(estimator.parameters())
+    index = slice(frames.start, frames.stop)
+    if truth.gender == 'neutral':
+        body = estimator.required_body
+    elif bodies is not None:
+        body = bodies.get(truth.gender, like=estimator.required_body)
+    else:
+        raise InputError(
+            f'{sequence.name}: its bodies are {truth.gender}; give the adapter bodies=dict(male=..., female=...). '
+            f'{WHERE}'
+        )
+    rotmat = truth.rotmat[index].to(like)
+    betas = truth.betas[index].to(like)
+    keypoints = crop_targets(sequence, SKELETON)[index]
+    neutral = torch.full_like(betas[:, :1], float(truth.gender == 'neutral'))
+    return Labels(
+        rotmat=rotmat,
+        betas=betas,
+        neutral=neutral,
+        joints3d=body.joints(rotmat, betas, SKELETON),
+        keypoints2d=keypoints.xy.to(like),
+        confidence=keypoints.confidence.to(like),
+    )

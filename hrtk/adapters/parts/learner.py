@@ -1,0 +1,94 @@
+"""The weights of an estimator that adapt, and the optimisers that change them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Optional
+from typing import Sequence as SequenceOf
+
+from torch import Tensor
+
+from hrtk.adapters.parts.gradients import Objective, clip_norm, plain_gradient
+from hrtk.adapters.parts.guarded_adam import GuardedAdam
+from hrtk.adapters.parts.parameter_selection import select_parameters
+from hrtk.models.estimators import Estimator
+
+ADAM = 'adam'
+
+
+class Learner:
+    """Some weights of an estimator, with one or more Adam optimisers over them.
+
+    BatchNorm keeps its statistics.
+
+    Args:
+        estimator: is put into evaluation mode; of its parameters only the selected ones require gradients from now on.
+        parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
+        lr: rate of every Adam.
+        adam_betas: decay rates of every Adam's moments.
+        max_norm: a gradient whose norm is larger is scaled down to this norm; None leaves gradients as they are.
+        optimisers: names of the Adams; each has moments of its own over the same weights.
+
+    Attributes:
+        weights: the selected parameters by name, the estimator's own tensors.
+        adams: the optimisers by name.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        parameters: str,
+        lr: float,
+        adam_betas: tuple[float, float],
+        max_norm: Optional[float] = None,
+        optimisers: SequenceOf[str] = (ADAM,),
+    ) -> None:
+        self.estimator = estimator.eval().requires_grad_(False)
+        self.max_norm = max_norm
+        self.weights: dict[str, Tensor] = {}
+        for name, weight in select_parameters(estimator, parameters).items():
+            self.weights[name] = weight.requires_grad_()
+        self.adams = {
+            name: GuardedAdam(self.weights.values(), lr, adam_betas) for name in optimisers
+        }
+
+    def descend(self, objective: Objective, optimiser: str = ADAM) -> Tensor:
+        """Takes one step down an objective and returns the loss before it.
+
+        The step is skipped where the loss or the gradient is not finite.
+        """
+        gradient, loss = plain_gradient(self.weights, objective)
+        if self.max_norm is not None:
+            gradient = clip_norm(gradient, self.max_norm)
+        self.step(gradient, [loss], optimiser)
+        return loss
+
+    def step(
+        self, gradient: SequenceOf[Tensor], losses: SequenceOf[Tensor], optimiser: str = ADAM
+    ) -> None:
+        """Takes one step with a gradient in the order of :attr:`weights`; skipped where a value is not finite."""
+        self.adams[optimiser].step(gradient, losses)
+
+    def set_lr(self, lr: float) -> None:
+        """Sets the rate of the next steps."""
+        for adam in self.adams.values():
+            adam.lr = lr
+
+    @property
+    def skipped(self) -> int:
+        """How many steps were skipped; waits for the device."""
+        return sum(int(adam.skipped) for adam in self.adams.values())
+
+    def reset_counts(self) -> None:
+        """Sets :attr:`skipped` to zero."""
+        for adam in self.adams.values():
+            adam.reset_count()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the optimisers' moments by name; the weights are the estimator's."""
+        return {name: adam.state_dict() for name, adam in self.adams.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resumes from a :meth:`state_dict`."""
+        for name, adam in self.adams.items():
+            adam.load_state_dict(state[name])

@@ -1,0 +1,119 @@
+"""The frame of every preparation: steps that resume after a kill with the digits of an uninterrupted run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Optional
+from typing import Sequence as SequenceOf
+
+import torch
+from torch import Tensor
+
+from hrtk.adapters.base import Adapter, Preparation, PreparationStep
+from hrtk.adapters.parts.learner import Learner
+from hrtk.models.estimators import Estimator
+from hrtk.structures import Sequence
+
+PROGRESS = 'progress'
+
+
+class LearningProcess:
+    """The steps of one preparation.
+
+    The random numbers of a step must depend on the seed and the step's number alone, so that a resumed run draws the
+    same.
+
+    Args:
+        learner: the weights that the steps change.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+
+    def run(self, steps: range) -> Iterator[dict[str, Any]]:
+        """Takes the steps with these numbers; yields after each one the values to report, e.g. the loss."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreparingAdapter(Adapter):
+    """An adapter that learns from the whole target before anything is predicted.
+
+    A subclass says how many steps there are and what a step does. States are stored between steps, an interrupted
+    preparation resumes from the last one, and a finished one is not computed again.
+
+    Args:
+        save_every: steps between two stored states.
+        reset: of :class:`~hrtk.adapters.base.Adapter`.
+    """
+
+    save_every: int = 50
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole preparation; 0 leaves the weights as they are."""
+        raise NotImplementedError
+
+    def begin(
+        self,
+        estimator: Estimator,
+        sequences: SequenceOf[Sequence],
+        preparation: Preparation,
+        seed: int,
+    ) -> LearningProcess:
+        """Reads what the steps learn from.
+
+        Args:
+            estimator: with the start weights.
+            sequences: the whole target.
+            preparation: may store states of its own here, and takes reports.
+            seed: of all random numbers.
+        """
+        raise NotImplementedError
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states that :meth:`prepare` stores."""
+        return (PROGRESS,)
+
+    def prepare(
+        self, estimator: Estimator, dataset: Any, preparation: Preparation
+    ) -> Optional[dict[str, Tensor]]:
+        """Takes all steps and returns the adapted weights; None if there are no steps."""
+        if self.total_steps == 0:
+            return None
+        finished = preparation.result()
+        if finished is not None:
+            return finished
+        seed = torch.initial_seed()
+        sequences = [dataset[index] for index in range(len(dataset))]
+        process = self.begin(estimator, sequences, preparation, seed)
+        first = _resume(process.learner, preparation)
+        steps = range(first, self.total_steps)
+        for step, numbers in zip(steps, process.run(steps)):
+            done = step + 1
+            if done == self.total_steps or done % self.save_every == 0:
+                _save(process.learner, done, preparation)
+            preparation.report(PreparationStep('adapt', done, self.total_steps, numbers))
+        estimator.requires_grad_(False).zero_grad(set_to_none=True)
+        return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
+
+
+def _resume(learner: Learner, preparation: Preparation) -> int:
+    """Loads the last stored state, if there is one; returns the number of finished steps."""
+    state = preparation.load(PROGRESS)
+    if state is None:
+        return 0
+    learner.estimator.load_state_dict(state['estimator'])
+    learner.load_state_dict(state['optimisers'])
+    return state['steps']
+
+
+def _save(learner: Learner, steps: int, preparation: Preparation) -> None:
+    state = dict(
+        steps=steps,
+        estimator=learner.estimator.state_dict(),
+        optimisers=learner.state_dict(),
+    )
+    preparation.save(PROGRESS, state)

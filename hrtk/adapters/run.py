@@ -1,0 +1,90 @@
+"""An adapter over several sequences: when its sessions start, and from which weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Optional
+
+from torch import Tensor
+
+from hrtk.adapters.base import Adapter, Session
+from hrtk.models.estimators import Estimator
+from hrtk.structures import Prediction, Sequence
+
+
+class AdapterRun:
+    """Predicts one sequence after the other and starts new sessions as :attr:`Adapter.reset` says.
+
+    A new session starts from the weights that the estimator has now.
+
+    Args:
+        adapter: prepared.
+        estimator: with the prepared weights.
+
+    Attributes:
+        counts: numbers about the last sequence, see :attr:`Session.counts`.
+    """
+
+    def __init__(self, adapter: Adapter, estimator: Estimator) -> None:
+        self.adapter = adapter
+        self.estimator = estimator
+        self.counts: dict[str, int | float] = {}
+        self._start_weights = copied_weights(estimator)
+        self._session: Optional[Session] = None
+
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
+        """Yields one prediction of batch size one per frame."""
+        if self.adapter.reset == 'frame':
+            yield from self._run_frames(sequence)
+            return
+        if self.adapter.reset == 'sequence' or self._session is None:
+            self._session = self._new_session()
+        yield from self._session.run(sequence)
+        self.counts = dict(self._session.counts)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the state of the session that lasts (``reset='never'``)."""
+        if self._session is None:
+            return {}
+        return self._session.state_dict()
+
+    def resume(self, weights: Mapping[str, Tensor], state: dict[str, Any]) -> None:
+        """Resumes a session that lasts.
+
+        Args:
+            weights: the estimator's, at the end of the last finished sequence.
+            state: of :meth:`state_dict` at that moment.
+        """
+        self.estimator.load_state_dict(weights)
+        self._session = self.adapter.start(self.estimator)
+        self._session.load_state_dict(state)
+
+    def _run_frames(self, sequence: Sequence) -> Iterator[Prediction]:
+        counts = []
+        for t in range(len(sequence)):
+            session = self._new_session()
+            yield from session.run(sequence.clip(t, t + 1))
+            counts.append(session.counts)
+        self.counts = _merged(counts)
+
+    def _new_session(self) -> Session:
+        self.estimator.load_state_dict(self._start_weights)
+        self.estimator.eval().zero_grad(set_to_none=True)
+        return self.adapter.start(self.estimator)
+
+
+def copied_weights(estimator: Estimator) -> dict[str, Tensor]:
+    """A copy of an estimator's state dict."""
+    return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
+
+
+def _merged(counts: list[Mapping[str, int | float]]) -> dict[str, int | float]:
+    """The counts of one sequence from those of its frames: totals add up, means are averaged."""
+    merged: dict[str, int | float] = {}
+    names = dict.fromkeys(name for frame in counts for name in frame)
+    for name in names:
+        values = [frame[name] for frame in counts if name in frame]
+        merged[name] = sum(values)
+        if isinstance(values[0], float):
+            merged[name] = sum(values) / len(values)
+    return merged
