@@ -17,19 +17,11 @@ class Asset:
     """One file or folder of another owner.
 
     Attributes:
-<<<<<<< HEAD
-        path: its required path, below the ``data`` folder.
-        needed_by: methods, networks or protocols that need it.
-        url: its owner's page.
-        instructions: what to download there.
-        check: reads it and returns a short summary of its content; raises InputError if the content is wrong.
-=======
         path: its location below the ``data`` folder.
         needed_by: the methods, protocols or data sets that need it.
         url: the web page of its owner.
         instructions: what to download there.
         check: reads it and returns a short description of its content; raises InputError if the content is wrong.
->>>>>>> refs/heads/apis
     """
 
     path: str
