@@ -78,12 +78,7 @@ class View(NamedTuple):
             start, end, beyond = self.project(
                 np.asarray(origin) + np.outer([0, length, 1.16 * length], step)
             )
-            axes.annotate(
-                '',
-                end,
-                start,
-                arrowprops=dict(arrowstyle='-|>', color=colour, lw=2.2, shrinkA=0, shrinkB=0),
-            )
+            arrow(axes, start, end, colour, 2.2)
             axes.text(
                 *beyond,
                 name,
@@ -122,157 +117,173 @@ def frames_of_reference(body: BodyModel) -> Figure:
     return figure
 
 
+def arrow(axes: Axes, start: tuple, end: tuple, colour: str, width: float = 1.6) -> None:
+    """Draws an arrow between two points of a panel."""
+    style = dict(arrowstyle='-|>', color=colour, lw=width, shrinkA=0, shrinkB=0)
+    axes.annotate('', end, start, arrowprops=style)
+
+
+def outline(axes: Axes, box: torch.Tensor) -> None:
+    """Draws the outline of a box ``[cx, cy, side]`` into an image."""
+    cx, cy, side = box.tolist()
+    corner = (cx - side / 2, cy - side / 2)
+    axes.add_patch(Rectangle(corner, side, side, fill=False, color=ORANGE, lw=2))
+
+
+def crop_panel(axes: Axes, image: np.ndarray, box: torch.Tensor, resolution: int) -> None:
+    """Shows a crop in normalised coordinates, with its centre and an orange frame."""
+    crop = crop_image(image, box, resolution).permute(1, 2, 0).numpy().astype(np.uint8)
+    axes.imshow(crop, extent=(-1, 1, 1, -1), interpolation='nearest')
+    axes.plot(0, 0, '+', color=ORANGE, ms=11, mew=2)
+    for spine in axes.spines.values():
+        spine.set(color=ORANGE, lw=2)
+
+
+def pixel_panel(axes: Axes) -> None:
+    """Shows the centres of pixels."""
+    axes.imshow(np.indices((4, 4)).sum(0) % 2, cmap='Greys', vmin=-1.5, vmax=6)
+    axes.plot(*np.indices((4, 4)).reshape(2, -1), '.', color=BLUE)
+    axes.plot(0, 0, 'o', color=RED)
+    axes.annotate('(0, 0)', (0, 0), (0.12, -0.14), color=RED, fontsize=10)
+    axes.set(xticks=range(4), yticks=range(4), xlabel='u, px', ylabel='v, px')
+    axes.set_title('Pixel centres are whole numbers', fontsize=11)
+
+
+def box_panel(axes: Axes, image: np.ndarray, box: torch.Tensor, points: np.ndarray) -> None:
+    """Shows a box in an image, with its centre and side."""
+    text = dict(color=ORANGE, fontsize=11, fontweight='bold')
+    cx, cy, side = box.tolist()
+    left = cx - side / 2
+    right = cx + side / 2
+    below = cy + side / 2 + 7
+    axes.imshow(image, interpolation='nearest')
+    outline(axes, box)
+    axes.plot(cx, cy, '+', color=ORANGE, ms=11, mew=2)
+    axes.annotate('[cx, cy]', (cx, cy), (cx - 66, cy + 4), **text)
+    style = dict(arrowstyle='<|-|>', color=ORANGE, shrinkA=0, shrinkB=0)
+    axes.annotate('', (left, below), (right, below), annotation_clip=False, arrowprops=style)
+    axes.text(right + 5, below, 'side', va='center', **text)
+    axes.plot(*points.T, 'o', color=BLUE, ms=4, mec='white', mew=0.6)
+    axes.set(xlabel='u, px', ylabel='v, px', xlim=(-0.5, 255.5), ylim=(255.5, -0.5))
+    axes.set_title('A box in the image', fontsize=11)
+
+
 def crop_box(sequence: Sequence, box: torch.Tensor, points: np.ndarray) -> Figure:
     """Pixels with their centres, a box in the image, and the crop with its normalised coordinates."""
     figure, (pixels, panel, crop) = plt.subplots(
         1, 3, figsize=(10.6, 3.9), width_ratios=(0.8, 1, 1)
     )
-    pixels.imshow(np.indices((4, 4)).sum(0) % 2, cmap='Greys', vmin=-1.5, vmax=6)
-    pixels.plot(*np.indices((4, 4)).reshape(2, -1), '.', color=BLUE)
-    pixels.plot(0, 0, 'o', color=RED)
-    pixels.annotate('(0, 0)', (0, 0), (0.12, -0.14), color=RED, fontsize=10)
-    pixels.set(xticks=range(4), yticks=range(4), xlabel='u, px', ylabel='v, px')
-    pixels.set_title('Pixel centres are whole numbers', fontsize=11)
-
-    cx, cy, side = box.tolist()
-    panel.imshow(sequence.frames[0], interpolation='nearest')
-    panel.add_patch(
-        Rectangle((cx - side / 2, cy - side / 2), side, side, fill=False, color=ORANGE, lw=2)
-    )
-    panel.plot(cx, cy, '+', color=ORANGE, ms=11, mew=2)
-    panel.annotate(
-        '[cx, cy]', (cx, cy), (cx - 66, cy + 4), color=ORANGE, fontsize=11, fontweight='bold'
-    )
-    edge = cy + side / 2 + 7
-    panel.annotate(
-        '',
-        (cx - side / 2, edge),
-        (cx + side / 2, edge),
-        annotation_clip=False,
-        arrowprops=dict(arrowstyle='<|-|>', color=ORANGE, shrinkA=0, shrinkB=0),
-    )
-    panel.text(
-        cx + side / 2 + 5, edge, 'side', color=ORANGE, fontsize=11, fontweight='bold', va='center'
-    )
-    panel.plot(*points.T, 'o', color=BLUE, ms=4, mec='white', mew=0.6)
-    panel.set(xlabel='u, px', ylabel='v, px', xlim=(-0.5, 255.5), ylim=(255.5, -0.5))
-    panel.set_title('A box in the image', fontsize=11)
-
-    shown = crop_image(sequence.frames[0], box, 112).permute(1, 2, 0).numpy().astype(np.uint8)
-    crop.imshow(shown, extent=(-1, 1, 1, -1), interpolation='nearest')
-    crop.plot(
-        *to_crop(torch.as_tensor(points)[None], box[None])[0].T,
-        'o',
-        color=BLUE,
-        ms=5,
-        mec='white',
-        mew=0.7,
-    )
-    crop.plot(0, 0, '+', color=ORANGE, ms=11, mew=2)
-    crop.set(
-        xticks=[-1, -0.5, 0, 0.5, 1],
-        yticks=[-1, -0.5, 0, 0.5, 1],
-        xlabel='(u − cx) / (side / 2)',
-        ylabel='(v − cy) / (side / 2)',
-    )
+    image = sequence.frames[0]
+    pixel_panel(pixels)
+    box_panel(panel, image, box, points)
+    crop_panel(crop, image, box, 112)
+    normalised = to_crop(torch.as_tensor(points)[None], box[None])[0]
+    crop.plot(*normalised.T, 'o', color=BLUE, ms=5, mec='white', mew=0.7)
+    ticks = [-1, -0.5, 0, 0.5, 1]
+    crop.set(xticks=ticks, yticks=ticks)
+    crop.set(xlabel='(u − cx) / (side / 2)', ylabel='(v − cy) / (side / 2)')
     crop.set_title('The crop, −1 to 1', fontsize=11)
-    for spine in crop.spines.values():
-        spine.set(color=ORANGE, lw=2)
     figure.tight_layout()
     return figure
 
 
-def full_image(body: BodyModel, rotmat: torch.Tensor) -> Figure:
-    """A crop camera, the position of the crop, and both as a translation in front of the image's camera."""
-    focal = 520.0
-    size = (480, 340)
-    translation = torch.tensor([-1.0, 0.32, 5.2])
-    middle = ((size[0] - 1) / 2, (size[1] - 1) / 2)
-    joints = body.joints(rotmat, torch.zeros(1, 10), 'spin24')
-    vertices = body(rotmat, torch.zeros(1, 10)).vertices[0].double().numpy()
-    points = torch.tensor(
-        project_points((joints[0] + translation).numpy(), focal, middle)[None, :, :2],
-        dtype=torch.float32,
-    )
-    box = boxes_from_keypoints(points, torch.ones(1, 24))
-    camera = fit_weak_perspective(joints, to_crop(points, box))
-    tx, _, tz = crop_to_image_camera(camera, box, size, focal)[0].tolist()
-    s, cam_x, cam_y = camera[0].tolist()
-    cx, cy, side = box[0].tolist()
-    blank = np.full((*size[::-1], 3), 236, np.uint8)
-    image = draw_mesh(blank, vertices + translation.numpy(), body.faces.numpy(), focal)
+class Scene(NamedTuple):
+    """A body in front of the camera of a full image, and the camera of its crop."""
 
-    figure, (crop, panel, above) = plt.subplots(
-        1, 3, figsize=(10.8, 3.8), width_ratios=(1, 1.25, 1.15)
-    )
-    crop.imshow(
-        crop_image(image, box[0], 300).permute(1, 2, 0).numpy().astype(np.uint8),
-        extent=(-1, 1, 1, -1),
-    )
-    crop.plot(0, 0, '+', color=ORANGE, ms=12, mew=2)
-    crop.plot(s * cam_x, s * cam_y, 'o', color=BLUE)
-    crop.annotate(
+    focal: float
+    middle: tuple[float, float]
+    image: np.ndarray
+    vertices: np.ndarray
+    box: torch.Tensor
+    camera: torch.Tensor
+    translation: torch.Tensor
+
+    @classmethod
+    def of(cls, body: BodyModel, rotmat: torch.Tensor) -> Scene:
+        """Draws the body at a fixed translation and fits the camera of its crop."""
+        focal = 520.0
+        size = (480, 340)
+        translation = torch.tensor([-1.0, 0.32, 5.2])
+        middle = ((size[0] - 1) / 2, (size[1] - 1) / 2)
+        joints = body.joints(rotmat, torch.zeros(1, 10), 'spin24')
+        vertices = body(rotmat, torch.zeros(1, 10)).vertices[0].double().numpy()
+        projected = project_points((joints[0] + translation).numpy(), focal, middle)
+        points = torch.tensor(projected[None, :, :2], dtype=torch.float32)
+        box = boxes_from_keypoints(points, torch.ones(1, 24))
+        camera = fit_weak_perspective(joints, to_crop(points, box))
+        blank = np.full((*size[::-1], 3), 236, np.uint8)
+        image = draw_mesh(blank, vertices + translation.numpy(), body.faces.numpy(), focal)
+        translation = crop_to_image_camera(camera, box, size, focal)[0]
+        return cls(focal, middle, image, vertices, box[0], camera[0], translation)
+
+
+def camera_panel(axes: Axes, scene: Scene) -> None:
+    """Shows the crop and the origin of the mesh under the crop camera."""
+    s, tx, ty = scene.camera.tolist()
+    origin = (s * tx, s * ty)
+    crop_panel(axes, scene.image, scene.box, 300)
+    axes.plot(*origin, 'o', color=BLUE)
+    axes.annotate(
         'origin of\nthe mesh\nat s·(tx, ty)',
-        (s * cam_x, s * cam_y),
+        origin,
         (-0.95, -0.28),
         color=BLUE,
         fontsize=10,
         arrowprops=dict(arrowstyle='-', color=BLUE, lw=0.8),
     )
-    crop.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1], title='Camera [s, tx, ty] of the crop')
-    crop.spines[:].set(color=ORANGE, lw=2)
+    axes.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1], title='Camera [s, tx, ty] of the crop')
 
-    panel.imshow(image)
-    panel.add_patch(
-        Rectangle((cx - side / 2, cy - side / 2), side, side, fill=False, color=ORANGE, lw=2)
-    )
-    panel.plot(*middle, 'k+', ms=12, mew=2)
-    panel.annotate(
-        'principal point:\nmiddle of the image',
-        middle,
-        (middle[0] + 6, middle[1] - 26),
-        fontsize=10,
-    )
-    panel.annotate(
-        '',
-        (cx, cy),
-        middle,
-        arrowprops=dict(arrowstyle='-|>', color=RED, lw=1.6, shrinkA=0, shrinkB=0),
-    )
-    panel.text(middle[0] - 14, middle[1] + 26, '(dx, dy), px', color=RED, fontsize=10)
-    panel.set(xlabel='u, px', ylabel='v, px', title='Its position [cx, cy, side] in the image')
 
-    hull = cv2.convexHull(vertices[:, [0, 2]].astype(np.float32))[:, 0]
-    above.fill(hull[:, 0] + tx, hull[:, 1] + tz, color='#b3c9e6', lw=0)
-    left, right = ((cx + sign * side / 2 - middle[0]) / focal for sign in (-1, 1))
-    for slope in (left, right):
-        above.plot([0, 1.2 * slope * tz], [0, 1.2 * tz], color=ORANGE, lw=1.2)
-    edge = middle[0] / focal
+def position_panel(axes: Axes, scene: Scene) -> None:
+    """Shows the box in the image and its position relative to the principal point."""
+    u, v = scene.middle
+    cx, cy, _ = scene.box.tolist()
+    axes.imshow(scene.image)
+    outline(axes, scene.box)
+    axes.plot(u, v, 'k+', ms=12, mew=2)
+    label = 'principal point:\nmiddle of the image'
+    axes.annotate(label, (u, v), (u + 6, v - 26), fontsize=10)
+    arrow(axes, (u, v), (cx, cy), RED)
+    axes.text(u - 14, v + 26, '(dx, dy), px', color=RED, fontsize=10)
+    axes.set(xlabel='u, px', ylabel='v, px', title='Its position [cx, cy, side] in the image')
+
+
+def translation_panel(axes: Axes, scene: Scene) -> None:
+    """Shows camera, image plane and body from above."""
     plane = 1.9
-    above.plot([-edge * plane, edge * plane], [plane, plane], color=GREY, lw=1.5)
-    above.plot([left * plane, right * plane], [plane, plane], color=ORANGE, lw=4)
-    above.text(edge * plane + 0.06, plane, 'image', color=GREY, fontsize=10, va='center')
-    above.plot([0, 0], [0, 1.2 * tz], color=GREY, lw=0.8, ls='--')
-    above.plot(0, 0, 'ks', ms=8)
-    above.text(0.2, -0.1, 'camera', fontsize=10)
-    above.plot(tx, tz, 'o', color=BLUE)
-    above.annotate(
-        '',
-        (tx, tz),
-        (0, tz),
-        arrowprops=dict(arrowstyle='-|>', color=RED, lw=1.6, shrinkA=0, shrinkB=0),
+    tx, _, tz = scene.translation.tolist()
+    cx, _, side = scene.box.tolist()
+    left = (cx - side / 2 - scene.middle[0]) / scene.focal
+    right = (cx + side / 2 - scene.middle[0]) / scene.focal
+    edge = scene.middle[0] / scene.focal
+    hull = cv2.convexHull(scene.vertices[:, [0, 2]].astype(np.float32))[:, 0]
+    axes.fill(hull[:, 0] + tx, hull[:, 1] + tz, color='#b3c9e6', lw=0)
+    for slope in (left, right):
+        axes.plot([0, 1.2 * slope * tz], [0, 1.2 * tz], color=ORANGE, lw=1.2)
+    axes.plot([-edge * plane, edge * plane], [plane, plane], color=GREY, lw=1.5)
+    axes.plot([left * plane, right * plane], [plane, plane], color=ORANGE, lw=4)
+    axes.text(edge * plane + 0.06, plane, 'image', color=GREY, fontsize=10, va='center')
+    axes.plot([0, 0], [0, 1.2 * tz], color=GREY, lw=0.8, ls='--')
+    axes.plot(0, 0, 'ks', ms=8)
+    axes.text(0.2, -0.1, 'camera', fontsize=10)
+    axes.plot(tx, tz, 'o', color=BLUE)
+    arrow(axes, (0, tz), (tx, tz), RED)
+    arrow(axes, (0, 0), (0, tz), GREEN)
+    axes.text(0.08, tz, 'tx + 2 dx / (s side)', color=RED, fontsize=10, va='center')
+    axes.text(0.08, 0.68 * tz, '2 focal / (s side)', color=GREEN, fontsize=10, va='center')
+    axes.set(xlabel='x, m', ylabel='z, m', xlim=(-2.3, 2.1))
+    axes.set_title('From above: translation, metres')
+
+
+def full_image(body: BodyModel, rotmat: torch.Tensor) -> Figure:
+    """A crop camera, the position of the crop, and both as a translation in front of the camera."""
+    figure, (crop, panel, above) = plt.subplots(
+        1, 3, figsize=(10.8, 3.8), width_ratios=(1, 1.25, 1.15)
     )
-    above.annotate(
-        '',
-        (0, tz),
-        (0, 0),
-        arrowprops=dict(arrowstyle='-|>', color=GREEN, lw=1.6, shrinkA=0, shrinkB=0),
-    )
-    above.text(0.08, tz, 'tx + 2 dx / (s side)', color=RED, fontsize=10, va='center')
-    above.text(0.08, 0.68 * tz, '2 focal / (s side)', color=GREEN, fontsize=10, va='center')
-    above.set(
-        xlabel='x, m', ylabel='z, m', xlim=(-2.3, 2.1), title='From above: translation, metres'
-    )
+    scene = Scene.of(body, rotmat)
+    camera_panel(crop, scene)
+    position_panel(panel, scene)
+    translation_panel(above, scene)
     figure.tight_layout()
     return figure
 
