@@ -69,6 +69,8 @@ MOVED = {
     'hrtk.datasets.video': 'hrtk.datasets.own.video',
     # evaluation
     'hrtk.evaluation.posing': 'hrtk.evaluation.alignment',
+    # images
+    'hrtk.visualization.overlay': 'hrtk.visualization.overlays',
     # training
     'hrtk.engine.lifting_training': 'hrtk.training.lifting',
     'hrtk.engine.part_optimizers': 'hrtk.training.part_optimizers',
