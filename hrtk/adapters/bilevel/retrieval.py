@@ -42,7 +42,7 @@ class RetrievalBank:
         mode: ``'nearest'``, or ``'cluster'``, which samples members of the cluster with the nearest centre, as in
             DynaBOA's code.
         topk: in mode ``'nearest'``, sample the S crops from the ``topk`` nearest; None takes the S nearest.
-        clusters: with ``dataset``, K of k-means.
+        clusters: number of clusters, K of k-means, for a bank that is built from ``dataset``; 0 for none.
         resident: size limit in bytes: a bank up to this size is kept on the device; a larger one stays on disk,
             memory-mapped.
 

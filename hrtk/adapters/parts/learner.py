@@ -26,7 +26,7 @@ class Learner:
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
         lr: learning rate of every Adam.
         adam_betas: decay rates of every Adam's moments.
-        max_norm: a gradient whose norm is larger is scaled down to this norm; None leaves gradients as they are.
+        max_norm: maximum norm of the gradient, which is scaled down to it; None disables this.
         optimisers: names of the Adams; all optimise the same weights, and each has its own moments.
 
     Attributes:
