@@ -41,16 +41,16 @@ class TopologyAdapter(PreparingAdapter):
     In each cycle of ``every`` iterations, the first is a fitting iteration: it fits the bodies of the batch to their
     masks, starting from the network's prediction, and keeps the iterate with the lowest loss for each body. One Adam
     step then moves the weights towards the bodies that improved (L_Theta). The other iterations take one Adam step on
-    L_S, run the network again, and take one step on L_T. Each of the three losses has its own Adam. Frames whose mask
-    is empty, full or shows two people are skipped and counted.
+    L_S, run the network again, and take one step on L_T. Each loss has its own Adam. Frames whose mask is empty, full
+    or shows two people are skipped and counted.
 
     Args:
         mode: ``'set'`` runs Algorithm 1 over the whole target before anything is predicted, as in the paper;
             ``'online'`` runs it on ``batch`` frames of a sequence at a time, in order; ``'fit'`` leaves the weights
             unchanged and predicts the fitted bodies.
         iterations: number of iterations of Algorithm 1: total in mode ``'set'``, per batch in mode ``'online'``, where
-            each batch begins with a fitting iteration (1 therefore only fits). 0 shows the effect of the prior alone on
-            the predictions.
+            each batch begins with a fitting iteration, so that with 1 the weights learn from fitted bodies only. 0
+            shows the effect of the prior alone on the predictions.
         batch: frames per iteration; 16 in the paper.
         tracks: number of sequences per batch in mode ``'set'``.
         every: period of the fitting iterations (K in Algorithm 1; 4 in the paper); 0 disables fitting.
