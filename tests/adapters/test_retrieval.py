@@ -61,7 +61,7 @@ def test_nearest_by_brute_force(model, unit, resident, chunk, monkeypatch):
         expected = (unit @ query[0]).argsort(descending=True)[:3].sort().values
         assert find(bank, query).tolist() == expected.tolist()
         trunk = Trunk(model, ['backbone.conv1.weight'])
-        batch = ExemplarLookup(bank).find('lower', bank.random_numbers(), query, trunk)
+        batch = ExemplarLookup(bank).find_crops('lower', bank.random_numbers(), query, trunk)
         views = [RandomViews(SIZE, double=True)[int(i)] for i in expected]
         for name in ('rotmat', 'betas', 'keypoints2d'):
             assert torch.equal(getattr(batch, name), torch.stack([view[name] for view in views]))
