@@ -91,15 +91,10 @@ def infer(
     formats = _formats(export)
     camera = _camera_index(footage)
     output = Path(output or _default_output(footage, camera))
-    if device is not None:
-        _check_device(device)
+    _check_device(device)
     images = Path(str(footage))
     if camera is not None:
-        if keypoints is not None:
-            raise InputError(
-                'a recording that does not exist yet cannot have a keypoint file; record without --keypoints, or '
-                'give the recording'
-            )
+        _refuse_keypoints(keypoints)
         images = output / 'recording'
     if keypoints is None:
         if camera is None:
@@ -112,9 +107,7 @@ def infer(
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
     overlay = draw_scene(DATASETS.build(cfg.dataset), results, body_of(cfg.estimator), output)
-    exports: list[Path] = []
-    if formats:
-        exports = export_results(results, formats)
+    exports = _export(results, formats)
     return Inference(metrics, results, overlay, exports, Path(keypoints))
 
 
@@ -122,6 +115,21 @@ def _default_output(footage: str | Path | int, camera: Optional[int]) -> Path:
     if camera is None:
         return Path('work_dirs/infer') / Path(str(footage)).stem
     return Path('work_dirs/infer') / f'camera{camera}'
+
+
+def _refuse_keypoints(keypoints: Optional[str | Path]) -> None:
+    """Raises InputError if a keypoint file is given for a recording that will only be made."""
+    if keypoints is not None:
+        raise InputError(
+            'a recording that does not exist yet cannot have a keypoint file; record without --keypoints, or give '
+            'the recording'
+        )
+
+
+def _export(results: Path, formats: list[str]) -> list[Path]:
+    if not formats:
+        return []
+    return export_results(results, formats)
 
 
 def _default_device() -> str:
@@ -199,7 +207,9 @@ def _record(camera: int, folder: Path, seconds: Optional[float]) -> float:
     return round(fps, 2)
 
 
-def _check_device(name: str) -> None:
+def _check_device(name: Optional[str]) -> None:
+    if name is None:
+        return
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
