@@ -1,15 +1,17 @@
-"""``evaluate``, ``evaluate_joints``: stored results and joints of other programs, scored without running a network."""
+"""``evaluate``, ``evaluate_joints``: score stored results and joints of other programs, without running a network."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Iterable, Optional
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
 from hrtk.apis.adaptation import load_config
 from hrtk.apis.assets import require_assets
+from hrtk.apis.config_check import configs_of
 from hrtk.apis.look.stored import adapter_name, body_of, result_folders, stored_config, stored_pairs
 from hrtk.errors import InputError
 from hrtk.evaluation import MeshEvaluator
@@ -17,7 +19,7 @@ from hrtk.evaluation.stored_joints import read_joints
 from hrtk.files import escaped_name
 from hrtk.registry import DATASETS, METRICS
 
-AGAIN = 'evaluation'
+FOLDER = 'evaluation'
 
 
 def evaluate(
@@ -26,20 +28,22 @@ def evaluate(
     """Scores stored results against the ground truth of the data set that their config names.
 
     Args:
-        results: folders of results, ``<work_dir>/results/<fingerprint>``, or work dirs, of which every folder of
-            results is taken.
+        results: folders of results, ``<work_dir>/results/<fingerprint>``, or work dirs, for all of their folders of
+            results.
         protocol: name of an evaluation protocol; default the one they were scored with.
 
     Returns:
-        Metrics as :func:`hrtk.apis.adapt` gives them, by folder of results. They are also printed, and written to
+        Metrics as of :func:`hrtk.apis.adapt`, by folder of results. They are also printed, and written to
         ``evaluation/<protocol>/metrics.json`` in that folder.
 
     Raises:
-        InputError: there are no results, some are missing or were made from other data, or the protocol is unknown or
-            does not fit the ground truth.
+        InputError: there are no results, some are missing or were computed from other data, or the protocol is unknown
+            or does not fit the ground truth.
     """
-    given = [results] if isinstance(results, (str, Path)) else results
-    folders = [found for folder in given for found in result_folders(Path(folder))]
+    paths = [results] if isinstance(results, (str, Path)) else results
+    folders: list[Path] = []
+    for path in paths:
+        folders.extend(result_folders(Path(path)))
     return {str(folder): _evaluate(folder, protocol) for folder in folders}
 
 
@@ -68,8 +72,7 @@ def evaluate_joints(
     cfg = load_config(config, cfg_options)
     require_assets(dict(dataset=cfg.dataset))
     dataset = DATASETS.build(cfg.dataset)
-    parts = cfg.evaluator if isinstance(cfg.evaluator, list) else [cfg.evaluator]
-    metric = METRICS.build(parts[0])
+    metric = METRICS.build(configs_of(cfg, 'evaluator')[0])
     if not isinstance(metric, MeshEvaluator):
         raise InputError(
             f'{type(metric).__name__} does not score joints; use a config whose first evaluator is MeshEvaluator'
@@ -87,21 +90,23 @@ def evaluate_joints(
 
 def _evaluate(folder: Path, protocol: Optional[str]) -> dict[str, float]:
     cfg = stored_config(folder / 'run.json')
-    dataset, body = DATASETS.build(cfg.dataset), body_of(cfg.estimator)
-    metrics = [
-        METRICS.build(dict(part, protocol=protocol) if protocol else part)
-        for part in (cfg.evaluator if isinstance(cfg.evaluator, list) else [cfg.evaluator])
-    ]
-    work_dir = folder / AGAIN / '+'.join(dict.fromkeys(metric.protocol.name for metric in metrics))
+    dataset = DATASETS.build(cfg.dataset)
+    body = body_of(cfg.estimator)
+    evaluators = configs_of(cfg, 'evaluator')
+    if protocol:
+        evaluators = [{**part, 'protocol': protocol} for part in evaluators]
+    metrics = [METRICS.build(part) for part in evaluators]
+    protocols = dict.fromkeys(metric.protocol.name for metric in metrics)
+    work_dir = folder / FOLDER / '+'.join(protocols)
     evaluator = Evaluator(metrics)
-    evaluator.dataset_meta = dict(
-        getattr(dataset, 'metainfo', None) or {},
-        body=body,
-        work_dir=str(work_dir),
-        adapter=adapter_name(cfg.adapter),
-        config=cfg.get('_config_file'),
-        fingerprint=folder.name,
-    )
+    evaluator.dataset_meta = {
+        **(getattr(dataset, 'metainfo', None) or {}),
+        'body': body,
+        'work_dir': str(work_dir),
+        'adapter': adapter_name(cfg.adapter),
+        'config': cfg.get('_config_file'),
+        'fingerprint': folder.name,
+    }
     for sequence, result in stored_pairs(folder, dataset):
         evaluator.process(data_samples=[result], data_batch=sequence)
     work_dir.mkdir(parents=True, exist_ok=True)

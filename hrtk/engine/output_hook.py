@@ -17,7 +17,7 @@ from hrtk.files import escaped_name
 from hrtk.registry import HOOKS
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Sequence
-from hrtk.visualization.overlay import PANELS, before_after, contact_sheet, person_region
+from hrtk.visualization.overlays import PANELS, before_after, contact_sheet, person_region
 from hrtk.visualization.video import (
     can_write_video,
     letterbox,
