@@ -18,7 +18,7 @@ from hrtk.evaluation.measuring import Measured, camera_errors, measure_sequence
 from hrtk.evaluation.protocols import Protocol, get_protocol
 from hrtk.evaluation.report import (
     Record,
-    print_joints,
+    print_details,
     print_table,
     summarise,
     summarise_joints,
@@ -149,7 +149,7 @@ class MeshEvaluator(BaseMetric):
             )
         print_table(rows, self.protocol, sources, frames - unscored_frames)
         if self.protocol.by_joint:
-            print_joints(summarise_joints(results, self.protocol))
+            print_details(summarise_joints(results, self.protocol), rows)
         return metrics
 
     def running(self) -> dict[str, dict[str, float]]:

@@ -46,6 +46,7 @@ COLUMNS = {
     'worse_share': 'worse\n% frames',
     'skipped_updates': 'skipped\nupdates',
 }
+DETAILS = ('n_mpjpe_mm', 'root_path_mm', 'foot_sliding_mm')  # printed beside the joints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +181,7 @@ def print_table(
     if console is None:
         console = _default_console()
     table = Table('')
-    columns = columns_of(rows)
+    columns = [key for key in columns_of(rows) if key not in DETAILS]
     for key in columns:
         table.add_column(COLUMNS[key], justify='right')
     for row, values in rows.items():
@@ -200,22 +201,32 @@ def print_table(
     console.print(table)
 
 
-def print_joints(rows: dict[str, dict[str, float]], console: Optional[Console] = None) -> None:
-    """Prints the errors of the joints, the mean of left and right where there are both.
+def print_details(
+    joints: dict[str, dict[str, float]],
+    rows: dict[str, dict[str, float]],
+    console: Optional[Console] = None,
+) -> None:
+    """Prints the errors of the joints, the mean of left and right where there are both, and :data:`DETAILS`.
 
     Args:
-        rows: as :func:`summarise_joints` returns them.
+        joints: as :func:`summarise_joints` returns them.
+        rows: as :func:`summarise` returns them.
         console: to print to; default the standard output.
     """
-    if not rows:
+    if not joints:
         return
-    table = Table('by joint, mm')
-    by_part = {row: _mean_of_sides(joints) for row, joints in rows.items()}
+    table = Table('by joint,\nmm')
+    by_part = {row: _mean_of_sides(errors) for row, errors in joints.items()}
     parts = list(next(iter(by_part.values())))
+    details = [key for key in columns_of(rows) if key in DETAILS]
     for part in parts:
         table.add_column(part, justify='right')
+    for key in details:
+        table.add_column(COLUMNS[key], justify='right')
     for row, values in by_part.items():
-        table.add_row(row, *[f'{values[part]:.1f}' for part in parts])
+        cells = [cell_text(part, values[part]) for part in parts]
+        cells += [cell_text(key, rows[row].get(key)) for key in details]
+        table.add_row(row, *cells)
     (console or _default_console()).print(table)
 
 
