@@ -163,7 +163,7 @@ def _openpose_folder(folder: Path) -> list[Row]:
     files = sorted(folder.glob('*_keypoints.json')) or sorted(folder.glob('*.json'))
     if not files:
         raise InputError(
-            f'{folder}: this folder has no *.json; give the folder that OpenPose wrote with '
+            f'{folder}: this folder has no *_keypoints.json nor other *.json; give the folder that OpenPose wrote with '
             f'--write_json, or a single json file: {LAYOUTS}'
         )
     rows: list[Row] = []
