@@ -8,7 +8,15 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
-NOT_INSTALLED = ('__pycache__', '*.sh', 'open_body', 'motion_fit', 'build_open_body.py', 'fit_*.py')
+NOT_INSTALLED = (
+    '__pycache__',
+    '*.sh',
+    'open_body',
+    'motion_fit',
+    'build_open_body.py',
+    'convert_blazepose.py',
+    'fit_*.py',
+)
 
 
 class BuildWithConfigs(build_py):

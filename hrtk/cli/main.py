@@ -12,7 +12,8 @@ from typing import Sequence as SequenceOf
 from hrtk.apis.locations import bundled_folder
 from hrtk.version import __version__
 
-MAKERS = ('build_open_body', 'fit_motion', 'fit_pose_gmm')  # make what hrtk bundles, in a checkout
+# These make what hrtk bundles, in a checkout.
+MAKERS = ('build_open_body', 'convert_blazepose', 'fit_motion', 'fit_pose_gmm')
 USAGE = """usage: hrtk COMMAND ...
 
 CONFIG and TABLE are paths, or names of bundled ones: `hrtk adapt boa/r18_wild`.
