@@ -27,23 +27,31 @@ REGIONS = torch.tensor(
 
 @pytest.mark.parametrize('index', range(len(REGIONS)))
 def test_crops_are_those_of_scipy(index):
-    resolution = 12
+    resolution = 40
     cx, cy, side, angle = REGIONS[index].double().tolist()
-    wanted = np.zeros((3, resolution, resolution))
-    for row in range(resolution):
-        for column in range(resolution):
-            u = ((column + 0.5) / resolution - 0.5) * side
-            v = ((row + 0.5) / resolution - 0.5) * side
-            x = cx + math.cos(angle) * u - math.sin(angle) * v
-            y = cy + math.sin(angle) * u + math.cos(angle) * v
-            for channel in range(3):
-                values = np.pad(IMAGE[..., channel].astype(float), 2)
-                # The border of zeros makes the half pixel around the image fade out, as it does in hrtk.
-                wanted[channel, row, column] = map_coordinates(
-                    values, [[y + 2], [x + 2]], order=1, cval=0.0
-                )[0]
+    steps = ((np.arange(resolution) + 0.5) / resolution - 0.5) * side
+    u, v = np.meshgrid(steps, steps)
+    x = cx + math.cos(angle) * u - math.sin(angle) * v
+    y = cy + math.sin(angle) * u + math.cos(angle) * v
     found = crop_regions(IMAGE, REGIONS, resolution)[index]
-    np.testing.assert_allclose(found.numpy(), wanted / 255, atol=2e-5)
+    for channel in range(3):
+        # The border of zeros makes the half pixel around the image fade out, as it does in hrtk.
+        values = np.pad(IMAGE[..., channel].astype(float), 2)
+        wanted = map_coordinates(values, [y + 2, x + 2], order=1, cval=0.0)
+        np.testing.assert_allclose(found[channel].numpy(), wanted / 255, atol=2e-5)
+
+
+def test_small_crops_of_large_regions_lie_at_the_same_places():
+    """Of a ramp, which every bilinear sampling keeps, with every fifth pixel read."""
+    rows, columns = np.meshgrid(np.arange(300.0), np.arange(400.0), indexing='ij')
+    ramp = np.stack([rows, columns, rows + columns], axis=-1) / 3
+    region = torch.tensor([[200.0, 150.0, 140.0, 0.6]])
+    crop = crop_regions(ramp, region, 24)
+    steps = (torch.arange(24) + 0.5) / 12 - 1
+    places = torch.stack(torch.meshgrid(steps, steps, indexing='xy'), dim=-1).view(1, -1, 2)
+    x, y = from_regions(places, region)[0].view(24, 24, 2).unbind(-1)
+    wanted = torch.stack([y, x, x + y]) / 3 / 255
+    torch.testing.assert_close(crop[0], wanted, atol=1e-5, rtol=0)
 
 
 def test_a_region_without_an_angle_is_a_box():
@@ -74,7 +82,7 @@ def test_crops_of_unusable_regions_are_black():
 def test_crops_are_differentiable_in_the_region():
     smooth = torch.from_numpy(IMAGE).double().cumsum(0).cumsum(1) / 1e4
     region = torch.tensor([[26.3, 18.2, 14.4, 0.3]], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda r: crop_regions(smooth, r, 3), region, atol=1e-6)
+    assert torch.autograd.gradcheck(lambda r: crop_regions(smooth, r, 9), region, atol=1e-6)
 
 
 def test_a_pasted_mask_lies_where_it_was_cropped():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import tempfile
 import zipfile
@@ -56,7 +57,9 @@ def convert_blazepose(source: str | Path, output: str | Path) -> dict[str, Any]:
             ),
         }
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output, lambda file: torch.save({'state_dict': weights}, file))
+    content = io.BytesIO()
+    torch.save({'state_dict': weights}, content)
+    write_atomically(output, lambda file: file.write(content.getvalue()))
     record = _record(source, weights, output)
     write_text_atomically(output.with_suffix('.json'), json.dumps(record, indent=1) + '\n')
     return record
@@ -68,9 +71,9 @@ def detector_layers() -> list[str]:
     for level in ('16', '8'):
         names.append(f'down{level}')
         names += _residual(f'merged{level}.0') + _residual(f'merged{level}.1')
-    for head in range(3):
+    for head in ('heads.0', 'heads.1', 'heads.2'):
         for output in ('logits', 'values'):
-            names += [f'heads.{head}.{output}_depthwise', f'heads.{head}.{output}']
+            names += [f'{head}.{output}_depthwise', f'{head}.{output}']
     return names
 
 
@@ -86,8 +89,8 @@ def landmark_layers() -> list[str]:
     for block in ('blocks2.0', 'blocks2.1', 'blocks1.0', 'blocks1.1'):
         names += _residual(f'mask.{block}')
     names += ['mask.logits', 'heatmap', *_separable('tower.0')]
-    for block in range(1, 12):
-        names += _residual(f'tower.{block}')
+    for index in range(1, 12):
+        names += _residual(f'tower.{index}')
     return [*names, 'landmarks', 'world', 'flag']
 
 

@@ -18,13 +18,13 @@ from hrtk.errors import InputError
 
 IDENTIFIER = b'TFL3'
 # Numbers of schema.fbs.
-DTYPES = {0: np.dtype('<f4'), 1: np.dtype('<f2'), 2: np.dtype('<i4')}
+DTYPES = {0: '<f4', 1: '<f2'}
 CONV_2D = 3
 DEPTHWISE_CONV_2D = 4
 DEQUANTIZE = 6
 DENSIFY = 124
 DENSE = 0  # a format of a dimension; the other one is compressed rows
-INDEX_DTYPES = {1: np.dtype('<i4'), 2: np.dtype('<u2'), 3: np.dtype('<u1')}
+INDEX_DTYPES = {1: '<i4', 2: '<u2', 3: 'u1'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Table:
         places = range(start, start + 4 * count, 4)
         return [Table(self.data, self._follow(place)) for place in places]
 
-    def array(self, field: int, dtype: str | np.dtype) -> np.ndarray:
+    def array(self, field: int, dtype: str) -> np.ndarray:
         """A vector of numbers, empty if the field is not set."""
         start, count = self._vector(field)
         return np.frombuffer(self.data, dtype, count, start)
@@ -243,8 +243,8 @@ def densify(
         raise ValueError(f'{len(values)} stored values for {len(nodes)} entries')
     places = [nodes[:, order.index(dimension)] for dimension in range(len(shape))]
     for block, dimension in enumerate(blocked, start=len(shape)):
-        level = order.index(block)
-        places[dimension] = places[dimension] * levels[level].size + nodes[:, level]
+        column = order.index(block)
+        places[dimension] = places[dimension] * levels[column].size + nodes[:, column]
     dense = np.zeros(shape, values.dtype)
     dense[tuple(places)] = values
     return dense

@@ -52,7 +52,8 @@ class LandmarkOutput(NamedTuple):
 
     def cpu(self) -> LandmarkOutput:
         """Returns the same values in host memory."""
-        return LandmarkOutput(*(value if value is None else value.cpu() for value in self))
+        values = {name: value.cpu() for name, value in self._asdict().items() if value is not None}
+        return self._replace(**values)
 
 
 class LandmarkNetwork(nn.Module):

@@ -63,7 +63,7 @@ class BlazePose(nn.Module):
         self.landmark_network = LandmarkNetwork()
         if weights is not None:
             load_weights(self, weights)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self.eval()
 
     @property
