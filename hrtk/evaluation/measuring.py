@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hrtk.body_models.skeletons import on_body
 from hrtk.evaluation.alignment import RootAligned, RootAligner
 from hrtk.evaluation.calibrated import path_errors, placed_by_crop, ray_errors, true_image
 from hrtk.evaluation.functional import (
@@ -185,8 +186,9 @@ def _measure(
     betas = prediction.betas[frames].to(device)
     camera = prediction.camera[frames].to(device)
     boxes = torch.as_tensor(result.boxes[frames], device=device)
-    keypoints = result.keypoints2d[frames]
-    projected = to_image(project(body.joints(rotmat, betas, result.skeleton), camera), boxes)
+    skeleton, compared = on_body(result.skeleton)
+    keypoints = result.keypoints2d[frames][:, list(compared)]
+    projected = to_image(project(body.joints(rotmat, betas, skeleton), camera), boxes)
     errors = {
         'reprojection_px': reprojection_error_px(projected, keypoints[..., :2], keypoints[..., 2])
     }
