@@ -1,0 +1,383 @@
+"""Left and right that a pose detector exchanged for some frames of a track, found and repaired.
+
+Detectors such as BlazePose exchange left and right of a whole body, or of its upper or lower half, for single frames
+or for about a second, with full confidence. :class:`SideRepair` decides for every frame by a Viterbi search over time,
+see :mod:`hrtk.datasets.own.pair_filter`. It needs 2D keypoints only; the result of the detector on the mirrored image
+and 3D landmarks make it more certain which of two opposite answers is right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+
+from hrtk.body_models.pairs import (
+    LOWER_JOINTS,
+    UPPER_JOINTS,
+    JointPairs,
+    body_height,
+    first_indices,
+    joint_pairs,
+    names_of,
+)
+from hrtk.datasets.own.pair_filter import OPPOSITE, STATES, PairMotion, best_states, chain_cost
+from hrtk.errors import InputError
+
+MEASURED = (*UPPER_JOINTS, *LOWER_JOINTS)
+LEAST_CONFIDENCE = 0.1  # of a visible point; the noise of a point grows with 1 / confidence
+# Probabilities that the mirrored image yields other sides, for right and for exchanged ones.
+DISAGREE_IF_RIGHT = 0.03
+DISAGREE_IF_EXCHANGED = 0.35
+# Frames within this time count as one vote of the mirrored image or of 3D landmarks.
+VOTE_SECONDS = 0.1
+# The logistic function of how far feet, knees and elbows point to the front that the sides imply, in statures.
+FRONT_MIDDLE = 0.12
+FRONT_SLOPE = 12.0
+FRONT_LIMIT = 1.5
+RARE = 1e-6  # changes per second between the two partial states
+
+
+@dataclasses.dataclass(frozen=True)
+class Sides:
+    """What was found about the sides of a track of F frames.
+
+    Attributes:
+        exchanged: (F, 2) bool: left and right of the upper, of the lower body are exchanged.
+        margin: how much more likely this answer is than the opposite one in every frame (natural logarithm of the
+            ratio). Motion alone cannot tell these two apart; a margin below about 2 is a guess.
+        disagreement: (F, 2) probability in [0, 1] that the mirrored image yields other sides of the upper, of the
+            lower body; NaN where no pair is visible in both; None without a mirrored run.
+    """
+
+    exchanged: np.ndarray
+    margin: float
+    disagreement: Optional[np.ndarray] = None
+
+    @property
+    def frames(self) -> np.ndarray:
+        """(F,) bool: any part of the body is exchanged."""
+        return self.exchanged.any(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SideRepair:
+    """Finds and repairs exchanged sides.
+
+    The constants describe people and detectors in general, in body heights and seconds. They were chosen with the
+    training split of the bundled motion and with BlazePose on the free stream, see ``docs/en/left_and_right.md``.
+
+    Args:
+        begin: how often per second an exchange begins.
+        end: how often per second an exchange ends.
+        partial: share of the exchanges that concern one half of the body only.
+        noise: standard deviation of a detected point of confidence 1 per axis, body heights.
+        motion: how the vectors between paired joints move.
+    """
+
+    begin: float = 0.2
+    end: float = 2.0
+    partial: float = 0.02
+    noise: float = 0.012
+    motion: PairMotion = PairMotion(
+        dict(shoulder=2.0, hip=2.0, elbow=5.0, wrist=8.0, knee=5.0, ankle=8.0)
+    )
+
+    def __call__(
+        self,
+        keypoints2d: np.ndarray,
+        skeleton: str | Sequence[str],
+        fps: float,
+        **evidence: Optional[np.ndarray],
+    ) -> tuple[np.ndarray, Sides]:
+        """Repairs the keypoints of a track.
+
+        Args:
+            keypoints2d: as of :meth:`find`.
+            skeleton: as of :meth:`find`.
+            fps: as of :meth:`find`.
+            evidence: the optional arguments of :meth:`find`.
+
+        Returns:
+            a copy of the keypoints with exchanged sides put right, and what was found.
+
+        Raises:
+            InputError: as of :meth:`find`.
+        """
+        sides = self.find(keypoints2d, skeleton, fps, **evidence)
+        return exchange_sides(keypoints2d, skeleton, sides.exchanged), sides
+
+    def find(
+        self,
+        keypoints2d: np.ndarray,
+        skeleton: str | Sequence[str],
+        fps: float,
+        mirrored: Optional[np.ndarray] = None,
+        landmarks3d: Optional[np.ndarray] = None,
+        times: Optional[np.ndarray] = None,
+    ) -> Sides:
+        """Finds the frames of a track in which left and right are exchanged.
+
+        Args:
+            keypoints2d: (F, K, 3) x, y in px and confidence in [0, 1] of one person; confidence 0 marks a missing
+                point, and so does a position that is not finite. A confidence that is not finite, or (F, K, 2) without
+                any, counts as 1.
+            skeleton: name of the joint list, or the names of the K joints.
+            fps: frames per second.
+            mirrored: the keypoints, (F, K, 3) or (F, K, 2), that the detector found in the mirrored image, mirrored
+                back: in px of the image, and its left joints in the rows of the right ones.
+            landmarks3d: (F, K, 3) 3D landmarks of the same run, camera axes (x right, y down, z away), any unit; a
+                frame that is not finite has none.
+            times: (F,) seconds of the frames, ascending, if they are not ``fps`` apart.
+
+        Raises:
+            InputError: an array has another shape, times do not ascend, or the joint list has no left and right
+                shoulders, elbows, wrists, hips, knees or ankles.
+        """
+        points = _checked(keypoints2d, skeleton, 'keypoints2d')
+        count = len(points)
+        seconds = _checked_times(times, count, fps)
+        pairs = joint_pairs(skeleton).of(MEASURED)
+        if len(pairs) == 0:
+            raise InputError(
+                f'the joint list {skeleton!r} has none of the pairs {", ".join(MEASURED)}, by which sides are '
+                f'compared; name its joints like left_knee'
+            )
+        visible = points[..., 2] > 0
+        heights = body_height(points[..., :2], visible, skeleton, fps)
+        vectors = _vectors(points, pairs, heights)
+        part_costs = np.zeros((count, 2))
+        weight = np.minimum(np.gradient(seconds) / VOTE_SECONDS, 1) if count > 1 else np.ones(1)
+        disagreement = None
+        if mirrored is not None:
+            other = _vectors(_checked(mirrored, skeleton, 'mirrored'), pairs, heights)
+            disagreement = self._disagreement(vectors, other, pairs)
+            part_costs += weight[:, None] * mirror_costs(disagreement)
+        if landmarks3d is not None:
+            part_costs += weight[:, None] * front_costs(landmarks3d, skeleton)[:, None]
+        frames = np.flatnonzero(np.isfinite(vectors).all(-1).any(1))
+        exchanged = np.zeros((count, 2), bool)
+        margin = 0.0
+        if len(frames):
+            variances = 2 * self.noise**2 / _confidence(points, pairs)
+            states, margin = self._search(
+                vectors[frames], variances[frames], seconds[frames], pairs, part_costs[frames]
+            )
+            exchanged[frames] = STATES[states]
+        return Sides(exchanged, margin, disagreement)
+
+    def _disagreement(
+        self, vectors: np.ndarray, mirrored: np.ndarray, pairs: JointPairs
+    ) -> np.ndarray:
+        """(F, 2) probability that two results of one image have different sides, NaN without a common pair."""
+        variance = 4 * self.noise**2
+        same = self.motion.cost(np.square(vectors - mirrored).sum(-1) / variance)
+        other = self.motion.cost(np.square(vectors + mirrored).sum(-1) / variance)
+        evidence = same - other  # positive: the vectors look turned around
+        lower = np.array(pairs.lower)
+        disagreement = np.full((len(vectors), 2), np.nan)
+        for part in (0, 1):
+            of_part = evidence[:, lower == part]
+            common = np.isfinite(of_part).any(1)
+            total = np.nansum(of_part[common], axis=1)
+            disagreement[common, part] = 1 / (1 + np.exp(-total))
+        return disagreement
+
+    def _search(
+        self,
+        vectors: np.ndarray,
+        variances: np.ndarray,
+        seconds: np.ndarray,
+        pairs: JointPairs,
+        part_costs: np.ndarray,
+    ) -> tuple[np.ndarray, float]:
+        """The states of the frames in which a pair is visible, and the margin to the opposite answer."""
+        rates = self._rates()
+        prior = self._prior()
+        costs = part_costs @ STATES.T
+        states = best_states(
+            self.motion,
+            vectors,
+            variances,
+            seconds,
+            np.array(pairs.lower),
+            np.array([self.motion.agitation[joint] for joint in pairs.joints]),
+            prior,
+            rates,
+            costs,
+        )
+        margin = chain_cost(OPPOSITE[states], seconds, prior, rates, costs)
+        margin -= chain_cost(states, seconds, prior, rates, costs)
+        return states, margin
+
+    def _rates(self) -> np.ndarray:
+        """(4, 4) probability per second of every change of state."""
+        count = STATES.sum(1)
+        rates = np.full((4, 4), RARE)
+        for old in range(4):
+            for new in range(4):
+                whole = abs(count[new] - count[old]) == 2
+                if count[new] > count[old]:
+                    rates[old, new] = self.begin * (1.0 if whole else self.partial)
+                elif count[new] < count[old]:
+                    rates[old, new] = self.end * (1.0 if whole or new == 0 else self.partial)
+        np.fill_diagonal(rates, 0)
+        return rates
+
+    def _prior(self) -> np.ndarray:
+        """(4,) costs of the states of the first frame, those of the states in the long run."""
+        exchanged = self.begin / (self.begin + self.end)
+        partial = exchanged * self.partial
+        return -np.log([1 - exchanged, exchanged, partial, partial])
+
+
+def mirror_costs(disagreement: np.ndarray) -> np.ndarray:
+    """Costs of exchanged sides by what the mirrored image yields; negative where it disagrees.
+
+    Exchanged sides are more often contradicted than right ones, but not always: both runs may be wrong.
+
+    Args:
+        disagreement: (F, 2) probabilities, NaN counts as none.
+    """
+    exchanged = disagreement * DISAGREE_IF_EXCHANGED + (1 - disagreement) * (
+        1 - DISAGREE_IF_EXCHANGED
+    )
+    right = disagreement * DISAGREE_IF_RIGHT + (1 - disagreement) * (1 - DISAGREE_IF_RIGHT)
+    return np.nan_to_num(np.log(right / exchanged), nan=0.0)
+
+
+def exchange_sides(
+    values: np.ndarray, skeleton: str | Sequence[str], exchanged: np.ndarray
+) -> np.ndarray:
+    """A copy in which left and right joints of the given frames are exchanged.
+
+    Args:
+        values: (F, K, ...) of the joints: keypoints, 3D landmarks, confidences.
+        skeleton: name of the joint list, or the names of the K joints.
+        exchanged: (F, 2) bool for the upper body with head and hands, and the lower body with feet.
+    """
+    repaired = np.array(values)
+    pairs = joint_pairs(skeleton)
+    lower = np.array(pairs.lower)
+    for part in (0, 1):
+        frames = np.flatnonzero(exchanged[:, part])[:, None]
+        left = np.array(pairs.left)[lower == part]
+        right = np.array(pairs.right)[lower == part]
+        repaired[frames, left] = values[frames, right]
+        repaired[frames, right] = values[frames, left]
+    return repaired
+
+
+def front_consistency(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
+    """How far feet, knees and elbows point to the front that left and right imply.
+
+    Shoulders and hips have two possible fronts, and their left and right joints tell which one is meant. Toes point to
+    the front of the heels, knees bend to the front, elbows bend to the back. The sum over both sides is positive for a
+    body whose sides are right; it changes its sign, not its size, if left and right are exchanged.
+
+    Args:
+        landmarks3d: (F, K, 3), camera axes (x right, y down, z away), any unit.
+        skeleton: name of the joint list, or the names of the K joints.
+
+    Returns:
+        (F,) in statures; NaN where shoulders or hips, or all of feet, knees and elbows are missing.
+    """
+    first = first_indices(skeleton)
+
+    def joint(side: str, name: str) -> np.ndarray:
+        index = first.get((side, name))
+        if index is None:
+            return np.full((len(landmarks3d), 3), np.nan)
+        return landmarks3d[:, index]
+
+    shoulders = [joint(side, 'shoulder') for side in ('left', 'right')]
+    hips = [joint(side, 'hip') for side in ('left', 'right')]
+    to_left = shoulders[0] - shoulders[1] + hips[0] - hips[1]
+    upwards = shoulders[0] + shoulders[1] - hips[0] - hips[1]
+    front = np.cross(to_left, upwards)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        front = front / np.linalg.norm(front, axis=-1, keepdims=True)
+    forward = []
+    for side in ('left', 'right'):
+        toe = joint(side, 'foot_index')
+        if ('left', 'big_toe') in first:
+            toe = joint(side, 'big_toe')
+        forward.append(toe - joint(side, 'heel'))
+        forward.append(joint(side, 'knee') - (joint(side, 'hip') + joint(side, 'ankle')) / 2)
+        forward.append((joint(side, 'shoulder') + joint(side, 'wrist')) / 2 - joint(side, 'elbow'))
+    along = (np.stack(forward) * front).sum(-1)
+    visible = np.isfinite(landmarks3d).all(-1)
+    stature = body_height(np.where(visible[..., None], landmarks3d, 0), visible, skeleton, 1.0)
+    missing = np.isnan(along).all(0)
+    return np.where(missing, np.nan, np.nansum(along, axis=0)) / stature
+
+
+def front_costs(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
+    """(F,) cost of exchanged sides by :func:`front_consistency`; negative where the 3D landmarks look exchanged."""
+    consistency = front_consistency(_checked3d(landmarks3d, skeleton), skeleton)
+    costs = FRONT_SLOPE * (consistency - FRONT_MIDDLE)
+    return np.nan_to_num(np.clip(costs, -FRONT_LIMIT, FRONT_LIMIT), nan=0.0)
+
+
+def _checked(points: np.ndarray, skeleton: str | Sequence[str], label: str) -> np.ndarray:
+    """(F, K, 3) float64 with confidence 0 for missing points, whose positions are 0."""
+    points = np.asarray(points, np.float64)
+    joints = len(names_of(skeleton))
+    if points.ndim != 3 or points.shape[1] != joints or points.shape[2] not in (2, 3):
+        raise InputError(
+            f'{label} are {points.shape}; expected (F, {joints}, 3), x, y and confidence of the {joints} joints '
+            f'of the list'
+        )
+    position = points[..., :2]
+    confidence = np.ones(points.shape[:2])
+    if points.shape[2] == 3:
+        confidence = np.nan_to_num(points[..., 2], nan=1.0)
+    found = np.isfinite(position).all(-1)
+    confidence = np.where(found, confidence.clip(0, 1), 0)
+    position = np.where((confidence > 0)[..., None], position, 0)
+    return np.concatenate([position, confidence[..., None]], axis=-1)
+
+
+def _checked3d(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
+    landmarks3d = np.asarray(landmarks3d, np.float64)
+    joints = len(names_of(skeleton))
+    if landmarks3d.ndim != 3 or landmarks3d.shape[1:] != (joints, 3):
+        raise InputError(
+            f'landmarks3d are {landmarks3d.shape}; expected (F, {joints}, 3) of the {joints} joints of the list'
+        )
+    return landmarks3d
+
+
+def _checked_times(times: Optional[np.ndarray], count: int, fps: float) -> np.ndarray:
+    """(F,) seconds."""
+    if not fps > 0:
+        raise InputError(f'fps must be above 0, not {fps!r}')
+    if times is None:
+        return np.arange(count) / fps
+    times = np.asarray(times, np.float64)
+    if times.shape != (count,) or not (np.diff(times) > 0).all():
+        raise InputError(
+            f'times must be {count} ascending seconds, one per frame; give the frames in the order of time'
+        )
+    return times
+
+
+def _vectors(points: np.ndarray, pairs: JointPairs, heights: np.ndarray) -> np.ndarray:
+    """(F, P, 2) from right to left joints in body heights; NaN where one of both is missing."""
+    left = points[:, list(pairs.left)]
+    right = points[:, list(pairs.right)]
+    visible = (left[..., 2] > 0) & (right[..., 2] > 0)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        vectors = (left[..., :2] - right[..., :2]) / heights[:, None, None]
+    vectors[~visible] = np.nan
+    vectors[~np.isfinite(vectors)] = np.nan
+    return vectors
+
+
+def _confidence(points: np.ndarray, pairs: JointPairs) -> np.ndarray:
+    """(F, P) the smaller confidence of each pair, at least :data:`LEAST_CONFIDENCE`."""
+    confidence = points[..., 2]
+    smaller = np.minimum(confidence[:, list(pairs.left)], confidence[:, list(pairs.right)])
+    return smaller.clip(LEAST_CONFIDENCE, 1)
