@@ -16,6 +16,8 @@ import numpy as np
 
 # The joint states of the upper and the lower body, True: exchanged.
 STATES = np.array([[False, False], [True, True], [True, False], [False, True]])
+RIGHT, WHOLE = 0, 1
+HALVES = [2, 3]
 OPPOSITE = np.array([1, 0, 3, 2])  # the state with both parts the other way round
 MOST_CHANGE = 0.3  # probability of one change after a gap; three changes lead away from a state
 
@@ -43,15 +45,13 @@ class PairMotion:
         exponent = self.independence * (self.freedom + 2) / 2
         return exponent * np.log1p(squared / self.freedom)
 
-    def confidence(self, squared: np.ndarray) -> np.ndarray:
-        """The weight in [0, 1] with which a filter follows an observation: far ones are taken for errors."""
+    def trust(self, squared: np.ndarray) -> np.ndarray:
+        """Weight in (0, 1] by which the precision of an observation with such a deviation is reduced."""
         return np.minimum((self.freedom + 2) / (self.freedom + squared), 1)
 
 
 class PairFilters:
     """The Kalman filters of P vectors in S hypotheses.
-
-    All hypotheses share the variances, as the vectors are seen in the same frames.
 
     Args:
         motion: the model of their motion.
@@ -63,13 +63,13 @@ class PairFilters:
         pairs = len(agitation)
         self.motion = motion
         self.agitation = agitation
+        self.seen = np.zeros(pairs, bool)
         self.position = np.zeros((count, pairs, 2))
         self.velocity = np.zeros((count, pairs, 2))
-        self.seen = np.zeros(pairs, bool)
-        # Variances of position and velocity, and their covariance.
-        self.of_position = np.zeros(pairs)
-        self.of_both = np.zeros(pairs)
-        self.of_velocity = np.zeros(pairs)
+        # Variances of position and velocity, and their covariance, the same for x and y.
+        self.of_position = np.zeros((count, pairs))
+        self.of_both = np.zeros((count, pairs))
+        self.of_velocity = np.zeros((count, pairs))
 
     def advance(self, seconds: float) -> None:
         """Predicts all vectors for a later frame."""
@@ -78,9 +78,8 @@ class PairFilters:
         self.position += reach * self.velocity
         self.velocity *= kept
         random = self.agitation * seconds
-        self.of_position += (
-            2 * reach * self.of_both + reach**2 * self.of_velocity + random * seconds**2 / 3
-        )
+        self.of_position += reach * (2 * self.of_both + reach * self.of_velocity)
+        self.of_position += random * seconds**2 / 3
         self.of_both = kept * (self.of_both + reach * self.of_velocity) + random * seconds / 2
         self.of_velocity = kept**2 * self.of_velocity + random
 
@@ -107,27 +106,29 @@ class PairFilters:
             noise: (P,) variances.
             visible: (P,) bool.
         """
-        used = visible & self.seen
-        variance = self.of_position + noise
-        gain = np.where(used, self.of_position / variance, 0)
-        velocity_gain = np.where(used, self.of_both / variance, 0)
         position = self.position[sources]
+        of_position = self.of_position[sources]
+        of_both = self.of_both[sources]
         deviation = vectors - position
-        trust = self.motion.confidence(np.square(deviation).sum(-1) / variance)
-        self.position = position + (trust * gain)[..., None] * deviation
-        self.velocity = self.velocity[sources] + (trust * velocity_gain)[..., None] * deviation
-        self.of_velocity = self.of_velocity - velocity_gain * self.of_both
-        self.of_both = self.of_both * (1 - gain)
-        self.of_position = self.of_position * (1 - gain)
+        trust = self.motion.trust(np.square(deviation).sum(-1) / (of_position + noise))
+        variance = of_position + noise / trust
+        used = visible & self.seen
+        gain = np.where(used, of_position / variance, 0)
+        velocity_gain = np.where(used, of_both / variance, 0)
+        self.position = position + gain[..., None] * deviation
+        self.velocity = self.velocity[sources] + velocity_gain[..., None] * deviation
+        self.of_position = of_position * (1 - gain)
+        self.of_both = of_both * (1 - gain)
+        self.of_velocity = self.of_velocity[sources] - velocity_gain * of_both
         self._begin(visible & ~self.seen, vectors, noise)
 
     def _begin(self, new: np.ndarray, vectors: np.ndarray, noise: np.ndarray) -> None:
         """Starts the filters of vectors that are seen for the first time."""
         self.position[:, new] = vectors[:, new]
         self.velocity[:, new] = 0
-        self.of_position[new] = noise[new]
-        self.of_both[new] = 0
-        self.of_velocity[new] = self.motion.speed**2
+        self.of_position[:, new] = noise[new]
+        self.of_both[:, new] = 0
+        self.of_velocity[:, new] = self.motion.speed**2
         self.seen |= new
 
 

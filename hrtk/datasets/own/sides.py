@@ -23,7 +23,16 @@ from hrtk.body_models.pairs import (
     joint_pairs,
     names_of,
 )
-from hrtk.datasets.own.pair_filter import OPPOSITE, STATES, PairMotion, best_states, chain_cost
+from hrtk.datasets.own.pair_filter import (
+    HALVES,
+    OPPOSITE,
+    RIGHT,
+    STATES,
+    WHOLE,
+    PairMotion,
+    best_states,
+    chain_cost,
+)
 from hrtk.errors import InputError
 
 MEASURED = (*UPPER_JOINTS, *LOWER_JOINTS)
@@ -32,9 +41,10 @@ LEAST_CONFIDENCE = 0.1  # of a visible point; the noise of a point grows with 1 
 DISAGREE_IF_RIGHT = 0.03
 DISAGREE_IF_EXCHANGED = 0.35
 # Frames within this time count as one vote of the mirrored image or of 3D landmarks.
-VOTE_SECONDS = 0.1
-# The logistic function of how far feet, knees and elbows point to the front that the sides imply, in statures.
-FRONT_MIDDLE = 0.12
+VOTE_SECONDS = 0.5
+# How far feet, knees and elbows point to the front that the sides imply, compared with the median frame: a difference
+# in statures that means nothing, the cost per stature beyond it, and the largest cost.
+FRONT_TOLERANCE = 0.05
 FRONT_SLOPE = 12.0
 FRONT_LIMIT = 1.5
 RARE = 1e-6  # changes per second between the two partial states
@@ -45,21 +55,28 @@ class Sides:
     """What was found about the sides of a track of F frames.
 
     Attributes:
-        exchanged: (F, 2) bool: left and right of the upper, of the lower body are exchanged.
-        margin: how much more likely this answer is than the opposite one in every frame (natural logarithm of the
-            ratio). Motion alone cannot tell these two apart; a margin below about 2 is a guess.
+        found: (F, 2) bool: left and right of the upper, of the lower body are probably exchanged.
+        margin: how much more likely ``found`` is than the opposite answer in every frame (natural logarithm of the
+            ratio), at least 0. Motion alone cannot tell these two apart.
+        decided: whether the margin is large enough to repair the track.
         disagreement: (F, 2) probability in [0, 1] that the mirrored image yields other sides of the upper, of the
             lower body; NaN where no pair is visible in both; None without a mirrored run.
     """
 
-    exchanged: np.ndarray
+    found: np.ndarray
     margin: float
+    decided: bool
     disagreement: Optional[np.ndarray] = None
 
     @property
-    def frames(self) -> np.ndarray:
-        """(F,) bool: any part of the body is exchanged."""
-        return self.exchanged.any(1)
+    def exchanged(self) -> np.ndarray:
+        """(F, 2) bool: what a repair exchanges, nothing in a track that is not decided."""
+        return self.found & self.decided
+
+    @property
+    def count(self) -> int:
+        """The number of frames in which any part of the body was found exchanged."""
+        return int(self.found.any(1).sum())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +90,7 @@ class SideRepair:
         begin: how often per second an exchange begins.
         end: how often per second an exchange ends.
         partial: share of the exchanges that concern one half of the body only.
+        least_margin: tracks with a smaller :attr:`Sides.margin` are not repaired; 1 are odds of 2.7 to 1.
         noise: standard deviation of a detected point of confidence 1 per axis, body heights.
         motion: how the vectors between paired joints move.
     """
@@ -80,9 +98,10 @@ class SideRepair:
     begin: float = 0.2
     end: float = 2.0
     partial: float = 0.02
+    least_margin: float = 1.0
     noise: float = 0.012
     motion: PairMotion = PairMotion(
-        dict(shoulder=2.0, hip=2.0, elbow=5.0, wrist=8.0, knee=5.0, ankle=8.0)
+        dict(shoulder=2.0, hip=1.0, elbow=4.0, wrist=8.0, knee=4.0, ankle=12.0)
     )
 
     def __call__(
@@ -158,15 +177,15 @@ class SideRepair:
         if landmarks3d is not None:
             part_costs += weight[:, None] * front_costs(landmarks3d, skeleton)[:, None]
         frames = np.flatnonzero(np.isfinite(vectors).all(-1).any(1))
-        exchanged = np.zeros((count, 2), bool)
+        found = np.zeros((count, 2), bool)
         margin = 0.0
         if len(frames):
             variances = 2 * self.noise**2 / _confidence(points, pairs)
             states, margin = self._search(
                 vectors[frames], variances[frames], seconds[frames], pairs, part_costs[frames]
             )
-            exchanged[frames] = STATES[states]
-        return Sides(exchanged, margin, disagreement)
+            found[frames] = STATES[states]
+        return Sides(found, margin, margin >= self.least_margin, disagreement)
 
     def _disagreement(
         self, vectors: np.ndarray, mirrored: np.ndarray, pairs: JointPairs
@@ -210,27 +229,35 @@ class SideRepair:
         )
         margin = chain_cost(OPPOSITE[states], seconds, prior, rates, costs)
         margin -= chain_cost(states, seconds, prior, rates, costs)
+        if (
+            margin < 0
+        ):  # the search keeps four hypotheses only, and may have dropped the better one of two opposites
+            return OPPOSITE[states], -margin
         return states, margin
 
     def _rates(self) -> np.ndarray:
-        """(4, 4) probability per second of every change of state."""
-        count = STATES.sum(1)
+        """(4, 4) probability per second of every change of state.
+
+        They are in detailed balance with :meth:`_prior`, and a short exchange of one half is as likely among right as
+        among exchanged frames, so that it does not vote on the sides of the track.
+        """
+        middle = np.sqrt(self.begin * self.end)
         rates = np.full((4, 4), RARE)
-        for old in range(4):
-            for new in range(4):
-                whole = abs(count[new] - count[old]) == 2
-                if count[new] > count[old]:
-                    rates[old, new] = self.begin * (1.0 if whole else self.partial)
-                elif count[new] < count[old]:
-                    rates[old, new] = self.end * (1.0 if whole or new == 0 else self.partial)
+        rates[RIGHT, WHOLE] = self.begin
+        rates[WHOLE, RIGHT] = self.end
+        rates[RIGHT, HALVES] = middle * self.partial / 2
+        rates[WHOLE, HALVES] = self.end * self.partial / 2
+        rates[HALVES, RIGHT] = self.end
+        rates[HALVES, WHOLE] = middle
         np.fill_diagonal(rates, 0)
         return rates
 
     def _prior(self) -> np.ndarray:
-        """(4,) costs of the states of the first frame, those of the states in the long run."""
-        exchanged = self.begin / (self.begin + self.end)
-        partial = exchanged * self.partial
-        return -np.log([1 - exchanged, exchanged, partial, partial])
+        """(4,) costs of the states of the first frame, by their shares in the long run."""
+        shares = np.ones(4)
+        shares[WHOLE] = self.begin / self.end
+        shares[HALVES] = np.sqrt(self.begin / self.end) * self.partial / 2
+        return -np.log(shares / shares.sum())
 
 
 def mirror_costs(disagreement: np.ndarray) -> np.ndarray:
@@ -315,10 +342,18 @@ def front_consistency(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) ->
 
 
 def front_costs(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
-    """(F,) cost of exchanged sides by :func:`front_consistency`; negative where the 3D landmarks look exchanged."""
+    """(F,) cost of exchanged sides by :func:`front_consistency`; negative where the 3D landmarks look exchanged.
+
+    Frames are compared with the median frame of the track, as people differ in how far they bend their knees.
+    """
     consistency = front_consistency(_checked3d(landmarks3d, skeleton), skeleton)
-    costs = FRONT_SLOPE * (consistency - FRONT_MIDDLE)
-    return np.nan_to_num(np.clip(costs, -FRONT_LIMIT, FRONT_LIMIT), nan=0.0)
+    known = np.isfinite(consistency)
+    if not known.any():
+        return np.zeros(len(consistency))
+    deviation = consistency - np.median(consistency[known])
+    size = FRONT_SLOPE * np.maximum(np.abs(deviation) - FRONT_TOLERANCE, 0)
+    costs = np.sign(deviation) * np.minimum(size, FRONT_LIMIT)
+    return np.nan_to_num(costs, nan=0.0)
 
 
 def _checked(points: np.ndarray, skeleton: str | Sequence[str], label: str) -> np.ndarray:

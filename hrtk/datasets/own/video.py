@@ -224,14 +224,23 @@ class VideoDataset(SequenceDataset):
         )
         rows = np.array(track.rows)
         self._points[rows[rows >= 0]] = repaired[rows >= 0]
-        count = int(sides.frames.sum())
-        if count:
+        if sides.count and sides.decided:
             _log.warning(
                 '%s: repaired left and right in %d of %d frames of person %s',
                 self.keypoints,
-                count,
+                sides.count,
                 len(rows),
                 track.name,
+            )
+        elif sides.count:
+            _log.warning(
+                '%s: left and right of person %s change, but whether %d or the other %d of %d frames are '
+                'wrong is uncertain; not repaired',
+                self.keypoints,
+                track.name,
+                sides.count,
+                len(rows) - sides.count,
+                len(rows),
             )
         return sides
 
