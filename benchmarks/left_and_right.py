@@ -20,7 +20,8 @@ import argparse
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Optional
 
 import numpy as np
@@ -28,8 +29,7 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from hrtk.body_models import BodyModel
-from hrtk.body_models.pairs import joint_pairs
-from hrtk.body_models.skeletons import flip_map
+from hrtk.body_models.pairs import LOWER_JOINTS, UPPER_JOINTS, joint_pairs
 from hrtk.datasets.motion import load_motion
 from hrtk.datasets.own.sides import SideRepair, exchange_sides
 from hrtk.geometry.rotation import axis_angle_to_rotmat
@@ -64,6 +64,25 @@ class Case:
     keypoints2d: np.ndarray
     mirrored: np.ndarray
     landmarks3d: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class RealTrack:
+    """A detected track of F frames at 60 per second.
+
+    Attributes:
+        name: camera and mode of the detector.
+        names: of the 33 joints.
+        keypoints2d: (F, 33, 3) px and confidence.
+        landmarks3d: (F, 33, 3) m.
+        states: (F, 2) of upper and lower body: 1 exchanged, 0 right, -1 not clear.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    keypoints2d: np.ndarray
+    landmarks3d: np.ndarray
+    states: np.ndarray
 
 
 Method = Callable[[Case], np.ndarray]
@@ -143,11 +162,22 @@ def evaluate(cases: list[Case], method: Method) -> dict[str, float]:
     )
 
 
-def previous_frame(case: Case) -> np.ndarray:
-    """The simple rule: every frame has the sides that are nearer to those of the frame before."""
-    xy = case.keypoints2d[:, BODY, :2] / case.height
-    turned = case.keypoints2d[:, flip_map(SKELETON)][:, BODY, :2] / case.height
-    weight = np.minimum(case.keypoints2d[1:, BODY, 2], 1)
+def previous_frame(keypoints2d: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
+    """(F, 2) by the simple rule that every frame has the sides that are nearer to those of the frame before.
+
+    Movements count up to 0.3 of the person's size; fewer than half of the frames are exchanged.
+
+    Args:
+        keypoints2d: (F, K, 3).
+        skeleton: name of the joint list, or the names of the joints.
+    """
+    pairs = joint_pairs(skeleton).of((*UPPER_JOINTS, *LOWER_JOINTS))
+    joints = [*pairs.left, *pairs.right]
+    other_joints = [*pairs.right, *pairs.left]
+    size = np.median(np.ptp(keypoints2d[:, joints, :2], axis=1).max(-1))
+    xy = keypoints2d[:, joints, :2] / size
+    turned = keypoints2d[:, other_joints, :2] / size
+    weight = keypoints2d[1:, joints, 2]
     kept = np.minimum(np.linalg.norm(xy[1:] - xy[:-1], axis=-1), 0.3) * weight
     changed = np.minimum(np.linalg.norm(turned[1:] - xy[:-1], axis=-1), 0.3) * weight
     changes = changed.sum(1) < kept.sum(1)
@@ -169,12 +199,68 @@ def repair(*evidence: str) -> Method:
 
 METHODS: dict[str, Method] = {
     'none': lambda case: np.zeros_like(case.exchanged),
-    'previous frame': previous_frame,
+    'previous frame': lambda case: previous_frame(case.keypoints2d, SKELETON),
     '2D': repair(),
     '+ mirrored': repair('mirrored'),
     '+ 3D': repair('landmarks3d'),
     '+ both': repair('mirrored', 'landmarks3d'),
 }
+
+
+def real_tracks(folder: Path) -> Iterator[RealTrack]:
+    """The four clips of one man in calibrated cameras, as MediaPipe sees them in its two modes.
+
+    Args:
+        folder: with ``gt3d.npz`` (3D truth and cameras) and ``detections/cam0N_mediapipe.npz``.
+    """
+    truth = np.load(folder / 'gt3d.npz')
+    names = tuple(str(name) for name in truth['names'])
+    for camera in range(4):
+        exact = _project(truth, camera)
+        height = 1.1 * float(np.median(np.ptp(exact[..., 1], axis=1)))
+        detections = np.load(folder / f'detections/cam0{camera + 1}_mediapipe.npz')
+        for mode in ('video', 'static'):
+            confidence = detections[f'{mode}_visibility'].astype(float)
+            points = np.concatenate([detections[f'{mode}_xy'], confidence[..., None]], axis=-1)
+            yield RealTrack(
+                f'cam0{camera + 1} {mode}',
+                names,
+                points,
+                detections[f'{mode}_world'],
+                _true_states(points, exact, height, names),
+            )
+
+
+def _project(truth: Mapping[str, np.ndarray], camera: int) -> np.ndarray:
+    """(F, 33, 2) px of the true joints, by Brown's lens."""
+    xyz = truth['xyz'] @ truth['R'][camera].T + truth['T'][camera]
+    k1, k2, p1, p2 = truth['D'][camera]
+    x, y = np.moveaxis(xyz[..., :2] / xyz[..., 2:], -1, 0)
+    squared = x**2 + y**2
+    radial = 1 + k1 * squared + k2 * squared**2
+    u = x * radial + 2 * p1 * x * y + p2 * (squared + 2 * x**2)
+    v = y * radial + p1 * (squared + 2 * y**2) + 2 * p2 * x * y
+    intrinsics = truth['K'][camera]
+    focal = intrinsics[[0, 1], [0, 1]]
+    return np.stack([u, v], axis=-1) * focal + intrinsics[:2, 2]
+
+
+def _true_states(
+    points: np.ndarray, exact: np.ndarray, height: float, names: tuple[str, ...]
+) -> np.ndarray:
+    """(F, 2) 1 where the other sides are nearer to the truth, 0 where they are not, -1 where it is not clear."""
+    turned = exchange_sides(points, names, np.ones((len(points), 2), bool))
+    states = np.full((len(points), 2), -1)
+    for part, joints in enumerate((UPPER_JOINTS, LOWER_JOINTS)):
+        pairs = joint_pairs(names).of(joints)
+        of_part = [*pairs.left, *pairs.right]
+        kept, swapped = (
+            np.linalg.norm((shown[..., :2] - exact)[:, of_part], axis=-1).mean(1) / height
+            for shown in (points, turned)
+        )
+        clear = (np.abs(kept - swapped) > 0.02) & (np.minimum(kept, swapped) < 0.12)
+        states[clear, part] = (swapped < kept)[clear]
+    return states
 
 
 def _film(rng: np.random.Generator, joints: np.ndarray, times: np.ndarray, view: str) -> np.ndarray:
@@ -279,7 +365,7 @@ def _draw_confidence(rng: np.random.Generator, count: int, fps: int) -> np.ndarr
 
 def _matters(case: Case) -> np.ndarray:
     """(F, 2) bool: a pair of the part is visible, and left and right are apart."""
-    pairs = joint_pairs(SKELETON).of(('shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle'))
+    pairs = joint_pairs(SKELETON).of((*UPPER_JOINTS, *LOWER_JOINTS))
     left = list(pairs.left)
     right = list(pairs.right)
     lower = np.array(pairs.lower)
@@ -298,7 +384,11 @@ def main(arguments: Optional[list[str]] = None) -> None:
     parser.add_argument('--split', default='test', help='of the bundled motion')
     parser.add_argument('--count', type=int, default=25, help='tracks per view and frame rate')
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--real', type=Path, help='folder of real clips instead, see real_tracks')
     options = parser.parse_args(arguments)
+    if options.real is not None:
+        _print_real(options.real)
+        return
     print('view, fps, share exchanged | method | found | by mistake | error % | ms per frame')
     everything: dict[float, list[Case]] = {0.0: [], 0.25: []}
     for share, collected in everything.items():
@@ -311,6 +401,25 @@ def main(arguments: Optional[list[str]] = None) -> None:
                 _print(f'{view}, {fps}, {share:.0%}', cases, ('none', 'previous frame', '2D'))
     for share, collected in everything.items():
         _print(f'all, all, {share:.0%}', collected, tuple(METHODS))
+
+
+def _print_real(folder: Path) -> None:
+    """Prints counts of halves of the body per clip."""
+    print('clip | frames per second | method | found | by mistake | margin')
+    for track in real_tracks(folder):
+        for step in (1, 2, 4):
+            points = track.keypoints2d[::step]
+            states = track.states[::step]
+            results = {'previous frame': (previous_frame(points, track.names), np.nan)}
+            for label, extra in (('2D', {}), ('+ 3D', dict(landmarks3d=track.landmarks3d[::step]))):
+                sides = SideRepair().find(points, track.names, 60 / step, **extra)
+                results[label] = (sides.exchanged, sides.margin)
+            for label, (found, margin) in results.items():
+                print(
+                    f'{track.name} | {60 // step} | {label} | {(found & (states == 1)).sum()} of '
+                    f'{(states == 1).sum()} | {(found & (states == 0)).sum()} of '
+                    f'{(states == 0).sum()} | {margin:.1f}'
+                )
 
 
 def _print(label: str, cases: list[Case], methods: tuple[str, ...]) -> None:

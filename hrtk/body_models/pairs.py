@@ -183,7 +183,8 @@ def _height_estimates(
     first = first_indices(skeleton)
     trunk = [first.get((side, joint), -1) for joint in ('shoulder', 'hip') for side in SIDES]
     if min(trunk) >= 0:
-        middles = points[:, trunk].reshape(len(points), 2, 2, -1).mean(2)
-        distance = np.linalg.norm(middles[:, 0] - middles[:, 1], axis=-1)
+        shoulders = points[:, trunk[:2]].mean(1)
+        hips = points[:, trunk[2:]].mean(1)
+        distance = np.linalg.norm(shoulders - hips, axis=-1)
         columns.append(np.where(visible[:, trunk].all(1), distance / TRUNK_LENGTH, np.nan))
     return np.stack(columns, axis=1)

@@ -68,7 +68,7 @@ class DoubtLimits:
 
     visible: float = 0.5
     jump: float = 0.03
-    acceleration: float = 10.0
+    acceleration: float = 15.0
     side_disagreement: float = 0.5
     bone_deviation: float = 0.15
     reprojection: float = 0.05

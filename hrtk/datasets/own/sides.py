@@ -19,7 +19,6 @@ from hrtk.body_models.pairs import (
     UPPER_JOINTS,
     JointPairs,
     body_height,
-    first_indices,
     joint_pairs,
     names_of,
 )
@@ -33,20 +32,11 @@ from hrtk.datasets.own.pair_filter import (
     best_states,
     chain_cost,
 )
+from hrtk.datasets.own.side_cues import front_costs, mirror_costs, vote_weights
 from hrtk.errors import InputError
 
 MEASURED = (*UPPER_JOINTS, *LOWER_JOINTS)
 LEAST_CONFIDENCE = 0.1  # of a visible point; the noise of a point grows with 1 / confidence
-# Probabilities that the mirrored image yields other sides, for right and for exchanged ones.
-DISAGREE_IF_RIGHT = 0.03
-DISAGREE_IF_EXCHANGED = 0.35
-# Frames within this time count as one vote of the mirrored image or of 3D landmarks.
-VOTE_SECONDS = 0.5
-# How far feet, knees and elbows point to the front that the sides imply, compared with the median frame: a difference
-# in statures that means nothing, the cost per stature beyond it, and the largest cost.
-FRONT_TOLERANCE = 0.05
-FRONT_SLOPE = 12.0
-FRONT_LIMIT = 1.5
 RARE = 1e-6  # changes per second between the two partial states
 
 
@@ -168,14 +158,15 @@ class SideRepair:
         heights = body_height(points[..., :2], visible, skeleton, fps)
         vectors = _vectors(points, pairs, heights)
         part_costs = np.zeros((count, 2))
-        weight = np.minimum(np.gradient(seconds) / VOTE_SECONDS, 1) if count > 1 else np.ones(1)
+        weight = vote_weights(seconds)[:, None]
         disagreement = None
         if mirrored is not None:
-            other = _vectors(_checked(mirrored, skeleton, 'mirrored'), pairs, heights)
+            other = _vectors(_checked(mirrored, skeleton, 'mirrored', count), pairs, heights)
             disagreement = self._disagreement(vectors, other, pairs)
-            part_costs += weight[:, None] * mirror_costs(disagreement)
+            part_costs += weight * mirror_costs(disagreement)
         if landmarks3d is not None:
-            part_costs += weight[:, None] * front_costs(landmarks3d, skeleton)[:, None]
+            landmarks3d = _checked3d(landmarks3d, skeleton, count)
+            part_costs += weight * front_costs(landmarks3d, skeleton)[:, None]
         frames = np.flatnonzero(np.isfinite(vectors).all(-1).any(1))
         found = np.zeros((count, 2), bool)
         margin = 0.0
@@ -229,9 +220,8 @@ class SideRepair:
         )
         margin = chain_cost(OPPOSITE[states], seconds, prior, rates, costs)
         margin -= chain_cost(states, seconds, prior, rates, costs)
-        if (
-            margin < 0
-        ):  # the search keeps four hypotheses only, and may have dropped the better one of two opposites
+        # The search keeps four hypotheses only, and may have dropped the better one of two opposites.
+        if margin < 0:
             return OPPOSITE[states], -margin
         return states, margin
 
@@ -260,21 +250,6 @@ class SideRepair:
         return -np.log(shares / shares.sum())
 
 
-def mirror_costs(disagreement: np.ndarray) -> np.ndarray:
-    """Costs of exchanged sides by what the mirrored image yields; negative where it disagrees.
-
-    Exchanged sides are more often contradicted than right ones, but not always: both runs may be wrong.
-
-    Args:
-        disagreement: (F, 2) probabilities, NaN counts as none.
-    """
-    exchanged = disagreement * DISAGREE_IF_EXCHANGED + (1 - disagreement) * (
-        1 - DISAGREE_IF_EXCHANGED
-    )
-    right = disagreement * DISAGREE_IF_RIGHT + (1 - disagreement) * (1 - DISAGREE_IF_RIGHT)
-    return np.nan_to_num(np.log(right / exchanged), nan=0.0)
-
-
 def exchange_sides(
     values: np.ndarray, skeleton: str | Sequence[str], exchanged: np.ndarray
 ) -> np.ndarray:
@@ -297,66 +272,9 @@ def exchange_sides(
     return repaired
 
 
-def front_consistency(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
-    """How far feet, knees and elbows point to the front that left and right imply.
-
-    Shoulders and hips have two possible fronts, and their left and right joints tell which one is meant. Toes point to
-    the front of the heels, knees bend to the front, elbows bend to the back. The sum over both sides is positive for a
-    body whose sides are right; it changes its sign, not its size, if left and right are exchanged.
-
-    Args:
-        landmarks3d: (F, K, 3), camera axes (x right, y down, z away), any unit.
-        skeleton: name of the joint list, or the names of the K joints.
-
-    Returns:
-        (F,) in statures; NaN where shoulders or hips, or all of feet, knees and elbows are missing.
-    """
-    first = first_indices(skeleton)
-
-    def joint(side: str, name: str) -> np.ndarray:
-        index = first.get((side, name))
-        if index is None:
-            return np.full((len(landmarks3d), 3), np.nan)
-        return landmarks3d[:, index]
-
-    shoulders = [joint(side, 'shoulder') for side in ('left', 'right')]
-    hips = [joint(side, 'hip') for side in ('left', 'right')]
-    to_left = shoulders[0] - shoulders[1] + hips[0] - hips[1]
-    upwards = shoulders[0] + shoulders[1] - hips[0] - hips[1]
-    front = np.cross(to_left, upwards)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        front = front / np.linalg.norm(front, axis=-1, keepdims=True)
-    forward = []
-    for side in ('left', 'right'):
-        toe = joint(side, 'foot_index')
-        if ('left', 'big_toe') in first:
-            toe = joint(side, 'big_toe')
-        forward.append(toe - joint(side, 'heel'))
-        forward.append(joint(side, 'knee') - (joint(side, 'hip') + joint(side, 'ankle')) / 2)
-        forward.append((joint(side, 'shoulder') + joint(side, 'wrist')) / 2 - joint(side, 'elbow'))
-    along = (np.stack(forward) * front).sum(-1)
-    visible = np.isfinite(landmarks3d).all(-1)
-    stature = body_height(np.where(visible[..., None], landmarks3d, 0), visible, skeleton, 1.0)
-    missing = np.isnan(along).all(0)
-    return np.where(missing, np.nan, np.nansum(along, axis=0)) / stature
-
-
-def front_costs(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
-    """(F,) cost of exchanged sides by :func:`front_consistency`; negative where the 3D landmarks look exchanged.
-
-    Frames are compared with the median frame of the track, as people differ in how far they bend their knees.
-    """
-    consistency = front_consistency(_checked3d(landmarks3d, skeleton), skeleton)
-    known = np.isfinite(consistency)
-    if not known.any():
-        return np.zeros(len(consistency))
-    deviation = consistency - np.median(consistency[known])
-    size = FRONT_SLOPE * np.maximum(np.abs(deviation) - FRONT_TOLERANCE, 0)
-    costs = np.sign(deviation) * np.minimum(size, FRONT_LIMIT)
-    return np.nan_to_num(costs, nan=0.0)
-
-
-def _checked(points: np.ndarray, skeleton: str | Sequence[str], label: str) -> np.ndarray:
+def _checked(
+    points: np.ndarray, skeleton: str | Sequence[str], label: str, count: Optional[int] = None
+) -> np.ndarray:
     """(F, K, 3) float64 with confidence 0 for missing points, whose positions are 0."""
     points = np.asarray(points, np.float64)
     joints = len(names_of(skeleton))
@@ -365,6 +283,8 @@ def _checked(points: np.ndarray, skeleton: str | Sequence[str], label: str) -> n
             f'{label} are {points.shape}; expected (F, {joints}, 3), x, y and confidence of the {joints} joints '
             f'of the list'
         )
+    if count is not None and len(points) != count:
+        raise InputError(f'{label} are of {len(points)} frames; keypoints2d are of {count}')
     position = points[..., :2]
     confidence = np.ones(points.shape[:2])
     if points.shape[2] == 3:
@@ -375,12 +295,12 @@ def _checked(points: np.ndarray, skeleton: str | Sequence[str], label: str) -> n
     return np.concatenate([position, confidence[..., None]], axis=-1)
 
 
-def _checked3d(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
+def _checked3d(landmarks3d: np.ndarray, skeleton: str | Sequence[str], count: int) -> np.ndarray:
     landmarks3d = np.asarray(landmarks3d, np.float64)
-    joints = len(names_of(skeleton))
-    if landmarks3d.ndim != 3 or landmarks3d.shape[1:] != (joints, 3):
+    expected = (count, len(names_of(skeleton)), 3)
+    if landmarks3d.shape != expected:
         raise InputError(
-            f'landmarks3d are {landmarks3d.shape}; expected (F, {joints}, 3) of the {joints} joints of the list'
+            f'landmarks3d are {landmarks3d.shape}; expected {expected}, of the frames and joints of keypoints2d'
         )
     return landmarks3d
 
