@@ -198,3 +198,16 @@ def test_given_landmarks_are_used_and_images_are_not_read(drawn):
     xy, visibility = observed_keypoints(observe(landmarks, drawn.boxes, [1], 15.0), 'coco17')
     assert xy.shape == (1, 17, 2) and float(visibility.min()) > 0
     assert project(torch.zeros(1, 1, 3), prediction.camera[:1]).shape == (1, 1, 2)
+
+
+@torch.no_grad()
+def test_the_mirror_image_of_an_observation_has_the_mirror_image_of_the_body():
+    torch.manual_seed(0)
+    model = LandmarkHMR(lifter=SMALL)
+    torch.nn.init.normal_(model.lifter.decoder.weight, std=0.3)
+    observed = observe(random_landmarks(12), boxes_of(12), [5], fps=15.0)
+    mirrored = observed[:, :, list(flip_map('blazepose33'))].clone()
+    mirrored[..., [0, 3]] *= -1
+    reflection = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
+    expected = reflection @ model(observed).rotmat[:, list(flip_map('smpl24'))] @ reflection
+    torch.testing.assert_close(model(mirrored).rotmat, expected, rtol=1e-4, atol=1e-5)

@@ -40,7 +40,6 @@ LOST = (
 )
 STRIDE = 2  # frames between the starts of windows
 CANDIDATES = 2048  # windows among which similar ones are looked for
-SIMILAR = 12  # of these, how many are eligible
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +58,14 @@ class ErrorWindows:
     xy: Tensor
     visibility: Tensor
 
-    def similar(self, pose: Tensor, generator: Generator) -> Tensor:
+    def similar(self, pose: Tensor, similar: int, generator: Generator) -> Tensor:
         """(B,) indices of windows whose pose is similar to the poses (B, 36)."""
+        if similar == 0:
+            return torch.randint(len(self.pose), (len(pose),), generator=generator)
         count = min(CANDIDATES, len(self.pose))
         candidates = torch.randperm(len(self.pose), generator=generator)[:count]
         nearest = torch.cdist(pose, self.pose[candidates]).topk(
-            min(SIMILAR, count), dim=1, largest=False
+            min(similar, count), dim=1, largest=False
         )
         choice = torch.randint(nearest.indices.shape[1], (len(pose), 1), generator=generator)
         return candidates[nearest.indices.gather(1, choice)[:, 0]]

@@ -52,6 +52,7 @@ class LandmarkViews(Dataset):
         split: str = 'train',
         variety: Optional[dict] = None,
         errors: float = 1.4,
+        similar: int = 12,
     ) -> None:
         if length < 1 or not 0 <= seen <= 1 or errors < 1:
             raise InputError(
@@ -61,6 +62,7 @@ class LandmarkViews(Dataset):
         self.seed = seed
         self.share_seen = seen
         self.largest_factor = errors
+        self.similar = similar
         self.body = BodyModel()
         self.tracks = DATASETS.build(tracks or dict(type='LandmarkTracks'))
         self.motion = RandomMotion(split, WINDOW, 1 / STEP, Variety(**(variety or {})))
@@ -129,7 +131,7 @@ class LandmarkViews(Dataset):
         world = points - hips
         windows = self.errors.windows
         limbs = self.body_pose_key(world[:, middle])
-        index = windows.similar(limbs, generator)
+        index = windows.similar(limbs, self.similar, generator)
         factor = self.largest_factor ** (2 * torch.rand(count, generator=generator) - 1)
         factor = factor[:, None, None, None]
         xy = xy + factor * windows.xy[index] / size.exp()[:, None, None, None]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrtk.body_models.skeletons import flip_map
 from hrtk.models.landmarks.observations import (
     CHANNELS,
     LANDMARKS,
@@ -29,6 +30,8 @@ class LandmarkLifter(nn.Module):
     residual layers to the differences from the rest pose. Moments without a person may be missing.
 
     Args:
+        symmetric: whether the body is the mean of two: that of the observation, and the mirror image of that of the
+            mirrored observation. Then the mirror image of an observation has the mirror image of the body.
         hidden: width of the residual layers.
         encoded: size of the code of a moment.
         summary: size of each moment's part of the summary.
@@ -36,9 +39,15 @@ class LandmarkLifter(nn.Module):
     """
 
     def __init__(
-        self, hidden: int = 1024, encoded: int = 512, summary: int = 128, blocks: int = 3
+        self,
+        symmetric: bool = True,
+        hidden: int = 1024,
+        encoded: int = 512,
+        summary: int = 128,
+        blocks: int = 3,
     ) -> None:
         super().__init__()
+        self.symmetric = symmetric
         self.encoder = nn.Sequential(
             nn.Linear(LANDMARKS * CHANNELS, encoded),
             nn.ReLU(),
@@ -57,6 +66,18 @@ class LandmarkLifter(nn.Module):
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Maps observations (B, 9, 33, 6) to 6-D rotations (B, 144), betas (B, 10) and features (B, hidden)."""
+        if not self.symmetric:
+            return self._lift(observations)
+        both = torch.cat([observations, mirror_observations(observations)])
+        pose, betas, features = self._lift(both)
+        direct, mirrored = pose.chunk(2)
+        return (
+            (direct + mirror_rot6d(mirrored)) / 2,
+            torch.stack(betas.chunk(2)).mean(0),
+            torch.stack(features.chunk(2)).mean(0),
+        )
+
+    def _lift(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inputs, present = normalised_inputs(observations)
         codes = self.encoder(inputs)
         summary = F.relu(self.summary(codes)) * present
@@ -68,6 +89,22 @@ class LandmarkLifter(nn.Module):
             features = features + F.relu(block(features))
         pose, betas = self.decoder(features).split([POSE, SHAPE], dim=1)
         return pose + self.rest, betas, features
+
+
+def mirror_observations(observations: Tensor) -> Tensor:
+    """The observations (B, T, 33, 6) of the mirror images: x negated, left and right exchanged."""
+    sign = observations.new_ones(CHANNELS)
+    sign[XY.start] = -1
+    sign[WORLD.start] = -1
+    return observations[:, :, list(flip_map('blazepose33'))] * sign
+
+
+def mirror_rot6d(pose: Tensor) -> Tensor:
+    """Mirrors 6-D rotations (B, 144), in the layout of :func:`~hrtk.geometry.rotation.rot6d_to_rotmat`."""
+    rotations = pose.unflatten(1, (24, 3, 2))[:, list(flip_map('smpl24'))]
+    # Reflection of x: R[i, j] changes its sign where exactly one of i and j is x.
+    sign = rotations.new_tensor([[1.0, -1.0], [-1.0, 1.0], [-1.0, 1.0]])
+    return (rotations * sign).flatten(1)
 
 
 def normalised_inputs(observations: Tensor) -> tuple[Tensor, Tensor]:
