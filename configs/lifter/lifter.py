@@ -1,4 +1,4 @@
-# The lifter of LandmarkHMR (`open:lifter`), from scratch, without photographs: 2.6M observations. 30 % of them are what
+# The lifter of LandmarkHMR (`open:lifter`), from scratch, without photographs: 2M observations. 30 % of them are what
 # BlazePose saw in drawn videos; the others are other motion with the errors that BlazePose made in these videos.
 # CPU: drawing and looking at the videos 15 minutes on one core, once, then about 45 minutes on one core.
 _base_ = ['../_base_/train_runtime.py', '../_base_/estimators/lifter.py']
@@ -16,8 +16,8 @@ val_dataloader = dict(
                  tracks=dict(type='LandmarkTracks', length=700)))
 val_evaluator = dict(type='ViewError')
 val_cfg = dict()
-train_cfg = dict(by_epoch=True, max_epochs=5, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs=4, val_interval=1)
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=8e-4, weight_decay=1e-4), clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=500),
-    dict(type='CosineAnnealingLR', by_epoch=True, T_max=5, end=5, eta_min=2e-6, convert_to_iter_based=True)]
+    dict(type='CosineAnnealingLR', by_epoch=True, T_max=4, end=4, eta_min=2e-6, convert_to_iter_based=True)]

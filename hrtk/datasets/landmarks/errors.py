@@ -117,10 +117,6 @@ class LandmarkErrors:
         self.windows = ErrorWindows(*_joined([errors for errors, _ in windows]))
         self.seen = SeenBodies(*_joined([seen for _, seen in windows]))
 
-    def defined(self, points: Tensor, rotmat: Tensor) -> Tensor:
-        """Moves points of the body (N, 33, 3) of bodies (N, 24, 3, 3) to where the landmarks are defined."""
-        return points + (bone_rotations(rotmat) @ self.definition[..., None])[..., 0]
-
 
 class _Look:
     """One track: true points of the body and what BlazePose found, left and right put right."""

@@ -71,7 +71,7 @@ class Variety:
     leaning: float = 0.35
     tilted: float = 0.3
     roll: float = 0.1
-    shape: float = 0.9
+    shape: float = 1.1
     distance: tuple[float, float] = (2.0, 8.0)
 
 

@@ -9,7 +9,14 @@ from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from hrtk.body_models import BodyModel
-from hrtk.datasets.landmarks.errors import COCO, HIPS, LIMBS, ON_BODY, LandmarkErrors
+from hrtk.datasets.landmarks.errors import (
+    COCO,
+    HIPS,
+    LIMBS,
+    ON_BODY,
+    LandmarkErrors,
+    bone_rotations,
+)
 from hrtk.datasets.landmarks.motion import BodyWindows, RandomMotion, Variety
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints, to_crop
@@ -17,7 +24,10 @@ from hrtk.models.landmarks import STEP, WINDOW
 from hrtk.registry import DATASETS
 
 BLOCK = 128  # items that are drawn together
-LABELS = ('image', 'rotmat', 'betas', 'keypoints2d')
+# Real people differ from drawn ones: where exactly a landmark lies on them, and how large BlazePose takes them to be.
+DEFINITION_SCALE = (0.4, 1.2)
+DEFINITION_NOISE = 0.012  # metres, standard deviation, the same in all frames of an observation
+WORLD_SCALE_NOISE = 0.04  # of the logarithm
 
 
 @DATASETS.register_module()
@@ -109,8 +119,13 @@ class LandmarkViews(Dataset):
         middle = frames // 2
         rotmat = bodies.rotmat.flatten(0, 1)
         betas = bodies.betas[:, None].expand(-1, frames, -1).flatten(0, 1)
-        points = self.errors.defined(self.body.joints(rotmat, betas, ON_BODY), rotmat)
-        points = points.unflatten(0, (count, frames))
+        low, high = DEFINITION_SCALE
+        scale = low + (high - low) * torch.rand(count, 1, 1, generator=generator)
+        noise = DEFINITION_NOISE * torch.randn(count, 33, 3, generator=generator)
+        definition = scale * self.errors.definition + noise
+        joints = self.body.joints(rotmat, betas, ON_BODY).unflatten(0, (count, frames))
+        bones = bone_rotations(rotmat).unflatten(0, (count, frames))
+        points = joints + (bones @ definition[:, None, ..., None])[..., 0]
         hips = points[:, :, HIPS].mean(2, keepdim=True)
         start = bodies.offset[:, :, None] - hips[:, middle, None]
         start = (
@@ -135,7 +150,8 @@ class LandmarkViews(Dataset):
         factor = self.largest_factor ** (2 * torch.rand(count, generator=generator) - 1)
         factor = factor[:, None, None, None]
         xy = xy + factor * windows.xy[index] / size.exp()[:, None, None, None]
-        world = world + factor * windows.world[index]
+        size_error = (WORLD_SCALE_NOISE * torch.randn(count, 1, 1, 1, generator=generator)).exp()
+        world = size_error * world + factor * windows.world[index]
         return dict(
             image=torch.cat([xy, windows.visibility[index][..., None], world], dim=-1),
             rotmat=bodies.rotmat[:, middle].clone(),
