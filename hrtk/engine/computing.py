@@ -102,6 +102,7 @@ class ResultComputer:
             ms_per_frame=(end - between) * ms_per_frame,
             before_ms_per_frame=(between - start) * ms_per_frame,
             report={name: float(value) for name, value in counts.items()},
+            focal=sequence.focal,
         )
 
     def state_dict(self) -> dict[str, Any]:

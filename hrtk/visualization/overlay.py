@@ -12,7 +12,7 @@ from torch import Tensor
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import joint_names, limbs
 from hrtk.errors import InputError
-from hrtk.geometry.camera import crop_to_image_camera, default_focal
+from hrtk.geometry.camera import crop_to_image_camera, distant_focal
 from hrtk.structures import Prediction
 from hrtk.visualization.render import BLUE, PINK, Color, Region, draw_mesh
 
@@ -206,7 +206,7 @@ class _View:
         self.scale = scale
         self.image = _scaled(image[region.y0 : region.y1, region.x0 : region.x1], scale)
         self.source_size = (image.shape[1], image.shape[0])
-        self.source_focal = default_focal(self.source_size)
+        self.source_focal = distant_focal(self.source_size)
         self.focal = self.source_focal * scale
         source_centre = [(self.source_size[0] - 1) / 2, (self.source_size[1] - 1) / 2]
         self.centre = tuple(self.to_view(np.array([source_centre]))[0])

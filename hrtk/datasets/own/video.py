@@ -18,6 +18,7 @@ from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
+from hrtk.geometry.camera import clip_focal
 from hrtk.registry import DATASETS, MASK_SOURCES
 from hrtk.structures import Keypoints2D, Sequence
 
@@ -84,6 +85,8 @@ class VideoDataset(SequenceDataset):
         people: ``'tracked'`` or ``'annotated'``.
         fill_gaps: whether tracks consist of consecutive frames.
         image_sequence: whether images without ``fps`` are frames of one clip, of 25 frames per second.
+        focal: focal length of the camera, px, if it is known; see :func:`hrtk.geometry.camera.clip_focal`.
+        fov: field of view along the longer side of the image, degrees, if that is known instead.
 
     Attributes:
         footage: the frames on disk.
@@ -96,6 +99,8 @@ class VideoDataset(SequenceDataset):
             no track is left. An image that cannot be read, or has another size than the keypoint file notes, raises
             when its frame is read.
     """
+
+    free_options = ('focal', 'fov')
 
     def __init__(
         self,
@@ -116,6 +121,8 @@ class VideoDataset(SequenceDataset):
         people: Literal['tracked', 'annotated'] = 'tracked',
         fill_gaps: bool = True,
         image_sequence: bool = False,
+        focal: Optional[float] = None,
+        fov: Optional[float] = None,
     ) -> None:
         class_name = type(self).__name__
         if fps is not None and not fps > 0:
@@ -127,6 +134,10 @@ class VideoDataset(SequenceDataset):
                 f'{class_name}: smooth=True filters boxes over consecutive frames, which '
                 f'fill_gaps=False does not give; set smooth=False'
             )
+        if focal is not None or fov is not None:
+            clip_focal((1, 1), focal, fov)  # raises for impossible values
+        self.focal = focal
+        self.fov = fov
         self.keypoints = Path(keypoints)
         self.table = read_keypoints(keypoints, skeleton)
         self.footage = open_footage(images)
@@ -162,6 +173,7 @@ class VideoDataset(SequenceDataset):
             self._keypoints_of(track),
             frame_ids=tuple(self.footage.label(frame) for frame in track.frames),
             fps=self.fps,
+            focal=self._focal(track.frames[0]),
         )
         if self.masks is not None:
             sequence = self.masks.attach(sequence)
@@ -180,6 +192,12 @@ class VideoDataset(SequenceDataset):
         if self.masks is not None:
             hashes.update(self.masks.fingerprint())
         return hashes
+
+    def _focal(self, frame: int) -> Optional[float]:
+        """The focal length of the camera of a frame, px; None if nothing is known about it."""
+        if self.fov is None:
+            return self.focal
+        return clip_focal(self.footage.size(frame), fov=self.fov)
 
     def _noted_sizes(self, track: Track) -> list[Optional[tuple[int, int]]]:
         """The image size that the keypoint file notes for every frame."""

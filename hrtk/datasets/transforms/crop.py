@@ -68,6 +68,7 @@ class CropTo(Transform):
             truth=truth,
             masks=masks,
             boxes=torch.where(finite, crop_boxes, boxes),
+            focal=None,  # a crop's camera changes from frame to frame
             keypoints2d=dataclasses.replace(keypoints, xy=xy),
         )
 
