@@ -3,9 +3,10 @@
 import argparse
 import sys
 
-from hrtk.apis.look.exporting import DEFAULT, FORMATS, ROWS, export
+from hrtk.apis.look.exporting import DEFAULT, FORMATS, ROWS, export, motion_lines
+from hrtk.cli.camera_options import add_focal_arguments, add_viewing_ray_argument
 from hrtk.cli.options import guarded
-from hrtk.visualization.export import WORLDS
+from hrtk.visualization.export import SMOOTH_SECONDS, WORLDS
 
 
 def parse() -> argparse.Namespace:
@@ -40,16 +41,31 @@ def parse() -> argparse.Namespace:
         metavar='AXES',
         help=f'axes for amass, bvh and obj: {", ".join(WORLDS)} (default: z-up for amass, else y-up)',
     )
+    add_focal_arguments(parser)
+    add_viewing_ray_argument(parser)
     parser.add_argument(
-        '--focal', type=float, metavar='PX', help='focal length of the pictures, if you know it'
+        '--smooth',
+        type=float,
+        default=SMOOTH_SECONDS,
+        metavar='SECONDS',
+        help='window of the filter over time, 0 for none (%(default)s)',
+    )
+    parser.add_argument(
+        '--no-floor',
+        dest='floor',
+        action='store_false',
+        help='do not estimate gravity and the floor: the vertical is that of the image',
     )
     return parser.parse_args()
 
 
 def main() -> int:
     """Runs the command and names what it wrote."""
-    for path in export(**vars(parse())):
+    written = export(**vars(parse()))
+    for path in written:
         print(path)
+    for line in motion_lines(written):
+        print(line, file=sys.stderr)
     return 0
 
 

@@ -7,7 +7,8 @@ import argparse
 import sys
 
 from hrtk.apis.infer import ALIASES, infer
-from hrtk.apis.look.exporting import FORMATS
+from hrtk.apis.look.exporting import FORMATS, motion_lines
+from hrtk.cli.camera_options import add_focal_arguments
 from hrtk.cli.options import Options, guarded
 
 
@@ -47,6 +48,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         '--fps', type=float, metavar='N', help='the pictures are frames of a film, N per second'
     )
+    add_focal_arguments(parser)
     parser.add_argument('--device', help='cpu, cuda, ... (default: a GPU if PyTorch sees one)')
     parser.add_argument(
         '--pose2d',
@@ -76,6 +78,8 @@ def main() -> int:
     made = infer(**vars(parse()))
     for path in (made.results, made.overlay, *made.exports):
         print(path)
+    for line in motion_lines(made.exports):
+        print(line, file=sys.stderr)
     return 0
 
 

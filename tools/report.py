@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from hrtk.apis.look.report import report
+from hrtk.cli.camera_options import add_focal_arguments, add_viewing_ray_argument
 from hrtk.cli.options import guarded
 
 
@@ -34,6 +35,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         '--frames', type=int, default=120, help='most frames of a film (%(default)s)'
     )
+    add_focal_arguments(parser)
+    add_viewing_ray_argument(parser)
     return parser.parse_args()
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 
 from hrtk.apis.look.view import view
+from hrtk.cli.camera_options import add_focal_arguments, add_viewing_ray_argument
 from hrtk.cli.options import guarded
 
 
@@ -23,6 +24,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         '--host', default='127.0.0.1', help='address to listen on (%(default)s: this machine alone)'
     )
+    add_focal_arguments(parser)
+    add_viewing_ray_argument(parser)
     return parser.parse_args()
 
 

@@ -61,6 +61,8 @@ def infer(
     fps: Optional[float] = None,
     pose2d: str | dict | Detector | Callable = 'balanced',
     seconds: Optional[float] = None,
+    focal: Optional[float] = None,
+    fov: Optional[float] = None,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
     """Estimates the bodies of all people in some footage, with or without adaptation.
@@ -82,6 +84,9 @@ def infer(
         pose2d: the 2D detector: a registered name (``'rtmlib'``, ``'rtmlib:performance'``), a mode of rtmlib, a config
             or a :class:`~hrtk.detectors.Detector`; see :func:`hrtk.detectors.build_detector`.
         seconds: duration of a webcam's recording; None records until Ctrl-C.
+        focal: focal length of the camera in px of the footage, if it is known. It is stored with the results and used
+            by exports, reports and the viewer; a change does not compute anything again.
+        fov: field of view along the longer side of the image, degrees, instead of ``focal``.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
     Raises:
@@ -114,6 +119,9 @@ def infer(
             detector = build_detector(pose2d, detector_device)
             keypoints = detect(frames, detector, output / 'keypoints.json')
     cfg = _config(images, keypoints, adapt, max_people, fps, cfg_options)
+    for key, value in (('focal', focal), ('fov', fov)):
+        if value is not None:
+            cfg.dataset[key] = value
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
     overlay = draw_scene(DATASETS.build(cfg.dataset), results, body_of(cfg.estimator), output)

@@ -17,6 +17,7 @@ from hrtk.files import escaped_name
 from hrtk.registry import HOOKS
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Sequence
+from hrtk.visualization.export import Placing, in_camera_frame
 from hrtk.visualization.overlay import PANELS, before_after, contact_sheet, person_region
 from hrtk.visualization.video import (
     can_write_video,
@@ -112,12 +113,20 @@ class Panels:
         body: the body model of the result.
         sequence: F frames.
         result: the predictions to draw; its ``before`` may be another run's.
+        placing: focal length, and whether the body of a side view is turned by the viewing ray of its crop, where the
+            sequence has no ground truth.
     """
 
-    def __init__(self, body: BodyModel, sequence: Sequence, result: Result) -> None:
+    def __init__(
+        self, body: BodyModel, sequence: Sequence, result: Result, placing: Placing = Placing()
+    ) -> None:
         self.body = body
         self.sequence = sequence
         self.result = result
+        self.side = result.after
+        if placing.viewing_ray and sequence.truth is None:
+            focal = placing.focal_of(result)
+            self.side = in_camera_frame(result.after, result.boxes, result.image_size, focal)
         self.keypoints = keypoint_array(sequence)
 
     def row(self, t: int, panels: SequenceOf[str] = PANELS) -> np.ndarray:
@@ -159,6 +168,7 @@ class Panels:
             self.sequence.boxes[t],
             self.body,
             region=person_region(region_boxes, (image.shape[1], image.shape[0])),
+            side=self.side[frame],
             **options,
         )
 

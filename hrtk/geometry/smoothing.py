@@ -1,8 +1,8 @@
 """Smoothing of motion over time: rotations on the sphere of unit quaternions, positions as they are.
 
-Both use the filter of Savitzky and Golay (Analytical Chemistry, 1964) in scipy's implementation: a polynomial is fitted to
-every window, and its value in the middle replaces the frame. Unlike a mean it keeps the height of peaks. At both ends
-the polynomial of the first and of the last window is continued.
+Both use the filter of Savitzky and Golay (Analytical Chemistry, 1964) in scipy's implementation: a polynomial is fitted
+to every window, and its value in the middle replaces the frame. Unlike a mean it keeps the height of peaks. At both
+ends the polynomial of the first and of the last window is continued.
 """
 
 from __future__ import annotations

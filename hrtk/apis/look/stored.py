@@ -15,6 +15,7 @@ from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, BODY_MODELS, ESTIMATORS
 from hrtk.results import Result
 from hrtk.structures import Sequence
+from hrtk.visualization.export import Placing, in_camera_frame
 
 
 def result_folders(folder: Path) -> list[Path]:
@@ -152,8 +153,13 @@ def adapter_name(adapter: dict) -> str:
     return cls.__name__
 
 
-def bodies_by_role(sequence: Sequence, result: Result, adapted: bool) -> dict[str, tuple[Any, Any]]:
+def bodies_by_role(
+    sequence: Sequence, result: Result, adapted: bool, placing: Placing
+) -> dict[str, tuple[Any, Any]]:
     """Returns ``rotmat`` and ``betas`` of a sequence by role: ``'before'``, ``'after'`` and ``'truth'``.
+
+    Predictions of footage without ground truth are turned by the viewing rays of their crops. Beside a ground truth
+    they stay as the metrics compare them.
 
     Gendered ground truth is left out: on the neutral body its betas would give another shape.
 
@@ -161,10 +167,18 @@ def bodies_by_role(sequence: Sequence, result: Result, adapted: bool) -> dict[st
         sequence: for its ground truth.
         result: of the sequence.
         adapted: whether there is an ``'after'``; the frozen baseline has none.
+        placing: focal length, and whether to turn.
     """
-    bodies = {'before': (result.before.rotmat, result.before.betas)}
+    predictions = {'before': result.before}
     if adapted:
-        bodies['after'] = (result.after.rotmat, result.after.betas)
+        predictions['after'] = result.after
+    bodies = {}
+    for role, prediction in predictions.items():
+        if placing.viewing_ray and sequence.truth is None:
+            prediction = in_camera_frame(
+                prediction, result.boxes, result.image_size, placing.focal_of(result)
+            )
+        bodies[role] = (prediction.rotmat, prediction.betas)
     truth = sequence.truth
     if truth is None or truth.gender != 'neutral':
         return bodies
