@@ -20,17 +20,19 @@ from typing import Optional, Sequence
 
 import numpy as np
 
-STILL = 0.25  # m/s across the viewing ray: slower soles stand
+STILL = 0.4  # m/s across the viewing ray: slower soles stand
 LOWEST = 0.10  # metres: a standing sole is not higher than this above the lowest sole of its frame
+LIFTED_SHARE = 0.3  # of the weight of a standing foot: where walkers will stand next counts, too
 SHORTEST_STANCE = 0.12  # seconds
 SHORTEST_TRACK = 0.5  # seconds with a standing foot
 # Standard deviations.
-BALANCE_DEGREES = 4.0
-TRUNK_DEGREES = 8.0
-STANCE_METRES = 0.03
-STANCE_DEPTH = 0.04  # share of the distance, along the viewing ray
+BALANCE_ACROSS = 3.5  # degrees of a long track, in the image
+BALANCE_AHEAD = 7.0  # degrees of a long track, in depth
+SWAY_SECONDS = 2.0  # over so many seconds the variance is twice as large
+STANCE_METRES = 0.05
+STANCE_DEPTH = 0.05  # share of the distance, along the viewing ray
 MOST_SPREAD = 30.0  # degrees: median deviation of the directions of single frames from their mean
-MOST_CONFLICT = 25.0  # degrees between balance and trunk
+MOST_CONFLICT = 50.0  # degrees between balance and trunk
 ACCEPTED = 10.0  # degrees: the confidence is the probability of a smaller error
 LEAST_CONFIDENCE = 0.5
 ROUNDS = 10
@@ -131,14 +133,10 @@ def estimate_floor(people: Sequence[Gait]) -> FloorEstimate:
     conflict = float(_degrees(mean_balance, mean_trunk))
     if conflict > MOST_CONFLICT:
         return _refusal(f'people lean: trunk and balance differ by {conflict:.0f} degrees')
-    weight_balance = BALANCE_DEGREES**-2
-    weight_trunk = TRUNK_DEGREES**-2
-    up = _unit(weight_balance * mean_balance + weight_trunk * mean_trunk)
-    prior_degrees = (weight_balance + weight_trunk) ** -0.5
-    stances = _stacked([stance_places(person, up) for person in people])
+    stances = _stacked([stance_places(person, mean_balance) for person in people])
     if len(stances) == 0:
         return _refusal('no foot stands')
-    return _fit(up, math.radians(prior_degrees), stances)
+    return _fit(mean_balance, stances, seconds)
 
 
 def mean_direction(directions: np.ndarray) -> np.ndarray:
@@ -210,18 +208,17 @@ class _Directions:
 def _directions(person: Gait) -> _Directions:
     stands = standing(person)
     frames = stands.any((1, 2))
-    # Feet that stand bear the weight; the middle of the places under both is below the centre of mass.
-    foot_stands = stands.any(2)
-    foot_places = person.soles.mean(2)
-    share = foot_stands / np.maximum(foot_stands.sum(1, keepdims=True), 1)
-    support = (share[..., None] * foot_places).sum(1)
+    share = LIFTED_SHARE + stands.any(2) * (1 - LIFTED_SHARE)
+    share = share / share.sum(1, keepdims=True)
+    support = (share[..., None] * person.soles.mean(2)).sum(1)
     balance = person.mass - support
     return _Directions(_unit(balance[frames]), person.trunk[frames])
 
 
-def _fit(prior: np.ndarray, deviation: float, stances: np.ndarray) -> FloorEstimate:
-    """The most probable plane, given a direction with its standard deviation (radians) and places in the plane."""
-    basis = np.linalg.svd(prior[None])[2][1:]  # two directions across the prior
+def _fit(prior: np.ndarray, stances: np.ndarray, seconds: float) -> FloorEstimate:
+    """The most probable plane, given the direction of balance over some seconds, and places (N, 3) in the plane."""
+    basis = _across(prior, stances.mean(0))
+    deviation = np.radians([BALANCE_ACROSS, BALANCE_AHEAD]) * math.sqrt(1 + SWAY_SECONDS / seconds)
     distance = np.linalg.norm(stances, axis=1)
     rays = stances / distance[:, None]
     slopes = np.zeros(2)
@@ -250,6 +247,15 @@ def _fit(prior: np.ndarray, deviation: float, stances: np.ndarray) -> FloorEstim
         return FloorEstimate(None, reason, confidence, uncertainty, len(stances))
     floor = Floor(normal / length, offset / length)
     return FloorEstimate(floor, '', confidence, uncertainty, len(stances))
+
+
+def _across(direction: np.ndarray, view: np.ndarray) -> np.ndarray:
+    """(2, 3) unit vectors across a direction: the first also across the view, the second ahead."""
+    side = np.cross(direction, view)
+    if np.linalg.norm(side) < 1e-3 * np.linalg.norm(view):
+        side = np.cross(direction, [0.0, 1.0, 0.0])
+    side = _unit(side)
+    return np.stack([side, np.cross(side, direction)])
 
 
 def _refusal(reason: str) -> FloorEstimate:

@@ -7,6 +7,8 @@ ends the polynomial of the first and of the last window is continued.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy.signal import savgol_filter
@@ -58,6 +60,20 @@ def smooth_rotations(rotmat: Tensor, window: int) -> Tensor:
     quaternions = continuous_quaternions(rotmat)
     filtered = torch.from_numpy(_filtered(quaternions.numpy(), window))
     return quaternion_to_rotmat(filtered)
+
+
+def unbroken(rotmat: Tensor, most_degrees: float) -> list[slice]:
+    """The pieces of a motion between jumps, in order.
+
+    Args:
+        rotmat: (F, 3, 3) rotation of the whole body.
+        most_degrees: a larger turn from one frame to the next is a jump.
+    """
+    turns = rotmat[:-1].mT @ rotmat[1:]
+    cosine = (turns.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    jumps = (cosine < math.cos(math.radians(most_degrees))).nonzero()[:, 0] + 1
+    edges = [0, *jumps.tolist(), len(rotmat)]
+    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:])]
 
 
 def continuous_quaternions(rotmat: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ SEGMENTS = (
 )
 SETTLE_SECONDS = 1.0
 # Standard deviations of a body's position, metres: along the viewing ray and vertically.
-ALONG_RAY = 0.15
+ALONG_RAY = 0.07
 VERTICAL = 0.03
 MOST_SHIFT = 0.3  # metres: a person farther from the floor stands on something else
 

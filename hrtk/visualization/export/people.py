@@ -88,6 +88,10 @@ def describe(name: str, facts: Mapping[str, Any]) -> str:
         parts.append(
             f'feet slide {facts["sliding_before_mm"]:.1f} -> {facts["sliding_mm"]:.1f} mm/frame'
         )
+    if facts['jumps']:
+        parts.append(
+            f'{facts["jumps"]} jumps of the whole body, perhaps of exchanged left and right sides'
+        )
     floor = facts['floor']
     if floor['found']:
         parts.append(

@@ -15,15 +15,20 @@ from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.geometry.camera import clip_focal, image_middle, turn_root, viewing_rotation
 from hrtk.geometry.perspective import crop_to_pixels, fit_translation, perspective_pixels
-from hrtk.geometry.smoothing import jitter, smooth_positions, smooth_rotations, window_frames
+from hrtk.geometry.smoothing import (
+    jitter,
+    smooth_positions,
+    smooth_rotations,
+    unbroken,
+    window_frames,
+)
 from hrtk.results import Result
 from hrtk.structures import Prediction
 from hrtk.visualization.export.motion import Motion, motion_of_crops, rest_joints
 
 SMOOTH_SECONDS = 0.3
-DEPTH_FACTOR = (
-    3  # windows of the distance are longer, because it is less certain than the direction
-)
+DEPTH_FACTOR = 3  # on the window for the distance, which is less certain than the direction
+MOST_TURN = 60.0  # degrees between two frames: more is an error, such as exchanged sides
 SKELETON = 'smpl24'  # the joints whose places in the image are kept
 
 
@@ -115,7 +120,9 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
 
     Returns:
         The motion, and as facts ``frames``, ``focal_px``, ``focal_known``, ``viewing_ray``, ``smoothed_frames`` (the
-        window; 1 for none), ``jitter_mm`` and ``jitter_before_mm`` (the mean second difference of joints in the camera
+        window; 1 for none), ``jumps`` (turns of the whole body of more than :data:`MOST_TURN` between two frames, over
+        which rotations are not filtered), ``jitter_mm`` and ``jitter_before_mm`` (the mean second difference of joints
+        in the camera
         frame, per frame squared, with and without filter), and ``image_shift_px`` (the mean distance of joints from
         their places in the image that the crop cameras give them).
 
@@ -148,9 +155,12 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
     if evenly_spaced(result.frame_ids):
         window = window_frames(placing.smooth, result.fps, len(result))
     motion = raw
+    pieces = unbroken(rotmat[:, 0], MOST_TURN)
     if window > 1:
-        smooth = dataclasses.replace(raw, rotmat=smooth_rotations(rotmat, window))
-        motion = _smooth_path(_fitted(smooth, body, pixels), body, window)
+        smooth = dataclasses.replace(
+            raw, rotmat=_smooth_pieces(rotmat, pieces, placing.smooth, result.fps)
+        )
+        motion = smooth_path(_fitted(smooth, body, pixels), body, window)
     joints = _joints(body, motion.rotmat, motion.betas) + motion.translation[:, None]
     raw_joints = _joints(body, raw.rotmat, raw.betas) + raw.translation[:, None]
     seen = perspective_pixels(joints, focal, image_middle(result.image_size))
@@ -160,6 +170,7 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
         focal_known=placing.knows_focal_of(result),
         viewing_ray=placing.viewing_ray,
         smoothed_frames=window,
+        jumps=len(pieces) - 1,
         jitter_before_mm=1000 * jitter(raw_joints),
         jitter_mm=1000 * jitter(joints),
         image_shift_px=float((seen - pixels).norm(dim=-1).mean()),
@@ -185,7 +196,16 @@ def _fitted(motion: Motion, body: BodyModel, pixels: Tensor) -> Motion:
     )
 
 
-def _smooth_path(motion: Motion, body: BodyModel, window: int) -> Motion:
+def _smooth_pieces(rotmat: Tensor, pieces: list[slice], seconds: float, fps: float) -> Tensor:
+    """Filters rotations (F, 24, 3, 3) within pieces."""
+    smooth = []
+    for piece in pieces:
+        part = rotmat[piece]
+        smooth.append(smooth_rotations(part, window_frames(seconds, fps, len(part))))
+    return torch.cat(smooth)
+
+
+def smooth_path(motion: Motion, body: BodyModel, window: int) -> Motion:
     """Filters the pelvis's direction, and over longer windows the logarithm of its distance."""
     rest_pelvis = rest_joints(body, motion.betas)[:, 0]
     pelvis = rest_pelvis + motion.translation
