@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.evaluation.alignment import RootAligned, RootAligner
 from hrtk.evaluation.functional import (
     AUC_MM,
@@ -21,11 +22,12 @@ from hrtk.evaluation.functional import (
     pve,
     reprojection_error_px,
 )
+from hrtk.evaluation.protocols import Protocol
 from hrtk.evaluation.silhouettes import crop_masks, silhouette_iou
 from hrtk.geometry.boxes import to_image
-from hrtk.geometry.camera import project
+from hrtk.geometry.camera import project, viewing_rotation
 from hrtk.results import Result
-from hrtk.structures import Prediction, Sequence
+from hrtk.structures import GroundTruth, Prediction, Sequence
 
 CHUNK = 64  # frames whose full meshes are in memory at once
 ERRORS_2D = ('reprojection_px', 'iou')
@@ -56,6 +58,13 @@ class Measured:
             _concatenate([chunk.joints for chunk in chunks]),
             _concatenate([chunk.true_joints for chunk in chunks]),
         )
+
+    def add_ray_errors(self, rotation: np.ndarray) -> None:
+        """Adds the error of joints that are turned by (F, 3, 3) rotations about the root."""
+        if self.joints is None or self.true_joints is None:
+            return
+        turned = self.joints @ np.swapaxes(rotation, 1, 2)
+        self.errors['crop_ray_mpjpe_mm'] = mpjpe(turned, self.true_joints)
 
     def scored_errors(self, scored: np.ndarray) -> dict[str, np.ndarray]:
         """The errors of a whole sequence, with the acceleration error ``accel_mm``.
@@ -94,6 +103,9 @@ def measure_sequence(
     Raises:
         InputError: the ground truth does not fit the protocol, or a mask cannot be used.
     """
+    rotation = None
+    if aligner.protocol.viewing_ray:
+        rotation = _viewing_rotation(aligner.protocol, result, sequence.truth)
     before = []
     after = []
     for start in range(0, len(result), CHUNK):
@@ -104,7 +116,26 @@ def measure_sequence(
             masks = crop_masks(sequence, frames)
         before.append(_measure(body, aligner, result, result.before, frames, truth, masks))
         after.append(_measure(body, aligner, result, result.after, frames, truth, masks))
+        if rotation is not None:
+            before[-1].add_ray_errors(rotation[frames])
+            after[-1].add_ray_errors(rotation[frames])
     return Measured.concatenate(before), Measured.concatenate(after)
+
+
+def _viewing_rotation(
+    protocol: Protocol, result: Result, truth: Optional[GroundTruth]
+) -> Optional[np.ndarray]:
+    """(F, 3, 3) from the axes of the crops to those of the true camera; None without ground truth."""
+    if truth is None:
+        return None
+    if truth.intrinsics is None:
+        raise InputError(
+            f'protocol {protocol.name!r} turns predictions by the viewing ray, which needs the intrinsics of the '
+            f'ground truth; {result.name!r} has none. Use the protocol without it'
+        )
+    intrinsics = truth.intrinsics.double().cpu()
+    boxes = torch.as_tensor(result.boxes, dtype=torch.float64)
+    return viewing_rotation(boxes, intrinsics[:, 0], intrinsics[:, 1:]).numpy()
 
 
 @torch.no_grad()

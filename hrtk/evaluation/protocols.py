@@ -48,6 +48,8 @@ class Protocol:
         accel_across: whether second differences are taken over the concatenated scored frames of all sequences.
         pck: whether PCK at 150 mm and the area under its curve are reported too, in percent, root-aligned and after
             Procrustes.
+        viewing_ray: whether ``crop_ray_mpjpe_mm`` is reported too: MPJPE after predictions were turned by the viewing
+            ray of their crop, from the true camera of the ground truth.
         frames: number of frames of the published numbers; tables over another number of frames say so.
     """
 
@@ -65,6 +67,7 @@ class Protocol:
     chunk: int = 1
     accel_across: bool = False
     pck: bool = False
+    viewing_ray: bool = False
     frames: Optional[int] = None
 
 
@@ -100,6 +103,13 @@ MOCAP = 'measured joints, pelvis-aligned'
 
 register_protocol(
     Protocol('open', 'LSP-14 joints of the H36M regressor, pelvis-aligned, neutral body')
+)
+register_protocol(
+    Protocol(
+        'open_ray',
+        'as open, and MPJPE in the frame of the true camera, turned by the viewing ray of the crop',
+        viewing_ray=True,
+    )
 )
 # Kolotouros et al., SPIN, eval.py on 3dpw_test.npz; also RSC-Net.
 register_protocol(Protocol('spin_3dpw', GENDERED, genders=ANY, truth=('body',), frames=35515))

@@ -26,6 +26,7 @@ WORSE_RULE = (
 COLUMNS = {
     'mpjpe_mm': 'MPJPE\nmm',
     'pa_mpjpe_mm': 'PA-MPJPE\nmm',
+    'crop_ray_mpjpe_mm': 'MPJPE, ray\nmm',
     'pve_mm': 'PVE\nmm',
     'pve_boa_mm': 'PVE BOA\nmm',
     'pve_dynaboa_mm': 'PVE DynaBOA\nmm',

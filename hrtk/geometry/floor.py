@@ -245,6 +245,8 @@ def _fit(prior: np.ndarray, stances: np.ndarray, seconds: float) -> FloorEstimat
     if confidence < LEAST_CONFIDENCE:
         reason = f'the direction is uncertain by {uncertainty:.0f} degrees'
         return FloorEstimate(None, reason, confidence, uncertainty, len(stances))
+    if offset <= 0:
+        return _refusal('the camera would be below the floor')
     floor = Floor(normal / length, offset / length)
     return FloorEstimate(floor, '', confidence, uncertainty, len(stances))
 

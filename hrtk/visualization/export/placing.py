@@ -122,9 +122,8 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
         The motion, and as facts ``frames``, ``focal_px``, ``focal_known``, ``viewing_ray``, ``smoothed_frames`` (the
         window; 1 for none), ``jumps`` (turns of the whole body of more than :data:`MOST_TURN` between two frames, over
         which rotations are not filtered), ``jitter_mm`` and ``jitter_before_mm`` (the mean second difference of joints
-        in the camera
-        frame, per frame squared, with and without filter), and ``image_shift_px`` (the mean distance of joints from
-        their places in the image that the crop cameras give them).
+        in the camera frame, per frame squared, with and without filter), and ``image_shift_px`` (the mean distance of
+        joints from their places in the image that the crop cameras give them).
 
     Raises:
         InputError: an array has another shape or is not finite.
