@@ -9,18 +9,21 @@ READY := .venv/.ready
 demo: $(READY)  ## runs five configurations on the free synthetic stream, prints the table, draws the pictures
 	$(BIN)/python tools/benchmark.py configs/3dhrco/tables/demo.yaml --jobs $(WORKERS)
 
-test: $(READY)  ## every test, the documentation's code and build included
+test: $(READY)  ## the types and every test, the documentation's code and build included
+	$(BIN)/python -m mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests
 
 docs: $(READY)  ## the documentation as html
 	$(BIN)/python -m sphinx -W -q -b html docs/en docs/en/_build
 	@echo 'Open docs/en/_build/index.html'
 
-lint: $(READY)
+lint: $(READY)  ## rules, format and types
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 
 clean:  ## removes what the other targets made, results excepted
-	rm -rf .venv .pytest_cache .ruff_cache docs/en/_build hrtk.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache docs/en/_build hrtk.egg-info
 
 $(READY): $(wildcard requirements/*.txt) setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "The pinned versions need Python 3.11 or newer: \

@@ -8,37 +8,37 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
-NOT_INSTALLED = ('__pycache__', '*.sh', 'open_body', 'motion_fit', 'build_open_body.py', 'fit_*.py')
 
 
 class BuildWithConfigs(build_py):
-    """Puts configs and commands into the package, where an installed hrtk looks for them."""
+    """Copies the configs into the package, where an installed hrtk reads them."""
 
     def run(self):
         super().run()
-        for name in () if self.editable_mode else ('configs', 'tools'):
-            shutil.copytree(
-                HERE / name,
-                Path(self.build_lib) / 'hrtk' / name,
-                dirs_exist_ok=True,
-                ignore=shutil.ignore_patterns(*NOT_INSTALLED),
-            )
+        if self.editable_mode:
+            return
+        shutil.copytree(
+            HERE / 'configs',
+            Path(self.build_lib) / 'hrtk/configs',
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns('__pycache__'),
+        )
 
 
 def requirements(name):
     """The lines of requirements/<name>.txt without comments."""
     lines = (HERE / 'requirements' / f'{name}.txt').read_text(encoding='utf-8').splitlines()
-    return [line.split('#')[0].strip() for line in lines if line.split('#')[0].strip()]
+    names = [line.split('#')[0].strip() for line in lines]
+    return [name for name in names if name]
 
 
-version = re.search(
-    r"__version__ = '(.+)'", (HERE / 'hrtk/version.py').read_text(encoding='utf-8')
-).group(1)
+version_file = (HERE / 'hrtk/version.py').read_text(encoding='utf-8')
+version = re.search(r"__version__ = '(.+)'", version_file).group(1)
 
 setup(
     name='hrtk',
     version=version,
-    description='3D human-mesh models that adapt to the footage they are shown',
+    description='Test-time adaptation of 3D human-mesh models',
     long_description=(HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',

@@ -4,9 +4,9 @@ Both adapt a copy of the same network to the same noise, frame by frame in turn,
 alike. The motion term looks back one frame, and frames before it sets in are not timed. The literal step also
 evaluates its probe on every frame, as released code of the family does; ``no probe`` is the ratio without that.
 
-The last columns say how far the results lie apart after the same frames in float64: the largest difference of a
-rotation matrix and of a weight, and the length of that difference over the length of the way the weights have gone.
-(In float32 Adam turns the rounding of gradients near zero into whole steps, in either program.)
+The last columns are differences after the same frames in float64: the largest difference of a rotation matrix and of a
+weight, and the norm of the difference of the weights over the norm of their change. (In float32 Adam turns the rounding
+of gradients near zero into full steps, in either program.)
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import copy
 import itertools
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
@@ -29,38 +31,65 @@ from hrtk.adapters import Bilevel  # noqa: E402
 from hrtk.models.estimators import HMR  # noqa: E402
 from hrtk.models.priors.gmm import OPEN_GMM, read_gmm  # noqa: E402
 
-# The network, its crops, the source crops per step, and the adapter's settings: BOA's for 3DPW, and those of
-# configs/boa/r18_wild.py.
+
+class Setting(NamedTuple):
+    """A network and the settings of its adaptation.
+
+    Attributes:
+        network: arguments of HMR.
+        resolution: of the crops, px.
+        batch: source crops per step.
+        options: of the adapter.
+        loss_weights: of the adapter that differ from its defaults.
+    """
+
+    network: dict[str, Any]
+    resolution: int
+    batch: int
+    options: dict[str, Any]
+    loss_weights: dict[str, float]
+
+    def literal_options(self) -> dict[str, Any]:
+        """The options under the names of the literal code."""
+        options = dict(self.options)
+        options['keep'] = options.pop('teacher_keep')
+        return options
+
+
+# The settings of BOA for 3DPW, and those of configs/boa/r18_wild.py.
 NETS = {
-    'r50': (
-        dict(backbone=dict(type='ResNet', depth=50, norm='gn')),
-        224,
-        1,
-        dict(lr=3e-6, inner_lr=8e-6, interval=1, teacher_keep=0.1, normalise='all'),
-        {},
+    'r50': Setting(
+        network=dict(backbone=dict(type='ResNet', depth=50, norm='gn')),
+        resolution=224,
+        batch=1,
+        options=dict(lr=3e-6, inner_lr=8e-6, interval=1, teacher_keep=0.1, normalise='all'),
+        loss_weights={},
     ),
-    'r18': (
-        dict(
+    'r18': Setting(
+        network=dict(
             backbone=dict(type='ResNet', depth=18, width=32),
             head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0),
         ),
-        112,
-        4,
-        dict(lr=3e-4, inner_lr=3e-4, interval=1, teacher_keep=0.9, normalise='visible'),
-        dict(shape_prior=1e-3, source=0.3, motion=1.0),
+        resolution=112,
+        batch=4,
+        options=dict(lr=3e-4, inner_lr=3e-4, interval=1, teacher_keep=0.9, normalise='visible'),
+        loss_weights=dict(shape_prior=1e-3, source=0.3, motion=1.0),
     ),
 }
 
 
 class Side:
-    """One of the two: a generator of predictions and the time it takes."""
+    """One of the programs: its predictions and their times."""
 
-    def __init__(self, predictions) -> None:
-        self.predictions, self.cpu, self.wall = predictions, 0.0, 0.0
+    def __init__(self, predictions: Iterator) -> None:
+        self.predictions = predictions
+        self.cpu = 0.0
+        self.wall = 0.0
 
-    def step(self, timed: bool):
-        """Takes one frame."""
-        cpu, wall = time.process_time(), time.perf_counter()
+    def step(self, timed: bool) -> Any:
+        """Predicts one frame."""
+        cpu = time.process_time()
+        wall = time.perf_counter()
         prediction = next(self.predictions)
         if timed:
             self.cpu += time.process_time() - cpu
@@ -68,72 +97,84 @@ class Side:
         return prediction
 
 
-def apart(
+def build_network(setting: Setting, double: bool) -> HMR:
+    """The network with random weights, in float64 if ``double``."""
+    torch.manual_seed(0)
+    kind = DoubleHMR if double else HMR
+    return kind(**setting.network, resolution=setting.resolution).eval()
+
+
+def weight_differences(
     model: torch.nn.Module, twin: torch.nn.Module, start: dict[str, torch.Tensor]
 ) -> dict[str, float]:
-    """How far the weights of two networks lie apart: at most, and as a share of the way from the start."""
-    pairs = list(zip(model.parameters(), twin.parameters(), start.values()))
-    difference, moved = (
-        torch.cat([x.detach().flatten() for x in part])
-        for part in ([a - b for a, b, _ in pairs], [a - c for a, _, c in pairs])
-    )
+    """Differences of the weights of two networks: the largest, and their norm relative to the change from the start."""
+    end = _flat(model.parameters())
+    difference = end - _flat(twin.parameters())
+    change = end - _flat(start.values())
     return dict(
-        weights=difference.abs().max().item(), relative=(difference.norm() / moved.norm()).item()
+        weights=difference.abs().max().item(), relative=(difference.norm() / change.norm()).item()
     )
+
+
+def _flat(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
 
 def compare(
     net: str, order: str, frames: int, dtype: torch.dtype = torch.float32
 ) -> dict[str, float]:
-    """Runs both sides in turn.
+    """Runs both programs in turn.
 
     Returns:
-        Milliseconds per frame, ratios, and by how much the results differ.
+        Milliseconds per frame, ratios, and differences of the results.
     """
-    config, resolution, batch, settings, factors = NETS[net]
+    setting = NETS[net]
     double = dtype == torch.float64
-    torch.manual_seed(0)
-    model = (DoubleHMR if double else HMR)(**config, resolution=resolution).eval()
+    model = build_network(setting, double)
     start = {name: value.detach().clone() for name, value in model.named_parameters()}
     twin = copy.deepcopy(model)
-    views = dict(resolution=resolution, double=double)
-    ours = Bilevel(
-        **settings,
+    views = dict(resolution=setting.resolution, double=double)
+    source = dict(type='RandomViews', **views)
+    adapter = Bilevel(
+        **setting.options,
         order=order,
-        weights=factors,
+        weights=setting.loss_weights,
         pose_prior=dict(type='GMMPosePrior', dtype=dtype),
-        source=dict(dataset=dict(type='RandomViews', **views), batch=batch, order='sequential'),
+        source=dict(dataset=source, batch=setting.batch, order='sequential'),
     )
-    options = {
-        'keep' if name == 'teacher_keep' else name: value for name, value in settings.items()
-    }
-    pool, drawn = list(map(RandomViews(**views).__getitem__, range(8))), itertools.count()
+    pool = [RandomViews(**views)[index] for index in range(8)]
+    indices = itertools.cycle(range(8))
     literal = LiteralBOA(
         twin,
         read_gmm(OPEN_GMM),
         pool,
-        lambda: [next(drawn) % 8 for _ in range(batch)],
+        lambda: list(itertools.islice(indices, setting.batch)),
         evaluate_probe=True,
         order=order,
-        **options,
-        **factors,
+        **setting.literal_options(),
+        **setting.loss_weights,
     )
-    warm = settings['interval'] + 1
-    sequence = random_sequence('noise', warm + frames, 256, dtype=dtype)
-    left, right, worst = Side(ours.start(model).run(sequence)), Side(literal.adapt(sequence)), 0.0
-    for t in range(warm + frames):
-        if t == warm:
+    warm_up = setting.options['interval'] + 1
+    sequence = random_sequence('noise', warm_up + frames, 256, dtype=dtype)
+    ours = Side(adapter.start(model).run(sequence))
+    theirs = Side(literal.adapt(sequence))
+    largest = 0.0
+    for t in range(warm_up + frames):
+        if t == warm_up:
             literal.probe_seconds = 0.0
-        found = {side: side.step(t >= warm) for side in ((left, right) if t % 2 else (right, left))}
-        worst = max(worst, (found[left].rotmat - found[right]['rotmat']).abs().max().item())
+        predictions = {}
+        for side in (ours, theirs) if t % 2 else (theirs, ours):
+            predictions[side] = side.step(t >= warm_up)
+        difference = predictions[ours].rotmat - predictions[theirs]['rotmat']
+        largest = max(largest, difference.abs().max().item())
     return dict(
-        ours=1e3 * left.cpu / frames,
-        literal=1e3 * right.cpu / frames,
-        ratio=right.cpu / left.cpu,
-        wall_ratio=right.wall / left.wall,
-        bare_ratio=(right.cpu - literal.probe_seconds) / left.cpu,
-        prediction=worst,
-        **apart(model, twin, start),
+        ours=1e3 * ours.cpu / frames,
+        literal=1e3 * theirs.cpu / frames,
+        ratio=theirs.cpu / ours.cpu,
+        wall_ratio=theirs.wall / ours.wall,
+        bare_ratio=(theirs.cpu - literal.probe_seconds) / ours.cpu,
+        prediction=largest,
+        **weight_differences(model, twin, start),
     )
 
 

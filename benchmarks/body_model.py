@@ -1,6 +1,6 @@
-"""The 24 joints that losses compare: hrtk's joints-only path against posing the whole mesh, plainly and literally.
+"""The 24 joints of the losses: hrtk's joints-only path against posing the whole mesh, by hrtk and literally.
 
-``--smplx`` takes a generated body of SMPL's size, 6890 vertices, and adds the ``smplx`` package, whose mesh gives the
+``--smplx`` uses a generated body of SMPL's size, 6890 vertices, and adds the ``smplx`` package, whose mesh gives the
 same joints through the same regressors.
 """
 
@@ -48,9 +48,10 @@ def smplx_path(file: Path, body: BodyModel) -> Path24:
     """Joints through smplx's mesh."""
     import smplx
 
+    parents = torch.tensor([list(body.data.parents), range(24)])
     data = {key: value for key, value in vars(load_body_file(file)).items() if value is not None}
     data.update(
-        kintree_table=torch.tensor([list(body.data.parents), range(24)]).numpy(),
+        kintree_table=parents.numpy(),
         shapedirs=body.data.shapedirs,
     )
     model = smplx.SMPL(
@@ -95,23 +96,21 @@ def main() -> None:
     }
     if args.smplx:
         paths['smplx'] = smplx_path(args.file, body)
-    rotmat, betas = axis_angle_to_rotmat(torch.randn(4, 24, 3)), torch.randn(4, 10)
-    apart = max(
-        (paths[name](rotmat, betas) - paths['joints only'](rotmat, betas)).abs().max()
-        for name in paths
-    )
+    rotmat = axis_angle_to_rotmat(torch.randn(4, 24, 3))
+    betas = torch.randn(4, 10)
+    reference = paths['joints only'](rotmat, betas)
+    difference = max((path(rotmat, betas) - reference).abs().max() for path in paths.values())
     print(
-        f'{body.num_vertices} vertices; the paths differ by at most {apart:.1e} m\n'
+        f'{body.num_vertices} vertices; the paths differ by at most {difference:.1e} m\n'
         f'{"batch":>5} {"pass":<8} {"path":<12} {"CPU ms":>8} {"x joints only":>14}'
     )
     for batch in args.batch:
         for backward in (False, True):
-            found = cpu_ms(paths, batch, backward, args.repeat)
-            for name, ms in found.items():
-                print(
-                    f'{batch:5d} {"both" if backward else "forward":<8} {name:<12} {ms:8.2f} '
-                    f'{ms / found["joints only"]:14.1f}'
-                )
+            passes = 'both' if backward else 'forward'
+            times = cpu_ms(paths, batch, backward, args.repeat)
+            for name, ms in times.items():
+                ratio = ms / times['joints only']
+                print(f'{batch:5d} {passes:<8} {name:<12} {ms:8.2f} {ratio:14.1f}')
 
 
 if __name__ == '__main__':

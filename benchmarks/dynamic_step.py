@@ -1,14 +1,14 @@
 """One frame of dynamic bilevel adaptation: hrtk against the literal ``literal/dynamic.py``, on the same numbers.
 
 Both adapt a copy of the same network to the same noise, frame by frame in turn, so that a busy machine slows both
-alike; the third in the turn is hrtk with ``parameters='layer4+head'``, which is another method and cheaper. Every frame
+alike; the third program is hrtk with ``parameters='layer4+head'``, which is another method and cheaper. Every frame
 takes the same number of extra steps. The motion term looks back one frame, and frames before it sets in are not timed.
-The literal step also evaluates its probe and reads its exemplars from pictures at every look-up, as the released code
-does; ``bare`` is the ratio without both.
+The literal step also evaluates its probe and reads its exemplars from image files at every retrieval, as the released
+code does; ``bare`` is the ratio without both.
 
-The last columns say how far the results of ``hrtk`` and ``literal`` lie apart after the same frames in float64: the
-largest difference of a rotation matrix and of a weight, and the length of that difference over that of the way the
-weights have gone.
+The last columns are differences between ``hrtk`` and ``literal`` after the same frames in float64: the largest
+difference of a rotation matrix and of a weight, and the norm of the difference of the weights over the norm of their
+change.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bilevel_step import NETS, Side, apart  # noqa: E402
+from bilevel_step import NETS, Side, build_network, weight_differences  # noqa: E402
 from literal.dynamic import LiteralDynaBOA  # noqa: E402
-from literal.scene import DoubleHMR, RandomPhotos, random_sequence  # noqa: E402
+from literal.scene import RandomPhotos, random_sequence  # noqa: E402
 
 from hrtk.adapters import DynamicBilevel, Preparation  # noqa: E402
 from hrtk.models.estimators import HMR  # noqa: E402
@@ -37,69 +37,83 @@ ALWAYS = -1.0  # a threshold that every step passes
 VIEWS = 8
 
 
-def sides(net: str, extra: int, order: str, double: bool) -> dict[str, Any]:
+class Program(NamedTuple):
+    """An adapter and its network."""
+
+    adapter: DynamicBilevel | LiteralDynaBOA
+    model: HMR
+
+
+def programs(net: str, extra: int, order: str, double: bool) -> dict[str, Program]:
     """The programs with their networks, ready to adapt."""
-    config, resolution, batch, settings, factors = NETS[net]
-    torch.manual_seed(0)
-    model = (DoubleHMR if double else HMR)(**config, resolution=resolution).eval()
-    views = dict(resolution=resolution, double=double, length=VIEWS)
+    setting = NETS[net]
+    model = build_network(setting, double)
+    views = dict(resolution=setting.resolution, double=double, length=VIEWS)
     dtype = torch.float64 if double else torch.float32
     options = dict(threshold=ALWAYS, max_extra=extra, order=order)
+    exemplars = dict(dataset=dict(type='RandomPhotos', **views), batch=setting.batch)
 
-    def ours(parameters: str) -> tuple[DynamicBilevel, HMR]:
+    def ours(parameters: str) -> Program:
         adapter = DynamicBilevel(
-            **settings,
+            **setting.options,
             **options,
-            weights=factors,
+            weights=setting.loss_weights,
             parameters=parameters,
             pose_prior=dict(type='GMMPosePrior', dtype=dtype),
-            exemplars=dict(dataset=dict(type='RandomPhotos', **views), batch=batch),
+            exemplars=exemplars,
         )
         twin = copy.deepcopy(model)
         adapter.prepare(twin, None, Preparation())
-        return adapter, twin
+        return Program(adapter, twin)
 
-    whole, part, twin = ours('all'), ours('layer4+head'), copy.deepcopy(model)
-    named = {'keep' if name == 'teacher_keep' else name: value for name, value in settings.items()}
+    hrtk = ours('all')
+    part = ours('layer4+head')
     literal = LiteralDynaBOA(
-        twin,
+        model,
         read_gmm(OPEN_GMM),
         RandomPhotos(**views),
-        whole[0].exemplars._arrays['features'],
-        batch=batch,
+        hrtk.adapter.exemplar_bank._arrays['features'],
+        batch=setting.batch,
         evaluate_probe=True,
-        **named,
+        **setting.literal_options(),
         **options,
-        **factors,
+        **setting.loss_weights,
     )
-    return dict(hrtk=whole, literal=(literal, twin), part=part, start=model)
+    return dict(hrtk=hrtk, literal=Program(literal, model), part=part)
 
 
 def compare(
     net: str, extra: int, order: str, frames: int, double: bool = False
 ) -> dict[str, float]:
-    """Runs all sides in turn.
+    """Runs all programs in turn.
 
     Returns:
-        Milliseconds per frame, ratios, and by how much the results differ.
+        Milliseconds per frame, ratios, and differences of the results.
     """
-    found = sides(net, extra, order, double)
-    start = {name: value.detach() for name, value in found.pop('start').named_parameters()}
-    interval, dtype = NETS[net][3]['interval'], torch.float64 if double else torch.float32
-    sequence, warm = random_sequence('noise', interval + 1 + frames, 256, dtype=dtype), interval + 1
-    turns = {
-        name: Side(
-            adapter.adapt(sequence) if name == 'literal' else adapter.start(model).run(sequence)
-        )
-        for name, (adapter, model) in found.items()
+    compared = programs(net, extra, order, double)
+    literal = compared['literal'].adapter
+    start = {
+        name: value.detach().clone() for name, value in compared['literal'].model.named_parameters()
     }
-    literal, worst = found['literal'][0], 0.0
-    for t in range(warm + frames):
-        if t == warm:
-            literal.probe_seconds = literal.read_seconds = 0.0
-        seen = {name: turns[name].step(t >= warm) for name in (turns if t % 2 else reversed(turns))}
-        worst = max(worst, (seen['hrtk'].rotmat - seen['literal']['rotmat']).abs().max().item())
-    ours, plain, part = (turns[name].cpu for name in ('hrtk', 'literal', 'part'))
+    warm_up = NETS[net].options['interval'] + 1
+    dtype = torch.float64 if double else torch.float32
+    sequence = random_sequence('noise', warm_up + frames, 256, dtype=dtype)
+    sides = {'literal': Side(literal.adapt(sequence))}
+    for name in ('hrtk', 'part'):
+        adapter, model = compared[name]
+        sides[name] = Side(adapter.start(model).run(sequence))
+    largest = 0.0
+    for t in range(warm_up + frames):
+        if t == warm_up:
+            literal.probe_seconds = 0.0
+            literal.read_seconds = 0.0
+        turn = ('hrtk', 'literal', 'part') if t % 2 else ('part', 'literal', 'hrtk')
+        predictions = {name: sides[name].step(t >= warm_up) for name in turn}
+        difference = predictions['hrtk'].rotmat - predictions['literal']['rotmat']
+        largest = max(largest, difference.abs().max().item())
+    ours = sides['hrtk'].cpu
+    plain = sides['literal'].cpu
+    part = sides['part'].cpu
     bare = plain - literal.probe_seconds - literal.read_seconds
     return dict(
         ours=1e3 * ours / frames,
@@ -109,8 +123,23 @@ def compare(
         bare_ratio=bare / ours,
         gain=ours / part,
         over=plain / part,
-        prediction=worst,
-        **apart(found['hrtk'][1], found['literal'][1], start),
+        prediction=largest,
+        **weight_differences(compared['hrtk'].model, compared['literal'].model, start),
+    )
+
+
+def print_row(net: str, extra: int, order: str, frames: int, check: int) -> None:
+    """Measures one setting; ``check`` frames are compared in float64, none for 0."""
+    row = compare(net, extra, order, frames)
+    exact = dict.fromkeys(row, float('nan'))
+    if check:
+        exact = compare(net, extra, order, check, double=True)
+    print(
+        f'{net:<4} {order:<7} {extra:5d} {row["ours"]:8.1f} {row["literal"]:8.1f} '
+        f'{row["ratio"]:6.2f} {row["bare_ratio"]:6.2f} {row["part"]:12.1f} {row["gain"]:7.2f} '
+        f'{row["over"]:10.2f}   {exact["prediction"]:14.1e} {exact["weights"]:14.1e} '
+        f'{exact["relative"]:13.1e}',
+        flush=True,
     )
 
 
@@ -142,19 +171,7 @@ def main() -> None:
         for net in args.net:
             for order in args.order:
                 for extra in args.extra:
-                    row = compare(net, extra, order, args.frames)
-                    exact = (
-                        compare(net, extra, order, args.check, double=True)
-                        if args.check
-                        else dict.fromkeys(row, float('nan'))
-                    )
-                    print(
-                        f'{net:<4} {order:<7} {extra:5d} {row["ours"]:8.1f} {row["literal"]:8.1f} '
-                        f'{row["ratio"]:6.2f} {row["bare_ratio"]:6.2f} {row["part"]:12.1f} {row["gain"]:7.2f} '
-                        f'{row["over"]:10.2f}   {exact["prediction"]:14.1e} {exact["weights"]:14.1e} '
-                        f'{exact["relative"]:13.1e}',
-                        flush=True,
-                    )
+                    print_row(net, extra, order, args.frames, args.check)
 
 
 if __name__ == '__main__':

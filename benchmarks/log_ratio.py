@@ -1,13 +1,13 @@
 """The log-ratio loss: time and memory of forward and backward, ours against the triple loop of its equation.
 
 Two rows per variant: ``video``, positives and negatives within a batch of sequences, and ``between``, 128 target by
-128 source frames. Both sides are given the same features, joints and anchors, and before anything is timed they are
-compared on a small batch. The loop would take minutes and gigabytes for one batch, so it runs over its first triplets
-only, and its time and memory are multiplied up; both grow with the number of triplets.
+128 source frames. Both implementations take the same features, joints and anchors, and they are compared on a small
+batch first. The loop would need minutes and gigabytes for one batch, so it runs over its first triplets only, and its
+time and memory are scaled; both are proportional to the number of triplets.
 
-Every measurement has a process of its own. Time is that of the processor on one thread, or of the clock for a GPU.
-Memory is what the first call takes beyond its inputs: resident memory on the CPU, sampled every millisecond; what torch
-has allocated on a GPU.
+Every measurement has a process of its own. Time is processor time on one thread, or wall time on a GPU. Memory is that
+of the first call beyond its inputs: resident memory on the CPU, sampled every millisecond; memory that torch has
+allocated on a GPU.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import sys
-import time
 from pathlib import Path
-from typing import Callable
 
 import torch
+from measuring import best_ms, peak_mib, use_one_thread
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from literal.log_ratio import Samples, literal_log_ratio, ranked_samples, video_samples  # noqa: E402
-from mpm import peak_of, settle  # noqa: E402
 
 from hrtk.losses import LogRatioLoss  # noqa: E402
 from hrtk.losses.log_ratio import PENALTIES  # noqa: E402
@@ -39,19 +37,20 @@ def scene(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Features (N, C), joints (N, 14, 3) and anchors (B,): random sequences that move slowly, or single frames."""
     generator = torch.Generator().manual_seed(0)
-    batch, length, channels = shape if task == 'video' else (2 * SHOTS, 1, shape[2])
+    batch, length, channels = shape
+    if task == 'between':
+        batch = 2 * SHOTS
+        length = 1
 
     def walk(size: int) -> Tensor:
-        start, steps = (
-            torch.randn(batch, frames, size, generator=generator) for frames in (1, length)
-        )
+        start = torch.randn(batch, 1, size, generator=generator)
+        steps = torch.randn(batch, length, size, generator=generator)
         return (start + 0.1 * steps.cumsum(1)).flatten(0, 1)
 
-    features, joints = (
-        walk(channels).relu().to(device),
-        0.3 * walk(42).unflatten(1, (14, 3)).to(device),
-    )
-    return features, joints, torch.randint(length, (batch,), generator=generator).to(device)
+    features = walk(channels).relu().to(device)
+    joints = 0.3 * walk(42).unflatten(1, (14, 3)).to(device)
+    anchors = torch.randint(length, (batch,), generator=generator).to(device)
+    return features, joints, anchors
 
 
 def ours(task: str, features: Tensor, joints: Tensor, anchors: Tensor, variant: str) -> Tensor:
@@ -74,63 +73,53 @@ def samples_of(task: str, joints: Tensor, anchors: Tensor) -> Samples:
 
 def compare(variant: str, device: torch.device) -> float:
     """Largest difference of losses and gradients on a small batch, relative to the largest number of each."""
-    worst = 0.0
+    largest = 0.0
     for task in TASKS:
         features, joints, anchors = scene('video', (3, 8, 32), device)
         if task == 'between':
-            features, joints = features[:20], joints[:20]
+            features = features[:20]
+            joints = joints[:20]
         features.requires_grad_()
-        sides = [
-            ours(task, features, joints, anchors, variant),
-            literal_log_ratio(features, joints, samples_of(task, joints, anchors), variant),
-        ]
-        slopes = [torch.autograd.grad(side, features)[0] for side in sides]
-        for a, b in (sides, slopes):
-            worst = max(worst, ((a - b).abs().max() / b.abs().max()).item())
-    assert worst < 1e-5, f'{variant}: ours and the loop differ by {worst}'
-    return worst
-
-
-def best_ms(call: Callable[[], None], repeat: int, device: torch.device) -> float:
-    """Shortest time of a call."""
-    clock, times = time.perf_counter if device.type == 'cuda' else time.process_time, []
-    for _ in range(repeat):
-        begin = clock()
-        call()
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        times.append(clock() - begin)
-    return 1000 * min(times)
+        samples = samples_of(task, joints, anchors)
+        loss = ours(task, features, joints, anchors, variant)
+        loop_loss = literal_log_ratio(features, joints, samples, variant)
+        gradient = torch.autograd.grad(loss, features)[0]
+        loop_gradient = torch.autograd.grad(loop_loss, features)[0]
+        for value, loop_value in ((loss, loop_loss), (gradient, loop_gradient)):
+            difference = (value - loop_value).abs().max() / loop_value.abs().max()
+            largest = max(largest, difference.item())
+    assert largest < 1e-5, f'{variant}: ours and the loop differ by {largest}'
+    return largest
 
 
 def measure(
     task: str, variant: str, shape: tuple[int, int, int], limit: int, repeat: int, device_name: str
 ) -> tuple[float, float, int]:
-    """Milliseconds, MiB, and how many triplets there are; of the loop over ``limit`` triplets, or with 0 of ours."""
-    settle()
+    """Measures the loop over ``limit`` triplets, or with 0 our loss.
+
+    Returns:
+        Milliseconds, MiB, and the number of all triplets.
+    """
+    use_one_thread()
     device = torch.device(device_name)
     features, joints, anchors = scene(task, shape, device)
     samples = samples_of(task, joints.cpu(), anchors)
+    triplets = sum(len(positives) * len(negatives) for _, positives, negatives in samples)
     features.requires_grad_()
 
     def call() -> None:
         features.grad = None
-        loss = (
-            literal_log_ratio(features, joints, samples, variant, limit=limit)
-            if limit
-            else ours(task, features, joints, anchors, variant)
-        )
+        if limit:
+            loss = literal_log_ratio(features, joints, samples, variant, limit=limit)
+        else:
+            loss = ours(task, features, joints, anchors, variant)
         loss.backward()
 
     if device.type == 'cuda':
         call()  # the first call of a process also loads libraries
         features.grad = None
-    peak = peak_of(call, device)
-    return (
-        best_ms(call, repeat, device),
-        peak,
-        sum(len(near) * len(far) for _, near, far in samples),
-    )
+    peak = peak_mib(call, device)
+    return best_ms(call, repeat, device, warm_up=0), peak, triplets
 
 
 def main() -> None:
@@ -151,10 +140,11 @@ def main() -> None:
     )
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args()
-    settle()
-    context, shape = multiprocessing.get_context('spawn'), tuple(args.shape)
+    use_one_thread()
+    context = multiprocessing.get_context('spawn')
+    shape = tuple(args.shape)
     print(
-        f'on {args.device}, {shape}; the loop is measured over {args.limit} triplets and multiplied up\n'
+        f'on {args.device}, {shape}; the loop is measured over {args.limit} triplets and scaled\n'
         f'{"variant":<8} {"task":<8} {"triplets":>8} {"ours, ms":>9} {"MiB":>6} {"loop, s":>8} {"GiB":>6} '
         f'{"times":>7}'
     )
@@ -163,10 +153,9 @@ def main() -> None:
         for task in args.tasks:
             rows = []
             for limit, repeat in ((0, args.repeat), (args.limit, 2)):
+                setting = (task, variant, shape, limit, repeat, args.device)
                 with context.Pool(1) as pool:
-                    rows.append(
-                        pool.apply(measure, (task, variant, shape, limit, repeat, args.device))
-                    )
+                    rows.append(pool.apply(measure, setting))
             (ms, mib, triplets), (loop_ms, loop_mib, _) = rows
             factor = triplets / args.limit
             print(

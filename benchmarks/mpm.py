@@ -1,26 +1,24 @@
 """MPM: frames per second and peak memory at 27, 81 and 243 frames, ours against a literal implementation.
 
 Four tasks: ``lift`` is stage II without gradients, ``stage2`` its training step, ``fill`` is stage I without gradients
-(2D and 3D), ``stage1`` its training step, masks drawn anew. A step is forward, losses and backward, without the
-optimiser. Frames are those of all windows, ``frames * batch``, twice that where 2D and 3D poses go in. Both
-implementations hold the same weights, and before they are timed their outputs and gradients are compared.
+(2D and 3D), ``stage1`` its training step, with new masks in every call. A step is forward, losses and backward,
+without the optimizer. Frames are those of all windows, ``frames * batch``, twice that with 2D and 3D poses. Both
+implementations have the same weights, and their outputs and gradients are compared before they are timed.
 
-Every measurement has a process of its own. Memory is what the first call takes beyond weights and inputs: resident
-memory on the CPU, sampled every millisecond; what torch has allocated on a GPU.
+Every measurement has a process of its own. Memory is that of the first call beyond weights and inputs: resident memory
+on the CPU, sampled every millisecond; memory that torch has allocated on a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import sys
-import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import torch
+from measuring import best_ms, peak_mib, use_one_thread
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -33,20 +31,19 @@ from hrtk.models.lifting import MaskSampler, MPMStage1, MPMStage2, step_generato
 
 TASKS = ('lift', 'stage2', 'fill', 'stage1')
 NETWORKS = dict(stage1=(MPMStage1, LiteralStage1), stage2=(MPMStage2, LiteralStage2))
-MIB = 2**20
+KINDS = ('2d', '3d')
 
 
 def build(stage: str, literal: bool, frames: int, device: torch.device) -> nn.Module:
-    """One of the two networks, with random weights that do not depend on which."""
-    ours, plain = NETWORKS[stage]
+    """One of the two networks of a stage; the random weights of both are the same."""
+    our_class, literal_class = NETWORKS[stage]
     torch.manual_seed(0)
-    written = plain(frames)
+    literal_network = literal_class(frames)
     if literal:
-        return written.to(device).eval()
-    network = ours(frames)
-    report = load_official(
-        network, {f'module.{key}': value for key, value in written.state_dict().items()}
-    )
+        return literal_network.to(device).eval()
+    network = our_class(frames)
+    state = {f'module.{key}': value for key, value in literal_network.state_dict().items()}
+    report = load_official(network, state)
     assert not report.missing_keys and not report.unexpected_keys
     return network.to(device).eval()
 
@@ -54,162 +51,135 @@ def build(stage: str, literal: bool, frames: int, device: torch.device) -> nn.Mo
 def inputs(frames: int, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """2D and 3D poses, (B, F, 17, 2) and (B, F, 17, 3)."""
     torch.manual_seed(1)
-    keypoints2d, joints3d = (
-        0.3 * torch.randn(batch, frames, 17, 2),
-        0.3 * torch.randn(batch, frames, 17, 3),
-    )
+    keypoints2d = 0.3 * torch.randn(batch, frames, 17, 2)
+    joints3d = 0.3 * torch.randn(batch, frames, 17, 3)
     joints3d[:, :, 0] = 0
     return keypoints2d.to(device), joints3d.to(device)
 
 
 def lift(network: nn.Module, literal: bool, keypoints2d: Tensor) -> dict[str, Tensor]:
-    """Both heads of stage II."""
-    return (
-        dict(zip(('joints3d_seq', 'joints3d'), network(keypoints2d)))
-        if literal
-        else network(keypoints2d)
-    )
+    """Both outputs of stage II."""
+    if not literal:
+        return network(keypoints2d)
+    sequence, centre = network(keypoints2d)
+    return dict(joints3d_seq=sequence, joints3d=centre)
 
 
 def fill(
     network: nn.Module, literal: bool, poses: tuple[Tensor, Tensor], masks: list
 ) -> list[Tensor]:
     """Reconstructions of 2D and of 3D poses."""
-    if literal:
-        return [network(pose, kind, *mask) for pose, kind, mask in zip(poses, ('2d', '3d'), masks)]
-    return [network(pose, kind, mask) for pose, kind, mask in zip(poses, ('2d', '3d'), masks)]
+    reconstructed = []
+    for pose, kind, mask in zip(poses, KINDS, masks):
+        if literal:
+            reconstructed.append(network(pose, kind, *mask))
+        else:
+            reconstructed.append(network(pose, kind, mask))
+    return reconstructed
 
 
 def draw(literal: bool, poses: tuple[Tensor, Tensor], step: int) -> list:
-    """Masks of both kinds of poses, the way either implementation does it, on the poses' device."""
+    """Masks of both kinds of poses on the poses' device, each implementation in its own way."""
     batch, frames, joints = poses[0].shape[:3]
-    if literal:
-        return [
-            tuple(mask.to(poses[0].device) for mask in literal_masks(frames, joints))
-            for _ in range(2)
-        ]
-    generator, sampler = step_generator(0, step), MaskSampler()
-    return [sampler(batch, frames, joints, generator).to(poses[0].device) for _ in range(2)]
+    device = poses[0].device
+    if not literal:
+        generator = step_generator(0, step)
+        sampler = MaskSampler()
+        return [sampler(batch, frames, joints, generator).to(device) for _ in KINDS]
+    masks = []
+    for _ in KINDS:
+        hidden_joints, hidden_frames = literal_masks(frames, joints)
+        masks.append((hidden_joints.to(device), hidden_frames.to(device)))
+    return masks
 
 
 def task_of(
     name: str, network: nn.Module, literal: bool, poses: tuple[Tensor, Tensor]
 ) -> Callable[[], None]:
-    """What is timed."""
+    """The call that is timed."""
     step = 0
+
+    def losses() -> dict[str, Tensor]:
+        if name in ('lift', 'stage2'):
+            lifted = lift(network, literal, poses[0])
+            return lifting_losses(**lifted, target=poses[1]) if name == 'stage2' else {}
+        filled = fill(network, literal, poses, draw(literal, poses, step))
+        if name == 'stage1':
+            return pretext_losses(filled[0], poses[0], filled[1], poses[1])
+        return {}
 
     def run() -> None:
         nonlocal step
         step += 1
         network.zero_grad(set_to_none=True)
         with torch.set_grad_enabled(name.startswith('stage')):
-            if name in ('lift', 'stage2'):
-                found = lift(network, literal, poses[0])
-                losses = lifting_losses(**found, target=poses[1]) if name == 'stage2' else {}
-            else:
-                found = fill(network, literal, poses, draw(literal, poses, step))
-                losses = (
-                    pretext_losses(found[0], poses[0], found[1], poses[1])
-                    if name == 'stage1'
-                    else {}
-                )
-        if losses:
-            sum(losses.values()).backward()
+            terms = losses()
+        if terms:
+            sum(terms.values()).backward()
 
     return run
 
 
-def settle() -> None:
-    """One thread, and float32 in full: cuDNN would round the literal convolutions to TF32, but not our products."""
-    torch.set_num_threads(1)
-    torch.backends.cudnn.allow_tf32 = False
-
-
 def compare(frames: int, batch: int, device: torch.device) -> tuple[float, float]:
     """Largest differences between both implementations, of outputs and of gradient norms relative to the largest."""
-    poses, worst, gradient = inputs(frames, batch, device), 0.0, 0.0
-    masks = draw(False, poses, 0)
+    poses = inputs(frames, batch, device)
+    output_difference = 0.0
+    gradient_difference = 0.0
     for stage in NETWORKS:
-        ours, plain = build(stage, False, frames, device), build(stage, True, frames, device)
+        ours = build(stage, False, frames, device)
+        literal = build(stage, True, frames, device)
         if stage == 'stage1':
-            found = fill(ours, False, poses, masks)
-            written = fill(plain, True, poses, [(mask.joints[0], mask.frames[0]) for mask in masks])
+            masks = draw(False, poses, 0)
+            literal_form = [(mask.joints[0], mask.frames[0]) for mask in masks]
+            outputs = fill(ours, False, poses, masks)
+            literal_outputs = fill(literal, True, poses, literal_form)
         else:
-            found, written = (
-                list(lift(network, flag, poses[0]).values())
-                for network, flag in ((ours, False), (plain, True))
-            )
-        worst = max([worst, *((a - b).abs().max().item() for a, b in zip(found, written))])
-        sum(a.square().mean() for a in found).backward()
-        sum(b.square().mean() for b in written).backward()
-        norms = dict(ours.named_parameters())
-        pairs = [
-            (parameter.grad, norms[ours.official_key(key)].grad)
-            for key, parameter in plain.named_parameters()
-        ]
-        assert all((a is None) == (b is None) for a, b in pairs)
-        scale = max(a.norm() for a, _ in pairs if a is not None)
-        gradient = max(
-            [gradient, *(((a - b).norm() / scale).item() for a, b in pairs if a is not None)]
-        )
-    assert worst < 1e-4 and gradient < 1e-4, (
-        f'{frames} frames: outputs differ by {worst}, gradients by {gradient}'
+            outputs = list(lift(ours, False, poses[0]).values())
+            literal_outputs = list(lift(literal, True, poses[0]).values())
+        for output, literal_output in zip(outputs, literal_outputs):
+            difference = (output - literal_output).abs().max().item()
+            output_difference = max(output_difference, difference)
+        sum(output.square().mean() for output in outputs).backward()
+        sum(output.square().mean() for output in literal_outputs).backward()
+        gradient_difference = max(gradient_difference, largest_gradient_difference(ours, literal))
+    assert output_difference < 1e-4 and gradient_difference < 1e-4, (
+        f'{frames} frames: outputs differ by {output_difference}, gradients by {gradient_difference}'
     )
-    return worst, gradient
+    return output_difference, gradient_difference
 
 
-def peak_of(call: Callable[[], None], device: torch.device) -> float:
-    """MiB that a call takes at most beyond what there was."""
-    if device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        call()
-        torch.cuda.synchronize()
-        return (torch.cuda.max_memory_allocated() - before) / MIB
-    before, seen, done = resident(), [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.001):
-            seen.append(resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    call()
-    seen.append(resident())
-    done.set()
-    watcher.join()
-    return max(seen) - before
-
-
-def resident() -> float:
-    """MiB of this process in memory."""
-    return int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize() / MIB
+def largest_gradient_difference(ours: nn.Module, literal: nn.Module) -> float:
+    """Largest norm of a difference of gradients, relative to the largest norm of a gradient."""
+    parameters = dict(ours.named_parameters())
+    norms = []
+    differences = []
+    for key, parameter in literal.named_parameters():
+        gradient = parameters[ours.official_key(key)].grad
+        assert (parameter.grad is None) == (gradient is None)
+        if gradient is not None:
+            norms.append(parameter.grad.norm())
+            differences.append((parameter.grad - gradient).norm())
+    return (max(differences) / max(norms)).item()
 
 
 def measure(
     name: str, literal: bool, frames: int, batch: int, repeat: int, device_name: str
 ) -> tuple[float, float]:
     """Frames per second, the best of several runs, and MiB."""
-    settle()
+    use_one_thread()
     device = torch.device(device_name)
     stage = 'stage2' if name in ('lift', 'stage2') else 'stage1'
-    network, poses = build(stage, literal, frames, device), inputs(frames, batch, device)
-    run = task_of(name, network.train(name.startswith('stage')), literal, poses)
+    network = build(stage, literal, frames, device).train(name.startswith('stage'))
+    run = task_of(name, network, literal, inputs(frames, batch, device))
     if device.type == 'cuda':
-        run()  # the first call of a process also loads libraries, which is no activation of the network
+        run()  # the first call of a process also loads libraries, which are no activations of the network
         network.zero_grad(set_to_none=True)
-    peak, times = peak_of(run, device), []
-    for _ in range(repeat):
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        begin = time.perf_counter() if device.type == 'cuda' else time.process_time()
-        run()
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        times.append(
-            (time.perf_counter() if device.type == 'cuda' else time.process_time()) - begin
-        )
-    return batch * frames * (1 if stage == 'stage2' else 2) / min(times), peak
+    peak = peak_mib(run, device)
+    seconds = best_ms(run, repeat, device, warm_up=0) / 1000
+    poses = batch * frames
+    if stage == 'stage1':
+        poses *= len(KINDS)
+    return poses / seconds, peak
 
 
 def main() -> None:
@@ -225,7 +195,7 @@ def main() -> None:
     parser.add_argument('--repeat', type=int, default=5, help='runs of which the best counts')
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args()
-    settle()
+    use_one_thread()
     context = multiprocessing.get_context('spawn')
     print(
         f'on {args.device}, {args.rows} frames per call\n{"frames":>6} {"batch":>5} {"task":<7} '
@@ -237,16 +207,13 @@ def main() -> None:
         for name in args.tasks:
             rows = []
             for literal in (False, True):
+                setting = (name, literal, frames, batch, args.repeat, args.device)
                 with context.Pool(1) as pool:
-                    rows.append(
-                        pool.apply(
-                            measure, (name, literal, frames, batch, args.repeat, args.device)
-                        )
-                    )
-            (speed, memory), (plain_speed, plain_memory) = rows
+                    rows.append(pool.apply(measure, setting))
+            (speed, memory), (literal_speed, literal_memory) = rows
             print(
-                f'{frames:6d} {batch:5d} {name:<7} {speed:15.0f} {plain_speed:9.0f} {speed / plain_speed:6.2f} '
-                f'{memory:10.0f} {plain_memory:8.0f}',
+                f'{frames:6d} {batch:5d} {name:<7} {speed:15.0f} {literal_speed:9.0f} '
+                f'{speed / literal_speed:6.2f} {memory:10.0f} {literal_memory:8.0f}',
                 flush=True,
             )
         print(

@@ -3,25 +3,27 @@
 ``pretraining`` is Table 6 of the paper, ``masks`` Table B, ``ratios`` Table C and Fig. 6, ``completion`` Tables 3 and 4
 under both metrics. Networks are a quarter of the released width and windows have 27 frames. A stage is two epochs of
 517 steps of 32 windows, or ``--epochs``; stage II alone is also trained twice as long, as many steps as both stages
-have together. What is finished is read from the work directory, so a killed call goes on where it was; several
-processes may share the runs (``--part 0/2``, ``--part 1/2``), and a last call without ``--part`` prints the tables.
+have together. Finished runs are read from the work directory, so a killed call resumes; several processes may share the
+runs (``--part 0/2``, ``--part 1/2``), and a last call without ``--part`` prints the tables.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import torch
+from measuring import mean_text
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader
 
 from hrtk.apis.adaptation import load_config
-from hrtk.apis.tables.writing import mean_interval
 from hrtk.apis.train import train
 from hrtk.evaluation.lifting import LiftingEvaluator
 from hrtk.models.checkpoints import read_checkpoint
@@ -45,11 +47,12 @@ STAGE1 = {
     '2D only': {'model.weights': dict(pose3d=0.0)},
 }
 RATIOS = tuple(itertools.product((2, 5, 9), (0.3, 0.6, 0.8)))
+METRICS = ('correct', 'released')
 COMPLETION = {'complete2d': (1, 2, *PARTS_2D[:4]), 'complete3d': PARTS_3D[:4]}
 
 
 def schedule(epochs: int, seed: int) -> dict[str, Any]:
-    """Options of one training; the rate falls to a twentieth over it, step by step."""
+    """Options of one training; the learning rate decreases to a twentieth, step by step."""
     return {
         **COMMON,
         'train_cfg.max_epochs': epochs,
@@ -62,7 +65,7 @@ def schedule(epochs: int, seed: int) -> dict[str, Any]:
 
 
 def stage1(folder: Path, seed: int, epochs: int, options: dict[str, Any]) -> Path:
-    """The checkpoint of a pre-training, trained if it is not there."""
+    """The checkpoint of a pre-training, which is trained if the file is missing."""
     checkpoint = folder / f'epoch_{epochs}.pth'
     if not checkpoint.is_file():
         train(
@@ -77,20 +80,17 @@ def stage2(
     folder: Path, seed: int, epochs: int, pretrained: Path | None = None
 ) -> dict[str, float]:
     """Errors of lifting after stage II."""
-    found = train(
-        CONFIGS / 'stage2_open.py',
-        work_dir=str(folder),
-        resume=False,
-        cfg_options={
-            **schedule(epochs, seed),
-            'model.network.pretrained': pretrained and str(pretrained),
-        },
+    options: dict[str, Any] = {**schedule(epochs, seed), 'model.network.pretrained': None}
+    if pretrained is not None:
+        options['model.network.pretrained'] = str(pretrained)
+    metrics = train(
+        CONFIGS / 'stage2_open.py', work_dir=str(folder), resume=False, cfg_options=options
     )
-    return {
-        name.removeprefix('lifting/'): float(value)
-        for name, value in found.items()
-        if name.count('/') == 1
-    }
+    errors = {}
+    for name, value in metrics.items():
+        if name.count('/') == 1:
+            errors[name.removeprefix('lifting/')] = float(value)
+    return errors
 
 
 def completion(folder: Path, seed: int, epochs: int, task: str) -> dict[str, float]:
@@ -106,81 +106,75 @@ def completion(folder: Path, seed: int, epochs: int, task: str) -> dict[str, flo
     for part in COMPLETION[task]:
         model: CompletionTraining = MODELS.build({**config.model, 'test': part})
         model.load_state_dict(read_checkpoint(checkpoint)['state_dict'])
-        evaluators = {
-            kind: LiftingEvaluator(config.val_evaluator.protocol, metric=kind)
-            for kind in ('correct', 'released')
-        }
+        evaluators = {}
+        for metric in METRICS:
+            protocol = config.val_evaluator.protocol
+            evaluators[metric] = LiftingEvaluator(protocol, metric=metric)
         with torch.inference_mode():
             for batch in data:
-                found = model.eval()(batch['keypoints2d'], batch['joints3d'], mode='predict')
+                samples = model.eval()(batch['keypoints2d'], batch['joints3d'], mode='predict')
                 for evaluator in evaluators.values():
-                    evaluator.process(batch, found)
-        errors.update(
-            {
-                f'{part} {kind}': evaluator.evaluate(len(data.dataset))['lifting/mpjpe_mm']
-                for kind, evaluator in evaluators.items()
-            }
-        )
+                    evaluator.process(batch, samples)
+        for metric, evaluator in evaluators.items():
+            metrics = evaluator.evaluate(len(data.dataset))
+            errors[f'{part} {metric}'] = metrics['lifting/mpjpe_mm']
     return errors
 
 
-def runs(root: Path, seed: int, tables: list[str], epochs: int) -> Iterator[tuple[str, Any]]:
-    """Names of runs and what computes each."""
-    masks = dict.fromkeys(
-        [
-            *(['spatio-temporal', '2D only'] if 'pretraining' in tables else []),
-            *(['spatio-temporal', 'tube', 'temporal'] if 'masks' in tables else []),
-        ]
-    )
-    grid = {
-        f'{joints} joints, {ratio:.0%}': {'model.masks': dict(joints=joints, ratio=ratio)}
-        for joints, ratio in RATIOS
-        if (joints, ratio) != (5, 0.6)
-    }
-    stages = {**{name: STAGE1[name] for name in masks}, **(grid if 'ratios' in tables else {})}
-    for name, options in stages.items():
-        folder = root / f'{name} {seed}'
-        yield (
-            name,
-            lambda folder=folder, options=options: stage2(
-                folder / 'stage2', seed, epochs, stage1(folder / 'stage1', seed, epochs, options)
-            ),
-        )
+def pretraining_options(tables: list[str]) -> dict[str, dict[str, Any]]:
+    """Names of the runs of both stages, and the options of their pre-training."""
+    names = []
     if 'pretraining' in tables:
-        for name, times in (('stage II alone', 1), ('stage II alone, twice as long', 2)):
-            yield (
-                name,
-                lambda name=name, times=times: stage2(
-                    root / f'{name} {seed}', seed, times * epochs
-                ),
-            )
+        names += ['spatio-temporal', '2D only']
+    if 'masks' in tables:
+        names += ['spatio-temporal', 'tube', 'temporal']
+    options = {name: STAGE1[name] for name in names}
+    if 'ratios' in tables:
+        for joints, ratio in RATIOS:
+            if (joints, ratio) != (5, 0.6):
+                masks = dict(joints=joints, ratio=ratio)
+                options[f'{joints} joints, {ratio:.0%}'] = {'model.masks': masks}
+    return options
+
+
+def runs(
+    root: Path, seed: int, tables: list[str], epochs: int
+) -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
+    """Names of runs and the functions that compute them."""
+
+    def both_stages(name: str, options: dict[str, Any]) -> dict[str, float]:
+        folder = root / f'{name} {seed}'
+        checkpoint = stage1(folder / 'stage1', seed, epochs, options)
+        return stage2(folder / 'stage2', seed, epochs, checkpoint)
+
+    for name, options in pretraining_options(tables).items():
+        yield name, functools.partial(both_stages, name, options)
+    if 'pretraining' in tables:
+        for name, factor in (('stage II alone', 1), ('stage II alone, twice as long', 2)):
+            yield name, functools.partial(stage2, root / f'{name} {seed}', seed, factor * epochs)
     if 'completion' in tables:
         for task in COMPLETION:
-            yield task, lambda task=task: completion(root / f'{task} {seed}', seed, epochs, task)
+            yield task, functools.partial(completion, root / f'{task} {seed}', seed, epochs, task)
 
 
 def show(records: dict[str, list[dict[str, float]]]) -> None:
     """Means over seeds with their 95 % intervals."""
     table = Table('run', 'error', 'mm', 'seeds')
-    for name, found in records.items():
-        for key in (key for key in found[0] if key != 'windows'):
-            mean, interval = mean_interval([record[key] for record in found])
-            table.add_row(
-                name,
-                key,
-                f'{mean:.1f}' + (f' ± {interval:.1f}' if interval is not None else ''),
-                str(len(found)),
-            )
+    for name, seeds in records.items():
+        for key in seeds[0]:
+            if key != 'windows':
+                mean = mean_text([errors[key] for errors in seeds], 1)
+                table.add_row(name, key, mean, str(len(seeds)))
     Console().print(table)
 
 
 def main() -> None:
-    """Trains what is missing and prints what is there."""
+    """Runs the missing trainings and prints the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = ('pretraining', 'masks', 'ratios', 'completion')
-    parser.add_argument('--tables', nargs='+', choices=known, default=list(known))
+    tables = ('pretraining', 'masks', 'ratios', 'completion')
+    parser.add_argument('--tables', nargs='+', choices=tables, default=list(tables))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument(
         '--epochs', type=int, default=2, help='of a stage; give every number a folder of its own'
@@ -190,21 +184,19 @@ def main() -> None:
         '--part', default='0/1', help='which share of the runs, e.g. 0/2 and 1/2 in two processes'
     )
     args = parser.parse_args()
-    mine, shares = map(int, args.part.split('/'))
+    share, shares = map(int, args.part.split('/'))
     records: dict[str, list[dict[str, float]]] = {}
-    everything = [
-        (name, seed, work)
-        for seed in args.seeds
-        for name, work in runs(args.work_dir, seed, args.tables, args.epochs)
-    ]
-    for number, (name, seed, work) in enumerate(everything):
-        result = args.work_dir / f'{name} {seed}.json'
-        if not result.is_file() and number % shares == mine:
-            errors = work()
-            result.parent.mkdir(parents=True, exist_ok=True)
-            result.write_text(json.dumps(errors))
-        if result.is_file():
-            records.setdefault(name, []).append(json.loads(result.read_text()))
+    index = 0
+    for seed in args.seeds:
+        for name, compute in runs(args.work_dir, seed, args.tables, args.epochs):
+            result = args.work_dir / f'{name} {seed}.json'
+            if not result.is_file() and index % shares == share:
+                errors = compute()
+                result.parent.mkdir(parents=True, exist_ok=True)
+                result.write_text(json.dumps(errors))
+            if result.is_file():
+                records.setdefault(name, []).append(json.loads(result.read_text()))
+            index += 1
     show(records)
 
 

@@ -1,8 +1,8 @@
 """Pre-adaptation: frames per second of labelling, of whole epochs, and of the bare student passes that they contain.
 
-The floor is one forward and backward pass and one fused Adam step over a batch that lies ready. What an epoch takes
-beyond it is reading, cropping, corruption and the losses. ``live`` is what an epoch would take if every batch asked the
-teacher anew, its window's features included, as Algorithm 1 is written.
+The floor is one forward and backward pass and one fused Adam step over a batch in memory. The rest of an epoch is
+reading, cropping, corruption and the losses. ``live`` is the time of an epoch if the teacher labelled every batch anew,
+the features of its window included, as Algorithm 1 is written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bilevel_step import NETS  # noqa: E402
+from bilevel_step import NETS, build_network  # noqa: E402
 from literal.scene import random_sequence  # noqa: E402
 
 from hrtk.adapters import PreAdapt, Preparation, PreparationStep  # noqa: E402
@@ -27,29 +27,44 @@ TEACHERS = {'r50': dict(type='MPSNet'), 'r18': dict(type='MPSNet', features=256,
 
 
 class Clock(Preparation):
-    """Notes when labelling and every epoch end."""
+    """Notes the times at which labels and epochs are finished."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.labelled, self.epochs = device, [now(device)], []
+        self.device = device
+        self.labelled = [now(device)]
+        self.epochs: list[float] = []
 
     def report(self, step: PreparationStep) -> None:
-        """Takes the time."""
+        """Notes the time."""
         times = self.labelled if step.stage == 'labels' else self.epochs
         times.append(now(self.device))
 
 
 def now(device: torch.device) -> float:
-    """Wall time after all that the device has to do."""
+    """Wall time after all work of the device is done."""
     if device.type == 'cuda':
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
+def bare_pass(student: HMR, epochs: int, size: int, device: torch.device) -> float:
+    """Seconds of a forward and backward pass and an Adam step over a batch of 8; the first pass does not count."""
+    batch = torch.randn(8, 3, size, size, device=device)
+    adam = torch.optim.Adam(list(student.requires_grad_().parameters()), fused=True)
+    times = []
+    for _ in range(1 + epochs):
+        start = now(device)
+        out = student(batch)
+        (out.rotmat.mean() + out.betas.mean() + out.camera.mean()).backward()
+        adam.step()
+        times.append(now(device) - start)
+    return sum(times[1:]) / epochs
+
+
 def measure(net: str, epochs: int, device: torch.device) -> dict[str, float]:
     """Frames per second of one network; ``epochs`` beyond the first are timed."""
-    config, size, *_ = NETS[net]
-    torch.manual_seed(0)
-    student = HMR(**config, resolution=size).to(device).eval()
+    size = NETS[net].resolution
+    student = build_network(NETS[net], double=False).to(device)
     tracks = [random_sequence(f'noise{i}', 16, 2 * size, seed=i, dropped=0.0) for i in range(3)]
     clock = Clock(device)
     adapter = PreAdapt(
@@ -58,17 +73,7 @@ def measure(net: str, epochs: int, device: torch.device) -> dict[str, float]:
     adapter.prepare(student, tracks, clock)
     label = (clock.labelled[-1] - clock.labelled[0]) / sum(map(len, tracks))
     epoch = (clock.epochs[-1] - clock.epochs[0]) / epochs
-    batch = torch.randn(8, 3, size, size, device=device)
-    weights = list(student.requires_grad_().parameters())
-    adam = torch.optim.Adam(weights, fused=True)
-    floor = []
-    for _ in range(1 + epochs):
-        begin = now(device)
-        out = student(batch)
-        (out.rotmat.mean() + out.betas.mean() + out.camera.mean()).backward()
-        adam.step()
-        floor.append(now(device) - begin)
-    floor = sum(floor[1:]) / epochs
+    floor = bare_pass(student, epochs, size, device)
     return dict(
         label=1 / label,
         epoch=24 / epoch,
@@ -80,6 +85,7 @@ def measure(net: str, epochs: int, device: torch.device) -> dict[str, float]:
 
 
 def main() -> None:
+    """Prints a line per network."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,9 +1,9 @@
-"""What the metric loss does to the open VIBE: errors and distances between features by variant and factor.
+"""Effect of the metric loss on the open VIBE: errors and distances between features by variant and weight.
 
-In kind the thesis' Tables 1 and 2 ("Few-shot Domain Adaptation for 3D Human Pose and Shape Estimation", UNIST, 2021).
+As the thesis' Tables 1 and 2 ("Few-shot Domain Adaptation for 3D Human Pose and Shape Estimation", UNIST, 2021).
 Every row is trained with every seed (three minutes of one core each) and scored on the free wild streams of the seeds
-0, 1 and 2, which it has not seen. Intervals are over trainings. What is finished is read from the work directory, so a
-killed call goes on where it was.
+0, 1 and 2, which are not in the training data. Intervals are over trainings. Finished trainings are read from the work
+directory, so a killed call resumes.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import mean_text
 from rich.console import Console
 from rich.table import Table
 
 from hrtk.apis import adapt, load_config
-from hrtk.apis.tables.writing import mean_interval
 from hrtk.apis.train import train
 from hrtk.apis.zoo.publish import publish
 from hrtk.evaluation import feature_distances
@@ -38,7 +38,7 @@ METRICS = ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'accel_mm')
 
 
 def measure(folder: Path, seed: int, options: dict[str, Any]) -> dict[str, float]:
-    """Trains a row with one seed; its means over the streams."""
+    """Trains a row with one seed and returns its means over the streams."""
     train(
         CONFIGS / 'vibe_metric_open.py',
         work_dir=str(folder),
@@ -46,28 +46,25 @@ def measure(folder: Path, seed: int, options: dict[str, Any]) -> dict[str, float
     )
     weights = folder / 'weights.pt'
     publish(folder, weights)
-    found: dict[str, float] = dict.fromkeys((*METRICS, 'within', 'across'), 0.0)
+    means: dict[str, float] = dict.fromkeys((*METRICS, 'within', 'across'), 0.0)
     for stream in STREAMS:
         config = load_config(
             CONFIGS / 'r18_vibe_wild.py',
             {'estimator.network.weights': str(weights), 'dataset.seed': stream, 'outputs': None},
         )
-        scored = adapt(config, work_dir=str(folder / f'stream {stream}'))
-        apart = feature_distances(
-            ESTIMATORS.build(config.estimator).eval(), DATASETS.build(config.dataset)
-        )
-        for name, value in {
-            **{name: scored[f'Source/{name}'] for name in METRICS},
-            'within': apart.within,
-            'across': apart.across,
-        }.items():
-            found[name] += value / len(STREAMS)
-    found['share'] = found['within'] / found['across']
-    return found
+        metrics = adapt(config, work_dir=str(folder / f'stream {stream}'))
+        estimator = ESTIMATORS.build(config.estimator).eval()
+        distances = feature_distances(estimator, DATASETS.build(config.dataset))
+        for name in METRICS:
+            means[name] += metrics[f'Source/{name}'] / len(STREAMS)
+        means['within'] += distances.within / len(STREAMS)
+        means['across'] += distances.across / len(STREAMS)
+    means['share'] = means['within'] / means['across']
+    return means
 
 
 def main() -> None:
-    """Trains what is missing and prints what is there."""
+    """Runs the missing trainings and prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -81,20 +78,17 @@ def main() -> None:
         for row in args.rows:
             result = args.work_dir / f'{row} {seed}.json'
             if not result.is_file():
-                found = measure(args.work_dir / f'{row} {seed}', seed, ROWS[row])
-                result.write_text(json.dumps(found))
+                means = measure(args.work_dir / f'{row} {seed}', seed, ROWS[row])
+                result.write_text(json.dumps(means))
             records.setdefault(row, []).append(json.loads(result.read_text()))
     columns = (*METRICS, 'within', 'across', 'share')
     table = Table('row', *columns, 'trainings')
-    for row, found in records.items():
+    for row, trainings in records.items():
         cells = []
         for name in columns:
-            mean, interval = mean_interval([record[name] for record in found])
-            digits = 2 if name in columns[len(METRICS) :] else 1
-            cells.append(
-                f'{mean:.{digits}f}' + (f' ± {interval:.{digits}f}' if interval is not None else '')
-            )
-        table.add_row(row, *cells, str(len(found)))
+            digits = 1 if name in METRICS else 2
+            cells.append(mean_text([training[name] for training in trainings], digits))
+        table.add_row(row, *cells, str(len(trainings)))
     Console(width=160).print(table)
 
 

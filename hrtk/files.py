@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from hrtk.errors import InputError
@@ -43,7 +42,7 @@ def escaped_name(name: str) -> str:
     return escaped
 
 
-def write_atomically(path: Path, write: Callable[[io.BufferedIOBase], Any]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Replaces a file atomically: after a crash the path holds the old file, the new file or nothing.
 
     Args:

@@ -117,14 +117,14 @@ class GroundTruth:
     valid: Optional[Tensor] = None
     gender: str = 'neutral'
 
-    def clip(self, part: slice) -> GroundTruth:
-        """The truth of some frames."""
-        clipped: dict[str, Any] = {}
+    def part(self, frames: slice) -> GroundTruth:
+        """Returns the ground truth of a slice of the frames."""
+        tensors: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
-                clipped[field.name] = value[part]
-        return dataclasses.replace(self, **clipped)
+                tensors[field.name] = value[frames]
+        return dataclasses.replace(self, **tensors)
 
 
 class Frames(Protocol):
@@ -172,29 +172,29 @@ class Sequence:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def clip(self, start: int, stop: int) -> Sequence:
-        """Frames ``start`` to ``stop - 1`` as a sequence of the same name; images are still read lazily."""
-        part = slice(start, stop)
-        frames = range(start, stop)
+    def part(self, start: int, stop: int) -> Sequence:
+        """Returns frames ``start`` to ``stop - 1`` as a sequence of the same name; images are still read lazily."""
+        frames = slice(start, stop)
+        indices = range(start, stop)
         keypoints2d = dataclasses.replace(
             self.keypoints2d,
-            xy=self.keypoints2d.xy[part],
-            confidence=self.keypoints2d.confidence[part],
+            xy=self.keypoints2d.xy[frames],
+            confidence=self.keypoints2d.confidence[frames],
         )
         truth = None
         if self.truth is not None:
-            truth = self.truth.clip(part)
+            truth = self.truth.part(frames)
         masks = None
         if self.masks is not None:
-            masks = _FrameSelection(self.masks, frames)
+            masks = _FrameSelection(self.masks, indices)
         return dataclasses.replace(
             self,
-            frames=_FrameSelection(self.frames, frames),
-            boxes=self.boxes[part],
+            frames=_FrameSelection(self.frames, indices),
+            boxes=self.boxes[frames],
             keypoints2d=keypoints2d,
             truth=truth,
             masks=masks,
-            frame_ids=self.frame_ids[part],
+            frame_ids=self.frame_ids[frames],
         )
 
 

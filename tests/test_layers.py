@@ -26,7 +26,7 @@ LAYERS = (
     'tools',
 )
 # A registry knows its modules by name only, so it stands below them.
-BASE = ('version', 'errors', 'options', 'files', 'structures', 'results', 'registry')
+BASE = ('moved', 'version', 'errors', 'options', 'files', 'structures', 'results', 'registry')
 STRANGERS = {'datasets', 'evaluation', 'visualization'}
 # mmengine is touched where it is the shell, and by the base class of metrics.
 MMENGINE = (

@@ -60,7 +60,7 @@ def test_sequence_labels_its_frames():
     assert named.frame_ids == ('a', 'b', 'c') and named.truth is None and named.masks is None
 
 
-def test_a_clip_has_the_frames_of_the_sequence_and_reads_them_lazily():
+def test_a_part_has_the_frames_of_the_sequence_and_reads_them_lazily():
     class Frames(list):
         read = []
 
@@ -76,7 +76,7 @@ def test_a_clip_has_the_frames_of_the_sequence_and_reads_them_lazily():
     sequence = Sequence(
         'clip', frames, torch.arange(15.0).reshape(5, 3), keypoints, truth, masks=frames
     )
-    part = sequence.clip(1, 4)
+    part = sequence.part(1, 4)
     assert len(part) == 3 and part.frame_ids == ('000001', '000002', '000003') and not Frames.read
     assert (
         [int(part.frames[t].max()) for t in range(3)]

@@ -7,7 +7,6 @@ imported. Equal library versions and one BLAS thread (``OMP_NUM_THREADS=1``) giv
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from open_body.asset import build, digest
 
 
 def main() -> None:
-    """Command line."""
+    """Builds the body and writes it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -27,9 +26,8 @@ def main() -> None:
     arrays = build(args.source)
     with open(args.output, 'wb') as file:
         np.savez_compressed(file, **arrays)
-    print(
-        f'{args.output}: {os.path.getsize(args.output) / 1024:.0f} KiB, arrays sha256 {digest(arrays)}'
-    )
+    size = args.output.stat().st_size / 1024
+    print(f'{args.output}: {size:.0f} KiB, arrays sha256 {digest(arrays)}')
 
 
 if __name__ == '__main__':

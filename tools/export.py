@@ -1,73 +1,8 @@
-"""Writes stored results for other programs: ``python tools/export.py RESULTS_DIR... [--formats glb bvh amass]``."""
+"""Writes stored results as files for other programs (``hrtk export``)."""
 
-import argparse
 import sys
 
-from hrtk.apis.look.exporting import DEFAULT, FORMATS, ROWS, export, motion_lines
-from hrtk.cli.camera_options import add_focal_arguments, add_viewing_ray_argument
-from hrtk.cli.options import guarded
-from hrtk.visualization.export import SMOOTH_SECONDS, WORLDS
-
-
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description='Writes stored results as files that other programs read'
-    )
-    parser.add_argument(
-        'results',
-        nargs='+',
-        metavar='RESULTS_DIR',
-        help='work dir of a run, or one of the folders in its results/',
-    )
-    parser.add_argument(
-        '--formats',
-        nargs='+',
-        default=DEFAULT,
-        metavar='FORMAT',
-        help=f'of {", ".join(FORMATS)} (default: {" ".join(DEFAULT)})',
-    )
-    parser.add_argument(
-        '--row', default='after', help=f'{" or ".join(ROWS)} adaptation (%(default)s)'
-    )
-    parser.add_argument(
-        '--sequences', default='*', metavar='PATTERN', help='only sequences whose name fits'
-    )
-    parser.add_argument(
-        '--out', metavar='DIR', help='folder for the files (default: exports/ beside the results)'
-    )
-    parser.add_argument(
-        '--world',
-        metavar='AXES',
-        help=f'axes for amass, bvh and obj: {", ".join(WORLDS)} (default: z-up for amass, else y-up)',
-    )
-    add_focal_arguments(parser)
-    add_viewing_ray_argument(parser)
-    parser.add_argument(
-        '--smooth',
-        type=float,
-        default=SMOOTH_SECONDS,
-        metavar='SECONDS',
-        help='window of the filter over time, 0 for none (%(default)s)',
-    )
-    parser.add_argument(
-        '--no-floor',
-        dest='floor',
-        action='store_false',
-        help='do not estimate gravity and the floor: the vertical is that of the image',
-    )
-    return parser.parse_args()
-
-
-def main() -> int:
-    """Runs the command and names what it wrote."""
-    written = export(**vars(parse()))
-    for path in written:
-        print(path)
-    for line in motion_lines(written):
-        print(line, file=sys.stderr)
-    return 0
-
+from hrtk.cli.main import run_command
 
 if __name__ == '__main__':
-    sys.exit(guarded(main, 'what is there is whole: run again for the rest'))
+    sys.exit(run_command('export'))

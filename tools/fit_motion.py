@@ -23,6 +23,7 @@ from hrtk.errors import InputError
 
 
 def main() -> int:
+    """Returns 0 after success, 2 for bad input."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -32,29 +33,23 @@ def main() -> int:
     parser.add_argument('--body', default='open', help="body file, or 'open' for the bundled one")
     parser.add_argument('--output', type=Path, required=True, help='the .npz to write')
     parser.add_argument('--iterations', type=int, default=200)
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     try:
-        data = load_body_file(arguments.body)
-        body = Skeleton(
-            to_tensor(data.J_regressor @ data.v_template), tuple(int(p) for p in data.parents)
-        )
-        clips = fit_clips(
-            body,
-            float(data.v_template[:, 1].min()),
-            read_clips(arguments.source),
-            arguments.iterations,
-            report=print,
-        )
-        np.savez_compressed(arguments.output, **pack_motion(clips, LICENCE))
+        data = load_body_file(args.body)
+        joints = to_tensor(data.J_regressor @ data.v_template)
+        skeleton = Skeleton(joints, tuple(int(parent) for parent in data.parents))
+        sole = float(data.v_template[:, 1].min())
+        captured = read_clips(args.source)
+        clips = fit_clips(skeleton, sole, captured, args.iterations, report=print)
+        np.savez_compressed(args.output, **pack_motion(clips, LICENCE))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    print(
-        f'{arguments.output}: {len(clips)} clips, {sum(map(len, clips))} frames, '
-        f'{arguments.output.stat().st_size / 1e6:.2f} MB'
-    )
+    frames = sum(len(clip) for clip in clips)
+    size = args.output.stat().st_size / 1e6
+    print(f'{args.output}: {len(clips)} clips, {frames} frames, {size:.2f} MB')
     return 0
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    sys.exit(main())

@@ -8,17 +8,22 @@ Uses the train split of :mod:`hrtk.datasets.motion` and its mirror image. Determ
 from __future__ import annotations
 
 import argparse
+import collections
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from motion_fit.mixture import fit_symmetric_mixture, standard_deviation_floor
 
-from hrtk.datasets.motion import ASSET, load_motion
+from hrtk.datasets.motion import ASSET, MotionClip, load_motion
 from hrtk.errors import InputError
+
+STRIDE = 3  # neighbouring frames at 30 fps are nearly equal
 
 
 def main() -> int:
+    """Returns 0 after success, 2 for bad input."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -27,30 +32,36 @@ def main() -> int:
     )
     parser.add_argument('--output', type=Path, required=True, help='the .npz to write')
     parser.add_argument('--pairs', type=int, default=4, help='components and their mirror images')
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     try:
-        clips = load_motion('train', arguments.motion)
+        clips = load_motion('train', args.motion)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    counts = {clip.action: sum(len(c) for c in clips if c.action == clip.action) for clip in clips}
-    # Every third frame: neighbours at 30 fps say the same. The root of the action's length keeps ten minutes of dance
-    # from drowning one minute of running.
-    poses = np.concatenate([clip.body_pose[::3].reshape(-1, 69) for clip in clips]).astype(
-        np.float64
-    )
-    importance = np.concatenate(
-        [np.full(len(clip.body_pose[::3]), counts[clip.action] ** -0.5) for clip in clips]
-    )
-    mixture = fit_symmetric_mixture(
-        poses, importance, arguments.pairs, standard_deviation_floor(), report=print
-    )
-    np.savez_compressed(
-        arguments.output, **{key: value.astype(np.float32) for key, value in mixture.items()}
-    )
-    print(f'{arguments.output}: {arguments.output.stat().st_size / 1e3:.0f} kB')
+    poses, importance = sample_poses(clips)
+    floor = standard_deviation_floor()
+    mixture = fit_symmetric_mixture(poses, importance, args.pairs, floor, report=print)
+    arrays = {key: value.astype(np.float32) for key, value in mixture.items()}
+    np.savez_compressed(args.output, **arrays)
+    print(f'{args.output}: {args.output.stat().st_size / 1e3:.0f} kB')
     return 0
 
 
+def sample_poses(clips: Sequence[MotionClip]) -> tuple[np.ndarray, np.ndarray]:
+    """Every third body pose of all clips, (N, 69) radians, and its importance (N,).
+
+    The importance falls with the square root of the action's length, so that ten minutes of dancing do not outweigh
+    one minute of running.
+    """
+    frames: collections.Counter[str] = collections.Counter()
+    for clip in clips:
+        frames[clip.action] += len(clip)
+    poses = [clip.body_pose[::STRIDE].reshape(-1, 69) for clip in clips]
+    importance = [
+        np.full(len(chunk), frames[clip.action] ** -0.5) for clip, chunk in zip(clips, poses)
+    ]
+    return np.concatenate(poses).astype(np.float64), np.concatenate(importance)
+
+
 if __name__ == '__main__':
-    raise SystemExit(main())
+    sys.exit(main())

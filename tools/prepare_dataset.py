@@ -1,57 +1,8 @@
-"""Makes the npz files that hrtk reads from what the owners of a data set distribute.
+"""Converts data sets in the form of their owners to the npz files that hrtk reads (``hrtk prepare-dataset``)."""
 
-``python tools/prepare_dataset.py 3dpw|3dhp|h36m|vibe ...``; docs/en/official_data.md says what each takes and gives.
-"""
-
-from __future__ import annotations
-
-import argparse
 import sys
 
-from hrtk.cli.options import guarded
-from hrtk.datasets.official import prepare
-
-SMPL = 'data/body_models/smpl/SMPL_{}.pkl'
-
-
-def main() -> int:
-    """Runs the command; 0 when done, 2 for bad input."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    kinds = parser.add_subparsers(dest='kind', required=True)
-    pw3d = kinds.add_parser('3dpw', help="raw 3DPW to one npz of BOA's layout")
-    pw3d.add_argument('root', help='the folder with sequenceFiles and imageFiles')
-    pw3d.add_argument('output')
-    pw3d.add_argument('--split', default='test', choices=('train', 'validation', 'test'))
-    pw3d.add_argument('--male', default=SMPL.format('MALE'))
-    pw3d.add_argument('--female', default=SMPL.format('FEMALE'))
-    pw3d.add_argument('--extra-regressor', default='data/spin/J_regressor_extra.npy')
-    mpi = kinds.add_parser('3dhp', help="the test set of MPI-INF-3DHP to SPIN's npz (needs h5py)")
-    mpi.add_argument('root', help='the folder with mpi_inf_3dhp_test_set')
-    mpi.add_argument('output')
-    h36m = kinds.add_parser('h36m', help="adds your bodies to a Human3.6M npz of SPIN's layout")
-    h36m.add_argument('file', help="SPIN's npz")
-    h36m.add_argument('bodies', help='npz with imgname, pose and shape')
-    h36m.add_argument('output')
-    vibe = kinds.add_parser(
-        'vibe', help='a .pt database of VIBE, TCMR or MPS-Net to npz, without running it'
-    )
-    vibe.add_argument('file')
-    vibe.add_argument('output')
-    args = parser.parse_args()
-    return guarded(lambda: print(f'{args.output}: {run(args)} rows'), 'nothing was written')
-
-
-def run(args: argparse.Namespace) -> int:
-    """Calls what the arguments name and gives its number of rows."""
-    if args.kind == '3dpw':
-        bodies = dict(male=args.male, female=args.female, extra_regressor=args.extra_regressor)
-        return prepare.prepare_3dpw(args.root, args.output, bodies, args.split)
-    if args.kind == '3dhp':
-        return prepare.prepare_3dhp(args.root, args.output)
-    if args.kind == 'h36m':
-        return prepare.prepare_h36m(args.file, args.bodies, args.output)
-    return prepare.prepare_vibe(args.file, args.output)
-
+from hrtk.cli.main import run_command
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_command('prepare-dataset'))

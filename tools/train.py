@@ -1,14 +1,8 @@
-"""Trains a start model: ``python tools/train.py CONFIG [--work-dir DIR] [--cfg-options KEY=VALUE ...]``.
-
-Several GPUs: ``torchrun --nproc-per-node=N tools/train.py CONFIG``. A killed training goes on where it was.
-"""
+"""Trains a start model (``hrtk train``)."""
 
 import sys
 
-from hrtk.apis.train import train
-from hrtk.cli.options import run_command
+from hrtk.cli.main import run_command
 
 if __name__ == '__main__':
-    sys.exit(
-        run_command(train, 'Trains a start model', 'run again to go on from the last checkpoint')
-    )
+    sys.exit(run_command('train'))

@@ -1,9 +1,9 @@
-"""Bilevel online adaptation the way its released code goes about it.
+"""Bilevel online adaptation in the manner of its released code.
 
-Every image of a step goes through the network by itself, every body is posed as a whole mesh and its joints are
-regressed from that, the student is posed once more for the teacher's loss, the outer gradient flows through the probe
-step, Adam and the mean teacher visit one tensor at a time, and all frames are kept. Formulas: Guan et al., CVPR 2021,
-Eq. 2-6 and Algorithm 1, with the terms and factors of the code.
+Every image of a step is a batch of its own, every body is posed as a whole mesh and its joints are regressed from the
+mesh, the student is posed once more for the teacher's loss, the outer gradient flows through the probe step, Adam and
+the mean teacher update one tensor at a time, and all frames stay in memory. Formulas: Guan et al., CVPR 2021, Eq. 2-6
+and Algorithm 1, with the terms and loss weights of the code.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from torch.func import functional_call
 from literal.body import WholeMesh
 
 Named = Mapping[str, Tensor]
-# COCO's points in the 24: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before right.
+Loss = Callable[[Named], Tensor]
+# Indices of COCO's points among the 24: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles; left before
+# right.
 COCO_IN_24 = (19, 20, 21, 22, 23, 9, 8, 10, 7, 11, 6, 3, 2, 4, 1, 5, 0)
-IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-FACTORS = dict(
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+LOSS_WEIGHTS = dict(
     keypoints2d=10.0, shape_prior=2e-6, pose_prior=1e-4, source=0.1, motion=0.1, teacher=0.1
 )
 
@@ -35,11 +38,11 @@ class LiteralBOA:
         model: an HMR estimator; it is changed. Only its backbone, the tensors of its head and its body data are used.
         mixture: means (K, 69), covars (K, 69, 69), weights (K,) of the pose prior, or None without that term.
         pool: labelled source items, or None.
-        draw: gives the indices of the next source batch.
+        draw: returns the indices of the next source batch.
         evaluate_probe: pose the probe's prediction four times more, as code that logs the lower level does.
         adapts: which parameters change, by name; all by default.
         lr, adam_betas, inner_lr, steps, scheme, lower, upper, order, interval, keep, normalise, truncate,
-            predict, **factors: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its ``teacher_keep``).
+            predict, **loss_weights: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its ``teacher_keep``).
     """
 
     def __init__(
@@ -63,44 +66,40 @@ class LiteralBOA:
         normalise: str = 'all',
         truncate: bool = False,
         predict: str = 'after',
-        **factors: float,
+        **loss_weights: float,
     ) -> None:
-        self.model, self.pool, self.draw, self.evaluate_probe = (
-            model.eval(),
-            pool,
-            draw,
-            evaluate_probe,
-        )
-        self.lr, self.adam_betas, self.inner_lr, self.steps, self.scheme = (
-            lr,
-            adam_betas,
-            inner_lr,
-            steps,
-            scheme,
-        )
-        self.lower, self.upper, self.second, self.interval, self.keep = (
-            lower,
-            upper,
-            order == 'second',
-            interval,
-            keep,
-        )
-        self.normalise, self.truncate, self.when = normalise, truncate, predict
-        self.factors = {**FACTORS, **factors}
-        self.mesh = WholeMesh(model.body.data).to(next(model.parameters()).dtype)
+        self.model = model.eval()
+        self.pool = pool
+        self.draw = draw
+        self.evaluate_probe = evaluate_probe
+        self.lr = lr
+        self.adam_betas = adam_betas
+        self.inner_lr = inner_lr
+        self.steps = steps
+        self.scheme = scheme
+        self.lower = lower
+        self.upper = upper
+        self.second_order = order == 'second'
+        self.interval = interval
+        self.keep = keep
+        self.normalise = normalise
+        self.truncate = truncate
+        self.predict = predict
+        self.loss_weights = {**LOSS_WEIGHTS, **loss_weights}
+        dtype = next(model.parameters()).dtype
+        self.mesh = WholeMesh(model.body.data).to(dtype)
+        self.weights = {}
+        self.moments = {}
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(adapts(name))
-        self.weights = {
-            name: value for name, value in model.named_parameters() if value.requires_grad
-        }
-        self.moments = {
-            name: (torch.zeros_like(w), torch.zeros_like(w)) for name, w in self.weights.items()
-        }
-        self.count = 0
+            if parameter.requires_grad:
+                self.weights[name] = parameter
+                self.moments[name] = (torch.zeros_like(parameter), torch.zeros_like(parameter))
+        self.adam_steps = 0
         self.teacher = copy.deepcopy(model).requires_grad_(False)
-        self.mixture = (
-            None if mixture is None else _inverted(mixture, next(model.parameters()).dtype)
-        )
+        self.mixture = None
+        if mixture is not None:
+            self.mixture = _inverted(mixture, dtype)
         self.probe_seconds = 0.0
 
     def adapt(self, sequence) -> Iterator[dict[str, Tensor]]:
@@ -111,7 +110,9 @@ class LiteralBOA:
             image = self.model.crops(sequence, [t])
             past = history[t - self.interval] if t >= self.interval else None
             history.append((image, xy, confidence))
-            before = self._predict(image) if self.when == 'before' else None
+            before = None
+            if self.predict == 'before':
+                before = self._predict(image)
             for _ in range(self.steps):
                 self._step(image, xy, confidence, past)
             yield self._predict(image) if before is None else before
@@ -121,44 +122,50 @@ class LiteralBOA:
         return self._network(self.weights, self.model, image)
 
     def _step(self, image: Tensor, xy: Tensor, confidence: Tensor, past: Optional[tuple]) -> None:
-        batch = [self.pool[i] for i in self.draw()] if self.pool is not None else None
+        batch = None
+        if self.pool is not None:
+            batch = [self.pool[index] for index in self.draw()]
 
-        def loss(weights: Named, terms: tuple[str, ...], with_past: bool) -> Tensor:
-            return self._loss(
-                weights, terms, image, xy, confidence, past if with_past else None, batch
-            )
+        def lower(weights: Named) -> Tensor:
+            return self._loss(weights, self.lower, image, xy, confidence, None, batch)
+
+        def upper(weights: Named) -> Tensor:
+            return self._loss(weights, self.upper, image, xy, confidence, past, batch)
 
         if self.scheme == 'bilevel':
-            clone = {name: value.clone() for name, value in self.weights.items()}
-            low = loss(clone, self.lower, False)
-            slopes = torch.autograd.grad(
-                low, list(clone.values()), create_graph=self.second, retain_graph=self.second
-            )
-            fast = {
-                name: value - self.inner_lr * slope
-                for (name, value), slope in zip(clone.items(), slopes)
-            }
-            if self.evaluate_probe:
-                self._look_at(fast, image)
-            self._adam(
-                torch.autograd.grad(loss(fast, self.upper, True), list(self.weights.values()))
-            )
+            self._bilevel_update(lower, upper, image)
         else:
             if self.scheme == 'two-stage':
-                self._adam(
-                    torch.autograd.grad(
-                        loss(self.weights, self.lower, False), list(self.weights.values())
-                    )
-                )
-            self._adam(
-                torch.autograd.grad(
-                    loss(self.weights, self.upper, True), list(self.weights.values())
-                )
-            )
-        with torch.no_grad():
-            for name, value in self.teacher.named_parameters():
-                if name in self.weights:
-                    value.mul_(self.keep).add_(self.weights[name], alpha=1 - self.keep)
+                self._plain_update(lower)
+            self._plain_update(upper)
+        self._update_teacher()
+
+    def _bilevel_update(self, lower: Loss, upper: Loss, image: Tensor) -> None:
+        """A probe step on the lower loss, and an Adam step on the upper loss of the probe."""
+        clone = {name: value.clone() for name, value in self.weights.items()}
+        gradients = torch.autograd.grad(
+            lower(clone),
+            list(clone.values()),
+            create_graph=self.second_order,
+            retain_graph=self.second_order,
+        )
+        probe = {}
+        for (name, value), gradient in zip(clone.items(), gradients):
+            probe[name] = value - self.inner_lr * gradient
+        if self.evaluate_probe:
+            self._pose_probe(probe, image)
+        self._adam(torch.autograd.grad(upper(probe), list(self.weights.values())))
+
+    def _plain_update(self, loss: Loss) -> None:
+        """An Adam step on a loss."""
+        self._adam(torch.autograd.grad(loss(self.weights), list(self.weights.values())))
+
+    @torch.no_grad()
+    def _update_teacher(self) -> None:
+        """The exponential moving average of the weights."""
+        for name, value in self.teacher.named_parameters():
+            if name in self.weights:
+                value.mul_(self.keep).add_(self.weights[name], alpha=1 - self.keep)
 
     def _loss(
         self,
@@ -170,72 +177,69 @@ class LiteralBOA:
         past: Optional[tuple],
         batch: Optional[list[dict]],
     ) -> Tensor:
-        factors, loss = self.factors, 0.0
+        factor = self.loss_weights
+        loss = 0.0
         now = self._network(weights, self.model, image)
-        joints, points = self._joints(now)
+        points = self._joints(now)[1]
         if 'frame' in terms:
             squared = confidence[..., None] * (points - xy) ** 2
             amount = squared.numel() if self.normalise == 'all' else max(2 * confidence.sum(), 1)
-            loss = loss + factors['keypoints2d'] * squared.sum() / amount
-            loss = loss + factors['shape_prior'] * (now['betas'] ** 2).sum()
+            loss = loss + factor['keypoints2d'] * squared.sum() / amount
+            loss = loss + factor['shape_prior'] * (now['betas'] ** 2).sum()
             if self.mixture is not None:
-                loss = loss + factors['pose_prior'] * self._energy(now['rotmat'])
+                loss = loss + factor['pose_prior'] * self._energy(now['rotmat'])
             if batch is not None:
-                loss = loss + factors['source'] * self._source(weights, batch)
+                loss = loss + factor['source'] * self._source(weights, batch)
         if 'temporal' in terms:
-            if factors['teacher']:
-                loss = loss + factors['teacher'] * self._consistency(now, image)
-            if past is not None and factors['motion']:
+            if factor['teacher']:
+                loss = loss + factor['teacher'] * self._consistency(now, image)
+            if past is not None and factor['motion']:
                 then = self._joints(self._network(weights, self.model, past[0]))[1]
-                seen = ((confidence > 0) & (past[2] > 0))[..., None]
-                moved = (points - then) - (xy - past[1])
-                loss = loss + factors['motion'] * (seen * moved**2).mean()
+                visible = ((confidence > 0) & (past[2] > 0))[..., None]
+                motion_error = (points - then) - (xy - past[1])
+                loss = loss + factor['motion'] * (visible * motion_error**2).mean()
         return loss
 
     def _source(self, weights: Named, batch: list[dict]) -> Tensor:
         """Labelled crops in a pass of their own."""
-        images = torch.stack([_imagenet(item['image']) for item in batch]).to(
-            next(iter(weights.values())).dtype
-        )
-        labels = {
-            name: torch.stack([item[name] for item in batch])
-            for name in ('rotmat', 'betas', 'keypoints2d')
-        }
-        found = self._network(weights, self.model, images)
-        joints, points = self._joints(found)
-        true = self.mesh(labels['rotmat'], labels['betas'])[1]
+        dtype = next(iter(weights.values())).dtype
+        images = torch.stack([_imagenet(item['image']) for item in batch]).to(dtype)
+        rotmat = torch.stack([item['rotmat'] for item in batch])
+        betas = torch.stack([item['betas'] for item in batch])
+        keypoints2d = torch.stack([item['keypoints2d'] for item in batch])
+        predicted = self._network(weights, self.model, images)
+        joints, points = self._joints(predicted)
+        true_joints = self.mesh(rotmat, betas)[1]
         return (
-            5 * (_centred(joints) - _centred(true)).pow(2).mean()
-            + 5 * (points - labels['keypoints2d']).pow(2).mean()
-            + (found['rotmat'] - labels['rotmat']).pow(2).mean()
-            + 0.001 * (found['betas'] - labels['betas']).pow(2).mean()
+            5 * (_centred(joints) - _centred(true_joints)).pow(2).mean()
+            + 5 * (points - keypoints2d).pow(2).mean()
+            + (predicted['rotmat'] - rotmat).pow(2).mean()
+            + 0.001 * (predicted['betas'] - betas).pow(2).mean()
         )
 
     def _consistency(self, student: Named, image: Tensor) -> Tensor:
         """Against the mean teacher; the student's body is posed anew."""
         with torch.no_grad():
             teacher = self._network({}, self.teacher, image)
-            wanted3d, wanted2d = self._joints(teacher)
+            teacher_joints, teacher_points = self._joints(teacher)
         joints, points = self._joints(student)
         return (
-            5 * (_centred(joints) - _centred(wanted3d)).pow(2).mean()
-            + 5 * (points - wanted2d).pow(2).mean()
+            5 * (_centred(joints) - _centred(teacher_joints)).pow(2).mean()
+            + 5 * (points - teacher_points).pow(2).mean()
             + (student['rotmat'] - teacher['rotmat']).pow(2).mean()
             + 0.001 * (student['betas'] - teacher['betas']).pow(2).mean()
         )
 
     def _network(self, weights: Named, model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-        """Backbone and SPIN's regressor with the given weights in place of the model's own."""
-        inside = {
-            name.removeprefix('backbone.'): w
-            for name, w in weights.items()
-            if name.startswith('backbone.')
-        }
-        features = functional_call(model.backbone, inside, (images,))
-        head = {
-            name: weights.get(f'head.{name}', value)
-            for name, value in (*model.head.named_parameters(), *model.head.named_buffers())
-        }
+        """Backbone and SPIN's regressor, with ``weights`` in place of the parameters of these names."""
+        backbone = {}
+        for name, weight in weights.items():
+            if name.startswith('backbone.'):
+                backbone[name.removeprefix('backbone.')] = weight
+        features = functional_call(model.backbone, backbone, (images,))
+        head = dict(model.head.named_parameters()) | dict(model.head.named_buffers())
+        for name, value in head.items():
+            head[name] = weights.get(f'head.{name}', value)
         state = [head[f'init_{name}'].expand(len(images), -1) for name in ('pose', 'shape', 'cam')]
         activate = torch.relu if model.head.activation == 'relu' else lambda x: x
         for _ in range(model.head.iterations):
@@ -259,12 +263,13 @@ class LiteralBOA:
             hidden=inner,
         )
 
-    def _joints(self, found: Named) -> tuple[Tensor, Tensor]:
+    def _joints(self, predicted: Named) -> tuple[Tensor, Tensor]:
         """The 24 joints in metres and in the crop, through the mesh and the camera of f = 5000 px."""
-        joints = self.mesh(found['rotmat'], found['betas'])[1]
-        s, tx, ty = found['camera'].T
-        moved = joints + torch.stack([tx, ty, 2 * 5000.0 / (224 * s + 1e-9)], dim=1)[:, None]
-        return joints, 5000.0 * moved[..., :2] / moved[..., 2:] / 112.0
+        joints = self.mesh(predicted['rotmat'], predicted['betas'])[1]
+        s, tx, ty = predicted['camera'].T
+        translation = torch.stack([tx, ty, 2 * 5000.0 / (224 * s + 1e-9)], dim=1)
+        in_camera = joints + translation[:, None]
+        return joints, 5000.0 * in_camera[..., :2] / in_camera[..., 2:] / 112.0
 
     def _energy(self, rotmat: Tensor) -> Tensor:
         """Max-mixture prior of one body pose: arc cosine for the angle, precision matrices for the distance."""
@@ -279,49 +284,54 @@ class LiteralBOA:
             dim=1,
         )
         pose = (axis * (angle / (2 * angle.sin()))[:, None]).reshape(-1)
-        means, precisions, logs = self.mixture
-        away = pose - means
-        return (0.5 * torch.einsum('ki,kij,kj->k', away, precisions, away) - logs).min()
+        means, precisions, log_weights = self.mixture
+        offset = pose - means
+        distances = torch.einsum('ki,kij,kj->k', offset, precisions, offset)
+        return (0.5 * distances - log_weights).min()
 
-    def _look_at(self, fast: Named, image: Tensor) -> None:
+    def _pose_probe(self, probe: Named, image: Tensor) -> None:
         start = time.process_time()
         with torch.no_grad():
-            found = self._network(fast, self.model, image)
+            predicted = self._network(probe, self.model, image)
             for _ in range(4):
-                self.mesh(found['rotmat'], found['betas'])
+                self.mesh(predicted['rotmat'], predicted['betas'])
         self.probe_seconds += time.process_time() - start
 
     @torch.no_grad()
     def _adam(self, gradients: tuple[Tensor, ...]) -> None:
         """Kingma and Ba, Algorithm 1, one tensor at a time."""
-        self.count += 1
+        self.adam_steps += 1
         b1, b2 = self.adam_betas
         for (name, weight), gradient in zip(self.weights.items(), gradients):
             first, second = self.moments[name]
             first.mul_(b1).add_(gradient, alpha=1 - b1)
             second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-            root = (second / (1 - b2**self.count)).sqrt_().add_(1e-8)
-            weight.addcdiv_(first, root, value=-self.lr / (1 - b1**self.count))
+            root = (second / (1 - b2**self.adam_steps)).sqrt_().add_(1e-8)
+            weight.addcdiv_(first, root, value=-self.lr / (1 - b1**self.adam_steps))
 
     def _evidence(self, sequence, t: int) -> tuple[Tensor, Tensor]:
         """The 24 keypoints of a frame in [-1, 1] of its crop, (1, 24, 2) and (1, 24)."""
-        given, (cx, cy, side) = sequence.keypoints2d, sequence.boxes[t].tolist()
-        places = {'spin24': range(24), 'coco17': COCO_IN_24}[given.skeleton]
-        xy, confidence = given.xy.new_zeros(1, 24, 2), given.xy.new_zeros(1, 24)
-        for source, place in enumerate(places):
-            if given.confidence[t, source] > 0:
-                u, v = (
-                    (a - c) / (side / 2) for a, c in zip(given.xy[t, source].tolist(), (cx, cy))
-                )
+        keypoints = sequence.keypoints2d
+        indices = {'spin24': range(24), 'coco17': COCO_IN_24}[keypoints.skeleton]
+        cx, cy, side = sequence.boxes[t].tolist()
+        xy = keypoints.xy.new_zeros(1, 24, 2)
+        confidence = keypoints.xy.new_zeros(1, 24)
+        for source, index in enumerate(indices):
+            if keypoints.confidence[t, source] > 0:
+                x, y = keypoints.xy[t, source].tolist()
+                u = (x - cx) / (side / 2)
+                v = (y - cy) / (side / 2)
                 if self.truncate:
-                    u, v = (int((a + 1) * 112) / 112 - 1 for a in (u, v))
-                xy[0, place] = torch.tensor([u, v], dtype=xy.dtype)
-                confidence[0, place] = given.confidence[t, source]
+                    u = int((u + 1) * 112) / 112 - 1
+                    v = int((v + 1) * 112) / 112 - 1
+                xy[0, index] = torch.tensor([u, v], dtype=xy.dtype)
+                confidence[0, index] = keypoints.confidence[t, source]
         return xy, confidence
 
 
 def _imagenet(image: Tensor) -> Tensor:
-    mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (IMAGE_MEAN, IMAGE_STD))
+    mean = torch.tensor(IMAGE_MEAN).view(3, 1, 1) * 255
+    std = torch.tensor(IMAGE_STD).view(3, 1, 1) * 255
     return (image.float() - mean) / std
 
 
@@ -335,11 +345,10 @@ def _inverted(mixture: Mapping, dtype: torch.dtype) -> tuple[Tensor, Tensor, Ten
     covars = torch.as_tensor(mixture['covars'], dtype=torch.float64)
     roots = torch.linalg.det(covars.double()).sqrt()
     weights = torch.as_tensor(mixture['weights'], dtype=torch.float64)
-    logs = (
-        torch.log(weights) - math.log((2 * math.pi) ** (69 / 2.0)) - torch.log(roots / roots.min())
-    )
+    constant = math.log((2 * math.pi) ** (69 / 2.0))
+    log_weights = torch.log(weights) - constant - torch.log(roots / roots.min())
     return (
         torch.as_tensor(mixture['means'], dtype=dtype),
         torch.linalg.inv(covars).to(dtype),
-        logs.to(dtype),
+        log_weights.to(dtype),
     )

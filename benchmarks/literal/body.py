@@ -1,4 +1,4 @@
-"""SMPL the plain way: one joint and one vertex at a time in numpy, and the whole mesh in torch."""
+"""SMPL without any optimisation: one joint and one vertex at a time in numpy, and the whole mesh in torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hrtk.body_models import BodyData
 
-# Where SPIN's 24 "ground truth" joints come from, in the order of its 49: a SMPL joint, a vertex by name, or a row of
+# The sources of SPIN's 24 "ground truth" joints, in the order of its 49: a SMPL joint, a vertex by name, or a row of
 # J_regressor_extra.
 SPIN24_SOURCES = (
     8,
@@ -37,7 +37,7 @@ SPIN24_SOURCES = (
     'right_ear',
 )
 
-# The 25 of OpenPose before them.
+# The sources of the 25 joints of OpenPose, which precede them.
 OPENPOSE25_SOURCES = (
     'nose',
     12,
@@ -87,24 +87,28 @@ def pose_body(
     for joint in range(24):
         local = np.eye(4)
         local[:3, :3] = rotmat[joint]
-        local[:3, 3] = rest_joints[joint] - (rest_joints[parents[joint]] if joint else 0)
-        world.append(local if joint == 0 else world[parents[joint]] @ local)
+        local[:3, 3] = rest_joints[joint]
+        if joint == 0:
+            world.append(local)
+        else:
+            local[:3, 3] -= rest_joints[parents[joint]]
+            world.append(world[parents[joint]] @ local)
     feature = np.concatenate([(rotmat[joint] - np.eye(3)).reshape(9) for joint in range(1, 24)])
     shaped = rest + data.posedirs.astype(np.float64) @ feature
     vertices = np.zeros_like(rest)
     for v in range(len(rest)):
         for joint in np.flatnonzero(data.weights[v]):
-            moved = world[joint][:3, :3] @ (shaped[v] - rest_joints[joint]) + world[joint][:3, 3]
-            vertices[v] += float(data.weights[v, joint]) * moved
+            rotated = world[joint][:3, :3] @ (shaped[v] - rest_joints[joint])
+            vertices[v] += float(data.weights[v, joint]) * (rotated + world[joint][:3, 3])
     return vertices, np.stack([matrix[:3, 3] for matrix in world])
 
 
 class WholeMesh(nn.Module):
-    """The layer that the official networks carry: every vertex by 4 x 4 matrices, joints regressed from the mesh.
+    """The body layer of the official networks: every vertex by 4 x 4 matrices, joints regressed from the mesh.
 
     Args:
         data: the body; it must have SPIN's extra regressor.
-        sources: where its joints come from.
+        sources: of its joints.
     """
 
     def __init__(self, data: BodyData, sources: tuple = SPIN24_SOURCES) -> None:
@@ -121,33 +125,38 @@ class WholeMesh(nn.Module):
         count = len(rotmat)
         shaped = self.v_template + torch.einsum('bl,mkl->bmk', betas, self.shapedirs)
         joints = torch.einsum('bik,ji->bjk', shaped, self.J_regressor)
-        feature = (rotmat[:, 1:] - torch.eye(3, dtype=rotmat.dtype, device=rotmat.device)).reshape(
-            count, -1
-        )
+        identity = torch.eye(3, dtype=rotmat.dtype, device=rotmat.device)
+        feature = (rotmat[:, 1:] - identity).reshape(count, -1)
         posed = shaped + (feature @ self.posedirs).view(count, -1, 3)
         world = []
         for joint in range(24):
-            place = joints[:, joint] - (joints[:, self.parents[joint]] if joint else 0)
-            local = torch.cat([rotmat[:, joint], place[..., None]], dim=2)
+            translation = joints[:, joint]
+            if joint > 0:
+                translation = translation - joints[:, self.parents[joint]]
+            local = torch.cat([rotmat[:, joint], translation[..., None]], dim=2)
             bottom = local.new_tensor([0, 0, 0, 1]).expand(count, 1, 4)
             local = torch.cat([local, bottom], dim=1)
-            world.append(local if joint == 0 else world[self.parents[joint]] @ local)
-        world = torch.stack(world, dim=1)
+            if joint > 0:
+                local = world[self.parents[joint]] @ local
+            world.append(local)
+        transforms = torch.stack(world, dim=1)
         rest = torch.cat([joints, joints.new_zeros(count, 24, 1)], dim=2)[..., None]
-        offset = torch.cat([world.new_zeros(count, 24, 4, 3), world @ rest], dim=3)
-        blend = (self.weights @ (world - offset).view(count, 24, 16)).view(count, -1, 4, 4)
+        offset = torch.cat([transforms.new_zeros(count, 24, 4, 3), transforms @ rest], dim=3)
+        flat = (transforms - offset).view(count, 24, 16)
+        blend = (self.weights @ flat).view(count, -1, 4, 4)
         homogeneous = torch.cat([posed, posed.new_ones(count, posed.shape[1], 1)], dim=2)[..., None]
         vertices = (blend @ homogeneous)[:, :, :3, 0]
-        return vertices, self._pick(vertices, world[:, :, :3, 3])
+        return vertices, self._pick(vertices, transforms[:, :, :3, 3])
 
-    def _pick(self, vertices: Tensor, posed: Tensor) -> Tensor:
+    def _pick(self, vertices: Tensor, smpl_joints: Tensor) -> Tensor:
+        """The joints of :attr:`sources`."""
         extra = torch.einsum('bik,ji->bjk', vertices, self.J_regressor_extra)
-        found = []
+        joints = []
         for source in self.sources:
             if isinstance(source, int):
-                found.append(posed[:, source])
+                joints.append(smpl_joints[:, source])
             elif isinstance(source, str):
-                found.append(vertices[:, self.vertex_ids[source]])
+                joints.append(vertices[:, self.vertex_ids[source]])
             else:
-                found.append(extra[:, source[1]])
-        return torch.stack(found, dim=1)
+                joints.append(extra[:, source[1]])
+        return torch.stack(joints, dim=1)

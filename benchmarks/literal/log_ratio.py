@@ -18,7 +18,8 @@ def distance(a: Tensor, b: Tensor, eps: float) -> Tensor:
 
 def pose_distance(a: Tensor, b: Tensor, root: tuple[int, ...], eps: float) -> Tensor:
     """Mean over joints of (J, 3), relative to their root."""
-    a, b = a - a[list(root)].mean(0), b - b[list(root)].mean(0)
+    a = a - a[list(root)].mean(0)
+    b = b - b[list(root)].mean(0)
     mean = sum((a[j] - b[j]).square().sum().sqrt() for j in range(len(a))) / len(a)
     return (mean**2 + eps).sqrt()
 
@@ -35,7 +36,8 @@ def video_samples(anchors: list[int], length: int, skip: int, nearby: str) -> Sa
     """(anchor, positives, negatives) of every sequence, frame t of sequence b being ``b * length + t``."""
     samples = []
     for b, anchor in enumerate(anchors):
-        positives, negatives = [], []
+        positives = []
+        negatives = []
         for other, t in itertools.product(range(len(anchors)), range(length)):
             is_near = abs(t - anchor) <= skip
             if other != b:
@@ -49,29 +51,23 @@ def video_samples(anchors: list[int], length: int, skip: int, nearby: str) -> Sa
 def ranked_samples(
     target_joints: Tensor, source_joints: Tensor, root: tuple[int, ...], share: float
 ) -> Samples:
-    """(anchor, nearest, farthest); target frames come first in the numbering, source frames after them."""
-    count, samples = int(share * len(source_joints)), []
-    for a, joints in enumerate(target_joints):
-        order = sorted(
-            range(len(source_joints)),
-            key=lambda s: float(pose_distance(joints, source_joints[s], root, 0)),
-        )
-        places = [len(target_joints) + s for s in order]
-        samples.append((a, places[:count], places[-count:]))
+    """(anchor, nearest, farthest); the indices of target frames come first, those of source frames after them."""
+    count = int(share * len(source_joints))
+    samples = []
+    for anchor, joints in enumerate(target_joints):
+        distances = [float(pose_distance(joints, source, root, 0)) for source in source_joints]
+        order = sorted(range(len(source_joints)), key=distances.__getitem__)
+        indices = [len(target_joints) + source for source in order]
+        samples.append((anchor, indices[:count], indices[-count:]))
     return samples
 
 
-def triplets_of(
-    samples: Samples, limit: Optional[int] = None
-) -> Iterator[tuple[int, int, int, float]]:
-    """Every anchor, positive and negative, with the triplet's share of the loss; the first ``limit`` of them."""
-    every = (
-        (a, i, j, 1 / (len(positives) * len(negatives)))
-        for a, positives, negatives in samples
-        for i in positives
-        for j in negatives
-    )
-    return itertools.islice(every, limit)
+def triplets_of(samples: Samples) -> Iterator[tuple[int, int, int, float]]:
+    """Every anchor, positive and negative, with the triplet's share of the loss."""
+    for anchor, positives, negatives in samples:
+        share = 1 / (len(positives) * len(negatives))
+        for positive, negative in itertools.product(positives, negatives):
+            yield anchor, positive, negative, share
 
 
 def literal_log_ratio(
@@ -83,10 +79,25 @@ def literal_log_ratio(
     root: tuple[int, ...] = (2, 3),
     limit: Optional[int] = None,
 ) -> Tensor:
-    """Eq. 2 of the thesis, or Eq. 1 with the same triplets: (N, C) features and (N, J, 3) joints -> scalar."""
+    """Eq. 2 of the thesis, or Eq. 1 with the same triplets.
+
+    Args:
+        features: (N, C).
+        joints: (N, J, 3).
+        samples: anchors with their positives and negatives.
+        variant: ``'thesis'``, ``'kim'`` or ``'abs'``.
+        eps: added to squared distances.
+        root: joints whose mean is subtracted from a pose.
+        limit: the number of triplets to sum; None for all.
+
+    Returns:
+        A scalar.
+    """
     total = features.new_zeros(())
-    for a, i, j, share in triplets_of(samples, limit):
-        f_i, f_j = (distance(features[a], features[k], eps) for k in (i, j))
-        y_i, y_j = (pose_distance(joints[a], joints[k], root, eps) for k in (i, j))
+    for a, i, j, share in itertools.islice(triplets_of(samples), limit):
+        f_i = distance(features[a], features[i], eps)
+        f_j = distance(features[a], features[j], eps)
+        y_i = pose_distance(joints[a], joints[i], root, eps)
+        y_j = pose_distance(joints[a], joints[j], root, eps)
         total = total + share * penalty(f_i, f_j, y_i, y_j, variant)
     return total

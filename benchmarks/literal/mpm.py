@@ -1,8 +1,8 @@
-"""MPM the way its released code goes about it, written from its description alone.
+"""MPM in the manner of its released code, written from its description alone.
 
-Features lie as (B, C, F) and are turned to and fro; attention writes out its maps, the norm asks for the standard
-deviation, masks are drawn frame by frame in a loop and tokens are dropped and put back by boolean indices. Names of
-weights are the released ones, so that the same checkpoint fills this network and ours.
+Features have the shape (B, C, F) and are transposed back and forth; attention writes out its maps, the norm computes
+the standard deviation, masks are drawn frame by frame in a loop, and tokens are dropped and put back by boolean
+indices. The names of the weights are the released ones, so that both networks load the same checkpoint.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from torch import Tensor, nn
 class LiteralNorm(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.a_2, self.b_2 = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.a_2 = nn.Parameter(torch.ones(channels))
+        self.b_2 = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (
-            self.a_2 * (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-6) + self.b_2
-        )
+        mean = x.mean(-1, keepdim=True)
+        deviation = x.std(-1, keepdim=True)
+        return self.a_2 * (x - mean) / (deviation + 1e-6) + self.b_2
 
 
 class LiteralAttention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.linears = nn.ModuleList(nn.Linear(channels, channels) for _ in range(4))
-        self.heads, self.dropout = heads, nn.Dropout(0.1)
+        self.heads = heads
+        self.dropout = nn.Dropout(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, frames, channels = x.shape
@@ -47,31 +49,38 @@ class LiteralAttention(nn.Module):
 class LiteralFeedForward(nn.Module):
     def __init__(self, channels: int, hidden: int, stride: int) -> None:
         super().__init__()
-        self.strided, self.dropout = stride > 0, nn.Dropout(0.1)
-        self.w_1 = nn.Conv1d(channels, hidden, 1) if self.strided else nn.Linear(channels, hidden)
-        self.w_2 = (
-            nn.Conv1d(hidden, channels, 3, stride, 1)
-            if self.strided
-            else nn.Linear(hidden, channels)
-        )
+        self.strided = stride > 0
+        self.dropout = nn.Dropout(0.1)
+        if self.strided:
+            self.w_1 = nn.Conv1d(channels, hidden, 1)
+            self.w_2 = nn.Conv1d(hidden, channels, 3, stride, 1)
+        else:
+            self.w_1 = nn.Linear(channels, hidden)
+            self.w_2 = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.strided:
-            return self.w_2(self.dropout(torch.relu(self.w_1(x))))
-        return self.w_2(self.dropout(torch.relu(self.w_1(x.permute(0, 2, 1))))).permute(0, 2, 1)
+        if self.strided:
+            x = x.permute(0, 2, 1)
+        x = self.w_2(self.dropout(torch.relu(self.w_1(x))))
+        if self.strided:
+            x = x.permute(0, 2, 1)
+        return x
 
 
 class LiteralSublayer(nn.Module):
-    """The norm before and the dropout after a layer; ``stride`` 0 keeps all frames."""
+    """The norm before a layer and the dropout after it; ``stride`` 0 leaves all frames."""
 
     def __init__(self, channels: int, stride: int = 0) -> None:
         super().__init__()
-        self.norm, self.dropout = LiteralNorm(channels), nn.Dropout(0.1)
+        self.norm = LiteralNorm(channels)
+        self.dropout = nn.Dropout(0.1)
         self.pool = nn.MaxPool1d(1, stride) if stride > 1 else None
 
     def forward(self, x: Tensor, layer: nn.Module) -> Tensor:
-        kept = x if self.pool is None else self.pool(x.permute(0, 2, 1)).permute(0, 2, 1)
-        return kept + self.dropout(layer(self.norm(x)))
+        residual = x
+        if self.pool is not None:
+            residual = self.pool(x.permute(0, 2, 1)).permute(0, 2, 1)
+        return residual + self.dropout(layer(self.norm(x)))
 
 
 class LiteralBlock(nn.Module):
@@ -88,13 +97,14 @@ class LiteralBlock(nn.Module):
 
 
 class LiteralEncoder(nn.Module):
-    """The blocks, and the norm that nobody applies."""
+    """The blocks, and a norm that is not applied."""
 
     def __init__(
         self, blocks: list[LiteralBlock], channels: int, embeddings: int, frames: int
     ) -> None:
         super().__init__()
-        self.layers, self.norm = nn.ModuleList(blocks), LiteralNorm(channels)
+        self.layers = nn.ModuleList(blocks)
+        self.norm = LiteralNorm(channels)
         for number in range(1, embeddings + 1):
             setattr(self, f'pos_embedding_{number}', nn.Parameter(torch.randn(1, frames, channels)))
         self.embeddings = embeddings
@@ -118,7 +128,8 @@ class LiteralTransformer(nn.Module):
         strides: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
-        strides, embeddings = strides or (0,) * layers, 3 if strides else 0
+        embeddings = 3 if strides else 0
+        strides = strides or (0,) * layers
         blocks = [LiteralBlock(channels, hidden, heads, stride) for stride in strides]
         self.model = LiteralEncoder(blocks, channels, embeddings, frames)
         if frames and not embeddings:
@@ -135,8 +146,10 @@ class LiteralTransformer(nn.Module):
 class LiteralPoseEncoder(nn.Module):
     def __init__(self, inputs: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.fc_1, self.bn_1 = nn.Conv1d(inputs, width, 1), nn.BatchNorm1d(width)
-        self.relu, self.drop = nn.LeakyReLU(0.2), nn.Dropout(dropout)
+        self.fc_1 = nn.Conv1d(inputs, width, 1)
+        self.bn_1 = nn.BatchNorm1d(width)
+        self.relu = nn.LeakyReLU(0.2)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(self.relu(self.bn_1(self.fc_1(x))))
@@ -145,9 +158,12 @@ class LiteralPoseEncoder(nn.Module):
 class LiteralResidual(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.w1, self.w2 = nn.Conv1d(width, width, 1), nn.Conv1d(width, width, 1)
-        self.batch_norm1, self.batch_norm2 = nn.BatchNorm1d(width), nn.BatchNorm1d(width)
-        self.relu, self.drop = nn.LeakyReLU(0.2), nn.Dropout(dropout)
+        self.w1 = nn.Conv1d(width, width, 1)
+        self.w2 = nn.Conv1d(width, width, 1)
+        self.batch_norm1 = nn.BatchNorm1d(width)
+        self.batch_norm2 = nn.BatchNorm1d(width)
+        self.relu = nn.LeakyReLU(0.2)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.drop(self.relu(self.batch_norm1(self.w1(x))))
@@ -219,24 +235,22 @@ class LiteralStage1(_Literal):
         self.spatial_mask_token3d = nn.Parameter(torch.randn(1, 1, 3))
         self.decoder2d = LiteralTransformer(1, channels, hidden, heads)
         self.decoder3d = LiteralTransformer(1, channels, hidden, heads)
-        self.fcn_dec2d, self.fcn_dec3d = (
-            literal_head(channels, 2 * joints),
-            literal_head(channels, 3 * joints),
-        )
+        self.fcn_dec2d = literal_head(channels, 2 * joints)
+        self.fcn_dec3d = literal_head(channels, 3 * joints)
 
     def forward(self, poses: Tensor, kind: str, joints: Tensor, frames: Tensor) -> Tensor:
         """(B, F, J, D), (F, J) and (F,) True where hidden -> (B, F, J, D)."""
-        token, encoder, decoder, head = (
-            getattr(self, f'{name}{kind}')
-            for name in ('spatial_mask_token', 'encoder', 'decoder', 'fcn_dec')
-        )
+        token = getattr(self, f'spatial_mask_token{kind}')
+        encoder = getattr(self, f'encoder{kind}')
+        decoder = getattr(self, f'decoder{kind}')
+        head = getattr(self, f'fcn_dec{kind}')
         poses = poses.clone()
         poses[:, joints] = token.expand(len(poses), int(joints.sum()), -1)
         x = self.encoder_LN(self.embed(poses, encoder, frames))
-        places = self.dec_pos_embedding.expand(len(x), -1, -1)
-        full = torch.empty_like(places)
-        full[:, ~frames] = x + places[:, ~frames]
-        full[:, frames] = self.temporal_mask_token + places[:, frames]
+        positions = self.dec_pos_embedding.expand(len(x), -1, -1)
+        full = torch.empty_like(positions)
+        full[:, ~frames] = x + positions[:, ~frames]
+        full[:, frames] = self.temporal_mask_token + positions[:, frames]
         return self.poses(decoder(full), head)
 
 
@@ -255,10 +269,8 @@ class LiteralStage2(_Literal):
         super().__init__(frames, joints, channels, hidden, layers, heads, dropout=0.2)
         strides = (3,) * round(math.log(frames, 3))
         self.Transformer_reduce = LiteralTransformer(0, channels, hidden, heads, frames, strides)
-        self.fcn, self.fcn_1 = (
-            literal_head(channels, 3 * joints),
-            literal_head(channels, 3 * joints),
-        )
+        self.fcn = literal_head(channels, 3 * joints)
+        self.fcn_1 = literal_head(channels, 3 * joints)
 
     def forward(self, keypoints2d: Tensor) -> tuple[Tensor, Tensor]:
         """(B, F, J, 2) -> (B, F, J, 3) and (B, 1, J, 3)."""

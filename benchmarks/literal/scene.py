@@ -1,4 +1,4 @@
-"""Random data of the right form: noise pictures with keypoints, labelled source crops, a network in float64."""
+"""Random data: noise images with keypoints, labelled source crops, a network in float64."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hrtk.geometry.boxes import crop_image
 from hrtk.models.estimators import HMR
 from hrtk.registry import DATASETS
 from hrtk.structures import Sequence
-from hrtk.testing.random_sequences import random_sequence  # noqa: F401  # for those who take the scene from here
+from hrtk.testing.random_sequences import random_sequence  # noqa: F401  # part of the scene
 
 
 @DATASETS.register_module()
@@ -20,12 +20,14 @@ class RandomViews:
 
     Args:
         resolution: side of the crops, px.
-        length: how many there are.
+        length: number of crops.
         double: float64 labels.
     """
 
     def __init__(self, resolution: int, length: int = 8, double: bool = False) -> None:
-        self.resolution, self.length, self.double = resolution, length, double
+        self.resolution = resolution
+        self.length = length
+        self.double = double
 
     def __len__(self) -> int:
         return self.length
@@ -39,28 +41,28 @@ class RandomViews:
             keypoints2d=rng.uniform(-0.8, 0.8, (24, 2)),
         )
         dtype = torch.float64 if self.double else torch.float32
-        return dict(
-            image=torch.from_numpy(image),
-            **{k: torch.tensor(v, dtype=dtype) for k, v in labels.items()},
-        )
+        item = {name: torch.tensor(label, dtype=dtype) for name, label in labels.items()}
+        item['image'] = torch.from_numpy(image)
+        return item
 
 
 @DATASETS.register_module()
 class RandomPhotos(RandomViews):
-    """The same labels beside compressed pictures of 1000 x 1000 px, which are decoded and cropped at every look."""
+    """The same labels with compressed images of 1000 x 1000 px, which are decoded and cropped for every item."""
 
     def __init__(self, resolution: int, length: int = 8, double: bool = False) -> None:
         super().__init__(resolution, length, double)
         self.files = []
         for index in range(length):
             coarse = np.random.default_rng([8, index]).integers(0, 256, (12, 12, 3), dtype=np.uint8)
-            picture = cv2.resize(coarse, (1000, 1000), interpolation=cv2.INTER_CUBIC)
-            self.files.append(cv2.imencode('.jpg', picture)[1])
+            image = cv2.resize(coarse, (1000, 1000), interpolation=cv2.INTER_CUBIC)
+            self.files.append(cv2.imencode('.jpg', image)[1])
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        picture = cv2.cvtColor(cv2.imdecode(self.files[index], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        decoded = cv2.imdecode(self.files[index], cv2.IMREAD_COLOR)
+        image = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
         box = torch.tensor([500.0, 500.0, 700.0])
-        return {**super().__getitem__(index), 'image': crop_image(picture, box, self.resolution)}
+        return {**super().__getitem__(index), 'image': crop_image(image, box, self.resolution)}
 
 
 class DoubleHMR(HMR):
@@ -69,16 +71,14 @@ class DoubleHMR(HMR):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.double()
-        # A body keeps its rest joints as float32 numbers; give this one the float64 ones that its files stand for.
+        # A body stores its rest joints in float32; these are computed from its files in float64.
         data = self.body.data
         regressor = torch.from_numpy(data.J_regressor).double()
-        self.body.joint_template.copy_(regressor @ torch.from_numpy(data.v_template).double())
-        self.body.joint_basis.copy_(
-            torch.einsum(
-                'jv,vcs->sjc', regressor, torch.from_numpy(data.shapedirs).double()
-            ).flatten(1)
-        )
+        template = torch.from_numpy(data.v_template).double()
+        shapes = torch.from_numpy(data.shapedirs).double()
+        self.body.joint_template.copy_(regressor @ template)
+        self.body.joint_basis.copy_(torch.einsum('jv,vcs->sjc', regressor, shapes).flatten(1))
 
     def crops(self, sequence: Sequence, indices) -> torch.Tensor:
-        """The crops of float32 networks, widened."""
+        """The crops of float32 networks, in float64."""
         return super().crops(sequence, indices).double()

@@ -1,7 +1,7 @@
-# What every adapt config shares: how a run behaves. What it computes is the leaf config's.
+# The runtime of every adapt config. Estimator, data set, adapter and evaluator are set by other files.
 default_scope = 'hrtk'
 randomness = dict(seed=0)
-resume = True  # continue from the results that are stored already
+resume = True  # read stored results instead of computing them again
 launcher = 'none'
 log_level = 'INFO'
 

@@ -1,4 +1,4 @@
-# Lifting on the motion that ships with hrtk, four cameras like Human3.6M's: windows of 27 frames of every second frame,
+# Lifting on the bundled motion, four cameras like Human3.6M's: windows of 27 frames of every second frame,
 # as the released configuration samples Human3.6M at 50 Hz (ours has 30). A network of half the released width.
 
 model = dict(network=dict(frames=27, channels=128, hidden=256, layers=3))

@@ -1,6 +1,6 @@
 # Training of an open teacher: 1500 tracks of the stream's training clips in the wild's looks (other people, clothes and
-# scenes than any test stream), seen through the frozen start model.
-# CPU, one core: drawing once about 7 minutes and 1.9 GB under HRTK_CACHE, features of a start model about 8.
+# scenes than any test stream), encoded by the frozen start model.
+# CPU, one core: rendering once about 7 minutes and 1.9 GB under HRTK_CACHE, features of a start model about 8 minutes.
 _base_ = ['./train_runtime.py', './estimators/hmr_r18.py']
 
 estimator = dict(weights='open:r18_studio')

@@ -1,4 +1,4 @@
-# mmengine's runner for start models: log every 50 steps, keep the last two epochs, resume at the last whole one.
+# mmengine's runner for start models: log every 50 steps, keep the last two epochs, resume after the last complete one.
 default_scope = 'hrtk'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -1,4 +1,5 @@
-# Completion from partial 2D poses to whole 3D ones, trained on limbs and six random joints hidden throughout a window.
+# Completion from partial 2D poses to complete 3D poses, trained on limbs and six random joints that are hidden
+# throughout a window.
 _base_ = ['../_base_/train_runtime.py', '../_base_/mpm_open.py']
 
 model = dict(

@@ -1,3 +1,3 @@
-# Stage II alone, the point of comparison of the paper's Table 6.
+# Stage II alone, the baseline of the paper's Table 6.
 _base_ = './stage2_open.py'
 model = dict(network=dict(pretrained=None))

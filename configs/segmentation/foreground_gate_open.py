@@ -1,7 +1,7 @@
 # Fusion of the free start model with foreground features by a gate, trained on the studio, its own domain. As in the
-# thesis on few-shot adaptation (section 3.6) the segmenter is finished and stays; as in VIBE the backbone stays, too.
-# The foreground's network, the fusion and the regressor learn with pose. One core with AVX512-BF16 (set
-# model.bf16=False elsewhere): 0.3 s a step, three minutes, and eight to draw the views where they are not kept yet.
+# thesis on few-shot adaptation (section 3.6) the segmenter is trained before and frozen; as in VIBE the backbone is
+# frozen too. The network of the foreground map, the fusion and the regressor are trained with poses. One core with
+# AVX512-BF16 (set model.bf16=False elsewhere): 0.3 s a step, three minutes, and eight minutes to render the views once.
 _base_ = [
     '../_base_/train_runtime.py', '../_base_/estimators/hmr_r18.py', '../_base_/estimators/foreground.py']
 

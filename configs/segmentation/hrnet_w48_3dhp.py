@@ -1,6 +1,6 @@
 # HRNet-W48-OCR on MPI-INF-3DHP's training set with the masks of tools/make_foreground.py, as the thesis on few-shot
-# adaptation trains it (sections 3.6, 4.2, 4.4): two classes, 520 px, foreground twice the background's weight. It
-# names no optimiser: HRNet-OCR's own, from its ImageNet or Cityscapes weights. One GPU of 24 GB.
+# adaptation trains it (sections 3.6, 4.2, 4.4): two classes, 520 px, foreground twice the background's weight. The
+# thesis names no optimiser; this one is HRNet-OCR's, from its ImageNet or Cityscapes weights. One GPU of 24 GB.
 _base_ = ['../_base_/train_runtime.py']
 
 _loading = dict(batch_size=8, num_workers=4, collate_fn=dict(type='default_collate'))

@@ -1,6 +1,6 @@
 # The free segmenter, on the stream's training clips in the wild's looks: other people, clothes and scenes than any test
-# stream. One core with AVX512-BF16 (set model.bf16=False elsewhere): drawing the crops once a minute and 200 MB under
-# HRTK_CACHE, training about four (half a minute an epoch).
+# stream. One core with AVX512-BF16 (set model.bf16=False elsewhere): rendering the crops once takes a minute and
+# 200 MB under HRTK_CACHE, training about four minutes (half a minute an epoch).
 _base_ = ['../_base_/train_runtime.py', '../_base_/estimators/foreground.py']
 
 _network = _base_.pop('foreground').segmenter

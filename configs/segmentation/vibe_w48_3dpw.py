@@ -1,4 +1,4 @@
-# The thesis' network on 3DPW: SPIN's backbone times foreground features of HRNet-W48-OCR at 520 px, then VIBE. Name the
+# The thesis' network on 3DPW: SPIN's backbone times foreground features of HRNet-W48-OCR at 520 px, then VIBE. Set the
 # weights of your own trainings: of the segmenter (hrnet_w48_3dhp.py), and of F_d and VIBE behind the frozen SPIN.
 _base_ = ['../_base_/default_runtime.py', '../_base_/estimators/spin.py', '../_base_/datasets/threedpw_vibe.py']
 

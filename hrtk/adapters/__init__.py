@@ -1,4 +1,4 @@
-"""Adapters: methods that make an estimator better on its target."""
+"""Adapters: methods that improve an estimator on its target."""
 
 from hrtk.adapters.base import (
     RESETS,

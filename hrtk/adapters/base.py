@@ -1,4 +1,4 @@
-"""The contract of adapters: options that never change, and sessions that hold everything that does."""
+"""The base classes of adapters: adapters hold options, which never change, and sessions hold all mutable state."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Stage = Literal['labels', 'masks', 'adapt']
 
 @dataclasses.dataclass(frozen=True)
 class PreparationStep:
-    """How far a preparation is; hooks receive it as ``after_prepare_step(runner, step)``.
+    """Progress of a preparation; hooks receive it as ``after_prepare_step(runner, step)``.
 
     Attributes:
         stage: ``'labels'`` while a teacher labels frames, ``'masks'`` while masks are read, ``'adapt'`` while weights
             change.
-        done: finished steps of this stage.
-        total: steps of this stage.
+        done: number of finished steps of this stage.
+        total: number of all steps of this stage.
         numbers: values to show, e.g. the loss; a value may be a tensor of one element on the device.
     """
 
@@ -40,12 +40,11 @@ class PreparationStep:
 class Preparation:
     """Stores the states of :meth:`Adapter.prepare` and reports its progress.
 
-    This base class stores and reports nothing. A run uses :class:`hrtk.engine.preparation.StoredPreparation`, which
-    does both.
+    This base class does neither. A run uses :class:`hrtk.engine.preparation.StoredPreparation`, which does both.
     """
 
     def result(self) -> Optional[dict[str, Tensor]]:
-        """Returns the weights that an earlier run of the same configuration finished with, or None."""
+        """Returns the prepared weights of an earlier, finished run of the same configuration, or None."""
         return None
 
     def load(self, name: str) -> Optional[dict[str, Any]]:
@@ -60,10 +59,10 @@ class Preparation:
 
 
 class Session:
-    """An estimator under adaptation, with everything that the adapter remembers about it.
+    """An estimator under adaptation, with the adapter's state, e.g. optimiser moments.
 
-    A session begins with the weights that the estimator has at that moment. The loop decides how long it lives, by
-    :attr:`Adapter.reset`; a session never resets itself.
+    A session begins with the weights that the estimator has at that moment. :attr:`Adapter.reset` defines how long a
+    session lasts; a session never resets itself.
     """
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
@@ -76,14 +75,14 @@ class Session:
 
     @property
     def counts(self) -> Mapping[str, int | float]:
-        """Numbers about the last sequence, stored with its result.
+        """Counts of the last sequence, stored with its result.
 
         An int is a total, such as the number of skipped updates; a float is a mean over frames.
         """
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what the next sequence depends on, the estimator's weights excepted (``reset='never'``)."""
+        """Returns the state that the next sequence depends on, without the estimator's weights (``reset='never'``)."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -91,10 +90,10 @@ class Session:
 
 
 class FrozenSession(Session):
-    """Predicts with the weights as they are.
+    """Predicts with unchanged weights.
 
     Args:
-        estimator: its weights do not change.
+        estimator: network whose weights stay unchanged.
         batch_size: frames per forward pass.
     """
 
@@ -109,16 +108,16 @@ class FrozenSession(Session):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """Options of a method that makes an estimator better on the footage it is shown.
+    """Options of a method that improves an estimator on its target.
 
-    A subclass is a frozen dataclass as well: its fields are the options of its config. It implements :meth:`prepare`
-    (the whole target is adapted to before anything is predicted), :meth:`start` (every sequence is adapted to while
-    it is predicted), or both.
+    A subclass is also a frozen dataclass, whose fields are the options of its config. It implements :meth:`prepare`
+    (adapts to the whole target before anything is predicted), :meth:`start` (adapts to each sequence while predicting
+    it), or both.
 
     Args:
-        reset: when the loop starts a new session, from the start weights: ``'sequence'``, at every sequence;
-            ``'frame'``, at every frame, for images that are not a video; ``'never'``, one session for all sequences (as
-            the code of BOA and DynaBOA does), which ties the result to their order and to one process.
+        reset: when a new session starts, from the start weights: ``'sequence'``, at every sequence; ``'frame'``, at
+            every frame, for images that are not a video; ``'never'``, one session for all sequences (as in the code of
+            BOA and DynaBOA), which makes results depend on the order of the sequences and requires one process.
 
     Raises:
         InputError: an option has a value that is not allowed.
@@ -146,20 +145,21 @@ class Adapter:
     ) -> Optional[dict[str, Tensor]]:
         """Adapts to the whole target before any sequence is predicted.
 
-        Random numbers are seeded before the call, alike in every process.
+        Random numbers are seeded before the call, with the same seed in every process.
 
         Args:
-            estimator: may be changed.
+            estimator: network to adapt; its weights may be changed in place.
             dataset: every sequence of the target.
             preparation: stores the states of long work and reports its progress.
 
         Returns:
-            A state dict of the estimator that every session starts from, or None to keep the given weights.
+            A state dict of the estimator that every session starts from, or None to restore the weights
+            from before the call.
         """
         return None
 
     def start(self, estimator: Estimator) -> Session:
-        """Starts a session with the estimator's present weights; by default they stay as they are."""
+        """Starts a session with the estimator's present weights; by default the session leaves them unchanged."""
         return FrozenSession(estimator)
 
     def fingerprint(self) -> dict[str, str]:
@@ -169,5 +169,5 @@ class Adapter:
 
 @torch.no_grad()
 def predict(estimator: Estimator, images: Tensor) -> Prediction:
-    """Predicts without a graph; use this before a ``yield``."""
+    """Predicts without a graph; use this in a session's ``run`` in place of ``torch.no_grad()``."""
     return estimator(images)

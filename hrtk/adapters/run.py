@@ -1,4 +1,4 @@
-"""An adapter over several sequences: when its sessions start, and from which weights."""
+"""Runs an adapter over several sequences: starts its sessions, and resets the weights that they start from."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from hrtk.structures import Prediction, Sequence
 
 
 class AdapterRun:
-    """Predicts one sequence after the other and starts new sessions as :attr:`Adapter.reset` says.
+    """Predicts sequences in order and starts new sessions as defined by :attr:`Adapter.reset`.
 
-    A new session starts from the weights that the estimator has now.
+    A new session starts from the weights that the estimator has when this object is constructed.
 
     Args:
-        adapter: prepared.
-        estimator: with the prepared weights.
+        adapter: adapter, after :meth:`Adapter.prepare`.
+        estimator: network with the prepared weights.
 
     Attributes:
-        counts: numbers about the last sequence, see :attr:`Session.counts`.
+        counts: counts of the last sequence, see :attr:`Session.counts`; complete once the generator of the sequence is
+            exhausted.
     """
 
     def __init__(self, adapter: Adapter, estimator: Estimator) -> None:
@@ -43,27 +44,29 @@ class AdapterRun:
         self.counts = dict(self._session.counts)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the state of the session that lasts (``reset='never'``)."""
+        """Returns the state of the persistent session (``reset='never'``)."""
         if self._session is None:
             return {}
         return self._session.state_dict()
 
     def resume(self, weights: Mapping[str, Tensor], state: dict[str, Any]) -> None:
-        """Resumes a session that lasts.
+        """Resumes the persistent session (``reset='never'``).
 
         Args:
-            weights: the estimator's, at the end of the last finished sequence.
-            state: of :meth:`state_dict` at that moment.
+            weights: state dict of the estimator after the last finished sequence.
+            state: result of :meth:`state_dict` after that sequence.
         """
         self.estimator.load_state_dict(weights)
         self._session = self.adapter.start(self.estimator)
+        # start() saw the weights of the interrupted run, not the start weights; load_state_dict must restore anything
+        # that is derived from the start weights, such as a mean teacher.
         self._session.load_state_dict(state)
 
     def _run_frames(self, sequence: Sequence) -> Iterator[Prediction]:
         counts = []
         for t in range(len(sequence)):
             session = self._new_session()
-            yield from session.run(sequence.clip(t, t + 1))
+            yield from session.run(sequence.part(t, t + 1))
             counts.append(session.counts)
         self.counts = _merged(counts)
 
@@ -74,17 +77,18 @@ class AdapterRun:
 
 
 def copied_weights(estimator: Estimator) -> dict[str, Tensor]:
-    """A copy of an estimator's state dict."""
+    """Returns a copy of an estimator's state dict."""
     return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
 
 
 def _merged(counts: list[Mapping[str, int | float]]) -> dict[str, int | float]:
-    """The counts of one sequence from those of its frames: totals add up, means are averaged."""
+    """Merges the counts of the frames of a sequence: ints are totals and are summed, floats are means and averaged."""
     merged: dict[str, int | float] = {}
     names = dict.fromkeys(name for frame in counts for name in frame)
     for name in names:
         values = [frame[name] for frame in counts if name in frame]
-        merged[name] = sum(values)
         if isinstance(values[0], float):
             merged[name] = sum(values) / len(values)
+        else:
+            merged[name] = sum(values)
     return merged

@@ -1,4 +1,4 @@
-"""No adaptation: the row that every other one is compared with."""
+"""No adaptation: the baseline of every comparison."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class Source(Adapter):
     batch_size: int = 32
 
     def start(self, estimator: Estimator) -> FrozenSession:
-        """Starts a session in which the weights stay as they are."""
+        """Starts a session with unchanged weights."""
         return FrozenSession(estimator, self.batch_size)

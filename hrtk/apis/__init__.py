@@ -1,4 +1,4 @@
-"""hrtk in a few calls."""
+"""The calls of hrtk: adapting, scoring, exporting, tables and the model zoo."""
 
 from hrtk.apis.adaptation import adapt, load_config
 from hrtk.apis.listing import list_registered

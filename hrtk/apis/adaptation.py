@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import os
 import traceback
 from pathlib import Path
@@ -15,9 +14,9 @@ from mmengine.utils import import_modules_from_strings
 from torch import distributed
 
 from hrtk.apis.assets import require_assets
-from hrtk.apis.locations import bundled_folder, bundled_name, find_config
+from hrtk.apis.locations import bundled_configs, bundled_name, find_config
 from hrtk.engine import AdaptRunner
-from hrtk.errors import InputError
+from hrtk.errors import InputError, nearest
 
 
 def adapt(
@@ -26,10 +25,10 @@ def adapt(
     cfg_options: Optional[dict[str, Any]] = None,
     **overrides: Any,
 ) -> dict[str, float]:
-    """Adapts an estimator to a data set as a config says.
+    """Adapts an estimator to a data set, as described by a config.
 
-    Results, pictures and ``metrics.json`` land in the config's ``work_dir``. Sequences that are finished there already
-    are not computed again. Under ``torchrun`` the sequences are shared out over the processes.
+    Results, images and ``metrics.json`` are written to the config's ``work_dir``. Sequences that are finished there are
+    not computed again. Under ``torchrun`` the sequences are shared out over the processes.
 
     Args:
         config: path of a config, name of a bundled one (``'boa/r18_wild'``), or the config itself.
@@ -44,41 +43,43 @@ def adapt(
     """
     cfg = load_config(config, {**(cfg_options or {}), **overrides})
     require_assets({key: value for key, value in cfg.items() if not key.startswith('_')})
-    joined = is_distributed()
+    distributed_before = is_distributed()
     try:
         return AdaptRunner.from_cfg(cfg).adapt()
     finally:
-        if is_distributed() and not joined:
+        if is_distributed() and not distributed_before:
             distributed.destroy_process_group()
 
 
 def load_config(
     config: str | Path | dict | Config, options: Optional[dict[str, Any]] = None
 ) -> Config:
-    """Reads a config and puts options into it.
+    """Reads a config and merges options into it.
 
     Args:
-        config: path of a config, name of a bundled one (``'boa/r18_wild'``), or the config itself, which is left as it
-            is.
+        config: path of a config, name of a bundled one (``'boa/r18_wild'``), or the config itself, which is not
+            changed.
         options: replacements by dotted key.
 
     Raises:
-        InputError: there is no such file (near names are listed), it cannot be read (names file and line), or the
-            options do not fit it.
+        InputError: there is no such file (similar names are listed), the file cannot be read (file and line are
+            named), or the options do not fit the config.
     """
     cfg = _read_config(config)
-    # A copy: merging takes `_delete_` out of dicts that belong to the caller.
-    options = {
-        key: str(value) if isinstance(value, Path) else copy.deepcopy(value)
-        for key, value in (options or {}).items()
-    }
+    # A copy: merging removes `_delete_` from dicts that belong to the caller.
+    merged = {key: _option_value(value) for key, value in (options or {}).items()}
     try:
-        cfg.merge_from_dict(options)
+        cfg.merge_from_dict(merged)
     except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f'the options {options} do not fit the config: {error}') from error
+        raise InputError(f'the options {merged} do not fit the config: {error}') from error
     if cfg.get('launcher', 'none') == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
-        cfg.launcher = 'pytorch'  # started by torchrun: separate runs would write over each other
+        # Started by torchrun: separate runs would overwrite each other's files.
+        cfg.launcher = 'pytorch'
     return cfg
+
+
+def _option_value(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else copy.deepcopy(value)
 
 
 def _read_config(config: str | Path | dict | Config) -> Config:
@@ -90,51 +91,52 @@ def _read_config(config: str | Path | dict | Config) -> Config:
         return Config(config)
     path = find_config(config)
     if path is None:
-        raise InputError(f'there is no config {config}. {_near(Path(config))}')
+        raise InputError(f'there is no config {config}. {_similar_configs(Path(config))}')
     try:
         return Config.fromfile(path)
-    except Exception as error:  # a config is a program: whatever it raises is the config's fault
-        text = error.msg if isinstance(error, SyntaxError) else error
-        raise InputError(f'{_place(path, error)}: {type(error).__name__}: {text}') from error
+    except Exception as error:  # a config is a program, so it can raise anything
+        message = error.msg if isinstance(error, SyntaxError) else error
+        raise InputError(
+            f'{_error_location(path, error)}: {type(error).__name__}: {message}'
+        ) from error
 
 
-def _near(path: Path) -> str:
-    folder, bundled = path.parent, bundled_folder('configs')
-    names = sorted(str(file.relative_to(folder)) for file in folder.glob('*.py'))
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
-    if near:
-        return f'In {folder}: {", ".join(near)}'
-    known = [
-        file.relative_to(bundled).with_suffix('').as_posix()
-        for file in bundled.glob('[!_]*/**/*.py')
-    ]
-    wanted = bundled_name(path).with_suffix('').as_posix()
-    near = (
-        difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-        or sorted(name for name in known if Path(name).name == wanted)[:5]
-    )
-    if near:
-        return f'Bundled ones with such names: {", ".join(near)}'
-    return (
-        f'In {folder}: {", ".join(names[:10])}'
-        if names
-        else f'The folder {folder} holds no config.'
-    )
+def _similar_configs(path: Path) -> str:
+    """The sentence that ends a message about a missing config."""
+    folder = path.parent
+    siblings = sorted(str(file.relative_to(folder)) for file in folder.glob('*.py'))
+    similar = nearest(path.name, siblings, count=3)
+    if similar:
+        return f'In {folder}: {", ".join(similar)}'
+    similar = _similar_bundled(bundled_name(path).with_suffix('').as_posix())
+    if similar:
+        return f'Bundled configs with similar names: {", ".join(similar)}'
+    if siblings:
+        return f'In {folder}: {", ".join(siblings[:10])}'
+    return f'The folder {folder} contains no config.'
 
 
-def _place(path: Path, error: Exception) -> str:
-    """File and line of the config, perhaps of a base, that raised."""
-    place = str(path)
+def _similar_bundled(name: str) -> list[str]:
+    """Bundled configs with a similar name, else those with the same file name in any folder."""
+    root = bundled_configs()
+    files = root.glob('[!_]*/**/*.py')
+    bundled = [file.relative_to(root).with_suffix('').as_posix() for file in files]
+    similar = nearest(name, bundled, count=3)
+    if similar:
+        return similar
+    return sorted(other for other in bundled if Path(other).name == name)[:5]
+
+
+def _error_location(path: Path, error: Exception) -> str:
+    """File and line that raised, in the config or in one of its bases."""
+    location = str(path)
     for frame, line in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_name == '<module>' and frame.f_code.co_filename.endswith('.py'):
-            place = f'{frame.f_code.co_filename}:{line}'
-        elif isinstance(
-            error, SyntaxError
-        ):  # mmengine parses without telling the parser the file's name
+        code = frame.f_code
+        if code.co_name == '<module>' and code.co_filename.endswith('.py'):
+            location = f'{code.co_filename}:{line}'
+        elif isinstance(error, SyntaxError):
+            # mmengine parses without passing the file's name on, so it is read from mmengine's own frame.
             name = frame.f_locals.get('filename')
-            place = (
-                f'{name}:{error.lineno}'
-                if isinstance(name, str) and Path(name).is_file()
-                else place
-            )
-    return place
+            if isinstance(name, str) and Path(name).is_file():
+                location = f'{name}:{error.lineno}'
+    return location

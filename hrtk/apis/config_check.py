@@ -1,64 +1,74 @@
-"""What is wrong with an adapt config, before anything is run: misspelt names, and files that are not there."""
+"""Checks of an adapt config before anything runs: misspelt names, and missing files."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import Any, Optional
 
 from mmengine.config import Config
 
-from hrtk import registry as known
+from hrtk import registry as registries
 from hrtk.apis.assets import ROOT, missing_assets
 from hrtk.engine.store import canonical
-from hrtk.errors import InputError
+from hrtk.errors import InputError, suggestion
+from hrtk.registry import Registry
 
+# The parts of an adapt config, with the registry of each.
 PARTS = {
-    'dataset': known.DATASETS,
-    'estimator': known.ESTIMATORS,
-    'adapter': known.ADAPTERS,
-    'evaluator': known.METRICS,
+    'dataset': registries.DATASETS,
+    'estimator': registries.ESTIMATORS,
+    'adapter': registries.ADAPTERS,
+    'evaluator': registries.METRICS,
 }
-KINDS = (
+# All registries whose classes can stand in these parts, at any depth.
+REGISTRIES = (
     *PARTS.values(),
-    known.BACKBONES,
-    known.HEADS,
-    known.BODY_MODELS,
-    known.LOSSES,
-    known.TEACHERS,
-    known.TEMPORAL,
-    known.SEGMENTERS,
-    known.LIFTERS,
-    known.CORRUPTIONS,
-    known.TRANSFORMS,
-    known.MASK_SOURCES,
+    registries.BACKBONES,
+    registries.HEADS,
+    registries.BODY_MODELS,
+    registries.LOSSES,
+    registries.TEACHERS,
+    registries.TEMPORAL,
+    registries.SEGMENTERS,
+    registries.LIFTERS,
+    registries.CORRUPTIONS,
+    registries.TRANSFORMS,
+    registries.MASK_SOURCES,
 )
 
 
-def obstacles_of(cfg: Config, memory: Optional[dict[str, Optional[str]]] = None) -> list[str]:
-    """Why the parts of an adapt config cannot be built on this machine; empty if they can.
+def obstacles_of(cfg: Config, cache: Optional[dict[str, Optional[str]]] = None) -> list[str]:
+    """The reasons why the parts of an adapt config cannot be built on this machine; empty if they can.
 
-    All licensed files that are not there; if none is missing, what else the parts say when they are built.
+    These are all licensed files that are missing; if none is missing, the errors that the parts raise when they are
+    built.
 
     Args:
         cfg: the config.
-        memory: filled with what was found out, for other configs with the same parts.
+        cache: filled with the results, for further configs with the same parts.
     """
     missing = missing_assets({key: cfg[key] for key in PARTS})
     if missing:
-        return [f'{ROOT}/{asset.path} ({asset.how}: {asset.home})' for asset in missing]
-    memory = {} if memory is None else memory
+        return [f'{ROOT}/{asset.path} ({asset.instructions}: {asset.url})' for asset in missing]
+    if cache is None:
+        cache = {}
     reasons = []
     for key, registry in PARTS.items():
-        for part in cfg[key] if isinstance(cfg[key], (list, tuple)) else [cfg[key]]:
+        for part in configs_of(cfg, key):
             name = canonical([key, part])
-            if name not in memory:
-                memory[name] = _obstacle(registry, part)
-            reasons.append(memory[name])
+            if name not in cache:
+                cache[name] = _build_error(registry, part)
+            reasons.append(cache[name])
     return [reason for reason in dict.fromkeys(reasons) if reason is not None]
 
 
-def _obstacle(registry: Any, part: dict) -> Optional[str]:
+def configs_of(cfg: Config, key: str) -> list[dict]:
+    """The configs of one part of an adapt config; there can be several evaluators."""
+    part = cfg[key]
+    return list(part) if isinstance(part, (list, tuple)) else [part]
+
+
+def _build_error(registry: Registry, part: dict) -> Optional[str]:
     try:
         registry.build(part)
     except InputError as error:
@@ -66,51 +76,61 @@ def _obstacle(registry: Any, part: dict) -> Optional[str]:
     return None
 
 
-def check_arguments(cfg: Config, where: str) -> None:
-    """Looks every ``type`` of an adapt config up, and the names of its arguments, without building anything.
+def check_arguments(cfg: Config, source: str) -> None:
+    """Checks every ``type`` of an adapt config, and the names of its arguments, without building anything.
 
-    So that a misspelt option is told from a file that is not there.
+    This distinguishes a misspelt option from a missing file.
+
+    Args:
+        cfg: the config.
+        source: file, and row of a table, for messages.
 
     Raises:
-        InputError: no registry knows a name, or a class takes no such argument.
+        InputError: no registry contains a name, or a class does not take an argument.
     """
     for key in PARTS:
-        _check(cfg[key], where)
+        _check(cfg[key], source)
 
 
-def _check(config: Any, where: str) -> None:
+def _check(config: Any, source: str) -> None:
     if isinstance(config, (list, tuple)):
         for item in config:
-            _check(item, where)
+            _check(item, source)
     if not isinstance(config, dict):
         return
-    kind = config.get('type')
-    if kind is not None:
-        # A name may stand in several registries, e.g. a corruption and a transform; one of them has to fit.
-        classes = (
-            [kind]
-            if not isinstance(kind, str)
-            else [cls for cls in (r.get(kind) for r in KINDS) if cls]
-        )
-        if not classes:
-            near = difflib.get_close_matches(
-                kind, [name for registry in KINDS for name in registry.names()], n=3
-            )
-            raise InputError(
-                f'{where}: nothing is called {kind!r}{"; near: " + ", ".join(near) if near else ""}'
-            )
-        wrong = [_unknown(cls, config) for cls in dict.fromkeys(classes)]
-        if all(wrong):
-            takes = ', '.join(inspect.signature(classes[0]).parameters)
-            raise InputError(
-                f'{where}: {classes[0].__name__} has no argument {", ".join(wrong[0])}; it takes {takes}'
-            )
+    if config.get('type') is not None:
+        _check_type(config, source)
     for item in config.values():
-        _check(item, where)
+        _check(item, source)
 
 
-def _unknown(cls: type, config: dict) -> list[str]:
-    takes = inspect.signature(cls).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+def _check_type(config: dict, source: str) -> None:
+    kind = config['type']
+    # A name can stand in several registries, e.g. a corruption and a transform; one of the classes has to fit.
+    classes = _classes_of(kind) if isinstance(kind, str) else [kind]
+    if not classes:
+        names: set[str] = set()
+        for registry in REGISTRIES:
+            names.update(registry.names())
+        hint = suggestion(kind, sorted(names), count=3)
+        raise InputError(f'{source}: no class is registered as {kind!r}. {hint}')
+    unknown = [_unknown_arguments(cls, config) for cls in classes]
+    if all(unknown):
+        arguments = ', '.join(inspect.signature(classes[0]).parameters)
+        raise InputError(
+            f'{source}: {classes[0].__name__} has no argument {", ".join(unknown[0])}; '
+            f'its arguments are {arguments}'
+        )
+
+
+def _classes_of(name: str) -> list[type]:
+    """The classes that the registries contain under a name, each once."""
+    classes = [registry.get(name) for registry in REGISTRIES]
+    return [cls for cls in dict.fromkeys(classes) if cls is not None]
+
+
+def _unknown_arguments(cls: type, config: dict) -> list[str]:
+    parameters = inspect.signature(cls).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return []
-    return [key for key in config if key not in takes and key != 'type']
+    return [key for key in config if key not in parameters and key != 'type']

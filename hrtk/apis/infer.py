@@ -25,6 +25,7 @@ from hrtk.apis.zoo.building import model_config
 from hrtk.datasets.own.footage import open_footage
 from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
+from hrtk.geometry.camera import clip_focal
 from hrtk.registry import DATASETS
 
 ALIASES = {'npz': 'amass'}
@@ -95,40 +96,57 @@ def infer(
     """
     formats = _formats(export)
     camera = _camera_index(footage)
-    if output is None:
-        name = Path(str(footage)).stem if camera is None else f'camera{camera}'
-        output = Path('work_dirs/infer') / name
-    output = Path(output)
-    if device is not None:
-        _check_device(device)
-    detector_device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    if focal is not None or fov is not None:
+        clip_focal((1, 1), focal, fov)  # raises for wrong values, before the long work
+    output = Path(output or _default_output(footage, camera))
+    _check_device(device)
+    images = Path(str(footage))
     if camera is not None:
-        if keypoints is not None:
-            raise InputError(
-                'a recording that does not exist yet cannot have a keypoint file; record without '
-                '--keypoints, or give the recording'
-            )
-        detector = build_detector(pose2d, detector_device)  # before the recording, as it may fail
-        images = str(output / 'recording')
-        fps = _record(camera, Path(images), seconds)
+        _refuse_keypoints(keypoints)
+        images = output / 'recording'
+    if keypoints is None:
+        if camera is None:
+            open_footage(images)  # a wrong path is reported before the detector loads its weights
+        detector = build_detector(pose2d, device or _default_device())
+        if camera is not None:
+            fps = _record(camera, images, seconds)
         keypoints = detect(open_footage(images), detector, output / 'keypoints.json')
-    else:
-        images = str(footage)
-        if keypoints is None:
-            frames = open_footage(images)  # before the detector, whose weights may be downloaded
-            detector = build_detector(pose2d, detector_device)
-            keypoints = detect(frames, detector, output / 'keypoints.json')
-    cfg = _config(images, keypoints, adapt, max_people, fps, cfg_options)
+    cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options)
     for key, value in (('focal', focal), ('fov', fov)):
         if value is not None:
             cfg.dataset[key] = value
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
     overlay = draw_scene(DATASETS.build(cfg.dataset), results, body_of(cfg.estimator), output)
-    exports: list[Path] = []
-    if formats:
-        exports = export_results(results, formats)
+    exports = _export(results, formats)
     return Inference(metrics, results, overlay, exports, Path(keypoints))
+
+
+def _default_output(footage: str | Path | int, camera: Optional[int]) -> Path:
+    if camera is None:
+        return Path('work_dirs/infer') / Path(str(footage)).stem
+    return Path('work_dirs/infer') / f'camera{camera}'
+
+
+def _refuse_keypoints(keypoints: Optional[str | Path]) -> None:
+    """Raises InputError if a keypoint file is given for a recording that will only be made."""
+    if keypoints is not None:
+        raise InputError(
+            'a recording that does not exist yet cannot have a keypoint file; record without --keypoints, or give '
+            'the recording'
+        )
+
+
+def _export(results: Path, formats: list[str]) -> list[Path]:
+    if not formats:
+        return []
+    return export_results(results, formats)
+
+
+def _default_device() -> str:
+    if torch.cuda.is_available():
+        return 'cuda'
+    return 'cpu'
 
 
 def _formats(names: Iterable[str]) -> list[str]:
@@ -200,7 +218,9 @@ def _record(camera: int, folder: Path, seconds: Optional[float]) -> float:
     return round(fps, 2)
 
 
-def _check_device(name: str) -> None:
+def _check_device(name: Optional[str]) -> None:
+    if name is None:
+        return
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:

@@ -1,4 +1,4 @@
-"""Where configs and commands lie: beside the package in a checkout, inside it where hrtk was installed from a wheel."""
+"""Where configs lie: beside the package in a checkout, inside it where hrtk was installed from a wheel."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Optional
 PACKAGE = Path(__file__).parents[1]
 
 
-def bundled_folder(name: str) -> Path:
-    """The folder ``configs`` or ``tools`` that belongs to this hrtk."""
-    inside = PACKAGE / name
-    return inside if inside.is_dir() else PACKAGE.parent / name
+def bundled_configs() -> Path:
+    """The folder ``configs`` that belongs to this hrtk."""
+    installed = PACKAGE / 'configs'
+    if installed.is_dir():
+        return installed
+    return PACKAGE.parent / 'configs'
 
 
 def find_config(name: str | Path, suffix: str = '.py') -> Optional[Path]:
-    """The file behind the name of a config or a table, or None.
+    """The file of a config or a table, or None.
 
     Args:
         name: a path; or a name among the bundled configs, with or without ``configs/`` and suffix: ``'boa/r18_wild'``.
-            A path that exists goes before a name.
+            An existing path takes precedence over a name.
         suffix: of the files, ``'.py'`` or ``'.yaml'``.
     """
     path = Path(name).expanduser()
@@ -27,10 +29,11 @@ def find_config(name: str | Path, suffix: str = '.py') -> Optional[Path]:
         return path
     if path.is_absolute() or '..' in path.parts:
         return None
-    inside = bundled_folder('configs') / bundled_name(path)
-    return next(
-        (file for file in (inside, inside.with_name(inside.name + suffix)) if file.is_file()), None
-    )
+    bundled = bundled_configs() / bundled_name(path)
+    for candidate in (bundled, bundled.with_name(bundled.name + suffix)):
+        if candidate.is_file():
+            return candidate
+    return None
 
 
 def bundled_name(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""``train``: start models, through mmengine's training runner."""
+"""``train``: trains start models with mmengine's training runner."""
 
 from __future__ import annotations
 
@@ -15,15 +15,10 @@ from hrtk.engine.runner import check_keys
 from hrtk.errors import InputError
 from hrtk.training.runner import TrainRunner
 
-PARTS = (
-    'estimator',
-    'views',
-)  # what the lines of a training config refer to; the runner does not read them
-KEYS = (
-    *(set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}),
-    'custom_imports',
-    *PARTS,
-)
+# Keys that other lines of a training config refer to; the runner does not read them.
+PARTS = ('estimator', 'views')
+RUNNER_KEYS = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
+KEYS = (*RUNNER_KEYS, 'custom_imports', *PARTS)
 REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
@@ -33,7 +28,7 @@ def train(
     cfg_options: Optional[dict[str, Any]] = None,
     **overrides: Any,
 ) -> dict[str, float]:
-    """Trains the model of a config; a killed run goes on from its last checkpoint.
+    """Trains the model of a config; an interrupted run resumes from its last checkpoint.
 
     Args:
         config: path of a config, e.g. ``configs/hmr/r18_studio.py``, or the config itself.
@@ -42,7 +37,7 @@ def train(
             ``resume=False``, ``launcher='pytorch'``.
 
     Returns:
-        The metrics of the last validation; empty if nothing was left to train.
+        The metrics of the last validation; empty if the training was already finished.
 
     Raises:
         InputError: the config or a file that it names is wrong.
@@ -51,30 +46,29 @@ def train(
     check_keys(cfg, KEYS, REQUIRED)
     if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available():
         raise InputError('training in several processes needs GPUs; on CPUs train in one process')
-    stem = Path(cfg.filename).stem if cfg.filename else 'train'
-    cfg.work_dir = cfg.get('work_dir') or str(Path('work_dirs') / stem)
+    name = Path(cfg.filename).stem if cfg.filename else 'train'
+    cfg.work_dir = cfg.get('work_dir') or str(Path('work_dirs') / name)
     for part in PARTS:
         cfg.pop(part, None)
-    _choose_start(cfg)
+    _set_start(cfg)
     runner = TrainRunner.from_cfg(cfg)
     runner.train()
-    scalars = runner.message_hub.log_scalars
     return {
         name.removeprefix('val/'): value.current()
-        for name, value in scalars.items()
+        for name, value in runner.message_hub.log_scalars.items()
         if name.startswith('val/') and not name.endswith('time')
     }
 
 
-def _choose_start(cfg: Config) -> None:
-    """The last checkpoint of this training if there is one, else the weights of ``load_from``."""
+def _set_start(cfg: Config) -> None:
+    """Starts from the last checkpoint of this training if there is one, else from the weights of ``load_from``."""
     if cfg.get('resume') and find_latest_checkpoint(cfg.work_dir):
-        cfg.load_from = None  # mmengine would resume from there instead, optimiser and all
+        cfg.load_from = None  # else mmengine would resume from there, with the optimizer's state
     elif cfg.get('load_from'):
         cfg.resume = False
         if not Path(cfg.load_from).is_file():
             raise InputError(
                 f'load_from={cfg.load_from!r}: no such checkpoint. It is the result of an earlier stage: '
-                f'train that first (its config is the `_base_` of this one), or set load_from to where it '
-                f'is, or to None to start from scratch'
+                f'run that training first (its config is the `_base_` of this one), set load_from to the '
+                f"checkpoint's path, or to None to train from scratch"
             )

@@ -1,1 +1,1 @@
-"""The ``hrtk`` command and what its subcommands share."""
+"""The ``hrtk`` command."""

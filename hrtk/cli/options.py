@@ -1,80 +1,64 @@
-"""What the commands in ``tools/`` share: the arguments of a run by config, and exit codes."""
+"""Arguments that several commands share."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any, Callable
+from typing import Any, Optional
 
 from mmengine.config import DictAction
-from rich.console import Console
 
-from hrtk.errors import InputError
+RESULTS_HELP = 'work dir of a run, or one of the folders in its results/'
 
 
 class Options(DictAction):
-    """``KEY=VALUE`` pairs, with a usage message for anything else."""
+    """Parses ``KEY=VALUE`` pairs; anything else is a usage error."""
 
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: Optional[str] = None,
+    ) -> None:
         for value in values:
             if '=' not in value:
                 parser.error(f'--cfg-options takes KEY=VALUE pairs, not {value!r}')
         super().__call__(parser, namespace, values, option_string)
 
 
-def run_command(run: Callable[..., Any], description: str, advice: str) -> int:
-    """Parses the command line, runs and says what went wrong.
+def add_cfg_options(parser: argparse.ArgumentParser, example: str = '') -> None:
+    """Adds ``--cfg-options KEY=VALUE ...``.
 
     Args:
-        run: :func:`hrtk.apis.adapt` or :func:`hrtk.apis.train.train`.
-        description: one line for ``--help``.
-        advice: what to tell who interrupts it.
-
-    Returns:
-        The exit code: 0 when done, 2 for bad input, 130 when interrupted.
+        parser: the parser of a command.
+        example: ends the option's help, e.g. ``', e.g. adapter.steps=2'``.
     """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='path of a config')
-    parser.add_argument('--work-dir', help='folder for everything the run leaves')
-    parser.add_argument(
-        '--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), help='how processes are started'
-    )
-    parser.add_argument(
-        '--resume',
-        action=argparse.BooleanOptionalAction,
-        help='use what an earlier run left there (default: the config, which says yes)',
-    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=Options,
         default={},
         metavar='KEY=VALUE',
-        help='replacements by dotted key, e.g. adapter.steps=2',
+        help=f'replacements by dotted key{example}',
     )
-    args = parser.parse_args()
-    named = {key: getattr(args, key) for key in ('work_dir', 'launcher', 'resume')}
-    named = {key: value for key, value in named.items() if value is not None}
-    return guarded(lambda: run(args.config, cfg_options=args.cfg_options, **named), advice)
 
 
-def guarded(command: Callable[[], Any], advice: str) -> int:
-    """Runs a command and says what went wrong.
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of a run by config: CONFIG, work dir, launcher, resume and config options."""
+    parser.add_argument('config', help='path of a config, or name of a bundled one')
+    parser.add_argument('--work-dir', help='folder for all files of the run')
+    parser.add_argument(
+        '--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), help='how processes are started'
+    )
+    parser.add_argument(
+        '--resume',
+        action=argparse.BooleanOptionalAction,
+        help='reuse results of an earlier run in the work dir (default: as in the config, usually yes)',
+    )
+    add_cfg_options(parser, ', e.g. adapter.steps=2')
 
-    Args:
-        command: its exit code is what it returns, if that is an int, else 0.
-        advice: what to tell who interrupts it.
 
-    Returns:
-        Its exit code, 2 for bad input, 130 when interrupted.
-    """
-    try:
-        code = command()
-        return code if isinstance(code, int) else 0
-    except InputError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f'error: {error}', style='red', markup=False, highlight=False
-        )
-        return 2
-    except KeyboardInterrupt:
-        Console(stderr=True).print(f'interrupted; {advice}', style='yellow')
-        return 130
+def run_overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """The keys of :func:`add_run_arguments` that replace values of the config, without those not set."""
+    overrides = {'work_dir': args.work_dir, 'launcher': args.launcher, 'resume': args.resume}
+    return {key: value for key, value in overrides.items() if value is not None}

@@ -14,20 +14,20 @@ from hrtk.structures import Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Asset:
-    """A file or folder that hrtk may not ship, because a licence forbids it.
+    """One file or folder of another owner.
 
     Attributes:
         path: its location below the ``data`` folder.
-        need: the methods, protocols or data sets that need it.
-        home: the web page of its owner.
-        how: what to download there.
+        needed_by: the methods, protocols or data sets that need it.
+        url: the web page of its owner.
+        instructions: what to download there.
         check: reads it and returns a short description of its content; raises InputError if the content is wrong.
     """
 
     path: str
-    need: str
-    home: str
-    how: str
+    needed_by: str
+    url: str
+    instructions: str
     check: Callable[[Path], str]
 
 

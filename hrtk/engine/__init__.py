@@ -1,4 +1,4 @@
-"""The run: configuration to results, sequence by sequence."""
+"""The adaptation run: from a config to stored results, sequence by sequence."""
 
 from hrtk.engine.hooks import ProgressHook
 from hrtk.engine.loop import AdaptLoop

@@ -1,4 +1,4 @@
-"""The result of one sequence: the frozen model's predictions, the adapter's, and the time that both took."""
+"""The result of one sequence: predictions of the frozen model and of the adapter, and the time of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from hrtk.adapters import Adapter
 from hrtk.adapters.run import AdapterRun, copied_weights
 from hrtk.engine.preparation import StoredPreparation
 from hrtk.engine.store import ResultStore
-from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, predict_sequence
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Prediction, Sequence
@@ -25,14 +24,14 @@ class ResultComputer:
     """Prepares an adapter once, then computes the results of sequences.
 
     Random numbers are seeded from the run's seed and the name of the sequence, so neither the order, the number of
-    processes nor an interruption changes a digit.
+    processes nor an interruption changes any result.
 
     Args:
-        runner: has the estimator, the seed and the hooks.
-        adapter: adapts.
+        runner: provides the estimator, the seed and the hooks.
+        adapter: adapter to prepare and run.
         dataset: the whole target.
-        store: where a preparation stores its states.
-        resume: use states that are stored already.
+        store: its folder holds the states of the preparation.
+        resume: whether stored states are used.
     """
 
     def __init__(
@@ -44,8 +43,7 @@ class ResultComputer:
         self.store = store
         self.resume = resume
         self.estimator: Estimator = runner.model
-        self.frozen = copy.deepcopy(self.estimator, {id(self.estimator.body): self.estimator.body})
-        self.frozen.eval().requires_grad_(False)
+        self.frozen = _frozen_copy(self.estimator)
         self._adapter_run: Optional[AdapterRun] = None
 
     @property
@@ -57,7 +55,8 @@ class ResultComputer:
         """Prepares the adapter; all processes call this together.
 
         Args:
-            state: what an interrupted run with ``reset='never'`` stored after its last sequence, or None.
+            state: result of :meth:`state_dict` that an interrupted run with ``reset='never'`` stored after its last
+                sequence, or None.
         """
         source_weights = copied_weights(self.estimator)
         preparation = StoredPreparation(
@@ -70,6 +69,7 @@ class ResultComputer:
         else:
             preparation.finish(weights)
         self.runner.call_hook('after_prepare')
+        # prepare() may have changed the weights, even if it returned None.
         self.estimator.load_state_dict(weights)
         self.estimator.eval()
         self._adapter_run = AdapterRun(self.adapter, self.estimator)
@@ -77,21 +77,21 @@ class ResultComputer:
             self._adapter_run.resume(state['estimator'], state['adapter'])
 
     def compute(self, sequence: Sequence) -> Result:
-        """Predicts a sequence before and after adaptation."""
+        """Predicts a sequence with the frozen model and with the adapter."""
         assert self._adapter_run is not None, 'prepare() comes first'
         self._seed(sequence.name)
         start = _synchronised_time()
         before = predict_sequence(self.frozen, sequence)
-        between = _synchronised_time()
+        adaptation_start = _synchronised_time()
         after = self._adapt(self._adapter_run, sequence)
         end = _synchronised_time()
-        ms_per_frame = 1000 / len(sequence)
+        to_ms_per_frame = 1000 / len(sequence)
         height, width = sequence.frames[0].shape[:2]
         counts = self._adapter_run.counts
         return Result(
             name=sequence.name,
-            before=_parameters(before),
-            after=_parameters(after),
+            before=_stored_parameters(before),
+            after=_stored_parameters(after),
             boxes=sequence.boxes.cpu().numpy(),
             keypoints2d=keypoint_array(sequence),
             keypoints_source=sequence.keypoints2d.source,
@@ -99,14 +99,14 @@ class ResultComputer:
             frame_ids=tuple(sequence.frame_ids),
             image_size=(width, height),
             fps=float(sequence.fps),
-            ms_per_frame=(end - between) * ms_per_frame,
-            before_ms_per_frame=(between - start) * ms_per_frame,
+            ms_per_frame=(end - adaptation_start) * to_ms_per_frame,
+            before_ms_per_frame=(adaptation_start - start) * to_ms_per_frame,
             report={name: float(value) for name, value in counts.items()},
             focal=sequence.focal,
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what the next sequence depends on with ``reset='never'``."""
+        """Returns the state that the next sequence depends on with ``reset='never'``."""
         assert self._adapter_run is not None, 'prepare() comes first'
         return dict(estimator=self.estimator.state_dict(), adapter=self._adapter_run.state_dict())
 
@@ -118,8 +118,7 @@ class ResultComputer:
                 raise RuntimeError(
                     f'{name} yields inside torch.no_grad(), which disables gradients for its caller'
                 )
-            parameters = Prediction(prediction.rotmat, prediction.betas, prediction.camera)
-            predictions.append(parameters.detach())
+            predictions.append(_parameters(prediction).detach())
             self.runner.call_hook('after_frame', sequence=sequence, index=index)
         count = sum(map(len, predictions))
         if count != len(sequence):
@@ -136,13 +135,12 @@ class ResultComputer:
         torch.manual_seed(seed)
 
 
-def check_names(names: list[str], state: dict[str, Any], store: ResultStore) -> None:
-    """Raises InputError unless a stored state has been through just these sequences, in this order."""
-    if names != state['finished']:
-        raise InputError(
-            f'the sequences of the data set are not those that the state in {store.folder} has been through; run '
-            f'with --no-resume to start again'
-        )
+def _frozen_copy(estimator: Estimator) -> Estimator:
+    """Returns a copy of an estimator in evaluation mode whose weights do not require gradients."""
+    # The memo entry shares the body model instead of copying it.
+    memo = {id(estimator.body): estimator.body}
+    frozen = copy.deepcopy(estimator, memo)
+    return frozen.eval().requires_grad_(False)
 
 
 def _synchronised_time() -> float:
@@ -152,7 +150,12 @@ def _synchronised_time() -> float:
 
 
 def _parameters(prediction: Prediction) -> Prediction:
-    """The parameters alone, float32 in host memory."""
+    """Returns the body parameters and cameras, without features."""
+    return Prediction(prediction.rotmat, prediction.betas, prediction.camera)
+
+
+def _stored_parameters(prediction: Prediction) -> Prediction:
+    """Returns the parameters as float32 in host memory."""
     return Prediction(
         prediction.rotmat.float().cpu(),
         prediction.betas.float().cpu(),

@@ -6,6 +6,7 @@ import datetime
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Optional
 
 from mmengine.dist import is_main_process
@@ -15,6 +16,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -24,7 +26,9 @@ from hrtk.adapters import PreparationStep
 from hrtk.registry import HOOKS
 from hrtk.structures import Sequence
 
+# Key of a metric, its label and its unit, the preferred one first.
 ERRORS = (('mpjpe_mm', 'MPJPE', 'mm'), ('reprojection_px', '2D', 'px'))
+BAR_INTERVAL = 0.2  # seconds between updates of the preparation's bar
 
 
 @HOOKS.register_module()
@@ -41,109 +45,139 @@ class ProgressHook(Hook):
 
     def __init__(self, interval: float = 30.0) -> None:
         self.interval = interval
-        self.bar: Optional[Progress] = None
         self.active = False
+        self.bar: Optional[Progress] = None
+        self.preparation_task: Optional[TaskID] = None
+        self.sequences = 0
+        self.finished_sequences = 0
+        self.computed_sequences = 0
+        self.computed_frames = 0  # of the current sequence
 
     def before_test(self, runner: Any) -> None:
         """Starts the clock and, on a terminal, the bar."""
         self.active = is_main_process()
-        self.total, self.done, self.computed = len(runner.test_loop.dataloader), 0, 0.0
-        self.begin = self.spoken = time.perf_counter()
+        self.sequences = len(runner.test_loop.dataloader)
+        self.finished_sequences = 0
+        self.computed_sequences = 0
+        self.preparation_task = None
+        self.run_start = time.perf_counter()
+        self.last_report = self.run_start
         if self.active and sys.stdout.isatty():
-            self.bar = Progress(
-                TextColumn('{task.description}'),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn('{task.fields[speed]}'),
-                TimeElapsedColumn(),
-                TextColumn('left'),
-                TimeRemainingColumn(),
-                TextColumn('{task.fields[error]}'),
-                console=Console(),
-            )
+            self.bar = _new_bar()
             self.bar.start()
             _log_to_current_stdout(runner.logger)  # rich keeps log lines above its bar
-            self.task = self.bar.add_task('', total=self.total, speed='', error='')
-        self.preparing: Optional[int] = None
+            self.sequence_task = self.bar.add_task('', total=self.sequences, speed='', error='')
 
     def after_prepare_step(self, runner: Any, step: PreparationStep) -> None:
-        """Shows how far the preparation is, e.g. labels or epochs; numbers are read only when they are shown."""
-        done, total, numbers = step.done, step.total, step.numbers
-        now = time.perf_counter()
-        if self.bar is not None:
-            if self.preparing is None:
-                self.preparing = self.bar.add_task('prepare', total=total, speed='', error='')
-            if now - self.spoken > 0.2 or done == total:
-                self.spoken = now
-                self.bar.update(self.preparing, completed=done, total=total, error=_listed(numbers))
-        elif self.active and (now - self.spoken > self.interval or done == total):
-            self.spoken = now
-            runner.logger.info(f'prepare: {done}/{total}, {_listed(numbers)}')
+        """Shows how far the preparation is, e.g. the labels or the epochs.
+
+        The numbers of a step can lie on a GPU; the hook waits for them only when it shows them.
+        """
+        self._show_preparation(runner.logger, step.done, step.total, step.numbers)
 
     def after_prepare(self, runner: Any) -> None:
-        """The clock of the sequences starts when the preparation is done."""
-        self.begin = time.perf_counter()
-        if self.bar is not None and self.preparing is not None:
-            self.bar.remove_task(self.preparing)
+        """Starts the clock of the sequences: the preparation is finished."""
+        self.run_start = time.perf_counter()
+        if self.bar is not None and self.preparation_task is not None:
+            self.bar.remove_task(self.preparation_task)
 
     def before_sequence(self, runner: Any, sequence: Sequence) -> None:
-        """Names the sequence."""
-        self.start, self.frames = time.perf_counter(), 0
+        """Shows the name of the sequence."""
+        self.sequence_start = time.perf_counter()
+        self.computed_frames = 0
         if self.bar is not None:
-            self.bar.update(self.task, description=sequence.name)
+            self.bar.update(self.sequence_task, description=sequence.name)
 
     def after_frame(self, runner: Any, sequence: Sequence, index: int) -> None:
         """Counts a frame."""
-        self.frames = index + 1
+        self.computed_frames = index + 1
         now = time.perf_counter()
         if self.bar is not None:
-            self.bar.update(
-                self.task, completed=self.done + self.frames / len(sequence), speed=self._speed(now)
-            )
-        elif self.active and now - self.spoken > self.interval:
-            self.spoken = now
+            completed = self.finished_sequences + self.computed_frames / len(sequence)
+            self.bar.update(self.sequence_task, completed=completed, speed=self._speed(now))
+        elif self.active and now - self.last_report > self.interval:
+            self.last_report = now
             runner.logger.info(
-                f'[{self.done + 1}/{self.total}] {sequence.name}: frame {self.frames}/{len(sequence)}, '
-                f'{self._speed(now)}'
+                f'[{self.finished_sequences + 1}/{self.sequences}] {sequence.name}: '
+                f'frame {self.computed_frames}/{len(sequence)}, {self._speed(now)}'
             )
 
     def after_sequence(self, runner: Any, sequence: Sequence, result: Any) -> None:
         """Counts a sequence and reports the running error."""
         now = time.perf_counter()
-        self.done += 1
-        self.computed += self.frames > 0
+        self.finished_sequences += 1
+        speed = 'stored before'
+        if self.computed_frames:
+            self.computed_sequences += 1
+            speed = f'{1000 / result.ms_per_frame:.1f} frames/s'
         error = _running_error(runner)
-        speed = f'{1000 / result.ms_per_frame:.1f} frames/s' if self.frames else 'stored before'
         if self.bar is not None:
-            self.bar.update(self.task, completed=self.done, speed=speed, error=error)
+            completed = self.finished_sequences
+            self.bar.update(self.sequence_task, completed=completed, speed=speed, error=error)
         elif self.active:
-            self.spoken = now
+            self.last_report = now
             runner.logger.info(
-                f'[{self.done}/{self.total}] {sequence.name}: {len(sequence)} frames, {speed}, '
-                f'{error}{self._left(now)}'
+                f'[{self.finished_sequences}/{self.sequences}] {sequence.name}: '
+                f'{len(sequence)} frames, {speed}, {error}{self._time_left(now)}'
             )
 
     def after_sequences(self, runner: Any) -> None:
-        """Takes the bar down, after a failure too."""
+        """Removes the bar, after a failure too."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
             _log_to_current_stdout(runner.logger)
 
-    def _speed(self, now: float) -> str:
-        return f'{self.frames / max(now - self.start, 1e-9):.1f} frames/s'
+    def _show_preparation(
+        self, logger: logging.Logger, done: int, total: int, numbers: Mapping[str, Any]
+    ) -> None:
+        now = time.perf_counter()
+        if self.bar is not None:
+            if self.preparation_task is None:
+                self.preparation_task = self.bar.add_task(
+                    'prepare', total=total, speed='', error=''
+                )
+            if now - self.last_report > BAR_INTERVAL or done == total:
+                self.last_report = now
+                self.bar.update(
+                    self.preparation_task, completed=done, total=total, error=_as_text(numbers)
+                )
+        elif self.active and (now - self.last_report > self.interval or done == total):
+            self.last_report = now
+            logger.info(f'prepare: {done}/{total}, {_as_text(numbers)}')
 
-    def _left(self, now: float) -> str:
-        if not self.computed or self.done == self.total:
+    def _speed(self, now: float) -> str:
+        seconds = max(now - self.sequence_start, 1e-9)
+        return f'{self.computed_frames / seconds:.1f} frames/s'
+
+    def _time_left(self, now: float) -> str:
+        remaining = self.sequences - self.finished_sequences
+        if not self.computed_sequences or not remaining:
             return ''
-        seconds = (now - self.begin) / self.computed * (self.total - self.done)
+        seconds = (now - self.run_start) / self.computed_sequences * remaining
         return f', {datetime.timedelta(seconds=round(seconds))} left'
 
 
+def _new_bar() -> Progress:
+    return Progress(
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn('{task.fields[speed]}'),
+        TimeElapsedColumn(),
+        TextColumn('left'),
+        TimeRemainingColumn(),
+        TextColumn('{task.fields[error]}'),
+        console=Console(),
+    )
+
+
 def _running_error(runner: Any) -> str:
-    """The first known error of the evaluator's rows, e.g. ``'MPJPE 163.4 -> 142.9 mm'``."""
+    """The first error of :data:`ERRORS` that the evaluator's rows have, e.g. ``'MPJPE 163.4 -> 142.9 mm'``."""
     for metric in runner.test_loop.evaluator.metrics:
-        rows = metric.running().values() if hasattr(metric, 'running') else ()
+        if not hasattr(metric, 'running'):
+            continue
+        rows = list(metric.running().values())
         for key, label, unit in ERRORS:
             values = [f'{row[key]:.1f}' for row in rows if key in row]
             if values:
@@ -151,7 +185,7 @@ def _running_error(runner: Any) -> str:
     return ''
 
 
-def _listed(numbers: dict[str, Any]) -> str:
+def _as_text(numbers: Mapping[str, Any]) -> str:
     return ', '.join(f'{name} {float(value):.4g}' for name, value in numbers.items())
 
 

@@ -1,14 +1,15 @@
-"""AdaptLoop: sequence by sequence through the adapter, resuming from what is stored."""
+"""AdaptLoop: runs the adapter on one sequence after the other and resumes from stored results."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any, Optional
 
 from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.runner import BaseLoop
 
-from hrtk.engine.computing import ResultComputer, check_names
+from hrtk.engine.computing import ResultComputer
 from hrtk.engine.store import ResultStore
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
@@ -22,11 +23,11 @@ from hrtk.version import __version__
 class AdaptLoop(BaseLoop):
     """Computes, stores and scores the result of every sequence in this process's share.
 
-    The loop alone owns ``reset``: it starts a new session of the adapter at every sequence, at every frame, or once for
-    the whole run. In the last case the session's state is stored after every sequence, so that an interrupted run
-    resumes with the same digits.
+    An :class:`~hrtk.adapters.run.AdapterRun` starts sessions as :attr:`Adapter.reset` defines; with ``reset='never'``
+    the loop stores the state of the persistent session after every sequence, so that an interrupted run resumes and
+    gives bit-identical results.
 
-    Besides mmengine's points, hooks may define ``after_prepare_step(runner, step)`` with a
+    Besides mmengine's hook methods, hooks may define ``after_prepare_step(runner, step)`` with a
     :class:`~hrtk.adapters.PreparationStep`, ``after_prepare(runner)``, ``before_sequence(runner, sequence)``,
     ``after_frame(runner, sequence, index)``, ``after_sequence(runner, sequence, result)`` (also for results that were
     stored before) and ``after_sequences(runner)`` (also after a failure).
@@ -36,7 +37,7 @@ class AdaptLoop(BaseLoop):
         dataloader: yields one :class:`Sequence` at a time.
         evaluator: config or list of configs of metrics that take one result per sequence.
         adapter: config of the adapter.
-        resume: use results and state that are stored already.
+        resume: whether stored results and the stored state are used.
 
     Raises:
         InputError: an adapter with ``reset='never'`` in more than one process, or an empty data set.
@@ -61,27 +62,22 @@ class AdaptLoop(BaseLoop):
         self.evaluator.dataset_meta = self._evaluator_meta()
         self._state: Optional[dict[str, Any]] = None
         self._finished: list[str] = []
-        self._announced = (
-            False  # whether the other processes know if this one has something to compute
-        )
+        # Whether the other processes know if this one has something to compute.
+        self._work_announced = False
 
     def run(self) -> dict[str, float]:
         """Processes the sequences and returns the metrics.
 
         Raises:
-            InputError: a file is bad; everything finished before it is stored.
+            InputError: a file is bad; all results that were finished before are stored.
         """
         runner = self.runner
         runner.call_hook('before_test')
-        if self._lasts and self.resume:
+        if self._keeps_session and self.resume:
             self._state = self._usable_state()
-        problem = None
         try:
-            for phase in (self._process_share, self._join_preparation):
-                try:
-                    phase()
-                except InputError as error:
-                    problem = problem or error
+            # Join even after an error: the others wait in a collective call.
+            problem = _first_problem([self._process_share, self._join_preparation])
         finally:
             runner.call_hook('after_sequences')
         self._raise_together(problem)
@@ -91,8 +87,8 @@ class AdaptLoop(BaseLoop):
         return metrics
 
     @property
-    def _lasts(self) -> bool:
-        """Whether one session lasts for all sequences."""
+    def _keeps_session(self) -> bool:
+        """Whether one session adapts to all sequences."""
         return self.adapter.reset == 'never'
 
     def _process_share(self) -> None:
@@ -121,23 +117,23 @@ class AdaptLoop(BaseLoop):
             self._prepare()
         result = self.computer.compute(sequence)
         self.store.save(result)
-        if self._lasts:
+        if self._keeps_session:
             finished = [*self._finished, sequence.name]
             self.store.save_state(dict(finished=finished, **self.computer.state_dict()))
         return result
 
     def _stored_result(self, sequence: Sequence) -> Optional[Result]:
-        """The result of an earlier run, if it may be used."""
+        """Returns the result of an earlier run if it is valid, or None."""
         if not self.resume:
             return None
-        if self._lasts and not self._state_includes(sequence.name):
+        if self._keeps_session and not self._state_includes(sequence.name):
             return None
         result = self.store.load(sequence.name)
         if result is None:
             return None
         if result.matches(sequence):
             return self._with_focal(result, sequence)
-        if self._lasts:
+        if self._keeps_session:
             raise InputError(
                 f'the data of the sequence {sequence.name!r} changed since its result in {self.store.folder} was '
                 f'computed; run with --no-resume to start again'
@@ -159,7 +155,7 @@ class AdaptLoop(BaseLoop):
         return self._state is not None and name in self._state['finished']
 
     def _usable_state(self) -> Optional[dict[str, Any]]:
-        """The stored state, if every sequence that it has been through still has its result."""
+        """Returns the stored state if every sequence that it covers still has its result, or None."""
         state = self.store.load_state()
         if state is None:
             return None
@@ -171,25 +167,39 @@ class AdaptLoop(BaseLoop):
         return state
 
     def _announce_work(self) -> None:
-        """Tells the other processes that this one computes something, so that they prepare as well."""
-        self._announced = True
+        """Announces to the other processes that this one computes a result, so that they prepare as well.
+
+        The gather here pairs with the one in :meth:`_join_preparation`: each process calls one of the two, once.
+        """
+        self._work_announced = True
         all_gather_object(True)
 
     def _join_preparation(self) -> None:
-        """Prepares with the other processes, which wait for this one, if it had nothing to compute itself."""
-        if self._announced:
+        """If this process had nothing to compute, takes part in the others' preparation.
+
+        That preparation waits for all processes.
+        """
+        if self._work_announced:
             return
-        self._announced = True
+        self._work_announced = True
         if any(all_gather_object(False)):
             self._prepare()
 
     def _prepare(self) -> None:
         if self._state is not None:
-            check_names(self._finished, self._state, self.store)
+            self._check_state_order(self._state)
         self.computer.prepare(self._state)
 
+    def _check_state_order(self, state: dict[str, Any]) -> None:
+        """Raises InputError unless the state covers exactly the sequences finished so far, in the same order."""
+        if self._finished != state['finished']:
+            raise InputError(
+                f'the sequences of the data set are not those that the state in {self.store.folder} has been through; '
+                f'run with --no-resume to start again'
+            )
+
     def _raise_together(self, problem: Optional[InputError]) -> None:
-        """Ends all processes with an error, once each has finished its share, if one of them met a bad file."""
+        """If any process met a bad file, raises on all of them after all shares are finished."""
         message = None
         if problem is not None:
             message = str(problem)
@@ -204,7 +214,7 @@ class AdaptLoop(BaseLoop):
 
     def _check_processes(self) -> None:
         processes = get_world_size()
-        if self._lasts and processes > 1:
+        if self._keeps_session and processes > 1:
             raise InputError(
                 f"{type(self.adapter).__name__} with reset='never' carries its weights from sequence to sequence and "
                 f'cannot be shared out over {processes} processes; run one process, or set '
@@ -225,7 +235,7 @@ class AdaptLoop(BaseLoop):
             adapter=adapter,
             dataset=self._dataset_determinants(),
             seed=runner.seed,
-            found=fingerprints,
+            found=fingerprints,  # this key is part of the fingerprints of stored results, so it must not change
         )
         store = ResultStore(runner.work_dir, determinants)
         if is_main_process():
@@ -258,3 +268,15 @@ class AdaptLoop(BaseLoop):
             fingerprint=self.store.fingerprint,
         )
         return meta
+
+
+def _first_problem(phases: Iterable[Callable[[], None]]) -> Optional[InputError]:
+    """Runs all phases, even after an InputError, and returns the first InputError or None."""
+    first_problem = None
+    for phase in phases:
+        try:
+            phase()
+        except InputError as error:
+            if first_problem is None:
+                first_problem = error
+    return first_problem

@@ -18,7 +18,7 @@ from hrtk.registry import HOOKS
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Sequence
 from hrtk.visualization.export import Placing, in_camera_frame
-from hrtk.visualization.overlay import PANELS, before_after, contact_sheet, person_region
+from hrtk.visualization.overlays import PANELS, before_after, contact_sheet, person_region
 from hrtk.visualization.video import (
     can_write_video,
     letterbox,

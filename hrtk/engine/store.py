@@ -1,9 +1,9 @@
 """Results on disk: one file per sequence, under a fingerprint of everything that determines its numbers.
 
-A run's results lie in ``<work_dir>/results/<fingerprint>/``: ``<name>.npz`` per sequence (the name percent-encoded),
-``run.json`` (config, versions, seed, hashes) and, for adapters that carry weights on, ``state.pt``. Every file is
-written to a temporary name, synced and renamed, so a killed run leaves whole files only. The schema of an npz stands in
-:mod:`hrtk.results`.
+The results of a run lie in ``<work_dir>/results/<fingerprint>/``: ``<name>.npz`` per sequence (the name
+percent-encoded), ``run.json`` (config, versions, seed, hashes) and, for adapters that carry weights on, ``state.pt``.
+Every file is written to a temporary name, synced and renamed, so a killed run leaves no partial file. The schema of an
+npz is in :mod:`hrtk.results`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ResultStore:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
-        """Where the result of a sequence lies; the name can be read back with ``urllib.parse.unquote``.
+        """The file of a sequence's result; ``urllib.parse.unquote`` returns the name.
 
         Raises:
             InputError: the name is too long for a file.
@@ -46,14 +46,14 @@ class ResultStore:
         return self.folder / f'{escaped_name(name)}.npz'
 
     def load(self, name: str) -> Optional[Result]:
-        """The stored result, or None; a damaged file is reported and counts as missing."""
+        """Returns a stored result, or None; a damaged file is reported and counts as missing."""
         path = self.path(name)
         if not path.exists():
             return None
         try:
             return Result.load(path)
         except InputError as error:
-            print_log(f'{error}. It is computed again.', logger='current', level=logging.WARNING)
+            _warn(f'{error}. It is computed again.')
             return None
 
     def save(self, result: Result) -> None:
@@ -61,46 +61,48 @@ class ResultStore:
         result.save(self.path(result.name))
 
     def save_state(self, state: dict[str, Any]) -> None:
-        """Stores what an adapter carries from sequence to sequence: tensors and plain types only."""
+        """Stores the state that an adapter carries from sequence to sequence: tensors and plain types only."""
         write_atomically(self.folder / 'state.pt', lambda file: torch.save(state, file))
 
     def load_state(self) -> Optional[dict[str, Any]]:
-        """The stored state, or None; a damaged file is reported and counts as missing."""
+        """Returns the stored state, or None; a damaged file is reported and counts as missing."""
         return read_state(self.folder / 'state.pt', 'The run starts from its first sequence')
 
     def write_run(self, content: dict[str, Any]) -> None:
-        """Writes ``run.json``; says so if earlier results of this folder were made with other versions."""
+        """Writes ``run.json``; warns if other versions computed earlier results of this folder."""
         path = self.folder / 'run.json'
         try:
-            versions = json.loads(path.read_text())['versions']
-        except BROKEN:  # absent, or cut off on a full disk
-            versions = content['versions']
-        changed = [
-            f'{k} {versions.get(k)} (now {v})'
-            for k, v in content['versions'].items()
-            if versions.get(k) != v
-        ]
+            previous = json.loads(path.read_text())['versions']
+        except BROKEN:  # absent, or truncated on a full disk
+            previous = content['versions']
+        changed = []
+        for name, version in content['versions'].items():
+            if previous.get(name) != version:
+                changed.append(f'{name} {previous.get(name)} (now {version})')
         if changed:
-            print_log(
+            _warn(
                 f'{self.folder} holds results made with {", ".join(changed)}; their digits may differ from what '
-                f'this run would compute. --no-resume computes them again.',
-                logger='current',
-                level=logging.WARNING,
+                f'this run would compute. --no-resume computes them again.'
             )
-        text = json.dumps(content, indent=1, default=str)
-        write_text_atomically(path, text)
+        write_text_atomically(path, json.dumps(content, indent=1, default=str))
 
 
 def read_state(path: Path, consequence: str) -> Optional[dict[str, Any]]:
-    """Tensors and plain types that were stored, or None; a damaged file is reported and counts as missing."""
+    """Reads stored tensors and plain types.
+
+    Args:
+        path: a file of ``torch.save``.
+        consequence: the sentence that ends the warning about a damaged file.
+
+    Returns:
+        The content; None if the file is missing or damaged.
+    """
     if not path.exists():
         return None
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except (*BROKEN, RuntimeError, pickle.UnpicklingError) as error:
-        print_log(
-            f'{path}: damaged ({error}). {consequence}.', logger='current', level=logging.WARNING
-        )
+        _warn(f'{path}: damaged ({error}). {consequence}.')
         return None
 
 
@@ -108,7 +110,7 @@ def canonical(value: Any) -> str:
     """JSON with sorted keys, the same on every machine.
 
     Raises:
-        InputError: a value has no lasting text form (an object made by the caller, say).
+        InputError: a value has no lasting text form, e.g. an object that the caller built.
     """
     return json.dumps(value, sort_keys=True, default=_plain)
 
@@ -126,3 +128,7 @@ def _plain(value: Any) -> Any:
         f'a config may hold plain types, arrays and classes only, not {value!r}: results are stored under '
         f'a fingerprint of the config'
     )
+
+
+def _warn(message: str) -> None:
+    print_log(message, logger='current', level=logging.WARNING)

@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""The versions that a run depends on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hrtk.version import __version__
 
 
 def versions() -> dict[str, str]:
-    """Versions of all that can change a digit, and the device, for logs and ``run.json``."""
+    """Versions of everything that can change a digit, and the device, for logs and ``run.json``."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'
     return {
         'hrtk': __version__,

@@ -228,7 +228,7 @@ def resumed(setting: Setting) -> Iterator[str]:
 
 @ADAPTER_CONTRACTS.add('a sequence may have one frame', f'{TUTORIAL}, "What it will meet"')
 def one_frame(setting: Setting) -> Iterator[str]:
-    sequence = dataclasses.replace(setting.sequences[1].clip(0, 1), truth=None)
+    sequence = dataclasses.replace(setting.sequences[1].part(0, 1), truth=None)
     yield from wrong_numbers(Trial(setting).adapt(sequence), 1)
 
 

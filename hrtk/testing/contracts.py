@@ -1,9 +1,10 @@
-"""Promises that a class of a plugin makes, and what is raised when it breaks one."""
+"""Contracts: promises that a class of a plugin makes, each with a check."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from hrtk.errors import InputError
 
@@ -19,10 +20,10 @@ class Contract:
     """One promise.
 
     Attributes:
-        name: to leave it out by.
-        promise: what is promised, one sentence.
-        where: the page or docstring that says so.
-        check: takes what is examined and yields a complaint for everything that is wrong.
+        name: of the contract, for ``skip``.
+        promise: one sentence.
+        where: the page or docstring that documents it.
+        check: takes the subject and yields a complaint for every breach.
     """
 
     name: str
@@ -32,10 +33,10 @@ class Contract:
 
 
 class Contracts(dict[str, Contract]):
-    """Contracts by name, in the order in which they are examined."""
+    """Contracts by name, in the order of their checks."""
 
     def add(self, promise: str, where: str) -> Callable[[Check], Check]:
-        """Decorates a check, whose function's name is the contract's."""
+        """Returns a decorator that adds a check; the name of its function names the contract."""
 
         def register(check: Check) -> Check:
             name = check.__name__.strip('_')
@@ -45,15 +46,15 @@ class Contracts(dict[str, Contract]):
         return register
 
     def examine(self, subject: Any, title: str, skip: Iterable[str] = ()) -> None:
-        """Goes through all contracts up to the first that is broken.
+        """Checks all contracts in order and stops at the first that is broken.
 
         Args:
-            subject: what the checks take.
-            title: who is examined.
+            subject: the argument of the checks.
+            title: the class in messages.
             skip: names of contracts that are left out.
 
         Raises:
-            BrokenContract: one is broken, or something was raised while it was examined.
+            BrokenContract: a contract is broken, or its check raised an error.
             InputError: ``skip`` names no contract.
         """
         unknown = sorted(set(skip) - set(self))
@@ -65,14 +66,13 @@ class Contracts(dict[str, Contract]):
             try:
                 complaint = next(iter(contract.check(subject)), None)
             except Exception as error:
-                raise BrokenContract(
-                    _text(contract, title, f'{type(error).__name__}: {error}')
-                ) from error
+                message = _message(contract, title, f'{type(error).__name__}: {error}')
+                raise BrokenContract(message) from error
             if complaint is not None:
-                raise BrokenContract(_text(contract, title, complaint))
+                raise BrokenContract(_message(contract, title, complaint))
 
 
-def _text(contract: Contract, title: str, complaint: str) -> str:
+def _message(contract: Contract, title: str, complaint: str) -> str:
     return (
         f'{title} breaks the contract {contract.name!r}: {contract.promise}.\n  found: {complaint}\n'
         f'  documented in {contract.where}'

@@ -9,18 +9,25 @@ from typing import Any, BinaryIO
 import numpy as np
 
 ALIGNMENT = 16
+PROTOCOL = (
+    3  # as joblib 0.13 under Python 3.7; without frames, so that bytes can follow a pickled object
+)
+
+# The pickler in Python, whose methods for single types can be replaced; typeshed does not declare them.
+_PythonPickler: Any = pickle._Pickler
 
 
 class _Wrapper:
     """Pickled under the name of joblib's NumpyArrayWrapper."""
 
 
-class _Pickler(pickle._Pickler):
+class _Pickler(_PythonPickler):
+    """Pickles an array as a wrapper, followed by padding and the array's bytes."""
+
     def __init__(self, stream: BinaryIO) -> None:
-        super().__init__(
-            stream, protocol=3
-        )  # as joblib 0.13 under Python 3.7; has no frames, so bytes can follow
+        super().__init__(stream, protocol=PROTOCOL)
         self.stream = stream
+        self.wrappers: list[_Wrapper] = []  # alive until the end: the memo identifies objects by id
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         if not isinstance(obj, np.ndarray) or obj.dtype.hasobject:
@@ -35,15 +42,11 @@ class _Pickler(pickle._Pickler):
             allow_mmap=True,
             numpy_array_alignment_bytes=ALIGNMENT,
         )
-        self._kept = [
-            *getattr(self, '_kept', []),
-            wrapper,
-        ]  # the memo knows objects by id, so they must live on
+        self.wrappers.append(wrapper)
         super().save(wrapper)
         padding = ALIGNMENT - (self.stream.tell() + 1) % ALIGNMENT
-        self.stream.write(
-            bytes([padding]) + b'\xff' * padding + np.ascontiguousarray(obj).tobytes()
-        )
+        self.stream.write(bytes([padding]) + b'\xff' * padding)
+        self.stream.write(np.ascontiguousarray(obj).tobytes())
 
     def save_type(self, obj: type) -> None:
         if obj is not _Wrapper:
@@ -52,7 +55,7 @@ class _Pickler(pickle._Pickler):
         self.write(pickle.GLOBAL + b'joblib.numpy_pickle\nNumpyArrayWrapper\n')
         self.memoize(obj)
 
-    dispatch = {**pickle._Pickler.dispatch, type: save_type}
+    dispatch = {**_PythonPickler.dispatch, type: save_type}
 
 
 def dump_joblib(content: dict[str, Any], path: str | Path) -> None:
@@ -60,7 +63,7 @@ def dump_joblib(content: dict[str, Any], path: str | Path) -> None:
 
     Args:
         content: arrays of plain dtypes, numbers and strings.
-        path: where.
+        path: the file.
     """
     with open(path, 'wb') as stream:
         _Pickler(stream).dump(content)

@@ -1,4 +1,4 @@
-"""Sequences of noise: as quick as a test can have them, and awkward where footage is."""
+"""Sequences of noise for quick tests, with the difficulties of real footage."""
 
 from __future__ import annotations
 
@@ -19,68 +19,65 @@ def random_sequence(
     dropped: float = 0.1,
     dtype: torch.dtype = torch.float32,
 ) -> Sequence:
-    """A sequence of noise.
+    """Draws a sequence of noise.
 
     Args:
         name: of the sequence.
         frames: F.
-        size: side of the pictures, px; boxes cover most of them.
-        seed: of the pictures, boxes and keypoints.
+        size: side of the images, px; boxes cover most of them.
+        seed: of the images, boxes and keypoints.
         skeleton: of the keypoints.
         dropped: share of keypoints with confidence 0; half of these are NaN.
         dtype: of boxes and keypoints.
     """
     rng = np.random.default_rng(seed)
-    points = len(joint_names(skeleton))
-    xy = size * (0.5 + 0.2 * rng.normal(size=(frames, points, 2)))
-    confidence = rng.uniform(0.3, 1, (frames, points))
-    absent = rng.random((frames, points)) < dropped
+    count = len(joint_names(skeleton))
+    xy = size * (0.5 + 0.2 * rng.normal(size=(frames, count, 2)))
+    confidence = rng.uniform(0.3, 1, (frames, count))
+    absent = rng.random((frames, count)) < dropped
     confidence[absent] = 0
-    xy[absent & (rng.random((frames, points)) < 0.5)] = np.nan
-    boxes = np.stack(
-        [
-            size * (0.5 + 0.03 * rng.normal(size=frames)),
-            size * (0.5 + 0.03 * rng.normal(size=frames)),
-            size * rng.uniform(0.8, 1.0, frames),
-        ],
-        axis=1,
-    )
-    keypoints = Keypoints2D(
-        torch.tensor(xy, dtype=dtype), torch.tensor(confidence, dtype=dtype), skeleton, 'noise'
-    )
+    xy[absent & (rng.random((frames, count)) < 0.5)] = np.nan
+    center_x = size * (0.5 + 0.03 * rng.normal(size=frames))
+    center_y = size * (0.5 + 0.03 * rng.normal(size=frames))
+    side = size * rng.uniform(0.8, 1.0, frames)
+    boxes = np.stack([center_x, center_y, side], axis=1)
     return Sequence(
         name,
-        rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
+        _random_images(rng, frames, size),
         torch.tensor(boxes, dtype=dtype),
-        keypoints,
+        Keypoints2D(
+            torch.tensor(xy, dtype=dtype), torch.tensor(confidence, dtype=dtype), skeleton, 'noise'
+        ),
     )
 
 
 def coloured_sequence(name: str, frames: int, size: int, seed: int = 0) -> Sequence:
-    """Noise in a colour of its own for every frame, with masks and ground truth; predictions of frames differ clearly.
+    """Draws noise in another colour for every frame, with masks and ground truth; predictions of frames differ clearly.
 
     Args:
         name: of the sequence.
         frames: F.
-        size: side of the pictures, px.
+        size: side of the images, px.
         seed: of everything.
     """
-    plain, rng = random_sequence(name, frames, size, seed), np.random.default_rng([1, seed])
+    plain = random_sequence(name, frames, size, seed)
+    rng = np.random.default_rng([1, seed])
     colours = rng.uniform(0.1, 1, (frames, 1, 1, 3))
+    images = np.stack([plain.frames[t] for t in range(frames)])
     rows, columns = np.mgrid[:size, :size] / size - 0.5
-    widths = rng.uniform(0.12, 0.25, (frames, 1, 1))  # an upright ellipse stands for a person
-    masks = (columns / widths) ** 2 + (rows / 0.4) ** 2 < 1
-    rotmat = (
-        Rotation.from_rotvec(0.3 * rng.normal(size=(frames * 24, 3)))
-        .as_matrix()
-        .reshape(frames, 24, 3, 3)
-    )
-    truth = GroundTruth(torch.tensor(rotmat, dtype=torch.float32), torch.zeros(frames, 10))
+    widths = rng.uniform(0.12, 0.25, (frames, 1, 1))
+    masks = (columns / widths) ** 2 + (rows / 0.4) ** 2 < 1  # an upright ellipse for a person
+    vectors = 0.3 * rng.normal(size=(frames * 24, 3))
+    rotmat = Rotation.from_rotvec(vectors).as_matrix().reshape(frames, 24, 3, 3)
     return Sequence(
         name,
-        (plain.frames * colours).astype(np.uint8),
+        (images * colours).astype(np.uint8),
         plain.boxes,
         plain.keypoints2d,
-        truth,
+        GroundTruth(torch.tensor(rotmat, dtype=torch.float32), torch.zeros(frames, 10)),
         masks.astype(np.uint8),
     )
+
+
+def _random_images(rng: np.random.Generator, frames: int, size: int) -> np.ndarray:
+    return rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8)

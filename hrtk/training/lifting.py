@@ -1,9 +1,10 @@
-"""Training of masked pose modelling through mmengine's runner: pre-training, lifting, completion."""
+"""Training of masked pose modelling (MPM): pre-training, lifting, completion."""
 
 from __future__ import annotations
 
 from typing import Any, Optional
 
+import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -14,10 +15,16 @@ from hrtk.losses import joint_distance, lifting_losses
 from hrtk.models.lifting import HoleSampler, Masks, MaskSampler, PartSampler, step_generator
 from hrtk.registry import LIFTERS, MODELS
 from hrtk.training.stepping import SteppingModel
+from hrtk.training.supervision import weighted
 
 COUNTED = ('all', 'hidden')
 TASKS = ('complete2d', 'complete3d')
 SAMPLERS = {'MaskSampler': MaskSampler, 'HoleSampler': HoleSampler}
+TEST_STEP = -1  # of the random numbers of a validation, which is no step of the training
+
+PRETRAINING_LOSS_WEIGHTS = dict(pose2d=5.0, pose3d=2.0)
+LIFTING_LOSS_WEIGHTS = dict(sequence=1.0, centre=1.0)
+COMPLETION_LOSS_WEIGHTS = dict(lift=2.0, pose2d=1.0)
 
 
 @MODELS.register_module()
@@ -30,10 +37,11 @@ class MaskedPoseTraining(SteppingModel):
     Args:
         network: config of :class:`~hrtk.models.lifting.MPMStage1`.
         masks: ``dict(type=..., ...)`` with the arguments of :class:`~hrtk.models.lifting.MaskSampler` (the default) or,
-            for weights that shall complete keypoints, of :class:`~hrtk.models.lifting.HoleSampler`.
-        weights: of ``pose2d`` and ``pose3d``; 5 and 2 as released, 2 and 3 in the paper. The shared layers' batch norms
-            remember the mean of both kinds, which is neither's: a network that is to fill in 2D poses by itself, not
-            to go on to stage II, should end with ``pose3d=0``, which leaves 3D poses out.
+            for networks that will complete keypoints, of :class:`~hrtk.models.lifting.HoleSampler`.
+        weights: of the losses ``pose2d`` and ``pose3d``; 5 and 2 as released, 2 and 3 in the paper. The batch norms of
+            the shared layers hold the mean statistics of both kinds of poses, which fit neither: the training of a
+            network that fills in 2D poses by itself, without stage II, should end with ``pose3d=0``, which leaves 3D
+            poses out.
         counted: ``'all'`` joints, as released, or the ``'hidden'`` ones only.
         seed: of the masks.
 
@@ -53,31 +61,52 @@ class MaskedPoseTraining(SteppingModel):
         if counted not in COUNTED:
             raise InputError(f'MaskedPoseTraining: counted is one of {COUNTED}, not {counted!r}')
         options = dict(masks or {})
-        kind = options.pop('type', 'MaskSampler')
-        if kind not in SAMPLERS:
+        sampler = options.pop('type', 'MaskSampler')
+        if sampler not in SAMPLERS:
             raise InputError(
-                f'MaskedPoseTraining: masks.type is one of {sorted(SAMPLERS)}, not {kind!r}'
+                f'MaskedPoseTraining: masks.type is one of {sorted(SAMPLERS)}, not {sampler!r}'
             )
-        self.network, self.masks = LIFTERS.build(network), SAMPLERS[kind](**options)
-        self.weights, self.counted = {'pose2d': 5.0, 'pose3d': 2.0, **(weights or {})}, counted
+        self.network = LIFTERS.build(network)
+        self.masks = SAMPLERS[sampler](**options)
+        self.loss_weights = {**PRETRAINING_LOSS_WEIGHTS, **(weights or {})}
+        self.counted = counted
 
     def forward(
         self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor', **labels: Any
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """One batch of windows; mmengine's modes. Predictions are hidden 3D poses filled in, with ``masked``."""
-        size = (len(keypoints2d), *keypoints2d.shape[1:3])
+        """One batch of windows.
+
+        Args:
+            keypoints2d: (B, F, J, 2).
+            joints3d: (B, F, J, 3).
+            mode: mmengine's.
+            **labels: not used.
+
+        Returns:
+            For the mode ``'loss'`` the weighted losses, else the 3D poses filled in and their ``masked`` joints.
+        """
         if mode != 'loss':
-            masks = self.masks(*size, step_generator(self.seed, -1)).to(joints3d.device)
-            masked = masks.hidden.expand(size)
+            masks = self._draw_masks(joints3d, step_generator(self.seed, TEST_STEP))
+            masked = masks.hidden.expand(joints3d.shape[:3])
             return _samples(self.network(joints3d, '3d', masks), masked)
-        generator, losses = self.next_generator(), {}
-        for name, poses, kind in (('pose2d', keypoints2d, '2d'), ('pose3d', joints3d, '3d')):
-            masks = self.masks(*size, generator).to(poses.device)
-            if self.weights[name]:
-                counted = masks.hidden if self.counted == 'hidden' else None
-                found = joint_distance(self.network(poses, kind, masks), poses, counted)
-                losses[f'loss_{name}'] = self.weights[name] * found
-        return losses
+        generator = self.next_generator()
+        # Both masks are always drawn: the random numbers of a step do not depend on the weights.
+        masks2d = self._draw_masks(keypoints2d, generator)
+        masks3d = self._draw_masks(joints3d, generator)
+        losses = {}
+        if self.loss_weights['pose2d']:
+            losses['pose2d'] = self._pretext_loss(keypoints2d, '2d', masks2d)
+        if self.loss_weights['pose3d']:
+            losses['pose3d'] = self._pretext_loss(joints3d, '3d', masks3d)
+        return weighted(losses, self.loss_weights)
+
+    def _draw_masks(self, poses: Tensor, generator: torch.Generator) -> Masks:
+        batch, frames, joints = poses.shape[:3]
+        return self.masks(batch, frames, joints, generator).to(poses.device)
+
+    def _pretext_loss(self, poses: Tensor, kind: str, masks: Masks) -> Tensor:
+        counted = masks.hidden if self.counted == 'hidden' else None
+        return joint_distance(self.network(poses, kind, masks), poses, counted)
 
 
 @MODELS.register_module()
@@ -88,7 +117,7 @@ class LiftingTraining(BaseModel):
         network: config of :class:`~hrtk.models.lifting.MPMStage2`; its ``pretrained`` names stage I.
         joints: order of the joints, for the flip.
         flip_test: predictions are means over a window and its mirror image.
-        weights: of ``sequence`` and ``centre``, 1 and 1.
+        weights: of the losses ``sequence`` and ``centre``, 1 and 1.
     """
 
     def __init__(
@@ -99,31 +128,33 @@ class LiftingTraining(BaseModel):
         weights: Optional[dict[str, float]] = None,
     ) -> None:
         super().__init__()
-        self.network, self.mirror = LIFTERS.build(network), mirror_order(joints)
-        self.flip_test, self.weights = (
-            flip_test,
-            {'sequence': 1.0, 'centre': 1.0, **(weights or {})},
-        )
+        self.network = LIFTERS.build(network)
+        self.mirror = mirror_order(joints)
+        self.flip_test = flip_test
+        self.loss_weights = {**LIFTING_LOSS_WEIGHTS, **(weights or {})}
 
     def forward(
         self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor', **labels: Any
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """One batch of windows; mmengine's modes. Predictions are of the middle frame."""
+        """One batch of windows, see :class:`MaskedPoseTraining`.
+
+        Returns:
+            For mmengine's mode ``'loss'`` the weighted losses, else the 3D poses of the middle frames.
+        """
         if mode == 'loss':
-            terms = lifting_losses(**self.network(keypoints2d), target=joints3d)
-            return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
-        predict = lambda poses, masked: self.network(poses)['joints3d']  # noqa: E731
-        found = (
-            average_with_mirror(predict, keypoints2d, self.mirror)
-            if self.flip_test
-            else predict(keypoints2d, None)
-        )
-        return _samples(found)
+            losses = lifting_losses(**self.network(keypoints2d), target=joints3d)
+            return weighted(losses, self.loss_weights)
+        if self.flip_test:
+            return _samples(average_with_mirror(self._predict, keypoints2d, self.mirror))
+        return _samples(self._predict(keypoints2d))
+
+    def _predict(self, keypoints2d: Tensor, masked: Optional[Tensor] = None) -> Tensor:
+        return self.network(keypoints2d)['joints3d']
 
 
 @MODELS.register_module()
 class CompletionTraining(SteppingModel):
-    """Completion by MPM: parts of the body are hidden in all frames of a window, and the whole 3D pose is asked for.
+    """Completion by MPM: hides parts of the body in all frames of a window and learns the complete 3D pose.
 
     Args:
         network: config of :class:`~hrtk.models.lifting.MPMStage1`, as released with ``decoder_layers=2``.
@@ -132,7 +163,7 @@ class CompletionTraining(SteppingModel):
         test: the part that predictions hide, e.g. ``'left_leg+right_leg'``, or a number of joints.
         joints: order of the joints, for the flip.
         flip_test: predictions are means over a window and its mirror image, whose mask is mirrored too.
-        weights: of ``lift`` and ``pose2d`` of the task ``'complete2d'``; 2 and 1 as released.
+        weights: of the losses ``lift`` and ``pose2d`` of the task ``'complete2d'``; 2 and 1 as released.
         seed: of the masks.
 
     Raises:
@@ -153,41 +184,54 @@ class CompletionTraining(SteppingModel):
         super().__init__(seed)
         if task not in TASKS:
             raise InputError(f'CompletionTraining: task is one of {TASKS}, not {task!r}')
-        self.network, self.task, self.kind = LIFTERS.build(network), task, task[-2:]
-        self.parts, self.test = PartSampler(*([parts] if parts else [])), PartSampler([test])
-        self.mirror, self.flip_test = mirror_order(joints), flip_test
-        self.weights = {'lift': 2.0, 'pose2d': 1.0, **(weights or {})}
+        self.network = LIFTERS.build(network)
+        self.task = task
+        self.kind = task[-2:]
+        self.train_masks = PartSampler(parts) if parts else PartSampler()
+        self.test_masks = PartSampler([test])
+        self.mirror = mirror_order(joints)
+        self.flip_test = flip_test
+        self.loss_weights = {**COMPLETION_LOSS_WEIGHTS, **(weights or {})}
 
     def forward(
         self, keypoints2d: Tensor, joints3d: Tensor, mode: str = 'tensor', **labels: Any
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """One batch of windows; mmengine's modes. Predictions are 3D poses of all frames, with ``masked``."""
+        """One batch of windows, see :class:`MaskedPoseTraining`.
+
+        Returns:
+            For mmengine's mode ``'loss'`` the losses, else the 3D poses of all frames and their ``masked`` joints.
+        """
         poses = keypoints2d if self.kind == '2d' else joints3d
-        size = (len(poses), *poses.shape[1:3])
+        batch, frames, joints = poses.shape[:3]
         if mode == 'loss':
-            masks = self.parts(*size, self.next_generator()).to(poses.device)
-            tokens = self.network.encode(poses, self.kind, masks)
-            lift = joint_distance(self.network.decode(tokens, '3d', masks), joints3d)
-            if self.kind == '3d':
-                return dict(loss_lift=lift)
-            again = joint_distance(self.network.decode(tokens, '2d', masks), keypoints2d)
-            return dict(
-                loss_lift=self.weights['lift'] * lift, loss_pose2d=self.weights['pose2d'] * again
-            )
-        masked = self.test(*size, step_generator(self.seed, -1)).joints.to(poses.device)
+            masks = self.train_masks(batch, frames, joints, self.next_generator())
+            return self._losses(poses, masks.to(poses.device), joints3d)
+        test_masks = self.test_masks(batch, frames, joints, step_generator(self.seed, TEST_STEP))
+        masked = test_masks.joints.to(poses.device)
+        if self.flip_test:
+            completed = average_with_mirror(self._predict, poses, self.mirror, masked)
+        else:
+            completed = self._predict(poses, masked)
+        return _samples(completed, masked)
 
-        def predict(batch: Tensor, hidden: Tensor) -> Tensor:
-            return self.network(batch, self.kind, Masks.of(hidden), target='3d')
+    def _losses(self, poses: Tensor, masks: Masks, joints3d: Tensor) -> dict[str, Tensor]:
+        tokens = self.network.encode(poses, self.kind, masks)
+        lift = joint_distance(self.network.decode(tokens, '3d', masks), joints3d)
+        if self.kind == '3d':
+            return dict(loss_lift=lift)
+        pose2d = joint_distance(self.network.decode(tokens, '2d', masks), poses)
+        return weighted(dict(lift=lift, pose2d=pose2d), self.loss_weights)
 
-        found = (
-            average_with_mirror(predict, poses, self.mirror, masked)
-            if self.flip_test
-            else predict(poses, masked)
-        )
-        return _samples(found, masked)
+    def _predict(self, poses: Tensor, masked: Optional[Tensor]) -> Tensor:
+        if masked is None:
+            raise ValueError('a completion needs the mask of the joints to complete')
+        return self.network(poses, self.kind, Masks.of(masked), target='3d')
 
 
 def _samples(joints3d: Tensor, masked: Optional[Tensor] = None) -> list[dict[str, Tensor]]:
-    if masked is None:
-        return [dict(joints3d=joints) for joints in joints3d]
-    return [dict(joints3d=joints, masked=hidden) for joints, hidden in zip(joints3d, masked)]
+    """One dict per window."""
+    samples = [dict(joints3d=joints) for joints in joints3d]
+    if masked is not None:
+        for sample, hidden in zip(samples, masked):
+            sample['masked'] = hidden
+    return samples

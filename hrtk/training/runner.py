@@ -5,21 +5,32 @@ from __future__ import annotations
 from typing import Optional
 
 import torch
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from hrtk.engine.runner import RegistryRunner
+from hrtk.engine.runner import build_evaluator, build_hook
 from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
 
 
-class TrainRunner(RegistryRunner):
-    """Trains what a training config names."""
+class TrainRunner(Runner):
+    """mmengine's runner, building through hrtk's registries, which suggest similar names for an unknown one."""
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
-        """Builds what is trained."""
+        """Builds the training of a network."""
         return MODELS.build(model)
+
+    def build_evaluator(self, evaluator: Evaluator | dict | list) -> Evaluator:
+        """Builds the metrics of the validation."""
+        return build_evaluator(evaluator)
+
+    def register_hook(self, hook: Hook | dict, priority: Optional[int | str] = None) -> None:
+        """Registers a hook."""
+        hook, priority = build_hook(hook, priority)
+        super().register_hook(hook, priority)
 
     @staticmethod
     def build_dataloader(
@@ -31,10 +42,10 @@ class TrainRunner(RegistryRunner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
-        """Builds the optimiser."""
-        # mmengine calls whatever it finds under the name, even nothing; a constructor looks names up itself.
+        """Builds the optimizer."""
+        # mmengine looks the optimizer's name up without an error message. A trial build reports an unknown name; a
+        # `constructor` reports it itself.
         if isinstance(optim_wrapper, dict) and 'constructor' not in optim_wrapper:
-            OPTIMIZERS.build(
-                optim_wrapper['optimizer'], default_args=dict(params=[nn.Parameter(torch.zeros(1))])
-            )
+            parameters = [nn.Parameter(torch.zeros(1))]
+            OPTIMIZERS.build(optim_wrapper['optimizer'], default_args=dict(params=parameters))
         return super().build_optim_wrapper(optim_wrapper)

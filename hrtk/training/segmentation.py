@@ -1,21 +1,25 @@
-"""Training of the foreground segmenter through mmengine's runner."""
+"""Training of the foreground segmenter."""
 
 from __future__ import annotations
 
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from hrtk.evaluation.silhouettes import mask_iou
 from hrtk.geometry.boxes import normalise
 from hrtk.losses.segmentation import CLASS_WEIGHTS, segmentation_losses
 from hrtk.models.segmentation import foreground_map
 from hrtk.registry import MODELS, SEGMENTERS
-from hrtk.training.supervised import distort
+from hrtk.training.augmentation import distort, mirror_images, random_half
+from hrtk.training.supervision import weighted
 
-WEIGHTS = dict(main=1.0, auxiliary=0.4, iou=0.0)
+LOSS_WEIGHTS = dict(main=1.0, auxiliary=0.4, iou=0.0)
+PROBABILITY = 0.5  # from which a pixel is foreground
 
 
 @MODELS.register_module()
@@ -24,11 +28,11 @@ class SegmentationTraining(BaseModel):
 
     Args:
         network: config of the segmenter.
-        weights: factors of the losses ``main`` and ``auxiliary`` (cross-entropy; 1 and 0.4, as HRNet-OCR) and ``iou``
-            (one minus soft IoU; off).
+        weights: of the losses ``main`` and ``auxiliary`` (cross-entropy; 1 and 0.4, as HRNet-OCR) and ``iou`` (one
+            minus soft IoU; off).
         class_weights: of background and foreground; 0.5 and 1, option 2 of the thesis.
         augment: strength of colour, noise and erased patches; 0 leaves only the mirror image.
-        size: px that crops are enlarged or reduced to before the network, 520 in the thesis; None for as they are.
+        size: px of the side that crops are resized to before the network, 520 in the thesis; None for no resizing.
         bf16: convolutions in bfloat16 (CPUs with AVX512-BF16, GPUs).
     """
 
@@ -44,35 +48,41 @@ class SegmentationTraining(BaseModel):
         super().__init__()
         self.network = SEGMENTERS.build(network)
         self.network.to(memory_format=torch.channels_last)
-        self.weights, self.class_weights = {**WEIGHTS, **(weights or {})}, tuple(class_weights)
-        self.augment, self.size, self.bf16 = augment, size, bf16
+        self.loss_weights = {**LOSS_WEIGHTS, **(weights or {})}
+        self.class_weights = tuple(class_weights)
+        self.augment = augment
+        self.size = size
+        self.bf16 = bf16
 
     def forward(
         self, image: Tensor, mask: Tensor, mode: str = 'tensor', **labels: Any
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """One batch of crops (..., 3, R, R) with masks (..., R, R), of views or of tracks; mmengine's modes.
+        """One batch of crops (..., 3, R, R) with masks (..., R, R), of views or of tracks.
 
-        Predictions are the IoU of every crop, percent, at probability one half.
+        Returns:
+            For mmengine's mode ``'loss'`` the weighted losses, else the IoU of every crop, percent, at probability one
+            half.
         """
-        image, mask = image.flatten(0, -4), mask.flatten(0, -3)
+        image = image.flatten(0, -4)
+        mask = mask.flatten(0, -3)
         if mode == 'loss':
-            chosen = torch.rand(len(image), device=image.device) < 0.5
-            image = torch.where(chosen[:, None, None, None], image.flip(3), image)
-            mask = torch.where(chosen[:, None, None], mask.flip(2), mask)
+            chosen = random_half(len(image), image.device)
+            image = mirror_images(chosen, image)
+            mask = mirror_images(chosen, mask)
             image = distort(image.float(), self.augment)
         crops = normalise(image.float())
         if self.size is not None:
-            crops = torch.nn.functional.interpolate(crops, (self.size, self.size), mode='bilinear')
+            crops = interpolate(crops, (self.size, self.size), mode='bilinear')
         with torch.autocast(crops.device.type, torch.bfloat16, enabled=self.bf16):
             logits = self.network(crops.contiguous(memory_format=torch.channels_last))
+        main = logits.main.float()
         if mode == 'loss':
-            terms = segmentation_losses(
-                logits.main.float(), logits.auxiliary.float(), mask, self.class_weights
-            )
-            return {
-                f'loss_{name}': self.weights[name] * value
-                for name, value in terms.items()
-                if self.weights[name]
-            }
-        found = foreground_map(logits.main.float(), mask.shape[-2:], 0.5)[:, 0] > 0
-        return [dict(iou=value) for value in mask_iou(found.cpu(), (mask == 1).cpu())]
+            return self._losses(main, logits.auxiliary.float(), mask)
+        foreground = foreground_map(main, mask.shape[-2:], PROBABILITY)[:, 0] > 0
+        return [dict(iou=iou) for iou in mask_iou(foreground.cpu(), (mask == 1).cpu())]
+
+    def _losses(self, main: Tensor, auxiliary: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """The losses that have a weight."""
+        losses = segmentation_losses(main, auxiliary, mask, self.class_weights)
+        active = {name: loss for name, loss in losses.items() if self.loss_weights[name]}
+        return weighted(active, self.loss_weights)

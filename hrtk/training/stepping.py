@@ -11,7 +11,7 @@ from hrtk.models.lifting import step_generator
 
 
 class SteppingModel(BaseModel):
-    """Knows which step of training it is at, across interruptions, and has that step's random numbers.
+    """Counts the steps of a training across interruptions and gives every step its own random numbers.
 
     Args:
         seed: of the random numbers.
@@ -20,14 +20,15 @@ class SteppingModel(BaseModel):
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.seed = seed
-        # In the checkpoint, so that a resumed run draws what an uninterrupted one would.
+        # A buffer, so that the checkpoint holds it: a resumed run draws what an uninterrupted run would.
         self.register_buffer('steps', torch.zeros((), dtype=torch.int64))
-        self._count: Optional[int] = None
+        self._step: Optional[int] = None  # the same on the host
 
     def next_generator(self) -> torch.Generator:
-        """Random numbers of the next step; waits for the device once after every start."""
-        self._count = int(self.steps) if self._count is None else self._count
-        generator = step_generator(self.seed, self._count)
-        self._count += 1
+        """The random numbers of the next step; waits for the device once after every start."""
+        if self._step is None:
+            self._step = int(self.steps)
+        generator = step_generator(self.seed, self._step)
+        self._step += 1
         self.steps += 1
         return generator

@@ -1,10 +1,9 @@
-"""Training of temporal networks through mmengine's runner, on features that were computed before."""
+"""Training of temporal networks on features that were computed before."""
 
 from __future__ import annotations
 
 from typing import Optional
 
-import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
@@ -12,7 +11,8 @@ from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.evaluation import mpjpe
 from hrtk.registry import ESTIMATORS, MODELS, TEMPORAL
-from hrtk.training.supervised import WEIGHTS, mirror_labels, supervise
+from hrtk.training.augmentation import mirror_features
+from hrtk.training.supervision import LOSS_WEIGHTS, supervise, weighted
 
 
 @MODELS.register_module()
@@ -21,9 +21,9 @@ class TemporalTraining(BaseModel):
 
     Args:
         network: config of the network to train.
-        start: config of the image network that made the features, with weights. Its body gives the joints, and its
-            regressor is where that of the network starts, as SPIN's in TCMR and MPS-Net.
-        weights: factors of the losses, see :class:`~hrtk.training.supervised.SupervisedTraining`.
+        start: config of the image network that computed the features, with weights. Its body gives the joints, and
+            the regressor of the temporal network starts from its regressor, as TCMR and MPS-Net start from SPIN's.
+        weights: of the losses, see :class:`~hrtk.training.supervised.SupervisedTraining`.
 
     Raises:
         InputError: the regressors of both networks differ.
@@ -34,7 +34,7 @@ class TemporalTraining(BaseModel):
     ) -> None:
         super().__init__()
         self.network, self.body = build_from_start(network, start)
-        self.weights = weights or WEIGHTS
+        self.loss_weights = weights or LOSS_WEIGHTS
 
     def forward(
         self,
@@ -45,53 +45,42 @@ class TemporalTraining(BaseModel):
         camera: Tensor,
         mode: str = 'tensor',
     ) -> dict[str, Tensor] | list[dict[str, float]]:
-        """One batch of windows, see :class:`~hrtk.datasets.feature_windows.FeatureWindows`; mmengine's modes."""
+        """One batch of windows, see :class:`~hrtk.datasets.feature_windows.FeatureWindows`.
+
+        Returns:
+            For mmengine's mode ``'loss'`` the weighted losses, else the error of every middle frame.
+        """
         windows = features[:, 0]
         if mode == 'loss':
-            windows, rotmat, keypoints2d = mirror_some(features, rotmat, keypoints2d)
-        terms, joints = supervise(self.body, self.network(windows), rotmat, betas, keypoints2d)
-        if mode != 'loss':
-            return [dict(mpjpe_mm=error) for error in mpjpe(*joints)]
-        return {f'loss_{name}': self.weights[name] * value for name, value in terms.items()}
+            windows, rotmat, keypoints2d = mirror_features(features, rotmat, keypoints2d)
+        supervision = supervise(self.body, self.network(windows), rotmat, betas, keypoints2d)
+        if mode == 'loss':
+            return weighted(supervision.losses, self.loss_weights)
+        errors = mpjpe(supervision.joints, supervision.true_joints)
+        return [dict(mpjpe_mm=error) for error in errors]
 
 
 def build_from_start(network: dict, start: dict) -> tuple[nn.Module, BodyModel]:
-    """A temporal network whose regressor is that of the image network that made its features, and the latter's body.
+    """Builds a temporal network whose regressor has the weights of the image network's.
+
+    Args:
+        network: config of the temporal network.
+        start: config of the image network that computed its features.
+
+    Returns:
+        The temporal network, and the body of the image network.
 
     Raises:
         InputError: the regressors of both networks differ.
     """
-    built, image_network = TEMPORAL.build(network), ESTIMATORS.build(dict(start))
+    temporal_network = TEMPORAL.build(network)
+    image_network = ESTIMATORS.build(dict(start))
     try:
-        built.regressor.load_state_dict(image_network.head.state_dict())
+        temporal_network.regressor.load_state_dict(image_network.head.state_dict())
     except RuntimeError as error:
         raise InputError(
-            f'the regressor of {type(built).__name__} cannot start from that of the image network, which '
-            f'has another size or form; give both the same config '
+            f'the regressor of {type(temporal_network).__name__} cannot start from that of the image '
+            f'network, which has another size or form; give both the same config '
             f'({str(error).splitlines()[-1].strip()})'
         ) from error
-    return built, image_network.body
-
-
-def mirror_some(
-    features: Tensor, rotmat: Tensor, keypoints2d: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Takes the mirrored features of a random half of a batch, and mirrors its labels.
-
-    Args:
-        features: (B, 2, T, F), the second those of mirrored crops, or (B, 1, T, F), where nothing is mirrored.
-        rotmat: (B, 24, 3, 3), or (B, T, 24, 3, 3) of all frames.
-        keypoints2d: (B, 24, 2), or (B, T, 24, 2) of all frames; ``spin24``.
-
-    Returns:
-        (B, T, F) features, and the labels in their shapes.
-    """
-    if features.shape[1] == 1:
-        return features[:, 0], rotmat, keypoints2d
-    chosen = torch.rand(len(features), device=features.device) < 0.5
-    windows = torch.where(chosen[:, None, None], features[:, 1], features[:, 0])
-    if rotmat.ndim == 4:
-        return windows, *mirror_labels(chosen, rotmat, keypoints2d)
-    every = chosen.repeat_interleave(rotmat.shape[1])
-    mirrored = mirror_labels(every, rotmat.flatten(0, 1), keypoints2d.flatten(0, 1))
-    return windows, *(labels.unflatten(0, (len(chosen), -1)) for labels in mirrored)
+    return temporal_network, image_network.body

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator, Optional
+from typing import Optional
 
 import torch
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
+from hrtk.datasets import MotionWindows
 from hrtk.errors import InputError
 from hrtk.evaluation import accel_error, mpjpe
 from hrtk.geometry.rotation import rotmat_to_axis_angle
-from hrtk.registry import DATASETS, LOSSES, METRICS, MODELS
+from hrtk.registry import DATASETS, LOSSES, MODELS
 from hrtk.structures import Prediction
+from hrtk.training.augmentation import mirror_features
 from hrtk.training.stepping import SteppingModel
-from hrtk.training.supervised import ViewError, supervise
-from hrtk.training.temporal import build_from_start, mirror_some
+from hrtk.training.supervision import Supervision, supervise, weighted
+from hrtk.training.temporal import build_from_start
 
 # configs/config.yaml of the released code; the defaults of its classes are 60, 30, 1, 0.001 and 1. Those of the metric
-# loss are its thesis' smallest, and none.
-WEIGHTS = dict(
+# loss are the smallest of its thesis, and none.
+LOSS_WEIGHTS = dict(
     keypoints2d=300.0,
     joints3d=300.0,
     rotmat=60.0,
@@ -29,35 +32,36 @@ WEIGHTS = dict(
     metric=0.1,
     metric_joints=0.0,
 )
-COMMON = slice(14)  # of spin24, its common14: the joints that poses are compared over
+COMMON14 = slice(14)  # the joints of spin24 that the metric loss compares poses over
 
 
 @MODELS.register_module()
 class VideoTraining(SteppingModel):
-    """A network over time under full supervision of all frames, and a critic that learns what motion looks like.
+    """A temporal network under full supervision of all frames, and a critic that learns what motion looks like.
 
-    Kocabas et al., VIBE, 2020, section 3: squared errors of joints in the picture and in space, of rotation matrices
-    and betas, and least squares between the network and a motion critic. The network is asked to make the critic say
-    1; the critic learns 1 for captured motion and 0 for predicted motion, by an optimiser of its own, in the same step
-    and from the same predictions. Both see body poses without global orientation. One process trains.
+    Kocabas et al., VIBE, 2020, section 3: squared errors of joints in the crop and in space, of rotation matrices
+    and betas, and least squares between the network and a motion critic. The network learns to make the critic say
+    1; the critic learns 1 for captured motion and 0 for predicted motion, by an optimizer of its own, in the same step
+    and from the same predictions. Both take body poses without global orientation. One process trains.
 
     A metric loss between the clips of a batch may be added ("Few-shot Domain Adaptation for 3D Human Pose and Shape
-    Estimation", UNIST, 2021, section 3.3), on the features that the regressor sees and on predicted joints.
+    Estimation", UNIST, 2021, section 3.3), on the features that the regressor takes and on predicted joints.
 
     Args:
         network: config of a temporal network that predicts every frame, e.g. :class:`~hrtk.models.temporal.VIBE`.
-        start: config of the image network that made the features, with weights, see
+        start: config of the image network that computed the features, with weights, see
             :class:`~hrtk.training.temporal.TemporalTraining`.
         critic: config of the :class:`~hrtk.models.priors.MotionDiscriminator`; None trains without a prior.
-        motion: config of the :class:`~hrtk.datasets.lifting.motion_windows.MotionWindows` that the critic calls real.
+        motion: config of the :class:`~hrtk.datasets.lifting.motion_windows.MotionWindows`, the captured motion.
         metric: config of the :class:`~hrtk.losses.LogRatioLoss`; None trains without it.
-        weights: replacements of the losses' factors, by default those of VIBE: ``keypoints2d`` 300, ``joints3d`` 300,
-            ``rotmat`` 60, ``betas`` 0.06, and ``motion`` 0.5, which is the critic's own too; and ``metric`` 0.1, of
-            the metric loss on features, and ``metric_joints`` 0, of that on predicted joints relative to the hips.
+        weights: replacements of the losses' weights, by default those of VIBE: ``keypoints2d`` 300, ``joints3d`` 300,
+            ``rotmat`` 60, ``betas`` 0.06, and ``motion`` 0.5, which weights the losses of the critic too; and
+            ``metric`` 0.1, of the metric loss on features, and ``metric_joints`` 0, of that on predicted joints
+            relative to the hips.
         seed: of mirroring, dropout, anchors and the choice of captured motion; these are the same in a resumed run.
 
     Raises:
-        InputError: a part cannot be built, the regressors of both networks differ, a factor is unknown, or there is a
+        InputError: a part cannot be built, the regressors of both networks differ, a weight is unknown, or there is a
             critic and no motion.
     """
 
@@ -72,69 +76,85 @@ class VideoTraining(SteppingModel):
         seed: int = 0,
     ) -> None:
         super().__init__(seed)
+        weights = weights or {}
         self.network, self.body = build_from_start(network, start)
         if critic is not None and motion is None:
             raise InputError(
                 'VideoTraining: a critic needs captured motion to learn from; give it '
                 "motion=dict(type='MotionWindows'), or leave the critic out"
             )
-        self.critic: Optional[nn.Module] = None if critic is None else MODELS.build(critic)
-        self.motion = None if critic is None else DATASETS.build(motion)
-        self.metric: Optional[nn.Module] = None if metric is None else LOSSES.build(metric)
-        self.weights = {**WEIGHTS, **(weights or {})}
-        if set(self.weights) != set(WEIGHTS):
+        self.critic: Optional[nn.Module] = None
+        self.motion: Optional[MotionWindows] = None
+        self.metric: Optional[nn.Module] = None
+        if critic is not None:
+            self.critic = MODELS.build(critic)
+            self.motion = DATASETS.build(motion)
+        if metric is not None:
+            self.metric = LOSSES.build(metric)
+        self.loss_weights = {**LOSS_WEIGHTS, **weights}
+        if set(self.loss_weights) != set(LOSS_WEIGHTS):
             raise InputError(
-                f'VideoTraining: weights are of {", ".join(WEIGHTS)}, not {", ".join(weights)}'
+                f'VideoTraining: weights are of {", ".join(LOSS_WEIGHTS)}, not {", ".join(weights)}'
             )
 
     def train_step(
         self, data: dict[str, Tensor], optim_wrapper: OptimWrapperDict
     ) -> dict[str, Tensor]:
-        """One step of the network, then one of the critic; optimisers are those of ``network`` and ``critic``."""
+        """One step of the network, then one of the critic; optimizers are those of ``network`` and ``critic``."""
         data = self.data_preprocessor(data, True)
         generator = self.next_generator()
-        torch.manual_seed(
-            generator.initial_seed()
-        )  # mirroring, dropout and anchors draw from the global generators
+        # Mirroring, dropout and anchors draw from the global generators.
+        torch.manual_seed(generator.initial_seed())
         with optim_wrapper['network'].optim_context(self):
-            losses, made_up = self.network_losses(**data)
+            losses, predicted_motion = self.network_losses(**data)
         total, logged = self.parse_losses(losses)
         optim_wrapper['network'].update_params(total)
         if self.critic is not None:
-            real = self.motion.batch(
-                torch.randint(len(self.motion), (len(made_up),), generator=generator)
-            )
+            captured_motion = self._captured_motion(len(predicted_motion), generator)
             with optim_wrapper['critic'].optim_context(self):
-                losses = self.critic_losses(real.to(made_up.device), made_up.detach())
-            total, of_critic = self.parse_losses(losses)
+                losses = self.critic_losses(
+                    captured_motion.to(predicted_motion.device), predicted_motion.detach()
+                )
+            total, critic_logged = self.parse_losses(losses)
             optim_wrapper['critic'].update_params(total)
-            logged.update({name: value for name, value in of_critic.items() if name != 'loss'})
+            critic_logged.pop('loss')
+            logged.update(critic_logged)
         return logged
 
     def network_losses(
         self, features: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """What the network learns from, weighted, and the body poses (B, T, 69) that it made up, with their graph."""
-        clips, rotmat, keypoints2d = mirror_some(features, rotmat, keypoints2d)
+        """The losses of the network.
+
+        Returns:
+            The weighted losses, and the predicted body poses (B, T, 69) with their graph.
+        """
+        clips, rotmat, keypoints2d = mirror_features(features, rotmat, keypoints2d)
         predicted = self.network(clips)
-        labels = (label.flatten(0, 1) for label in (rotmat, betas, keypoints2d))
-        terms, joints = supervise(self.body, _frames(predicted), *labels, squared=True)
-        terms.update(self._metric_terms(predicted.features, *joints))
-        made_up = rotmat_to_axis_angle(predicted.rotmat[:, :, 1:]).flatten(2)
+        supervision = self._supervise(predicted, rotmat, betas, keypoints2d)
+        losses = supervision.losses
+        losses.update(self._metric_losses(predicted.features, supervision))
+        predicted_motion = rotmat_to_axis_angle(predicted.rotmat[:, :, 1:]).flatten(2)
         if self.critic is not None:
             with _constant(self.critic):
-                terms['motion'] = (self.critic(made_up) - 1).square().mean()
-        return {
-            f'loss_{name}': self.weights[name] * value for name, value in terms.items()
-        }, made_up
+                losses['motion'] = (self.critic(predicted_motion) - 1).square().mean()
+        return weighted(losses, self.loss_weights), predicted_motion
 
-    def critic_losses(self, real: Tensor, made_up: Tensor) -> dict[str, Tensor]:
-        """What the critic learns from, weighted: (B, T, 69) captured and predicted body poses."""
-        opinions = self.critic(torch.cat([real, made_up]))
-        captured, predicted = opinions[: len(real)], opinions[len(real) :]
+    def critic_losses(self, captured: Tensor, predicted: Tensor) -> dict[str, Tensor]:
+        """The weighted losses of the critic on (B, T, 69) captured and predicted body poses.
+
+        Raises:
+            ValueError: the training has no critic.
+        """
+        if self.critic is None:
+            raise ValueError('VideoTraining without a critic has no losses of the critic')
+        scores = self.critic(torch.cat([captured, predicted]))
+        captured_scores = scores[: len(captured)]
+        predicted_scores = scores[len(captured) :]
+        weight = self.loss_weights['motion']
         return dict(
-            loss_critic_real=self.weights['motion'] * (captured - 1).square().mean(),
-            loss_critic_made_up=self.weights['motion'] * predicted.square().mean(),
+            loss_critic_real=weight * (captured_scores - 1).square().mean(),
+            loss_critic_made_up=weight * predicted_scores.square().mean(),
         )
 
     def forward(
@@ -146,75 +166,68 @@ class VideoTraining(SteppingModel):
         camera: Tensor,
         mode: str = 'tensor',
     ) -> dict[str, Tensor] | list[dict[str, float]]:
-        """One batch of clips, see :class:`~hrtk.datasets.feature_windows.FeatureClips`; mmengine's modes.
+        """One batch of clips, see :class:`~hrtk.datasets.feature_windows.FeatureClips`.
 
-        Losses are the network's; errors are means over the frames of each clip.
+        Returns:
+            For mmengine's mode ``'loss'`` the weighted losses of the network, else the mean errors over the frames of
+            each clip.
         """
         if mode == 'loss':
             return self.network_losses(features, rotmat, betas, keypoints2d, camera)[0]
-        predicted = _frames(self.network(features[:, 0]))
-        found, true = (
-            self._joints(*body).unflatten(0, betas.shape[:2])
-            for body in (
-                (predicted.rotmat, predicted.betas),
-                (rotmat.flatten(0, 1), betas.flatten(0, 1)),
-            )
-        )
+        predicted = self.network(features[:, 0])
+        supervision = self._supervise(predicted, rotmat, betas, keypoints2d)
+        clips = betas.shape[:2]
+        joints = supervision.joints.unflatten(0, clips)
+        true_joints = supervision.true_joints.unflatten(0, clips)
         return [
             dict(mpjpe_mm=mpjpe(*clip).mean(), accel_mm=accel_error(*clip).mean())
-            for clip in zip(found, true)
+            for clip in zip(joints, true_joints)
         ]
 
-    def _metric_terms(self, features: Tensor, joints: Tensor, true: Tensor) -> dict[str, Tensor]:
-        """The metric losses that have a factor, without it: features (B, T, F), joints (B * T, 24, 3)."""
-        if self.metric is None:
-            return {}
-        joints, true = (part[:, COMMON].unflatten(0, features.shape[:2]) for part in (joints, true))
-        return {
-            name: self.metric(part, true)
-            for name, part in (('metric', features), ('metric_joints', joints.flatten(2)))
-            if self.weights[name]
-        }
-
-    def _joints(self, rotmat: Tensor, betas: Tensor) -> Tensor:
-        joints = self.body.joints(rotmat, betas, 'spin24')
-        return joints - joints[:, 2:4].mean(1, keepdim=True)
-
-
-@METRICS.register_module()
-class ClipError(ViewError):
-    """Mean joint error in mm and mean error of acceleration in mm/frame^2 over held-out clips of equal length."""
-
-    def process(self, data_batch: dict, data_samples: list[dict]) -> None:
-        """Collects two numbers per clip."""
-        self.results.extend(
-            (float(sample['mpjpe_mm']), float(sample['accel_mm'])) for sample in data_samples
+    def _supervise(
+        self, predicted: Prediction, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor
+    ) -> Supervision:
+        """Compares the predictions (B, T, ...) of clips with their labels, as B * T frames."""
+        frames = Prediction(
+            predicted.rotmat.flatten(0, 1),
+            predicted.betas.flatten(0, 1),
+            predicted.camera.flatten(0, 1),
+        )
+        return supervise(
+            self.body,
+            frames,
+            rotmat.flatten(0, 1),
+            betas.flatten(0, 1),
+            keypoints2d.flatten(0, 1),
+            squared=True,
         )
 
-    def compute_metrics(self, results: list[tuple[float, float]]) -> dict[str, float]:
-        """The means."""
-        columns = zip(*results)
-        return {
-            name: sum(column) / len(column)
-            for name, column in zip(('mpjpe_mm', 'accel_mm'), columns)
-        }
+    def _metric_losses(self, features: Tensor, supervision: Supervision) -> dict[str, Tensor]:
+        """The metric losses that have a weight, of features (B, T, F) and of the joints of the same frames."""
+        if self.metric is None:
+            return {}
+        clips = features.shape[:2]
+        joints = supervision.joints[:, COMMON14].unflatten(0, clips)
+        true_joints = supervision.true_joints[:, COMMON14].unflatten(0, clips)
+        losses = {}
+        if self.loss_weights['metric']:
+            losses['metric'] = self.metric(features, true_joints)
+        if self.loss_weights['metric_joints']:
+            losses['metric_joints'] = self.metric(joints.flatten(2), true_joints)
+        return losses
+
+    def _captured_motion(self, count: int, generator: torch.Generator) -> Tensor:
+        """Random windows of captured motion (B, T, 69)."""
+        if self.motion is None:
+            raise ValueError('VideoTraining without a critic has no captured motion')
+        return self.motion.batch(torch.randint(len(self.motion), (count,), generator=generator))
 
 
 @contextmanager
 def _constant(module: nn.Module) -> Iterator[None]:
-    """Within it, nobody learns through the weights of a module, only through what it is given."""
+    """Within it, gradients flow through a module to its input but not to its weights."""
     module.requires_grad_(False)
     try:
         yield
     finally:
         module.requires_grad_(True)
-
-
-def _frames(predicted: Prediction) -> Prediction:
-    """Predictions (B, T, ...) of clips as those of B * T frames."""
-    return Prediction(
-        *(
-            getattr(predicted, name).flatten(0, 1)
-            for name in ('rotmat', 'betas', 'camera', 'features')
-        )
-    )

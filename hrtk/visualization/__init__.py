@@ -1,6 +1,6 @@
 """Images and videos of bodies over the images they were estimated from, drawn on the CPU."""
 
-from hrtk.visualization.overlay import (
+from hrtk.visualization.overlays import (
     before_after,
     contact_sheet,
     draw_keypoints,

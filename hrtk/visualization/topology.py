@@ -15,7 +15,7 @@ import torch
 from hrtk.errors import InputError
 from hrtk.geometry.distance import chessboard_distance, topological_skeleton
 from hrtk.geometry.masks import binary
-from hrtk.visualization.overlay import BACKGROUND, FONT
+from hrtk.visualization.overlays import BACKGROUND, FONT
 
 TARGET = (66, 133, 244)
 PREDICTION = (234, 94, 66)

@@ -61,7 +61,7 @@ def test_nearest_by_brute_force(model, unit, resident, chunk, monkeypatch):
         expected = (unit @ query[0]).argsort(descending=True)[:3].sort().values
         assert find(bank, query).tolist() == expected.tolist()
         trunk = Trunk(model, ['backbone.conv1.weight'])
-        batch = ExemplarLookup(bank).find('lower', bank.random_numbers(), query, trunk)
+        batch = ExemplarLookup(bank).find_crops('lower', bank.random_numbers(), query, trunk)
         views = [RandomViews(SIZE, double=True)[int(i)] for i in expected]
         for name in ('rotmat', 'betas', 'keypoints2d'):
             assert torch.equal(getattr(batch, name), torch.stack([view[name] for view in views]))
@@ -105,8 +105,8 @@ def test_a_guess_is_the_last_answer_with_new_chances(model, unit):
     _, members, counts = (bank._arrays[name] for name in ('centers', 'members', 'counts'))
     one, other = (unit[part[:1]] for part in members.split(counts.tolist())[:2])
     lookup = ExemplarLookup(bank)
-    assert lookup.expect('lower', bank.random_numbers(), trunk) is None
-    lookup.find('lower', bank.random_numbers(), one, trunk)
+    assert lookup.expected_crops('lower', bank.random_numbers(), trunk) is None
+    lookup.find_crops('lower', bank.random_numbers(), one, trunk)
     for level, query, guessed, right in (
         ('upper', one, True, True),
         ('upper', one, True, True),
@@ -117,15 +117,15 @@ def test_a_guess_is_the_last_answer_with_new_chances(model, unit):
     ):
         torch.manual_seed(4)
         random_numbers = bank.random_numbers()
-        expected_batch = lookup.expect(level, random_numbers, trunk)
+        expected_batch = lookup.expected_crops(level, random_numbers, trunk)
         assert (expected_batch is not None) == guessed
-        found = lookup.find(level, random_numbers, query, trunk, expected_batch)
+        found = lookup.find_crops(level, random_numbers, query, trunk, expected_batch)
         assert (found is expected_batch) == (guessed and right)
         torch.manual_seed(4)
         expected = [RandomViews(SIZE, double=True)[int(i)]['betas'] for i in find(bank, query)]
         assert torch.equal(found.betas, torch.stack(expected))
     lookup.forget()
-    assert lookup.expect('upper', None, trunk) is None
+    assert lookup.expected_crops('upper', None, trunk) is None
 
 
 def test_a_bank_is_built_once_per_network(model, cache, monkeypatch):

@@ -9,7 +9,7 @@ from tiny_parts import Diary, Tiny, equal, predict_all, run, tiny_sequence, weig
 
 from hrtk.adapters import Preparation, TopologyAdapter
 from hrtk.adapters.parts.targets import crop_targets
-from hrtk.adapters.topology.fitting import fit
+from hrtk.adapters.topology.fitting import fit_bodies
 from hrtk.adapters.topology.objectives import MaskBatch
 from hrtk.adapters.topology.pose_space import PoseSpace
 from hrtk.adapters.topology.targets import MaskTargets
@@ -174,10 +174,10 @@ def test_fitting_lowers_every_loss_and_rows_do_not_meet():
         return lambda prediction: ours.objectives.all_terms(prediction, model.body, batch)
 
     every = slice(0, 4)
-    fitted, better = fit(space, start, objective(every), 20, 1e-2)
+    fitted, better = fit_bodies(space, start, objective(every), 20, 1e-2)
     first, last = (objective(every)(space.prediction(theta)) for theta in (start, fitted))
     assert better.all() and (last < first).all()
-    alone, _ = fit(
+    alone, _ = fit_bodies(
         space,
         type(start)(*(value[2:3] for value in start.tensors())),
         objective(slice(2, 3)),

@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from hrtk.apis import adapt, benchmark
+from hrtk.apis.tables.content import mean_interval
 from hrtk.apis.tables.table import load_table
-from hrtk.apis.tables.writing import mean_interval
 from hrtk.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -223,13 +223,14 @@ def test_vary(tmp_path):
         (('{mpjpe_mm: 63.72}', '{mpjpe: 63.72}'), 'mpjpe'),
         (('paper: {mpjpe_mm: 63.72}', 'vary: {a: [1]}'), '{}'),
         (('63.72', '[63.72]'), 'must be a number'),
-        (('title: A small table', ''), "lacks 'title'"),
+        (('title: A small table', ''), "'title' is missing"),
         (('rows:', 'rows: ['), 'yaml'),
+        (('seeds: [0, 1]', 'seeds: 2'), 'seeds must be a list, not 2'),
         (('label: absent', 'name: absent'), "unknown key 'name'"),
         (('estimator.weights: null', 'estimator.weigths: null'), 'HMR has no argument weigths'),
         (
             ('estimator.weights: null', 'estimator.type: HRM'),
-            "'random weights': nothing is called 'HRM'; near: .*HMR",
+            "'random weights': no class is registered as 'HRM'. Did you mean .*'HMR'",
         ),
         (('estimator.weights: null', 'estimator.head.hiden: 1'), 'hiden'),
         (('source/r18_wild', 'source/r18_mild'), 'r18_wild.py'),

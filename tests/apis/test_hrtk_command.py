@@ -1,6 +1,7 @@
-"""``hrtk COMMAND``: every tool by name, configs by name, and an installed hrtk far away from its repository."""
+"""``hrtk COMMAND``: every command by name, configs by name, and an installed hrtk without its repository."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hrtk.errors import InputError
 from hrtk.version import __version__
 
 ROOT = Path(__file__).parents[2]
+MAKERS = {'build-open-body', 'fit-motion', 'fit-pose-gmm'}
 
 
 @pytest.fixture(autouse=True)
@@ -27,20 +29,58 @@ def elsewhere(tmp_path, monkeypatch):
 def test_help_lists_every_tool_with_a_line(capsys):
     assert cli.main(['--help']) == cli.main([]) == 0
     printed = capsys.readouterr().out
-    tools = {path.stem.replace('_', '-') for path in (ROOT / 'tools').glob('*.py')} - {
-        'build-open-body',
-        'fit-motion',
-        'fit-pose-gmm',
-    }
+    tools = {path.stem.replace('_', '-') for path in (ROOT / 'tools').glob('*.py')} - MAKERS
     lines = dict(line.split(maxsplit=1) for line in printed.splitlines() if line.startswith('  '))
     assert set(lines) == tools >= {'adapt', 'train', 'evaluate', 'benchmark', 'export', 'list'}
     assert lines['adapt'] == 'Adapts an estimator to footage'
 
 
-@pytest.mark.parametrize('name', cli.commands())
-def test_every_command_explains_itself(name, capsys):
+def test_help_imports_no_network():
+    code = "import sys; from hrtk.cli.main import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert run.returncode == 0 and 'adapt' in run.stdout
+
+
+@pytest.mark.parametrize('name', cli.command_files())
+def test_every_command_has_a_help(name, capsys):
     assert cli.main([name, '--help']) == 0
-    assert f'usage: hrtk {name}' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith(f'usage: hrtk {name} [-h]')
+    summary = dict(line.split(maxsplit=1) for line in help_lines(capsys))[name]
+    assert f'\n{summary}.\n' in printed
+
+
+@pytest.mark.parametrize('name', cli.command_files())
+def test_tool_of_every_command(name, capsys, monkeypatch):
+    tool = ROOT / 'tools' / f'{name.replace("-", "_")}.py'
+    monkeypatch.setattr(sys, 'argv', [str(tool), '--help'])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(tool), run_name='__main__')
+    assert not stop.value.code
+    assert capsys.readouterr().out.startswith(f'usage: {tool.name} [-h]')
+
+
+def help_lines(capsys):
+    cli.main(['--help'])
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith('  ')]
+
+
+@pytest.mark.parametrize('module', ['hrtk.cli', 'hrtk.cli.main'])
+def test_module(module):
+    run = subprocess.run([sys.executable, '-m', module, 'adpat'], capture_output=True, text=True)
+    assert run.returncode == 2 and not run.stdout and "Did you mean 'adapt'" in run.stderr
+
+
+def test_reader_that_closes_the_pipe():
+    with subprocess.Popen(
+        [sys.executable, '-m', 'hrtk.cli', 'list', 'backbones', '--json'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ''
+    assert process.returncode == 1
 
 
 def test_exit_codes(capsys):
@@ -48,7 +88,7 @@ def test_exit_codes(capsys):
     assert cli.main(['adpat', 'x']) == 2 and "Did you mean 'adapt'" in capsys.readouterr().err
     before = list(sys.argv)
     assert cli.main(['adapt', 'boa/r18_wold']) == 2
-    assert 'Bundled ones with such names: boa/r18_wild' in capsys.readouterr().err
+    assert 'Bundled configs with similar names: boa/r18_wild' in capsys.readouterr().err
     assert cli.main(['check_assets', '--quick']) == 0
     assert sys.argv == before
 
@@ -81,14 +121,14 @@ def test_configs_inside_the_package_go_first(elsewhere, monkeypatch):
     (elsewhere / 'hrtk/configs').mkdir(parents=True)
     (elsewhere / 'configs').mkdir()
     monkeypatch.setattr(locations, 'PACKAGE', elsewhere / 'hrtk')
-    assert locations.bundled_folder('configs') == elsewhere / 'hrtk/configs'
-    assert locations.bundled_folder('tools') == elsewhere / 'tools'
+    assert locations.bundled_configs() == elsewhere / 'hrtk/configs'
+    (elsewhere / 'hrtk/configs').rmdir()
+    assert locations.bundled_configs() == elsewhere / 'configs'
 
 
 PARTS = (
     'hrtk',
     'configs',
-    'tools',
     'requirements',
     'setup.py',
     'pyproject.toml',
@@ -135,7 +175,7 @@ def test_installed_from_a_wheel(elsewhere):
         ],
         check=True,
     )
-    assert not list((elsewhere / 'site/hrtk/tools').glob('fit_*'))
+    assert not (elsewhere / 'site/hrtk/tools').exists()
     environment = {
         **os.environ,
         'PYTHONPATH': str(elsewhere / 'site'),

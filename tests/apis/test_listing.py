@@ -54,7 +54,7 @@ def test_origins(custom, monkeypatch):
 
 
 def test_unknown_registry_and_plugin():
-    with pytest.raises(InputError, match="no registry 'ADAPTRS'; did you mean ADAPTERS"):
+    with pytest.raises(InputError, match="no registry 'ADAPTRS'. Did you mean 'ADAPTERS'"):
         list_registered(['adaptrs'])
     with pytest.raises(InputError, match="no plugin 'nobodys'"):
         list_registered(plugin='nobodys')

@@ -76,7 +76,9 @@ def test_everything_loads(name):
 
 def test_options_and_unknown_names():
     assert load_model('r18_studio', body=None).body is None
-    with pytest.raises(InputError, match="no model 'r18_studo'; did you mean 'r18_studio'"):
+    with pytest.raises(
+        InputError, match="model 'r18_studo' are bundled. Did you mean 'r18_studio'"
+    ):
         load_model('r18_studo')
     with pytest.raises(InputError, match='no argument presision'):
         load_model('r18_studio', presision='bfloat16')
@@ -96,6 +98,6 @@ def test_options_and_unknown_names():
 def test_bad_metafile(tmp_path, monkeypatch, text, message):
     (tmp_path / 'method').mkdir()
     (tmp_path / 'method/metafile.yml').write_text(text)
-    monkeypatch.setattr(model_zoo, 'bundled_folder', lambda name: tmp_path)
+    monkeypatch.setattr(model_zoo, 'bundled_configs', lambda: tmp_path)
     with pytest.raises(InputError, match=message):
         read_zoo()

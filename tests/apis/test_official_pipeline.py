@@ -217,8 +217,7 @@ def test_adapt_on_a_bare_machine(tmp_path):
     assert len(named) == 10 and f'needs {len(named)} files' in lines[0]
     for path, asset in named.items():
         assert (
-            lines.count(f'data/{path}') == 1
-            and asset.home in lines[lines.index(f'data/{path}') + 1]
+            lines.count(f'data/{path}') == 1 and asset.url in lines[lines.index(f'data/{path}') + 1]
         )
 
 
@@ -244,5 +243,5 @@ def test_table_on_a_bare_machine(tmp_path):
         'spin/gmm_08.pkl',
     ):
         asset = next(asset for asset in ASSETS if asset.path == path)
-        assert done.stdout.count(f'data/{path} ') == 1 and asset.home in done.stdout
+        assert done.stdout.count(f'data/{path} ') == 1 and asset.url in done.stdout
     assert (tmp_path / 'out/table3/table.md').read_text().count('not reproduced |') == 16

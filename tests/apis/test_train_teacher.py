@@ -20,6 +20,7 @@ from hrtk.models.estimators import HMR
 from hrtk.registry import BODY_MODELS, DATASETS, MODELS, TEACHERS
 from hrtk.teachers import window_indices
 from hrtk.training import temporal as temporal_training
+from hrtk.training.supervision import Supervision
 from hrtk.training.temporal import TemporalTraining
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -120,16 +121,17 @@ def test_mirrored_windows_come_with_mirrored_labels(estimator, monkeypatch):
         name: value[None]
         for name, value in FeatureWindows(TRACKS, estimator, mirror=True)[2].items()
     }
-    seen = []
-    monkeypatch.setattr(
-        temporal_training,
-        'supervise',
-        lambda body, *given: (seen.append(given), ({}, torch.zeros(1)))[1],
-    )
+    calls = []
+
+    def supervise(body, *labels):
+        calls.append(labels)
+        return Supervision({}, torch.zeros(1), torch.zeros(1))
+
+    monkeypatch.setattr(temporal_training, 'supervise', supervise)
     for draw in (0.9, 0.1):
         monkeypatch.setattr(torch, 'rand', lambda *args, **kwargs: torch.tensor([draw]))
         model(**item, mode='loss')
-    (plain, rotmat, _, points), (mirrored, flipped, _, turned) = seen
+    (plain, rotmat, _, points), (mirrored, flipped, _, turned) = calls
     assert torch.equal(rotmat, item['rotmat']) and torch.equal(points, item['keypoints2d'])
     assert torch.equal(plain.features, model.network(item['features'][:, 0]).features)
     assert torch.equal(mirrored.features, model.network(item['features'][:, 1]).features)

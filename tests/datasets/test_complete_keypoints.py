@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.datasets import SequenceDataset
 from hrtk.datasets.lifting import MocapLifting
 from hrtk.errors import InputError
 from hrtk.losses import joint_distance
@@ -159,7 +160,7 @@ def test_a_trained_network_beats_the_mean_position(complete):
 
 
 def test_in_a_dataset(complete, weights, clip):
-    class Clips:
+    class Clips(SequenceDataset):
         name = 'clips'
 
         def __len__(self):

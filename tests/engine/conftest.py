@@ -33,7 +33,7 @@ def config(tmp_path) -> Path:
 
 @pytest.fixture
 def run_tool(config):
-    """Runs tools/adapt.py in processes of its own; gives the finished process."""
+    """Runs tools/adapt.py in new processes and returns the finished process."""
 
     def run(work_dir, *options, processes=1, path=config, **environment):
         env = dict(
@@ -42,10 +42,13 @@ def run_tool(config):
             PYTHONPATH=os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
             **{k: str(v) for k, v in environment.items()},
         )
-        launch = ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}']
+        launch = []
+        if processes > 1:
+            launch = ['-m', 'torch.distributed.run', '--standalone']
+            launch.append(f'--nproc-per-node={processes}')
         command = [
             sys.executable,
-            *(launch if processes > 1 else []),
+            *launch,
             str(ROOT / 'tools/adapt.py'),
             str(path),
             '--work-dir',
@@ -61,13 +64,14 @@ def run_tool(config):
 
 @pytest.fixture
 def fork(config):
-    """Calls ``adapt`` in forked processes, which may die or form a process group: (exit code, stderr) of each."""
+    """Calls ``adapt`` in forked processes, which can be killed or form a group; returns (exit code, error) of each."""
 
     def run(work_dir, options=None, processes=1, **environment):
         with socket.socket() as probe:
             probe.bind(('127.0.0.1', 0))
             port = probe.getsockname()[1]
-        context, children = multiprocessing.get_context('fork'), []
+        context = multiprocessing.get_context('fork')
+        children = []
         for rank in range(processes):
             env = dict(environment)
             if processes > 1:
@@ -79,16 +83,17 @@ def fork(config):
                     MASTER_PORT=port,
                 )
             log = config.parent / f'rank{rank}.log'
-            children.append(
-                (context.Process(target=_child, args=(config, work_dir, options, env, log)), log)
-            )
+            process = context.Process(target=_child, args=(config, work_dir, options, env, log))
+            children.append((process, log))
         for process, _ in children:
             process.start()
         for process, _ in children:
             process.join(300)
-        return [
-            (process.exitcode, log.read_text() if log.exists() else '') for process, log in children
-        ]
+        outcomes = []
+        for process, log in children:
+            error = log.read_text() if log.exists() else ''
+            outcomes.append((process.exitcode, error))
+        return outcomes
 
     return run
 
@@ -108,7 +113,7 @@ def _child(config, work_dir, options, environment, log):
 
 @pytest.fixture
 def digits():
-    """Reads every error of a run, at full precision; times are the only numbers that may differ."""
+    """Reads all errors of a run at full precision, without the times, which may differ."""
 
     def read(work_dir):
         def untimed(value):

@@ -1,4 +1,4 @@
-"""Small stand-ins for an estimator, a data set and an adapter; configs reach them through ``custom_imports``."""
+"""Small substitutes for an estimator, a data set and an adapter; configs import them by ``custom_imports``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REST = [1.0, 0, 0, 0, 1, 0]
 
 @ESTIMATORS.register_module()
 class FakeEstimator(nn.Module):
-    """A linear map from an 8 x 8 picture to body parameters."""
+    """A linear map from an 8 x 8 image to body parameters."""
 
     resolution = 8
 
@@ -51,46 +51,47 @@ class FakeEstimator(nn.Module):
 
 class FakeFrames:
     def __init__(self, seed: int, count: int, broken: bool) -> None:
-        self.pictures = np.random.default_rng(seed).integers(
-            0, 256, (count, 8, 8, 3), dtype=np.uint8
-        )
+        rng = np.random.default_rng(seed)
+        self.images = rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
         self.broken = broken
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> np.ndarray:
         if self.broken and index == len(self) - 1:
             raise InputError('clip/000002.jpg: cannot be decoded; copy it again')
-        return self.pictures[index]
+        return self.images[index]
 
 
 @DATASETS.register_module()
 class FakeDataset(torch.utils.data.Dataset):
-    """Sequences of random pictures, poses and keypoints."""
+    """Sequences of random images, poses and keypoints."""
 
     def __init__(
         self, lengths: tuple = (3, 5, 2, 4, 3), bad: int = -1, truth: bool = True, shift: float = 0
     ) -> None:
-        self.lengths, self.bad, self.truth, self.shift = lengths, bad, truth, shift
+        self.lengths = lengths
+        self.bad = bad
+        self.truth = truth
+        self.shift = shift
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, index: int) -> Sequence:
-        count, rng = self.lengths[index], torch.Generator().manual_seed(100 + index)
-        xy = (
-            64
-            + 20 * torch.randn(count, 17, 2, generator=rng)
-            + float(os.environ.get('FAKE_SHIFT', self.shift))
-        )
+        count = self.lengths[index]
+        rng = torch.Generator().manual_seed(100 + index)
+        shift = float(os.environ.get('FAKE_SHIFT', self.shift))
+        xy = 64 + 20 * torch.randn(count, 17, 2, generator=rng) + shift
         keypoints = Keypoints2D(xy, torch.ones(count, 17), 'coco17', 'gt')
         six = torch.tensor(REST) + 0.1 * torch.randn(count, 24, 6, generator=rng)
-        truth = GroundTruth(rot6d_to_rotmat(six), torch.zeros(count, 10)) if self.truth else None
+        truth = None
+        if self.truth:
+            truth = GroundTruth(rot6d_to_rotmat(six), torch.zeros(count, 10))
+        frames = FakeFrames(index, count, broken=index == self.bad)
         boxes = torch.tensor([64.0, 64, 128]).repeat(count, 1)
-        return Sequence(
-            f'clip/{index}', FakeFrames(index, count, index == self.bad), boxes, keypoints, truth
-        )
+        return Sequence(f'clip/{index}', frames, boxes, keypoints, truth)
 
 
 @ADAPTERS.register_module()
@@ -98,7 +99,7 @@ class FakeDataset(torch.utils.data.Dataset):
 class Jiggle(Adapter):
     """Walks at random, with momentum: every digit depends on weights, the session's state and random numbers.
 
-    ``FAKE_KILL=n`` in the environment kills the process, without any warning, at its n-th frame.
+    ``FAKE_KILL=n`` in the environment kills the process at its n-th frame.
     """
 
     step: float = 1e-3
@@ -146,7 +147,7 @@ class JiggleSession(Session):
 @ADAPTERS.register_module()
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Careless(Jiggle):
-    """Breaks the rules of the generator in the way that ``rule`` names."""
+    """Breaks the ``rule`` of generators: ``'no_grad'``, or one prediction per frame."""
 
     rule: str
 
@@ -169,7 +170,7 @@ class CarelessSession(JiggleSession):
 
 @ADAPTERS.register_module()
 class Diligent(Jiggle):
-    """Prepares in ten random steps, keeping a state after each; ``FAKE_KILL_PREPARE=n`` kills it after the n-th."""
+    """Prepares in ten random steps and stores a state after each; ``FAKE_KILL_PREPARE=n`` kills it after the n-th."""
 
     states = ('progress',)
 

@@ -1,4 +1,4 @@
-"""A run that is killed, spread over processes or found damaged ends with the digits of a whole one."""
+"""A run that was killed, distributed over processes or damaged ends with the digits of an uninterrupted run."""
 
 import dataclasses
 
@@ -43,13 +43,11 @@ def test_carried_state_continues_exactly(fork, config, digits, tmp_path, kill):
     options = {'adapter.reset': 'never'}
     adapt(config, work_dir=tmp_path / 'whole', cfg_options=options)
     assert fork(tmp_path / 'run', options, FAKE_KILL=kill)[0][0] == -9
-    if (
-        kill == 17
-    ):  # as if dead between a result and the state that belongs to it: it must not be believed
-        late = Result.load(stored(tmp_path / 'whole')[4])
-        dataclasses.replace(late, after=late.before).save(
-            stored(tmp_path / 'run')[0].parent / 'clip%2F4.npz'
-        )
+    if kill == 17:
+        # As if killed between a result and its state: the result must not count.
+        last = Result.load(stored(tmp_path / 'whole')[4])
+        path = stored(tmp_path / 'run')[0].parent / 'clip%2F4.npz'
+        dataclasses.replace(last, after=last.before).save(path)
     adapt(config, work_dir=tmp_path / 'run', cfg_options=options)
     assert digits(tmp_path / 'run') == digits(tmp_path / 'whole')
 
@@ -59,12 +57,11 @@ def test_carried_state_starts_again_when_damaged(config, digits, tmp_path, damag
     options = {'adapter.reset': 'never'}
     adapt(config, work_dir=tmp_path, cfg_options=options)
     before = digits(tmp_path)
-    victim = (
-        stored(tmp_path)[1]
-        if damage == 'result'
-        else next((tmp_path / 'results').glob('*/state.pt'))
-    )
-    victim.write_bytes(victim.read_bytes()[:-200])
+    if damage == 'result':
+        path = stored(tmp_path)[1]
+    else:
+        path = next((tmp_path / 'results').glob('*/state.pt'))
+    path.write_bytes(path.read_bytes()[:-200])
     adapt(config, work_dir=tmp_path, cfg_options=options)
     assert digits(tmp_path) == before
 
@@ -72,25 +69,28 @@ def test_carried_state_starts_again_when_damaged(config, digits, tmp_path, damag
 @pytest.mark.parametrize('damage', ['cut', 'flipped', 'empty', 'foreign'])
 def test_damaged_result_is_computed_again(config, digits, tmp_path, capfd, damage):
     adapt(config, work_dir=tmp_path)
-    before, victim = digits(tmp_path), stored(tmp_path)[2]
-    data = victim.read_bytes()
+    before = digits(tmp_path)
+    path = stored(tmp_path)[2]
+    data = path.read_bytes()
     if damage == 'foreign':
-        np.savez(victim, schema='something-else')
+        np.savez(path, schema='something-else')
+    elif damage == 'flipped':
+        path.write_bytes(data[:2000] + bytes([data[2000] ^ 255]) + data[2001:])
+    elif damage == 'cut':
+        path.write_bytes(data[: len(data) // 2])
     else:
-        flipped = data[:2000] + bytes([data[2000] ^ 255]) + data[2001:]
-        victim.write_bytes(
-            {'cut': data[: len(data) // 2], 'flipped': flipped, 'empty': b''}[damage]
-        )
+        path.write_bytes(b'')
     capfd.readouterr()
     adapt(config, work_dir=tmp_path)
-    assert victim.name in capfd.readouterr().out
+    assert path.name in capfd.readouterr().out
     assert digits(tmp_path) == before
-    assert len(Result.load(victim)) == 2
+    assert len(Result.load(path)) == 2
 
 
 def test_no_resume_computes_again(config, digits, tmp_path):
     adapt(config, work_dir=tmp_path)
-    before, times = digits(tmp_path), [path.stat().st_mtime_ns for path in stored(tmp_path)]
+    before = digits(tmp_path)
+    times = [path.stat().st_mtime_ns for path in stored(tmp_path)]
     adapt(config, work_dir=tmp_path, resume=False)
     assert all(path.stat().st_mtime_ns > t for path, t in zip(stored(tmp_path), times))
     assert digits(tmp_path) == before
@@ -99,27 +99,19 @@ def test_no_resume_computes_again(config, digits, tmp_path):
 def test_other_settings_get_another_folder(config, tmp_path):
     first = adapt(config, work_dir=tmp_path)
     for options in ({'adapter.step': 2e-3}, {'randomness.seed': 1}, {'estimator.scale': 0.03}):
-        assert (
-            adapt(config, work_dir=tmp_path, cfg_options=options)['Jiggle/mpjpe_mm']
-            != first['Jiggle/mpjpe_mm']
-        )
-    adapt(
-        config,
-        work_dir=tmp_path,
-        cfg_options={'log_level': 'WARNING', 'evaluator.protocol': 'open'},
-    )
+        other = adapt(config, work_dir=tmp_path, cfg_options=options)
+        assert other['Jiggle/mpjpe_mm'] != first['Jiggle/mpjpe_mm']
+    options = {'log_level': 'WARNING', 'evaluator.protocol': 'open'}
+    adapt(config, work_dir=tmp_path, cfg_options=options)
     assert len(list((tmp_path / 'results').iterdir())) == 4
 
 
 def test_changed_keypoints_are_noticed(config, tmp_path, monkeypatch):
     first = adapt(config, work_dir=tmp_path)
-    monkeypatch.setenv(
-        'FAKE_SHIFT', '5'
-    )  # the config stays the same, as when a keypoint file is edited
-    assert (
-        adapt(config, work_dir=tmp_path)['Source/reprojection_px']
-        != first['Source/reprojection_px']
-    )
+    # The config stays the same, as when a keypoint file is edited.
+    monkeypatch.setenv('FAKE_SHIFT', '5')
+    second = adapt(config, work_dir=tmp_path)
+    assert second['Source/reprojection_px'] != first['Source/reprojection_px']
     adapt(config, work_dir=tmp_path / 'never', cfg_options={'adapter.reset': 'never'})
     monkeypatch.setenv('FAKE_SHIFT', '6')
     with pytest.raises(InputError, match='clip/0.*--no-resume'):
@@ -137,11 +129,8 @@ def test_bad_file_ends_the_run_but_keeps_what_is_done(config, tmp_path):
 def test_bad_file_of_one_process_lets_the_other_finish(fork, tmp_path):
     outcomes = fork(tmp_path / 'run', {'dataset.bad': 1}, processes=2)
     for code, message in outcomes:
-        assert (
-            code == 2
-            and 'cannot be decoded' in message
-            and '3 of 5 sequences are finished' in message
-        )
+        assert code == 2
+        assert 'cannot be decoded' in message and '3 of 5 sequences are finished' in message
     assert len(stored(tmp_path / 'run')) == 3
 
 

@@ -25,11 +25,10 @@ from hrtk.models.checkpoints import find_weights
 from hrtk.models.estimators import HMR
 from hrtk.models.lifting import step_generator
 from hrtk.registry import DATASETS, ESTIMATORS, MODELS, TEMPORAL
-from hrtk.training import temporal as temporal_training
+from hrtk.training.augmentation import mirror_features, mirror_labels
+from hrtk.training.metrics import ClipError
 from hrtk.training.part_optimizers import PartOptimizers
-from hrtk.training.supervised import mirror_labels
-from hrtk.training.temporal import mirror_some
-from hrtk.training.video import ClipError, VideoTraining
+from hrtk.training.video import VideoTraining
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 HEAD = dict(type='IterativeRegressor', hidden=8, dropout=0.0)
@@ -332,10 +331,8 @@ def test_mirrored_clips_come_with_mirrored_labels(monkeypatch):
         torch.randn(*shape, generator=generator)
         for shape in ((2, 2, 3, 4), (2, 3, 24, 3, 3), (2, 3, 24, 2))
     )
-    monkeypatch.setattr(
-        temporal_training.torch, 'rand', lambda *args, **kwargs: torch.tensor([0.9, 0.1])
-    )
-    clips, turned, flipped = mirror_some(features, rotmat, points)
+    monkeypatch.setattr(torch, 'rand', lambda *args, **kwargs: torch.tensor([0.9, 0.1]))
+    clips, turned, flipped = mirror_features(features, rotmat, points)
     assert torch.equal(clips, torch.stack([features[0, 0], features[1, 1]]))
     for frame in range(3):
         for clip, chosen in enumerate((False, True)):
@@ -350,7 +347,7 @@ def test_mirrored_clips_come_with_mirrored_labels(monkeypatch):
     assert all(
         torch.equal(*pair)
         for pair in zip(
-            mirror_some(features[:, :1], rotmat, points), (features[:, 0], rotmat, points)
+            mirror_features(features[:, :1], rotmat, points), (features[:, 0], rotmat, points)
         )
     )
 

@@ -243,7 +243,7 @@ def test_missing_bodies(data, neutral, tmp_path):
         MeshEvaluator('boa_ps', bodies=dict(male=files(data)['male']))
     with pytest.raises(InputError, match='give the evaluator bodies=.*smpl.is.tue.mpg.de'):
         score('spin_3dpw', neutral, [(result('a', 1, 3), truth_of(7, 3, 'male'))])
-    with pytest.raises(InputError, match='take bodies of one mesh'):
+    with pytest.raises(InputError, match='use bodies of one mesh'):
         score(
             'spin_3dpw',
             BodyModel('open'),

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hrtk.apis.foreground import Made, make_foreground
+from hrtk.apis.foreground import ForegroundSummary, make_foreground
 from hrtk.datasets import CocoKeypointsDataset, OpenStream
 from hrtk.datasets.transformed import Transformed
 from hrtk.errors import InputError
@@ -160,7 +160,7 @@ def test_limbs_alone(tmp_path):
     )
     dataset = CocoKeypointsDataset(tmp_path / 'frames', tmp_path / 'coco.json')
     done = make_foreground(dataset, tmp_path / 'a', tmp_path / 'b', tmp_path / 'out')
-    assert done == Made(frames=1, empty=0, agreed=0.0)
+    assert done == ForegroundSummary(frames=1, empty=0, agreed=0.0)
     mask = cv2.imread(str(tmp_path / 'out/x.png'), 0) > 0
     radius = 0.12 * 40
     assert mask[30:71, 30:51].all() and mask[85, 50] and not mask[85, 30] and not mask[20, 40]

@@ -10,7 +10,7 @@ from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
 from hrtk.structures import Prediction
-from hrtk.visualization.overlay import (
+from hrtk.visualization.overlays import (
     BACKGROUND,
     LEFT_COLOR,
     RIGHT_COLOR,

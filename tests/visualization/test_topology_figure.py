@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from hrtk.errors import InputError
-from hrtk.visualization.overlay import BACKGROUND
+from hrtk.visualization.overlays import BACKGROUND
 from hrtk.visualization.topology import (
     BOTH,
     DIM,

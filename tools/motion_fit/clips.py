@@ -1,4 +1,4 @@
-"""Reads motion-capture positions and finds the frames that cannot be trusted."""
+"""Reads motion-capture positions and marks unreliable frames."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ JOINTS = (
     'r_wrist',
 )
 
-# The snapshots write the same few actions in many words.
+# Action names of the recordings -> names of the ten actions.
 # fmt: off
 ACTIONS = {'Indian dance': 'indian_dance', 'martial arts (kicks, punches)': 'martial_arts', 'salsa dance': 'salsa',
            'styled walk': 'walking', 'walking_extra': 'walking', 'styled hop': 'jumping',
@@ -45,12 +45,10 @@ TEST_CLIPS = frozenset(
      'cmu8_test_soccer_1', 'cmu8_test_basketball_1', 'cmu8_test_washwindow_1'])
 # fmt: on
 
-_DROPPED = frozenset(
-    ['indian_07']
-)  # the captured legs swap and fold through each other again and again
-_LEAD_IN = 6  # the first frames still blend out of the T pose that starts every recording
+_DROPPED = frozenset(['indian_07'])  # its captured legs repeatedly swap and pass through each other
+_LEAD_IN = 6  # frames; every recording starts with a T-pose and blends out of it
 _ACCELERATION = 400.0  # m/s^2 of one joint; the fastest kicks and landings stay below
-_MARGIN = 3  # frames around a glitch that the resampling of the source has smeared
+_MARGIN = 3  # frames around a glitch that the resampling of the source affected
 _LONGEST_GAP = 15  # frames; a longer stretch of glitches cuts the clip in two
 _SHORTEST_PIECE = 60  # frames
 
@@ -60,7 +58,7 @@ class SourceClip:
     """One unbroken stretch of captured motion.
 
     Attributes:
-        name: name of the recording, with ``#k`` for the k-th piece of one that had to be cut.
+        name: name of the recording, with ``#k`` for the k-th piece of a recording that was cut.
         action: one of the ten action names.
         split: ``'train'`` or ``'test'``, the same for all pieces of a recording.
         rig: ``'daz'`` or ``'asf'``, the two conventions of the captured skeletons.
@@ -82,7 +80,7 @@ def read_clips(folder: Path, stride: int = 2) -> list[SourceClip]:
     """Reads ``cmu_h17_60fps.npz`` and ``clips.json`` of a folder.
 
     Args:
-        folder: where the two files lie.
+        folder: the folder of the two files.
         stride: every stride-th frame is kept, after the glitches are found at the full rate.
     """
     path = folder / 'cmu_h17_60fps.npz'
@@ -101,7 +99,8 @@ def read_clips(folder: Path, stride: int = 2) -> list[SourceClip]:
 
 
 def _pieces(entry: dict, positions: np.ndarray, stride: int) -> list[SourceClip]:
-    name, fps = entry['name'], float(entry['fps'])
+    name = entry['name']
+    fps = float(entry['fps'])
     positions = positions[_LEAD_IN:]
     glitch = _glitches(positions, fps)
     keep = ~_long_runs(glitch.any(axis=1), _LONGEST_GAP)
@@ -124,7 +123,7 @@ def _pieces(entry: dict, positions: np.ndarray, stride: int) -> list[SourceClip]
 
 
 def _glitches(positions: np.ndarray, fps: float) -> np.ndarray:
-    """(F, J) True where a joint accelerates as no human's does, and `_MARGIN` frames around it."""
+    """(F, J) True where a joint accelerates more than humans can, and `_MARGIN` frames around it."""
     acceleration = np.linalg.norm(np.diff(positions, n=2, axis=0), axis=-1) * fps**2
     bad = np.zeros(positions.shape[:2], bool)
     for frame, joint in zip(*np.nonzero(acceleration > _ACCELERATION)):

@@ -1,4 +1,4 @@
-"""First guess in closed form: a frame for every large body part from the directions of its bones."""
+"""Initial rotations in closed form: a frame for every large body part from the directions of its bones."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from torch import Tensor
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
 
 
-def first_guess(body: sk.Skeleton, targets: Targets) -> Tensor:
-    """(F, 24, 3, 3) local rotations: exact in the trunk's ends and the limbs' directions, rest elsewhere."""
+def initial_rotations(body: sk.Skeleton, targets: Targets) -> Tensor:
+    """(F, 24, 3, 3) local rotations: exact for the ends of the trunk and the limbs, rest pose elsewhere."""
     bones = {(a, b): targets.directions[:, i] for i, (a, b, *_) in enumerate(BONES)}
     points = sk.markers(body, targets.rig)
-    place = {name: body.rest[joint] + offset for name, (joint, offset) in points.items()}
+    markers = {name: body.rest[joint] + offset for name, (joint, offset) in points.items()}
     rest = body.rest
     world = torch.eye(3).expand(len(targets.step), 24, 3, 3).clone()
 
-    def turn(rest_frame: Tensor, seen: Tensor) -> Tensor:
-        return seen @ rest_frame.mT
+    def turn(rest_frame: Tensor, captured_frame: Tensor) -> Tensor:
+        return captured_frame @ rest_frame.mT
 
     pelvis = turn(
-        sk.frame(rest[1] - rest[2], place['spine'] - place['middle']),
+        sk.frame(rest[1] - rest[2], markers['spine'] - markers['middle']),
         sk.frame(bones['r_hip', 'l_hip'], bones['pelvis', 'spine']),
     )
     chest = turn(
-        sk.frame(rest[16] - rest[17], place['thorax'] - place['spine']),
+        sk.frame(rest[16] - rest[17], markers['thorax'] - markers['spine']),
         sk.frame(bones['r_shoulder', 'l_shoulder'], bones['spine', 'thorax']),
     )
     bend = rotmat_to_axis_angle(pelvis.mT @ chest)
@@ -73,11 +73,12 @@ def _limb(
 ) -> None:
     """Points two bones and turns the upper one so that the middle joint bends about its hinge axis."""
     top, middle, end = chain
-    rest_upper, rest_lower = rest[middle] - rest[top], rest[end] - rest[middle]
+    rest_upper = rest[middle] - rest[top]
+    rest_lower = rest[end] - rest[middle]
     swing = _shortest(world[:, parent] @ (rest_upper / rest_upper.norm()), upper) @ world[:, parent]
     normal = torch.linalg.cross(upper, lower, dim=-1)
     sine = normal.norm(dim=-1, keepdim=True)
-    # A nearly straight limb does not show its hinge: trust the shortest swing there.
+    # A nearly straight limb does not determine its hinge axis: the shortest swing is used there.
     trust = ((sine - 0.1) / 0.3).clamp(0, 1)
     axis = trust * normal / sine.clamp_min(1e-6) + (1 - trust) * (swing @ hinge)
     world[:, top] = sk.frame(upper, axis) @ sk.frame(rest_upper, hinge).mT

@@ -9,8 +9,8 @@ from motion_fit import skeleton as sk
 
 from hrtk.body_models.skeletons import flip_map
 
-# Radians that are added to a component's spread, so that what the clips do not show (other people, other actions)
-# is unlikely and not impossible, and what they never show is held near rest.
+# Radians that are added to a component's standard deviation, so that poses outside the clips (other people, other
+# actions) are unlikely but not impossible, and joints that the clips never move stay near rest.
 _FLOOR = 0.10
 _FLOOR_UNSEEN = {
     **dict.fromkeys(sk.WRISTS, 0.20),
@@ -27,7 +27,7 @@ def standard_deviation_floor() -> np.ndarray:
 
 
 def mirrored(poses: np.ndarray) -> np.ndarray:
-    """(N, 69) body poses seen in a mirror."""
+    """(N, 69) mirrored body poses."""
     swapped = poses.reshape(-1, 23, 3)[:, np.array(flip_map('smpl24')[1:]) - 1] * np.array(
         [1.0, -1.0, -1.0]
     )
@@ -42,7 +42,7 @@ def fit_symmetric_mixture(
     report: Callable[[str], None],
     starts: int = 6,
 ) -> dict[str, np.ndarray]:
-    """Fits pairs of components, each pair mirror images of one another; the likeliest of several starts is kept.
+    """Fits pairs of mirrored components; of several initialisations the most likely fit is returned.
 
     Args:
         poses: (N, 69) radians.
@@ -50,17 +50,17 @@ def fit_symmetric_mixture(
         pairs: half the number of components.
         floor: (69,) radians, the standard deviation that is added to every component.
         report: takes lines of text.
-        starts: first choices of means.
+        starts: number of random initialisations of the means.
 
     Returns:
         ``means`` (2 * pairs, 69), ``covars`` (2 * pairs, 69, 69), ``weights`` (2 * pairs,).
     """
-    everything = np.concatenate([poses, mirrored(poses)])
+    all_poses = np.concatenate([poses, mirrored(poses)])
     importance = np.concatenate([importance, importance]) / (2 * importance.sum())
     best = -np.inf
     for seed in range(starts):
-        first = _spread_out(everything, importance, pairs, np.random.default_rng(seed))
-        likelihood, *fit = _maximise(everything, importance, first, floor)
+        first = _spread_out(all_poses, importance, pairs, np.random.default_rng(seed))
+        likelihood, *fit = _maximise(all_poses, importance, first, floor)
         report(
             f'start {seed}: mean log-likelihood {likelihood:.3f}, pairs weigh {(2 * fit[2]).round(3)}'
         )
@@ -75,24 +75,25 @@ def fit_symmetric_mixture(
 
 
 def _maximise(
-    everything: np.ndarray,
+    all_poses: np.ndarray,
     importance: np.ndarray,
     means: np.ndarray,
     floor: np.ndarray,
     iterations: int = 100,
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-    """Expectation and maximisation from given means of the first of each pair.
+    """Expectation maximisation from initial means of the first component of each pair.
 
-    Only the first of a pair has its own numbers. The second sees a pose as the first sees the mirror image, and as
-    the poses come with their mirror images, its statistics are the first's.
+    Only the first of a pair is stored. The density of the second at a pose is that of the first at the mirrored pose,
+    and as the data contains the mirror image of every pose, both have the same statistics.
     """
-    pairs, half = len(means), len(everything) // 2
-    centred = everything - importance @ everything
+    pairs = len(means)
+    half = len(all_poses) // 2
+    centred = all_poses - importance @ all_poses
     covars = np.stack([np.diag(importance @ centred**2 / pairs + floor**2)] * pairs)
     weights = np.full(pairs, 0.5 / pairs)
     for _ in range(iterations):
         direct = (
-            np.stack([_log_density(everything, m, c) for m, c in zip(means, covars)])
+            np.stack([_log_density(all_poses, m, c) for m, c in zip(means, covars)])
             + np.log(weights)[:, None]
         )
         both = np.concatenate([direct, np.roll(direct, half, axis=1)])
@@ -100,9 +101,9 @@ def _maximise(
         total = top + np.log(np.exp(both - top).sum(0))
         share = np.exp(direct - total) * importance
         weights = share.sum(1)
-        means = share @ everything / weights[:, None]
+        means = share @ all_poses / weights[:, None]
         for k in range(pairs):
-            centred = everything - means[k]
+            centred = all_poses - means[k]
             covars[k] = (share[k][:, None] * centred).T @ centred / weights[k] + np.diag(floor**2)
     return float(importance @ total), means, covars, weights
 

@@ -1,4 +1,4 @@
-"""From captured clips to clips of body poses, with a report of what the fit left over."""
+"""From captured clips to clips of body poses, with a report of the remaining errors."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def fit_clips(
     Args:
         body: the skeleton that is posed.
         sole: lowest y of the body in its rest pose.
-        clips: what was captured.
+        clips: the captured clips.
         iterations: of the solver.
         report: takes lines of text.
     """
     fitted = {}
     for rig in sorted({clip.rig for clip in clips}):
-        chosen = [clip for clip in clips if clip.rig == rig]
-        targets = make_targets(body, chosen)
+        rig_clips = [clip for clip in clips if clip.rig == rig]
+        targets = make_targets(body, rig_clips)
         rotmat = solve(
             body,
             targets,
@@ -49,7 +49,7 @@ def fit_clips(
             lambda step, loss: report(f'{rig} step {step} loss {loss:.3f}'),
         )
         _report_errors(body, targets, rotmat, report)
-        for clip, part in zip(chosen, rotmat.split([len(clip.positions) for clip in chosen])):
+        for clip, part in zip(rig_clips, rotmat.split([len(clip.positions) for clip in rig_clips])):
             fitted[clip.name] = _to_motion(body, sole, clip, part)
     return [fitted[clip.name] for clip in clips]
 
@@ -84,8 +84,8 @@ def _report_errors(
 ) -> None:
     errors = 1000 * bone_errors(body, targets, *body.globals(rotmat))
     for index, (start, end, *_) in enumerate(BONES):
-        seen = errors[targets.weights[:, index] > 0, index]
+        valid = errors[targets.weights[:, index] > 0, index]
         report(
-            f'{targets.rig} {start:>10} -> {end:10} mean {seen.mean():5.2f} mm  95 % {seen.quantile(0.95):5.2f} mm'
-            f'  worst {seen.max():6.1f} mm'
+            f'{targets.rig} {start:>10} -> {end:10} mean {valid.mean():5.2f} mm  95 % {valid.quantile(0.95):5.2f} mm'
+            f'  worst {valid.max():6.1f} mm'
         )

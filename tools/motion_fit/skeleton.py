@@ -1,4 +1,4 @@
-"""The body's 24 joints as a chain, and the points on it that stand for captured joints."""
+"""The body's 24 joints as a chain, and its points that correspond to captured joints."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# SMPL joint numbers by what they are.
+# Indices of SMPL's joints.
 HIPS, KNEES, ANKLES, FEET = (1, 2), (4, 5), (7, 8), (10, 11)  # left, right
 SPINE1, SPINE2, CHEST, NECK, HEAD = 3, 6, 9, 12, 15
 COLLARS, SHOULDERS, ELBOWS, WRISTS, HANDS = (13, 14), (16, 17), (18, 19), (20, 21), (22, 23)
-FIXED = (*FEET, *WRISTS, *HANDS)  # never observed by 17 joints: kept at rest
+FIXED = (*FEET, *WRISTS, *HANDS)  # not determined by the 17 captured joints: kept at rest
 
 # Height of the captured spine joint between hips and shoulders; neutral bend there (radians, forward positive);
 # direction from neck to head in the frame of the chest. Medians over all clips of each captured skeleton: a rig's
-# joints do not lie on a straight line in a straight body, and this is what is taken out.
+# joints do not lie on a straight line in an upright body, and this offset is removed.
 RIGS = {
     'daz': dict(spine_height=0.63, bend=-0.235, head=(0.0, 0.742, 0.648)),
     'asf': dict(spine_height=0.52, bend=0.150, head=(0.0, 0.975, 0.190)),
@@ -56,17 +56,18 @@ class Skeleton:
 
 
 def markers(skeleton: Skeleton, rig: str) -> dict[str, tuple[int, Tensor]]:
-    """Where a rig's trunk and head joints sit on the body: name -> (joint that carries it, (3,) offset to it)."""
-    facts, rest = RIGS[rig], skeleton.rest
+    """Positions of a rig's trunk and head joints on the body: name -> (parent joint, (3,) offset from it)."""
+    settings = RIGS[rig]
+    rest = skeleton.rest
     middle = (rest[HIPS[0]] + rest[HIPS[1]]) / 2
     thorax = (rest[SHOULDERS[0]] + rest[SHOULDERS[1]]) / 2
-    height = facts['spine_height']
+    height = settings['spine_height']
     spine = middle + height * (thorax - middle)
     spine = spine - torch.tensor([0.0, 0.0, 1.0], dtype=rest.dtype) * (
-        facts['bend'] * height * (1 - height) * (thorax - middle).norm()
+        settings['bend'] * height * (1 - height) * (thorax - middle).norm()
     )
     chest = frame(rest[SHOULDERS[0]] - rest[SHOULDERS[1]], thorax - spine)
-    head = rest[NECK] + _HEAD_LENGTH * chest @ torch.tensor(facts['head'], dtype=rest.dtype)
+    head = rest[NECK] + _HEAD_LENGTH * chest @ torch.tensor(settings['head'], dtype=rest.dtype)
     return {
         'middle': (0, middle - rest[0]),
         'spine': (SPINE1, spine - rest[SPINE1]),

@@ -1,4 +1,4 @@
-"""Inverse kinematics over whole clips: bone directions, joint limits, rest where nothing is seen, smoothness."""
+"""Inverse kinematics over whole clips: bone directions, joint limits, rest pose for unobserved joints, smoothness."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Callable, Optional
 
 import torch
 from motion_fit import skeleton as sk
-from motion_fit.initial import first_guess
+from motion_fit.initial import initial_rotations
 from motion_fit.targets import BONES, Targets
 from torch import Tensor
 
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
 
-# Standard deviations: metres for what is seen, radians for the rest.
-_SEEN = 0.010
+# Standard deviations: metres for observed bones and feet, radians for the others.
+_OBSERVED = 0.010
 _FLAT_FOOT = 0.015
 _ACCELERATION = 0.08  # radians per frame^2
 _HYPEREXTENSION = 0.03
@@ -27,14 +27,13 @@ _REST = {
     **dict.fromkeys(sk.ANKLES, 0.4),
 }
 _ANKLE_SIDEWAYS = 0.1
-_DORSIFLEXION, _BEYOND = (
-    0.5,
-    0.05,
-)  # an ankle bends up to 30 degrees; then the heel leaves the floor
+_DORSIFLEXION = 0.5  # an ankle bends up to 30 degrees; beyond that the heel leaves the floor
+_BEYOND = 0.05
 _KNEE_SIDEWAYS = 0.06
 _ELBOW_SIDEWAYS = 0.08
 _FOREARM_TWIST = 0.2
-_HIP_TWIST, _SHOULDER_TWIST = 0.5, 0.9
+_HIP_TWIST = 0.5
+_SHOULDER_TWIST = 0.9
 
 
 def solve(
@@ -47,14 +46,14 @@ def solve(
 
     Args:
         body: the skeleton that is posed.
-        targets: what was captured.
+        targets: the captured motion.
         iterations: Adam steps; the rate falls from 0.03 to 0.001 on a cosine.
         report: called with (step, mean loss per frame) every 50 steps.
 
     Returns:
         (F, 24, 3, 3) local rotations; joint 0 in the world, y up.
     """
-    start = first_guess(body, targets)
+    start = initial_rotations(body, targets)
     free = [joint for joint in range(24) if joint not in sk.FIXED]
     delta = torch.zeros(len(start), len(free), 3, requires_grad=True)
     optimizer = torch.optim.Adam([delta], lr=0.03, betas=(0.9, 0.98))
@@ -81,16 +80,16 @@ def solve(
 def energy(body: sk.Skeleton, targets: Targets, rotmat: Tensor) -> Tensor:
     """Sum over frames of all terms, each a squared number of standard deviations."""
     world, joints = body.globals(rotmat)
-    seen = (bone_errors(body, targets, world, joints) / _SEEN).square()
-    # Geman-McClure beyond ten centimetres: what a glitch left behind does not pull.
-    data = (targets.weights * seen / (1 + seen / 100)).sum()
+    squared = (bone_errors(body, targets, world, joints) / _OBSERVED).square()
+    # Geman-McClure beyond ten centimetres: remaining glitches have no influence.
+    data = (targets.weights * squared / (1 + squared / 100)).sum()
     smooth = (rotmat[2:] - 2 * rotmat[1:-1] + rotmat[:-2]).square().sum((-1, -2, -3)) / 2
     smooth = (smooth * (targets.step[1:-1] & targets.step[2:])).sum() / _ACCELERATION**2
     return data + smooth + _limits(rotmat) + _feet(body, targets, joints)
 
 
 def bone_errors(body: sk.Skeleton, targets: Targets, world: Tensor, joints: Tensor) -> Tensor:
-    """(F, B) metres between each bone's end and where the captured direction puts it."""
+    """(F, B) metres between each bone's end and its position by the captured direction."""
     points = {
         name: joints[:, joint] + world[:, joint] @ offset
         for name, (joint, offset) in sk.markers(body, targets.rig).items()
@@ -148,7 +147,8 @@ def _twist(rotmat: Tensor, axis: int) -> Tensor:
 
 
 def _feet(body: sk.Skeleton, targets: Targets, joints: Tensor) -> Tensor:
-    """A standing foot is flat: its toe is as far below its ankle as at rest."""
-    ankles, toes = list(sk.ANKLES), list(sk.FEET)
+    """Penalises standing feet that are not flat: the toe must be as far below the ankle as in the rest pose."""
+    ankles = list(sk.ANKLES)
+    toes = list(sk.FEET)
     drop = (joints[:, toes, 1] - joints[:, ankles, 1]) - (body.rest[toes, 1] - body.rest[ankles, 1])
     return (targets.standing * (drop / _FLAT_FOOT).square()).sum()

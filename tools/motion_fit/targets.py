@@ -1,4 +1,4 @@
-"""Captured positions as bone directions: what the fit has to reproduce."""
+"""Captured positions as bone directions, the targets of the fit."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _NOD_REMOVED = 0.75
 
 @dataclasses.dataclass
 class Targets:
-    """What F frames (one rig, clips one after another) say.
+    """The captured motion of F frames (one rig, clips one after another).
 
     Attributes:
         directions: (F, B, 3) unit vectors of :data:`BONES` in the world.
-        weights: (F, B), 0 where an end is broken.
-        standing: (F, 2) in [0, 1], how surely the left and the right foot stand flat on the floor.
+        weights: (F, B), 0 where an end is invalid.
+        standing: (F, 2) in [0, 1], confidence that the left and the right foot stand flat on the floor.
         step: (F,) bool, True where frame t continues frame t - 1.
         rig: the captured skeleton's convention.
     """
@@ -51,7 +51,7 @@ class Targets:
 
 
 def make_targets(body: sk.Skeleton, clips: list[SourceClip]) -> Targets:
-    """Joins clips of one rig; the body says where a level head's bone points."""
+    """Joins clips of one rig; the direction of a level head's bone is the body's."""
     level = _level_head(body, clips[0].rig)
     parts = [_of_clip(clip, level) for clip in clips]
     directions, weights, standing = (torch.cat([part[i] for part in parts]) for i in range(3))
@@ -85,10 +85,10 @@ def _level_head(body: sk.Skeleton, rig: str) -> float:
 
 
 def _levelled(head: Tensor, shoulders: Tensor, trunk: Tensor, level: float) -> Tensor:
-    """Takes out most of a clip's constant nod.
+    """Removes most of a clip's constant nod.
 
-    Every recording places the head joint a little differently, and the same upright walk would otherwise look at the
-    sky in one clip and at the floor in another. The median lean over the upright frames is moved towards the level.
+    The position of the head joint differs between recordings, so that the same upright walk would look up in one clip
+    and down in another. The median lean over the upright frames is moved towards the level.
     """
     up = torch.tensor([0.0, 1.0, 0.0])
     left = torch.nn.functional.normalize(shoulders - shoulders[:, 1:2] * up, dim=-1)
@@ -103,7 +103,7 @@ def _levelled(head: Tensor, shoulders: Tensor, trunk: Tensor, level: float) -> T
 
 
 def _standing(ankles: Tensor, fps: float) -> Tensor:
-    """A foot stands where its ankle is low, for this clip, and slow."""
+    """Confidence that a foot stands: its ankle is low, for this clip, and slow."""
     floor = ankles[..., 1].flatten().quantile(0.03)
     speed = torch.gradient(ankles, dim=0)[0].norm(dim=-1) * fps
     low = torch.sigmoid((0.05 - (ankles[..., 1] - floor)) / 0.015)

@@ -20,16 +20,13 @@ from .skeleton import INDEX, JOINTS, MIRROR_JOINTS, PARENTS, REFLECT, other_side
 from .skinning import joint_transforms, skin
 
 ADULTS_PER_GENDER = 200
-VERTEX_TARGET = (
-    1700  # never 6890: regressors and vertex ids made for SMPL must fail on this body, not mislead
-)
+# Never 6890: regressors and vertex ids for SMPL must raise an error on this body instead of giving wrong joints.
+VERTEX_TARGET = 1700
 POSED_BODIES = 400
-PELVIS = np.array(
-    [0, -0.22, 0.03]
-)  # away from the origin, as in SMPL, so that code that forgets the pelvis shows
-WEIGHT_STEPS = (
-    2048  # float16 holds every multiple of 1/2048 up to one, so stored weights sum to exactly one
-)
+# Away from the origin, as in SMPL, so that code that ignores the pelvis gives visibly wrong results.
+PELVIS = np.array([0, -0.22, 0.03])
+# float16 represents every multiple of 1/2048 up to one, so stored weights sum to exactly one.
+WEIGHT_STEPS = 2048
 LICENCE = 'CC0 1.0 Universal (public domain dedication), https://creativecommons.org/publicdomain/zero/1.0/'
 PROVENANCE = (
     'Made by tools/build_open_body.py from the CC0 files of MakeHuman/MPFB2 (base mesh hm08, macro targets, '
@@ -43,7 +40,9 @@ def four_influences(weights: np.ndarray, mirror: np.ndarray) -> tuple[np.ndarray
     weights = (weights + weights[mirror][:, MIRROR_JOINTS]) / 2
     central = (mirror == np.arange(len(mirror)))[:, None]
     weak = np.argsort(np.argsort(-weights.round(9), axis=1, kind='stable'), axis=1) >= 4
-    weak |= central & weak[:, MIRROR_JOINTS]  # a pair on the midline stays or goes as one
+    weak |= (
+        central & weak[:, MIRROR_JOINTS]
+    )  # a left-right pair on the midline is kept or dropped together
     weights = np.where(weak, 0, weights)
     steps = np.round(weights / weights.sum(1, keepdims=True) * WEIGHT_STEPS)
     unpaired = np.where(central, MIRROR_JOINTS == np.arange(24), True)
@@ -118,7 +117,7 @@ def fit_keypoints(
     Args:
         points: rest positions on the N bodies (N, V, 3); the other arrays are the finished parts of the model.
     """
-    # Joints of the model are where J_regressor says; points must follow those, not the rig's.
+    # The joints of the model are those of J_regressor, so the points must follow them, not the rig's joints.
     fitted = np.einsum('jv,nvd->njd', J_regressor, bodies)
     rng = np.random.default_rng(2)
     chosen = rng.integers(0, len(bodies), POSED_BODIES)

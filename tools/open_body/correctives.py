@@ -1,7 +1,7 @@
 """Pose blend shapes that give linear blend skinning the volume of dual-quaternion skinning at bends.
 
-No measured anatomy is involved: the teacher is a better skinning formula on the same weights, pulled back to the rest
-pose and regressed on SMPL's pose feature, the 23 relative rotations minus identity.
+No measured anatomy is involved: the teacher is dual-quaternion skinning with the same weights; its offsets are taken
+back to the rest pose and regressed on SMPL's pose feature, the 23 relative rotations minus identity.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ POSE_RANGE = {
     'pelvis': ((0, 0, 0), (0, 0, 0)),
 }
 GIRDLE = ('spine3', 'left_collar', 'right_collar')
-GIRDLE_SHARE = 0.25  # of the teacher there: dual quaternions make square shoulders where arms hang
+GIRDLE_SHARE = 0.25  # of the teacher's offsets at the girdle: dual quaternions give hanging arms square shoulders
 RIDGE = 3.0
 SMALLEST = 1e-4  # metres: smaller offsets are dropped to keep the file small
 
@@ -124,20 +124,17 @@ def learn_posedirs(
         )
         vertices = np.nonzero(member.ravel() == p)[0]
         if len(columns):
-            known, wanted = (
-                features[train][:, columns],
-                offsets[train][:, vertices].reshape(train.sum(), -1),
-            )
-            solution = np.linalg.solve(
-                known.T @ known + RIDGE * np.eye(len(columns)), known.T @ wanted
-            )
+            feature = features[train][:, columns]
+            target = offsets[train][:, vertices].reshape(train.sum(), -1)
+            gram = feature.T @ feature + RIDGE * np.eye(len(columns))
+            solution = np.linalg.solve(gram, feature.T @ target)
             posedirs[np.ix_(vertices, range(3), columns)] = solution.reshape(
                 -1, len(vertices), 3
             ).transpose(1, 2, 0)
     posedirs = (posedirs + mirror_posedirs(posedirs, mirror)) / 2
     posedirs[np.abs(posedirs) < SMALLEST] = 0
-    left = offsets[~train] - (features[~train] @ posedirs.reshape(-1, 207).T).reshape(
+    residual = offsets[~train] - (features[~train] @ posedirs.reshape(-1, 207).T).reshape(
         -1, *template.shape
     )
-    before, after = (1e3 * np.linalg.norm(x, axis=-1).mean() for x in (offsets[~train], left))
+    before, after = (1e3 * np.linalg.norm(x, axis=-1).mean() for x in (offsets[~train], residual))
     return posedirs, (float(before), float(after))

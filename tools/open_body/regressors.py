@@ -1,7 +1,7 @@
 """Sparse joint regressors: each joint as a convex combination of a few vertices around it.
 
-A joint deep in a limb stays there when the limb bends only if its vertices surround it, so rows are fitted by
-non-negative least squares over a shell of nearby vertices, on as many shapes and poses as are given at once.
+A regressed joint stays inside a bent limb only if its vertices surround it, so rows are fitted by non-negative least
+squares over a shell of nearby vertices, on all shapes and poses at once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 MAX_VERTICES = 16
-SUM_WEIGHT = 30.0  # metres: how strongly rows are pulled to a sum of one before they are normalised
+SUM_WEIGHT = 30.0  # metres: weight of the equation that rows sum to one, before they are normalised
 
 
 def shell(
@@ -25,7 +25,8 @@ def shell(
     offset = vertices[index] - centre
     distance = np.linalg.norm(offset, axis=1)
     step = np.arange(directions) + 0.5
-    polar, azimuth = np.arccos(1 - 2 * step / directions), np.pi * (1 + 5**0.5) * step
+    polar = np.arccos(1 - 2 * step / directions)
+    azimuth = np.pi * (1 + 5**0.5) * step
     rays = np.stack(
         [np.cos(azimuth) * np.sin(polar), np.cos(polar), np.sin(azimuth) * np.sin(polar)], 1
     )
@@ -42,12 +43,12 @@ def fit_row(
     mirror: np.ndarray,
     central: bool,
 ) -> np.ndarray:
-    """One regressor row.
+    """Fits one regressor row.
 
     Args:
         bodies: (N, V, 3) metres.
-        points: (N, 3) where the row should land on each body.
-        candidates: vertex indices that may carry weight.
+        points: (N, 3) target of the row on each body, metres.
+        candidates: indices of vertices that can have a weight.
         mirror: (V,) the vertex on the other side.
         central: whether the row must be its own mirror image.
 
@@ -67,14 +68,14 @@ def fit_row(
                 np.full((1, len(pairs)), SUM_WEIGHT * len(bodies) ** 0.5),
             ]
         )
-        wanted = np.append(points.reshape(-1), SUM_WEIGHT * len(bodies) ** 0.5)
-        share, _ = nnls(design, wanted)
+        target = np.append(points.reshape(-1), SUM_WEIGHT * len(bodies) ** 0.5)
+        share, _ = nnls(design, target)
         keep = np.argsort(-share, kind='stable')[: np.count_nonzero(share > 2e-3)]
         used = np.cumsum(np.where(pairs[keep, 0] == pairs[keep, 1], 1, 2))
         fits = keep[used <= MAX_VERTICES]
         if len(fits) == len(pairs):
             break
-        # Drop a few at a time: the best small set is not the largest entries of the best big one.
+        # Drop a few at a time: the best small set is not the set of largest entries of the best large one.
         drop_to = max(len(fits), int(0.8 * len(keep))) if len(fits) < len(keep) else len(fits)
         pairs = pairs[np.sort(keep[:drop_to])]
     row = np.zeros(bodies.shape[1])
@@ -84,5 +85,5 @@ def fit_row(
 
 
 def row_error(rows: np.ndarray, bodies: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(N, J) distances in metres between regressed rows (J, V) and the points (N, J, 3) they stand for."""
+    """(N, J) distances in metres between regressed rows (J, V) and the target points (N, J, 3)."""
     return np.linalg.norm(np.einsum('jv,nvd->njd', rows, bodies, optimize=True) - points, axis=-1)

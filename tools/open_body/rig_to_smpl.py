@@ -1,7 +1,7 @@
 """From MakeHuman's 163 bones to SMPL's layout: a T-pose, 24 joints and their skin weights.
 
 The pose is set by directions in the world, not by rotations of the rig, so that bone directions do not depend on
-the body's shape; what is left for the shape space is size and form.
+the body's shape; the shape space describes only size and form.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from scipy.spatial.transform import Rotation
 from .makehuman import Rig
 from .skeleton import INDEX, JOINTS, MIRROR_JOINTS
 
-SetWorld = Callable[
-    [str, np.ndarray], None
-]  # bone name, world rotations (N, 3, 3) for it and all below it
+# Arguments: bone name, world rotations (N, 3, 3) for the bone and all its descendants.
+SetWorld = Callable[[str, np.ndarray], None]
 FINGERS = (2, 3, 4, 5)  # without the thumb
 SHOULDER_LIFT = 0.12  # rad: a raised arm lifts the girdle
-HIP_NARROWING = 0.8  # MakeHuman puts hip centres 11 cm from the midline, anatomy about 9 cm
+HIP_NARROWING = (
+    0.8  # MakeHuman's hip centres are 11 cm from the midline, anatomical ones about 9 cm
+)
 
-# First match of a bone's name decides which joint takes its skin weights; torso bones are shared out by height.
+# The first prefix that matches a bone's name selects the joint of its skin weights; torso bones are split by height.
 TORSO_BONES = ('root', 'pelvis', 'spine')
 BONE_JOINT = (
     ('breast', 'spine3'),
@@ -84,7 +85,7 @@ def _arm(rig: Rig, heads: np.ndarray, tails: np.ndarray, side: str, set_world: S
     across = head('finger5-1') - head('finger2-1')
     palm_down = _frame(np.array([[out, 0.0, 0.0]]), np.array([[0.0, 0.0, -1.0]]))
     hand = palm_down @ np.swapaxes(_frame(along, across), -1, -2)
-    # Half of the wrist's twist happens in the distal forearm, or the skin there would wring.
+    # Half of the wrist's twist is applied to the distal forearm, otherwise its skin would collapse.
     half = Rotation.from_rotvec(
         0.5 * Rotation.from_matrix(hand @ np.swapaxes(forearm, -1, -2)).as_rotvec()
     )
@@ -94,8 +95,8 @@ def _arm(rig: Rig, heads: np.ndarray, tails: np.ndarray, side: str, set_world: S
     for finger in FINGERS:
         for phalanx in (1, 2, 3):
             bone = rig.index(f'finger{finger}-{phalanx}.{side}')
-            now = _unit(np.einsum('nij,nj->ni', hand, tails[:, bone] - heads[:, bone]))
-            set_world(rig.names[bone], _turn(now, now * [1, 0.25, 0.6]) @ hand)
+            direction = _unit(np.einsum('nij,nj->ni', hand, tails[:, bone] - heads[:, bone]))
+            set_world(rig.names[bone], _turn(direction, direction * [1, 0.25, 0.6]) @ hand)
 
 
 def _leg(rig: Rig, heads: np.ndarray, side: str, set_world: SetWorld) -> None:
@@ -157,7 +158,7 @@ def to_t_pose(
 
 
 def joints_from_bones(rig: Rig, heads: np.ndarray) -> np.ndarray:
-    """The 24 joints (N, 24, 3) from the bone heads (N, B, 3), with SMPL's meaning of each."""
+    """The 24 joints (N, 24, 3) as SMPL defines them, from the bone heads (N, B, 3)."""
 
     def mix(**shares: float) -> np.ndarray:
         return sum(share * heads[:, rig.index(name)] for name, share in shares.items())
@@ -192,15 +193,17 @@ def joints_from_bones(rig: Rig, heads: np.ndarray) -> np.ndarray:
         'neck': mix(neck01=1.0),
         'head': mix(head=0.7, neck03=0.3),
     }
-    for name, place in central.items():
-        joints[:, INDEX[name]] = place * [0, 1, 1]
+    for name, position in central.items():
+        joints[:, INDEX[name]] = position * [0, 1, 1]
     return joints
 
 
 def _joint_of_bone(bone: str) -> int:
     name, _, side = bone.partition('.')
     joint = next(j for prefix, j in BONE_JOINT if name.startswith(prefix))
-    return INDEX[joint] if joint in INDEX else INDEX[{'L': 'left_', 'R': 'right_'}[side] + joint]
+    if joint in INDEX:
+        return INDEX[joint]
+    return INDEX[{'L': 'left_', 'R': 'right_'}[side] + joint]
 
 
 def skin_weights(
@@ -216,15 +219,15 @@ def skin_weights(
         joints: (24, 3) T-pose joints.
     """
     bones = rig.weights[used].toarray()
-    weights, torso = np.zeros((len(used), len(JOINTS))), np.zeros(len(used))
+    weights = np.zeros((len(used), len(JOINTS)))
+    torso = np.zeros(len(used))
     for bone, name in enumerate(rig.names):
         if name.startswith(TORSO_BONES):
             torso += bones[:, bone]
         else:
             weights[:, _joint_of_bone(name)] += bones[:, bone]
-    reached = np.ones(
-        len(used)
-    )  # share of the torso's weight that belongs to this joint or a higher one
+    # Share of the torso's weight that belongs to this joint or a higher one.
+    reached = np.ones(len(used))
     for name, upper, width in (
         ('pelvis', 'spine1', 0.055),
         ('spine1', 'spine2', 0.055),

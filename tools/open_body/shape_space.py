@@ -15,11 +15,11 @@ def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def principal_components(
     bodies: np.ndarray, faces: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Mean body and its main ways of varying.
+    """Mean body and principal components.
 
     Args:
         bodies: (N, V, 3) metres, in the same pose.
-        faces: (F, 3); vertices count by the area around them, so that dense hands and faces do not dominate.
+        faces: (F, 3); vertices are weighted by their area, so that the dense meshes of hands and face do not dominate.
         count: number of components.
 
     Returns:
@@ -35,6 +35,7 @@ def principal_components(
     components = (data.T @ vectors / np.sqrt(len(bodies))).reshape(*mean.shape, count) / scale[
         ..., None
     ]
-    top, bottom = mean[:, 1].argmax(), mean[:, 1].argmin()
+    top = mean[:, 1].argmax()
+    bottom = mean[:, 1].argmin()
     components *= np.where(components[top, 1] < components[bottom, 1], -1, 1)
     return mean, components, float(variances[::-1][:count].sum() / variances.sum())

@@ -1,4 +1,4 @@
-"""The 24 joints in SMPL's order and the left/right mirror that every array of the body obeys."""
+"""The 24 joints in SMPL's order and the left-right mirror under which every array of the body is symmetric."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def other_side(name: str) -> str:
     """The name of the joint or landmark on the other side of the body; central names map to themselves."""
     if name.startswith('left_'):
         return 'right_' + name[len('left_') :]
-    return 'left_' + name[len('right_') :] if name.startswith('right_') else name
+    if name.startswith('right_'):
+        return 'left_' + name[len('right_') :]
+    return name
 
 
 MIRROR_JOINTS = np.array([INDEX[other_side(name)] for name in JOINTS])

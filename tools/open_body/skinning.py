@@ -16,13 +16,14 @@ def joint_transforms(rotations: np.ndarray, joints: np.ndarray) -> tuple[np.ndar
         joints: (N, 24, 3) or (24, 3) rest joints, metres.
     """
     joints = np.broadcast_to(joints, (len(rotations), 24, 3))
-    world, place = rotations.copy(), joints.copy()
+    world = rotations.copy()
+    positions = joints.copy()
     for j, parent in enumerate(PARENTS):
         if parent >= 0:
             world[:, j] = world[:, parent] @ rotations[:, j]
             step = np.einsum('nij,nj->ni', world[:, parent], joints[:, j] - joints[:, parent])
-            place[:, j] = place[:, parent] + step
-    return world, place - np.einsum('njab,njb->nja', world, joints)
+            positions[:, j] = positions[:, parent] + step
+    return world, positions - np.einsum('njab,njb->nja', world, joints)
 
 
 def blend_linear(
@@ -66,11 +67,13 @@ def skin_dual_quaternion(
     # q and -q are the same rotation: blend every vertex's influences in the hemisphere of its strongest joint.
     pivot = real[:, weights.argmax(1)]
     signed = weights * np.where(np.einsum('nvq,njq->nvj', pivot, real) < 0, -1, 1)
-    real, dual = signed @ real, signed @ dual
+    real = signed @ real
+    dual = signed @ dual
     size = np.linalg.norm(real, axis=-1, keepdims=True)
-    real, dual = real / size, dual / size
-    moved = 2 * _product(dual, real * [-1, -1, -1, 1])[..., :3]
-    turned = Rotation.from_quat(real.reshape(-1, 4)).apply(
-        np.broadcast_to(rest, moved.shape).reshape(-1, 3)
+    real = real / size
+    dual = dual / size
+    translation = 2 * _product(dual, real * [-1, -1, -1, 1])[..., :3]
+    rotated = Rotation.from_quat(real.reshape(-1, 4)).apply(
+        np.broadcast_to(rest, translation.shape).reshape(-1, 3)
     )
-    return turned.reshape(moved.shape) + moved
+    return rotated.reshape(translation.shape) + translation

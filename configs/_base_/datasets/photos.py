@@ -1,4 +1,4 @@
-# Your own footage: a folder of pictures (or a video) and a json of 2D keypoints (COCO, OpenPose or AlphaPose).
+# Your own footage: a folder of images (or a video) and a json file of 2D keypoints (COCO, OpenPose or AlphaPose).
 # Set both with --cfg-options dataset.images=... dataset.keypoints=..., or lay them out as below under HRTK_TEST_DATA.
 dataset = dict(
     type='CocoKeypointsDataset',

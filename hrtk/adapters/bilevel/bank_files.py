@@ -1,8 +1,8 @@
-"""Retrieval banks as folders of arrays that are mapped, not read: labelled crops with the features of one network.
+"""Retrieval banks: folders of memory-mapped arrays with labelled crops and their features of one network.
 
 ``features.npy`` (N, F) unit vectors, ``images.npy`` (N, 3, R, R) uint8, ``rotmat.npy``, ``betas.npy``,
-``keypoints2d.npy``; with clusters ``centers.npy`` (K, F), ``members.npy`` (N,) crops in the order of their clusters and
-``counts.npy`` (K,); and ``bank.json``, which says whose features they are.
+``keypoints2d.npy``; with clusters ``centers.npy`` (K, F), ``members.npy`` (N,) indices of crops ordered by cluster and
+``counts.npy`` (K,); and ``bank.json``, with hashes of the content and of the weights that computed the features.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ def build_bank(
     dtype: str = 'float16',
     batch_size: int = 32,
 ) -> Path:
-    """Writes a bank; the folder appears under its name when it is complete.
+    """Writes a bank under a temporary name and renames the folder when it is complete.
 
     Args:
-        estimator: computes the pooled features that crops are found by.
-        dataset: items of the form of :class:`~hrtk.datasets.open_stream.views.OpenViews`.
-        folder: to write.
-        count: how many items, from the first on; None for all.
+        estimator: computes the pooled features, by which crops are retrieved.
+        dataset: data set with the items of :class:`~hrtk.datasets.open_stream.views.OpenViews`.
+        folder: path of the new bank.
+        count: number of items, from the first; None for all.
         clusters: K of k-means over the features; 0 for none.
-        dtype: of the stored features, ``'float16'`` or ``'float32'``.
+        dtype: type of the stored features, ``'float16'`` or ``'float32'``.
         batch_size: crops per forward pass.
 
     Returns:
@@ -109,9 +109,9 @@ class _BankWriter:
     """Writes the rows of a bank into memory-mapped arrays and hashes them.
 
     Args:
-        folder: of the arrays.
-        count: rows in all.
-        features_dtype: of the stored features.
+        folder: folder of the arrays.
+        count: total number of rows.
+        features_dtype: type of the stored features.
     """
 
     def __init__(self, folder: Path, count: int, features_dtype: str) -> None:
@@ -122,7 +122,7 @@ class _BankWriter:
         self.digest = hashlib.sha256()
 
     def write(self, start: int, rows: dict[str, Tensor]) -> None:
-        """Writes the rows of all arrays from ``start`` on."""
+        """Writes rows of all arrays, beginning at row ``start``."""
         for name, tensor in rows.items():
             values = tensor.cpu().numpy()
             if name not in self.arrays:
@@ -140,7 +140,7 @@ class _BankWriter:
 def _publish(unfinished: Path, folder: Path, meta: dict[str, Any]) -> None:
     try:
         unfinished.replace(folder)
-    except OSError:  # another process was faster, or an older bank is there
+    except OSError:  # another process has published the bank, or an older bank exists
         if read_meta(folder) == meta:
             shutil.rmtree(unfinished)
         else:
@@ -150,7 +150,7 @@ def _publish(unfinished: Path, folder: Path, meta: dict[str, Any]) -> None:
 
 @torch.no_grad()
 def _features(estimator: Estimator, images: Tensor) -> Tensor:
-    """(B, F) unit vectors of (B, 3, R, R) uint8 crops."""
+    """Returns (B, F) unit vectors of (B, 3, R, R) uint8 crops."""
     if images.shape[-1] != estimator.resolution:
         raise InputError(
             f'exemplars: the crops of the data set are {images.shape[-1]} px and the estimator takes '
@@ -167,10 +167,10 @@ def _features(estimator: Estimator, images: Tensor) -> Tensor:
 
 
 def _k_means(features: Tensor, count: int) -> dict[str, Tensor]:
-    """k-means on the sphere from random members; clusters that become empty are left out.
+    """Runs k-means on the unit sphere, starting from random members; empty clusters are removed.
 
     Returns:
-        ``centers`` (K, F), ``members`` (N,) crops in the order of their clusters, and ``counts`` (K,).
+        ``centers`` (K, F), ``members`` (N,) indices of crops ordered by cluster, and ``counts`` (K,).
     """
     generator = torch.Generator().manual_seed(0)
     start = torch.randperm(len(features), generator=generator)[:count]

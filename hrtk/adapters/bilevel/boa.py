@@ -1,10 +1,10 @@
 """Bilevel online adaptation (BOA): Guan et al., "Bilevel Online Adaptation for Out-of-Domain Human Mesh
 Reconstruction", CVPR 2021.
 
-Where it differs from the released code: source samples are drawn at random (as the paper says; ``order='sequential'``
-of the source replays the code), motion history ends at the end of a sequence, motion is scored where a keypoint is
-visible at both ends, and the motion term starts as soon as a frame ``interval`` frames back exists. Cost per step: two
-forward and backward passes over one small batch, one Hessian-vector product with ``order='second'``, one teacher pass.
+Differences from the released code: source samples are drawn at random (as in the paper; ``order='sequential'`` of the
+source replays the code), motion history ends at the end of a sequence, the motion loss uses keypoints that are visible
+at both ends, and it starts as soon as a frame ``interval`` frames back exists. Cost per step: two forward and backward
+passes over one small batch, one Hessian-vector product with ``order='second'``, one teacher pass.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ TERMS = ('frame', 'temporal')
 @ADAPTERS.register_module()
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bilevel(OnlineAdapter):
-    """BOA and the single-level schemes it is compared with.
+    """BOA and its single-level baselines.
 
-    The options of :class:`~hrtk.adapters.bilevel.online.OnlineAdapter`, with ``adam_betas`` (0.5, 0.999) for 3DPW and
-    (0.2, 0.999) for 3DHP, and:
+    The options are those of :class:`~hrtk.adapters.bilevel.online.OnlineAdapter`, with ``adam_betas`` (0.5, 0.999) for
+    3DPW and (0.2, 0.999) for 3DHP, and:
 
     Args:
-        steps: T of Algorithm 1.
+        steps: steps per frame, T of Algorithm 1.
         scheme: ``'bilevel'``; ``'one-stage'`` takes one Adam step on ``upper`` alone (B1 to B3 of Table 5);
             ``'two-stage'`` takes one step on ``lower``, then one on ``upper`` (B4, B5).
-        lower: terms of the lower level: ``'frame'``.
-        upper: terms of the upper level: ``'frame'`` and ``'temporal'`` (motion and teacher).
+        lower: losses of the lower level: ``'frame'``.
+        upper: losses of the upper level: ``'frame'`` and ``'temporal'`` (motion and teacher).
         source: config of the labelled source batch, see :class:`~hrtk.adapters.parts.source_bank.SourceBank`; None
-            leaves its term out.
+            disables the source loss.
 
     Raises:
         InputError: an option has a value that is not allowed.
@@ -62,17 +62,18 @@ class Bilevel(OnlineAdapter):
             raise InputError(
                 f"Bilevel: lower holds 'frame' and upper any of {TERMS}, not {self.lower!r} and {self.upper!r}"
             )
-        self.source_bank  # builds the data set, so that a wrong config is reported now
+        # Build this now, so that bad options fail at construction.
+        self.source_bank
 
     @functools.cached_property
     def source_bank(self) -> Optional[SourceBank]:
-        """The labelled crops, or None if the source term is left out."""
+        """The labelled crops, or None if the source loss is disabled."""
         if self.source is None or not self.loss_weights.source:
             return None
         return SourceBank(**self.source)
 
     def start(self, estimator: Estimator) -> BilevelSession:
-        """Starts a session, with the source read."""
+        """Reads the source crops and starts a session."""
         if self.source_bank is not None:
             self.source_bank.load(estimator.resolution, estimator.device)
         return BilevelSession(self, estimator)
@@ -89,8 +90,8 @@ class BilevelSession(OnlineSession):
     """Algorithm 1 of BOA.
 
     Args:
-        options: of the adapter.
-        estimator: whose weights adapt.
+        options: the adapter.
+        estimator: network whose weights adapt.
     """
 
     def __init__(self, options: Bilevel, estimator: Estimator) -> None:
@@ -110,11 +111,11 @@ class BilevelSession(OnlineSession):
         return self.state.predict(frame.inputs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments, the mean teacher and the place in the source."""
-        place = 0
+        """Returns Adam's moments, the mean teacher and the position in the source."""
+        position = 0
         if self.source is not None:
-            place = self.source.next
-        return {**super().state_dict(), 'source': place}
+            position = self.source.next
+        return {**super().state_dict(), 'source': position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resumes from a :meth:`state_dict`."""
@@ -162,7 +163,7 @@ class BilevelSession(OnlineSession):
         teacher: Optional[PosedPrediction],
         source: Optional[SourceBatch],
     ) -> Tensor:
-        """The given terms, from one forward pass over the frame, the past frame and the source crops."""
+        """Returns the sum of losses, from one forward pass over the frame, the past frame and the source crops."""
         objectives = self.objectives
         if 'frame' not in terms:
             source = None

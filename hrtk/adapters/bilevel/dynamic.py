@@ -1,11 +1,10 @@
 """Dynamic bilevel adaptation (DynaBOA): Guan et al., "Out-of-Domain Human Mesh Reconstruction via Dynamic Bilevel
 Online Adaptation", TPAMI 2022, as its code was released.
 
-A bilevel step whose labelled crops are found by their similarity to the frame, then plain steps on the upper level for
-as long as they still change the regressor's features. Each pass over the frame serves several purposes: the pass that
-the stopping rule needs is also that of the next step, or the prediction. Where it differs from the released code: the
-teacher has no dropout, motion history ends at the end of a sequence, and motion is scored where a keypoint is visible
-at both ends.
+Per frame, one bilevel step with labelled crops that resemble the frame, then plain steps on the upper level as long as
+they still change the regressor's features. Each pass over the frame is used more than once: the pass for the stopping
+rule is also the first pass of the next step, or the prediction. Differences from the released code: the teacher has no
+dropout, motion history ends at the end of a sequence, and the motion loss uses keypoints that are visible at both ends.
 """
 
 from __future__ import annotations
@@ -41,24 +40,23 @@ Level = Literal['lower', 'upper']
 class DynamicBilevel(OnlineAdapter):
     """DynaBOA.
 
-    Per frame: one pass over it gives the terms of the lower level, the query for its exemplars and, after the step, the
-    features to compare with; the upper level at the probed weights finds exemplars of its own. While a step changes the
-    direction of the regressor's features (first layer, last iteration) by more than ``threshold``, another step
-    follows, up to ``max_extra``. Each level expects the exemplars of the look-up before: it takes them along in the
-    frame's own pass and runs a second pass only where other ones are found. The stopping rule and the look-up need
-    numbers on the host: one wait for the device per step, and one per look-up.
+    Per frame, one pass computes the losses of the lower level, the query for its exemplars and the features with which
+    the stopping rule compares those after the step. The upper level looks up its exemplars again, at the probed
+    weights. While a step changes the direction of the regressor's features (first layer, last iteration) by more than
+    ``threshold``, another step follows, up to ``max_extra``. Each level expects the exemplars of the previous look-up
+    and includes them in the pass over the frame; a second pass runs only if the look-up finds other exemplars. The
+    stopping rule and the look-up need values on the host: the GPU is synchronised once per step and once per look-up.
 
-    The options of :class:`~hrtk.adapters.bilevel.online.OnlineAdapter`, with other defaults: ``adam_betas`` (0.5, 0.9),
-    ``order`` ``'first'``, and the factor ``motion`` 0.8; and:
+    The options are those of :class:`~hrtk.adapters.bilevel.online.OnlineAdapter`, with ``adam_betas`` (0.5, 0.9),
+    ``order`` ``'first'`` and the loss weight ``motion`` 0.8 as defaults, and:
 
     Args:
         exemplars: config of the labelled crops, see :class:`~hrtk.adapters.bilevel.retrieval.RetrievalBank`; None
-            leaves their term out.
+            disables their loss.
         threshold: 1 - cosine between the features before and after a step, above which another step follows.
-        max_extra: the largest number of steps after the first one.
-        extra: the kind of these steps: ``'single'``, plain Adam steps on the upper level, as released, or
-            ``'bilevel'``.
-        certain_motion: score motion only where both confidences are exactly one, as the code does.
+        max_extra: maximum number of steps after the first one.
+        extra: kind of these steps: ``'single'``, plain Adam steps on the upper level, as released, or ``'bilevel'``.
+        certain_motion: compute the motion loss only where both confidences are exactly one, as the released code does.
 
     Raises:
         InputError: an option has a value that is not allowed.
@@ -76,7 +74,8 @@ class DynamicBilevel(OnlineAdapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.exemplar_bank  # builds the data set, so that a wrong config is reported now
+        # Build this now, so that bad options fail at construction.
+        self.exemplar_bank
 
     @functools.cached_property
     def objectives(self) -> Objectives:
@@ -91,17 +90,17 @@ class DynamicBilevel(OnlineAdapter):
 
     @functools.cached_property
     def exemplar_bank(self) -> Optional[RetrievalBank]:
-        """The labelled crops, or None if their term is left out."""
+        """The labelled crops, or None if their loss is disabled."""
         if self.exemplars is None or not self.loss_weights.source:
             return None
         return RetrievalBank(**self.exemplars)
 
     def prepare(self, estimator: Estimator, dataset: Any, preparation: Preparation) -> None:
-        """Opens or builds the bank of exemplars while the estimator has the weights of the source."""
+        """Opens or builds the bank of exemplars while the estimator has the source model's weights."""
         self._load(estimator)
 
     def start(self, estimator: Estimator) -> DynamicBilevelSession:
-        """Starts a session, with the exemplars opened."""
+        """Opens the exemplars and starts a session."""
         self._load(estimator)
         return DynamicBilevelSession(self, estimator)
 
@@ -122,10 +121,10 @@ class Observation:
     """Predictions at one set of weights.
 
     Attributes:
-        frame: of the frame.
-        past: of the frame ``interval`` frames ago, if it was asked for.
-        exemplars: labelled crops that resemble the frame, if they were looked up.
-        exemplar_predictions: of these crops.
+        frame: prediction of the frame.
+        past: prediction of the frame ``interval`` frames ago, or None if it was not requested.
+        exemplars: labelled crops that resemble the frame, or None if they were not looked up.
+        exemplar_predictions: predictions of these crops, or None.
     """
 
     frame: PosedPrediction
@@ -140,11 +139,11 @@ class Observation:
 
 
 class DynamicBilevelSession(OnlineSession):
-    """One bilevel step per frame and as many more as the stopping rule asks for.
+    """Takes one bilevel step per frame, then further steps until the stopping rule ends them.
 
     Args:
-        options: of the adapter.
-        estimator: whose weights adapt.
+        options: the adapter.
+        estimator: network whose weights adapt.
     """
 
     def __init__(self, options: DynamicBilevel, estimator: Estimator) -> None:
@@ -156,11 +155,12 @@ class DynamicBilevelSession(OnlineSession):
         self._extra_steps: list[int] = []
 
     def start_sequence(self) -> None:
-        """Forgets the counts of the last sequence, and its exemplars."""
+        """Resets the counts and the last location of the exemplars."""
         super().start_sequence()
         self._extra_steps = []
         if self.lookup is not None:
-            # An expected exemplar takes another way to the same numbers, but for rounding: every sequence begins alike.
+            # Expected exemplars share a pass with the frame, which rounds differently. After the reset, results do not
+            # depend on the previous sequence.
             self.lookup.forget()
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
@@ -176,7 +176,7 @@ class DynamicBilevelSession(OnlineSession):
             is_bilevel = step == 0 or options.extra == 'bilevel'
             self._step(frame, past, before, is_bilevel)
             is_last = step == options.max_extra
-            # The graph is for the next step; without a next step this pass is the prediction.
+            # The next step needs the graph; the last pass is only the prediction.
             with torch.set_grad_enabled(not is_last):
                 latest = self._observe(self.state.weights, frame)
             if is_last or not _direction_change(before.hidden, latest.hidden) > options.threshold:
@@ -188,7 +188,7 @@ class DynamicBilevelSession(OnlineSession):
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """``skipped_updates`` of the last sequence, and ``extra_steps``, their mean number per frame."""
+        """``skipped_updates`` of the last sequence, and ``extra_steps``, the mean number of extra steps per frame."""
         counts = super().counts
         if self._extra_steps:
             counts['extra_steps'] = sum(self._extra_steps) / len(self._extra_steps)
@@ -204,13 +204,13 @@ class DynamicBilevelSession(OnlineSession):
     def _step(
         self, frame: Frame, past: Optional[Frame], present: Observation, is_bilevel: bool
     ) -> None:
-        """Takes one step: on two levels, or a plain one on the upper level.
+        """Takes one step: a bilevel step, or a plain one on the upper level.
 
         Args:
             frame: the frame.
-            past: the frame ``interval`` frames ago, if motion is scored.
-            present: what was observed at the present weights.
-            is_bilevel: which kind of step.
+            past: the frame ``interval`` frames ago, or None without the motion loss.
+            present: observation of the frame at the present weights.
+            is_bilevel: whether the step is bilevel.
         """
         options = self.options
         state = self.state
@@ -250,19 +250,19 @@ class DynamicBilevelSession(OnlineSession):
         level: Optional[Level] = None,
         past: Optional[Frame] = None,
     ) -> Observation:
-        """Runs the network on a frame and, for a level, on the crops that this level compares it with.
+        """Runs the network on a frame and, for a level, on its exemplars.
 
-        One pass suffices if the exemplars are those that were expected.
+        One pass suffices if the look-up finds the expected exemplars.
         """
         if level is None or self.lookup is None:
             posed = self._pass(weights, frame, past)
             return Observation(posed[:1], _second(posed, past))
-        draw = self.lookup.bank.random_numbers()
-        expected = self.lookup.expect(level, draw, self.state.trunk)
+        random_numbers = self.lookup.bank.random_numbers()
+        expected = self.lookup.expected_crops(level, random_numbers, self.state.trunk)
         posed = self._pass(weights, frame, past, expected)
         now = posed[:1]
-        exemplars = self.lookup.find(
-            level, draw, now.prediction.features, self.state.trunk, expected
+        exemplars = self.lookup.find_crops(
+            level, random_numbers, now.prediction.features, self.state.trunk, expected
         )
         if exemplars is expected:
             exemplar_predictions = posed[-len(exemplars) :]
@@ -276,7 +276,7 @@ class DynamicBilevelSession(OnlineSession):
         """Adds the past frame and the exemplars to an observation of the frame at the same weights."""
         exemplars = None
         if self.lookup is not None:
-            exemplars = self.lookup.find(
+            exemplars = self.lookup.find_crops(
                 level,
                 self.lookup.bank.random_numbers(),
                 present.frame.prediction.features,
@@ -300,7 +300,7 @@ class DynamicBilevelSession(OnlineSession):
         past: Optional[Frame] = None,
         exemplars: Optional[SourceBatch] = None,
     ) -> PosedPrediction:
-        """Runs the network once on everything that is given, in this order."""
+        """Runs the network once on the frame, the past frame and the exemplars that are not None, in this order."""
         inputs = []
         if frame is not None:
             inputs.append(frame.inputs)
@@ -312,7 +312,7 @@ class DynamicBilevelSession(OnlineSession):
         return PosedPrediction.of(prediction, self.estimator.required_body, SKELETON)
 
     def _loss(self, observation: Observation, frame: Frame, past: Optional[Frame] = None) -> Tensor:
-        """The terms of the frame, of its exemplars and of its motion."""
+        """Returns the sum of the losses on the frame, its exemplars and its motion."""
         loss = self.objectives.frame(observation.frame, frame.keypoints)
         if observation.exemplars is not None and observation.exemplar_predictions is not None:
             loss = loss + self.objectives.source(
@@ -328,14 +328,14 @@ class DynamicBilevelSession(OnlineSession):
 
 
 def _second(posed: PosedPrediction, past: Optional[Frame]) -> Optional[PosedPrediction]:
-    """The prediction of the past frame, which follows the frame in a pass."""
+    """Returns the prediction of the past frame, which is second in a pass."""
     if past is None:
         return None
     return posed[1:2]
 
 
 def _direction_change(before: Optional[Tensor], after: Optional[Tensor]) -> float:
-    """1 - cosine; NaN, which ends the steps, if a value is not finite."""
+    """Returns 1 - cosine; NaN if a value is not finite, which ends the steps."""
     if before is None or after is None:
         return float('nan')
     return 1 - F.cosine_similarity(before, after).item()

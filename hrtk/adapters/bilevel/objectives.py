@@ -1,4 +1,4 @@
-"""The losses of bilevel online adaptation: one frame, time, and labelled source (Eq. 2 to 5 of BOA)."""
+"""The losses of bilevel online adaptation: single-frame, temporal and source losses (Eq. 2 to 5 of BOA)."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from hrtk.structures import Prediction
 
 @dataclasses.dataclass(frozen=True)
 class LossWeights:
-    """Factors of the terms; the defaults are BOA's for 3DPW. A factor of zero saves the work of its term.
+    """Loss weights; the defaults are BOA's for 3DPW. A loss of weight zero is not computed.
 
     Attributes:
-        keypoints2d: gamma1, reprojection of the frame's 2D keypoints.
-        shape_prior: of the squared betas (part of gamma2).
-        pose_prior: of the mixture-of-Gaussians energy (part of gamma2).
-        source: gamma3, of the labelled source batch.
-        motion: mu1, of the 2D motion over the interval.
-        teacher: mu2, of the mean teacher.
+        keypoints2d: gamma1, weight of the reprojection error of the frame's 2D keypoints.
+        shape_prior: weight of the squared betas (part of gamma2).
+        pose_prior: weight of the mixture-of-Gaussians energy (part of gamma2).
+        source: gamma3, weight of the loss on the labelled source batch.
+        motion: mu1, weight of the 2D motion loss over the interval.
+        teacher: mu2, weight of the consistency with the mean teacher.
     """
 
     keypoints2d: float = 10.0
@@ -45,15 +45,15 @@ class LossWeights:
 
 
 class Objectives:
-    """The terms, each with its factor.
+    """The weighted losses.
 
     Args:
-        loss_weights: the factors.
-        pose_prior: maps (B, 69) axis-angle to (B,) energies; None if its factor is zero.
-        normalise: of :func:`~hrtk.losses.keypoint2d_loss`.
-        teacher_skeleton: the joints that student and teacher are compared by: ``'spin24'`` relative to the mid-hip,
-            as in BOA, or ``'spin49'`` in the camera frame, as in DynaBOA.
-        certain_motion: score motion only where both confidences are exactly one, as DynaBOA's code does.
+        loss_weights: the loss weights.
+        pose_prior: maps (B, 69) axis-angle to (B,) energies; None if its loss weight is zero.
+        normalise: normalisation of :func:`~hrtk.losses.keypoint2d_loss`.
+        teacher_skeleton: the joints that are compared between student and teacher: ``'spin24'`` relative to the
+            mid-hip, as in BOA, or ``'spin49'`` in the camera frame, as in DynaBOA.
+        certain_motion: compute the motion loss only where both confidences are exactly one, as DynaBOA's code does.
     """
 
     def __init__(
@@ -74,21 +74,25 @@ class Objectives:
             self._teacher_root = self.hips
 
     def frame(self, posed: PosedPrediction, keypoints: CropKeypoints) -> Tensor:
-        """Single-frame constraints: reprojection and both priors (the unlabelled part of Eq. 2)."""
-        factors = self.loss_weights
+        """Returns the single-frame losses: reprojection and both priors (the unlabelled part of Eq. 2)."""
+        loss_weights = self.loss_weights
         reprojection = keypoint2d_loss(
             posed.spin24_joints2d, keypoints.xy, keypoints.confidence, self.normalise
         )
-        loss = factors.keypoints2d * reprojection
-        if factors.shape_prior:
-            loss = loss + factors.shape_prior * shape_prior(posed.prediction.betas)
+        loss = loss_weights.keypoints2d * reprojection
+        if loss_weights.shape_prior:
+            loss = loss + loss_weights.shape_prior * shape_prior(posed.prediction.betas)
         if self.pose_prior is not None:
             body_pose = rotmat_to_axis_angle(posed.prediction.rotmat[:, 1:]).flatten(1)
-            loss = loss + factors.pose_prior * self.pose_prior(body_pose).mean()
+            loss = loss + loss_weights.pose_prior * self.pose_prior(body_pose).mean()
         return loss
 
     def source(self, posed: PosedPrediction, batch: SourceBatch, body: BodyModel) -> Tensor:
-        """Full supervision on source crops: 5 S3D (from the hips), 5 S2D, 1 rotmat, 0.001 betas, as BOA's code."""
+        """Returns the supervised loss on source crops.
+
+        The weights are those of BOA's code: 5 for 3D joints relative to the hips, 5 for 2D joints, 1 for rotmat, 0.001
+        for betas.
+        """
         with torch.no_grad():
             joints3d = body.joints(batch.rotmat, batch.betas, SKELETON)
         labels = Prediction(batch.rotmat, batch.betas, posed.prediction.camera)
@@ -98,7 +102,7 @@ class Objectives:
         return self.loss_weights.source * (5 * error3d + 5 * error2d + parameters)
 
     def teacher(self, student: PosedPrediction, teacher: PosedPrediction) -> Tensor:
-        """Consistency with the mean teacher (Eq. 4): the mixture of the source loss against its prediction."""
+        """Returns the consistency with the mean teacher (Eq. 4): the source loss with its prediction as label."""
         error3d = keypoint3d_loss(student.joints3d, teacher.joints3d, root=self._teacher_root)
         error2d = (student.joints2d - teacher.joints2d).square().mean()
         parameters = parameter_loss(student.prediction, teacher.prediction)
@@ -111,7 +115,7 @@ class Objectives:
         keypoints_now: CropKeypoints,
         keypoints_past: CropKeypoints,
     ) -> Tensor:
-        """2D motion over the interval (Eq. 3), of the keypoints that are visible at both ends."""
+        """Returns the 2D motion loss over the interval (Eq. 3), for keypoints that are visible at both ends."""
         if self.certain_motion:
             visible = keypoints_now.confidence + keypoints_past.confidence == 2
         else:

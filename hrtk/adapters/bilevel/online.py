@@ -1,4 +1,4 @@
-"""What BOA and DynaBOA share: adaptation frame by frame to 2D keypoints."""
+"""Base classes of BOA and DynaBOA: adaptation to 2D keypoints, frame by frame."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from hrtk.structures import Prediction, Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """One frame of a sequence as the losses see it.
+    """Input and 2D keypoints of one frame of a sequence.
 
     Attributes:
-        inputs: the frame's crop (1, 3, R, R), or what a shared trunk made of it.
-        keypoints: its 2D keypoints, (1, 24).
+        inputs: the frame's crop (1, 3, R, R), or the output of a shared trunk for this crop.
+        keypoints: the frame's 2D keypoints, (1, 24).
     """
 
     inputs: Tensor
@@ -39,21 +39,21 @@ class OnlineAdapter(Adapter):
     """Options of adaptation frame by frame.
 
     Args:
-        lr: rate of the outer Adam step; 3e-6 for 3DPW and ResNet-50, 2e-6 for 3DHP.
+        lr: learning rate of the outer Adam step; 3e-6 for 3DPW and ResNet-50, 2e-6 for 3DHP.
         adam_betas: decay rates of Adam's moments.
-        inner_lr: rate of the probe, 8e-6 in the code of BOA.
+        inner_lr: learning rate of the probe, 8e-6 in the code of BOA.
         order: ``'second'`` differentiates through the probe, ``'first'`` does not.
-        weights: factors of the losses that differ from the method's, see
+        weights: overrides of the method's loss weights, see
             :class:`~hrtk.adapters.bilevel.objectives.LossWeights`.
-        interval: tau, frames between both ends of the motion term; 5 in the code of BOA.
-        teacher_keep: delta, what the mean teacher keeps of itself at every step; 0.1 in the code of BOA.
-        pose_prior: config of the pose prior; default the mixture fitted to the free motion.
-        normalise: how the 2D loss counts keypoints, ``'all'`` or ``'visible'``.
-        parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; where
-            they all lie in the last part of the network, the frozen part runs once per crop.
+        interval: tau, frames between both ends of the motion loss; 5 in the code of BOA.
+        teacher_keep: delta, decay of the mean teacher's moving average per step; 0.1 in the code of BOA.
+        pose_prior: config of the pose prior; the default is the mixture fitted to the free motion.
+        normalise: normalisation of the 2D loss, ``'all'`` or ``'visible'``, see :func:`~hrtk.losses.keypoint2d_loss`.
+        parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; if
+            they all lie behind the estimator's cut, the frozen part runs once per crop.
         predict: ``'after'`` the update, as in all published numbers, or ``'before'`` it.
         truncate: replay the official loaders' 2D targets in whole pixels.
-        reset: of :class:`~hrtk.adapters.base.Adapter`.
+        reset: when a new session starts, see :class:`~hrtk.adapters.base.Adapter`.
 
     Raises:
         InputError: an option has a value that is not allowed.
@@ -76,11 +76,12 @@ class OnlineAdapter(Adapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.objectives  # builds the prior, so that a wrong config is reported now
+        # Build these now, so that bad options fail at construction.
+        self.objectives
 
     @functools.cached_property
     def loss_weights(self) -> LossWeights:
-        """The factors of the losses, the method's and those that ``weights`` replaces."""
+        """The loss weights: the method's defaults with the overrides of ``weights``."""
         defaults = dataclasses.asdict(self.DEFAULT_LOSS_WEIGHTS)
         return LossWeights(**merged_loss_weights(type(self).__name__, defaults, self.weights))
 
@@ -98,22 +99,22 @@ class OnlineAdapter(Adapter):
 
     @functools.cached_property
     def pose_prior_network(self) -> Optional[nn.Module]:
-        """The pose prior, or None if its factor is zero."""
+        """The pose prior, or None if its loss weight is zero."""
         if not self.loss_weights.pose_prior:
             return None
         return LOSSES.build(self.pose_prior or dict(type='GMMPosePrior'))
 
 
 class OnlineSession(Session):
-    """Adapts on every frame in turn. A subclass implements :meth:`adapt_to`.
+    """Adapts on one frame after the other. A subclass implements :meth:`adapt_to`.
 
     Args:
-        options: of the adapter.
-        estimator: whose weights adapt.
+        options: the adapter.
+        estimator: network whose weights adapt.
     """
 
     def __init__(self, options: OnlineAdapter, estimator: Estimator) -> None:
-        # In evaluation mode: BatchNorm has no statistics of one image, and a probe must not be random.
+        # Evaluation mode: one image gives no batch statistics for BatchNorm, and the probe must be deterministic.
         estimator.eval()
         self.estimator = estimator
         self.interval = options.interval
@@ -138,7 +139,7 @@ class OnlineSession(Session):
         self.state.learner.reset_counts()
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
-        """Adapts on every frame in turn and yields its prediction."""
+        """Adapts on one frame after the other and yields the prediction of each."""
         self.start_sequence()
         keypoints = crop_targets(sequence, truncate=self.truncate, device=self.estimator.device)
         history: collections.deque[Frame] = collections.deque(maxlen=self.interval)

@@ -1,4 +1,4 @@
-"""Labelled crops that resemble a frame, found by the network's own features (DynaBOA's exemplars)."""
+"""Retrieval of labelled crops that resemble a frame, by the network's own features (DynaBOA's exemplars)."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ CLUSTER_ARRAYS = ('centers', 'members', 'counts')
 
 
 class RetrievalBank:
-    """Labelled crops with their features, searched by cosine.
+    """Labelled crops with their features, searched by cosine similarity of the features.
 
-    A bank is a folder that ``tools/build_retrieval_bank.py`` wrote. Or it is built once from a data set, with the
-    weights that the estimator starts with, and kept in ``$HRTK_CACHE`` under a hash of both.
+    A bank is a folder written by ``tools/build_retrieval_bank.py``, or is built once from a data set and cached in
+    ``$HRTK_CACHE`` under a hash of the data set and the initial weights.
 
     Args:
-        folder: of a bank.
-        dataset: in place of ``folder``, config of a data set of labelled views, see
+        folder: path of a bank.
+        dataset: alternative to ``folder``: config of a data set of labelled views, see
             :class:`~hrtk.datasets.open_stream.views.OpenViews`.
-        pool: how many items of the data set; None for all.
+        pool: number of items of the data set to use; None for all.
         batch: S, crops per look-up; 1 in DynaBOA.
-        mode: ``'nearest'``, or ``'cluster'``: random members of the cluster with the nearest centre, as in DynaBOA's
-            code.
-        topk: with ``'nearest'``, draw the S crops at random from so many nearest ones; None takes the S nearest.
-        clusters: with ``dataset``, K of k-means.
-        resident: a bank of at most so many bytes is kept on the estimator's device; a larger one stays on disk,
+        mode: ``'nearest'``, or ``'cluster'``, which samples members of the cluster with the nearest centre, as in
+            DynaBOA's code.
+        topk: in mode ``'nearest'``, sample the S crops from the ``topk`` nearest; None takes the S nearest.
+        clusters: number of clusters, K of k-means, for a bank that is built from ``dataset``; 0 for none.
+        resident: size limit in bytes: a bank up to this size is kept on the device; a larger one stays on disk,
             memory-mapped.
 
     Raises:
-        InputError: an option has a value that is not allowed, or both or none of ``folder`` and ``dataset`` are given.
+        InputError: an option has a value that is not allowed, or not exactly one of ``folder`` and ``dataset`` is set.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class RetrievalBank:
         self._cache = TrunkCache()
 
     def load(self, estimator: Estimator) -> None:
-        """Opens the bank once, and builds it first if it comes from a data set.
+        """Opens the bank, and builds it first if it comes from a data set. Later calls do nothing.
 
-        Warns if the features of a folder were computed with other weights than the estimator's.
+        Warns if the features of a folder were computed with weights that differ from the estimator's.
 
         Raises:
-            InputError: the bank is missing, or does not fit the estimator.
+            InputError: the bank is missing, or its crops have another resolution than the estimator's.
         """
         if self._arrays:
             return
@@ -112,7 +112,7 @@ class RetrievalBank:
         if meta['weights'] != weights_hash:
             warnings.warn(
                 f'{folder}: its features were computed with other weights than the estimator starts with; '
-                f'crops are found by comparing the two'
+                f'the search compares features of different weights, so it may find poor matches'
             )
         total_bytes = sum(array.nbytes for array in arrays.values())
         if total_bytes <= self.resident:
@@ -120,7 +120,12 @@ class RetrievalBank:
         self._arrays = arrays
 
     def random_numbers(self) -> Optional[Tensor]:
-        """Draws the random numbers of one look-up from torch's CPU generator; None if it needs none."""
+        """Draws the random numbers of one look-up from torch's CPU generator.
+
+        Returns:
+            In mode ``'cluster'``, (S,) float32 in [0, 1); in mode ``'nearest'`` with ``topk``, (S,) int64, the chosen
+            ranks; without ``topk``, None.
+        """
         if self.mode == 'cluster':
             return torch.rand(self.batch)
         if self.topk is None:
@@ -129,10 +134,14 @@ class RetrievalBank:
         return torch.randperm(candidates)[: self.batch]
 
     def locate(self, query: Tensor) -> Tensor:
-        """Finds where a query points: to a cluster, or to its nearest crops, in ascending order of their numbers.
+        """Finds the cluster, or the nearest crops, of a query.
 
         Args:
-            query: (1, F) pooled features, without a graph.
+            query: (1, F) pooled features, detached.
+
+        Returns:
+            In mode ``'cluster'``, the index of the cluster, a scalar; in mode ``'nearest'``, the indices of the nearest
+            crops, as sorted indices, so that two look-ups can be compared with :func:`torch.equal`.
         """
         features = self._arrays['features']
         direction = F.normalize(query[0], dim=0).to(features.device)
@@ -148,14 +157,15 @@ class RetrievalBank:
         """Returns S crops at a location.
 
         Args:
-            location: of :meth:`locate`.
-            random_numbers: of :meth:`random_numbers`.
-            trunk: the crops pass through it.
+            location: returned by :meth:`locate`.
+            random_numbers: returned by :meth:`random_numbers`.
+            trunk: shared layers whose output for the crops is cached.
         """
         index = self._pick(location, random_numbers)
-        images = self._cache.get(trunk, index, lambda i: self._images(i, trunk))
+        # The images, or the trunk's feature maps of them.
+        inputs = self._cache.get(trunk, index, lambda i: self._images(i, trunk))
         labels = {name: self._take(name, index, trunk) for name in LABELS}
-        return SourceBatch(images, **labels)
+        return SourceBatch(inputs, **labels)
 
     def fingerprint(self) -> dict[str, str]:
         """Returns hashes of the bank's content, or of the data set that it is built from."""
@@ -170,17 +180,26 @@ class RetrievalBank:
         return names
 
     def _pick(self, location: Tensor, random_numbers: Optional[Tensor]) -> Tensor:
-        """The numbers of S crops at a location."""
-        if random_numbers is not None:
-            random_numbers = random_numbers.to(location.device)
+        """Selects S crops at a location.
+
+        Args:
+            location: int64: sorted indices of crops, or in mode ``'cluster'`` the index of a cluster.
+            random_numbers: None takes all crops of ``location``; in mode ``'nearest'`` (S,) int64 positions in
+                ``location``; in mode ``'cluster'`` (S,) float32 in [0, 1).
+
+        Returns:
+            (S,) int64 indices of crops.
+        """
         if random_numbers is None:
             return location
+        random_numbers = random_numbers.to(location.device)
         if self.mode == 'nearest':
             return location[random_numbers]
+        # `members` is a flat list of crop indices ordered by cluster.
         counts = self._arrays['counts']
-        first = counts.cumsum(0)[location] - counts[location]
-        member = (random_numbers * counts[location]).long()
-        return self._arrays['members'][first + member]
+        cluster_start = counts.cumsum(0)[location] - counts[location]
+        offset = (random_numbers * counts[location]).long()
+        return self._arrays['members'][cluster_start + offset]
 
     def _images(self, index: Tensor, trunk: Trunk) -> Tensor:
         return normalise(self._take('images', index, trunk).float())
@@ -190,19 +209,22 @@ class RetrievalBank:
         return array[index.to(array.device)].to(trunk.model.device)
 
     def _nearest(self, direction: Tensor, count: int) -> Tensor:
-        """Numbers of the crops with the largest products, the best first; a chunk of the bank at a time."""
+        """Returns the indices of the crops with the highest cosine similarity, best first.
+
+        Compares ``ROWS_AT_ONCE`` crops at a time.
+        """
         scores = direction.new_empty(0)
-        numbers = torch.empty(0, dtype=torch.long, device=direction.device)
+        indices = torch.empty(0, dtype=torch.long, device=direction.device)
         for chunk, features in enumerate(self._arrays['features'].split(ROWS_AT_ONCE)):
-            products = features.to(direction.dtype) @ direction
-            best = products.topk(min(count, len(features)))
+            similarities = features.to(direction.dtype) @ direction
+            best = similarities.topk(min(count, len(features)))
             scores, order = torch.cat([scores, best.values]).sort(descending=True, stable=True)
-            numbers = torch.cat([numbers, best.indices + chunk * ROWS_AT_ONCE])[order][:count]
+            indices = torch.cat([indices, best.indices + chunk * ROWS_AT_ONCE])[order][:count]
             scores = scores[:count]
-        return numbers
+        return indices
 
     def _built_folder(self, estimator: Estimator, weights_hash: str) -> Path:
-        """The folder of the bank in the cache; builds it if it is not there."""
+        """Returns the folder of the bank in the cache, and builds the bank if it does not exist."""
         identity = [
             FORMAT,
             weights_hash,
@@ -219,10 +241,10 @@ class RetrievalBank:
 
 
 class ExemplarLookup:
-    """Looks exemplars up and remembers the last location; belongs to one session.
+    """Looks exemplars up and stores the last location; each session has its own.
 
-    Successive frames mostly have the same exemplars. A caller may therefore ask for the expected crops before the
-    frame's features are known, so that the frame and the crops share one pass of the network.
+    Successive frames mostly have the same exemplars. A caller may therefore request the expected crops before the
+    frame's features are computed, so that the frame and the crops share one pass of the network.
 
     Args:
         bank: the labelled crops, loaded.
@@ -230,31 +252,34 @@ class ExemplarLookup:
 
     def __init__(self, bank: RetrievalBank) -> None:
         self.bank = bank
-        self.forget()
+        # The last location is shared, because both levels mostly find the same exemplars for a frame. The flag is per
+        # level, because the first look-up of a new frame changes the location more often than the next one does.
+        self._last: Optional[Tensor] = None
+        self._location_unchanged: dict[str, bool] = {}
 
     def forget(self) -> None:
-        """Forgets the last location: the next look-up expects nothing."""
-        self._last: Optional[Tensor] = None
-        self._was_expected: dict[str, bool] = {}
+        """Resets the last location; the next call of :meth:`expected_crops` returns None."""
+        self._last = None
+        self._location_unchanged = {}
 
-    def expect(
+    def expected_crops(
         self, level: str, random_numbers: Optional[Tensor], trunk: Trunk
     ) -> Optional[SourceBatch]:
         """Returns the crops at the last location.
 
         Args:
-            level: ``'lower'`` or ``'upper'``.
-            random_numbers: of the bank.
-            trunk: the crops pass through it.
+            level: level of the bilevel optimisation, ``'lower'`` or ``'upper'``.
+            random_numbers: returned by :meth:`RetrievalBank.random_numbers`.
+            trunk: shared layers whose output for the crops is cached.
 
         Returns:
             S crops; None before the first look-up, and if the last look-up of this level changed the location.
         """
-        if self._last is None or not self._was_expected.get(level, True):
+        if self._last is None or not self._location_unchanged.get(level, True):
             return None
         return self.bank.crops_at(self._last, random_numbers, trunk)
 
-    def find(
+    def find_crops(
         self,
         level: str,
         random_numbers: Optional[Tensor],
@@ -262,14 +287,15 @@ class ExemplarLookup:
         trunk: Trunk,
         expected: Optional[SourceBatch] = None,
     ) -> SourceBatch:
-        """Finds the S crops for a frame; waits for the device.
+        """Finds the S crops for a frame. Synchronises with the GPU.
 
         Args:
-            level: ``'lower'`` or ``'upper'``.
-            random_numbers: of the bank.
-            features: (1, F) pooled features of the frame; no gradient flows through the choice.
-            trunk: the crops pass through it.
-            expected: of :meth:`expect`; returned itself if the location has not changed.
+            level: level of the bilevel optimisation, ``'lower'`` or ``'upper'``.
+            random_numbers: returned by :meth:`RetrievalBank.random_numbers`.
+            features: (1, F) pooled features of the frame; the search is not differentiated.
+            trunk: shared layers whose output for the crops is cached.
+            expected: returned by :meth:`expected_crops`; this method returns the same object if the location has not
+                changed.
 
         Raises:
             InputError: the estimator has no features.
@@ -279,10 +305,10 @@ class ExemplarLookup:
                 'exemplars: the estimator has no features to find crops by; set `exemplars=None`'
             )
         location = self.bank.locate(features.detach())
-        is_same = self._last is not None and torch.equal(location, self._last)
+        is_unchanged = self._last is not None and torch.equal(location, self._last)
         self._last = location
-        self._was_expected[level] = is_same
-        if is_same and expected is not None:
+        self._location_unchanged[level] = is_unchanged
+        if is_unchanged and expected is not None:
             return expected
         return self.bank.crops_at(location, random_numbers, trunk)
 
@@ -290,6 +316,7 @@ class ExemplarLookup:
 def _map_array(path: Path) -> Tensor:
     """Memory-maps an array of a bank."""
     try:
+        # 'c' is copy-on-write: torch warns about read-only arrays.
         return torch.from_numpy(np.load(path, mmap_mode='c', allow_pickle=False))
     except (OSError, ValueError) as error:
         remedy = 'build the bank again with tools/build_retrieval_bank.py'

@@ -1,4 +1,4 @@
-"""What bilevel adaptation carries from step to step: the student, its mean teacher and the frozen trunk."""
+"""The state of bilevel adaptation: the student, its mean teacher and the frozen trunk."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class BilevelState:
 
     Args:
         model: the estimator; of its parameters only the selected ones require gradients from now on.
-        parameters: of :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
-        lr: rate of Adam.
+        parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
+        lr: learning rate of Adam.
         adam_betas: decay rates of Adam's moments.
 
     Attributes:
         learner: the weights and Adam.
         teacher: the mean teacher's values of these weights.
-        trunk: computes the input of the adapting part, which all methods here take as ``inputs``.
+        trunk: computes the input of the adapting part, the argument ``inputs`` of all methods here.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class BilevelState:
         return self.learner.weights
 
     def run(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Prediction:
-        """Runs the adapting part with these weights in place of its own."""
+        """Runs the adapting part with ``weights`` in place of the model's own."""
         if not self.trunk.shared:
             return functional_call(self.model, dict(weights), (inputs,))
         prefixed = {f'model.{name}': value for name, value in weights.items()}
@@ -56,21 +56,21 @@ class BilevelState:
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Prediction:
-        """The prediction of the present weights, without a graph."""
+        """Returns the prediction of the present weights, without a graph."""
         if self.trunk.shared:
             return self.model.from_trunk(inputs)
         return self.model(inputs)
 
     @torch.no_grad()
     def predict_as_teacher(self, inputs: Tensor, skeleton: str = SKELETON) -> PosedPrediction:
-        """The mean teacher's prediction."""
+        """Returns the mean teacher's prediction, without a graph."""
         return PosedPrediction.of(
             self.run(self.teacher, inputs), self.model.required_body, skeleton
         )
 
     @torch.no_grad()
     def update_teacher(self, keep: float) -> None:
-        """teacher = keep * teacher + (1 - keep) * student."""
+        """Moves the teacher: ``teacher = keep * teacher + (1 - keep) * student``."""
         student = [weight.detach() for weight in self.weights.values()]
         torch._foreach_lerp_(list(self.teacher.values()), student, 1 - keep)
 

@@ -1,4 +1,4 @@
-"""3DHR-Co: pre-adaptation with a temporal teacher, then online adaptation that starts anew at every sequence."""
+"""3DHR-Co: pre-adaptation with a temporal teacher, then online adaptation that is reset at every sequence."""
 
 from hrtk.adapters.collaborative.corruption import (
     Blur,

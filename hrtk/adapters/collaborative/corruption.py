@@ -1,8 +1,8 @@
-"""Corruptions: what a student's crops suffer while its teacher sees clean ones.
+"""Corruptions of a student's crops; its teacher takes clean ones.
 
-Each is called with a batch (B, 3, R, R) of grey levels in [0, 255] and returns a new one; every image gets its own
-random numbers. These are drawn on the CPU from torch's global generator, so that one seed gives one result on every
-device, and nothing waits for the device.
+Each maps a batch (B, 3, R, R) of grey levels in [0, 255] to a new one, with separate random numbers for every image.
+These are drawn on the CPU from torch's global generator, so that a seed gives the same numbers on every device, without
+synchronisation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Range = tuple[float, float]
 
 @CORRUPTIONS.register_module()
 class GaussianNoise:
-    """Independent noise on every pixel and channel, cut to the range of grey levels (Lumentut and Lee, 3DHR-Co, 2023).
+    """Independent noise on every pixel and channel, clamped to grey levels (Lumentut and Lee, 3DHR-Co, 2023).
 
     Args:
         sigma: standard deviation in grey levels; 35, 50 and 65 in the paper.
@@ -35,21 +35,23 @@ class GaussianNoise:
 
 @CORRUPTIONS.register_module()
 class PatchOcclusion:
-    """Rectangles of one colour each, wholly inside the crop, hide parts of the person.
+    """Hides parts of the person behind rectangles of one colour each, which lie wholly inside the crop.
 
     Args:
         patches: rectangles per image.
-        size: least and largest width and height, drawn apart, as shares of R.
+        size: minimum and maximum of width and height, which are drawn independently, as fractions of R.
     """
 
     def __init__(self, patches: int = 1, size: Range = (0.15, 0.5)) -> None:
         if patches < 1:
             raise InputError(f'PatchOcclusion: patches is a count from 1, not {patches}')
-        self.patches, self.size = patches, _range('PatchOcclusion', 'size', size, 0, 1)
+        self.patches = patches
+        self.size = _range('PatchOcclusion', 'size', size, 0, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, R, R) -> (B, 3, R, R), both in [0, 255]."""
-        count, resolution = len(images), images.shape[-1]
+        count = len(images)
+        resolution = images.shape[-1]
         pixels = torch.arange(resolution)
         for _ in range(self.patches):
             side = (resolution * _uniform(self.size, count, 2)).round()
@@ -63,10 +65,10 @@ class PatchOcclusion:
 
 @CORRUPTIONS.register_module()
 class Blur:
-    """Gaussian blur; beyond its border a crop goes on with the border's colours.
+    """Gaussian blur with replicated borders.
 
     Args:
-        sigma: least and largest standard deviation, px of the crop.
+        sigma: minimum and maximum standard deviation, px of the crop.
     """
 
     def __init__(self, sigma: Range = (1.0, 4.0)) -> None:
@@ -78,21 +80,19 @@ class Blur:
         radius = int(4 * self.sigma[1] + 0.5)
         distance = torch.arange(-radius, radius + 1) / _uniform(self.sigma, count, 1)
         kernel = (-(distance**2) / 2).softmax(1).to(images).repeat_interleave(channels, 0)[:, None]
-        flat = F.pad(
-            images.flatten(0, 1)[None], [radius] * 4, mode='replicate'
-        )  # every channel is a group of its own
+        # Every channel of every image is a group with its own kernel.
+        flat = F.pad(images.flatten(0, 1)[None], [radius] * 4, mode='replicate')
         flat = F.conv2d(flat, kernel[..., None], groups=len(kernel))
-        return F.conv2d(flat, kernel[..., None, :], groups=len(kernel))[0].unflatten(
-            0, (count, channels)
-        )
+        flat = F.conv2d(flat, kernel[..., None, :], groups=len(kernel))
+        return flat[0].unflatten(0, (count, channels))
 
 
 @CORRUPTIONS.register_module()
 class LowResolution:
-    """Shrinks a crop and enlarges it again, both bicubic without aliasing, as if the person were small.
+    """Downsamples and upsamples a crop, both bicubic with antialiasing, as if the person were small in the image.
 
     Args:
-        factor: least and largest; R / factor pixels of the person's picture are left across.
+        factor: minimum and maximum factor; a crop is downsampled to a side of R / factor px.
     """
 
     def __init__(self, factor: Range = (2.0, 6.0)) -> None:
@@ -101,9 +101,8 @@ class LowResolution:
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, R, R) -> (B, 3, R, R), both in [0, 255]."""
         resolution = images.shape[-1]
-        sizes = (
-            (resolution / _uniform(self.factor, len(images))).round().clamp_min(1).int().tolist()
-        )
+        factors = _uniform(self.factor, len(images))
+        sizes = (resolution / factors).round().clamp_min(1).int().tolist()
         small = [_bicubic(image[None], size) for image, size in zip(images, sizes)]
         return torch.cat([_bicubic(image, resolution) for image in small]).clamp(0, 255)
 

@@ -1,4 +1,4 @@
-"""The labels that a teacher gives to a whole target, stored while they are computed."""
+"""A teacher's labels of a whole target, stored while they are computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hrtk.structures import Prediction, Sequence
 from hrtk.teachers import Teacher
 
 LABELS = 'labels'
-SECONDS_BETWEEN_STATES = 60.0  # of labelling that a kill may cost
+SECONDS_BETWEEN_STATES = 60.0  # an interruption loses at most the labels of this time
 PARAMETERS = ('rotmat', 'betas', 'camera')
 
 
@@ -26,10 +26,10 @@ def label_sequences(
     """Labels every sequence once.
 
     Args:
-        teacher: labels a sequence.
-        sequences: the target.
-        estimator: the student, with its start weights.
-        preparation: stores the labels, so that an interrupted run computes only the missing ones.
+        teacher: computes the labels.
+        sequences: the whole target.
+        estimator: the student, with the start weights.
+        preparation: stores the labels, so that a resumed run computes only the missing ones.
 
     Returns:
         The labels of every sequence, F predictions each, on the estimator's device.

@@ -1,10 +1,10 @@
-"""Pre-adaptation of 3DHR-Co: a student learns from a temporal teacher's labels, before any frame is predicted.
+"""Pre-adaptation of 3DHR-Co: a student learns from a temporal teacher's labels before any frame is predicted.
 
 Lumentut and Lee, "3DHR-Co: A Collaborative Test-Time Refinement Framework for In-the-Wild 3D Human-Body Reconstruction
-Task", IEEE Access 2023: Algorithm 1, lines 3 to 11, and Eq. 1. The teacher sees clean crops and their neighbours in
-time, the student sees the same crops corrupted by noise. Both cameras refer to the same crop, without which their
-comparison would have no meaning. The method is transductive: all frames of the target, but not their 3D truth, are used
-before the first prediction counts.
+Task", IEEE Access 2023: Algorithm 1, lines 3 to 11, and Eq. 1. The teacher takes clean crops and their
+temporal neighbours, the student takes the same crops corrupted by noise. Both predict the camera of the same crop, so
+that the cameras can be compared. The method is transductive: it uses all frames of the target, but not their 3D ground
+truth, before the first prediction.
 """
 
 from __future__ import annotations
@@ -45,32 +45,35 @@ TAUGHT = ('pose', 'betas', 'camera')
 class PreAdapt(PreparingAdapter):
     """Pre-adaptation; afterwards the adapted model predicts every frame without further adaptation.
 
-    An epoch is what the paper counts: ``sequences`` sequences, drawn without replacement, with one batch of ``frames``
-    random frames and one Adam step each. Its "600 epochs" are 601 (checkpoints at 1, 201, 401, 601) of 24 frames,
-    0.068 % of 3DPW's test set each. The labels never change and are computed once; BatchNorm keeps its statistics.
+    Epochs are defined as in the paper: ``sequences`` sequences, drawn without replacement, with one batch of ``frames``
+    random frames and one Adam step each. The paper's "600 epochs" are 601 (checkpoints at 1, 201, 401, 601) of 24
+    frames, 0.068 % of 3DPW's test set each. The labels are constant and computed once; BatchNorm statistics stay
+    unchanged.
 
     Args:
-        teacher: config of the teacher; may be None if only ``keypoints2d`` has a weight.
-        epochs: 601 in the paper's best cells.
+        teacher: config of the teacher; may be None if ``keypoints2d`` is the only loss with a weight above 0.
+        epochs: number of epochs; 601 for the best results in the paper.
         sequences: sequences per epoch.
         frames: frames per sequence and batch.
-        lr: rate of Adam, 1e-5 in the paper (ResNet-50).
-        adam_betas: decay rates of Adam's moments, torch's defaults; the paper is silent.
-        max_norm: a gradient with a larger norm is scaled down to this norm; None, as in the paper, leaves gradients as
-            they are. At rates far above the paper's, a single batch may otherwise make the run diverge.
+        lr: learning rate of Adam, 1e-5 in the paper (ResNet-50).
+        adam_betas: decay rates of Adam's moments; the defaults are torch's, because the paper does not state them.
+        max_norm: maximum norm of the gradient, which is scaled down to it; None disables this, as in the paper. At
+            learning rates far above the paper's, a single batch may otherwise make the run diverge.
         corruption: config of the corruption of the student's crops, or None; the paper's sigma are 35, 50 and 65.
-        weights: factors of Eq. 1 that differ from ``pose`` 10, ``betas`` 0.1, ``camera`` 1, ``keypoints2d`` 1. All
-            terms are means over numbers: norms as printed would make the factors depend on sizes.
-        pose: theta of Eq. 1: ``'rotmat'``, as in SPIN's and DynaBOA's losses, or ``'axis_angle'`` (72 numbers, with a
-            jump at pi).
-        normalise: ``'all'`` or ``'visible'``, of :func:`~hrtk.losses.keypoint2d_loss`.
-        skeleton: joints of the 2D term.
+        weights: overrides of the loss weights of Eq. 1: ``pose`` 10, ``betas`` 0.1, ``camera`` 1, ``keypoints2d`` 1.
+            All losses are means over elements; with the norms as printed, the loss weights would depend on tensor
+            sizes.
+        pose: representation of theta in Eq. 1: ``'rotmat'``, as in SPIN's and DynaBOA's losses, or ``'axis_angle'`` (72
+            numbers, discontinuous at pi).
+        normalise: normalisation of the 2D loss, ``'all'`` or ``'visible'``, see :func:`~hrtk.losses.keypoint2d_loss`.
+        skeleton: joints of the 2D loss.
         truncate: replay the official loaders' 2D targets in whole pixels.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
-        save_every: epochs between the states from which an interrupted run resumes, with the same digits.
+        save_every: epochs between the stored states; an interrupted run resumes from the last and gives bit-identical
+            results.
 
     Raises:
-        InputError: an option has a value that is not allowed, or the weights need a teacher and none is named.
+        InputError: an option has a value that is not allowed, or a loss in use needs a teacher and ``teacher`` is None.
     """
 
     teacher: Optional[Mapping[str, Any]] = None
@@ -99,17 +102,18 @@ class PreAdapt(PreparingAdapter):
             )
         if self.max_norm is not None and not self.max_norm > 0:
             raise InputError(f'PreAdapt: max_norm is above 0 or None, not {self.max_norm}')
-        self.teacher_network  # a wrong config is reported now
+        # Build these now, so that bad options fail at construction.
+        self.teacher_network
         self.corrupt
 
     @functools.cached_property
     def loss_weights(self) -> dict[str, float]:
-        """The factors of Eq. 1."""
+        """The loss weights of Eq. 1."""
         return merged_loss_weights('PreAdapt', LOSS_WEIGHTS, self.weights)
 
     @functools.cached_property
     def teacher_network(self) -> Optional[Teacher]:
-        """The teacher, or None if no term needs labels."""
+        """The teacher, or None if no loss needs labels."""
         if not any(self.loss_weights[name] for name in TAUGHT):
             return None
         if self.teacher is None:
@@ -133,7 +137,7 @@ class PreAdapt(PreparingAdapter):
 
     @property
     def total_steps(self) -> int:
-        """Epochs."""
+        """Number of epochs."""
         return self.epochs
 
     def begin(
@@ -143,7 +147,7 @@ class PreAdapt(PreparingAdapter):
         preparation: Preparation,
         seed: int,
     ) -> TeachingProcess:
-        """Labels every frame of the target, or takes the labels of an earlier run."""
+        """Labels every frame of the target, or loads stored labels, and returns the learning process."""
         estimator.eval().requires_grad_(False)
         labels = None
         if self.teacher_network is not None:
@@ -168,12 +172,12 @@ class TeachingProcess(LearningProcess):
     """The epochs of pre-adaptation.
 
     Args:
-        options: of the adapter.
-        learner: the student's weights.
-        sequences: the target.
-        labels: of every sequence, or None.
-        keypoints2d: of every sequence, or None.
-        seed: of the drawn frames and the corruption.
+        options: the adapter.
+        learner: the student's weights, with their optimiser.
+        sequences: the whole target.
+        labels: the teacher's labels of every sequence, or None.
+        keypoints2d: 2D keypoints of every sequence, or None.
+        seed: seed of frame sampling and corruption.
     """
 
     def __init__(
@@ -194,14 +198,14 @@ class TeachingProcess(LearningProcess):
         self.seed = seed
 
     def run(self, steps: range) -> Iterator[dict[str, Any]]:
-        """Takes the epochs with these numbers; yields the mean loss of each, and the passes over the target."""
+        """Runs the epochs numbered ``steps``; yields the mean loss of each, and the passes over the target so far."""
         batches = min(self.options.sequences, len(self.sequences))
         total_frames = sum(len(sequence) for sequence in self.sequences)
         # The paper's sample percentage (0.068 % of 3DPW per epoch), counted with repetition.
         share = batches * self.options.frames / total_frames
         drawn_crops = CropReader(self.student, self.sequences).read(self._draws(steps))
         for epoch in steps:
-            # One seed per epoch: to resume, nothing but the number of the epoch has to be known.
+            # One seed per epoch, so that a resumed run needs only the index of the epoch.
             torch.manual_seed(self.seed + epoch)
             losses = []
             for _ in range(batches):
@@ -210,13 +214,16 @@ class TeachingProcess(LearningProcess):
             yield dict(loss=sum(losses) / len(losses), passes=(epoch + 1) * share)
 
     def _draws(self, epochs: range) -> Iterator[FrameDraw]:
-        """The batches of all epochs, from generators of their own: crops are read ahead of time."""
+        """Samples the frames of all epochs.
+
+        Each epoch has its own generator, because the reader prefetches and must not use the global one.
+        """
         for epoch in epochs:
-            random = torch.Generator().manual_seed(self.seed + epoch)
-            chosen = torch.randperm(len(self.sequences), generator=random)
-            for index in chosen[: self.options.sequences].tolist():
+            generator = torch.Generator().manual_seed(self.seed + epoch)
+            order = torch.randperm(len(self.sequences), generator=generator)
+            for index in order[: self.options.sequences].tolist():
                 length = len(self.sequences[index])
-                frames = torch.randperm(length, generator=random)[: self.options.frames]
+                frames = torch.randperm(length, generator=generator)[: self.options.frames]
                 yield FrameDraw(index, frames.tolist())
 
     def _descend(self, draw: FrameDraw, crops: Tensor) -> Tensor:
@@ -227,6 +234,7 @@ class TeachingProcess(LearningProcess):
         if self.keypoints2d is not None:
             keypoints2d = self.keypoints2d[draw.sequence][draw.frames]
 
+        # The student's own tensors adapt, so the objective does not use its argument.
         def objective(_: Weights) -> Tensor:
             return self._loss(crops, label, keypoints2d)
 
@@ -235,23 +243,27 @@ class TeachingProcess(LearningProcess):
     def _loss(
         self, crops: Tensor, label: Optional[Prediction], keypoints2d: Optional[CropKeypoints]
     ) -> Tensor:
-        """Eq. 1 of one batch; crops (B, 3, R, R) in [0, 255]."""
+        """Returns Eq. 1 for one batch; crops are (B, 3, R, R) in [0, 255]."""
         if self.options.corrupt is not None:
             crops = self.options.corrupt(crops)
         predicted = self.student(normalise(crops))
-        factors = self.options.loss_weights
+        loss_weights = self.options.loss_weights
         loss = crops.new_zeros(())
         if label is not None:
             pose = self._pose_loss(predicted.rotmat, label.rotmat)
             betas = betas_loss(predicted.betas, label.betas)
             camera = (predicted.camera - label.camera).square().mean()
-            loss = factors['pose'] * pose + factors['betas'] * betas + factors['camera'] * camera
+            loss = (
+                loss_weights['pose'] * pose
+                + loss_weights['betas'] * betas
+                + loss_weights['camera'] * camera
+            )
         if keypoints2d is not None:
             posed = PosedPrediction.of(predicted, self.student.required_body)
             reprojection = keypoint2d_loss(
                 posed.joints2d, keypoints2d.xy, keypoints2d.confidence, self.options.normalise
             )
-            loss = loss + factors['keypoints2d'] * reprojection
+            loss = loss + loss_weights['keypoints2d'] * reprojection
         return loss
 
     def _pose_loss(self, predicted: Tensor, label: Tensor) -> Tensor:

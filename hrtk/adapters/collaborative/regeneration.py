@@ -1,4 +1,4 @@
-"""The whole of 3DHR-Co: pre-adaptation, then online adaptation that starts anew from it at every sequence."""
+"""The complete 3DHR-Co: pre-adaptation, then online adaptation that is reset to its weights at every sequence."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from hrtk.registry import ADAPTERS
 class Regeneration(Adapter):
     """Algorithm 1 of 3DHR-Co: lines 3 to 11 by ``pre``, lines 12 to 18 by ``online``.
 
-    Whenever the name of the sequence changes, the weights return to f_s, the weights that ``pre`` made, and with them
-    all that the online adapter remembers: Adam's moments, the mean teacher (which starts as f_s) and the motion
-    history. The paper speaks of the weights alone; the rest would carry one person over to the next.
+    At every new sequence, the weights are reset to f_s, the result of ``pre``, and so is the state of the online
+    adapter: Adam's moments, the mean teacher (initially f_s) and the motion history. The paper mentions only the
+    weights; without the other resets, one person's state would affect the next person.
 
     Args:
-        pre: config of an adapter that prepares, e.g. ``PreAdapt``; None starts every sequence from the given weights.
+        pre: config of an adapter that prepares, e.g. ``PreAdapt``; None starts every sequence from the source model's
+            weights.
         online: config of an adapter, e.g. ``DynamicBilevel``. Its own ``reset`` has no effect.
-        reset: ``'sequence'``, the method; ``'never'``, the paper's comparison, in which the weights carry over.
+        reset: ``'sequence'`` for the method; ``'never'`` for the paper's baseline, in which the weights carry over.
     """
 
     online: Mapping[str, Any]
@@ -34,24 +35,25 @@ class Regeneration(Adapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.pre_adapter  # a wrong config is reported now
+        # Build these now, so that bad options fail at construction.
+        self.pre_adapter
         self.online_adapter
 
     @functools.cached_property
     def online_adapter(self) -> Adapter:
-        """The adapter of each sequence."""
+        """The adapter that adapts to each sequence."""
         return ADAPTERS.build(dict(self.online))
 
     @functools.cached_property
     def pre_adapter(self) -> Optional[Adapter]:
-        """The adapter of the whole target."""
+        """The adapter that prepares on the whole target, or None."""
         if self.pre is None:
             return None
         return ADAPTERS.build(dict(self.pre))
 
     @property
     def states(self) -> tuple[str, ...]:
-        """The states of both parts."""
+        """Names of the states of both adapters."""
         states = self.online_adapter.states
         if self.pre_adapter is not None:
             states += self.pre_adapter.states
@@ -60,7 +62,7 @@ class Regeneration(Adapter):
     def prepare(
         self, estimator: Estimator, dataset: Any, preparation: Preparation
     ) -> Optional[dict[str, Tensor]]:
-        """Prepares both parts; ``online`` first, whose exemplars are described by the source model."""
+        """Prepares ``online``, whose exemplars need features of the source model, and then ``pre``."""
         if self.pre_adapter is None:
             return self.online_adapter.prepare(estimator, dataset, preparation)
         weights = self.online_adapter.prepare(estimator, dataset, Preparation())
@@ -73,7 +75,7 @@ class Regeneration(Adapter):
         return self.online_adapter.start(estimator)
 
     def fingerprint(self) -> dict[str, str]:
-        """Returns the hashes of both parts."""
+        """Returns the hashes of both adapters."""
         hashes = {}
         for key, value in self.online_adapter.fingerprint().items():
             hashes[f'online.{key}'] = value

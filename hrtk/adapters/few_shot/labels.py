@@ -1,4 +1,4 @@
-"""The labels of shots and of source crops, and the supervised losses against them."""
+"""Labels of shots and source crops, and the supervised losses on them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Labels:
     Attributes:
         rotmat: (N, 24, 3, 3).
         betas: (N, 10).
-        neutral: (N, 1), 1 where the betas belong to the estimator's body and 0 where they belong to a gendered body.
+        neutral: (N, 1), 1 if the betas are those of the estimator's body model, 0 if those of a gendered one.
         joints3d: (N, 24, 3) ``spin24``, metres.
         keypoints2d: (N, 24, 2) ``spin24`` in [-1, 1].
-        confidence: (N, 24) of the keypoints.
+        confidence: (N, 24) confidences of the keypoints.
     """
 
     rotmat: Tensor
@@ -42,7 +42,7 @@ class Labels:
 
     @staticmethod
     def of_source(batch: SourceBatch, body: BodyModel) -> Labels:
-        """The labels of source crops, or of all frames of source clips; their bodies are the estimator's."""
+        """Returns the labels of source crops, or of all frames of source clips; ``body`` is the estimator's."""
         rotmat = batch.rotmat.reshape(-1, 24, 3, 3)
         betas = batch.betas.reshape(-1, 10)
         keypoints2d = batch.keypoints2d.reshape(-1, 24, 2)
@@ -54,14 +54,14 @@ class Labels:
 
     @staticmethod
     def cat(parts: SequenceOf[Labels]) -> Labels:
-        """Joins labels along the frames."""
+        """Concatenates labels along the frames."""
         joined = {}
         for field in dataclasses.fields(Labels):
             joined[field.name] = torch.cat([getattr(part, field.name) for part in parts])
         return Labels(**joined)
 
     def losses(self, posed: PosedPrediction) -> dict[str, Tensor]:
-        """The terms of SPIN's and VIBE's supervision without factors: squared errors, joints relative to the hips."""
+        """Returns SPIN's and VIBE's supervised losses, unweighted: squared errors, 3D joints relative to the hips."""
         prediction = posed.prediction
         return dict(
             keypoints2d=keypoint2d_loss(posed.joints2d, self.keypoints2d, self.confidence),
@@ -75,16 +75,16 @@ class Labels:
 def labels_of_frames(
     estimator: Estimator, sequence: Sequence, frames: range, bodies: Optional[GenderedBodies]
 ) -> Labels:
-    """The labels of labelled frames of a sequence.
+    """Returns the labels of frames of a sequence with ground truth.
 
     Args:
-        estimator: neutral betas belong to its body.
-        sequence: with true bodies.
+        estimator: provides the body model of neutral betas.
+        sequence: sequence with ground-truth bodies.
         frames: consecutive indices.
-        bodies: for truth that belongs to a gendered body.
+        bodies: body models of gendered ground truth, or None.
 
     Raises:
-        InputError: the truth belongs to a gendered body and none is given.
+        InputError: the ground truth is of a gendered body model and ``bodies`` is None.
     """
     truth = sequence.truth
     assert truth is not None and truth.rotmat is not None and truth.betas is not None

@@ -2,9 +2,9 @@
 
 "Few-shot Domain Adaptation for 3D Human Pose and Shape Estimation" (UNIST, 2021): section 3.5, Algorithm 1. Every frame
 of the target, an anchor, is compared with all source frames of a batch. The frames with the nearest poses are its
-positives, those with the farthest poses its negatives, and the distances of their features shall be as
-:mod:`hrtk.losses.log_ratio` defines. What the thesis leaves open: the anchor is the target's, gradients reach the
-features of both, VIBE's supervision continues over both, and labels are compared by the mean distance of joints.
+positives, those with the farthest poses its negatives, and :mod:`hrtk.losses.log_ratio` defines the loss on the
+distances of their features. Choices where the thesis is not specific: anchors are target frames, gradients flow into
+the features of both, VIBE's supervised losses apply to both, and poses are compared by the mean distance of joints.
 """
 
 from __future__ import annotations
@@ -35,51 +35,54 @@ from hrtk.models.estimators import ClipEstimator, Estimator
 from hrtk.registry import ADAPTERS, DATASETS
 from hrtk.structures import Prediction, Sequence
 
-# VIBE's factors of the supervised terms.
+# The weights of the supervised losses are VIBE's.
 LOSS_WEIGHTS = dict(
     keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, metric=0.1, metric_joints=0.0
 )
-COMMON14 = slice(14)  # of spin24: the joints that poses are compared by
+COMMON14 = slice(14)  # the joints of spin24 by which poses are compared
 
 
 @ADAPTERS.register_module()
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FewShotMetric(PreparingAdapter):
-    """Learns from a few labelled frames before anything is predicted; then the weights stay as they are.
+    """Learns from a few labelled frames before anything is predicted; afterwards the weights stay unchanged.
 
-    A step takes a batch of the shots and a batch of the source. Its loss is the mean of the supervised losses of both,
-    plus the metric loss between both. ``weights=dict(metric=0)`` is the baseline, supervised fine-tuning. BatchNorm
-    keeps its statistics.
+    A step uses a batch of shots and a batch of source crops. Its loss is the mean of the supervised losses of both,
+    plus the metric loss between them. ``weights=dict(metric=0)`` is the baseline, supervised fine-tuning. BatchNorm
+    statistics stay unchanged.
 
-    Where no ``labelled`` data set is named, the shots are frames of the target itself and are scored with the rest:
-    such numbers are partly training errors. Name other sequences of the same domain for a fair comparison.
+    Without a ``labelled`` data set, the shots are frames of the target itself and are scored with the others, so that
+    the scores are partly training errors. Use other sequences of the same domain for a fair comparison.
 
     Args:
         source: config of the labelled source batch, see :class:`~hrtk.adapters.parts.source_bank.SourceBank`; 128
             frames in the thesis. Its data set has images, or clips for an estimator of clips.
-        shots: labelled frames. They are drawn evenly over the sequences with the run's seed alone, so that every
-            method gets the same, and fewer shots are among more. 0 leaves the weights as they are.
-        labelled: config of the data set of sequences with true bodies that the shots are drawn from; None is the
-            target.
-        steps: steps of Adam; the thesis is silent.
-        batch: shots per step, or clips; all of them where there are fewer. 128 frames in the thesis.
-        clip: consecutive frames of a shot, each of them labelled, for estimators of clips (VideoHMR: 16).
-        lr: rate of Adam, 5e-5 in VIBE.
-        schedule: ``'constant'``, or ``'linear'``: the rate falls to zero over the steps, so that the last batches do
-            not decide.
+        shots: number of labelled frames. They are drawn evenly over the sequences and depend only on the run's seed, so
+            that every method uses the same shots and a smaller number is a subset of a larger one. 0 leaves the weights
+            unchanged.
+        labelled: config of the data set from which the shots are drawn, with ground-truth bodies; None is the target.
+        steps: number of Adam steps; the thesis does not state it.
+        batch: shots (frames or clips) per step, at most all of them; 128 frames in the thesis.
+        clip: consecutive labelled frames per shot, for estimators of clips (VideoHMR: 16).
+        lr: learning rate of Adam, 5e-5 in VIBE.
+        schedule: schedule of the learning rate: ``'constant'``, or ``'linear'``, which decays to zero over the steps,
+            so that the result depends less on the last batches.
         adam_betas: decay rates of Adam's moments, torch's defaults.
-        weights: factors that differ from VIBE's ``keypoints2d`` 300, ``joints3d`` 300, ``rotmat`` 60, ``betas`` 0.06,
-            from ``metric`` 0.1, of the metric loss on features (0.1, 0.2, 0.5 and 1 in the thesis), and from
-            ``metric_joints`` 0, of that on predicted joints relative to the hips.
-        variant: of :class:`~hrtk.losses.LogRatioLoss`: ``'thesis'``, ``'kim'`` or ``'abs'``.
-        share: of the source batch that are positives, and as many negatives; 0.3 in the thesis.
-        reduction: over anchors: ``'sum'`` as printed, by which the loss grows with the shots of a batch, or
-            ``'mean'``.
-        parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; where
-            they all lie in the last part of the network, the frozen part runs once per crop.
-        bodies: ``dict(male=..., female=...)``, body files for shots whose truth belongs to a gendered body (3DPW), see
-            :class:`~hrtk.body_models.gendered.GenderedBodies`; their betas are not learnt.
-        save_every: steps between the states from which an interrupted run resumes, with the same digits.
+        weights: overrides of the loss weights:
+
+            * ``keypoints2d`` 300, ``joints3d`` 300, ``rotmat`` 60, ``betas`` 0.06: supervised losses, as in VIBE.
+            * ``metric`` 0.1: metric loss on features (0.1, 0.2, 0.5 and 1 in the thesis).
+            * ``metric_joints`` 0: metric loss on predicted joints relative to the hips.
+        variant: variant of :class:`~hrtk.losses.LogRatioLoss`: ``'thesis'``, ``'kim'`` or ``'abs'``.
+        share: fraction of the source batch that are positives; as many are negatives. 0.3 in the thesis.
+        reduction: reduction over anchors: ``'sum'`` as printed, with which the loss grows with the number of shots in a
+            batch, or ``'mean'``.
+        parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; if
+            they all lie behind the estimator's cut, the frozen part runs once per crop.
+        bodies: ``dict(male=..., female=...)``, body files for shots whose ground truth is of a gendered body model
+            (3DPW), see :class:`~hrtk.body_models.gendered.GenderedBodies`; their betas are not supervised.
+        save_every: steps between the stored states; an interrupted run resumes from the last and gives bit-identical
+            results.
 
     Raises:
         InputError: an option has a value that is not allowed, or a body file is missing.
@@ -115,7 +118,7 @@ class FewShotMetric(PreparingAdapter):
                 f'FewShotMetric: shots={self.shots} are no whole clips of clip={self.clip} frames; take {fewer} or '
                 f'{fewer + self.clip}'
             )
-        # Wrong configs and missing files are reported now.
+        # Build these now, so that bad options fail at construction.
         self.loss_weights
         self.source_bank
         self.labelled_dataset
@@ -124,7 +127,7 @@ class FewShotMetric(PreparingAdapter):
 
     @functools.cached_property
     def loss_weights(self) -> dict[str, float]:
-        """The factors of the losses."""
+        """The loss weights."""
         return merged_loss_weights('FewShotMetric', LOSS_WEIGHTS, self.weights)
 
     @functools.cached_property
@@ -134,26 +137,26 @@ class FewShotMetric(PreparingAdapter):
 
     @functools.cached_property
     def labelled_dataset(self) -> Any:
-        """The data set that the shots are drawn from, or None for the target."""
+        """The data set from which the shots are drawn, or None for the target."""
         if self.labelled is None:
             return None
         return DATASETS.build(self.labelled)
 
     @functools.cached_property
     def gendered_bodies(self) -> Optional[GenderedBodies]:
-        """The bodies of gendered truth, or None."""
+        """The body models of gendered ground truth, or None."""
         if self.bodies is None:
             return None
         return GenderedBodies(self.bodies)
 
     @functools.cached_property
     def metric_loss(self) -> LogRatioLoss:
-        """The loss between target and source."""
+        """The metric loss between target and source."""
         return LogRatioLoss(self.variant, share=self.share, reduction=self.reduction)
 
     @property
     def total_steps(self) -> int:
-        """Steps of Adam; none without shots."""
+        """Number of Adam steps; 0 without shots."""
         if not self.shots:
             return 0
         return self.steps
@@ -165,7 +168,7 @@ class FewShotMetric(PreparingAdapter):
         preparation: Preparation,
         seed: int,
     ) -> FewShotProcess:
-        """Reads the shots and the source."""
+        """Reads the shots and the source, and returns the learning process."""
         learner = Learner(estimator, self.parameters, self.lr, self.adam_betas)
         labelled = self._labelled_sequences(sequences)
         shots = draw_shots(labelled, self.shots // self.clip, seed, self.clip)
@@ -216,11 +219,11 @@ class FewShotProcess(LearningProcess):
     """The steps of few-shot adaptation.
 
     Args:
-        options: of the adapter.
-        learner: the weights.
-        crops: (N, 3, R, R) of the shots, or (N, T, 3, R, R) clips.
-        labels: of each shot.
-        seed: of the batches.
+        options: the adapter.
+        learner: the adapting weights, with their optimiser.
+        crops: (N, 3, R, R) crops of the shots, or (N, T, 3, R, R) clips.
+        labels: labels of each shot.
+        seed: seed of batch sampling.
     """
 
     def __init__(
@@ -242,7 +245,7 @@ class FewShotProcess(LearningProcess):
         self._shots_cache = TrunkCache()
 
     def run(self, steps: range) -> Iterator[dict[str, Tensor]]:
-        """Takes the steps with these numbers; yields the terms of each, without factors."""
+        """Runs the steps numbered ``steps``; yields the values that :meth:`_terms` returns."""
         for step in steps:
             torch.manual_seed(self.seed + step)
             if self.options.schedule == 'linear':
@@ -258,12 +261,13 @@ class FewShotProcess(LearningProcess):
         source_labels = Labels.of_source(source, self.estimator.required_body)
         terms: dict[str, Tensor] = {}
 
+        # The estimator's own tensors adapt, so the objective does not use its argument.
         def objective(_: Weights) -> Tensor:
             target_pair = (self._predict(shots), shot_labels)
             source_pair = (self._predict(source.images), source_labels)
             terms.update(self._terms(target_pair, source_pair))
-            factors = self.options.loss_weights
-            weighted = [factors.get(name, 1.0) * term for name, term in terms.items()]
+            loss_weights = self.options.loss_weights
+            weighted = [loss_weights.get(name, 1.0) * term for name, term in terms.items()]
             return _total(weighted)
 
         self.learner.descend(objective)
@@ -282,15 +286,15 @@ class FewShotProcess(LearningProcess):
         target: tuple[PosedPrediction, Labels],
         source: tuple[PosedPrediction, Labels],
     ) -> dict[str, Tensor]:
-        """``loss``, the supervised one with its factors; ``metric`` and ``metric_joints`` without, if they have one."""
-        factors = self.options.loss_weights
+        """Returns ``loss``, the weighted supervised loss, and the unweighted metric losses whose weight is not 0."""
+        loss_weights = self.options.loss_weights
         supervised = []
         for posed, labels in (target, source):
             for name, value in labels.losses(posed).items():
-                supervised.append(factors[name] * value / 2)
+                supervised.append(loss_weights[name] * value / 2)
         terms = dict(loss=_total(supervised))
         for name, embed in (('metric', _features), ('metric_joints', _centred_joints)):
-            if factors[name]:
+            if loss_weights[name]:
                 terms[name] = self.options.metric_loss.between(
                     embed(target[0]),
                     target[1].joints3d[:, COMMON14],
@@ -318,7 +322,7 @@ def _features(posed: PosedPrediction) -> Tensor:
 
 
 def _centred_joints(posed: PosedPrediction) -> Tensor:
-    """(N, 42), the common joints relative to the hips."""
+    """Returns (N, 42) coordinates of the common joints relative to the hips."""
     joints3d = posed.spin24_joints3d[:, COMMON14]
     root = joints3d[:, hips(SKELETON)].mean(1, keepdim=True)
     return (joints3d - root).flatten(1)

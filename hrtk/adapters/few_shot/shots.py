@@ -16,11 +16,11 @@ from hrtk.structures import Sequence
 
 
 class Shot(NamedTuple):
-    """A labelled frame, or a clip of consecutive ones.
+    """A labelled frame, or a clip of consecutive labelled frames.
 
     Attributes:
-        sequence: index of its sequence.
-        frames: indices of its frames.
+        sequence: index of the sequence.
+        frames: indices of the frames.
     """
 
     sequence: int
@@ -30,17 +30,17 @@ class Shot(NamedTuple):
 def draw_shots(sequences: SequenceOf[Sequence], count: int, seed: int, clip: int = 1) -> list[Shot]:
     """Draws labelled frames, or clips of them, evenly over the sequences.
 
-    Each round takes one shot from every sequence that has any left, in random order. The order does not depend on
-    ``count``: with one seed, a smaller draw is the beginning of a larger one.
+    Each round takes one of the remaining shots of every sequence, in random order. The order does not depend on
+    ``count``: with the same seed, a smaller draw is the beginning of a larger one.
 
     Args:
-        sequences: those with true bodies count, with their valid frames.
-        count: shots wanted; clips, not frames.
-        seed: of the draw.
-        clip: consecutive frames of a shot; clips begin at its multiples.
+        sequences: sequences; only valid frames with ground-truth bodies can be drawn.
+        count: number of shots; with ``clip`` above 1, number of clips.
+        seed: seed of the draw.
+        clip: consecutive frames per shot; clips begin at multiples of ``clip``.
 
     Raises:
-        InputError: there are fewer shots.
+        InputError: the sequences have fewer shots than ``count``.
     """
     random = torch.Generator().manual_seed(seed)
     queues = [
@@ -67,19 +67,19 @@ def read_shots(
     shots: SequenceOf[Shot],
     bodies: Optional[GenderedBodies] = None,
 ) -> tuple[Tensor, list[Labels]]:
-    """Reads shots.
+    """Reads the crops and labels of shots.
 
     Args:
-        estimator: turns frames into crops; neutral betas belong to its body.
-        sequences: from which the shots were drawn.
+        estimator: defines the crops and provides the body model of neutral betas.
+        sequences: the sequences from which the shots were drawn.
         shots: N shots, at least one.
-        bodies: for truth that belongs to a gendered body.
+        bodies: body models of gendered ground truth, or None.
 
     Returns:
-        Crops, (N, 3, R, R) or (N, T, 3, R, R), and the labels of each shot.
+        (N, 3, R, R) crops or (N, T, 3, R, R) clips, and the labels of each shot.
 
     Raises:
-        InputError: the estimator does not take clips, or truth belongs to a body that is not there.
+        InputError: the estimator does not take clips, or a gendered body model is missing.
     """
     clip = len(shots[0].frames)
     if clip > 1 and not isinstance(estimator, ClipEstimator):
@@ -94,7 +94,7 @@ def read_shots(
 
 
 def _labelled_shots(index: int, sequence: Sequence, clip: int) -> list[Shot]:
-    """All shots of one sequence, in the order of time."""
+    """Returns all shots of one sequence, in temporal order."""
     starts = range(0, len(sequence) - clip + 1, clip)
     shots = [Shot(index, range(start, start + clip)) for start in starts]
     return [shot for shot in shots if _is_labelled(sequence, shot.frames)]

@@ -1,1 +1,1 @@
-"""Pieces that adapters share."""
+"""Building blocks of adapters."""

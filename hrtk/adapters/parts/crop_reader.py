@@ -1,4 +1,4 @@
-"""Random crops of a target, read while the network computes."""
+"""Reads random crops of a target in the background, while the network computes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READ_AHEAD = 3  # batches
 
 
 class FrameDraw(NamedTuple):
-    """Some frames of one sequence.
+    """Frames of one sequence.
 
     Attributes:
         sequence: its index in the target.
@@ -31,12 +31,12 @@ class FrameDraw(NamedTuple):
 
 
 class CropReader:
-    """Reads crops in a background thread, a few batches ahead, and remembers crops as far as memory allows.
+    """Reads crops in a background thread, a few batches ahead, and caches crops up to a memory limit.
 
     Args:
-        estimator: turns a frame into a crop.
+        estimator: defines the crops.
         sequences: the target.
-        memory: bytes of crops that are remembered for frames that are drawn again.
+        memory: size limit of the cache, in bytes.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CropReader:
                 for _, future in pending:
                     future.cancel()
 
-    @torch.no_grad()  # the mode belongs to a thread
+    @torch.no_grad()  # the gradient mode is set per thread
     def _read(self, draw: FrameDraw) -> Tensor:
         fresh = self._read_new(draw)
         crops = []
@@ -82,7 +82,7 @@ class CropReader:
         return torch.stack(crops)
 
     def _read_new(self, draw: FrameDraw) -> dict[int, Tensor]:
-        """The crops that are not remembered, by frame."""
+        """Reads the crops that are not cached; returns them by frame."""
         new = [frame for frame in draw.frames if (draw.sequence, frame) not in self._crops]
         if not new:
             return {}

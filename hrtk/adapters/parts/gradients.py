@@ -13,7 +13,7 @@ Objective = Callable[[Weights], Tensor]
 
 
 def plain_gradient(weights: Weights, objective: Objective) -> tuple[tuple[Tensor, ...], Tensor]:
-    """The gradient of one objective.
+    """Computes the gradient of one objective.
 
     Args:
         weights: leaves that require gradients.
@@ -29,17 +29,17 @@ def plain_gradient(weights: Weights, objective: Objective) -> tuple[tuple[Tensor
 def bilevel_gradient(
     weights: Weights, lower: Objective, upper: Objective, rate: float, order: str = 'second'
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor]]:
-    """The gradient of ``upper(w - rate * grad lower(w))`` with respect to ``w`` (Algorithm 1, lines 5-8, of BOA).
+    """Computes the gradient of ``upper(w - rate * grad lower(w))`` with respect to ``w`` (BOA, Algorithm 1, lines 5-8).
 
     With v the gradient of ``upper`` at the probed weights, this is ``v - rate * H v``, H the Hessian of ``lower`` at
-    ``w``. So the upper pass never sees the lower graph: it is freed as soon as v is known, and the second-order term
+    ``w``. The upper pass does not use the lower graph; it is freed as soon as v is computed, and the second-order term
     is a single Hessian-vector product. The result equals differentiating through the probe.
 
     Args:
-        weights: the adaptable weights; leaves that require grad.
-        lower: loss of the probe step.
-        upper: loss of the probed weights.
-        rate: step of the probe (plain gradient descent).
+        weights: leaves that require gradients.
+        lower: objective of the probe step.
+        upper: objective at the probed weights.
+        rate: learning rate of the probe (plain gradient descent).
         order: ``'second'``, or ``'first'``, which drops ``H v`` (as DynaBOA's released code does).
 
     Returns:
@@ -65,14 +65,14 @@ def bilevel_gradient(
 
 
 def clip_norm(gradient: SequenceOf[Tensor], max_norm: float) -> tuple[Tensor, ...]:
-    """Scales a gradient so that its norm over all weights is at most ``max_norm``; does not wait for the device."""
+    """Scales a gradient to a norm over all weights of at most ``max_norm``, without synchronising with the GPU."""
     norm = torch.stack(torch._foreach_norm(list(gradient))).norm()
     scale = (max_norm / norm).clamp(max=1.0)
     return tuple(torch._foreach_mul(list(gradient), scale))
 
 
 def _descended(weights: Weights, gradient: SequenceOf[Tensor], rate: float) -> dict[str, Tensor]:
-    """New leaves one step of plain gradient descent away from the weights."""
+    """Takes one step of plain gradient descent and returns new leaves."""
     values = [weight.detach() for weight in weights.values()]
     moved = torch._foreach_sub(values, [g.detach() for g in gradient], alpha=rate)
     return {name: value.requires_grad_() for name, value in zip(weights, moved)}

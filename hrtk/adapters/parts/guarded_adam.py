@@ -1,4 +1,4 @@
-"""Adam that skips a step whose loss or gradient is not finite, without waiting for the device."""
+"""Adam that skips a step whose loss or gradient is not finite, without synchronising with the GPU."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class GuardedAdam:
     """Adam over a list of weights.
 
     Args:
-        weights: leaves to step.
-        lr: the rate.
+        weights: leaves to optimise.
+        lr: learning rate.
         betas: decay rates of both moments.
 
     Attributes:
-        skipped: how many steps were skipped, a tensor on the weights' device.
+        skipped: number of skipped steps, a tensor on the weights' device.
     """
 
     def __init__(self, weights: Iterable[Tensor], lr: float, betas: tuple[float, float]) -> None:
@@ -32,7 +32,7 @@ class GuardedAdam:
 
     @torch.no_grad()
     def step(self, gradients: SequenceOf[Tensor], losses: Iterable[Tensor]) -> None:
-        """Takes one step, or none: then weights and moments stay as they are."""
+        """Takes one step, or skips it and leaves weights and moments unchanged."""
         norms = torch._foreach_norm(list(gradients))
         total = torch.stack([*norms, *losses]).sum()
         not_finite = (~torch.isfinite(total)).float()
@@ -40,7 +40,7 @@ class GuardedAdam:
         for weight, gradient in zip(self.weights, gradients):
             weight.grad = _laid_out_like(weight, gradient)
         if self.optimizer.defaults.get('fused'):
-            # The fused kernel itself skips the step when `found_inf` is set: no wait for the device.
+            # The fused kernel itself skips the step when `found_inf` is set, without synchronisation.
             self.optimizer.grad_scale = None  # type: ignore[attr-defined]  # read by the fused kernel
             self.optimizer.found_inf = not_finite  # type: ignore[attr-defined]  # read by the fused kernel
             self.optimizer.step()
@@ -49,7 +49,7 @@ class GuardedAdam:
 
     @property
     def lr(self) -> float:
-        """The rate of the next step."""
+        """Learning rate of the next step."""
         return self.optimizer.param_groups[0]['lr']
 
     @lr.setter
@@ -70,14 +70,14 @@ class GuardedAdam:
 
 
 def _laid_out_like(weight: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient in the memory layout of its weight: fused kernels walk through both side by side."""
+    """Returns the gradient in the memory layout of its weight, which fused kernels require."""
     if gradient.stride() == weight.stride():
         return gradient
     return torch.empty_like(weight).copy_(gradient)
 
 
 def _fused_option(example: Tensor) -> dict[str, Any]:
-    """``fused=True`` where this torch has a fused Adam for the device (CPU: since 2.4)."""
+    """Returns ``fused=True`` if this torch has a fused Adam for the device (CPU: since 2.4)."""
     try:
         torch.optim.Adam([example], fused=True)
     except (RuntimeError, TypeError):

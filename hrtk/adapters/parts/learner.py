@@ -1,4 +1,4 @@
-"""The weights of an estimator that adapt, and the optimisers that change them."""
+"""The adapting weights of an estimator, and their optimisers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ ADAM = 'adam'
 
 
 class Learner:
-    """Some weights of an estimator, with one or more Adam optimisers over them.
+    """The adapting weights of an estimator, with one or more Adam optimisers.
 
-    BatchNorm keeps its statistics.
+    BatchNorm statistics stay unchanged.
 
     Args:
-        estimator: is put into evaluation mode; of its parameters only the selected ones require gradients from now on.
+        estimator: network; set to evaluation mode, and only its selected parameters require gradients afterwards.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
-        lr: rate of every Adam.
+        lr: learning rate of every Adam.
         adam_betas: decay rates of every Adam's moments.
-        max_norm: a gradient whose norm is larger is scaled down to this norm; None leaves gradients as they are.
-        optimisers: names of the Adams; each has moments of its own over the same weights.
+        max_norm: maximum norm of the gradient, which is scaled down to it; None disables this.
+        optimisers: names of the Adams; all optimise the same weights, and each has its own moments.
 
     Attributes:
-        weights: the selected parameters by name, the estimator's own tensors.
+        weights: the selected parameters by name; the same tensors as in the estimator.
         adams: the optimisers by name.
     """
 
@@ -70,13 +70,13 @@ class Learner:
         self.adams[optimiser].step(gradient, losses)
 
     def set_lr(self, lr: float) -> None:
-        """Sets the rate of the next steps."""
+        """Sets the learning rate of the next steps."""
         for adam in self.adams.values():
             adam.lr = lr
 
     @property
     def skipped(self) -> int:
-        """How many steps were skipped; waits for the device."""
+        """Number of skipped steps; synchronises with the GPU."""
         return sum(int(adam.skipped) for adam in self.adams.values())
 
     def reset_counts(self) -> None:
@@ -85,7 +85,7 @@ class Learner:
             adam.reset_count()
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the optimisers' moments by name; the weights are the estimator's."""
+        """Returns the optimisers' moments by name; the weights are in the estimator's state dict."""
         return {name: adam.state_dict() for name, adam in self.adams.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

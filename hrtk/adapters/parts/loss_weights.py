@@ -1,4 +1,4 @@
-"""The factors of losses, given as departures from a method's defaults."""
+"""Loss weights: a method's defaults with a user's overrides."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hrtk.errors import InputError
 def merged_loss_weights(
     adapter: str, defaults: Mapping[str, float], changes: Optional[Mapping[str, float]]
 ) -> dict[str, float]:
-    """The defaults with some factors replaced.
+    """Returns the default loss weights with overrides.
 
     Args:
-        adapter: name for messages.
-        defaults: every factor of the method.
-        changes: factors that differ, or None.
+        adapter: name of the adapter for error messages.
+        defaults: all loss weights of the method.
+        changes: overrides, or None.
 
     Raises:
-        InputError: there is no factor of that name.
+        InputError: an override has an unknown name.
     """
     changes = changes or {}
     unknown = sorted(set(changes) - set(defaults))

@@ -1,4 +1,4 @@
-"""The weights that an adapter may change."""
+"""Selection of the weights that an adapter changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def select_parameters(model: nn.Module, which: str = 'all') -> dict[str, Tensor]
         model: an estimator.
         which: ``'all'`` (BOA, DynaBOA, 3DHR-Co), ``'norm'`` (scale and shift of normalisation layers), ``'head'``
             (the regressor), ``'layer4+head'`` (the regressor and the backbone's last stage, which
-            begins at the estimator's cut), or a regular expression that is searched for in every name.
+            begins at the estimator's cut), or a regular expression, which selects every name that it matches anywhere.
 
     Raises:
         InputError: no weight is selected.

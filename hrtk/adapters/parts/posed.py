@@ -1,4 +1,4 @@
-"""What losses on keypoints compare: the joints of predictions, and the 2D keypoints of crops."""
+"""Arguments of keypoint losses: the joints of predictions and the 2D keypoints of crops."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PosedPrediction:
 
     @staticmethod
     def of(prediction: Prediction, body: BodyModel, skeleton: str = SKELETON) -> PosedPrediction:
-        """Poses the body's joints; no mesh is computed."""
+        """Computes the joints of predictions, without the mesh."""
         joints3d = body.joints(prediction.rotmat, prediction.betas, skeleton)
         return PosedPrediction(prediction, joints3d, project(joints3d, prediction.camera))
 
@@ -38,12 +38,12 @@ class PosedPrediction:
 
     @property
     def spin24_joints2d(self) -> Tensor:
-        """(B, 24, 2) the joints that keypoints are compared with: the last 24 of either skeleton."""
+        """(B, 24, 2) ``spin24`` joints, the last 24 of either skeleton, which are compared with keypoints."""
         return self.joints2d[:, -24:]
 
     @property
     def spin24_joints3d(self) -> Tensor:
-        """(B, 24, 3) the same joints in space."""
+        """(B, 24, 3) ``spin24`` joints, metres."""
         return self.joints3d[:, -24:]
 
 

@@ -1,4 +1,4 @@
-"""The frame of every preparation: steps that resume after a kill with the digits of an uninterrupted run."""
+"""Base classes of preparations: an interrupted one resumes and gives bit-identical results."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ PROGRESS = 'progress'
 class LearningProcess:
     """The steps of one preparation.
 
-    The random numbers of a step must depend on the seed and the step's number alone, so that a resumed run draws the
-    same.
+    The random numbers of a step must depend only on the seed and the index of the step, so that a resumed run draws the
+    same ones.
 
     Args:
-        learner: the weights that the steps change.
+        learner: the weights that the steps change, with their optimisers.
     """
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
 
     def run(self, steps: range) -> Iterator[dict[str, Any]]:
-        """Takes the steps with these numbers; yields after each one the values to report, e.g. the loss."""
+        """Runs the steps numbered ``steps``; yields the values to report after each, e.g. the loss."""
         raise NotImplementedError
 
 
@@ -40,19 +40,19 @@ class LearningProcess:
 class PreparingAdapter(Adapter):
     """An adapter that learns from the whole target before anything is predicted.
 
-    A subclass says how many steps there are and what a step does. States are stored between steps, an interrupted
-    preparation resumes from the last one, and a finished one is not computed again.
+    A subclass defines the number of steps and the :class:`LearningProcess` that runs them. States are stored between
+    steps, an interrupted preparation resumes from the last one, and a finished one is not computed again.
 
     Args:
         save_every: steps between two stored states.
-        reset: of :class:`~hrtk.adapters.base.Adapter`.
+        reset: when a new session starts, see :class:`~hrtk.adapters.base.Adapter`.
     """
 
     save_every: int = 50
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole preparation; 0 leaves the weights as they are."""
+        """Number of steps of the whole preparation; 0 leaves the weights unchanged."""
         raise NotImplementedError
 
     def begin(
@@ -62,13 +62,13 @@ class PreparingAdapter(Adapter):
         preparation: Preparation,
         seed: int,
     ) -> LearningProcess:
-        """Reads what the steps learn from.
+        """Reads the supervision and returns the learning process.
 
         Args:
-            estimator: with the start weights.
+            estimator: network with the start weights.
             sequences: the whole target.
-            preparation: may store states of its own here, and takes reports.
-            seed: of all random numbers.
+            preparation: stores additional states and reports progress.
+            seed: seed of all random numbers.
         """
         raise NotImplementedError
 
@@ -80,7 +80,7 @@ class PreparingAdapter(Adapter):
     def prepare(
         self, estimator: Estimator, dataset: Any, preparation: Preparation
     ) -> Optional[dict[str, Tensor]]:
-        """Takes all steps and returns the adapted weights; None if there are no steps."""
+        """Runs all steps and returns the adapted weights; None if there are no steps."""
         if self.total_steps == 0:
             return None
         finished = preparation.result()
@@ -101,7 +101,7 @@ class PreparingAdapter(Adapter):
 
 
 def _resume(learner: Learner, preparation: Preparation) -> int:
-    """Loads the last stored state, if there is one; returns the number of finished steps."""
+    """Loads the last stored state, if one exists, and returns the number of finished steps."""
     state = preparation.load(PROGRESS)
     if state is None:
         return 0

@@ -1,4 +1,4 @@
-"""Labelled source crops that are mixed into adaptation, so that the model keeps what it learnt from its source."""
+"""Labelled source crops that are mixed into adaptation, so that the model does not forget its source domain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SourceBatch:
     """S labelled crops.
 
     Attributes:
-        images: (S, 3, R, R) normalised, or the output of a shared trunk.
+        images: (S, 3, R, R) normalised, or the output of a shared trunk for them.
         rotmat: (S, 24, 3, 3).
         betas: (S, 10).
         keypoints2d: (S, 24, 2) ``spin24`` in [-1, 1].
@@ -38,17 +38,16 @@ class SourceBatch:
 
 
 class SourceBank:
-    """A pool of labelled views, read once and kept as bytes.
+    """A pool of labelled views, read once and stored as uint8.
 
     Args:
-        dataset: config of a data set whose items are those of
-            :class:`~hrtk.datasets.open_stream.views.OpenViews`.
+        dataset: config of a data set with the items of :class:`~hrtk.datasets.open_stream.views.OpenViews`.
         batch: S, crops per step; 1 in BOA.
-        pool: how many items are kept in memory.
-        order: ``'random'`` as BOA's paper says, or ``'sequential'`` from the first item on, as its code does.
+        pool: number of items that are kept in memory.
+        order: ``'random'``, as in BOA's paper, or ``'sequential'`` from the first item on, as in its code.
 
     Raises:
-        InputError: ``order`` has another value.
+        InputError: ``order`` has a value that is not allowed.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class SourceBank:
         self._cache = TrunkCache()
 
     def load(self, resolution: int, device: torch.device) -> None:
-        """Reads the pool if that has not happened yet.
+        """Reads the pool. Later calls do nothing.
 
         Raises:
             InputError: the crops are not of the estimator's resolution.
@@ -87,7 +86,12 @@ class SourceBank:
             self._labels[name] = torch.stack([item[name] for item in items]).to(device)
 
     def batch_at(self, index: Tensor, trunk: Optional[Trunk] = None) -> SourceBatch:
-        """The crops with the given numbers, (S,) on the processor, through the trunk if there is one."""
+        """Returns crops with their labels.
+
+        Args:
+            index: (S,) indices of crops.
+            trunk: shared layers whose output for the crops is returned and cached; None returns the crops.
+        """
         assert self._images is not None, 'load() comes first'
         index = index.to(self._images.device)
         if trunk is None:
@@ -98,7 +102,7 @@ class SourceBank:
         return SourceBatch(images, **labels)
 
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of the data set's files."""
+        """Returns hashes of the data set's files."""
         return dataset_fingerprint(self.dataset)
 
     def _read(self, index: Tensor) -> Tensor:
@@ -107,14 +111,14 @@ class SourceBank:
 
 
 class SourceSampler:
-    """Draws batches of a :class:`SourceBank`; belongs to one session.
+    """Draws batches of a :class:`SourceBank`; each session has its own.
 
     Args:
-        bank: its ``order`` says how crops are drawn. Random ones come from torch's CPU generator, which is seeded per
-            sequence.
+        bank: the labelled crops; its ``order`` defines how they are drawn. Random indices come from torch's CPU
+            generator, which is seeded per sequence.
 
     Attributes:
-        next: number of the crop where sequential order continues.
+        next: index of the next crop in sequential order.
     """
 
     def __init__(self, bank: SourceBank) -> None:
@@ -132,7 +136,7 @@ class SourceSampler:
 
 
 def dataset_fingerprint(dataset: Any) -> dict[str, str]:
-    """Hashes of a data set's files; empty for a data set without a fingerprint."""
+    """Returns hashes of a data set's files; empty for a data set without a fingerprint."""
     fingerprint = getattr(dataset, 'fingerprint', None)
     if fingerprint is None:
         return {}

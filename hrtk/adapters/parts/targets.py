@@ -1,4 +1,4 @@
-"""The 2D keypoints of a sequence in the form that losses take."""
+"""The 2D keypoints of a sequence in the coordinates of its crops, for losses."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def crop_targets(
     truncate: bool = False,
     device: torch.device | str = 'cpu',
 ) -> CropKeypoints:
-    """The keypoints of every frame in normalised crop coordinates.
+    """Returns the keypoints of every frame in normalised crop coordinates.
 
     Args:
-        sequence: F frames, with keypoints of any skeleton; a joint that ``skeleton`` has and the keypoints lack gets
+        sequence: F frames, with keypoints of any skeleton; a joint of ``skeleton`` that the keypoints lack has
             confidence 0.
         skeleton: joint list of the losses, K joints.
-        truncate: cut positions down to whole crop pixels, as the official loaders do.
-        device: where the result goes.
+        truncate: truncate positions to whole crop pixels, as the official loaders do.
+        device: device of the returned tensors.
 
     Returns:
-        (F, K, 2) positions and (F, K) confidences. A single frame may be without any visible keypoint, as an image
-        among others with ``reset='frame'`` may be.
+        (F, K, 2) positions and (F, K) confidences. A sequence of a single frame, e.g. with ``reset='frame'``, may have
+        no visible keypoint.
 
     Raises:
-        InputError: no frame of several has a visible keypoint.
+        InputError: the sequence has more than one frame, and none has a visible keypoint.
     """
     keypoints = sequence.keypoints2d
     source = torch.as_tensor(index_map(keypoints.skeleton, skeleton, nearest=True))

@@ -1,4 +1,4 @@
-"""The frozen part of a network in front of all adapting weights: run once per crop."""
+"""The trunk: the layers of a network before all adapting weights, which run once per crop."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CACHE_BYTES = 1 << 29  # ResNet-50 at 224 px has 0.8 MB of maps per crop
 class Trunk:
     """Computes the input of the adapting part of a network.
 
-    Where every adapting weight lies behind the estimator's cut, that input is the feature map at the cut, which one
-    pass computes for all steps on a crop. Otherwise it is the crop itself.
+    If every adapting weight lies behind the estimator's cut, that input is the feature map at the cut, which one pass
+    computes for all steps on a crop. Otherwise it is the crop itself.
 
     Args:
         model: the estimator.
-        names: the weights that adapt.
+        names: names of the adapting weights.
 
     Attributes:
-        shared: whether the trunk is frozen, so that its output serves every pass over a crop.
+        shared: whether the layers before the cut are frozen, so that all passes over a crop share their output.
         frozen_hash: hash of the trunk's weights; empty if the trunk is not shared.
     """
 
@@ -48,39 +48,41 @@ class Trunk:
 
 
 class TrunkCache:
-    """Remembers the trunk's output of numbered crops as long as the trunk's weights stay the same.
+    """Caches the trunk's output for crops, by index, until the trunk's weights change.
 
     Args:
-        limit: bytes to remember; the oldest crops are forgotten first.
+        limit: size limit in bytes; the oldest entries are removed first. None is ``CACHE_BYTES``.
     """
 
     def __init__(self, limit: Optional[int] = None) -> None:
-        self.limit = CACHE_BYTES if limit is None else limit
+        if limit is None:
+            limit = CACHE_BYTES
+        self.limit = limit
         self._frozen_hash = ''
         self._outputs: dict[int, Tensor] = {}
 
     def get(self, trunk: Trunk, index: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
-        """Returns the trunk's output of numbered crops; waits for the device if the trunk is shared.
+        """Returns the trunk's output for crops; synchronises with the GPU if the trunk is shared.
 
         Args:
-            trunk: computes what is not remembered.
-            index: (B,) numbers of crops.
-            read: reads crops by their numbers, as (B, 3, R, R).
+            trunk: computes the outputs that are not cached.
+            index: (B,) indices of crops.
+            read: reads crops by their indices, as (B, 3, R, R).
         """
         if not trunk.shared:
             return trunk(read(index))
         if trunk.frozen_hash != self._frozen_hash:
             self._outputs = {}
             self._frozen_hash = trunk.frozen_hash
-        numbers = index.tolist()
-        outputs = {number: self._outputs[number] for number in numbers if number in self._outputs}
-        for number in numbers:
-            if number not in outputs:
-                # One by one: a convolution rounds by the size of its batch, and results must not depend on which
-                # crops happen to be remembered.
-                outputs[number] = trunk(read(torch.tensor([number], device=index.device)))[0]
+        indices = index.tolist()
+        outputs = {i: self._outputs[i] for i in indices if i in self._outputs}
+        for i in indices:
+            if i not in outputs:
+                # One by one: a convolution rounds differently for each batch size, and results must not depend on
+                # which crops are cached.
+                outputs[i] = trunk(read(torch.tensor([i], device=index.device)))[0]
         self._outputs.update(outputs)
-        batch = torch.stack([outputs[number] for number in numbers])
+        batch = torch.stack([outputs[i] for i in indices])
         while len(self._outputs) * batch[0].nbytes > self.limit:
             del self._outputs[next(iter(self._outputs))]
         return batch

@@ -15,12 +15,17 @@ from typing import Sequence as SequenceOf
 from hrtk.adapters.base import Preparation, PreparationStep, Session
 from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.parts.preparing import PreparingAdapter
-from hrtk.adapters.topology.learner import BodyFitter, Fitting, MaskLearner, optimiser_names
+from hrtk.adapters.topology.learner import (
+    BodyFitter,
+    FittingOptions,
+    MaskLearner,
+    optimiser_names,
+)
 from hrtk.adapters.topology.objectives import Gradient, Kind, MaskObjectives
 from hrtk.adapters.topology.pose_space import PoseSpace
 from hrtk.adapters.topology.sessions import FittingSession, LearningSession, PoseSpaceSession
 from hrtk.adapters.topology.targets import SequenceTargets
-from hrtk.adapters.topology.whole_target import WholeTarget
+from hrtk.adapters.topology.whole_target import WholeTargetProcess
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.models.priors import PoseAutoEncoder
@@ -31,37 +36,47 @@ from hrtk.structures import Sequence
 @ADAPTERS.register_module()
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TopologyAdapter(PreparingAdapter):
-    """Learns from masks, without labels; 2D keypoints can be added.
+    """Learns from masks, without labels; an optional loss uses 2D keypoints.
 
-    Of ``every`` iterations all but one move the network's weights down L_S, and then, after another forward pass, down
-    L_T, with one Adam each. The remaining iteration fits the bodies of the batch to their masks from where the network
-    puts them, keeps for each body the best coordinates that the fit passed, and moves the weights, with a third Adam,
-    towards the bodies that improved. Frames whose mask is empty, full or shows two people are left out and counted.
+    In each cycle of ``every`` iterations, the first is a fitting iteration: it fits the bodies of the batch to their
+    masks, starting from the network's prediction, and keeps the iterate with the lowest loss for each body. One Adam
+    step then moves the weights towards the bodies that improved (L_Theta). The other iterations take one Adam step on
+    L_S, run the network again, and take one step on L_T. Each loss has its own Adam. Frames whose mask is empty, full
+    or shows two people are skipped and counted.
 
     Args:
-        mode: ``'set'``: Algorithm 1 over the whole target before anything is predicted, as in the paper; ``'online'``:
-            over ``batch`` frames of a sequence at a time, in order; ``'fit'``: the weights stay, and the fitted bodies
-            are the predictions.
-        iterations: of Algorithm 1: in all, or for every batch of the mode ``'online'``. 0 shows the effect of the prior
-            alone on the predictions.
+        mode: ``'set'`` runs Algorithm 1 over the whole target before anything is predicted, as in the paper;
+            ``'online'`` runs it on ``batch`` frames of a sequence at a time, in order; ``'fit'`` leaves the weights
+            unchanged and predicts the fitted bodies.
+        iterations: number of iterations of Algorithm 1: total in mode ``'set'``, per batch in mode ``'online'``, where
+            each batch begins with a fitting iteration, so that with 1 the weights learn from fitted bodies only. 0
+            shows the effect of the prior alone on the predictions.
         batch: frames per iteration; 16 in the paper.
-        tracks: over how many sequences a batch of the mode ``'set'`` is spread.
-        every: K of Algorithm 1, 4; 0 never fits.
-        fitting_steps: 10 in the paper; the mode ``'fit'`` needs more.
-        fitting_rate: of Adam on the bodies. The paper's one rate, 1e-6, cannot be meant: ten steps would move nothing.
-        lr: of the network's Adams; 1e-6 in the paper (ResNet-50).
-        adam_betas: decay rates of Adam's moments, torch's defaults; the paper is silent.
-        silhouette: the loss on silhouettes: ``'chamfer'``, L_S; ``'l2'``, B1 of Table 4; None.
-        topology: the loss on skeletons: ``'chamfer'``, L_T; ``'l2'``, B3; None.
-        weights: factors that differ from ``silhouette`` 1, ``topology`` 1, ``betas`` 1e-3 (pull to the mean shape, as
-            in SPIN), ``fit`` 1 (of L_Theta), and ``keypoints2d`` 0, of the squared reprojection error of 2D keypoints:
-            alone it is A1 of Table 5, with L_S it is A2.
-        grad: of :func:`~hrtk.losses.topology_loss`.
-        prior: weights of the :class:`~hrtk.models.priors.PoseAutoEncoder` through which every pose goes: ``'open'``, a
-            file, or None for free poses.
+        tracks: number of sequences per batch in mode ``'set'``.
+        every: period of the fitting iterations (K in Algorithm 1; 4 in the paper); 0 disables fitting.
+        fitting_steps: Adam steps per fit; 10 in the paper. Mode ``'fit'`` needs more.
+        fitting_rate: learning rate of the fitting Adam. The paper gives a single rate of 1e-6, which must be meant for
+            the network only: ten such steps would not move a body.
+        lr: learning rate of the network's Adams; 1e-6 in the paper (ResNet-50).
+        adam_betas: decay rates of Adam's moments; the defaults are torch's, because the paper does not state them.
+        silhouette: the loss on silhouettes: ``'chamfer'`` (L_S) or ``'l2'`` (baseline B1 of Table 4); None disables
+            this loss.
+        topology: the loss on skeletons: ``'chamfer'`` (L_T) or ``'l2'`` (baseline B3 of Table 4); None disables this
+            loss.
+        weights: overrides of the loss weights:
+
+            * ``silhouette``: weight of the loss on silhouettes, default 1.
+            * ``topology``: weight of the loss on skeletons, default 1.
+            * ``betas``: weight of the mean squared betas, which regularise the shape as in SPIN, default 1e-3.
+            * ``fit``: weight of L_Theta, the loss to the fitted bodies, default 1.
+            * ``keypoints2d``: weight of the squared reprojection error of 2D keypoints, default 0. Baselines of Table
+              5: ``keypoints2d`` only: A1; with L_S: A2.
+        grad: gradient mode of :func:`~hrtk.losses.topology_loss`.
+        prior: weights of the :class:`~hrtk.models.priors.PoseAutoEncoder` that every predicted pose passes through:
+            ``'open'``, a file, or None for free poses.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
-        reset: of :class:`~hrtk.adapters.base.Adapter`.
-        save_every: iterations between the states from which an interrupted run of the mode ``'set'`` resumes.
+        reset: when a new session starts, see :class:`~hrtk.adapters.base.Adapter`.
+        save_every: iterations between the stored states; an interrupted run in mode ``'set'`` resumes from the last.
 
     Raises:
         InputError: an option has a value that is not allowed, or there is no loss.
@@ -92,8 +107,9 @@ class TopologyAdapter(PreparingAdapter):
                 f'TopologyAdapter: batch and tracks are at least 1, iterations, every and fitting_steps 0; not '
                 f'{self.batch}, {self.tracks}, {self.iterations}, {self.every} and {self.fitting_steps}'
             )
-        self.objectives  # a wrong factor is reported now, and so is
-        self.space  # a missing file of the prior
+        # Build these now, so that bad options fail at construction.
+        self.objectives
+        self.space
 
     @functools.cached_property
     def objectives(self) -> MaskObjectives:
@@ -102,14 +118,14 @@ class TopologyAdapter(PreparingAdapter):
 
     @functools.cached_property
     def space(self) -> PoseSpace:
-        """The coordinates that bodies are fitted in."""
+        """The coordinates in which bodies are fitted."""
         if self.prior is None:
             return PoseSpace()
         return PoseSpace(PoseAutoEncoder(weights=self.prior))
 
     @property
     def total_steps(self) -> int:
-        """Iterations before anything is predicted."""
+        """Number of iterations before anything is predicted: 0 except in mode ``'set'``."""
         if self.mode != 'set':
             return 0
         return self.iterations
@@ -120,8 +136,11 @@ class TopologyAdapter(PreparingAdapter):
         sequences: SequenceOf[Sequence],
         preparation: Preparation,
         seed: int,
-    ) -> WholeTarget:
-        """Reads every mask of the target, before the background thread has the frames for itself."""
+    ) -> WholeTargetProcess:
+        """Reads all masks and returns the learning process.
+
+        The masks are read here because CropReader's background thread later has sole access to the frames.
+        """
         targets = [SequenceTargets(sequence, estimator, self.objectives) for sequence in sequences]
         usable = 0
         for number, target in enumerate(targets, 1):
@@ -133,16 +152,17 @@ class TopologyAdapter(PreparingAdapter):
             raise InputError(
                 f'TopologyAdapter: no frame of the target has a usable mask: {", ".join(reasons)}'
             )
-        return WholeTarget(self._learner(estimator), targets, self.batch, self.tracks, seed)
+        mask_learner = self._mask_learner(estimator)
+        return WholeTargetProcess(mask_learner, targets, self.batch, self.tracks, seed)
 
     def start(self, estimator: Estimator) -> Session:
-        """Starts a session of the mode; in the mode ``'set'`` the weights no longer change."""
+        """Starts the session of the mode; in mode ``'set'`` the weights no longer change."""
         self.space.to(estimator.device)
         if self.mode == 'set':
             return PoseSpaceSession(estimator, self.space, self.batch)
         if self.mode == 'fit':
             return FittingSession(estimator, self._fitter(estimator), self.batch)
-        return LearningSession(self._learner(estimator), self.batch, self.iterations)
+        return LearningSession(self._mask_learner(estimator), self.batch, self.iterations)
 
     def fingerprint(self) -> dict[str, str]:
         """Returns a hash of the prior's weights."""
@@ -151,10 +171,10 @@ class TopologyAdapter(PreparingAdapter):
         return {'pose_prior': hash_tensors(self.space.prior.state_dict())}
 
     def _fitter(self, estimator: Estimator) -> BodyFitter:
-        fitting = Fitting(self.fitting_steps, self.fitting_rate)
-        return BodyFitter(estimator, self.space, self.objectives, fitting)
+        options = FittingOptions(self.fitting_steps, self.fitting_rate)
+        return BodyFitter(estimator, self.space, self.objectives, options)
 
-    def _learner(self, estimator: Estimator) -> MaskLearner:
+    def _mask_learner(self, estimator: Estimator) -> MaskLearner:
         self.space.to(estimator.device)
         learner = Learner(
             estimator,

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hrtk.adapters.parts.gradients import Weights
 from hrtk.adapters.parts.learner import Learner
-from hrtk.adapters.topology.fitting import fit
-from hrtk.adapters.topology.objectives import MaskBatch, MaskObjectives
+from hrtk.adapters.topology.fitting import fit_bodies
+from hrtk.adapters.topology.objectives import FIT_LOSS, MaskBatch, MaskObjectives
 from hrtk.adapters.topology.pose_space import PoseSpace, Theta
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Prediction
 
-FIT = 'fit'
-
 
 @dataclasses.dataclass(frozen=True)
-class Fitting:
-    """How bodies are fitted to masks.
+class FittingOptions:
+    """Options of fitting bodies to masks.
 
     Attributes:
-        steps: of Adam.
-        lr: Adam's rate.
+        steps: number of Adam steps.
+        lr: learning rate of Adam.
     """
 
     steps: int
@@ -33,13 +32,13 @@ class Fitting:
 
 
 class BodyFitter:
-    """Fits bodies to their masks, from where the network puts them.
+    """Fits bodies to their masks, starting from the network's prediction.
 
     Args:
-        estimator: its body is fitted.
-        space: the coordinates that are fitted.
+        estimator: provides the body model.
+        space: the coordinates in which bodies are fitted.
         objectives: the losses.
-        fitting: steps and rate.
+        options: number of steps and learning rate.
     """
 
     def __init__(
@@ -47,29 +46,41 @@ class BodyFitter:
         estimator: Estimator,
         space: PoseSpace,
         objectives: MaskObjectives,
-        fitting: Fitting,
+        options: FittingOptions,
     ) -> None:
         self.body = estimator.required_body
         self.space = space
         self.objectives = objectives
-        self.fitting = fitting
+        self.options = options
 
     def fit(self, start: Theta, batch: MaskBatch) -> tuple[Theta, Tensor]:
-        """Returns the fitted bodies, unchanged where a mask is not usable, and (B,) bool, which improved."""
+        """Fits the bodies of a batch.
+
+        Args:
+            start: the network's prediction.
+            batch: masks and keypoints to fit to.
+
+        Returns:
+            The fitted bodies, unchanged where a mask is not usable, and a (B,) bool mask of the bodies that the fit
+            improved.
+        """
 
         def objective(prediction: Prediction) -> Tensor:
             return self.objectives.all_terms(prediction, self.body, batch)
 
-        return fit(self.space, start, objective, self.fitting.steps, self.fitting.lr)
+        return fit_bodies(self.space, start, objective, self.options.steps, self.options.lr)
 
 
 class MaskLearner:
-    """The weights that adapt, with one Adam per loss and one for the fitted bodies.
+    """Runs Algorithm 1 on batches: one Adam per loss changes the weights, and one learns from fitted bodies.
+
+    The objectives read the adapting weights through the estimator, so they do not use their argument ``_``.
 
     Args:
-        learner: the weights, with the optimisers :func:`optimiser_names`.
+        learner: the adapting weights, with the optimisers that :func:`optimiser_names` lists.
         fitter: fits bodies to masks.
-        fit_every: K of Algorithm 1: one of so many iterations learns from fitted bodies; 0 for none.
+        fit_every: K of Algorithm 1: every ``fit_every``-th iteration, starting with iteration 0, learns from fitted
+            bodies; 0 for none.
     """
 
     def __init__(self, learner: Learner, fitter: BodyFitter, fit_every: int) -> None:
@@ -81,35 +92,53 @@ class MaskLearner:
         self.fit_every = fit_every
 
     def step(self, iteration: int, batch: MaskBatch) -> dict[str, Tensor]:
-        """Takes one iteration and returns its losses by name."""
-        if self.fit_every and iteration % self.fit_every == 0:
-            return {FIT: self._learn_from_fits(batch)}
+        """Performs one iteration on a batch and returns its losses by name."""
+        is_fitting_step = self.fit_every > 0 and iteration % self.fit_every == 0
+        if is_fitting_step:
+            return {FIT_LOSS: self._learn_from_fits(batch)}
         losses = {}
         for name in self.objectives.names:
             objective = functools.partial(self._alignment_loss, name, batch)
             losses[name] = self.learner.descend(objective, name)
         return losses
 
+    @property
+    def skipped(self) -> int:
+        """Number of steps whose loss or gradient was not finite; synchronises with the GPU."""
+        return self.learner.skipped
+
+    def reset_counts(self) -> None:
+        """Sets :attr:`skipped` to zero."""
+        self.learner.reset_counts()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the moments of the optimisers."""
+        return self.learner.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resumes from a :meth:`state_dict`."""
+        self.learner.load_state_dict(state)
+
     def _learn_from_fits(self, batch: MaskBatch) -> Tensor:
         with torch.no_grad():
             start = self.space.theta(self.estimator(batch.crops))
         target, improved = self.fitter.fit(start, batch)
         objective = functools.partial(self._fit_loss, batch.crops, target, improved)
-        return self.learner.descend(objective, FIT)
+        return self.learner.descend(objective, FIT_LOSS)
 
     def _alignment_loss(self, name: str, batch: MaskBatch, _: Weights) -> Tensor:
-        """L_S, L_T or the reprojection error of the network's predictions."""
+        """Returns L_S, L_T or the reprojection error of the network's predictions."""
         theta = self.space.theta(self.estimator(batch.crops))
         prediction = self.space.prediction(theta)
-        return self.objectives.mean(name, prediction, self.fitter.body, batch)
+        return self.objectives.mean_loss(name, prediction, self.fitter.body, batch)
 
     def _fit_loss(self, crops: Tensor, target: Theta, improved: Tensor, _: Weights) -> Tensor:
-        """L_Theta over the bodies that the fit improved."""
+        """Returns L_Theta, the distance to the fitted bodies, over those that the fit improved."""
         distance = self.space.distance(self.space.theta(self.estimator(crops)), target)
-        weight = self.objectives.loss_weights['fit']
+        weight = self.objectives.loss_weights[FIT_LOSS]
         return weight * (distance * improved).sum() / improved.sum().clamp_min(1)
 
 
 def optimiser_names(objectives: MaskObjectives) -> tuple[str, ...]:
-    """The optimisers of Algorithm 1: one per loss, and one for fitted bodies."""
-    return (*objectives.names, FIT)
+    """Returns the names of the optimisers of Algorithm 1: one per loss, and one for fitted bodies."""
+    return (*objectives.names, FIT_LOSS)

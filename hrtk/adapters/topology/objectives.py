@@ -1,4 +1,4 @@
-"""The losses between bodies and masks, per image and over batches of which some masks are not usable."""
+"""The losses between bodies and masks, per image and over batches that may contain unusable masks."""
 
 from __future__ import annotations
 
@@ -19,18 +19,25 @@ from hrtk.structures import Prediction
 
 Kind = Literal['chamfer', 'l2']
 Gradient = Literal['material', 'conv', 'literal']
-LOSS_WEIGHTS = dict(silhouette=1.0, topology=1.0, keypoints2d=0.0, betas=1e-3, fit=1.0)
+FIT_LOSS = 'fit'  # name of L_Theta, of its loss weight and of its optimiser
+LOSS_WEIGHTS = {
+    'silhouette': 1.0,
+    'topology': 1.0,
+    'keypoints2d': 0.0,
+    'betas': 1e-3,
+    FIT_LOSS: 1.0,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskBatch:
-    """B crops with what is known about them.
+    """B crops with their supervision.
 
     Attributes:
         crops: (B, 3, R, R), normalised.
-        target: what silhouettes are compared with; None where no term looks at masks.
-        usable: (B,) bool, whose masks can be learnt from.
-        keypoints2d: B keypoints, or None where no term looks at them.
+        target: target of the silhouette losses; None if no loss uses masks.
+        usable: (B,) bool mask of usable frames.
+        keypoints2d: keypoints of the B crops; None if no loss uses keypoints.
     """
 
     crops: Tensor
@@ -40,24 +47,24 @@ class MaskBatch:
 
 
 class MaskObjectives:
-    """The terms, each with its factor.
+    """The weighted losses on masks and 2D keypoints.
 
-    All of them are means over pixels, and distances are shares of half the crop, so that factors and rates do not
-    depend on the resolution of the crop.
+    All losses are means over pixels, and distances are fractions of half the crop, so that loss weights and learning
+    rates do not depend on the resolution of the crop.
 
     Args:
         silhouette: ``'chamfer'`` (L_S), ``'l2'`` or None.
         topology: ``'chamfer'`` (L_T), ``'l2'`` or None.
-        loss_weights: factors that differ from ``LOSS_WEIGHTS``.
-        grad: of :func:`~hrtk.losses.topology_loss`.
+        loss_weights: overrides of ``LOSS_WEIGHTS``.
+        grad: gradient mode of :func:`~hrtk.losses.topology_loss`.
 
     Attributes:
-        names: the terms in use, of ``'silhouette'``, ``'topology'`` and ``'keypoints2d'``.
-        uses_masks: whether one of them looks at masks.
-        uses_keypoints: whether one of them looks at 2D keypoints.
+        names: the losses in use, out of ``'silhouette'``, ``'topology'`` and ``'keypoints2d'``.
+        uses_masks: whether a loss in use compares masks.
+        uses_keypoints: whether a loss in use compares 2D keypoints.
 
     Raises:
-        InputError: a factor has another name, or there is no term.
+        InputError: a loss weight has an unknown name, or no loss is in use.
     """
 
     def __init__(
@@ -86,19 +93,21 @@ class MaskObjectives:
             )
         self.names = tuple(names)
 
-    def mean(self, name: str, prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
-        """One term over the usable images of a batch, with the pull to the mean shape."""
+    def mean_loss(
+        self, name: str, prediction: Prediction, body: BodyModel, batch: MaskBatch
+    ) -> Tensor:
+        """Returns the mean of one loss over the usable images of a batch, with the betas regulariser."""
         loss = self._per_image(prediction, body, batch, (name,))
         return (loss * batch.usable).sum() / batch.usable.sum().clamp_min(1)
 
     def all_terms(self, prediction: Prediction, body: BodyModel, batch: MaskBatch) -> Tensor:
-        """All terms of every image: (B,), 0 where its mask is not usable."""
+        """Returns the (B,) total losses of the images, 0 where a mask is not usable."""
         return self._per_image(prediction, body, batch, self.names) * batch.usable
 
     def _per_image(
         self, prediction: Prediction, body: BodyModel, batch: MaskBatch, names: tuple[str, ...]
     ) -> Tensor:
-        """(B,) the named terms and the pull to the mean shape."""
+        """Returns the (B,) sums of the named losses and the betas regulariser."""
         loss = prediction.betas.new_zeros(len(prediction.betas))
         if 'keypoints2d' in names and batch.keypoints2d is not None:
             reprojection = _reprojection(prediction, body, batch.keypoints2d)
@@ -121,7 +130,7 @@ class MaskObjectives:
         loss = points.new_zeros(len(points))
         chamfer = [name for name in names if self._mask_kinds[name] == 'chamfer']
         if chamfer:
-            # One rasterisation serves both terms; a term that is not needed costs little beside it.
+            # One rasterisation serves both losses; a loss that is not needed adds little to its cost.
             both = alignment_losses(points, body.faces, target, self.grad, 'mean')
             terms = [self.loss_weights[name] * getattr(both, name) for name in chamfer]
             loss = loss + sum(terms) * (2 / side)
@@ -134,6 +143,6 @@ class MaskObjectives:
 
 
 def _reprojection(prediction: Prediction, body: BodyModel, keypoints: CropKeypoints) -> Tensor:
-    """(B,) mean squared error of each image's visible keypoints."""
+    """Returns the (B,) mean squared errors of the visible keypoints of each image."""
     joints = project(body.joints(prediction.rotmat, prediction.betas, SKELETON), prediction.camera)
     return keypoint2d_loss(joints, keypoints.xy, keypoints.confidence, 'each')

@@ -1,4 +1,4 @@
-"""The coordinates that a body is fitted in: latents of a pose prior or free rotations, with shape and camera."""
+"""The coordinates in which a body is fitted: latents of a pose prior or free rotations, with shape and camera."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ class Theta:
     camera: Tensor
 
     def tensors(self) -> list[Tensor]:
-        """The four tensors, in the order of the fields."""
+        """Returns the four tensors, in the order of the fields."""
         return [self.pose, self.global_orient, self.betas, self.camera]
 
     def detach(self) -> Theta:
-        """The same values without the graph."""
+        """Returns the same values, detached."""
         return Theta(*[value.detach() for value in self.tensors()])
 
     def clone(self) -> Theta:
-        """A copy."""
+        """Returns a copy."""
         return Theta(*[value.clone() for value in self.tensors()])
 
-    def where(self, chosen: Tensor, other: Theta) -> Theta:
-        """Rows of this where ``chosen`` (B,) is true, of the other elsewhere."""
-        rows = chosen[:, None]
+    def where(self, mask: Tensor, other: Theta) -> Theta:
+        """Returns the rows of ``self`` where the (B,) bool mask is True, and the rows of ``other`` elsewhere."""
+        column = mask[:, None]
         pairs = zip(self.tensors(), other.tensors())
-        return Theta(*[torch.where(rows, ours, theirs) for ours, theirs in pairs])
+        return Theta(*[torch.where(column, ours, theirs) for ours, theirs in pairs])
 
 
 class PoseSpace:
-    """Converts between predictions and the coordinates that are fitted.
+    """Converts between predictions and the coordinates in which bodies are fitted.
 
     Args:
-        prior: an auto-encoder of poses; it is frozen here. Without one the poses are free.
+        prior: auto-encoder of poses, which this class freezes; None leaves the poses free.
     """
 
     def __init__(self, prior: Optional[PoseAutoEncoder] = None) -> None:
@@ -66,7 +66,7 @@ class PoseSpace:
             self.prior.to(device)
 
     def theta(self, prediction: Prediction) -> Theta:
-        """The coordinates of predictions, with their graph."""
+        """Returns the coordinates of predictions, with their graph."""
         body_pose = prediction.rotmat[:, 1:]
         if self.prior is None:
             pose = rotmat_to_rot6d(body_pose).flatten(1)
@@ -76,7 +76,7 @@ class PoseSpace:
         return Theta(pose, global_orient, prediction.betas, prediction.camera)
 
     def prediction(self, theta: Theta) -> Prediction:
-        """The bodies at these coordinates; with a prior their poses are outputs of its decoder."""
+        """Returns the bodies at these coordinates; with a prior, its decoder outputs the poses."""
         if self.prior is None:
             body_pose = rot6d_to_rotmat(theta.pose.unflatten(1, (-1, 6)))
         else:
@@ -92,14 +92,16 @@ class PoseSpace:
             pose.clamp_(-1, 1)
 
     def distance(self, theta: Theta, target: Theta, betas_weight: float = 0.1) -> Tensor:
-        """L_Theta of Algorithm 1, whose norm the paper leaves open: (B,) squared distances.
+        """Returns L_Theta of Algorithm 1, whose norm the paper does not define, as (B,) squared distances.
 
         The sum of the distances of pose coordinates, of rotation matrices of the global orientation, of betas (times
-        ``betas_weight``) and of cameras; each is a mean over its numbers.
+        ``betas_weight``) and of cameras; each is a mean over its elements.
         """
-        turned = rot6d_to_rotmat(theta.global_orient) - rot6d_to_rotmat(target.global_orient)
+        rotmat_difference = rot6d_to_rotmat(theta.global_orient) - rot6d_to_rotmat(
+            target.global_orient
+        )
         pose = (theta.pose - target.pose).square().mean(1)
-        global_orient = turned.square().mean((1, 2))
+        global_orient = rotmat_difference.square().mean((1, 2))
         betas = (theta.betas - target.betas).square().mean(1)
         camera = (theta.camera - target.camera).square().mean(1)
         return pose + global_orient + betas_weight * betas + camera

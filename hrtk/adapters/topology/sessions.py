@@ -1,4 +1,7 @@
-"""The three ways to predict a sequence: as it is, after learning from each batch, and by fitting each batch."""
+"""Three ways to predict a sequence.
+
+With unchanged weights, after adapting to each batch, or by fitting bodies to each batch's masks.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,20 @@ from torch import Tensor
 
 from hrtk.adapters.base import Session
 from hrtk.adapters.topology.learner import BodyFitter, MaskLearner
+from hrtk.adapters.topology.objectives import MaskBatch, MaskObjectives
 from hrtk.adapters.topology.pose_space import PoseSpace, Theta
-from hrtk.adapters.topology.targets import MaskBatch, SequenceTargets, joined_batch
+from hrtk.adapters.topology.targets import SequenceTargets, join_batch
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Prediction, Sequence
 
 
 class PoseSpaceSession(Session):
-    """Predicts through the pose prior, with the weights as they are.
+    """Predicts with unchanged weights and projects every prediction onto the pose space.
 
     Args:
-        estimator: predicts.
-        space: every prediction passes through its coordinates.
-        batch_size: frames at once.
+        estimator: network that predicts the bodies.
+        space: pose space (prior) onto which every prediction is projected.
+        batch_size: frames per batch.
     """
 
     def __init__(self, estimator: Estimator, space: PoseSpace, batch_size: int) -> None:
@@ -31,10 +35,10 @@ class PoseSpaceSession(Session):
         self.batch_size = batch_size
 
     def start_sequence(self, sequence: Sequence) -> None:
-        """Reads what a sequence is adapted to."""
+        """Called before the first frame; does nothing here."""
 
-    def theta(self, crops: Tensor, frames: range) -> Theta:
-        """The bodies of some frames of the sequence.
+    def process_batch(self, crops: Tensor, frames: range) -> Theta:
+        """Returns the bodies of one batch; a subclass adapts the weights or fits the bodies first.
 
         Args:
             crops: (B, 3, R, R) of these frames.
@@ -49,7 +53,8 @@ class PoseSpaceSession(Session):
         self.start_sequence(sequence)
         for first in range(0, len(sequence), self.batch_size):
             frames = range(first, min(first + self.batch_size, len(sequence)))
-            theta = self.theta(self.estimator.crops(sequence, frames), frames)
+            crops = self.estimator.crops(sequence, frames)
+            theta = self.process_batch(crops, frames)
             with torch.no_grad():
                 prediction = self.space.prediction(theta)
             for i in range(len(frames)):
@@ -57,20 +62,22 @@ class PoseSpaceSession(Session):
 
 
 class _MaskSession(PoseSpaceSession):
-    """Predicts a sequence with the help of its masks.
+    """Base of the sessions that use the masks of a sequence.
 
     Args:
-        estimator: predicts.
-        fitter: has the pose space and the losses.
-        batch_size: frames at once.
+        estimator: network that predicts the bodies.
+        space: pose space (prior) onto which every prediction is projected.
+        objectives: the losses.
+        batch_size: frames per batch.
     """
 
-    targets: SequenceTargets
+    targets: SequenceTargets  # supervision of the current sequence, see start_sequence
 
-    def __init__(self, estimator: Estimator, fitter: BodyFitter, batch_size: int) -> None:
-        super().__init__(estimator, fitter.space, batch_size)
-        self.objectives = fitter.objectives
-        self.fitter = fitter
+    def __init__(
+        self, estimator: Estimator, space: PoseSpace, objectives: MaskObjectives, batch_size: int
+    ) -> None:
+        super().__init__(estimator, space, batch_size)
+        self.objectives = objectives
 
     def start_sequence(self, sequence: Sequence) -> None:
         """Opens the masks and keypoints of a sequence."""
@@ -82,65 +89,84 @@ class _MaskSession(PoseSpaceSession):
         return {'skipped_masks': sum(self.targets.skipped.values())}
 
     def _batch(self, crops: Tensor, frames: range) -> MaskBatch:
-        return joined_batch(crops, [self.targets.get(list(frames))], self.objectives)
+        return join_batch(crops, [self.targets.get(list(frames))], self.objectives)
 
 
 class LearningSession(_MaskSession):
-    """Takes iterations of Algorithm 1 on a batch of frames, then predicts these frames.
+    """Adapts the weights to each batch of frames by Algorithm 1, then predicts these frames.
+
+    Iterations are numbered from 0 in every batch, so each batch begins with a fitting iteration; with ``iterations=1``
+    the session only learns from fitted bodies.
 
     Args:
-        learner: changes the weights.
-        batch_size: frames at once.
-        iterations: per batch.
+        mask_learner: performs one iteration on a batch.
+        batch_size: frames per batch.
+        iterations: iterations per batch.
     """
 
-    def __init__(self, learner: MaskLearner, batch_size: int, iterations: int) -> None:
-        super().__init__(learner.estimator, learner.fitter, batch_size)
-        self.learner = learner
+    def __init__(self, mask_learner: MaskLearner, batch_size: int, iterations: int) -> None:
+        super().__init__(
+            mask_learner.estimator, mask_learner.space, mask_learner.objectives, batch_size
+        )
+        self.mask_learner = mask_learner
         self.iterations = iterations
 
     def start_sequence(self, sequence: Sequence) -> None:
-        """Opens the masks and keypoints of a sequence."""
+        """Opens the masks and keypoints of a sequence, and resets the counts."""
         super().start_sequence(sequence)
-        self.learner.learner.reset_counts()
+        self.mask_learner.reset_counts()
 
-    def theta(self, crops: Tensor, frames: range) -> Theta:
-        """Adapts to some frames; returns the bodies that the adapted network predicts."""
+    def process_batch(self, crops: Tensor, frames: range) -> Theta:
+        """Adapts the weights to a batch and returns the bodies that the adapted network predicts."""
         batch = self._batch(crops, frames)
         for iteration in range(self.iterations):
-            self.learner.step(iteration, batch)
-        return super().theta(crops, frames)
+            self.mask_learner.step(iteration, batch)
+        return super().process_batch(crops, frames)
 
     @property
     def counts(self) -> dict[str, int | float]:
         """Adds ``skipped_updates``: steps whose loss or gradient was not finite."""
-        return {**super().counts, 'skipped_updates': self.learner.learner.skipped}
+        return {**super().counts, 'skipped_updates': self.mask_learner.skipped}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the moments of the optimisers."""
-        return self.learner.learner.state_dict()
+        return self.mask_learner.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resumes from a :meth:`state_dict`."""
-        self.learner.learner.load_state_dict(state)
+        self.mask_learner.load_state_dict(state)
 
 
 class FittingSession(_MaskSession):
-    """Fits the bodies of a batch of frames to their masks; the weights stay as they are."""
+    """Fits the bodies of each batch of frames to their masks, with unchanged weights.
 
-    def start_sequence(self, sequence: Sequence) -> None:
-        """Opens the masks and keypoints of a sequence."""
-        super().start_sequence(sequence)
+    Args:
+        estimator: network that predicts the initial bodies.
+        fitter: fits the bodies.
+        batch_size: frames per batch.
+    """
+
+    def __init__(self, estimator: Estimator, fitter: BodyFitter, batch_size: int) -> None:
+        super().__init__(estimator, fitter.space, fitter.objectives, batch_size)
+        self.fitter = fitter
         self._improved: list[Tensor] = []
 
-    def theta(self, crops: Tensor, frames: range) -> Theta:
-        """The fitted bodies of some frames."""
-        theta, improved = self.fitter.fit(super().theta(crops, frames), self._batch(crops, frames))
+    def start_sequence(self, sequence: Sequence) -> None:
+        """Opens the masks and keypoints of a sequence, and resets the counts."""
+        super().start_sequence(sequence)
+        self._improved = []
+
+    def process_batch(self, crops: Tensor, frames: range) -> Theta:
+        """Returns the fitted bodies of a batch."""
+        start = super().process_batch(crops, frames)
+        theta, improved = self.fitter.fit(start, self._batch(crops, frames))
         self._improved.append(improved)
         return theta
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """Adds ``improved_by_fitting``, the share of frames whose fit improved their body."""
-        share = float(torch.cat(self._improved).float().mean())
-        return {**super().counts, 'improved_by_fitting': share}
+        """Adds ``improved_by_fitting``, the fraction of frames whose fit improved their body."""
+        counts = super().counts
+        if self._improved:
+            counts['improved_by_fitting'] = float(torch.cat(self._improved).float().mean())
+        return counts

@@ -1,4 +1,4 @@
-"""What a sequence offers to learn from: foreground masks in its crops, and 2D keypoints."""
+"""Supervision of a sequence: masks in its crops and 2D keypoints."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from hrtk.structures import Sequence
 
 
 class MaskTargets:
-    """The masks of one sequence, read when they are first asked for and remembered at one bit per pixel.
+    """The masks of one sequence, read on first request and cached as packed bits.
 
     Args:
-        sequence: with masks.
+        sequence: provides the masks.
         resolution: R, px of the crops.
-        device: where results go.
+        device: device of the returned tensors.
 
     Attributes:
-        skipped: reason -> how many of the requested frames were left out for it.
+        skipped: number of distinct requested frames left out, by reason.
 
     Raises:
         InputError: the sequence has no masks.
@@ -50,13 +50,14 @@ class MaskTargets:
         self._packed: dict[int, Optional[np.ndarray]] = {}
 
     def get(self, frames: Iterable[int]) -> tuple[Tensor, Tensor]:
-        """Returns the masks of frames.
+        """Returns the masks of B frames.
 
         Returns:
-            (B, R, R) bool in the frames' crops, all False where a frame is left out; and (B,) bool, which are usable.
+            (B, R, R) bool masks in the frames' crops, all False where a frame is left out; and a (B,) bool mask of
+            usable frames.
 
         Raises:
-            InputError: a mask cannot be read, has another size than its image, or values between 0 and 1.
+            InputError: a mask cannot be read, differs in size from its image, or is not binary.
         """
         packed_masks = [self._get_packed(t) for t in frames]
         side = self.resolution
@@ -68,6 +69,14 @@ class MaskTargets:
                 usable[row] = True
         masks = torch.from_numpy(pixels.reshape(-1, side, side)).bool()
         return masks.to(self.device), torch.from_numpy(usable).to(self.device)
+
+    def is_usable(self, t: int) -> bool:
+        """Returns whether the mask of frame ``t`` is usable.
+
+        Raises:
+            InputError: as for :meth:`get`.
+        """
+        return self._get_packed(t) is not None
 
     def _get_packed(self, t: int) -> Optional[np.ndarray]:
         if t not in self._packed:
@@ -93,9 +102,9 @@ class FrameTargets(NamedTuple):
     """Masks and keypoints of B frames.
 
     Attributes:
-        masks: (B, R, R) bool in the frames' crops.
-        usable: (B,) bool.
-        keypoints2d: of the frames, or None where no term looks at keypoints.
+        masks: (B, R, R) bool masks in the frames' crops.
+        usable: (B,) bool mask of usable frames.
+        keypoints2d: keypoints of the frames; None if no loss uses keypoints.
     """
 
     masks: Tensor
@@ -104,15 +113,15 @@ class FrameTargets(NamedTuple):
 
 
 class SequenceTargets:
-    """What one sequence offers to the terms of :class:`MaskObjectives`.
+    """Supervision of one sequence for the losses of :class:`MaskObjectives`.
 
     Args:
-        sequence: with masks.
-        estimator: the crops are its own.
-        objectives: says whether keypoints are needed.
+        sequence: provides masks and keypoints.
+        estimator: defines crop resolution and device.
+        objectives: defines whether keypoints are needed.
 
     Raises:
-        InputError: the sequence has no masks, or no visible keypoint although a term needs keypoints.
+        InputError: the sequence has no masks, or no visible keypoint although a loss needs keypoints.
     """
 
     def __init__(
@@ -126,7 +135,7 @@ class SequenceTargets:
             self._keypoints2d = crop_targets(sequence, device=estimator.device)
 
     def get(self, frames: list[int]) -> FrameTargets:
-        """Reads the targets of frames."""
+        """Returns the masks and keypoints of frames."""
         masks, usable = self._masks.get(frames)
         keypoints2d = None
         if self._keypoints2d is not None:
@@ -134,29 +143,30 @@ class SequenceTargets:
         return FrameTargets(masks, usable, keypoints2d)
 
     def count_usable(self) -> int:
-        """Reads every mask; returns how many are usable."""
-        return sum(int(self._masks.get([t])[1]) for t in range(len(self.sequence)))
+        """Reads all masks and returns the number of usable ones."""
+        return sum(self._masks.is_usable(t) for t in range(len(self.sequence)))
 
     @property
     def skipped(self) -> dict[str, int]:
-        """Reason -> how many of the requested frames were left out for it."""
+        """Number of distinct requested frames left out, by reason."""
         return self._masks.skipped
 
 
-def joined_batch(
+def join_batch(
     crops: Tensor, parts: SequenceOf[FrameTargets], objectives: MaskObjectives
 ) -> MaskBatch:
-    """Joins the targets of frames, perhaps of several sequences, into one batch.
+    """Joins the targets of the frames of one or several sequences into one batch.
 
     Args:
         crops: (B, 3, R, R), normalised, of all frames in the order of the parts.
-        parts: the frames' targets.
-        objectives: says whether masks are needed.
+        parts: targets of the frames, one part per sequence.
+        objectives: defines whether masks are needed.
     """
     target = None
     if objectives.uses_masks:
         target = silhouette_target(torch.cat([part.masks for part in parts]))
     usable = torch.cat([part.usable for part in parts])
+    # `keypoints2d` is None for all parts or for none.
     keypoints = [part.keypoints2d for part in parts if part.keypoints2d is not None]
     if not keypoints:
         return MaskBatch(crops, target, usable)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 from typing import Sequence as SequenceOf
 
 import torch
@@ -13,19 +12,19 @@ from torch import Tensor
 from hrtk.adapters.parts.crop_reader import CropReader, FrameDraw
 from hrtk.adapters.parts.preparing import LearningProcess
 from hrtk.adapters.topology.learner import MaskLearner
-from hrtk.adapters.topology.targets import SequenceTargets, joined_batch
+from hrtk.adapters.topology.targets import SequenceTargets, join_batch
 from hrtk.geometry.boxes import normalise
 
 
-class WholeTarget(LearningProcess):
+class WholeTargetProcess(LearningProcess):
     """Learns from the masks of all sequences.
 
     Args:
-        mask_learner: takes the iterations.
-        targets: the masks of every sequence.
+        mask_learner: performs one iteration on a batch.
+        targets: supervision of every sequence.
         batch: frames per iteration.
-        tracks: over how many sequences a batch is spread.
-        seed: of the drawn frames.
+        tracks: number of sequences per batch.
+        seed: seed of frame sampling.
     """
 
     def __init__(
@@ -43,10 +42,11 @@ class WholeTarget(LearningProcess):
         self.tracks = min(tracks, len(targets))
         self.seed = seed
 
-    def run(self, steps: range) -> Iterator[dict[str, Tensor | Any]]:
-        """Takes the iterations with these numbers; yields the losses of each."""
+    def run(self, steps: range) -> Iterator[dict[str, Tensor]]:
+        """Runs the iterations numbered ``steps``; yields the losses of each."""
         estimator = self.mask_learner.estimator
         sequences = [target.sequence for target in self.targets]
+        # Flat, so that the reader can prefetch across iterations; each iteration has exactly self.tracks draws.
         draws = itertools.chain.from_iterable(map(self._draw, steps))
         drawn_crops = CropReader(estimator, sequences).read(draws)
         for iteration in steps:
@@ -55,17 +55,28 @@ class WholeTarget(LearningProcess):
             for draw, part_crops in itertools.islice(drawn_crops, self.tracks):
                 parts.append(self.targets[draw.sequence].get(draw.frames))
                 crops.append(part_crops)
-            batch = joined_batch(normalise(torch.cat(crops)), parts, self.mask_learner.objectives)
+            # CropReader returns grey levels; the network takes normalised crops.
+            normalised_crops = normalise(torch.cat(crops))
+            batch = join_batch(normalised_crops, parts, self.mask_learner.objectives)
             yield self.mask_learner.step(iteration, batch)
 
     def _draw(self, iteration: int) -> list[FrameDraw]:
-        """An iteration's frames, from a generator of its own: they are read ahead of time."""
-        random = torch.Generator().manual_seed(self.seed + iteration)
-        chosen = torch.randperm(len(self.targets), generator=random)[: self.tracks].tolist()
+        """Samples an iteration's frames.
+
+        Each iteration has its own generator, because the reader prefetches and must not use the global one.
+        """
+        generator = torch.Generator().manual_seed(self.seed + iteration)
+        order = torch.randperm(len(self.targets), generator=generator)
+        chosen = order[: self.tracks].tolist()
+        share, remainder = divmod(self.batch, len(chosen))
         draws = []
-        for place, index in enumerate(chosen):
-            count = self.batch // len(chosen) + (place < self.batch % len(chosen))
+        for i, index in enumerate(chosen):
+            count = share
+            if i < remainder:
+                count += 1
+            # A batch with fewer frames than sequences still takes one frame of each.
+            count = max(count, 1)
             length = len(self.targets[index].sequence)
-            frames = torch.randperm(length, generator=random)[: max(count, 1)].tolist()
+            frames = torch.randperm(length, generator=generator)[:count].tolist()
             draws.append(FrameDraw(index, frames))
         return draws

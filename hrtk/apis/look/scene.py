@@ -14,7 +14,7 @@ from hrtk.body_models import BodyModel
 from hrtk.datasets.own.video import VideoDataset
 from hrtk.results import Result
 from hrtk.structures import Prediction
-from hrtk.visualization.overlay import overlay
+from hrtk.visualization.overlays import overlay
 from hrtk.visualization.video import (
     can_write_video,
     letterbox,

@@ -21,7 +21,7 @@ from hrtk.registry import DATASETS
 from hrtk.results import Result
 from hrtk.structures import Sequence
 from hrtk.visualization.export import Placing
-from hrtk.visualization.overlay import draw_keypoints, person_region
+from hrtk.visualization.overlays import draw_keypoints, person_region
 from hrtk.visualization.playback import pelvis_meshes
 from hrtk.visualization.viewer import MeshViewer
 

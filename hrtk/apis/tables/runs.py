@@ -1,4 +1,4 @@
-"""One run of a table, here or in a process of its own: ``python -m hrtk.apis.tables.runs`` with the run on stdin."""
+"""One run of a table, in this process or in another: ``python -m hrtk.apis.tables.runs`` with the run on stdin."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from typing import Any
 
 from hrtk.apis.adaptation import adapt
 from hrtk.engine.store import canonical
-from hrtk.files import write_atomically
+from hrtk.files import write_text_atomically
 
-OUTCOME, OUTPUT, ERROR = 'outcome.json', 'output.txt', 'error.txt'
+OUTCOME = 'outcome.json'
+OUTPUT = 'output.txt'
+ERROR = 'error.txt'
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A row at one seed.
 
-    Rows that come to the same, in one table or in several, share a ``folder`` and so their results.
+    Rows with equal configs and options, in one table or in several, share a ``folder`` and so their results.
     """
 
     label: str
@@ -33,54 +35,67 @@ class Run:
     folder: Path
 
 
-def work(run: Run) -> dict[str, Any]:
-    """Runs one adaptation, or takes what is stored of it; whatever goes wrong is its outcome.
+def execute(run: Run) -> dict[str, Any]:
+    """Runs one adaptation, or reads its stored results; any error is part of the outcome.
 
     Returns:
         ``seconds``; ``computed``, whether anything was not stored yet; and either ``metrics`` of the adapted row,
         ``adapter``, ``fingerprint``, ``protocol``, ``frames`` (scored) and ``published_frames`` (those of the
-        protocol's published numbers, or None), or ``error``, whose traceback lies in ``error.txt``.
+        protocol's published numbers, or None), or ``error``, whose traceback is written to ``error.txt``.
     """
-    begin, before = time.perf_counter(), _results(run.folder)
+    begin = time.perf_counter()
+    stored = _modification_times(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / ERROR).unlink(missing_ok=True)
     try:
-        metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
-        adapter = [name.split('/')[0] for name in metrics if '/' in name][-1]
-        report = json.loads((run.folder / 'metrics.json').read_text())
-        outcome = dict(
-            adapter=adapter,
-            fingerprint=report['fingerprint'],
-            protocol=report['protocol']['name'],
-            frames=metrics['frames'] - metrics['unscored_frames'],
-            published_frames=report['protocol']['frames'],
-            metrics={
-                name.removeprefix(f'{adapter}/'): value
-                for name, value in metrics.items()
-                if name.startswith(f'{adapter}/')
-            },
-        )
-    except Exception as error:  # the other runs go on, and the table shows it
+        outcome = _adapt(run)
+    except Exception as error:  # the other runs continue, and the table shows the error
         (run.folder / ERROR).write_text(traceback.format_exc())
-        outcome = dict(error=f'{type(error).__name__}: {error}')
-    return dict(
-        outcome, seconds=time.perf_counter() - begin, computed=_results(run.folder) != before
-    )
+        outcome = {'error': f'{type(error).__name__}: {error}'}
+    return {
+        **outcome,
+        'seconds': time.perf_counter() - begin,
+        'computed': _modification_times(run.folder) != stored,
+    }
 
 
-def work_apart(run: Run, jobs: int) -> dict[str, Any]:
-    """The same in a process of its own, one of so many, which may die without taking others along."""
-    begin, path = time.perf_counter(), run.folder / OUTCOME
+def _adapt(run: Run) -> dict[str, Any]:
+    metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
+    adapter = [name.split('/')[0] for name in metrics if '/' in name][-1]
+    report = json.loads((run.folder / 'metrics.json').read_text())
+    return {
+        'adapter': adapter,
+        'fingerprint': report['fingerprint'],
+        'protocol': report['protocol']['name'],
+        'frames': metrics['frames'] - metrics['unscored_frames'],
+        'published_frames': report['protocol']['frames'],
+        'metrics': {
+            name.removeprefix(f'{adapter}/'): value
+            for name, value in metrics.items()
+            if name.startswith(f'{adapter}/')
+        },
+    }
+
+
+def execute_in_process(run: Run, jobs: int) -> dict[str, Any]:
+    """:func:`execute` in a process of its own, whose crash does not affect other runs.
+
+    Args:
+        run: the run.
+        jobs: number of parallel processes, which share the cores.
+    """
+    begin = time.perf_counter()
+    path = run.folder / OUTCOME
     run.folder.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    threads = max(1, (os.cpu_count() or 1) // jobs)
     environment = {
-        'OMP_NUM_THREADS': threads,
+        'OMP_NUM_THREADS': str(threads),
         **os.environ,
         'PYTHONPATH': os.pathsep.join(filter(None, sys.path)),
     }
     with open(run.folder / OUTPUT, 'w') as output:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, '-m', __name__],
             input=canonical(dataclasses.asdict(run)),
             text=True,
@@ -90,30 +105,37 @@ def work_apart(run: Run, jobs: int) -> dict[str, Any]:
         )
     if path.exists():
         return json.loads(path.read_text())
-    return dict(
-        error=f'the process ended with exit code {done.returncode}, see {run.folder / OUTPUT}',
-        seconds=time.perf_counter() - begin,
-        computed=True,
-    )
+    return {
+        'error': f'the process ended with exit code {process.returncode}, see {run.folder / OUTPUT}',
+        'seconds': time.perf_counter() - begin,
+        'computed': True,
+    }
 
 
-def last_words(run: Run) -> str:
-    """The last line that a run apart has printed, without the logger's prefix; empty as long as there is none."""
+def last_line(run: Run) -> str:
+    """The last line that a run in another process has printed, without the logger's prefix; empty if there is none."""
     try:
-        lines = (run.folder / OUTPUT).read_text(errors='replace').split('\n')
+        text = (run.folder / OUTPUT).read_text(errors='replace')
     except OSError:
         return ''
-    return next(
-        (line.split(' - INFO - ')[-1].strip() for line in reversed(lines) if line.strip()), ''
-    )
+    for line in reversed(text.split('\n')):
+        if line.strip():
+            return line.split(' - INFO - ')[-1].strip()
+    return ''
 
 
-def _results(folder: Path) -> dict[str, int]:
+def _modification_times(folder: Path) -> dict[str, int]:
+    """Modification time of every stored result of a run, by path."""
     return {str(path): path.stat().st_mtime_ns for path in folder.glob('results/*/*.npz')}
 
 
+def main() -> None:
+    """Executes the run that stdin describes as JSON and writes its outcome."""
+    content = json.load(sys.stdin)
+    paths = {key: Path(content[key]) for key in ('config', 'folder')}
+    run = Run(**{**content, **paths})
+    write_text_atomically(run.folder / OUTCOME, json.dumps(execute(run)))
+
+
 if __name__ == '__main__':
-    given = json.load(sys.stdin)
-    this = Run(**{**given, 'config': Path(given['config']), 'folder': Path(given['folder'])})
-    outcome_of_this = json.dumps(work(this)).encode()
-    write_atomically(this.folder / OUTCOME, lambda file: file.write(outcome_of_this))
+    main()

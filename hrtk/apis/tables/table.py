@@ -1,27 +1,27 @@
-"""Comparison tables: rows of configs and options, the metrics in the columns, and a paper's values beside ours."""
+"""Comparison tables: rows of configs and options, metrics as columns, and a paper's values beside our own."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Optional
+from typing import Any, Optional
 
 import yaml
 
 from hrtk.apis.locations import find_config
-from hrtk.errors import InputError
+from hrtk.errors import InputError, suggestion
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of a table.
+    """One row of a table.
 
     Attributes:
-        label: what the line says.
+        label: the text of its first column.
         config: path of its config.
-        options: replacements in it by dotted key.
+        options: replacements in the config by dotted key.
         paper: the paper's values by metric.
         baseline: label of the row that it is compared with, or None.
     """
@@ -35,18 +35,18 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """What a table file says.
+    """The content of a table file.
 
     Attributes:
-        file: where it was read from.
+        file: path of the table file.
         title: one line.
-        paper: whose values stand beside ours, with the number of its table; empty if nobody's.
         metrics: columns, keys of :data:`hrtk.evaluation.report.COLUMNS`.
-        rows: with the table's ``options`` put before their own.
+        rows: with the table's ``options`` merged below their own.
+        paper: the paper of the values beside ours, with the number of its table; empty if there are none.
         seeds: every row is run once with each.
-        seed_keys: which keys of a config take the seed.
-        baseline: label of the row that those are compared with which name no other, or None.
-        notes: what a reader must know, e.g. known errors of the paper's table.
+        seed_keys: dotted keys of a config that receive the seed.
+        baseline: label of the row that is the baseline of all rows without their own, or None.
+        notes: remarks for the reader, e.g. known errors of the paper's table.
     """
 
     file: Path
@@ -61,6 +61,7 @@ class Table:
 
 
 KEYS = ('title', 'paper', 'metrics', 'seeds', 'seed_keys', 'baseline', 'notes', 'options', 'rows')
+LISTS = ('metrics', 'seeds', 'seed_keys', 'notes', 'rows')
 ROW_KEYS = ('label', 'config', 'options', 'vary', 'paper', 'baseline')
 
 
@@ -69,13 +70,27 @@ def load_table(file: str | Path) -> Table:
 
     A row has a ``label``, a ``config`` (path, relative to the file), ``options``, ``paper`` values and, where it is not
     the table's, a ``baseline``. With ``vary``, lists of values by dotted key, it stands for one row per combination,
-    the last key changing fastest: every ``{}`` of its label takes the next key's value, and its ``paper`` values are
+    the last key varying fastest: every ``{}`` in its label takes the next key's value, and its ``paper`` values are
     lists with one number per combination.
 
     Raises:
         InputError: names the file, the row and what is wrong with it.
     """
     file = find_config(file, '.yaml') or Path(file)
+    content = _read(file)
+    rows: list[Row] = []
+    for number, entry in enumerate(content['rows'], 1):
+        rows.extend(_expand(entry, content, file, number))
+    fields: dict[str, Any] = {key: tuple(content[key]) for key in LISTS if key in content}
+    fields.update({key: content[key] for key in ('title', 'paper', 'baseline') if key in content})
+    fields['rows'] = tuple(rows)
+    table = Table(file=file, **fields)
+    _check_rows(table)
+    return table
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The content of a table file with known keys and lists only."""
     try:
         content = yaml.safe_load(file.read_text(encoding='utf-8'))
     except FileNotFoundError as error:
@@ -84,81 +99,85 @@ def load_table(file: str | Path) -> Table:
         raise InputError(f'{file}: cannot be read as yaml: {error}') from error
     if not isinstance(content, dict):
         raise InputError(f'{file}: a table is a mapping with {", ".join(KEYS)}')
-    _check(content, KEYS, ('title', 'metrics', 'rows'), str(file))
-    common = content.pop('options', None) or {}
-    rows = tuple(
-        row
-        for number, row in enumerate(content.pop('rows'), 1)
-        for row in _expand(
-            {'baseline': content.get('baseline'), **row} if isinstance(row, dict) else row,
-            common,
-            file.parent,
-            f'{file}: row {number}',
-        )
-    )
-    labels = [row.label for row in rows]
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
-        raise InputError(f'{file}: more than one row is called {twice[0]!r}')
-    table = Table(
-        file,
-        rows=rows,
-        **{
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in content.items()
-        },
-    )
-    for baseline in dict.fromkeys([table.baseline, *(row.baseline for row in rows)]):
-        if baseline is not None and baseline not in labels:
-            near = difflib.get_close_matches(baseline, labels, n=1)
+    _check_keys(content, KEYS, ('title', 'metrics', 'rows'), str(file))
+    for key in LISTS:
+        if key in content and not isinstance(content[key], list):
+            raise InputError(f'{file}: {key} must be a list, not {content[key]!r}')
+    return content
+
+
+def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> Iterator[Row]:
+    """The rows that one entry of ``rows`` stands for: one, or with ``vary`` one per combination of values.
+
+    Args:
+        entry: the entry.
+        content: the table file's.
+        file: the table file.
+        number: the entry's, from 1, for messages.
+    """
+    source = f'{file}: row {number}'
+    if not isinstance(entry, dict):
+        raise InputError(f'{source}: a row is a mapping with {", ".join(ROW_KEYS)}')
+    _check_keys(entry, ROW_KEYS, ('label', 'config'), source)
+    label = entry['label']
+    vary = entry.get('vary') or {}
+    paper = entry.get('paper') or {}
+    combinations = list(itertools.product(*vary.values()))
+    if label.count('{}') != len(vary):
+        raise InputError(f'{source}: the label {label!r} needs one {{}} for each of {list(vary)}')
+    for metric, values in paper.items():
+        if vary and not (isinstance(values, list) and len(values) == len(combinations)):
             raise InputError(
-                f'{file}: baseline names no row, {baseline!r}; labels are {", ".join(near or labels)}'
+                f'{source}: paper.{metric} must be a list of {len(combinations)} numbers'
             )
-    unknown = sorted({key for row in rows for key in row.paper} - set(table.metrics))
+        if not vary and isinstance(values, list):
+            raise InputError(f'{source}: paper.{metric} must be a number')
+    options = {**(content.get('options') or {}), **(entry.get('options') or {})}
+    baseline = entry.get('baseline', content.get('baseline'))
+    for index, combination in enumerate(combinations):
+        if vary:
+            paper_values = {metric: float(values[index]) for metric, values in paper.items()}
+        else:
+            paper_values = {metric: float(value) for metric, value in paper.items()}
+        yield Row(
+            label=label.format(*map(_label_text, combination)),
+            config=file.parent / entry['config'],
+            options={**options, **dict(zip(vary, combination))},
+            paper=paper_values,
+            baseline=baseline,
+        )
+
+
+def _label_text(value: Any) -> Any:
+    return f'{value:g}' if isinstance(value, float) else value
+
+
+def _check_rows(table: Table) -> None:
+    """Checks what concerns several rows: labels, baselines and the metrics of paper values."""
+    labels = [row.label for row in table.rows]
+    duplicates = sorted({label for label in labels if labels.count(label) > 1})
+    if duplicates:
+        raise InputError(f'{table.file}: more than one row is called {duplicates[0]!r}')
+    for baseline in (table.baseline, *(row.baseline for row in table.rows)):
+        if baseline is not None and baseline not in labels:
+            hint = suggestion(baseline, labels)
+            raise InputError(f'{table.file}: baseline names no row, {baseline!r}. {hint}')
+    paper_metrics: set[str] = set()
+    for row in table.rows:
+        paper_metrics.update(row.paper)
+    unknown = sorted(paper_metrics - set(table.metrics))
     if unknown:
         raise InputError(
-            f'{file}: paper values of {", ".join(unknown)}, which metrics does not list'
-        )
-    return table
-
-
-def _expand(row: Any, common: Mapping[str, Any], folder: Path, where: str) -> Iterable[Row]:
-    if not isinstance(row, dict):
-        raise InputError(f'{where}: a row is a mapping with {", ".join(ROW_KEYS)}')
-    _check(row, ROW_KEYS, ('label', 'config'), where)
-    vary, paper = row.get('vary') or {}, row.get('paper') or {}
-    combinations = list(itertools.product(*vary.values()))
-    if row['label'].count('{}') != len(vary):
-        raise InputError(
-            f'{where}: the label {row["label"]!r} needs one {{}} for each of {list(vary)}'
-        )
-    for metric, values in paper.items():
-        wanted = len(combinations) if vary else None
-        if wanted != (len(values) if isinstance(values, list) else None):
-            raise InputError(
-                f'{where}: paper.{metric} must be {f"a list of {wanted} numbers" if vary else "a number"}'
-            )
-    for number, values in enumerate(combinations):
-        shown = [f'{value:g}' if isinstance(value, float) else value for value in values]
-        yield Row(
-            row['label'].format(*shown),
-            folder / row['config'],
-            {**common, **(row.get('options') or {}), **dict(zip(vary, values))},
-            {metric: float(value[number] if vary else value) for metric, value in paper.items()},
-            row['baseline'],
+            f'{table.file}: paper values of {", ".join(unknown)}, which metrics does not list'
         )
 
 
-def _check(
-    mapping: Mapping[str, Any], known: Iterable[str], required: Iterable[str], where: str
+def _check_keys(
+    mapping: Mapping[str, Any], known: Iterable[str], required: Iterable[str], source: str
 ) -> None:
     for key in mapping:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            raise InputError(
-                f'{where}: unknown key {key!r}; {"did you mean" if near else "known:"} '
-                f'{", ".join(near or known)}'
-            )
+            raise InputError(f'{source}: unknown key {key!r}. {suggestion(str(key), known)}')
     for key in required:
         if not mapping.get(key):
-            raise InputError(f'{where}: lacks {key!r}')
+            raise InputError(f'{source}: {key!r} is missing')

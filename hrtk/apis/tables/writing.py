@@ -1,141 +1,80 @@
-"""A filled table in the terminal, and as ``table.md``, ``table.csv`` and ``table.json``."""
+"""A table in the terminal, and as ``table.md``, ``table.csv`` and ``table.json``."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
+import dataclasses
 import io
 import json
-import math
-import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Optional
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
-from scipy.special import stdtrit
 
-from hrtk.apis.tables.table import Table
-from hrtk.engine.versions import versions
+from hrtk.apis.tables.content import ABSENT
 from hrtk.evaluation.report import COLUMNS
-from hrtk.files import write_atomically
+from hrtk.files import write_text_atomically
 
-ABSENT = 'not reproduced'
-INTERVAL_RULE = (
-    "mean over the seeds ± half the width of its 95 % interval (Student's t over the seeds' means; none "
-    'for a single seed); differences are taken seed by seed'
+SCALES = {'worse_share': 100}  # metrics in [0, 1] that are shown in percent
+# The columns of every metric: key in a row's content -> heading.
+KINDS = {'ours': 'ours', 'paper': 'paper', 'change': 'change', 'paper_change': 'paper change'}
+SIGNS = {'change': '+', 'paper_change': '+'}  # kinds whose positive numbers have a sign
+CSV_COLUMNS = (
+    'row',
+    'metric',
+    'status',
+    'seeds',
+    'mean',
+    'interval',
+    'paper',
+    'change',
+    'change_interval',
+    'paper_change',
+    'config',
 )
-PERCENT = ('worse_share',)
-ALONE = ('ms_per_frame',)  # a difference of these says nothing
 
 
-def mean_interval(values: Iterable[float]) -> tuple[float, Optional[float]]:
-    """Mean, and half the width of its 95 % interval under Student's t; None for a single value."""
-    values = list(values)
-    mean, degrees = math.fsum(values) / len(values), len(values) - 1
-    if not degrees:
-        return mean, None
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / degrees)
-    return mean, float(stdtrit(degrees, 0.975)) * deviation / math.sqrt(len(values))
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of numbers.
 
-
-def fill(
-    table: Table, runs: Mapping[str, list[dict[str, Any]]], obstacles: Mapping[str, list[str]]
-) -> dict[str, Any]:
-    """The content of ``table.json``.
-
-    Args:
-        table: what was asked for.
-        runs: of every label, its finished runs: ``seed``, ``folder`` and what :func:`hrtk.apis.tables.runs.work`
-            returned.
-        obstacles: why a label cannot be computed here.
+    Attributes:
+        metric: key of the metric.
+        kind: key of :data:`KINDS`.
     """
-    rows = []
-    for row in table.rows:
-        base = {
-            run['seed']: run['metrics'] for run in runs.get(row.baseline, ()) if 'metrics' in run
-        }
-        base_paper = next((other.paper for other in table.rows if other.label == row.baseline), {})
-        done = [run for run in runs.get(row.label, ()) if 'metrics' in run]
-        ours, changes, paper_changes = {}, {}, {}
-        for key in table.metrics:
-            values = {run['seed']: run['metrics'][key] for run in done if key in run['metrics']}
-            paired = [
-                value - base[seed][key]
-                for seed, value in values.items()
-                if key in base.get(seed, {})
-            ]
-            ours.update({key: _numbers(values.values())} if values else {})
-            if row.label != row.baseline and key not in ALONE:
-                changes.update({key: _numbers(paired)} if paired else {})
-                paper_changes.update(
-                    {key: round(row.paper[key] - base_paper[key], 6)}
-                    if key in row.paper and key in base_paper
-                    else {}
-                )
-        rows.append(
-            dict(
-                label=row.label,
-                status=_status(runs.get(row.label, ()), row.label in obstacles),
-                config=os.path.relpath(row.config),
-                options=row.options,
-                ours=ours,
-                paper=row.paper,
-                baseline=row.baseline,
-                change=changes,
-                paper_change=paper_changes,
-                needed=obstacles.get(row.label, []),
-                runs=list(runs.get(row.label, ())),
-            )
-        )
-    return dict(
-        title=table.title,
-        paper=table.paper,
-        table=os.path.relpath(table.file),
-        sha256=hashlib.sha256(table.file.read_bytes()).hexdigest(),
-        metrics=list(table.metrics),
-        seeds=list(table.seeds),
-        seed_keys=list(table.seed_keys),
-        baseline=table.baseline,
-        interval=INTERVAL_RULE,
-        notes=list(table.notes),
-        versions=versions(),
-        rows=rows,
-    )
 
+    metric: str
+    kind: str
 
-def _numbers(values: Iterable[float]) -> dict[str, Any]:
-    values = list(values)
-    mean, half = mean_interval(values)
-    return dict(mean=mean, interval=half, seeds=len(values))
-
-
-def _status(runs: Iterable[Mapping[str, Any]], absent: bool) -> str:
-    errors = [run['error'] for run in runs if 'error' in run]
-    if absent:
-        return ABSENT
-    return 'failed' if errors else 'done' if runs else 'waiting'
+    def heading(self, line_break: str) -> str:
+        metric = COLUMNS.get(self.metric, self.metric).replace('\n', ' ')
+        return f'{metric}{line_break}{KINDS[self.kind]}'
 
 
 def write_table(content: dict[str, Any], folder: Path) -> None:
-    """Writes the three files."""
+    """Writes the three files.
+
+    Args:
+        content: of :func:`hrtk.apis.tables.content.table_content`.
+        folder: is created if it does not exist.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (
-        ('table.json', json.dumps(content, indent=1, default=str) + '\n'),
-        ('table.md', as_markdown(content)),
-        ('table.csv', as_csv(content)),
-    ):
-        write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))
+    as_json = json.dumps(content, indent=1, default=str) + '\n'
+    write_text_atomically(folder / 'table.json', as_json)
+    write_text_atomically(folder / 'table.md', as_markdown(content))
+    write_text_atomically(folder / 'table.csv', as_csv(content))
 
 
-def print_filled(content: dict[str, Any], console: Console) -> None:
-    """Prints the table, then what could not be computed and why."""
-    header, rows = _cells(content)
-    table = RichTable(header[0])
-    for name in header[1:]:
-        table.add_column(name.replace(' | ', '\n'), justify='right')
-    for row in rows:
-        table.add_row(*row)
+def print_table(content: dict[str, Any], console: Console) -> None:
+    """Prints the table and its remarks."""
+    columns = _columns(content)
+    table = RichTable('')
+    for column in columns:
+        table.add_column(column.heading('\n'), justify='right')
+    for row in content['rows']:
+        table.add_row(*_cells(row, columns))
     console.print(content['title'], highlight=False, markup=False)
     console.print(table)
     for line in _remarks(content):
@@ -144,153 +83,154 @@ def print_filled(content: dict[str, Any], console: Console) -> None:
 
 def as_markdown(content: dict[str, Any]) -> str:
     """The table with its remarks, the configs of its rows and the versions."""
-    header, rows = _cells(content)
+    columns = _columns(content)
     lines = [f'# {content["title"]}', '', f'`python tools/benchmark.py {content["table"]}`', '']
-    for row in (header, ['---', *['---:'] * (len(header) - 1)], *rows):
-        lines.append('| ' + ' | '.join(cell.replace(' | ', '<br>') for cell in row) + ' |')
-    lines += [
-        '',
-        *(f'* {line}' for line in _remarks(content)),
-        '',
-        '| row | config | options |',
-        '| --- | --- | --- |',
-    ]
-    lines += [
-        f'| {row["label"]} | `{row["config"]}` | '
-        f'{", ".join(f"`{key}={value}`" for key, value in row["options"].items())} |'
-        for row in content['rows']
-    ]
-    return '\n'.join(
-        [*lines, '', ', '.join(f'{k} {v}' for k, v in content['versions'].items()), '']
-    )
+    lines.append(_markdown_row(['', *(column.heading('<br>') for column in columns)]))
+    lines.append(_markdown_row(['---', *['---:'] * len(columns)]))
+    for row in content['rows']:
+        lines.append(_markdown_row(_cells(row, columns)))
+    lines.append('')
+    lines.extend(f'* {line}' for line in _remarks(content))
+    lines += ['', '| row | config | options |', '| --- | --- | --- |']
+    for row in content['rows']:
+        options = ', '.join(f'`{key}={value}`' for key, value in row['options'].items())
+        lines.append(_markdown_row([row['label'], f'`{row["config"]}`', options]))
+    versions = ', '.join(f'{name} {version}' for name, version in content['versions'].items())
+    lines += ['', versions, '']
+    return '\n'.join(lines)
+
+
+def _markdown_row(cells: list[str]) -> str:
+    # A label with a bar of its own would end the cell.
+    return '| ' + ' | '.join(cell.replace(' | ', '<br>') for cell in cells) + ' |'
 
 
 def as_csv(content: dict[str, Any]) -> str:
-    """One line per row and metric, all numbers in full."""
+    """One line per row and metric, with unrounded numbers."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(
-        [
-            'row',
-            'metric',
-            'status',
-            'seeds',
-            'mean',
-            'interval',
-            'paper',
-            'change',
-            'change_interval',
-            'paper_change',
-            'config',
-        ]
-    )
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator='\n')
+    writer.writeheader()
     for row in content['rows']:
-        for key in content['metrics']:
-            ours, change = row['ours'].get(key, {}), row['change'].get(key, {})
+        for metric in content['metrics']:
+            ours = row['ours'].get(metric, {})
+            change = row['change'].get(metric, {})
             writer.writerow(
-                [
-                    row['label'],
-                    key,
-                    row['status'],
-                    ours.get('seeds', 0),
-                    ours.get('mean'),
-                    ours.get('interval'),
-                    row['paper'].get(key),
-                    change.get('mean'),
-                    change.get('interval'),
-                    row['paper_change'].get(key),
-                    row['config'],
-                ]
+                {
+                    'row': row['label'],
+                    'metric': metric,
+                    'status': row['status'],
+                    'seeds': ours.get('seeds', 0),
+                    'mean': ours.get('mean'),
+                    'interval': ours.get('interval'),
+                    'paper': row['paper'].get(metric),
+                    'change': change.get('mean'),
+                    'change_interval': change.get('interval'),
+                    'paper_change': row['paper_change'].get(metric),
+                    'config': row['config'],
+                }
             )
     return text.getvalue()
 
 
-def _cells(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text; columns that no row has something for are left out."""
+def _columns(content: dict[str, Any]) -> list[Column]:
+    """Our numbers of every metric, and the other columns that have a value in any row."""
     columns = []
-    for key in content['metrics']:
-        name = COLUMNS.get(key, key).replace('\n', ' ')
-        columns += [
-            (f'{name} | ours', key, 'ours'),
-            (f'{name} | paper', key, 'paper'),
-            (f'{name} | change', key, 'change'),
-            (f'{name} | paper change', key, 'paper_change'),
-        ]
-    columns = [
-        column
-        for column in columns
-        if column[2] == 'ours' or any(column[1] in row[column[2]] for row in content['rows'])
-    ]
-    return (
-        ['', *(name for name, _, _ in columns)],
-        [
-            [row['label'], *(_cell(row, key, kind) for _, key, kind in columns)]
-            for row in content['rows']
-        ],
-    )
+    for metric in content['metrics']:
+        for kind in KINDS:
+            if kind == 'ours' or any(metric in row[kind] for row in content['rows']):
+                columns.append(Column(metric, kind))
+    return columns
 
 
-def _cell(row: dict[str, Any], key: str, kind: str) -> str:
-    value = row[kind].get(key)
+def _cells(row: dict[str, Any], columns: list[Column]) -> list[str]:
+    """The texts of a row, its label first."""
+    return [row['label'], *(_cell(row, column) for column in columns)]
+
+
+def _cell(row: dict[str, Any], column: Column) -> str:
+    value = row[column.kind].get(column.metric)
     if value is None:
-        return row['status'] if kind == 'ours' and row['status'] != 'done' else ''
-    scale, sign = 100 if key in PERCENT else 1, '+' if 'change' in kind else ''
+        if column.kind == 'ours' and row['status'] != 'done':
+            return row['status']
+        return ''
+    scale = SCALES.get(column.metric, 1)
+    sign = SIGNS.get(column.kind, '')
     if not isinstance(value, dict):
         return f'{scale * value:{sign}.2f}'
-    half = '' if value['interval'] is None else f' ± {scale * value["interval"]:.1f}'
-    return f'{scale * value["mean"]:{sign}.1f}{half}'
+    mean = f'{scale * value["mean"]:{sign}.1f}'
+    if value['interval'] is None:
+        return mean
+    return f'{mean} ± {scale * value["interval"]:.1f}'
 
 
 def _remarks(content: dict[str, Any]) -> list[str]:
-    lines = [f'paper: {content["paper"]}'] if content['paper'] else []
+    """The lines below the table."""
+    lines = []
+    if content['paper']:
+        lines.append(f'paper: {content["paper"]}')
+    lines += _comparisons(content)
+    lines += _protocols(content)
     absent = [row['label'] for row in content['rows'] if row['needed']]
-    seeds, everything = content['seeds'], len(absent) == len(content['rows'])
-    lines += _comparisons(content) + _protocols(content)
-    if not everything:
-        lines.append(
-            f'ours: {content["interval"]}; seeds {", ".join(map(str, seeds))}'
-            if len(seeds) > 1
-            else f'ours: seed {seeds[0]} alone'
-        )
+    all_absent = len(absent) == len(content['rows'])
+    if not all_absent:
+        lines.append(_seeds(content))
     lines += content['notes']
     if absent:
-        lines.append(
-            f'{ABSENT} here: {"no row could be computed" if everything else "; ".join(absent)}'
-        )
-        lines += [
-            f'needed: {reason}'
-            for reason in dict.fromkeys(x for row in content['rows'] for x in row['needed'])
-        ]
-    return lines + [
-        f'failed ({row["label"]}, seed {run["seed"]}): {run["error"]}'
-        for row in content['rows']
-        for run in row['runs']
-        if 'error' in run
-    ]
+        labels = 'no row could be computed' if all_absent else '; '.join(absent)
+        lines.append(f'{ABSENT} here: {labels}')
+        lines += [f'needed: {reason}' for reason in _needed(content)]
+    for row, run in _runs(content):
+        if 'error' in run:
+            lines.append(f'failed ({row["label"]}, seed {run["seed"]}): {run["error"]}')
+    return lines
 
 
 def _comparisons(content: dict[str, Any]) -> list[str]:
-    """What every change is against: the table's baseline in a line, then the rows with one of their own."""
+    """The baseline of the table's rows in one line, then the rows with another baseline."""
     groups: dict[str, list[str]] = {}
     for row in content['rows']:
         if row['baseline'] not in (None, row['label']):
             groups.setdefault(row['baseline'], []).append(row['label'])
-    return [
-        f'change{"" if base == content["baseline"] else " of " + "; ".join(labels)}: against {base}'
-        for base, labels in groups.items()
-    ]
+    lines = []
+    for baseline, labels in groups.items():
+        subject = 'change'
+        if baseline != content['baseline']:
+            subject = f'change of {"; ".join(labels)}'
+        lines.append(f'{subject}: against {baseline}')
+    return lines
 
 
 def _protocols(content: dict[str, Any]) -> list[str]:
-    """How our numbers were scored, and whether over the frames of the published ones."""
-    seen = [
-        (run['protocol'], run['frames'], run['published_frames'])
-        for row in content['rows']
-        for run in row['runs']
-        if 'metrics' in run
-    ]
-    other = '; published numbers are over {}: not the same data'
-    return [
-        f'protocol: {name}, {frames} frames{other.format(published) if published not in (None, frames) else ""}'
-        for name, frames, published in dict.fromkeys(seen)
-    ]
+    """The protocol of our numbers, and whether they are over the frames of the published ones."""
+    lines = []
+    for _, run in _runs(content):
+        if 'metrics' not in run:
+            continue
+        line = f'protocol: {run["protocol"]}, {run["frames"]} frames'
+        published = run['published_frames']
+        if published not in (None, run['frames']):
+            line += f'; published numbers are over {published}: not the same data'
+        lines.append(line)
+    return list(dict.fromkeys(lines))
+
+
+def _seeds(content: dict[str, Any]) -> str:
+    seeds = content['seeds']
+    if len(seeds) == 1:
+        return f'ours: seed {seeds[0]} alone'
+    return f'ours: {content["interval"]}; seeds {", ".join(map(str, seeds))}'
+
+
+def _needed(content: dict[str, Any]) -> list[str]:
+    """All reasons why rows could not be computed, each once."""
+    reasons: list[str] = []
+    for row in content['rows']:
+        reasons.extend(row['needed'])
+    return list(dict.fromkeys(reasons))
+
+
+def _runs(content: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every run with its row."""
+    for row in content['rows']:
+        for run in row['runs']:
+            yield row, run

@@ -1,1 +1,1 @@
-"""The model zoo: networks by name, bundled weights, and how weights are published."""
+"""The model zoo: networks by name, bundled weights, and publishing of weights."""

@@ -1,20 +1,20 @@
-"""The model zoo: what the ``metafile.yml`` beside the configs say of models and results, and models from it."""
+"""The model zoo: models and results as described by the ``metafile.yml`` beside the configs, and models by name."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import fnmatch
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import yaml
 from torch import nn
 
 from hrtk.apis.adaptation import load_config
-from hrtk.apis.locations import bundled_folder
+from hrtk.apis.locations import bundled_configs
 from hrtk.apis.zoo.building import network_names
-from hrtk.errors import InputError
+from hrtk.errors import InputError, suggestion
 from hrtk.registry import ESTIMATORS, LIFTERS, MODELS, SEGMENTERS, TEMPORAL
 
 KEYS = ('Name', 'In Collection', 'Config', 'Weights', 'Metadata', 'Results')
@@ -27,14 +27,14 @@ class ZooModel:
 
     Attributes:
         name: unique in the zoo.
-        collection: the method, and ``paper``: its title and year, empty if there is none.
+        collection: name of the method.
+        paper: title and year of the method's paper; empty if there is none.
         config: ``configs/...``, of its training or of the run that adapts it.
-        weights: ``'open:<name>'``, those that the config makes or starts from.
-        trained: whether the config makes these weights, so that :func:`load_model` knows them by name.
+        weights: ``'open:<name>'``, the weights that the config produces or starts from.
         metadata: facts by name.
-        results: measured ones: ``Task``, ``Dataset``, ``Metrics``, ``Source`` (the page that says how) and perhaps
-            ``Command``.
-        page: of the method.
+        results: measured results: ``Task``, ``Dataset``, ``Metrics``, ``Source`` (the page that describes the
+            measurement) and optionally ``Command``.
+        page: documentation of the method.
     """
 
     name: str
@@ -48,70 +48,66 @@ class ZooModel:
 
     @property
     def trained(self) -> bool:
+        """Whether the config produces these weights; :func:`load_model` loads such models by name."""
         return self.weights == BUNDLED + self.name
 
 
 def read_zoo() -> list[ZooModel]:
-    """All models of the metafiles, in the order of the files' names.
+    """Reads the models of all metafiles, in the order of the files' names.
 
     Raises:
         InputError: names the file and what is wrong with it.
     """
-    models = [
-        model
-        for path in sorted(bundled_folder('configs').glob('*/metafile.yml'))
-        for model in _read(path)
-    ]
+    models: list[ZooModel] = []
+    for path in sorted(bundled_configs().glob('*/metafile.yml')):
+        models.extend(_read(path))
     names = [model.name for model in models]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f'more than one model of the metafiles is called {twice!r}')
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f'more than one model of the metafiles is called {name!r}')
     return models
 
 
 def load_model(name: str, **options: Any) -> nn.Module:
-    """A network with the weights that come with hrtk, in evaluation mode.
+    """Builds a network with the weights that are bundled with hrtk, in evaluation mode.
 
     Args:
         name: of :func:`list_models` with ``pretrained=True``: ``'r18_studio'``, the start model, is an
             :class:`~hrtk.models.estimators.Estimator` with its body; ``'tcmr_open'``, ``'mpsnet_open'``,
             ``'vibe_open'`` and ``'vibe_metric_open'`` are networks over its features, ``'pose_aae_open'`` is a pose
-            prior, ``'hrnet_w8_open'`` a segmenter, ``'mpm_holes_open'`` fills in 2D poses.
+            prior, ``'hrnet_w8_open'`` a segmenter, ``'mpm_holes_open'`` completes 2D poses.
         **options: arguments of the network that replace those of its config, e.g. ``precision='bfloat16'``.
 
     Raises:
-        InputError: the name is unknown (near names are listed), or an option is.
+        InputError: the name is unknown (similar names are listed), or an option is.
     """
     trained = {model.name: model for model in read_zoo() if model.trained}
     if name not in trained:
-        near = difflib.get_close_matches(name, trained, n=3, cutoff=0.4)
-        hint = (
-            f'did you mean {" or ".join(map(repr, near))}?'
-            if near
-            else f'there are {", ".join(sorted(trained))}'
-        )
+        hint = suggestion(name, sorted(trained), count=3, cutoff=0.4)
         raise InputError(
-            f'hrtk brings no model {name!r}; {hint} Networks without weights: hrtk.apis.build_model'
+            f'no weights of a model {name!r} are bundled. {hint} '
+            f'Networks without weights: hrtk.apis.build_model'
         )
     model = load_config(trained[name].config).model
-    part = (model.get('estimator') or model.network).to_dict()
-    registry = next(
-        known
-        for known in (ESTIMATORS, TEMPORAL, SEGMENTERS, LIFTERS, MODELS)
-        if known.get(part['type'])
-    )
-    return registry.build({**part, 'weights': trained[name].weights, **options}).eval()
+    network = (model.get('estimator') or model.network).to_dict()
+    network = {**network, 'weights': trained[name].weights, **options}
+    for registry in (ESTIMATORS, TEMPORAL, SEGMENTERS, LIFTERS, MODELS):
+        if registry.get(network['type']):
+            return registry.build(network).eval()
+    raise InputError(f'{trained[name].config}: no registry contains {network["type"]!r}')
 
 
 def list_models(pattern: str = '*', pretrained: bool = False) -> list[str]:
-    """Names of networks, sorted.
+    """Lists names of networks, sorted.
 
     Args:
-        pattern: of the shell, which names have to fit.
-        pretrained: those whose weights come with hrtk, for :func:`load_model`; else those that
+        pattern: shell pattern that the names must match.
+        pretrained: list networks whose weights are bundled with hrtk, for :func:`load_model`; else those that
             :func:`~hrtk.apis.zoo.building.build_model` builds.
     """
-    names = [model.name for model in read_zoo() if model.trained] if pretrained else network_names()
+    names = network_names()
+    if pretrained:
+        names = [model.name for model in read_zoo() if model.trained]
     return sorted(fnmatch.filter(names, pattern))
 
 
@@ -125,16 +121,16 @@ def _read(path: Path) -> Iterator[ZooModel]:
                 raise InputError(
                     f'{path}: {entry["Name"]!r} has an unknown key {unknown[0]!r}; keys are {KEYS}'
                 )
-            of = collections[entry['In Collection']]
+            collection = collections[entry['In Collection']]
             yield ZooModel(
-                entry['Name'],
-                of['Name'],
-                of.get('Paper') or {},
-                entry['Config'],
-                entry['Weights'],
-                entry.get('Metadata') or {},
-                tuple(entry.get('Results') or ()),
-                of['README'],
+                name=entry['Name'],
+                collection=collection['Name'],
+                paper=collection.get('Paper') or {},
+                config=entry['Config'],
+                weights=entry['Weights'],
+                metadata=entry.get('Metadata') or {},
+                results=tuple(entry.get('Results') or ()),
+                page=collection['README'],
             )
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(

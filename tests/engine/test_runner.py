@@ -1,0 +1,129 @@
+"""AdaptRunner offers what mmengine's hooks read of a runner while they test."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from mmengine import hooks as mmengine_hooks
+from mmengine.runner import log_processor
+
+from hrtk.apis import adapt, load_config
+from hrtk.engine import AdaptRunner
+from hrtk.registry import HOOKS
+
+# The functions of mmengine's hooks that an adaptation calls, and those that these call.
+CALLED = {
+    'before_run',
+    'before_test',
+    'after_test_epoch',
+    'after_test',
+    'after_run',
+    '_after_epoch',
+    '_swap_ema_parameters',
+}
+
+
+def attributes_of_runner(path: Path, functions: set | None) -> set[str]:
+    """Names that the functions of a file read of their argument ``runner``."""
+    names = set()
+    for function in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        if functions is not None and function.name not in functions:
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Attribute) and getattr(node.value, 'id', None) == 'runner':
+                names.add(node.attr)
+    return names
+
+
+@pytest.fixture
+def runner(config, tmp_path):
+    cfg = load_config(config, {'work_dir': str(tmp_path), 'dataset.lengths': (2,)})
+    return AdaptRunner.from_cfg(cfg)
+
+
+def test_has_all_attributes_that_hooks_read(runner):
+    names = attributes_of_runner(Path(log_processor.__file__), None)
+    for path in Path(mmengine_hooks.__file__).parent.glob('*.py'):
+        names |= attributes_of_runner(path, CALLED)
+    assert {'cfg', 'message_hub', 'log_dir', 'test_dataloader', 'visualizer'} <= names
+    assert [name for name in sorted(names) if not hasattr(runner, name)] == []
+
+
+@pytest.mark.parametrize(
+    'hook',
+    [
+        dict(type='RuntimeInfoHook'),
+        dict(type='IterTimerHook'),
+        dict(type='DistSamplerSeedHook'),
+        dict(type='LoggerHook'),
+        dict(type='ParamSchedulerHook'),
+        dict(type='CheckpointHook', interval=1),
+        dict(type='EMAHook'),
+        dict(type='EmptyCacheHook', after_epoch=True),
+        dict(type='SyncBuffersHook'),
+        dict(type='NaiveVisualizationHook'),
+    ],
+    ids=lambda hook: hook['type'],
+)
+def test_hooks_of_mmengine_run(config, tmp_path, hook):
+    options = {'dataset.lengths': (2,), 'custom_hooks': [hook]}
+    adapt(config, work_dir=tmp_path, cfg_options=options)
+
+
+def test_runtime_information_and_scalars_are_logged(config, tmp_path):
+    options = {
+        'dataset.lengths': (2, 3),
+        'work_dir': str(tmp_path),
+        'custom_hooks': [dict(type='RuntimeInfoHook'), dict(type='LoggerHook')],
+    }
+    runner = AdaptRunner.from_cfg(load_config(config, options))
+    metrics = runner.adapt()
+    assert runner.message_hub.get_info('seed') == runner.seed == 0
+    assert runner.message_hub.get_info('experiment_name') == runner.experiment_name
+    key = 'Jiggle/mpjpe_mm'
+    assert runner.message_hub.get_scalar(f'test/{key}').current() == metrics[key]
+    logged = json.loads(Path(runner.log_dir, f'{runner.timestamp}.json').read_text())
+    assert logged[key] == pytest.approx(metrics[key], rel=1e-4)
+    log = Path(runner.log_dir, f'{runner.timestamp}.log').read_text()
+    assert 'Epoch(test)' in log and '[2/2] clip/1' in log
+
+
+def test_hooks_run_in_the_order_of_their_priorities(config, tmp_path):
+    first = dict(type='IterTimerHook', priority='HIGHEST')
+    custom = [dict(type='EmptyCacheHook'), dict(type='SyncBuffersHook', priority=95), first]
+    options = {'work_dir': str(tmp_path), 'custom_hooks': custom}
+    runner = AdaptRunner.from_cfg(load_config(config, options))
+    runner.register_hook(dict(type='RuntimeInfoHook'), priority=95)
+    runner.register_hook(HOOKS.build(dict(type='EMAHook')))
+    assert [type(hook).__name__ for hook in runner.hooks] == [
+        'IterTimerHook',
+        'EmptyCacheHook',
+        'EMAHook',
+        'ProgressHook',
+        'SyncBuffersHook',
+        'RuntimeInfoHook',
+    ]
+    with pytest.raises(TypeError, match='instance of Hook or dict'):
+        runner.register_hook(object())
+
+
+def test_a_wrong_hook_is_named(runner):
+    class Broken(mmengine_hooks.Hook):
+        def before_sequence(self, runner):
+            pass
+
+    runner.register_hook(Broken())
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'sequence' in .*Broken"):
+        runner.adapt()
+
+
+def test_a_visualizer_of_the_config_gets_its_folder(config, tmp_path):
+    options = {
+        'work_dir': str(tmp_path),
+        'visualizer': dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
+    }
+    runner = AdaptRunner.from_cfg(load_config(config, options))
+    assert list(Path(runner.log_dir).glob('vis_data/config.py'))
