@@ -1,11 +1,11 @@
 """How well gravity and the floor are found on bundled motion: ``python benchmarks/floor.py [--seconds 3] [--seed 0]``.
 
-Every piece of a test clip is seen by a camera at random: 1 to 2.5 m high, 3 to 7 m away, pitched by -5 to 35 degrees and
-rolled by 6 degrees (standard deviation), 25 frames per second of 1920 x 1080 px. The motion is spoilt as networks spoil it:
-a constant and a slowly changing turn of the whole body, slow errors of all joints, noise of single frames, and a
-translation that is fitted to the true places of the joints in the image with 3 px of noise. Then it is filtered and its
-floor is estimated as in exports. Printed are the error of the direction, the stated uncertainty and confidence, the
-height of the camera, and the steps of standing feet.
+Every piece of a test clip is seen by a camera at random: 1 to 2.5 m high, 3 to 7 m away, pitched by -5 to 35 degrees
+and rolled by 6 degrees (standard deviation), 25 frames per second of 1920 x 1080 px. The motion is spoilt as networks
+spoil it: a constant and a slowly changing turn of the whole body, slow errors of all joints, noise of single
+frames, and a translation that is fitted to the true places of the joints in the image with 3 px of noise. Then it is
+filtered and its floor is estimated as in exports. Printed are the error of the direction, the stated uncertainty and
+confidence, the height of the camera, and the steps of standing feet.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from hrtk.visualization.export.placing import SMOOTH_SECONDS, smooth_path
 SIZE = (1920, 1080)
 FPS = 25.0
 # Degrees, standard deviations: of a body's constant turn, its slow turn, slow turns of joints, and noise of frames.
-CONSTANT = (6.0, 6.0, 2.0)  # about the axes of the camera: a turn in the image is seen, one in depth is not
+# The constant turn is about the axes of the camera: a turn in the image is seen, one in depth is not.
+CONSTANT = (6.0, 6.0, 2.0)
 SLOW, JOINTS, NOISE = 4.0, 6.0, 2.0
 SLOW_SECONDS = 0.5
 PIXELS = 3.0

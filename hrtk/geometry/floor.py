@@ -184,7 +184,8 @@ def stance_places(person: Gait, up: np.ndarray) -> np.ndarray:
     stands = standing(person, up)
     places = []
     for foot in (0, 1):
-        for start, stop in runs(stands[:, foot].any(1)):
+        touching = np.asarray(stands[:, foot].any(axis=1))
+        for start, stop in runs(touching):
             if stop - start >= max(2, SHORTEST_STANCE * person.fps):
                 points = person.soles[start:stop, foot][stands[start:stop, foot]]
                 places.append(np.median(points, axis=0))

@@ -230,7 +230,7 @@ def test_the_focal_length_of_the_camera(clip, pictures, tmp_path):
     dataset = VideoDataset(pictures, images, fps=12, fov=90.0)
     width = dataset[0].frames[0].shape[1]
     assert dataset[0].focal == pytest.approx(width / 2)
-    assert dataset[0].clip(1, 3).focal == dataset[0].focal
+    assert dataset[0].part(1, 3).focal == dataset[0].focal
     assert 'focal' in VideoDataset.free_options and 'fov' in VideoDataset.free_options
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Optional
+from typing import Any, Optional
 
 import cv2
 import numpy as np
@@ -39,7 +39,7 @@ def background_shift(frames: Frames, boxes: Mapping[int, np.ndarray]) -> Optiona
     picked = np.linspace(0, len(known) - 1, min(SAMPLES, len(known)))
     samples = [known[round(float(index))] for index in picked]
     previous: Optional[np.ndarray] = None
-    points = np.zeros((0, 1, 2), np.float32)
+    points: np.ndarray = np.zeros((0, 1, 2), np.float32)
     shift = np.zeros(2)
     largest = 0.0
     for index in samples:
@@ -54,7 +54,7 @@ def background_shift(frames: Frames, boxes: Mapping[int, np.ndarray]) -> Optiona
         found = cv2.goodFeaturesToTrack(image, CORNERS, 0.01, 8, mask=outside)
         if found is None or len(found) < LEAST_POINTS:
             return None
-        points = found
+        points = np.asarray(found, np.float32)
         previous = image
     return min(1.0, largest / math.hypot(*image.shape))
 
@@ -64,10 +64,10 @@ def _step(
 ) -> Optional[np.ndarray]:
     """Median shift (2,) px of points (N, 1, 2) between two images, infinite if most of them are lost; None if people
     cover nearly all of them."""
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(previous, image, points, None)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(image, previous, moved, None)
+    moved, found = _track(previous, image, points)
+    back, found_back = _track(image, previous, moved)
     returned = np.linalg.norm(back - points, axis=-1)[:, 0] < RETURN
-    kept = returned & (found[:, 0] == 1) & (found_back[:, 0] == 1)
+    kept = returned & found & found_back
     # Points that people cover in the second image say nothing about the camera.
     columns, rows = np.rint(points[:, 0].T).astype(int)
     uncovered = outside[rows.clip(0, len(outside) - 1), columns.clip(0, outside.shape[1] - 1)] > 0
@@ -76,6 +76,15 @@ def _step(
     if (kept & uncovered).sum() < uncovered.sum() / 2:
         return np.full(2, np.inf)
     return np.median((moved - points)[kept & uncovered, 0], axis=0)
+
+
+def _track(
+    previous: np.ndarray, image: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, 1, 2) px of one image in another one, and whether each was found, (N,) bool."""
+    tracked: Any = cv2.calcOpticalFlowPyrLK  # its types do not allow the None that it documents
+    moved, found, _ = tracked(previous, image, points, None)
+    return moved, found[:, 0] == 1
 
 
 def _small_grey(image: np.ndarray) -> tuple[np.ndarray, float]:
