@@ -103,7 +103,8 @@ class GroundTruth:
         translation: (F, 3) metres, from the body frame to the camera frame.
         intrinsics: (F, 3) pinhole camera ``[focal, cx, cy]`` of the source image, px.
         joints3d: (F, J, 3) metres, camera frame, for data sets with joints but without a body.
-        skeleton: joint list of ``joints3d``.
+        joints2d: (F, J, 2) px of the source image, ``joints3d`` as the true camera with its lens sees them.
+        skeleton: joint list of ``joints3d`` and ``joints2d``.
         valid: (F,) bool, frames that a protocol may evaluate; None means all.
         gender: ``'neutral'``, ``'male'`` or ``'female'``: the body file of ``betas``.
     """
@@ -113,6 +114,7 @@ class GroundTruth:
     translation: Optional[Tensor] = None
     intrinsics: Optional[Tensor] = None
     joints3d: Optional[Tensor] = None
+    joints2d: Optional[Tensor] = None
     skeleton: Optional[str] = None
     valid: Optional[Tensor] = None
     gender: str = 'neutral'

@@ -50,6 +50,7 @@ NEEDS = {
         'adapter': 'gmm_08.pkl',
     },
 }
+NEEDS.update({name: {'dataset': 'real4'} for name in LEAVES if name.startswith('real4/')})
 _SETS = {
     '3dpw_ps': {'dataset': 'SMPL_MALE.pkl', 'evaluator': 'SMPL_MALE.pkl'},
     '3dpw_ph': {'dataset': '3dpw_ph.npz'},

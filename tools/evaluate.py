@@ -1,4 +1,4 @@
-"""Scores stored results again, without a network (``hrtk evaluate``)."""
+"""Scores stored results again, or joints of another program, without a network (``hrtk evaluate``)."""
 
 import sys
 

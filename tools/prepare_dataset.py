@@ -1,4 +1,4 @@
-"""Converts data sets in the form of their owners to the npz files that hrtk reads (``hrtk prepare-dataset``)."""
+"""Converts data sets in the form of their owners to the files that hrtk reads (``hrtk prepare-dataset``)."""
 
 import sys
 

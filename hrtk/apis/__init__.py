@@ -3,7 +3,7 @@
 from hrtk.apis.adaptation import adapt, load_config
 from hrtk.apis.listing import list_registered
 from hrtk.apis.look.exporting import export
-from hrtk.apis.scoring import evaluate
+from hrtk.apis.scoring import evaluate, evaluate_joints
 from hrtk.apis.tables.benchmarking import benchmark
 from hrtk.apis.zoo.building import build_model
 from hrtk.apis.zoo.metafiles import list_models, load_model
@@ -13,6 +13,7 @@ __all__ = [
     'benchmark',
     'build_model',
     'evaluate',
+    'evaluate_joints',
     'export',
     'list_models',
     'list_registered',

@@ -62,6 +62,13 @@ SKELETONS: dict[str, tuple[str, ...]] = {
     'openpose18': ('nose', 'neck', 'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder', 'left_elbow',
                    'left_wrist', 'right_hip', 'right_knee', 'right_ankle', 'left_hip', 'left_knee', 'left_ankle',
                    'right_eye', 'left_eye', 'right_ear', 'left_ear'),
+    # BlazePose's landmarks; an eye is its middle, a finger its first joint, the foot index the tip of the foot.
+    'blazepose33': ('nose', 'left_eye_inner', 'left_eye', 'left_eye_outer', 'right_eye_inner', 'right_eye',
+                    'right_eye_outer', 'left_ear', 'right_ear', 'left_mouth', 'right_mouth', 'left_shoulder',
+                    'right_shoulder', 'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist', 'left_pinky',
+                    'right_pinky', 'left_index', 'right_index', 'left_thumb', 'right_thumb', 'left_hip_lsp',
+                    'right_hip_lsp', 'left_knee', 'right_knee', 'left_ankle', 'right_ankle', 'left_heel', 'right_heel',
+                    'left_foot_index', 'right_foot_index'),
     # The rows of J_regressor_h36m.npy; its joints are regressed from posed vertices, hence separate names.
     'h36m17': ('pelvis_mocap', 'left_hip_mocap', 'left_knee_mocap', 'left_ankle_mocap', 'right_hip_mocap',
                'right_knee_mocap', 'right_ankle_mocap', 'spine_mocap', 'neck_mocap', 'jaw_mocap', 'head_mocap',
@@ -79,6 +86,8 @@ SKELETONS['human36m17'] = tuple(
     SKELETONS['h36m17'][i] for i in (0, 4, 5, 6, 1, 2, 3, *range(7, 17))
 )
 SKELETONS['human36m16'] = tuple(name for name in SKELETONS['human36m17'] if name != 'jaw_mocap')
+# COCO's joints of trunk and limbs, which every 2D detector has.
+SKELETONS['body12'] = SKELETONS['coco17'][5:]
 # VIBE's 2D joints, and the 24 rows of SPIN's 3D joints `S`, which contain motion capture in the rows of `j17`.
 SKELETONS['common14'] = SPIN24[:14]
 SKELETONS['spin24_mocap'] = (
@@ -116,7 +125,14 @@ NEAREST = {
     'pelvis_mpii': 'pelvis',
     'neck': 'neck_lsp',
     'neck_lsp': 'neck',
+    'left_big_toe': 'left_foot_index',
+    'right_big_toe': 'right_foot_index',
+    'left_foot_index': 'left_big_toe',
+    'right_foot_index': 'right_big_toe',
 }
+
+# Lists with points that no body model has, and the list of those of their points that it has.
+ON_BODY = {'blazepose33': 'coco17'}
 
 # Bones for visualization, by name.
 # fmt: off
@@ -161,6 +177,12 @@ def index_map(source: str, target: str, nearest: bool = False) -> tuple[int, ...
     if nearest:
         return tuple(_nearest_index(name, indices) for name in target_names)
     return tuple(indices.get(name, -1) for name in target_names)
+
+
+def on_body(skeleton: str) -> tuple[str, tuple[int, ...]]:
+    """Returns the joint list of a body model that keypoints of a list are compared with, and its indices there."""
+    target = ON_BODY.get(skeleton, skeleton)
+    return target, index_map(skeleton, target)
 
 
 @functools.lru_cache(maxsize=None)

@@ -18,7 +18,7 @@ from hrtk.datasets.open_stream import (
     OpenTracks,
     OpenViews,
 )
-from hrtk.datasets.own import CocoKeypointsDataset, VideoDataset
+from hrtk.datasets.own import CocoKeypointsDataset, Pose2SimProject, VideoDataset
 
 __all__ = [
     'AMASSLifting',
@@ -35,6 +35,7 @@ __all__ = [
     'OpenStream',
     'OpenTracks',
     'OpenViews',
+    'Pose2SimProject',
     'SPINFile',
     'SPINViews',
     'SequenceDataset',

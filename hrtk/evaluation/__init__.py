@@ -6,6 +6,7 @@ from hrtk.evaluation.foreground import ForegroundIoU, foreground_iou
 from hrtk.evaluation.functional import (
     accel_error,
     mpjpe,
+    n_mpjpe,
     pa_mpjpe,
     pck,
     procrustes,
@@ -14,6 +15,7 @@ from hrtk.evaluation.functional import (
 )
 from hrtk.evaluation.lifting import LiftingEvaluator, average_with_mirror, lifting_errors
 from hrtk.evaluation.protocols import MeshError, Protocol, get_protocol, register_protocol
+from hrtk.evaluation.stored_joints import StoredJoints, read_joints
 
 __all__ = [
     'FeatureDistances',
@@ -22,6 +24,7 @@ __all__ = [
     'MeshError',
     'MeshEvaluator',
     'Protocol',
+    'StoredJoints',
     'accel_error',
     'average_with_mirror',
     'feature_distances',
@@ -29,10 +32,12 @@ __all__ = [
     'get_protocol',
     'lifting_errors',
     'mpjpe',
+    'n_mpjpe',
     'pa_mpjpe',
     'pck',
     'procrustes',
     'pve',
+    'read_joints',
     'register_protocol',
     'reprojection_error_px',
 ]

@@ -22,10 +22,18 @@ class RootAligned(NamedTuple):
         joints: (F, J, 3), relative to the root.
         meshes: (F, V, 3) vertices for every mesh error of the protocol, relative to the root or to the body's own
             origin, as the mesh error asks for.
+        roots: (F, 3) the root in the frame of the body; None for ground truth.
     """
 
     joints: Tensor
     meshes: tuple[Tensor, ...]
+    roots: Optional[Tensor] = None
+
+    def turned(self, rotation: Tensor) -> RootAligned:
+        """Turns joints and meshes about the root by (F, 3, 3) rotations."""
+        transposed = rotation.transpose(1, 2)
+        meshes = tuple(vertices @ transposed for vertices in self.meshes)
+        return self._replace(joints=self.joints @ transposed, meshes=meshes)
 
 
 class _TrueBody(NamedTuple):
@@ -67,7 +75,7 @@ class RootAligner:
         if not meshes:
             joints = body.joints(rotmat, betas, protocol.joints)
             root = self._root(body.joints(rotmat, betas, protocol.root_skeleton))
-            return RootAligned(joints - root, ())
+            return RootAligned(joints - root, (), root[:, 0])
         output = body(rotmat, betas)
         joints = body.joints_from_mesh(output, protocol.joints)
         root = self._root(body.joints_from_mesh(output, protocol.root_skeleton))
@@ -77,7 +85,7 @@ class RootAligner:
             if mesh.aligned:
                 vertices = vertices - root
             compared_meshes.append(vertices)
-        return RootAligned(joints - root, tuple(compared_meshes))
+        return RootAligned(joints - root, tuple(compared_meshes), root[:, 0])
 
     @torch.no_grad()
     def truth(
@@ -105,6 +113,23 @@ class RootAligner:
         if true_body is None:
             return RootAligned(joints, ())
         return RootAligned(joints, self._true_meshes(body, true_body))
+
+    def measured_indices(self, skeleton: Optional[str]) -> tuple[list[int], list[int]]:
+        """The compared joints and the joints of the root in the skeleton of the ground truth.
+
+        Raises:
+            InputError: the skeleton lacks a joint.
+        """
+        protocol = self.protocol
+        compared = list(index_map(skeleton, protocol.joints))
+        root_map = index_map(skeleton, protocol.root_skeleton)
+        root = [root_map[i] for i in self.root]
+        if min(*compared, *root) < 0:
+            raise InputError(
+                f'protocol {protocol.name!r} compares the joints {protocol.joints!r} relative to '
+                f'{" and ".join(protocol.root)!r}; the ground truth has {skeleton!r}, which lacks some'
+            )
+        return compared, root
 
     def _true_joints(
         self, neutral: Any, truth: GroundTruth, true_body: Optional[_TrueBody], frames: slice
@@ -145,16 +170,8 @@ class RootAligner:
 
     def _measured_joints(self, joints: Tensor, skeleton: Optional[str]) -> Tensor:
         """(F, J, 3) root-aligned joints of a motion capture system."""
-        protocol = self.protocol
-        compared = list(index_map(skeleton, protocol.joints))
-        root_map = index_map(skeleton, protocol.root_skeleton)
-        root = [root_map[i] for i in self.root]
-        if min(*compared, *root) < 0:
-            raise InputError(
-                f'protocol {protocol.name!r} compares the joints {protocol.joints!r} relative to '
-                f'{" and ".join(protocol.root)!r}; the ground truth has {skeleton!r}, which lacks some'
-            )
-        if protocol.half:
+        compared, root = self.measured_indices(skeleton)
+        if self.protocol.half:
             joints = _round_to_half(joints)
         return joints[:, compared] - joints[:, root].mean(1, keepdim=True)
 

@@ -14,12 +14,20 @@ from hrtk.body_models.gendered import GenderedBodies
 from hrtk.errors import InputError
 from hrtk.evaluation.alignment import RootAligner, needs_gendered_bodies
 from hrtk.evaluation.functional import accel_error
-from hrtk.evaluation.measuring import Measured, measure_sequence
+from hrtk.evaluation.measuring import Measured, camera_errors, measure_sequence
 from hrtk.evaluation.protocols import Protocol, get_protocol
-from hrtk.evaluation.report import Record, print_table, summarise, write_json
+from hrtk.evaluation.report import (
+    Record,
+    print_details,
+    print_table,
+    summarise,
+    summarise_joints,
+    write_json,
+)
+from hrtk.evaluation.stored_joints import StoredJoints, measure_joints
 from hrtk.registry import METRICS
 from hrtk.results import Result
-from hrtk.structures import GroundTruth, Sequence
+from hrtk.structures import GroundTruth, Prediction, Sequence
 
 
 @METRICS.register_module()
@@ -72,6 +80,40 @@ class MeshEvaluator(BaseMetric):
         for result in data_samples:
             self.results.append(self._record(result, data_batch))
 
+    def process_joints(self, sequence: Sequence, stored: StoredJoints, path: Path) -> None:
+        """Measures joints that another program computed for one sequence; there is no row of a source model.
+
+        Args:
+            sequence: for its ground truth.
+            stored: the joints.
+            path: of their file, for messages.
+
+        Raises:
+            InputError: joints and ground truth do not fit the protocol.
+        """
+        measured = measure_joints(self.protocol, stored, sequence, path)
+        scored = self._scored_frames(len(sequence), sequence.truth)
+        by_joint = None
+        if self.protocol.by_joint:
+            by_joint = (None, measured.joint_errors(scored))
+        meta = self.dataset_meta or {}
+        self.results.append(
+            Record(
+                name=sequence.name,
+                frames=len(sequence),
+                unscored=int((~scored).sum()),
+                source=sequence.keypoints2d.source,
+                adapter=meta.get('adapter', 'joints'),
+                before=None,
+                after=measured.scored_errors(scored),
+                box_side=sequence.boxes[:, 2].cpu().numpy(),
+                before_ms=np.nan,
+                after_ms=np.nan,
+                report={},
+                by_joint=by_joint,
+            )
+        )
+
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """Averages over all frames of all sequences, prints the table and writes ``metrics.json``.
 
@@ -106,6 +148,8 @@ class MeshEvaluator(BaseMetric):
                 {key: meta.get(key) for key in ('config', 'fingerprint', 'adapter')},
             )
         print_table(rows, self.protocol, sources, frames - unscored_frames)
+        if self.protocol.by_joint:
+            print_details(summarise_joints(results, self.protocol), rows)
         return metrics
 
     def running(self) -> dict[str, dict[str, float]]:
@@ -124,20 +168,40 @@ class MeshEvaluator(BaseMetric):
         joints = None
         if self.protocol.accel_across:
             joints = _stacked_joints(before, after)
+        by_joint = None
+        if self.protocol.by_joint:
+            by_joint = (before.joint_errors(scored), after.joint_errors(scored))
         return Record(
             name=result.name,
             frames=len(result),
             unscored=int((~scored).sum()),
             source=result.keypoints_source,
             adapter=meta.get('adapter', 'Adapted'),
-            before=before.scored_errors(scored),
-            after=after.scored_errors(scored),
+            before=self._errors(before, result.before, result, sequence, scored),
+            after=self._errors(after, result.after, result, sequence, scored),
             box_side=result.boxes[:, 2],
             before_ms=result.before_ms_per_frame,
             after_ms=result.ms_per_frame,
             report=dict(result.report),
             joints=joints,
+            by_joint=by_joint,
         )
+
+    def _errors(
+        self,
+        measured: Measured,
+        prediction: Prediction,
+        result: Result,
+        sequence: Sequence,
+        scored: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        """All errors of one prediction of a result, (F,) each."""
+        errors = measured.scored_errors(scored)
+        if self.protocol.calibrated:
+            errors.update(
+                camera_errors(self.aligner, measured, prediction, result.boxes, sequence, scored)
+            )
+        return errors
 
     def _scored_frames(self, count: int, truth: Optional[GroundTruth]) -> np.ndarray:
         """(F,) bool: frames that the protocol scores in 3D."""
@@ -177,7 +241,7 @@ def _accelerate_across(records: list[Record]) -> list[Record]:
     changed = []
     start = 0
     for record in records:
-        if record.joints is not None:
+        if record.joints is not None and record.before is not None:
             scored = _scored(record)
             stop = start + int(scored.sum())
             record = dataclasses.replace(

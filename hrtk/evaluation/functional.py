@@ -45,6 +45,25 @@ def pa_mpjpe(predicted: Array, truth: Array) -> np.ndarray:
     return MM_PER_METRE * _distance(procrustes(_float64(predicted), truth), truth).mean(-1)
 
 
+def n_mpjpe(predicted: Array, truth: Array) -> np.ndarray:
+    """MPJPE after the least-squares scale of each frame, relative to the root.
+
+    Source: Rhodin et al., Unsupervised Geometry-Aware Representation for 3D Human Pose Estimation, 2018.
+
+    Args:
+        predicted: (F, J, 3) root-aligned joints, m.
+        truth: (F, J, 3) root-aligned joints, m.
+
+    Returns:
+        (F,) mm.
+    """
+    predicted = _float64(predicted)
+    truth = _float64(truth)
+    squared_norm = np.square(predicted).sum((1, 2))
+    scale = (predicted * truth).sum((1, 2)) / np.maximum(squared_norm, np.finfo(float).tiny)
+    return MM_PER_METRE * _distance(scale[:, None, None] * predicted, truth).mean(-1)
+
+
 def pve(predicted: Array, truth: Array) -> np.ndarray:
     """Per-vertex error, the mean distance of corresponding vertices.
 

@@ -10,10 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hrtk.errors import InputError
+from hrtk.body_models.skeletons import on_body
 from hrtk.evaluation.alignment import RootAligned, RootAligner
+from hrtk.evaluation.calibrated import (
+    crop_rotations,
+    path_errors,
+    placed_by_crop,
+    ray_errors,
+    true_image,
+)
 from hrtk.evaluation.functional import (
     AUC_MM,
+    MM_PER_METRE,
     accel_error,
     mpjpe,
     pa_mpjpe,
@@ -22,12 +30,11 @@ from hrtk.evaluation.functional import (
     pve,
     reprojection_error_px,
 )
-from hrtk.evaluation.protocols import Protocol
 from hrtk.evaluation.silhouettes import crop_masks, silhouette_iou
 from hrtk.geometry.boxes import to_image
-from hrtk.geometry.camera import project, viewing_rotation
+from hrtk.geometry.camera import project
 from hrtk.results import Result
-from hrtk.structures import GroundTruth, Prediction, Sequence
+from hrtk.structures import Prediction, Sequence
 
 CHUNK = 64  # frames whose full meshes are in memory at once
 ERRORS_2D = ('reprojection_px', 'iou')
@@ -39,13 +46,17 @@ class Measured:
 
     Attributes:
         errors: by metric name, (F,).
-        joints: (F, J, 3) predicted, root-aligned, m; None without 3D ground truth.
+        joints: (F, J, 3) predicted, root-aligned, m, in the axes that the protocol compares; None without 3D ground
+            truth.
         true_joints: (F, J, 3), root-aligned, m; None without 3D ground truth.
+        roots: (F, 3) predicted roots in the frame of the body, in the axes of the crop, m; None without 3D ground
+            truth.
     """
 
     errors: dict[str, np.ndarray]
     joints: Optional[np.ndarray] = None
     true_joints: Optional[np.ndarray] = None
+    roots: Optional[np.ndarray] = None
 
     @staticmethod
     def concatenate(chunks: SequenceOf[Measured]) -> Measured:
@@ -57,14 +68,8 @@ class Measured:
             errors,
             _concatenate([chunk.joints for chunk in chunks]),
             _concatenate([chunk.true_joints for chunk in chunks]),
+            _concatenate([chunk.roots for chunk in chunks]),
         )
-
-    def add_ray_errors(self, rotation: np.ndarray) -> None:
-        """Adds the error of joints that are turned by (F, 3, 3) rotations about the root."""
-        if self.joints is None or self.true_joints is None:
-            return
-        turned = self.joints @ np.swapaxes(rotation, 1, 2)
-        self.errors['crop_ray_mpjpe_mm'] = mpjpe(turned, self.true_joints)
 
     def scored_errors(self, scored: np.ndarray) -> dict[str, np.ndarray]:
         """The errors of a whole sequence, with the acceleration error ``accel_mm``.
@@ -83,6 +88,14 @@ class Measured:
             if name not in ERRORS_2D:
                 errors[name] = np.where(scored, values, np.nan)
         return errors
+
+    def joint_errors(self, scored: np.ndarray) -> Optional[np.ndarray]:
+        """(F, J) distances from the true joints, mm; NaN in frames that are not scored, None without truth."""
+        if self.joints is None or self.true_joints is None:
+            return None
+        difference = np.float64(self.joints) - self.true_joints
+        distance = MM_PER_METRE * np.linalg.norm(difference, axis=-1)
+        return np.where(scored[:, None], distance, np.nan)
 
 
 def measure_sequence(
@@ -103,39 +116,73 @@ def measure_sequence(
     Raises:
         InputError: the ground truth does not fit the protocol, or a mask cannot be used.
     """
-    rotation = None
-    if aligner.protocol.viewing_ray:
-        rotation = _viewing_rotation(aligner.protocol, result, sequence.truth)
-    before = []
-    after = []
+    turn = crop_rotations(aligner.protocol, result.boxes, sequence)
+    before: list[Measured] = []
+    after: list[Measured] = []
     for start in range(0, len(result), CHUNK):
         frames = slice(start, start + CHUNK)
         truth = aligner.truth(body, sequence.truth, frames)
         masks = None
         if silhouettes and sequence.masks is not None:
             masks = crop_masks(sequence, frames)
-        before.append(_measure(body, aligner, result, result.before, frames, truth, masks))
-        after.append(_measure(body, aligner, result, result.after, frames, truth, masks))
-        if rotation is not None:
-            before[-1].add_ray_errors(rotation[frames])
-            after[-1].add_ray_errors(rotation[frames])
+        for chunks, prediction in ((before, result.before), (after, result.after)):
+            chunks.append(_measure(body, aligner, result, prediction, frames, truth, masks, turn))
     return Measured.concatenate(before), Measured.concatenate(after)
 
 
-def _viewing_rotation(
-    protocol: Protocol, result: Result, truth: Optional[GroundTruth]
-) -> Optional[np.ndarray]:
-    """(F, 3, 3) from the axes of the crops to those of the true camera; None without ground truth."""
-    if truth is None:
-        return None
-    if truth.intrinsics is None:
-        raise InputError(
-            f'protocol {protocol.name!r} turns predictions by the viewing ray, which needs the intrinsics of the '
-            f'ground truth; {result.name!r} has none. Use the protocol without it'
+def camera_errors(
+    aligner: RootAligner,
+    measured: Measured,
+    prediction: Prediction,
+    boxes: np.ndarray,
+    sequence: Sequence,
+    scored: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """The errors of :mod:`hrtk.evaluation.calibrated`, (F,) each; empty if the truth has no camera.
+
+    Args:
+        aligner: of the protocol.
+        measured: the whole sequence.
+        prediction: F frames.
+        boxes: (F, 3) of the crops, px.
+        sequence: for its ground truth.
+        scored: (F,) bool; errors of all other frames are NaN.
+    """
+    truth = sequence.truth
+    if truth is None or truth.joints3d is None or measured.joints is None:
+        return {}
+    assert measured.true_joints is not None and measured.roots is not None
+    compared, root = aligner.measured_indices(truth.skeleton)
+    image = true_image(truth, compared)
+    if image is None:
+        return {}
+    true_projected, intrinsics = image
+    camera = prediction.camera.cpu().double()
+    turn = crop_rotations(aligner.protocol, boxes, sequence)
+    in_crop = measured.joints
+    if turn is not None:
+        in_crop = in_crop @ turn.numpy()  # the inverse of the turn
+    joints = torch.from_numpy(np.float64(in_crop + measured.roots[:, None]))
+    projected = to_image(project(joints, camera), torch.from_numpy(np.float64(boxes))).numpy()
+    errors = ray_errors(
+        measured.joints, measured.true_joints, projected, true_projected, intrinsics
+    )
+    if turn is not None:
+        del errors['ray_mpjpe_mm']  # it would turn twice: mpjpe_mm is after the turn
+    roots = measured.roots + placed_by_crop(camera.numpy(), np.float64(boxes), intrinsics)
+    true_positions = np.float64(truth.joints3d.cpu().numpy())
+    errors.update(
+        path_errors(
+            aligner.protocol,
+            measured.joints + roots[:, None],
+            true_positions[:, compared],
+            roots,
+            true_positions[:, root].mean(1),
+            scored,
+            sequence.fps,
         )
-    intrinsics = truth.intrinsics.double().cpu()
-    boxes = torch.as_tensor(result.boxes, dtype=torch.float64)
-    return viewing_rotation(boxes, intrinsics[:, 0], intrinsics[:, 1:]).numpy()
+    )
+    return {name: np.where(scored, values, np.nan) for name, values in errors.items()}
 
 
 @torch.no_grad()
@@ -147,15 +194,17 @@ def _measure(
     frames: slice,
     truth: Optional[RootAligned],
     masks: Optional[Tensor],
+    turn: Optional[Tensor],
 ) -> Measured:
-    """Errors of one chunk of a prediction."""
+    """Errors of one chunk of a prediction; ``turn`` (F, 3, 3) is of the whole sequence."""
     device = body.template.device
     rotmat = prediction.rotmat[frames].to(device)
     betas = prediction.betas[frames].to(device)
     camera = prediction.camera[frames].to(device)
     boxes = torch.as_tensor(result.boxes[frames], device=device)
-    keypoints = result.keypoints2d[frames]
-    projected = to_image(project(body.joints(rotmat, betas, result.skeleton), camera), boxes)
+    skeleton, compared = on_body(result.skeleton)
+    keypoints = result.keypoints2d[frames][:, list(compared)]
+    projected = to_image(project(body.joints(rotmat, betas, skeleton), camera), boxes)
     errors = {
         'reprojection_px': reprojection_error_px(projected, keypoints[..., :2], keypoints[..., 2])
     }
@@ -164,6 +213,8 @@ def _measure(
     if truth is None:
         return Measured(errors)
     predicted = aligner.prediction(body, rotmat, betas, meshes=bool(truth.meshes))
+    if turn is not None:
+        predicted = predicted.turned(turn[frames].to(rotmat))
     joints = predicted.joints.cpu().numpy()
     true_joints = truth.joints.cpu().numpy()
     errors['mpjpe_mm'] = mpjpe(joints, true_joints)
@@ -174,7 +225,10 @@ def _measure(
         errors[mesh.name] = pve(vertices, true_vertices)
     if aligner.protocol.pck:
         errors.update(_pck_errors(joints, true_joints))
-    return Measured(errors, joints, true_joints)
+    roots = None
+    if predicted.roots is not None:
+        roots = predicted.roots.cpu().numpy()
+    return Measured(errors, joints, true_joints, roots)
 
 
 def _pck_errors(joints: np.ndarray, true_joints: np.ndarray) -> dict[str, np.ndarray]:

@@ -48,8 +48,11 @@ class Protocol:
         accel_across: whether second differences are taken over the concatenated scored frames of all sequences.
         pck: whether PCK at 150 mm and the area under its curve are reported too, in percent, root-aligned and after
             Procrustes.
-        viewing_ray: whether ``crop_ray_mpjpe_mm`` is reported too: MPJPE after predictions were turned by the viewing
-            ray of their crop, from the true camera of the ground truth.
+        calibrated: whether errors that need the true camera are reported too, see :mod:`hrtk.evaluation.calibrated`.
+        by_joint: whether the mean error of every joint is reported too.
+        viewing_ray: whether predictions are turned from the axes of their crop to those of the true camera before 3D
+            errors are computed, see :func:`hrtk.evaluation.calibrated.crop_rotations`. This is a step after any
+            estimator and adapter. It needs the camera of the ground truth, not its pose.
         frames: number of frames of the published numbers; tables over another number of frames say so.
     """
 
@@ -67,8 +70,16 @@ class Protocol:
     chunk: int = 1
     accel_across: bool = False
     pck: bool = False
+    calibrated: bool = False
+    by_joint: bool = False
     viewing_ray: bool = False
     frames: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        if self.viewing_ray and not all(mesh.aligned for mesh in self.meshes):
+            raise ValueError(
+                f'protocol {self.name!r}: viewing_ray turns about the root, so every mesh error must be aligned'
+            )
 
 
 _PROTOCOLS: dict[str, Protocol] = {}
@@ -107,7 +118,7 @@ register_protocol(
 register_protocol(
     Protocol(
         'open_ray',
-        'as open, and MPJPE in the frame of the true camera, turned by the viewing ray of the crop',
+        'as open, with predictions turned by the viewing ray of their crop to the axes of the true camera',
         viewing_ray=True,
     )
 )
@@ -169,5 +180,29 @@ register_protocol(
         truth=('joints',),
         meshes=(),
         pck=True,
+    )
+)
+# Several calibrated cameras with joints triangulated from a 2D detector's points; docs/en/real4.md.
+REAL4 = register_protocol(
+    Protocol(
+        'real4',
+        '12 joints triangulated from 2D points (shoulders to wrists, hips to ankles), mid-hip-aligned; the hips of '
+        'the body are those of LSP',
+        joints='body12',
+        root=('left_hip_lsp', 'right_hip_lsp'),
+        root_skeleton='body12',
+        genders=ANY,
+        truth=('joints',),
+        meshes=(),
+        calibrated=True,
+        by_joint=True,
+    )
+)
+register_protocol(
+    dataclasses.replace(
+        REAL4,
+        name='real4_ray',
+        summary=f'{REAL4.summary}; predictions turned by the viewing ray of their crop',
+        viewing_ray=True,
     )
 )

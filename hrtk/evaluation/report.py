@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from hrtk.body_models.skeletons import joint_names
 from hrtk.evaluation.protocols import Protocol
 from hrtk.files import write_text_atomically
 
@@ -26,7 +27,8 @@ WORSE_RULE = (
 COLUMNS = {
     'mpjpe_mm': 'MPJPE\nmm',
     'pa_mpjpe_mm': 'PA-MPJPE\nmm',
-    'crop_ray_mpjpe_mm': 'MPJPE, ray\nmm',
+    'n_mpjpe_mm': 'N-MPJPE\nmm',
+    'ray_mpjpe_mm': 'ray-MPJPE\nmm',
     'pve_mm': 'PVE\nmm',
     'pve_boa_mm': 'PVE BOA\nmm',
     'pve_dynaboa_mm': 'PVE DynaBOA\nmm',
@@ -35,12 +37,16 @@ COLUMNS = {
     'pa_pck': 'PA-PCK150\n%',
     'pa_auc': 'PA-AUC\n%',
     'accel_mm': 'Accel\nmm/frame²',
+    'root_path_mm': 'root path\nmm',
+    'foot_sliding_mm': 'sliding\nmm/frame',
     'reprojection_px': '2D\npx',
+    'truth_px': 'true 2D\npx',
     'iou': 'mask IoU\n%',
     'ms_per_frame': 'time\nms/frame',
     'worse_share': 'worse\n% frames',
     'skipped_updates': 'skipped\nupdates',
 }
+DETAILS = ('n_mpjpe_mm', 'root_path_mm', 'foot_sliding_mm')  # printed beside the joints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +59,17 @@ class Record:
         unscored: frames without valid 3D truth.
         source: source of the 2D keypoints.
         adapter: name of the adapted row.
-        before: arrays (F,) of the frozen source model by metric name; NaN where a frame is not scored.
+        before: arrays (F,) of the frozen source model by metric name; NaN where a frame is not scored. None where
+            there is no such model, as for joints of another program.
         after: the same of the adapted model.
         box_side: (F,) px.
-        before_ms: ms per frame of the source model.
-        after_ms: ms per frame of the adapter.
+        before_ms: ms per frame of the source model; NaN if unknown.
+        after_ms: ms per frame of the adapter; NaN if unknown.
         report: numbers that the adapter counted.
         joints: (3, F, J, 3) predictions before and after adaptation and ground truth, root-aligned, m; only for
             protocols that compare across sequences.
+        by_joint: (F, J) errors of every joint before and after adaptation, mm, NaN where a frame is not scored; only
+            for protocols that report them.
     """
 
     name: str
@@ -68,32 +77,58 @@ class Record:
     unscored: int
     source: str
     adapter: str
-    before: dict[str, np.ndarray]
+    before: Optional[dict[str, np.ndarray]]
     after: dict[str, np.ndarray]
     box_side: np.ndarray
     before_ms: float
     after_ms: float
     report: dict[str, float]
     joints: Optional[np.ndarray] = None
+    by_joint: Optional[tuple[Optional[np.ndarray], Optional[np.ndarray]]] = None
 
 
 def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     """Means over all scored frames, ``{row: {metric: value}}``; the adapted row comes last.
 
-    If the adapter is the frozen baseline, both rows have the same name, and only the adapter's is returned.
+    If the adapter is the frozen baseline, both rows have the same name, and only the adapter's is returned. Without a
+    source model there is only the adapter's row, without a comparison.
     """
     if not records:
         return {}
     frames = sum(record.frames for record in records)
-    before = _means([record.before for record in records])
-    before['ms_per_frame'] = sum(record.before_ms * record.frames for record in records) / frames
     after = _means([record.after for record in records])
-    after['ms_per_frame'] = sum(record.after_ms * record.frames for record in records) / frames
+    after_ms = sum(record.after_ms * record.frames for record in records) / frames
+    if not math.isnan(after_ms):
+        after['ms_per_frame'] = after_ms
+    earlier = [record.before for record in records if record.before is not None]
+    if len(earlier) < len(records):
+        return {records[0].adapter: after}
+    before = _means(earlier)
+    before['ms_per_frame'] = sum(record.before_ms * record.frames for record in records) / frames
     worse = np.concatenate([_worse_frames(record) for record in records])
     if not np.isnan(worse).all():
         after['worse_share'] = float(np.nanmean(worse))
     after['skipped_updates'] = sum(record.report.get('skipped_updates', 0) for record in records)
     return {BEFORE: before, records[0].adapter: after}
+
+
+def summarise_joints(records: list[Record], protocol: Protocol) -> dict[str, dict[str, float]]:
+    """Mean errors of every joint in mm, ``{row: {joint: error}}``; empty without errors of joints."""
+    rows: dict[str, dict[str, float]] = {}
+    for index in (0, 1):
+        arrays = []
+        for record in records:
+            errors = None
+            if record.by_joint is not None:
+                errors = record.by_joint[index]
+            if errors is not None:
+                arrays.append(errors)
+        stacked = np.concatenate(arrays) if arrays else np.zeros((0, 0))
+        stacked = stacked[~np.isnan(stacked).any(1)]
+        if len(stacked):
+            row = (BEFORE, records[0].adapter)[index]
+            rows[row] = dict(zip(joint_names(protocol.joints), stacked.mean(0).tolist()))
+    return rows
 
 
 def write_json(
@@ -122,6 +157,8 @@ def write_json(
         metrics=metrics,
         per_sequence=[_sequence_entry(record) for record in records],
     )
+    if protocol.by_joint:
+        content['by_joint_mm'] = summarise_joints(records, protocol)
     write_text_atomically(path, json.dumps(_without_nan(content), indent=1) + '\n')
 
 
@@ -144,7 +181,7 @@ def print_table(
     if console is None:
         console = _default_console()
     table = Table('')
-    columns = columns_of(rows)
+    columns = [key for key in columns_of(rows) if key not in DETAILS]
     for key in columns:
         table.add_column(COLUMNS[key], justify='right')
     for row, values in rows.items():
@@ -162,6 +199,45 @@ def print_table(
             markup=False,
         )
     console.print(table)
+
+
+def print_details(
+    joints: dict[str, dict[str, float]],
+    rows: dict[str, dict[str, float]],
+    console: Optional[Console] = None,
+) -> None:
+    """Prints the errors of the joints, the mean of left and right where there are both, and :data:`DETAILS`.
+
+    Args:
+        joints: as :func:`summarise_joints` returns them.
+        rows: as :func:`summarise` returns them.
+        console: to print to; default the standard output.
+    """
+    if not joints:
+        return
+    table = Table('by joint,\nmm')
+    by_part = {row: _mean_of_sides(errors) for row, errors in joints.items()}
+    parts = list(next(iter(by_part.values())))
+    details = [key for key in columns_of(rows) if key in DETAILS]
+    for part in parts:
+        table.add_column(part, justify='right')
+    for key in details:
+        table.add_column(COLUMNS[key], justify='right')
+    for row, values in by_part.items():
+        cells = [cell_text(part, values[part]) for part in parts]
+        cells += [cell_text(key, rows[row].get(key)) for key in details]
+        table.add_row(row, *cells)
+    (console or _default_console()).print(table)
+
+
+def _mean_of_sides(joints: dict[str, float]) -> dict[str, float]:
+    """``left_knee`` and ``right_knee`` as ``knee``; hips and mocap points without their suffix."""
+    values: dict[str, list[float]] = {}
+    for name, value in joints.items():
+        part = name.removeprefix('left_').removeprefix('right_')
+        part = part.removesuffix('_lsp').removesuffix('_mocap')
+        values.setdefault(part, []).append(value)
+    return {part: float(np.mean(both)) for part, both in values.items()}
 
 
 def columns_of(rows: dict[str, dict[str, float]]) -> list[str]:
@@ -211,6 +287,7 @@ def _means(errors: list[dict[str, np.ndarray]]) -> dict[str, float]:
 
 def _worse_frames(record: Record) -> np.ndarray:
     """(F,) 1 for frames that became worse by :data:`WORSE_RULE`, 0 for others, NaN if the errors are unknown."""
+    assert record.before is not None
     margin: float | np.ndarray
     if 'mpjpe_mm' in record.after:
         key = 'mpjpe_mm'

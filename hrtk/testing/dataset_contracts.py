@@ -315,11 +315,13 @@ def _keypoint_complaints(value: Keypoints2D, count: int) -> Iterator[str]:
 
 def _truth_complaints(value: GroundTruth, count: int) -> Iterator[str]:
     shapes: dict[str, tuple[int, ...]] = dict(TRUTH_SHAPES)
-    if value.joints3d is not None:
+    for name, axes in dict(joints3d=3, joints2d=2).items():
+        if getattr(value, name) is None:
+            continue
         if value.skeleton is None:
-            yield 'truth has joints3d without a skeleton'
+            yield f'truth has {name} without a skeleton'
             return
-        shapes['joints3d'] = (len(joint_names(value.skeleton)), 3)
+        shapes[name] = (len(joint_names(value.skeleton)), axes)
     if value.gender not in GENDERS:
         yield f'gender is {value.gender!r}, expected one of {GENDERS}'
     tensors = _tensors_of(value)

@@ -105,6 +105,7 @@ def test_none_is_forgotten():
     assert names == {
         'CocoKeypointsDataset',
         'OpenStream',
+        'Pose2SimProject',
         'SPINFile',
         'ThreeDPW',
         'Transformed',
@@ -232,9 +233,11 @@ def test_complaints(change, complaint):
 
 def test_assets_of_a_plugin_are_known(tmp_path, monkeypatch):
     asset = Asset('colours/all.bin', 'Colours', 'https://example.org', 'all', lambda path: 'fine')
-    assert asset not in known_assets()
+    before = known_assets()
+    assert asset not in before and before[: len(ASSETS)] == list(ASSETS)
+    assert 'real4' in [declared.path for declared in before[len(ASSETS) :]]
     monkeypatch.setattr(Colours, 'assets', (asset,))
-    assert asset in known_assets() and len(known_assets()) == len(ASSETS) + 1
+    assert asset in known_assets() and len(known_assets()) == len(before) + 1
     monkeypatch.chdir(tmp_path)
     config = dict(dataset=dict(type='Colours', options=dict(root='data/colours')))
     with pytest.raises(InputError, match=r'data/colours/all\.bin\n +all: https://example.org'):

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.evaluation import MeshEvaluator, Protocol, get_protocol, register_protocol
+from hrtk.evaluation.protocols import MeshError
 from hrtk.geometry.camera import project
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.results import Result
@@ -215,13 +216,25 @@ def test_the_viewing_ray_of_the_crop(body):
     metric = evaluator(body, protocol='open_ray')
     metric.process(SimpleNamespace(truth=truth), [done])
     metrics = metric.evaluate(1)
-    assert metrics['Source/mpjpe_mm'] > 30 and metrics['Source/crop_ray_mpjpe_mm'] < 0.01
-    assert metrics['Bilevel/mpjpe_mm'] < 0.01 and metrics['Bilevel/crop_ray_mpjpe_mm'] > 30
+    assert metrics['Source/mpjpe_mm'] < 0.01 and metrics['Source/pve_mm'] < 0.01
+    assert metrics['Bilevel/mpjpe_mm'] > 30 and metrics['Bilevel/pve_mm'] > 30
     plain = evaluator(body)
     plain.process(SimpleNamespace(truth=truth), [done])
-    assert not any('ray' in key for key in plain.evaluate(1))
-    with pytest.raises(InputError, match='needs the intrinsics'):
-        metric.process(SimpleNamespace(truth=GroundTruth(rotmat, betas)), [done])
+    unturned = plain.evaluate(1)
+    assert unturned['Source/mpjpe_mm'] > 30 and unturned['Bilevel/mpjpe_mm'] < 0.01
+    for key in ('pa_mpjpe_mm', 'reprojection_px'):
+        assert unturned[f'Source/{key}'] == pytest.approx(metrics[f'Source/{key}'], abs=1e-3)
+    without_truth = evaluator(body, protocol='open_ray')
+    without_truth.process(SimpleNamespace(truth=None), [done])
+    assert 'Source/mpjpe_mm' not in without_truth.evaluate(1)
+    unknown = SimpleNamespace(name='clip', truth=GroundTruth(rotmat, betas))
+    with pytest.raises(InputError, match="needs the intrinsics .* 'clip' has none"):
+        metric.process(unknown, [done])
+
+
+def test_the_viewing_ray_needs_aligned_meshes():
+    with pytest.raises(ValueError, match='every mesh error must be aligned'):
+        Protocol('other', 'a protocol', meshes=(MeshError(aligned=False),), viewing_ray=True)
 
 
 def test_refusals(body):

@@ -138,7 +138,7 @@ class Comparison:
 
     def errors(self, record: Record) -> dict[str, dict[str, np.ndarray]]:
         """The errors of a sequence by role and by name of the metric."""
-        by_role = {'before': record.before, 'after': record.after}
+        by_role = {'before': record.before or {}, 'after': record.after}
         return {role: by_role[role] for role in self.rows}
 
 

@@ -159,6 +159,8 @@ def _runs(table: Table, row: Row, work_dir: Path) -> Iterator[Run]:
     for seed in table.seeds:
         cfg = _read(table, row, seed)
         parts = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
+        if row.joints is not None:
+            parts['joints'] = row.joints
         digest = hashlib.sha256(canonical(parts).encode()).hexdigest()[:8]
         yield Run(
             label=row.label,
@@ -166,6 +168,7 @@ def _runs(table: Table, row: Row, work_dir: Path) -> Iterator[Run]:
             seed=seed,
             options=_options(table, row, seed),
             folder=work_dir / 'runs' / f'{row.config.stem}-{digest}',
+            joints=row.joints,
         )
 
 

@@ -10,9 +10,10 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from hrtk.apis.adaptation import adapt
+from hrtk.apis.scoring import evaluate_joints
 from hrtk.engine.store import canonical
 from hrtk.files import write_text_atomically
 
@@ -33,10 +34,11 @@ class Run:
     seed: int
     options: dict[str, Any]
     folder: Path
+    joints: Optional[str] = None
 
 
 def execute(run: Run) -> dict[str, Any]:
-    """Runs one adaptation, or reads its stored results; any error is part of the outcome.
+    """Runs one adaptation, reads its stored results, or scores joints; any error is part of the outcome.
 
     Returns:
         ``seconds``; ``computed``, whether anything was not stored yet; and either ``metrics`` of the adapted row,
@@ -48,7 +50,7 @@ def execute(run: Run) -> dict[str, Any]:
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / ERROR).unlink(missing_ok=True)
     try:
-        outcome = _adapt(run)
+        outcome = _score(run)
     except Exception as error:  # the other runs continue, and the table shows the error
         (run.folder / ERROR).write_text(traceback.format_exc())
         outcome = {'error': f'{type(error).__name__}: {error}'}
@@ -59,8 +61,13 @@ def execute(run: Run) -> dict[str, Any]:
     }
 
 
-def _adapt(run: Run) -> dict[str, Any]:
-    metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
+def _score(run: Run) -> dict[str, Any]:
+    if run.joints is None:
+        metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
+    else:
+        metrics = evaluate_joints(
+            run.joints, run.config, cfg_options=run.options, work_dir=run.folder
+        )
     adapter = [name.split('/')[0] for name in metrics if '/' in name][-1]
     report = json.loads((run.folder / 'metrics.json').read_text())
     return {

@@ -24,6 +24,8 @@ class Row:
         options: replacements in the config by dotted key.
         paper: the paper's values by metric.
         baseline: label of the row that it is compared with, or None.
+        joints: a folder of joints of another program, which are scored on the data set of the config instead of
+            running its adapter, see :func:`hrtk.apis.evaluate_joints`; None for a run.
     """
 
     label: str
@@ -31,6 +33,7 @@ class Row:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     paper: dict[str, float] = dataclasses.field(default_factory=dict)
     baseline: Optional[str] = None
+    joints: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,16 +65,17 @@ class Table:
 
 KEYS = ('title', 'paper', 'metrics', 'seeds', 'seed_keys', 'baseline', 'notes', 'options', 'rows')
 LISTS = ('metrics', 'seeds', 'seed_keys', 'notes', 'rows')
-ROW_KEYS = ('label', 'config', 'options', 'vary', 'paper', 'baseline')
+ROW_KEYS = ('label', 'config', 'joints', 'options', 'vary', 'paper', 'baseline')
 
 
 def load_table(file: str | Path) -> Table:
     """Reads a table file.
 
     A row has a ``label``, a ``config`` (path, relative to the file), ``options``, ``paper`` values and, where it is not
-    the table's, a ``baseline``. With ``vary``, lists of values by dotted key, it stands for one row per combination,
-    the last key varying fastest: every ``{}`` in its label takes the next key's value, and its ``paper`` values are
-    lists with one number per combination.
+    the table's, a ``baseline``. With ``joints`` (a folder, relative to the current one, as the paths in configs) it is
+    no run but the joints of another program. With ``vary``, lists of values by dotted key, it stands for one row per
+    combination, the last key varying fastest: every ``{}`` in its label takes the next key's value, and its ``paper``
+    values are lists with one number per combination.
 
     Raises:
         InputError: names the file, the row and what is wrong with it.
@@ -145,6 +149,7 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
             options={**options, **dict(zip(vary, combination))},
             paper=paper_values,
             baseline=baseline,
+            joints=entry.get('joints'),
         )
 
 

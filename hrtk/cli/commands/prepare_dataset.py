@@ -1,7 +1,7 @@
-"""Converts data sets in the form of their owners to the npz files that hrtk reads.
+"""Converts data sets in the form of their owners to the files that hrtk reads.
 
 Example: hrtk prepare-dataset 3dpw data/3dpw data/boa/3dpw_vid/test.npz
-docs/en/official_data.md describes the input and output of each.
+docs/en/official_data.md describes the input and output of each, docs/en/real4.md those of real4.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from hrtk.datasets.official import prepare
+from hrtk.datasets.own.real4 import prepare_real4
 
 ON_INTERRUPT = 'nothing was written'
 SMPL = 'data/body_models/smpl/SMPL_{}.pkl'
@@ -40,9 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     vibe.add_argument('file')
     vibe.add_argument('output')
 
+    real4 = kinds.add_parser('real4', help='the wheel pose2sim 0.10.49 to the project of real4')
+    real4.add_argument('wheel', help='pose2sim-0.10.49-py3-none-any.whl')
+    real4.add_argument('--output', default='data/real4', help='folder of the project (%(default)s)')
+
 
 def run(args: argparse.Namespace) -> int:
-    print(f'{args.output}: {prepare_kind(args)} rows')
+    if args.kind == 'real4':
+        print(f'{args.output}: {prepare_real4(args.wheel, args.output)} videos')
+    else:
+        print(f'{args.output}: {prepare_kind(args)} rows')
     return 0
 
 

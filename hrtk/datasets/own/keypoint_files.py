@@ -1,13 +1,14 @@
 """Keypoint files of other programs, read into one table.
 
 Layouts: COCO annotations and COCO results (https://cocodataset.org/#format-data, #format-results), OpenPose's
-``--write_json`` (its doc/02_output.md), AlphaPose's default json (its docs/output.md), and rtmlib's output or plain
-arrays (:mod:`hrtk.datasets.own.keypoint_arrays`). The layout is recognised from the content.
+``--write_json`` (its doc/02_output.md), which Pose2Sim writes, too, AlphaPose's default json (its docs/output.md), and
+rtmlib's output or plain arrays (:mod:`hrtk.datasets.own.keypoint_arrays`). The layout is recognised from the content.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -39,7 +40,7 @@ LAYOUTS = (
 
 
 def read_keypoints(path: str | Path, skeleton: Optional[str] = None) -> KeypointTable:
-    """Reads a keypoint file, or a folder of OpenPose's ``*_keypoints.json``.
+    """Reads a keypoint file, or a folder of OpenPose's ``*_keypoints.json`` or Pose2Sim's ``*_<frame>.json``.
 
     COCO's visibilities 0, 1, 2 become the confidences 0, 1, 1; a detector's scores are clipped to [0, 1]. Of 26, 133
     and 136 points, Halpe's and COCO-WholeBody's, the first 17 are used, which are COCO's.
@@ -159,10 +160,10 @@ def _result_rows(content: list, path: Path) -> Iterator[Row]:
 
 
 def _openpose_folder(folder: Path) -> list[Row]:
-    files = sorted(folder.glob('*_keypoints.json'))
+    files = sorted(folder.glob('*_keypoints.json')) or sorted(folder.glob('*.json'))
     if not files:
         raise InputError(
-            f'{folder}: this folder has no *_keypoints.json; give the folder that OpenPose wrote with '
+            f'{folder}: this folder has no *_keypoints.json nor other *.json; give the folder that OpenPose wrote with '
             f'--write_json, or a single json file: {LAYOUTS}'
         )
     rows: list[Row] = []
@@ -180,7 +181,28 @@ def _openpose_rows(content: Any, file: Path) -> Iterator[Row]:
         if person == -1:  # OpenPose without tracking
             person = None
         values = entry.get('pose_keypoints_2d', entry.get('pose_keypoints'))
-        yield Row(frame, person, values, label)
+        if entry and not _is_unseen(values):
+            yield Row(frame, person, _without_nan(values), label)
+
+
+def _is_unseen(values: Any) -> bool:
+    """Pose2Sim keeps a place, filled with NaN, for a person that a camera does not see."""
+    return isinstance(values, list) and bool(values) and all(map(_is_nan, values[::3]))
+
+
+def _without_nan(values: Any) -> Any:
+    """Points whose position is NaN, Pose2Sim's mark of a missing point, as 0, 0, 0."""
+    if not isinstance(values, list) or not any(map(_is_nan, values)):
+        return values
+    points = list(values)
+    for start in range(0, len(points), 3):
+        if any(map(_is_nan, points[start : start + 3])):
+            points[start : start + 3] = [0.0] * len(points[start : start + 3])
+    return points
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _posix(name: Any) -> str:

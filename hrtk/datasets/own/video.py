@@ -15,6 +15,7 @@ from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.mask_sources.base import MaskSource
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
+from hrtk.datasets.own.sides import SideRepair, Sides
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
@@ -87,12 +88,16 @@ class VideoDataset(SequenceDataset):
         image_sequence: whether images without ``fps`` are frames of one clip, of 25 frames per second.
         focal: focal length of the camera, px, if it is known; see :func:`hrtk.geometry.camera.clip_focal`.
         fov: field of view along the longer side of the image, degrees, if that is known instead.
+        repair_sides: whether left and right are put right where the detector exchanged them for some frames, see
+            :class:`~hrtk.datasets.own.sides.SideRepair`; the log reports every repaired track. Photographs stay as
+            they are.
 
     Attributes:
         footage: the frames on disk.
         table: the keypoints of all people.
         tracks: the :class:`Track` of every sequence.
         photographs: whether every frame is a clip of its own.
+        sides: with ``repair_sides`` what was found about the sides of every track, by its name.
 
     Raises:
         InputError: an option is invalid, a file is missing or broken, keypoints and frames do not fit each other, or
@@ -123,6 +128,7 @@ class VideoDataset(SequenceDataset):
         image_sequence: bool = False,
         focal: Optional[float] = None,
         fov: Optional[float] = None,
+        repair_sides: bool = False,
     ) -> None:
         class_name = type(self).__name__
         if fps is not None and not fps > 0:
@@ -160,6 +166,9 @@ class VideoDataset(SequenceDataset):
         xy, confidence = torch.from_numpy(self._points).split((2, 1), dim=-1)
         self._boxes = boxes_from_keypoints(xy, confidence[..., 0], scale=box_scale).numpy()
         self.tracks = self._largest_tracks(self._find_tracks(), max_people)
+        self.sides: dict[str, Sides] = {}
+        if repair_sides and not self.photographs:
+            self.sides = {track.name: self._repair_sides(track) for track in self.tracks}
 
     def __len__(self) -> int:
         return len(self.tracks)
@@ -207,15 +216,51 @@ class VideoDataset(SequenceDataset):
 
     def _keypoints_of(self, track: Track) -> Keypoints2D:
         """The keypoints of a track; zeros where the person was not detected."""
-        rows = np.array(track.rows)
-        absent = (rows < 0)[:, None, None]
-        points = torch.from_numpy(np.where(absent, np.float32(0), self._points[rows]))
+        points = torch.from_numpy(self._points_of(track))
         return Keypoints2D(
             points[..., :2].contiguous(),
             points[..., 2].contiguous(),
             self.table.skeleton,
             self.source,
         )
+
+    def _points_of(self, track: Track) -> np.ndarray:
+        """(F, K, 3) points of a track; zeros where the person was not detected."""
+        rows = np.array(track.rows)
+        absent = (rows < 0)[:, None, None]
+        return np.where(absent, np.float32(0), self._points[rows])
+
+    def _repair_sides(self, track: Track) -> Sides:
+        """Exchanges left and right in the points of the frames in which the detector exchanged them."""
+        times = np.array(track.frames) / self.fps
+        if (
+            np.diff(times) <= 0
+        ).any():  # a keypoint file may order images otherwise than by their names
+            times = np.arange(len(times)) / self.fps
+        repaired, sides = SideRepair()(
+            self._points_of(track), self.table.skeleton, self.fps, times=times
+        )
+        rows = np.array(track.rows)
+        self._points[rows[rows >= 0]] = repaired[rows >= 0]
+        if sides.count and sides.decided:
+            _log.warning(
+                '%s: repaired left and right in %d of %d frames of person %s',
+                self.keypoints,
+                sides.count,
+                len(rows),
+                track.name,
+            )
+        elif sides.count:
+            _log.warning(
+                '%s: left and right of person %s change, but whether %d or the other %d of %d frames are '
+                'wrong is uncertain; not repaired',
+                self.keypoints,
+                track.name,
+                sides.count,
+                len(rows) - sides.count,
+                len(rows),
+            )
+        return sides
 
     def _find_tracks(self) -> list[Track]:
         """All tracks, ordered by clip and person."""

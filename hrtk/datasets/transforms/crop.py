@@ -58,8 +58,14 @@ class CropTo(Transform):
                 truth, intrinsics=self._crop_camera(truth.intrinsics, boxes)
             )
         middle = (size - 1) / 2
+
+        def moved(points: Tensor) -> Tensor:
+            """Pixels (F, K, 2) of the images -> pixels of the crops."""
+            return (points - boxes[:, None, :2]) * (size / boxes[:, None, 2:]) + middle
+
+        if truth is not None and truth.joints2d is not None:
+            truth = dataclasses.replace(truth, joints2d=moved(truth.joints2d))
         keypoints = sequence.keypoints2d
-        xy = (keypoints.xy - boxes[:, None, :2]) * (size / boxes[:, None, 2:]) + middle
         crop_boxes = boxes.new_tensor([middle, middle, size]).expand_as(boxes)
         finite = boxes.isfinite().all(1, keepdim=True)
         return dataclasses.replace(
@@ -69,7 +75,7 @@ class CropTo(Transform):
             masks=masks,
             boxes=torch.where(finite, crop_boxes, boxes),
             focal=None,  # a crop's camera changes from frame to frame
-            keypoints2d=dataclasses.replace(keypoints, xy=xy),
+            keypoints2d=dataclasses.replace(keypoints, xy=moved(keypoints.xy)),
         )
 
     def _crop_camera(self, intrinsics: Tensor, boxes: Tensor) -> Tensor:
