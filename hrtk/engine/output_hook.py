@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Optional
@@ -14,10 +15,11 @@ from mmengine.runner import Runner
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.files import escaped_name
+from hrtk.geometry.camera import turn_root
 from hrtk.registry import HOOKS
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Sequence
-from hrtk.visualization.export import Placing, in_camera_frame
+from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import PANELS, before_after, contact_sheet, person_region
 from hrtk.visualization.video import (
     can_write_video,
@@ -124,9 +126,10 @@ class Panels:
         self.sequence = sequence
         self.result = result
         self.side = result.after
-        if placing.viewing_ray and sequence.truth is None:
-            focal = placing.focal_of(result)
-            self.side = in_camera_frame(result.after, result.boxes, result.image_size, focal)
+        rotation = placing.rotation_of(result)
+        if rotation is not None and sequence.truth is None:
+            rotmat = turn_root(result.after.rotmat, rotation.to(result.after.rotmat))
+            self.side = dataclasses.replace(result.after, rotmat=rotmat)
         self.keypoints = keypoint_array(sequence)
 
     def row(self, t: int, panels: SequenceOf[str] = PANELS) -> np.ndarray:

@@ -1,5 +1,6 @@
 """One command from a video: what it makes, what it leaves alone when it is run again, and what it refuses."""
 
+import dataclasses
 import json
 import runpy
 import sys
@@ -20,12 +21,14 @@ from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.detectors import Detector
 from hrtk.errors import InputError
+from hrtk.evaluation import get_protocol
 from hrtk.geometry.camera import viewing_rotation
 from hrtk.results import Result
 from hrtk.structures import GroundTruth
 from hrtk.visualization.export import Placing
 
 ROOT = Path(__file__).parents[2]
+OPEN = get_protocol('open')
 BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (30, 80)
 FRAMES = 7
 
@@ -160,18 +163,22 @@ def test_bodies_of_own_footage_are_turned_by_the_viewing_ray(clip, two_people, t
     (path,) = made.results.glob('*.npz')
     result = Result.load(path)
     sequence = SimpleNamespace(truth=None)
-    shown = bodies_by_role(sequence, result, True, Placing())
+    shown = bodies_by_role(sequence, result, True, Placing(), OPEN)
     boxes = torch.as_tensor(result.boxes)
     turn = viewing_rotation(boxes, 100.0, (79.5, 59.5))
     expected = turn @ result.after.rotmat[:, 0]
     torch.testing.assert_close(shown['after'][0][:, 0], expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(shown['after'][0][:, 1:], result.after.rotmat[:, 1:])
     assert (expected - result.after.rotmat[:, 0]).abs().max() > 0.05
-    plain = bodies_by_role(sequence, result, True, Placing(viewing_ray=False))
+    plain = bodies_by_role(sequence, result, True, Placing(viewing_ray=False), OPEN)
     assert plain['after'][0] is result.after.rotmat
     truth = GroundTruth(result.after.rotmat, result.after.betas)
-    beside_truth = bodies_by_role(SimpleNamespace(truth=truth), result, True, Placing())
+    beside_truth = bodies_by_role(SimpleNamespace(truth=truth), result, True, Placing(), OPEN)
     assert beside_truth['after'][0] is result.after.rotmat
+    camera = torch.tensor([100.0, 79.5, 59.5]).repeat(len(result), 1)
+    known = SimpleNamespace(name='a', truth=dataclasses.replace(truth, intrinsics=camera))
+    compared = bodies_by_role(known, result, True, Placing(), get_protocol('open_ray'))
+    torch.testing.assert_close(compared['after'][0], shown['after'][0])
     pytest.importorskip('plotly', reason='reports take their 3D player from plotly')
     page = report(tmp_path).read_text()
     assert report(tmp_path, viewing_ray=False).read_text() != page

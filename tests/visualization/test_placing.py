@@ -13,13 +13,12 @@ from export_parts import free_body
 from scipy.spatial.transform import Rotation
 
 from hrtk.errors import InputError
-from hrtk.geometry.camera import default_focal
+from hrtk.geometry.camera import default_focal, turn_root
 from hrtk.geometry.floor import Floor
 from hrtk.geometry.perspective import perspective_pixels
 from hrtk.visualization.export import (
     Placing,
     describe,
-    in_camera_frame,
     in_world,
     place_people,
     place_track,
@@ -164,9 +163,10 @@ def test_frames_with_gaps_are_not_filtered() -> None:
 def test_predictions_in_the_camera_frame() -> None:
     truth = walking()
     result = seen_in_crops(truth)
-    turned = in_camera_frame(result.after, result.boxes, SIZE, FOCAL)
-    np.testing.assert_allclose(turned.rotmat, truth.rotmat, atol=1e-5)
-    assert turned.camera is result.after.camera
+    rotation = Placing(focal=FOCAL).rotation_of(result)
+    turned = turn_root(result.after.rotmat.double(), rotation)
+    np.testing.assert_allclose(turned, truth.rotmat, atol=1e-5)
+    assert Placing(focal=FOCAL, viewing_ray=False).rotation_of(result) is None
 
 
 @pytest.mark.parametrize(

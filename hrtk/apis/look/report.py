@@ -21,6 +21,7 @@ from hrtk.apis.look.report_tables import means_table, sequence_table
 from hrtk.apis.look.stored import bodies_by_role, latest_folder
 from hrtk.engine.output_hook import Panels
 from hrtk.errors import InputError
+from hrtk.evaluation.protocols import Protocol
 from hrtk.evaluation.report import COLUMNS, WORSE_RULE, Record
 from hrtk.files import write_text_atomically
 from hrtk.visualization.export import Placing
@@ -95,7 +96,10 @@ def report(
         reference = scorer.score_reference(_folder_name(before), latest_folder(before), run)
         comparison = compare_runs(run, reference)
     matching = _by_error(comparison.records, sequences, folder)
-    tracks = [_track(scorer, comparison, index, frames, placing) for index in matching[:most]]
+    tracks = [
+        _track(scorer, comparison, index, frames, placing, run.protocol)
+        for index in matching[:most]
+    ]
     page = Page(
         title=_title(run, comparison, reference),
         rows=_row_names(comparison, tracks),
@@ -183,7 +187,12 @@ def _remarks(comparison: Comparison, shown: int, matching: int) -> list[str]:
 
 
 def _track(
-    scorer: Scorer, comparison: Comparison, index: int, most_frames: int, placing: Placing
+    scorer: Scorer,
+    comparison: Comparison,
+    index: int,
+    most_frames: int,
+    placing: Placing,
+    protocol: Protocol,
 ) -> Track:
     """Everything that the page shows of one sequence."""
     sequence = scorer.dataset[index]
@@ -195,7 +204,7 @@ def _track(
     video_panels = ('before', 'after') if comparison.adapted else ('input', 'before')
     images = panels.video_frames(shown, video_panels, VIDEO_HEIGHT)
     meshes = {}
-    bodies = bodies_by_role(sequence, result, comparison.adapted, placing)
+    bodies = bodies_by_role(sequence, result, comparison.adapted, placing, protocol)
     for role, (rotmat, betas) in bodies.items():
         meshes[role] = pelvis_meshes(scorer.body, rotmat[::step], betas[::step])
     return Track(

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+from mmengine.config import Config
 
+from hrtk.apis.config_check import configs_of
 from hrtk.apis.look.stored import (
     adapter_name,
     bodies_by_role,
@@ -16,6 +18,7 @@ from hrtk.apis.look.stored import (
     stored_pairs,
 )
 from hrtk.errors import InputError
+from hrtk.evaluation.protocols import Protocol, get_protocol
 from hrtk.evaluation.report import BEFORE
 from hrtk.registry import DATASETS
 from hrtk.results import Result
@@ -62,10 +65,18 @@ def view(
         names.append(candidate.name)
         if sequence in (None, candidate.name):
             adapter = adapter_name(cfg.adapter)
-            return _viewer(candidate, result, body, adapter, placing, port, host)
+            protocol = _protocol(cfg)
+            bodies = bodies_by_role(candidate, result, adapter != BEFORE, placing, protocol)
+            return _viewer(candidate, result, body, adapter, bodies, port, host)
     raise InputError(
         f'{folder}: there is no sequence {sequence!r}; there are {", ".join(names[:8])}'
     )
+
+
+def _protocol(cfg: Config) -> Protocol:
+    """The protocol of the first metric of a stored config."""
+    evaluator = configs_of(cfg, 'evaluator')[0]
+    return get_protocol(evaluator.get('protocol', 'open'))
 
 
 def _viewer(
@@ -73,11 +84,10 @@ def _viewer(
     result: Result,
     body: Any,
     adapter: str,
-    placing: Placing,
+    bodies: dict[str, tuple[Any, Any]],
     port: int,
     host: str,
 ) -> MeshViewer:
-    bodies = bodies_by_role(sequence, result, adapter != BEFORE, placing)
     meshes = {role: pelvis_meshes(body, rotmat, betas) for role, (rotmat, betas) in bodies.items()}
 
     def frame_image(frame: int) -> np.ndarray:

@@ -17,7 +17,6 @@ from hrtk.visualization.export.placing import (
     SMOOTH_SECONDS,
     Placed,
     Placing,
-    in_camera_frame,
     place_track,
 )
 
@@ -28,7 +27,6 @@ __all__ = [
     'Placed',
     'Placing',
     'describe',
-    'in_camera_frame',
     'in_world',
     'joint_positions',
     'motion_of_crops',

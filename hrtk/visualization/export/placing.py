@@ -23,7 +23,6 @@ from hrtk.geometry.smoothing import (
     window_frames,
 )
 from hrtk.results import Result
-from hrtk.structures import Prediction
 from hrtk.visualization.export.motion import Motion, motion_of_crops, rest_joints
 
 SMOOTH_SECONDS = 0.3
@@ -73,6 +72,17 @@ class Placing:
             return clip_focal(result.image_size, result.focal)
         return clip_focal(result.image_size, self.focal, self.fov)
 
+    def rotation_of(self, result: Result) -> Optional[Tensor]:
+        """(F, 3, 3) float64 from the axes of the crops of a result to those of the camera.
+
+        The principal point is the middle of the image. None without ``viewing_ray``.
+        """
+        if not self.viewing_ray:
+            return None
+        boxes = torch.as_tensor(result.boxes, dtype=torch.float64)
+        middle = image_middle(result.image_size)
+        return viewing_rotation(boxes, self.focal_of(result), middle)
+
 
 @dataclasses.dataclass(frozen=True)
 class Placed:
@@ -87,22 +97,6 @@ class Placed:
     motion: Motion
     raw: Motion
     facts: dict[str, Any]
-
-
-def in_camera_frame(
-    prediction: Prediction, boxes: np.ndarray | Tensor, image_size: tuple[int, int], focal: float
-) -> Prediction:
-    """Turns predicted bodies by the viewing rays of their crops; the crop cameras stay.
-
-    Args:
-        prediction: F predictions.
-        boxes: (F, 3) ``[cx, cy, side]``, px.
-        image_size: (width, height), px; the principal point is the middle.
-        focal: px.
-    """
-    rotmat = prediction.rotmat
-    rotation = viewing_rotation(torch.as_tensor(boxes).to(rotmat), focal, image_middle(image_size))
-    return dataclasses.replace(prediction, rotmat=turn_root(rotmat, rotation))
 
 
 def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> Placed:
@@ -145,8 +139,8 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
     camera = torch.as_tensor(prediction.camera, dtype=torch.float64)
     pixels = crop_to_pixels(_joints(body, crops.rotmat, crops.betas), camera, boxes)
     rotmat = crops.rotmat
-    if placing.viewing_ray:
-        rotation = viewing_rotation(boxes, focal, image_middle(result.image_size))
+    rotation = placing.rotation_of(result)
+    if rotation is not None:
         rotmat = turn_root(rotmat, rotation)
     betas = crops.betas.mean(0, keepdim=True).expand_as(crops.betas)
     raw = _fitted(dataclasses.replace(crops, rotmat=rotmat, betas=betas), body, pixels)
