@@ -250,6 +250,14 @@ def test_sliding_is_the_step_of_standing_feet() -> None:
     assert sliding(rising, free_body(), UP) == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize('key', ['sliding_before_mm', 'sliding_mm'])
+def test_feet_that_never_stand_are_not_described(key: str) -> None:
+    result = seen_in_crops(walking())
+    facts = place_people({'a': result}, 'after', free_body(), Placing())['a'].facts
+    assert 'feet slide' in describe('a', facts)
+    assert 'feet slide' not in describe('a', {**facts, key: None})
+
+
 def test_a_camera_that_moves_has_no_floor() -> None:
     result = seen_in_crops(walking())
     arguments = ({'a': result}, 'after', free_body(), Placing())

@@ -36,7 +36,7 @@ def place_people(
     Returns:
         The motions by the same keys. Their facts are those of :func:`~hrtk.visualization.export.placing.place_track`
         and ``sliding_mm`` and ``sliding_before_mm`` (the mean step of standing feet per frame, with and without filter
-        and floor) and ``floor`` (see :func:`floor_facts`).
+        and floor; None if no foot stands) and ``floor`` (see :func:`floor_facts`).
 
     Raises:
         InputError: an array of a result has another shape or is not finite.
@@ -84,7 +84,7 @@ def describe(name: str, facts: Mapping[str, Any]) -> str:
         f'focal length {facts["focal_px"]:.0f} px ({known})',
         f'jitter {facts["jitter_before_mm"]:.1f} -> {facts["jitter_mm"]:.1f} mm/frame²',
     ]
-    if facts['sliding_mm'] is not None:
+    if facts['sliding_before_mm'] is not None and facts['sliding_mm'] is not None:
         parts.append(
             f'feet slide {facts["sliding_before_mm"]:.1f} -> {facts["sliding_mm"]:.1f} mm/frame'
         )
