@@ -16,7 +16,15 @@ from torch import Tensor
 
 from hrtk.errors import InputError
 
-__all__ = ['Frames', 'GroundTruth', 'InputError', 'Keypoints2D', 'Prediction', 'Sequence']
+__all__ = [
+    'Frames',
+    'GroundTruth',
+    'InputError',
+    'Keypoints2D',
+    'Landmarks',
+    'Prediction',
+    'Sequence',
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +102,31 @@ class Keypoints2D:
 
 
 @dataclasses.dataclass(frozen=True)
+class Landmarks:
+    """3D landmarks of the person in every frame of a sequence, as BlazePose finds them, skeleton ``blazepose33``.
+
+    Attributes:
+        xyz: (F, 33, 3) float32 x and y in px of the source image; z is the depth relative to the middle of the hips in
+            the same unit, negative towards the camera.
+        world: (F, 33, 3) float32 metres about the middle of the hips, in the axes of the image: x right, y down,
+            z away.
+        visibility: (F, 33) float32 probability that a landmark is in the image and not hidden.
+        valid: (F,) bool: whether the person was found; the other values of a frame without a person are zero.
+    """
+
+    xyz: Tensor
+    world: Tensor
+    visibility: Tensor
+    valid: Tensor
+
+    def part(self, frames: slice) -> Landmarks:
+        """Returns the landmarks of a slice of the frames."""
+        return Landmarks(
+            self.xyz[frames], self.world[frames], self.visibility[frames], self.valid[frames]
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class GroundTruth:
     """Ground truth of F frames; any field may be missing.
 
@@ -153,6 +186,7 @@ class Sequence:
         masks_source: origin of the masks: ``'files'``, ``'background:median'``, ...; ``''``: the data set itself.
         focal: focal length of the camera of all frames, px of the source image; None if it is unknown. It places bodies
             in the camera frame of the image (exports, reports, viewer); predictions do not depend on it.
+        landmarks: 3D landmarks that a tracker found together with the keypoints, or None.
     """
 
     name: str
@@ -165,6 +199,7 @@ class Sequence:
     fps: float = 25.0
     masks_source: str = ''
     focal: Optional[float] = None
+    landmarks: Optional[Landmarks] = None
 
     def __post_init__(self) -> None:
         if not self.frame_ids:
@@ -189,6 +224,9 @@ class Sequence:
         masks = None
         if self.masks is not None:
             masks = _FrameSelection(self.masks, indices)
+        landmarks = None
+        if self.landmarks is not None:
+            landmarks = self.landmarks.part(frames)
         return dataclasses.replace(
             self,
             frames=_FrameSelection(self.frames, indices),
@@ -196,6 +234,7 @@ class Sequence:
             keypoints2d=keypoints2d,
             truth=truth,
             masks=masks,
+            landmarks=landmarks,
             frame_ids=self.frame_ids[frames],
         )
 
