@@ -170,7 +170,9 @@ class Frames(Protocol):
     def __getitem__(self, index: int) -> np.ndarray: ...
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(
+    frozen=True, eq=False
+)  # compared by identity: its tensors have no single truth value
 class Sequence:
     """One person's track in one clip: an item of a data set and the input of an adapter.
 

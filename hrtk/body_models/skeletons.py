@@ -49,6 +49,21 @@ SPIN24 = (
     'right_ear')
 # fmt: on
 
+
+def _body_point(landmark: str) -> str:
+    """The name of the point of a body model that is nearest to a landmark of BlazePose."""
+    side, _, part = landmark.partition('_')
+    if part in ('eye_inner', 'eye_outer'):
+        return f'{side}_eye'
+    if part == 'mouth':
+        return 'nose'
+    if part in ('pinky', 'index', 'thumb'):
+        return f'{side}_hand'
+    if part == 'foot_index':
+        return f'{side}_big_toe'
+    return landmark
+
+
 # fmt: off
 SKELETONS: dict[str, tuple[str, ...]] = {
     'smpl24': SMPL24,
@@ -88,6 +103,8 @@ SKELETONS['human36m17'] = tuple(
 SKELETONS['human36m16'] = tuple(name for name in SKELETONS['human36m17'] if name != 'jaw_mocap')
 # COCO's joints of trunk and limbs, which every 2D detector has.
 SKELETONS['body12'] = SKELETONS['coco17'][5:]
+# The point of a body model nearest to each of BlazePose's landmarks.
+SKELETONS['blazepose33_body'] = tuple(_body_point(name) for name in SKELETONS['blazepose33'])
 # VIBE's 2D joints, and the 24 rows of SPIN's 3D joints `S`, which contain motion capture in the rows of `j17`.
 SKELETONS['common14'] = SPIN24[:14]
 SKELETONS['spin24_mocap'] = (

@@ -2,6 +2,7 @@
 
 from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.feature_windows import FeatureClips, FeatureWindows
+from hrtk.datasets.landmarks import LandmarkTracks, LandmarkViews
 from hrtk.datasets.lifting import (
     AMASSLifting,
     H36MLifting,
@@ -27,6 +28,8 @@ __all__ = [
     'FeatureWindows',
     'ForegroundViews',
     'H36MLifting',
+    'LandmarkTracks',
+    'LandmarkViews',
     'MPIINF3DHPLifting',
     'MocapLifting',
     'MotionWindows',

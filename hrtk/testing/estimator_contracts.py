@@ -105,7 +105,7 @@ def config(subject: Subject) -> Iterator[str]:
 def crops(subject: Subject) -> Iterator[str]:
     model = subject.model
     images = subject.images
-    shape = (3, model.resolution, model.resolution)
+    shape = model.input_shape
     if (
         not images.is_floating_point()
         or images.shape[-3:] != shape

@@ -1,5 +1,6 @@
 """Training of start models, teachers, temporal networks, lifters, segmenters and pose priors."""
 
+from hrtk.training.landmarks import LandmarkTraining
 from hrtk.training.lifting import CompletionTraining, LiftingTraining, MaskedPoseTraining
 from hrtk.training.metrics import ClipError, ViewError
 from hrtk.training.part_optimizers import PartOptimizers
@@ -14,6 +15,7 @@ from hrtk.training.video import VideoTraining
 __all__ = [
     'ClipError',
     'CompletionTraining',
+    'LandmarkTraining',
     'LiftingTraining',
     'MaskedPoseTraining',
     'PartOptimizers',

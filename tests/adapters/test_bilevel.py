@@ -289,21 +289,23 @@ def test_keypoints_without_a_usable_point():
 
 def test_source_bank():
     bank = SourceBank(VIEWS, batch=3, pool=5, order='sequential')
-    bank.load(32, torch.device('cpu'))
+    bank.load(Tiny())
     sampler = SourceSampler(bank)
     drawn = torch.cat([sampler.draw().betas for _ in range(3)])
     expected = torch.stack([bank.dataset[i]['betas'] for i in (0, 1, 2, 3, 4, 0, 1, 2, 3)])
     assert torch.equal(drawn, expected)
     bank = SourceBank(VIEWS, batch=4)
-    bank.load(32, torch.device('cpu'))
+    bank.load(Tiny())
     random = SourceSampler(bank)
     torch.manual_seed(0)
     first = random.draw()
     torch.manual_seed(0)
     assert torch.equal(first.images, random.draw().images) and first.images.shape == (4, 3, 32, 32)
     assert not torch.equal(first.betas, random.draw().betas)
-    with pytest.raises(InputError, match='32 px and the estimator takes 224 px'):
-        SourceBank(VIEWS).load(224, torch.device('cpu'))
+    larger = Tiny()
+    larger.resolution = 224
+    with pytest.raises(InputError, match=r'\(3, 32, 32\) and .* takes \(3, 224, 224\)'):
+        SourceBank(VIEWS).load(larger)
     with pytest.raises(InputError, match='order'):
         SourceBank(VIEWS, order='shuffled')
 

@@ -193,9 +193,9 @@ def test_folders_that_are_no_banks(model, tmp_path):
     folder = build_bank(model, RandomViews(SIZE, 4, double=True), tmp_path / 'bank')
     other = copy.deepcopy(model)
     other.resolution = 64
-    with pytest.raises(InputError, match='32 px and the estimator takes 64 px'):
+    with pytest.raises(InputError, match=r'\(3, 32, 32\) and the estimator takes \(3, 64, 64\)'):
         RetrievalBank(folder=str(folder)).load(other)
-    with pytest.raises(InputError, match='32 px and the estimator takes 64 px'):
+    with pytest.raises(InputError, match=r'\(3, 32, 32\) and the estimator takes \(3, 64, 64\)'):
         RetrievalBank(dataset=DATA).load(other)
     meta = json.loads((folder / 'bank.json').read_text())
     (folder / 'bank.json').write_text(json.dumps({**meta, 'format': 0}))

@@ -21,7 +21,6 @@ from torch.nn import functional as F
 
 from hrtk.adapters.parts.source_bank import LABELS
 from hrtk.errors import InputError
-from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator, hash_tensors
 
 FORMAT = 1
@@ -151,12 +150,12 @@ def _publish(unfinished: Path, folder: Path, meta: dict[str, Any]) -> None:
 @torch.no_grad()
 def _features(estimator: Estimator, images: Tensor) -> Tensor:
     """Returns (B, F) unit vectors of (B, 3, R, R) uint8 crops."""
-    if images.shape[-1] != estimator.resolution:
+    if tuple(images.shape[1:]) != estimator.input_shape:
         raise InputError(
-            f'exemplars: the crops of the data set are {images.shape[-1]} px and the estimator takes '
-            f'{estimator.resolution} px; set `resolution` of the data set to that'
+            f'exemplars: the crops of the data set are {tuple(images.shape[1:])} and the estimator takes '
+            f'{estimator.input_shape}; set `resolution` of the data set to that, in px'
         )
-    crops = normalise(images.to(estimator.device).float())
+    crops = estimator.normalise(images.to(estimator.device))
     crops = crops.to(next(estimator.parameters()).dtype)
     features = estimator(crops).features
     if features is None:

@@ -75,7 +75,7 @@ class Bilevel(OnlineAdapter):
     def start(self, estimator: Estimator) -> BilevelSession:
         """Reads the source crops and starts a session."""
         if self.source_bank is not None:
-            self.source_bank.load(estimator.resolution, estimator.device)
+            self.source_bank.load(estimator)
         return BilevelSession(self, estimator)
 
     def fingerprint(self) -> dict[str, str]:

@@ -19,7 +19,6 @@ from hrtk.adapters.parts.source_bank import LABELS, SourceBatch, dataset_fingerp
 from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
 from hrtk.files import cache_folder
-from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.options import check_literals
 from hrtk.registry import DATASETS
@@ -103,10 +102,10 @@ class RetrievalBank:
             folder = self._built_folder(estimator, weights_hash)
         meta = read_meta(folder)
         arrays = {name: _map_array(folder / f'{name}.npy') for name in self._array_names()}
-        size = arrays['images'].shape[-1]
-        if size != estimator.resolution:
+        shape = tuple(arrays['images'].shape[1:])
+        if shape != estimator.input_shape:
             raise InputError(
-                f'{folder}: its crops are {size} px and the estimator takes {estimator.resolution} px; build it '
+                f'{folder}: its crops are {shape} and the estimator takes {estimator.input_shape}; build it '
                 f'again for this estimator'
             )
         if meta['weights'] != weights_hash:
@@ -202,7 +201,7 @@ class RetrievalBank:
         return self._arrays['members'][cluster_start + offset]
 
     def _images(self, index: Tensor, trunk: Trunk) -> Tensor:
-        return normalise(self._take('images', index, trunk).float())
+        return trunk.model.normalise(self._take('images', index, trunk))
 
     def _take(self, name: str, index: Tensor, trunk: Trunk) -> Tensor:
         array = self._arrays[name]

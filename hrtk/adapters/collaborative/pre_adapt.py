@@ -28,7 +28,6 @@ from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.preparing import LearningProcess, PreparingAdapter
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.errors import InputError
-from hrtk.geometry.boxes import normalise
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.losses import betas_loss, keypoint2d_loss, rotmat_loss
 from hrtk.models.estimators import Estimator
@@ -246,7 +245,7 @@ class TeachingProcess(LearningProcess):
         """Returns Eq. 1 for one batch; crops are (B, 3, R, R) in [0, 255]."""
         if self.options.corrupt is not None:
             crops = self.options.corrupt(crops)
-        predicted = self.student(normalise(crops))
+        predicted = self.student(self.student.normalise(crops))
         loss_weights = self.options.loss_weights
         loss = crops.new_zeros(())
         if label is not None:

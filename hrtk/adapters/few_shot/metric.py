@@ -174,7 +174,7 @@ class FewShotMetric(PreparingAdapter):
         shots = draw_shots(labelled, self.shots // self.clip, seed, self.clip)
         crops, labels = read_shots(estimator, labelled, shots, self.gendered_bodies)
         self._check_source(estimator)
-        self.source_bank.load(estimator.resolution, estimator.device)
+        self.source_bank.load(estimator)
         return FewShotProcess(self, learner, crops, labels, seed)
 
     def fingerprint(self) -> dict[str, str]:

@@ -11,7 +11,6 @@ from typing import Sequence as SequenceOf
 import torch
 from torch import Tensor
 
-from hrtk.geometry.boxes import denormalise
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Sequence
 
@@ -87,7 +86,7 @@ class CropReader:
         if not new:
             return {}
         crops = self.estimator.crops(self.sequences[draw.sequence], new)
-        return dict(zip(new, denormalise(crops)))
+        return dict(zip(new, self.estimator.denormalise(crops)))
 
 
 def _finished(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal, Optional
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
+from hrtk.models.estimators import Estimator
 from hrtk.options import check_literals
 from hrtk.registry import DATASETS
 
@@ -63,24 +65,29 @@ class SourceBank:
         self.pool = min(pool, len(self.dataset))
         self.order = order
         self._images: Optional[Tensor] = None
+        self._normalise: Callable[[Tensor], Tensor] = normalise
         self._labels: dict[str, Tensor] = {}
         self._cache = TrunkCache()
 
-    def load(self, resolution: int, device: torch.device) -> None:
-        """Reads the pool. Later calls do nothing.
+    def load(self, estimator: Estimator) -> None:
+        """Reads the pool to the estimator's device. Later calls do nothing.
 
         Raises:
-            InputError: the crops are not of the estimator's resolution.
+            InputError: the crops are not those that the estimator takes.
         """
         if self._images is not None:
             return
         items = [self.dataset[i] for i in range(self.pool)]
-        size = items[0]['image'].shape[-1]
-        if size != resolution:
+        # An item of a clip estimator is a clip.
+        shape = tuple(items[0]['image'].shape[-len(estimator.input_shape) :])
+        if shape != estimator.input_shape:
             raise InputError(
-                f'source: its crops are {size} px and the estimator takes {resolution} px; set `resolution` '
-                f'of the source data set to that'
+                f'source: its crops are {shape} and {type(estimator).__name__} takes {estimator.input_shape}; for '
+                f'images set `resolution` of the source data set to the last number, for landmarks take '
+                f"dict(type='LandmarkViews')"
             )
+        device = estimator.device
+        self._normalise = estimator.normalise
         self._images = torch.stack([item['image'] for item in items]).to(device)
         for name in LABELS:
             self._labels[name] = torch.stack([item[name] for item in items]).to(device)
@@ -107,7 +114,7 @@ class SourceBank:
 
     def _read(self, index: Tensor) -> Tensor:
         assert self._images is not None, 'load() comes first'
-        return normalise(self._images[index].float())
+        return self._normalise(self._images[index])
 
 
 class SourceSampler:

@@ -13,7 +13,6 @@ from hrtk.adapters.parts.crop_reader import CropReader, FrameDraw
 from hrtk.adapters.parts.preparing import LearningProcess
 from hrtk.adapters.topology.learner import MaskLearner
 from hrtk.adapters.topology.targets import SequenceTargets, join_batch
-from hrtk.geometry.boxes import normalise
 
 
 class WholeTargetProcess(LearningProcess):
@@ -56,7 +55,7 @@ class WholeTargetProcess(LearningProcess):
                 parts.append(self.targets[draw.sequence].get(draw.frames))
                 crops.append(part_crops)
             # CropReader returns grey levels; the network takes normalised crops.
-            normalised_crops = normalise(torch.cat(crops))
+            normalised_crops = estimator.normalise(torch.cat(crops))
             batch = join_batch(normalised_crops, parts, self.mask_learner.objectives)
             yield self.mask_learner.step(iteration, batch)
 

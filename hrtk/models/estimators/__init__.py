@@ -3,6 +3,7 @@
 from hrtk.models.estimators.base import ClipEstimator, Estimator, ImageEstimator, hash_tensors
 from hrtk.models.estimators.foreground_hmr import ForegroundHMR
 from hrtk.models.estimators.hmr import HMR
+from hrtk.models.estimators.landmark_hmr import LandmarkHMR
 from hrtk.models.estimators.prediction import predict_frames, predict_sequence
 from hrtk.models.estimators.rsc_net import RSCNet
 from hrtk.models.estimators.video_hmr import VideoHMR
@@ -13,6 +14,7 @@ __all__ = [
     'ForegroundHMR',
     'HMR',
     'ImageEstimator',
+    'LandmarkHMR',
     'RSCNet',
     'VideoHMR',
     'hash_tensors',

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
-from hrtk.geometry.boxes import crop_image, normalise
+from hrtk.geometry.boxes import crop_image, denormalise, normalise
 from hrtk.registry import BODY_MODELS
 from hrtk.structures import Prediction, Sequence
 
@@ -88,7 +88,22 @@ class Estimator(nn.Module):
         images = [
             crop_image(sequence.frames[t], sequence.boxes[t], self.resolution) for t in indices
         ]
-        return normalise(torch.stack(images).to(self.device, non_blocking=True))
+        return self.normalise(torch.stack(images).to(self.device, non_blocking=True))
+
+    def normalise(self, crops: Tensor) -> Tensor:
+        """Maps stored crops, (B, 3, R, R) grey levels in [0, 255], to the input of :meth:`forward`."""
+        if not crops.is_floating_point():
+            crops = crops.float()
+        return normalise(crops)
+
+    def denormalise(self, crops: Tensor) -> Tensor:
+        """The inverse of :meth:`normalise`."""
+        return denormalise(crops)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one crop: (3, R, R)."""
+        return 3, self.resolution, self.resolution
 
     def fingerprint(self) -> dict[str, str]:
         """Returns hashes of everything besides the images that the predictions depend on."""

@@ -1,0 +1,23 @@
+# The lifter of LandmarkHMR (`open:lifter`), from scratch, without photographs: 2.6M observations. 30 % of them are what
+# BlazePose saw in drawn videos; the others are other motion with the errors that BlazePose made in these videos.
+# CPU: drawing and looking at the videos 15 minutes on one core, once, then about 45 minutes on one core.
+_base_ = ['../_base_/train_runtime.py', '../_base_/estimators/lifter.py']
+
+# The mean with the mirror image is taken only when the network is used.
+model = dict(type='LandmarkTraining', estimator=dict(_base_.estimator, lifter=dict(symmetric=False)))
+_loading = dict(
+    batch_size=128, collate_fn=dict(type='default_collate'), sampler=dict(type='DefaultSampler', shuffle=False))
+train_dataloader = dict(
+    **_loading, num_workers=1, persistent_workers=True, drop_last=True,
+    dataset=dict(type='LandmarkViews', length=512_000, tracks=dict(type='LandmarkTracks', length=700)))
+val_dataloader = dict(
+    **_loading, num_workers=0,
+    dataset=dict(type='LandmarkViews', length=2560, seed=1, split='test', seen=0.0,
+                 tracks=dict(type='LandmarkTracks', length=700)))
+val_evaluator = dict(type='ViewError')
+val_cfg = dict()
+train_cfg = dict(by_epoch=True, max_epochs=5, val_interval=1)
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=8e-4, weight_decay=1e-4), clip_grad=dict(max_norm=5.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=500),
+    dict(type='CosineAnnealingLR', by_epoch=True, T_max=5, end=5, eta_min=2e-6, convert_to_iter_based=True)]

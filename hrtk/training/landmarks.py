@@ -1,0 +1,48 @@
+"""Training of lifters from landmarks to bodies."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from hrtk.evaluation import mpjpe
+from hrtk.registry import ESTIMATORS, MODELS
+from hrtk.training.supervision import LOSS_WEIGHTS, supervise, weighted
+
+
+@MODELS.register_module()
+class LandmarkTraining(BaseModel):
+    """A :class:`~hrtk.models.estimators.LandmarkHMR` under full supervision, for observations with labels.
+
+    Args:
+        estimator: config of the estimator to train.
+        weights: of the losses, see :class:`~hrtk.training.supervised.SupervisedTraining`.
+    """
+
+    def __init__(self, estimator: dict, weights: Optional[dict[str, float]] = None) -> None:
+        super().__init__()
+        self.estimator = ESTIMATORS.build(estimator)
+        self.loss_weights = weights or LOSS_WEIGHTS
+
+    def forward(
+        self,
+        image: Tensor,
+        rotmat: Tensor,
+        betas: Tensor,
+        keypoints2d: Tensor,
+        mode: str = 'tensor',
+    ) -> dict[str, Tensor] | list[dict[str, float]]:
+        """One batch of observations, see :class:`~hrtk.datasets.landmarks.LandmarkViews`.
+
+        Returns:
+            For mmengine's mode ``'loss'`` the weighted losses, else the error of every observation.
+        """
+        supervision = supervise(
+            self.estimator.body, self.estimator(image), rotmat, betas, keypoints2d
+        )
+        if mode == 'loss':
+            return weighted(supervision.losses, self.loss_weights)
+        errors = mpjpe(supervision.joints, supervision.true_joints)
+        return [dict(mpjpe_mm=error) for error in errors]
