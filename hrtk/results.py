@@ -18,6 +18,7 @@ image_size            (2,)            width and height of the first frame, px
 fps                   ()              frames per second
 ms_per_frame          ()              wall time of the adapter; before_ms_per_frame of the source model
 report_<key>          ()              counters of the adapter, e.g. skipped_updates
+focal                 ()              focal length of the camera, px; only in results of a clip whose camera is known
 name, schema          ()              name of the sequence; ``hrtk-result-1``
 ====================  ==============  ================================================================================
 """
@@ -28,7 +29,7 @@ import dataclasses
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -62,6 +63,7 @@ class Result:
         ms_per_frame: wall time of the adapter.
         before_ms_per_frame: wall time of the source model.
         report: counters of the adapter.
+        focal: focal length of the camera of the images, px; None if it is unknown. A file without the key has None.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Result:
     ms_per_frame: float
     before_ms_per_frame: float
     report: dict[str, float] = dataclasses.field(default_factory=dict)
+    focal: Optional[float] = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -87,8 +90,9 @@ class Result:
         values.update(_parameters(self.after, ''))
         values.update(_parameters(self.before, BEFORE))
         for field in dataclasses.fields(self):
-            if field.name not in ('before', 'after', 'report'):
-                values[field.name] = getattr(self, field.name)
+            value = getattr(self, field.name)
+            if field.name not in ('before', 'after', 'report') and value is not None:
+                values[field.name] = value
         for key, value in self.report.items():
             values[REPORT + key] = value
         arrays: dict[str, Any] = {key: np.asarray(value) for key, value in values.items()}

@@ -186,6 +186,8 @@ class Sequence:
         frame_ids: F labels, e.g. file names; default ``'000000'``, ``'000001'``, ...
         fps: frames per second of the videos that are written.
         masks_source: origin of the masks: ``'files'``, ``'background:median'``, ...; ``''``: the data set itself.
+        focal: focal length of the camera of all frames, px of the source image; None if it is unknown. It places bodies
+            in the camera frame of the image (exports, reports, viewer); predictions do not depend on it.
         landmarks: 3D landmarks that a tracker found together with the keypoints, or None.
     """
 
@@ -198,6 +200,7 @@ class Sequence:
     frame_ids: tuple[str, ...] = ()
     fps: float = 25.0
     masks_source: str = ''
+    focal: Optional[float] = None
     landmarks: Optional[Landmarks] = None
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ from hrtk.apis.zoo.building import model_config
 from hrtk.datasets.own.footage import open_footage
 from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
+from hrtk.geometry.camera import clip_focal
 from hrtk.registry import DATASETS
 
 ALIASES = {'npz': 'amass'}
@@ -61,6 +62,8 @@ def infer(
     fps: Optional[float] = None,
     pose2d: str | dict | Detector | Callable = 'balanced',
     seconds: Optional[float] = None,
+    focal: Optional[float] = None,
+    fov: Optional[float] = None,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
     """Estimates the bodies of all people in some footage, with or without adaptation.
@@ -82,6 +85,9 @@ def infer(
         pose2d: the 2D detector: a registered name (``'rtmlib'``, ``'rtmlib:performance'``), a mode of rtmlib, a config
             or a :class:`~hrtk.detectors.Detector`; see :func:`hrtk.detectors.build_detector`.
         seconds: duration of a webcam's recording; None records until Ctrl-C.
+        focal: focal length of the camera in px of the footage, if it is known. It is stored with the results and used
+            by exports, reports and the viewer; a change does not compute anything again.
+        fov: field of view along the longer side of the image, degrees, instead of ``focal``.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
     Raises:
@@ -90,6 +96,8 @@ def infer(
     """
     formats = _formats(export)
     camera = _camera_index(footage)
+    if focal is not None or fov is not None:
+        clip_focal((1, 1), focal, fov)  # raises for wrong values, before the long work
     output = Path(output or _default_output(footage, camera))
     _check_device(device)
     images = Path(str(footage))
@@ -104,6 +112,9 @@ def infer(
             fps = _record(camera, images, seconds)
         keypoints = detect(open_footage(images), detector, output / 'keypoints.json')
     cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options)
+    for key, value in (('focal', focal), ('fov', fov)):
+        if value is not None:
+            cfg.dataset[key] = value
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
     overlay = draw_scene(DATASETS.build(cfg.dataset), results, body_of(cfg.estimator), output)

@@ -102,6 +102,7 @@ class ResultComputer:
             ms_per_frame=(end - adaptation_start) * to_ms_per_frame,
             before_ms_per_frame=(adaptation_start - start) * to_ms_per_frame,
             report={name: float(value) for name, value in counts.items()},
+            focal=sequence.focal,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, Optional
 
@@ -128,8 +129,10 @@ class AdaptLoop(BaseLoop):
         if self._keeps_session and not self._state_includes(sequence.name):
             return None
         result = self.store.load(sequence.name)
-        if result is None or result.matches(sequence):
-            return result
+        if result is None:
+            return None
+        if result.matches(sequence):
+            return self._with_focal(result, sequence)
         if self._keeps_session:
             raise InputError(
                 f'the data of the sequence {sequence.name!r} changed since its result in {self.store.folder} was '
@@ -139,6 +142,14 @@ class AdaptLoop(BaseLoop):
             f'the data of the sequence {sequence.name!r} changed; it is computed again'
         )
         return None
+
+    def _with_focal(self, result: Result, sequence: Sequence) -> Result:
+        """A stored result with the focal length of the sequence, on which no prediction depends."""
+        if result.focal == sequence.focal:
+            return result
+        result = dataclasses.replace(result, focal=sequence.focal)
+        self.store.save(result)
+        return result
 
     def _state_includes(self, name: str) -> bool:
         return self._state is not None and name in self._state['finished']
@@ -222,7 +233,7 @@ class AdaptLoop(BaseLoop):
             hrtk=__version__,
             estimator=cfg.get('estimator'),
             adapter=adapter,
-            dataset=cfg.get('dataset'),
+            dataset=self._dataset_determinants(),
             seed=runner.seed,
             found=fingerprints,  # this key is part of the fingerprints of stored results, so it must not change
         )
@@ -238,6 +249,14 @@ class AdaptLoop(BaseLoop):
                 )
             )
         return store
+
+    def _dataset_determinants(self) -> Any:
+        """The config of the data set without the options that no prediction depends on."""
+        config = self.runner.cfg.get('dataset')
+        free = getattr(self.dataset, 'free_options', ())
+        if not free:
+            return config
+        return {key: value for key, value in config.items() if key not in free}
 
     def _evaluator_meta(self) -> dict[str, Any]:
         meta = dict(getattr(self.dataset, 'metainfo', None) or {})

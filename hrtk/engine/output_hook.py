@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Optional
@@ -14,9 +15,11 @@ from mmengine.runner import Runner
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.files import escaped_name
+from hrtk.geometry.camera import turn_root
 from hrtk.registry import HOOKS
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Sequence
+from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import PANELS, before_after, contact_sheet, person_region
 from hrtk.visualization.video import (
     can_write_video,
@@ -112,12 +115,21 @@ class Panels:
         body: the body model of the result.
         sequence: F frames.
         result: the predictions to draw; its ``before`` may be another run's.
+        placing: focal length, and whether the body of a side view is turned by the viewing ray of its crop, where the
+            sequence has no ground truth.
     """
 
-    def __init__(self, body: BodyModel, sequence: Sequence, result: Result) -> None:
+    def __init__(
+        self, body: BodyModel, sequence: Sequence, result: Result, placing: Placing = Placing()
+    ) -> None:
         self.body = body
         self.sequence = sequence
         self.result = result
+        self.side = result.after
+        rotation = placing.rotation_of(result)
+        if rotation is not None and sequence.truth is None:
+            rotmat = turn_root(result.after.rotmat, rotation.to(result.after.rotmat))
+            self.side = dataclasses.replace(result.after, rotmat=rotmat)
         self.keypoints = keypoint_array(sequence)
 
     def row(self, t: int, panels: SequenceOf[str] = PANELS) -> np.ndarray:
@@ -159,6 +171,7 @@ class Panels:
             self.sequence.boxes[t],
             self.body,
             region=person_region(region_boxes, (image.shape[1], image.shape[0])),
+            side=self.side[frame],
             **options,
         )
 

@@ -29,6 +29,12 @@ class RootAligned(NamedTuple):
     meshes: tuple[Tensor, ...]
     roots: Optional[Tensor] = None
 
+    def turned(self, rotation: Tensor) -> RootAligned:
+        """Turns joints and meshes about the root by (F, 3, 3) rotations."""
+        transposed = rotation.transpose(1, 2)
+        meshes = tuple(vertices @ transposed for vertices in self.meshes)
+        return self._replace(joints=self.joints @ transposed, meshes=meshes)
+
 
 class _TrueBody(NamedTuple):
     """SMPL parameters of F frames of ground truth; all but ``translation`` on the device of the body."""

@@ -14,6 +14,9 @@ metric                    meaning
 ========================  ========================================================================================
 
 The last two place the body by the translation of its crop camera for the true focal length and principal point.
+
+Under protocols with ``viewing_ray`` predictions are turned by :func:`crop_rotations` before all 3D errors, and there is
+no ``ray_mpjpe_mm``.
 """
 
 from __future__ import annotations
@@ -22,11 +25,14 @@ from typing import Optional
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.errors import InputError
 from hrtk.evaluation.functional import MM_PER_METRE, mpjpe, n_mpjpe
 from hrtk.evaluation.protocols import Protocol
-from hrtk.structures import GroundTruth
+from hrtk.geometry.camera import viewing_rotation
+from hrtk.structures import GroundTruth, Sequence
 
 PLANTED = 0.3  # m/s
 
@@ -66,18 +72,42 @@ def ray_rotations(pixels: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
         intrinsics: (F, 3) ``[focal, cx, cy]``, px.
 
     Returns:
-        (F, 3, 3), by Rodrigues' formula.
+        (F, 3, 3), see :func:`hrtk.geometry.camera.viewing_rotation`.
     """
-    plane = (pixels - intrinsics[:, 1:]) / intrinsics[:, :1]
-    ray = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
-    ray = ray / np.linalg.norm(ray, axis=1, keepdims=True)
-    cosine = ray[:, 2]
-    cross = np.zeros((len(ray), 3, 3))  # of the axis [-ray y, ray x, 0]
-    cross[:, 0, 2] = ray[:, 0]
-    cross[:, 2, 0] = -ray[:, 0]
-    cross[:, 1, 2] = ray[:, 1]
-    cross[:, 2, 1] = -ray[:, 1]
-    return np.eye(3) + cross + cross @ cross / (1 + cosine)[:, None, None]
+    points = torch.from_numpy(np.float64(pixels))
+    camera = torch.from_numpy(np.float64(intrinsics))
+    return viewing_rotation(points, camera[:, 0], camera[:, 1:]).numpy()
+
+
+def crop_rotations(
+    protocol: Protocol, boxes: np.ndarray | Tensor, sequence: Sequence
+) -> Optional[Tensor]:
+    """Rotations from the axes of the crops to the axes of the true camera, under protocols with ``viewing_ray``.
+
+    Only the boxes and the true intrinsics are used; a lens distortion is not.
+
+    Args:
+        protocol: of the comparison.
+        boxes: (F, 3) of the crops, px.
+        sequence: for its ground truth.
+
+    Returns:
+        (F, 3, 3) float64; None under other protocols and without ground truth.
+
+    Raises:
+        InputError: the ground truth has no camera.
+    """
+    truth = sequence.truth
+    if not protocol.viewing_ray or truth is None:
+        return None
+    if truth.intrinsics is None:
+        raise InputError(
+            f'protocol {protocol.name!r} turns predictions by the viewing ray, which needs the intrinsics of the '
+            f'ground truth; {sequence.name!r} has none. Use a protocol without this turn'
+        )
+    intrinsics = truth.intrinsics.double().cpu()
+    centres = torch.as_tensor(boxes, dtype=torch.float64, device='cpu')
+    return viewing_rotation(centres, intrinsics[:, 0], intrinsics[:, 1:])
 
 
 def path_errors(

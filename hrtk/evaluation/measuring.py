@@ -12,7 +12,13 @@ from torch import Tensor
 
 from hrtk.body_models.skeletons import on_body
 from hrtk.evaluation.alignment import RootAligned, RootAligner
-from hrtk.evaluation.calibrated import path_errors, placed_by_crop, ray_errors, true_image
+from hrtk.evaluation.calibrated import (
+    crop_rotations,
+    path_errors,
+    placed_by_crop,
+    ray_errors,
+    true_image,
+)
 from hrtk.evaluation.functional import (
     AUC_MM,
     MM_PER_METRE,
@@ -40,9 +46,11 @@ class Measured:
 
     Attributes:
         errors: by metric name, (F,).
-        joints: (F, J, 3) predicted, root-aligned, m; None without 3D ground truth.
+        joints: (F, J, 3) predicted, root-aligned, m, in the axes that the protocol compares; None without 3D ground
+            truth.
         true_joints: (F, J, 3), root-aligned, m; None without 3D ground truth.
-        roots: (F, 3) predicted roots in the frame of the body, m; None without 3D ground truth.
+        roots: (F, 3) predicted roots in the frame of the body, in the axes of the crop, m; None without 3D ground
+            truth.
     """
 
     errors: dict[str, np.ndarray]
@@ -108,16 +116,17 @@ def measure_sequence(
     Raises:
         InputError: the ground truth does not fit the protocol, or a mask cannot be used.
     """
-    before = []
-    after = []
+    turn = crop_rotations(aligner.protocol, result.boxes, sequence)
+    before: list[Measured] = []
+    after: list[Measured] = []
     for start in range(0, len(result), CHUNK):
         frames = slice(start, start + CHUNK)
         truth = aligner.truth(body, sequence.truth, frames)
         masks = None
         if silhouettes and sequence.masks is not None:
             masks = crop_masks(sequence, frames)
-        before.append(_measure(body, aligner, result, result.before, frames, truth, masks))
-        after.append(_measure(body, aligner, result, result.after, frames, truth, masks))
+        for chunks, prediction in ((before, result.before), (after, result.after)):
+            chunks.append(_measure(body, aligner, result, prediction, frames, truth, masks, turn))
     return Measured.concatenate(before), Measured.concatenate(after)
 
 
@@ -149,11 +158,17 @@ def camera_errors(
         return {}
     true_projected, intrinsics = image
     camera = prediction.camera.cpu().double()
-    joints = torch.from_numpy(np.float64(measured.joints + measured.roots[:, None]))
+    turn = crop_rotations(aligner.protocol, boxes, sequence)
+    in_crop = measured.joints
+    if turn is not None:
+        in_crop = in_crop @ turn.numpy()  # the inverse of the turn
+    joints = torch.from_numpy(np.float64(in_crop + measured.roots[:, None]))
     projected = to_image(project(joints, camera), torch.from_numpy(np.float64(boxes))).numpy()
     errors = ray_errors(
         measured.joints, measured.true_joints, projected, true_projected, intrinsics
     )
+    if turn is not None:
+        del errors['ray_mpjpe_mm']  # it would turn twice: mpjpe_mm is after the turn
     roots = measured.roots + placed_by_crop(camera.numpy(), np.float64(boxes), intrinsics)
     true_positions = np.float64(truth.joints3d.cpu().numpy())
     errors.update(
@@ -179,8 +194,9 @@ def _measure(
     frames: slice,
     truth: Optional[RootAligned],
     masks: Optional[Tensor],
+    turn: Optional[Tensor],
 ) -> Measured:
-    """Errors of one chunk of a prediction."""
+    """Errors of one chunk of a prediction; ``turn`` (F, 3, 3) is of the whole sequence."""
     device = body.template.device
     rotmat = prediction.rotmat[frames].to(device)
     betas = prediction.betas[frames].to(device)
@@ -197,6 +213,8 @@ def _measure(
     if truth is None:
         return Measured(errors)
     predicted = aligner.prediction(body, rotmat, betas, meshes=bool(truth.meshes))
+    if turn is not None:
+        predicted = predicted.turned(turn[frames].to(rotmat))
     joints = predicted.joints.cpu().numpy()
     true_joints = truth.joints.cpu().numpy()
     errors['mpjpe_mm'] = mpjpe(joints, true_joints)

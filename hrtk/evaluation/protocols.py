@@ -50,6 +50,9 @@ class Protocol:
             Procrustes.
         calibrated: whether errors that need the true camera are reported too, see :mod:`hrtk.evaluation.calibrated`.
         by_joint: whether the mean error of every joint is reported too.
+        viewing_ray: whether predictions are turned from the axes of their crop to those of the true camera before 3D
+            errors are computed, see :func:`hrtk.evaluation.calibrated.crop_rotations`. This is a step after any
+            estimator and adapter. It needs the camera of the ground truth, not its pose.
         frames: number of frames of the published numbers; tables over another number of frames say so.
     """
 
@@ -69,7 +72,14 @@ class Protocol:
     pck: bool = False
     calibrated: bool = False
     by_joint: bool = False
+    viewing_ray: bool = False
     frames: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        if self.viewing_ray and not all(mesh.aligned for mesh in self.meshes):
+            raise ValueError(
+                f'protocol {self.name!r}: viewing_ray turns about the root, so every mesh error must be aligned'
+            )
 
 
 _PROTOCOLS: dict[str, Protocol] = {}
@@ -104,6 +114,13 @@ MOCAP = 'measured joints, pelvis-aligned'
 
 register_protocol(
     Protocol('open', 'LSP-14 joints of the H36M regressor, pelvis-aligned, neutral body')
+)
+register_protocol(
+    Protocol(
+        'open_ray',
+        'as open, with predictions turned by the viewing ray of their crop to the axes of the true camera',
+        viewing_ray=True,
+    )
 )
 # Kolotouros et al., SPIN, eval.py on 3dpw_test.npz; also RSC-Net.
 register_protocol(Protocol('spin_3dpw', GENDERED, genders=ANY, truth=('body',), frames=35515))
@@ -166,7 +183,7 @@ register_protocol(
     )
 )
 # Several calibrated cameras with joints triangulated from a 2D detector's points; docs/en/real4.md.
-register_protocol(
+REAL4 = register_protocol(
     Protocol(
         'real4',
         '12 joints triangulated from 2D points (shoulders to wrists, hips to ankles), mid-hip-aligned; the hips of '
@@ -179,5 +196,13 @@ register_protocol(
         meshes=(),
         calibrated=True,
         by_joint=True,
+    )
+)
+register_protocol(
+    dataclasses.replace(
+        REAL4,
+        name='real4_ray',
+        summary=f'{REAL4.summary}; predictions turned by the viewing ray of their crop',
+        viewing_ray=True,
     )
 )

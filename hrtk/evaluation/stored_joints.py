@@ -12,7 +12,7 @@ import numpy as np
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.evaluation.alignment import RootAligner
-from hrtk.evaluation.calibrated import ray_errors, true_image
+from hrtk.evaluation.calibrated import crop_rotations, ray_errors, true_image
 from hrtk.evaluation.functional import mpjpe, pa_mpjpe
 from hrtk.evaluation.measuring import Measured
 from hrtk.evaluation.protocols import Protocol
@@ -20,7 +20,7 @@ from hrtk.structures import Sequence
 
 LAYOUT = (
     'a json object with `joints` (J names), `frame_ids` (F labels), `xyz` (F x J x 3 metres, camera frame) and '
-    'perhaps `uv` (F x J x 2 px), as `tools/export.py --formats joints` writes it'
+    'perhaps `uv` (F x J x 2 px) and `axes` (`camera` or `crop`), as `tools/export.py --formats joints` writes it'
 )
 
 
@@ -33,12 +33,15 @@ class StoredJoints:
         frame_ids: F labels, those of the sequence.
         xyz: (F, J, 3) float64 metres in the camera frame; any position of the root.
         uv: (F, J, 2) float64 px of the source image, or None.
+        axes: ``'camera'``, or ``'crop'`` if the joints come from a crop and are relative to its viewing ray; protocols
+            with ``viewing_ray`` turn the latter by the boxes of the sequence.
     """
 
     names: tuple[str, ...]
     frame_ids: tuple[str, ...]
     xyz: np.ndarray
     uv: Optional[np.ndarray] = None
+    axes: str = 'camera'
 
 
 def read_joints(path: Path) -> StoredJoints:
@@ -68,7 +71,10 @@ def read_joints(path: Path) -> StoredJoints:
             f'{path}: {shape[0]} frame_ids and {shape[1]} joints, but xyz is {xyz.shape} and uv '
             f'{uv_shape}; expected {LAYOUT}'
         )
-    return StoredJoints(names, frame_ids, xyz, uv)
+    axes = content.get('axes', 'camera')
+    if axes not in ('camera', 'crop'):
+        raise InputError(f'{path}: axes are {axes!r}; expected "camera" or "crop"')
+    return StoredJoints(names, frame_ids, xyz, uv, axes)
 
 
 def measure_joints(
@@ -102,6 +108,9 @@ def measure_joints(
     xyz = stored.xyz[rows]
     true_xyz = np.float64(truth.joints3d.cpu().numpy())
     joints = xyz[:, compared] - xyz[:, root].mean(1, keepdims=True)
+    turn = crop_rotations(protocol, sequence.boxes, sequence)
+    if turn is not None and stored.axes == 'crop':
+        joints = joints @ turn.transpose(1, 2).numpy()
     true_joints = true_xyz[:, true_compared] - true_xyz[:, true_root].mean(1, keepdims=True)
     errors = dict(mpjpe_mm=mpjpe(joints, true_joints), pa_mpjpe_mm=pa_mpjpe(joints, true_joints))
     image = true_image(truth, true_compared)
@@ -110,6 +119,8 @@ def measure_joints(
         if stored.uv is not None:
             projected = stored.uv[rows][:, compared]
         errors.update(ray_errors(joints, true_joints, projected, *image))
+        if protocol.viewing_ray:
+            del errors['ray_mpjpe_mm']
     return Measured(errors, joints, true_joints)
 
 

@@ -86,6 +86,23 @@ def rotmat_to_quaternion(rotmat: Tensor) -> Tensor:
     return F.normalize(candidates.gather(-2, index)[..., 0, :], dim=-1)
 
 
+def quaternion_to_rotmat(quaternion: Tensor) -> Tensor:
+    """Converts quaternions (..., 4), w x y z, of any length but zero to rotations (..., 3, 3)."""
+    w, x, y, z = F.normalize(quaternion, dim=-1).unbind(-1)
+    entries = [
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - w * z),
+        2 * (x * z + w * y),
+        2 * (x * y + w * z),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - w * x),
+        2 * (x * z - w * y),
+        2 * (y * z + w * x),
+        1 - 2 * (x * x + y * y),
+    ]
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+
+
 def _skew(vector: Tensor) -> Tensor:
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)

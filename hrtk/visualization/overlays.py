@@ -12,7 +12,7 @@ from torch import Tensor
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import joint_names, limbs
 from hrtk.errors import InputError
-from hrtk.geometry.camera import crop_to_image_camera, default_focal
+from hrtk.geometry.camera import crop_to_image_camera, distant_focal
 from hrtk.structures import Prediction
 from hrtk.visualization.render import BLUE, PINK, Color, Region, draw_mesh
 
@@ -107,6 +107,7 @@ def before_after(
     title: str = 'input',
     panels: Sequence[str] = PANELS,
     max_height: int = 720,
+    side: Optional[Prediction] = None,
 ) -> np.ndarray:
     """Draws a row of panels: input with its 2D keypoints | before | after | after, seen from the side.
 
@@ -122,6 +123,7 @@ def before_after(
         title: caption of the input, for example the frame and the source of the keypoints.
         panels: any of ``'input'``, ``'before'``, ``'after'`` and ``'side'``.
         max_height: largest height of the row, px. Small regions are enlarged to 320 px before the body is drawn.
+        side: the body that is drawn from the side, for example turned into the camera frame; default ``after``.
 
     Returns:
         (h, len(panels) * w, 3) uint8 RGB; h is lower where w would otherwise exceed 1280.
@@ -147,7 +149,8 @@ def before_after(
             drawn = view.draw(after, boxes, body, BLUE, 0.9)
         elif panel == 'side':
             caption = 'after, from the side'
-            drawn = view.draw_from_side(after, boxes, body)
+            shown = after if side is None else side
+            drawn = view.draw_from_side(shown, boxes, body)
         else:
             raise InputError(f'before_after: there is no panel {panel!r}; use {", ".join(PANELS)}')
         row.append(_with_caption(drawn, caption))
@@ -206,7 +209,7 @@ class _View:
         self.scale = scale
         self.image = _scaled(image[region.y0 : region.y1, region.x0 : region.x1], scale)
         self.source_size = (image.shape[1], image.shape[0])
-        self.source_focal = default_focal(self.source_size)
+        self.source_focal = distant_focal(self.source_size)
         self.focal = self.source_focal * scale
         source_centre = [(self.source_size[0] - 1) / 2, (self.source_size[1] - 1) / 2]
         self.centre = tuple(self.to_view(np.array([source_centre]))[0])

@@ -1,5 +1,6 @@
 """One command from a video: what it makes, what it leaves alone when it is run again, and what it refuses."""
 
+import dataclasses
 import json
 import runpy
 import sys
@@ -9,16 +10,25 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
 from hrtk.apis.infer import infer
+from hrtk.apis.look.report import report
+from hrtk.apis.look.stored import bodies_by_role
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.detectors import Detector
 from hrtk.errors import InputError
+from hrtk.evaluation import get_protocol
+from hrtk.geometry.camera import viewing_rotation
+from hrtk.results import Result
+from hrtk.structures import GroundTruth
+from hrtk.visualization.export import Placing
 
 ROOT = Path(__file__).parents[2]
+OPEN = get_protocol('open')
 BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (30, 80)
 FRAMES = 7
 
@@ -125,6 +135,55 @@ def test_start_model(clip, two_people, tmp_path):
         axis=0,
     )
     assert changed[50:80, 110:125].max() > 0.5
+
+
+def test_a_known_focal_length_is_stored_and_computes_nothing_again(clip, two_people, tmp_path):
+    options = dict(output=tmp_path, max_people=1)
+    plain = infer(clip, two_people, **options)
+    (file,) = plain.results.glob('*.npz')
+    keys = set(np.load(file).files)
+    digits = np.load(file)['rotmat']
+    known = infer(clip, two_people, focal=150.0, export=['joints'], **options)
+    assert known.results == plain.results and np.load(file)['focal'] == 150
+    assert set(np.load(file).files) == keys | {'focal'}
+    np.testing.assert_array_equal(np.load(file)['rotmat'], digits)
+    exported = json.loads(known.exports[1].read_text())
+    assert exported['focal'] == 150
+    wide = infer(clip, two_people, fov=90.0, **options)
+    assert wide.results == plain.results and np.load(file)['focal'] == pytest.approx(80)
+    infer(clip, two_people, **options)
+    assert set(np.load(file).files) == keys
+    with pytest.raises(InputError, match='not both'):
+        infer(clip, two_people, fov=90.0, focal=3.0, **options)
+
+
+def test_bodies_of_own_footage_are_turned_by_the_viewing_ray(clip, two_people, tmp_path):
+    """Reports and the viewer show the bodies in the camera frame; the option switches it off."""
+    made = infer(clip, two_people, output=tmp_path, max_people=1, focal=100.0)
+    (path,) = made.results.glob('*.npz')
+    result = Result.load(path)
+    sequence = SimpleNamespace(truth=None)
+    shown = bodies_by_role(sequence, result, True, Placing(), OPEN)
+    boxes = torch.as_tensor(result.boxes)
+    turn = viewing_rotation(boxes, 100.0, (79.5, 59.5))
+    expected = turn @ result.after.rotmat[:, 0]
+    torch.testing.assert_close(shown['after'][0][:, 0], expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(shown['after'][0][:, 1:], result.after.rotmat[:, 1:])
+    assert (expected - result.after.rotmat[:, 0]).abs().max() > 0.05
+    plain = bodies_by_role(sequence, result, True, Placing(viewing_ray=False), OPEN)
+    assert plain['after'][0] is result.after.rotmat
+    truth = GroundTruth(result.after.rotmat, result.after.betas)
+    beside_truth = bodies_by_role(SimpleNamespace(truth=truth), result, True, Placing(), OPEN)
+    assert beside_truth['after'][0] is result.after.rotmat
+    camera = torch.tensor([100.0, 79.5, 59.5]).repeat(len(result), 1)
+    known = SimpleNamespace(name='a', truth=dataclasses.replace(truth, intrinsics=camera))
+    compared = bodies_by_role(known, result, True, Placing(), get_protocol('open_ray'))
+    torch.testing.assert_close(compared['after'][0], shown['after'][0])
+    pytest.importorskip('plotly', reason='reports take their 3D player from plotly')
+    page = report(tmp_path).read_text()
+    assert report(tmp_path, viewing_ray=False).read_text() != page
+    assert report(tmp_path, focal=100.0).read_text() == page
+    assert report(tmp_path, fov=20.0).read_text() != page
 
 
 def test_adapts_as_a_config_says(clip, two_people, tmp_path):
@@ -329,6 +388,7 @@ def test_device_that_is_not_there(clip, two_people, tmp_path):
             0,
             'clip_person0.bvh',
         ),
+        (['clip.mp4', '--keypoints', 'kp.json', '--fov', '190'], 2, 'not 190.0'),
     ],
 )
 def test_tool(clip, two_people, tmp_path, monkeypatch, capsys, arguments, code, said):

@@ -87,6 +87,7 @@ def test_written_keypoints_and_joints(written):
             assert scores.min() > 0 and (scores.min() == 1) == (kind == 'reprojected')
         content = json.loads((written / f'joints/mediapipe/{camera}_person1.json').read_text())
         np.testing.assert_allclose(content['xyz'], ASSET['mediapipe_world'][index], atol=1e-6)
+        assert content['axes'] == 'crop'
         assert content['joints'][NAMES.index('left_hip')] == 'left_hip_lsp'
         mean = json.loads((written / f'joints/mean_pose/{camera}_person1.json').read_text())
         joints = ASSET['xyz'][:, BODY] @ ASSET['R'][index].T

@@ -221,10 +221,25 @@ def test_fingerprint_follows_the_footage(pictures, tmp_path):
     assert VideoDataset(pictures, file, fps=12).fingerprint() != before
 
 
+def test_the_focal_length_of_the_camera(clip, pictures, tmp_path):
+    file = keypoints(tmp_path / 'kp.json', {t: [person(0)] for t in range(6)})
+    assert VideoDataset(clip, file)[0].focal is None
+    assert VideoDataset(clip, file, focal=123.0)[0].focal == 123
+    assert VideoDataset(clip, file, fov=90.0)[0].focal == pytest.approx(80)  # 160 x 120 px
+    images = keypoints(tmp_path / 'images.json', {f'f{t}.png': [person(t)] for t in range(2, 9)})
+    dataset = VideoDataset(pictures, images, fps=12, fov=90.0)
+    width = dataset[0].frames[0].shape[1]
+    assert dataset[0].focal == pytest.approx(width / 2)
+    assert dataset[0].part(1, 3).focal == dataset[0].focal
+    assert 'focal' in VideoDataset.free_options and 'fov' in VideoDataset.free_options
+
+
 @pytest.mark.parametrize(
     'options, complaint',
     [
         (dict(fps=0), 'fps must be above 0'),
+        (dict(focal=-5), 'focal length must be a positive number of px, not -5'),
+        (dict(fov=90, focal=100), 'not both'),
         (dict(max_people=0), 'max_people must be at least 1'),
         (dict(min_length=7), 'no track is left of 6 people'),
         (dict(min_confidence=0.95), 'lower min_confidence'),

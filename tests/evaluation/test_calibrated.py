@@ -108,8 +108,8 @@ def clip_of(truth):
     )
 
 
-def evaluated(body, truth, tmp_path=None):
-    metric = MeshEvaluator('real4')
+def evaluated(body, truth, tmp_path=None, protocol='real4'):
+    metric = MeshEvaluator(protocol)
     metric.dataset_meta = dict(body=body, adapter='Bilevel')
     if tmp_path is not None:
         metric.dataset_meta['work_dir'] = tmp_path
@@ -275,6 +275,51 @@ def test_exported_joints_score_as_their_body(body, truth, tmp_path):
     assert found['joints/truth_px'] == pytest.approx(metrics['Bilevel/truth_px'], abs=3)
     assert 'joints/worse_share' not in found and 'joints/ms_per_frame' not in found
     assert found['frames'] == F and not any(key.startswith('Source') for key in found)
+
+
+def rays_of(boxes):
+    """Rotations (F, 3, 3) by scipy that take the optical axis to the rays of the boxes."""
+    rays = np.concatenate([(boxes[:, :2] - (320, 240)) / FOCAL, np.ones((len(boxes), 1))], 1)
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    axes = np.cross([0, 0, 1], rays)
+    sines = np.linalg.norm(axes, axis=1, keepdims=True)
+    return Rotation.from_rotvec(axes / sines * np.arcsin(sines)).as_matrix()
+
+
+def test_predictions_are_turned_by_the_rays_of_their_crops(body, truth):
+    """All metrics of joints are after the turn; the places in the image and of the root are as before."""
+    metrics, done = evaluated(body, truth)
+    turned, _ = evaluated(body, truth, protocol='real4_ray')
+    joints = joints_of(body, done.after)
+    joints = joints - joints[:, 6:8].mean(1, keepdims=True)
+    joints = joints @ np.swapaxes(rays_of(done.boxes), 1, 2)
+    expected = by_hand(joints, np.zeros((F, 12, 2)), truth)
+    for key in ('mpjpe_mm', 'n_mpjpe_mm'):
+        assert turned[f'Bilevel/{key}'] == pytest.approx(expected[key], abs=1e-3)
+        assert abs(turned[f'Bilevel/{key}'] - metrics[f'Bilevel/{key}']) > 0.05
+    assert 'Bilevel/ray_mpjpe_mm' in metrics and 'Bilevel/ray_mpjpe_mm' not in turned
+    for key in ('pa_mpjpe_mm', 'truth_px', 'reprojection_px', 'root_path_mm'):
+        assert turned[f'Bilevel/{key}'] == pytest.approx(metrics[f'Bilevel/{key}'], rel=1e-4), key
+
+
+def test_stored_joints_in_the_axes_of_crops(truth, tmp_path):
+    path = tmp_path / 'a.json'
+    clip = clip_of(truth)
+    clip.boxes = torch.from_numpy(make_result(predicted(1), predicted(2)).boxes)
+    protocol = get_protocol('real4_ray')
+    true = truth.joints3d.numpy()
+    in_crop = true @ rays_of(clip.boxes.double().numpy())
+    errors = {}
+    for axes in ('crop', 'camera'):
+        stored = content(names=joint_names('body12'), xyz=in_crop.tolist(), axes=axes)
+        path.write_text(json.dumps(stored))
+        measured = measure_joints(protocol, read_joints(path), clip, path)
+        assert 'ray_mpjpe_mm' not in measured.errors
+        errors[axes] = measured.errors['mpjpe_mm'].mean()
+    assert errors['crop'] == pytest.approx(0, abs=1e-4) and errors['camera'] > 10
+    path.write_text(json.dumps(content(axes='world')))
+    with pytest.raises(InputError, match="axes are 'world'; expected"):
+        read_joints(path)
 
 
 def content(frames=F, names=('left_wrist', *joint_names('body12')), **changes):

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.evaluation import MeshEvaluator, Protocol, get_protocol, register_protocol
+from hrtk.evaluation.protocols import MeshError
 from hrtk.geometry.camera import project
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.results import Result
@@ -193,6 +195,46 @@ def test_joints_as_ground_truth(body):
         evaluator(body).process(
             SimpleNamespace(truth=GroundTruth(joints3d=joints, skeleton='coco17')), [result(body)]
         )
+
+
+def test_the_viewing_ray_of_the_crop(body):
+    """A body in the axes of its crop is right after the turn to the true camera's axes, by scipy's rotation."""
+    (rotmat, betas) = poses(7)
+    focal, centre = 300.0, np.array([20.0, 150.0])
+    ray = np.array([100, 90, 0]) - [*centre, 0] + [0, 0, focal]
+    axis = np.cross([0.0, 0, 1], ray / np.linalg.norm(ray))
+    turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * np.arcsin(np.linalg.norm(axis)))
+    in_crop = rotmat.clone()
+    in_crop[:, 0] = torch.tensor(turn.inv().as_matrix()).float() @ rotmat[:, 0]
+    camera = torch.tensor([0.9, 0.1, 0]).repeat(F, 1)
+    done = result(
+        body,
+        before=Prediction(in_crop, betas, camera),
+        after=Prediction(rotmat, betas, camera.clone()),
+    )
+    truth = GroundTruth(rotmat, betas, intrinsics=torch.tensor([[focal, *centre]]).repeat(F, 1))
+    metric = evaluator(body, protocol='open_ray')
+    metric.process(SimpleNamespace(truth=truth), [done])
+    metrics = metric.evaluate(1)
+    assert metrics['Source/mpjpe_mm'] < 0.01 and metrics['Source/pve_mm'] < 0.01
+    assert metrics['Bilevel/mpjpe_mm'] > 30 and metrics['Bilevel/pve_mm'] > 30
+    plain = evaluator(body)
+    plain.process(SimpleNamespace(truth=truth), [done])
+    unturned = plain.evaluate(1)
+    assert unturned['Source/mpjpe_mm'] > 30 and unturned['Bilevel/mpjpe_mm'] < 0.01
+    for key in ('pa_mpjpe_mm', 'reprojection_px'):
+        assert unturned[f'Source/{key}'] == pytest.approx(metrics[f'Source/{key}'], abs=1e-3)
+    without_truth = evaluator(body, protocol='open_ray')
+    without_truth.process(SimpleNamespace(truth=None), [done])
+    assert 'Source/mpjpe_mm' not in without_truth.evaluate(1)
+    unknown = SimpleNamespace(name='clip', truth=GroundTruth(rotmat, betas))
+    with pytest.raises(InputError, match="needs the intrinsics .* 'clip' has none"):
+        metric.process(unknown, [done])
+
+
+def test_the_viewing_ray_needs_aligned_meshes():
+    with pytest.raises(ValueError, match='every mesh error must be aligned'):
+        Protocol('other', 'a protocol', meshes=(MeshError(aligned=False),), viewing_ray=True)
 
 
 def test_refusals(body):

@@ -10,6 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from hrtk.geometry.rotation import (
     axis_angle_to_rotmat,
+    quaternion_to_rotmat,
     rot6d_to_rotmat,
     rotmat_to_axis_angle,
     rotmat_to_quaternion,
@@ -51,6 +52,13 @@ def test_rotmat_to_axis_angle_at_pi_is_the_same_rotation():
     ours = rotmat_to_axis_angle(torch.from_numpy(matrices)).numpy()
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), np.pi, atol=1e-12)
     np.testing.assert_allclose(Rotation.from_rotvec(ours).as_matrix(), matrices, atol=1e-12)
+
+
+def test_quaternion_to_rotmat_equals_scipy():
+    quaternions = np.random.default_rng(1).normal(size=(2, 9, 4))
+    ours = quaternion_to_rotmat(torch.from_numpy(quaternions)).numpy()
+    expected = Rotation.from_quat(quaternions[..., [1, 2, 3, 0]].reshape(-1, 4)).as_matrix()
+    np.testing.assert_allclose(ours.reshape(-1, 3, 3), expected, atol=1e-12)
 
 
 def test_rotmat_to_quaternion_equals_scipy_up_to_sign():

@@ -16,7 +16,7 @@ from hrtk.apis import adapt
 from hrtk.apis.look.exporting import export
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
-from hrtk.geometry.camera import crop_to_image_camera, default_focal
+from hrtk.geometry.camera import crop_to_image_camera
 from hrtk.testing import write_body_files
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def vertices(text: str) -> np.ndarray:
 
 
 def test_files_of_two_tracks(run: Path, command) -> None:
-    code, stdout, _ = command(run, '--formats', 'glb', 'bvh', 'amass', 'obj', 'joints')
+    code, stdout, stderr = command(run, '--formats', 'glb', 'bvh', 'amass', 'obj', 'joints')
     assert code == 0
     target = results(run) / 'exports/after'
     stems = sorted(path.stem for path in results(run).glob('*.npz'))
@@ -84,7 +84,9 @@ def test_files_of_two_tracks(run: Path, command) -> None:
     }
     assert {
         path.relative_to(target).as_posix() for path in target.rglob('*') if path.is_file()
-    } == wanted
+    } == wanted | {'motion.json'}
+    facts = json.loads((target / 'motion.json').read_text())
+    assert sorted(facts) == stems and all(f'{stem}: focal length' in stderr for stem in stems)
     assert sorted(stdout.split()) == sorted(
         str(target / name.partition('/0')[0])
         for name in wanted
@@ -95,23 +97,48 @@ def test_files_of_two_tracks(run: Path, command) -> None:
 
 
 def test_a_mesh_is_the_one_of_the_result(run: Path) -> None:
-    """The formula of docs/en/files.md for a mesh in the coordinates of the image."""
+    """With the mean shape, where the crop camera shows it; without filter and turn."""
     path = sorted(results(run).glob('*.npz'))[1]
     result, body = np.load(path), BodyModel()
     size = tuple(result['image_size'])
     for row, prefix in (('after', ''), ('before', 'before_')):
-        export(run, ['obj'], row=row, world='camera', out=run / 'out')
+        plain = dict(viewing_ray=False, smooth=0, floor=False)
+        export(run, ['obj'], row=row, world='camera', out=run / 'out', focal=900, **plain)
         rotmat, betas, camera, boxes = (
             torch.as_tensor(result[key])
             for key in (f'{prefix}rotmat', f'{prefix}betas', f'{prefix}camera', 'boxes')
         )
-        moved = crop_to_image_camera(camera, boxes, size, default_focal(size))
-        mesh = body(rotmat, betas).vertices + moved[:, None]
+        mesh = body(rotmat, betas.mean(0, keepdim=True).expand_as(betas)).vertices
+        expected = crop_to_image_camera(camera, boxes, size, 900.0).numpy()
         folder = run / 'out' / results(run).name / row / 'obj' / path.stem
         for t in range(3):
-            np.testing.assert_allclose(
-                vertices((folder / f'{t:06d}.obj').read_text()), mesh[t], atol=1e-5
-            )
+            shift = vertices((folder / f'{t:06d}.obj').read_text()) - mesh[t].numpy()
+            np.testing.assert_allclose(shift, shift[:1].repeat(len(shift), 0), atol=1e-5)
+            np.testing.assert_allclose(shift[0], expected[t], rtol=0.03, atol=0.03)
+
+
+def test_the_camera_and_the_filter_are_options(run: Path) -> None:
+    def joints(**options) -> dict:
+        written = export(run, ['joints'], sequences='*_000', out=run / 'out', **options)
+        return json.loads(next(path for path in written if path.suffix == '.json').read_text())
+
+    assert joints(fov=90)['focal'] == pytest.approx(32) and joints(focal=77)['focal'] == 77
+    assert joints()['focal'] == pytest.approx(np.hypot(64, 64))
+    turned, plain = (np.array(joints(viewing_ray=ray)['xyz']) for ray in (True, False))
+    assert np.abs(turned - plain).max() > 1e-3
+    facts = json.loads(next((run / 'out').glob('*/after/motion.json')).read_text())
+    assert [name for name in facts] == ['wild_s0_000'] and not facts['wild_s0_000']['viewing_ray']
+
+
+def test_a_result_with_a_focal_length(run: Path) -> None:
+    path = sorted(results(run).glob('*.npz'))[0]
+    values = dict(np.load(path))
+    assert 'focal' not in values
+    np.savez(path, **values, focal=321.0)
+    export(run, ['bvh'])
+    facts = json.loads((results(run) / 'exports/after/motion.json').read_text())
+    assert facts[path.stem]['focal_px'] == 321 and facts[path.stem]['focal_known']
+    assert not facts['wild_s0_001']['focal_known']
 
 
 def test_choice_of_sequences_and_place(run: Path, command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import struct
@@ -13,6 +14,7 @@ from export_parts import FRAMES, expected, free_body, make_body, make_motion, wi
 from scipy.spatial.transform import Rotation
 
 from hrtk.body_models.skeletons import SMPL24
+from hrtk.geometry.floor import Floor
 from hrtk.visualization.export import joint_positions, to_glb
 from hrtk.visualization.export.glb import pose_blend_shape_error
 
@@ -129,6 +131,24 @@ def test_keys_are_at_the_frames_and_take_the_short_way() -> None:
             keys = reader.array(sampler['output'])
             np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-6)
             assert ((keys[1:] * keys[:-1]).sum(1) >= 0).all()
+
+
+def test_a_floor_moves_the_camera_with_the_world() -> None:
+    """The camera node of a tilted camera above a floor sees the same pixels."""
+    motion, body = make_motion(), free_body()
+    turn = Rotation.from_euler('zx', [10, 25], degrees=True).as_matrix() @ np.diag([1.0, -1, -1])
+    tilted = dataclasses.replace(motion, floor=Floor(turn[:, 1], 1.6))
+    reader = Reader(to_glb(tilted, body))
+    (node,) = (n for n in reader.json['nodes'] if 'camera' in n)
+    np.testing.assert_allclose(node['translation'], [0, 1.6, 0], atol=1e-9)
+    axes = Rotation.from_quat(node['rotation']).as_matrix()
+    # glTF's cameras look along -z with y up, as the camera of a world without a floor.
+    pelvis = Reader(to_glb(motion, body)), reader
+    first, second = (
+        one.array(one.json['animations'][0]['samplers'][0]['output']) for one in pelvis
+    )
+    seen = (second - [0, 1.6, 0]) @ axes
+    np.testing.assert_allclose(seen, first, atol=1e-5)
 
 
 def test_its_camera_sees_the_pixels() -> None:

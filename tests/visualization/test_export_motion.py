@@ -42,7 +42,7 @@ def test_depth_follows_the_focal_length() -> None:
     near, far = (motion_of_crops(**crops(), focal=focal).translation for focal in (600.0, 1200.0))
     torch.testing.assert_close(far[:, 2], 2 * near[:, 2])
     torch.testing.assert_close(far[:, :2], near[:, :2])
-    assert motion_of_crops(**crops()).focal == 5000 / 256 * 640
+    assert motion_of_crops(**crops()).focal == np.hypot(640, 360)
 
 
 @pytest.mark.parametrize('world', TURN)
@@ -76,7 +76,7 @@ def test_one_shape_keeps_the_pelvis() -> None:
         (dict(frame_ids=()), ['at least one frame']),
         (dict(fps=0), ['a: fps', 'not 0']),
         (dict(fps=float('nan')), ['fps']),
-        (dict(focal=-1), ['a: focal', '-1']),
+        (dict(focal=-1), ['focal length', '-1']),
     ],
 )
 def test_bad_arrays_are_named(changed: dict, parts: list[str]) -> None:

@@ -130,6 +130,11 @@ def test_side_view_shows_depth_as_width(body: BodyModel) -> None:
     pixels_per_metre = 0.8 * 400 / 2
     assert np.ptp(x) == pytest.approx(size[2] * pixels_per_metre, abs=3)
     assert np.ptp(y) == pytest.approx(size[1] * pixels_per_metre, abs=3)
+    other = standing((0.8, 0, 0.3), turn=0.7)
+    turned = before_after(image, person, person, box, body, panels=('side',), side=other)
+    alone = before_after(image, person, other, box, body, panels=('side',))
+    np.testing.assert_array_equal(turned, alone)
+    assert (turned != side).any()
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Optional
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional
 from urllib.parse import unquote
 
 import numpy as np
 
+from hrtk.apis.look.still_camera import background_shifts
 from hrtk.apis.look.stored import result_folders, stored_body
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError, suggestion
@@ -26,6 +28,7 @@ FORMATS: dict[str, dict[str, Callable[..., Any]]] = {
 }
 WITH_WORLD = ('bvh', 'amass', 'obj')
 ROWS = ('after', 'before')
+FACTS = 'motion.json'
 DEFAULT = ('glb', 'bvh', 'amass', 'joints')
 
 
@@ -38,8 +41,12 @@ def export(
     out: Optional[str | Path] = None,
     world: Optional[str] = None,
     focal: Optional[float] = None,
+    fov: Optional[float] = None,
+    viewing_ray: bool = True,
+    smooth: float = files.SMOOTH_SECONDS,
+    floor: bool = True,
 ) -> list[Path]:
-    """Writes stored results as files that other programs read.
+    """Writes stored results as files that other programs read, and numbers about the motions in ``motion.json``.
 
     Args:
         results: folders of results, ``<work_dir>/results/<fingerprint>``, or work dirs, of which every folder of
@@ -50,11 +57,18 @@ def export(
         out: folder; the files of a folder of results lie in ``<out>/<fingerprint>/<row>/<format>/``. Default
             ``exports`` in that folder of results, ``exports/<row>/<format>/``.
         world: ``'camera'``, ``'y-up'`` or ``'z-up'``, for amass (default z-up), bvh and obj (default y-up). GLB is
-            always y-up and joints are always in the camera frame.
-        focal: focal length of the images, px, if it is known; depth is proportional to it.
+            always y-up and joints are always in the camera frame. Where a floor is found, it has height zero in the
+            worlds y-up and z-up, and the camera stands above the origin.
+        focal: focal length of the images, px, if it is known; depth is proportional to it. Default that of the result,
+            or else the diagonal of the image.
+        fov: field of view along the longer side of the image, degrees, instead of ``focal``.
+        viewing_ray: whether bodies are turned by the viewing ray of their crop, see ``docs/en/camera.md``.
+        smooth: seconds of the window of the filter over time; 0 for none.
+        floor: whether gravity and the floor are estimated, which needs a camera that does not move.
 
     Returns:
-        The written files, and for obj a folder per sequence.
+        The written files, and for obj a folder per sequence; without ``motion.json``, which lies above the folders of
+        the formats.
 
     Raises:
         InputError: there are no results or none that matches, a result is damaged, an option is unknown, or the body
@@ -73,19 +87,35 @@ def export(
     folders: list[Path] = []
     for path in results:
         folders += result_folders(Path(path))
-    motions = [_motions(folder, row, sequences, focal) for folder in folders]
-    if not any(motions):
+    placing = files.Placing(focal, fov, viewing_ray, smooth, floor)
+    matching = [_matching_results(folder, sequences) for folder in folders]
+    if not any(matching):
         raise _nothing_matches(folders, sequences)
     bodies = [stored_body(folder).double() for folder in folders]
+    people = []
+    for folder, by_stem, body in zip(folders, matching, bodies):
+        shifts = background_shifts(folder) if floor else {}
+        people.append(files.place_people(by_stem, row, body, placing, shifts))
     written = []
-    for folder, motions_by_stem, body in zip(folders, motions, bodies):
+    for folder, placed, body in zip(folders, people, bodies):
         root = folder / 'exports'
         if out is not None:
             root = Path(out) / folder.name
-        for stem, motion in motions_by_stem.items():
+        for stem, person in placed.items():
             for name in formats:
-                written += _write_format(name, root / row / name, stem, motion, body, world)
+                written += _write_format(name, root / row / name, stem, person.motion, body, world)
+        if placed:
+            _write_facts(root / row / FACTS, placed)
     return written
+
+
+def motion_lines(written: Iterable[Path]) -> list[str]:
+    """One line about every motion beside the files that :func:`export` wrote: focal length, jitter, sliding, floor."""
+    lines = []
+    for folder in sorted({path.parents[1] for path in written}):
+        for name, facts in json.loads((folder / FACTS).read_text()).items():
+            lines.append(files.describe(name, facts))
+    return lines
 
 
 def _check_known(kind: str, names: list[str], known: Iterable[str]) -> None:
@@ -110,30 +140,23 @@ def _nothing_matches(folders: list[Path], pattern: str) -> InputError:
     return InputError(f'{folders[0]}: no result fits {pattern!r}; there are {", ".join(names)}')
 
 
-def _motions(
-    folder: Path, row: str, pattern: str, focal: Optional[float]
-) -> dict[str, files.Motion]:
-    """The motions of all sequences that match, by the stem of their files."""
-    motions = {}
+def _matching_results(folder: Path, pattern: str) -> dict[str, Result]:
+    """The results of all sequences that match, by the stem of their files."""
+    results = {}
     for path in sorted(folder.glob('*.npz')):
         if fnmatch.fnmatchcase(unquote(path.stem), pattern):
-            motions[path.stem] = _motion(Result.load(path), row, focal)
-    return motions
+            results[path.stem] = Result.load(path)
+    return results
 
 
-def _motion(result: Result, row: str, focal: Optional[float]) -> files.Motion:
-    prediction = result.after if row == 'after' else result.before
-    return files.motion_of_crops(
-        result.name,
-        prediction.rotmat,
-        prediction.betas,
-        prediction.camera,
-        result.boxes,
-        result.frame_ids,
-        result.fps,
-        result.image_size,
-        focal,
-    )
+def _write_facts(path: Path, placed: Mapping[str, files.Placed]) -> None:
+    """Writes the facts of motions, beside those of other motions that the file has already."""
+    facts = {}
+    if path.is_file():
+        facts = json.loads(path.read_text())
+    facts.update({stem: person.facts for stem, person in placed.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(path, json.dumps(facts, indent=1) + '\n')
 
 
 def _write_format(

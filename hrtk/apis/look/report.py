@@ -21,8 +21,10 @@ from hrtk.apis.look.report_tables import means_table, sequence_table
 from hrtk.apis.look.stored import bodies_by_role, latest_folder
 from hrtk.engine.output_hook import Panels
 from hrtk.errors import InputError
+from hrtk.evaluation.protocols import Protocol
 from hrtk.evaluation.report import COLUMNS, WORSE_RULE, Record
 from hrtk.files import write_text_atomically
+from hrtk.visualization.export import Placing
 from hrtk.visualization.playback import encode_video, pelvis_meshes
 from hrtk.visualization.report import (
     Page,
@@ -50,6 +52,9 @@ def report(
     sequences: str = '*',
     most: int = 4,
     frames: int = 120,
+    focal: Optional[float] = None,
+    fov: Optional[float] = None,
+    viewing_ray: bool = True,
 ) -> Path:
     """Writes one HTML page of a run: metrics, videos, errors over time, worst frames and a 3D player.
 
@@ -63,6 +68,10 @@ def report(
         most: largest number of sequences with videos and plots, those with the largest errors. The tables have all.
         frames: largest number of frames of a video and of the 3D player; of longer sequences they show every second,
             third, ... frame.
+        focal: as of :func:`hrtk.apis.look.exporting.export`.
+        fov: likewise.
+        viewing_ray: whether the bodies of the 3D player and of side views are turned by the viewing ray of their crop;
+            only for footage without ground truth.
 
     Returns:
         The path of the page.
@@ -70,6 +79,7 @@ def report(
     Raises:
         InputError: plotly is missing, or results are missing, damaged or of other data.
     """
+    placing = Placing(focal, fov, viewing_ray)
     plotly_script()  # raises before the long work if plotly is missing
     for key, value in (('most', most), ('frames', frames)):
         if value < 1:
@@ -86,7 +96,10 @@ def report(
         reference = scorer.score_reference(_folder_name(before), latest_folder(before), run)
         comparison = compare_runs(run, reference)
     matching = _by_error(comparison.records, sequences, folder)
-    tracks = [_track(scorer, comparison, index, frames) for index in matching[:most]]
+    tracks = [
+        _track(scorer, comparison, index, frames, placing, run.protocol)
+        for index in matching[:most]
+    ]
     page = Page(
         title=_title(run, comparison, reference),
         rows=_row_names(comparison, tracks),
@@ -173,18 +186,26 @@ def _remarks(comparison: Comparison, shown: int, matching: int) -> list[str]:
     return remarks
 
 
-def _track(scorer: Scorer, comparison: Comparison, index: int, most_frames: int) -> Track:
+def _track(
+    scorer: Scorer,
+    comparison: Comparison,
+    index: int,
+    most_frames: int,
+    placing: Placing,
+    protocol: Protocol,
+) -> Track:
     """Everything that the page shows of one sequence."""
     sequence = scorer.dataset[index]
     result = comparison.results[sequence.name]
     record = comparison.records[index]
-    panels = Panels(scorer.body, sequence, result)
+    panels = Panels(scorer.body, sequence, result, placing)
     step = math.ceil(len(sequence) / most_frames)
     shown = range(0, len(sequence), step)
     video_panels = ('before', 'after') if comparison.adapted else ('input', 'before')
     images = panels.video_frames(shown, video_panels, VIDEO_HEIGHT)
     meshes = {}
-    for role, (rotmat, betas) in bodies_by_role(sequence, result, comparison.adapted).items():
+    bodies = bodies_by_role(sequence, result, comparison.adapted, placing, protocol)
+    for role, (rotmat, betas) in bodies.items():
         meshes[role] = pelvis_meshes(scorer.body, rotmat[::step], betas[::step])
     return Track(
         name=sequence.name,

@@ -12,9 +12,13 @@ from mmengine.config import Config
 
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
+from hrtk.evaluation.calibrated import crop_rotations
+from hrtk.evaluation.protocols import Protocol
+from hrtk.geometry.camera import turn_root
 from hrtk.registry import ADAPTERS, BODY_MODELS, ESTIMATORS
 from hrtk.results import Result
 from hrtk.structures import Sequence
+from hrtk.visualization.export import Placing
 
 
 def result_folders(folder: Path) -> list[Path]:
@@ -152,8 +156,13 @@ def adapter_name(adapter: dict) -> str:
     return cls.__name__
 
 
-def bodies_by_role(sequence: Sequence, result: Result, adapted: bool) -> dict[str, tuple[Any, Any]]:
+def bodies_by_role(
+    sequence: Sequence, result: Result, adapted: bool, placing: Placing, protocol: Protocol
+) -> dict[str, tuple[Any, Any]]:
     """Returns ``rotmat`` and ``betas`` of a sequence by role: ``'before'``, ``'after'`` and ``'truth'``.
+
+    Predictions of footage without ground truth are turned by the viewing rays of their crops. Beside a ground truth
+    they are as the protocol compares them.
 
     Gendered ground truth is left out: on the neutral body its betas would give another shape.
 
@@ -161,10 +170,22 @@ def bodies_by_role(sequence: Sequence, result: Result, adapted: bool) -> dict[st
         sequence: for its ground truth.
         result: of the sequence.
         adapted: whether there is an ``'after'``; the frozen baseline has none.
+        placing: focal length, and whether to turn footage without ground truth.
+        protocol: of the metrics.
     """
-    bodies = {'before': (result.before.rotmat, result.before.betas)}
+    predictions = {'before': result.before}
     if adapted:
-        bodies['after'] = (result.after.rotmat, result.after.betas)
+        predictions['after'] = result.after
+    if sequence.truth is not None:
+        rotation = crop_rotations(protocol, result.boxes, sequence)
+    else:
+        rotation = placing.rotation_of(result)
+    bodies = {}
+    for role, prediction in predictions.items():
+        rotmat = prediction.rotmat
+        if rotation is not None:
+            rotmat = turn_root(rotmat, rotation.to(rotmat))
+        bodies[role] = (rotmat, prediction.betas)
     truth = sequence.truth
     if truth is None or truth.gender != 'neutral':
         return bodies

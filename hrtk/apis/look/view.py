@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+from mmengine.config import Config
 
+from hrtk.apis.config_check import configs_of
 from hrtk.apis.look.stored import (
     adapter_name,
     bodies_by_role,
@@ -16,10 +18,12 @@ from hrtk.apis.look.stored import (
     stored_pairs,
 )
 from hrtk.errors import InputError
+from hrtk.evaluation.protocols import Protocol, get_protocol
 from hrtk.evaluation.report import BEFORE
 from hrtk.registry import DATASETS
 from hrtk.results import Result
 from hrtk.structures import Sequence
+from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import draw_keypoints, person_region
 from hrtk.visualization.playback import pelvis_meshes
 from hrtk.visualization.viewer import MeshViewer
@@ -31,6 +35,9 @@ def view(
     sequence: Optional[str] = None,
     port: int = 8080,
     host: str = '127.0.0.1',
+    focal: Optional[float] = None,
+    fov: Optional[float] = None,
+    viewing_ray: bool = True,
 ) -> MeshViewer:
     """Serves the stored bodies of one sequence before and after adaptation, with the ground truth where it is known.
 
@@ -39,6 +46,9 @@ def view(
         sequence: name of the sequence; default the first.
         port: first port to try.
         host: address to listen on.
+        focal: as of :func:`hrtk.apis.look.exporting.export`.
+        fov: likewise.
+        viewing_ray: whether bodies of footage without ground truth are turned by the viewing ray of their crop.
 
     Returns:
         The running viewer; ``stop()`` ends it.
@@ -46,6 +56,7 @@ def view(
     Raises:
         InputError: viser is missing, the sequence is unknown, or results are missing or of other data.
     """
+    placing = Placing(focal, fov, viewing_ray)
     folder = latest_folder(Path(work_dir))
     cfg = stored_config(folder / 'run.json')
     body = stored_body(folder)
@@ -53,16 +64,30 @@ def view(
     for candidate, result in stored_pairs(folder, DATASETS.build(cfg.dataset)):
         names.append(candidate.name)
         if sequence in (None, candidate.name):
-            return _viewer(candidate, result, body, adapter_name(cfg.adapter), port, host)
+            adapter = adapter_name(cfg.adapter)
+            protocol = _protocol(cfg)
+            bodies = bodies_by_role(candidate, result, adapter != BEFORE, placing, protocol)
+            return _viewer(candidate, result, body, adapter, bodies, port, host)
     raise InputError(
         f'{folder}: there is no sequence {sequence!r}; there are {", ".join(names[:8])}'
     )
 
 
+def _protocol(cfg: Config) -> Protocol:
+    """The protocol of the first metric of a stored config."""
+    evaluator = configs_of(cfg, 'evaluator')[0]
+    return get_protocol(evaluator.get('protocol', 'open'))
+
+
 def _viewer(
-    sequence: Sequence, result: Result, body: Any, adapter: str, port: int, host: str
+    sequence: Sequence,
+    result: Result,
+    body: Any,
+    adapter: str,
+    bodies: dict[str, tuple[Any, Any]],
+    port: int,
+    host: str,
 ) -> MeshViewer:
-    bodies = bodies_by_role(sequence, result, adapted=adapter != BEFORE)
     meshes = {role: pelvis_meshes(body, rotmat, betas) for role, (rotmat, betas) in bodies.items()}
 
     def frame_image(frame: int) -> np.ndarray:

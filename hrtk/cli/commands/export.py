@@ -6,10 +6,12 @@ Example: hrtk export work_dirs/r18_wild --formats glb bvh amass
 from __future__ import annotations
 
 import argparse
+import sys
 
-from hrtk.apis.look.exporting import DEFAULT, FORMATS, ROWS, export
+from hrtk.apis.look.exporting import DEFAULT, FORMATS, ROWS, export, motion_lines
+from hrtk.cli.camera_options import add_focal_arguments, add_viewing_ray_argument
 from hrtk.cli.options import RESULTS_HELP
-from hrtk.visualization.export import WORLDS
+from hrtk.visualization.export import SMOOTH_SECONDS, WORLDS
 
 ON_INTERRUPT = 'files written so far are complete: run again for the rest'
 
@@ -37,12 +39,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='AXES',
         help=f'axes for amass, bvh and obj: {", ".join(WORLDS)} (default: z-up for amass, else y-up)',
     )
+    add_focal_arguments(parser)
+    add_viewing_ray_argument(parser)
     parser.add_argument(
-        '--focal', type=float, metavar='PX', help='focal length of the images, if it is known'
+        '--smooth',
+        type=float,
+        default=SMOOTH_SECONDS,
+        metavar='SECONDS',
+        help='window of the filter over time, 0 for none (%(default)s)',
+    )
+    parser.add_argument(
+        '--no-floor',
+        dest='floor',
+        action='store_false',
+        help='do not estimate gravity and the floor: the vertical is that of the image',
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    for path in export(**vars(args)):
+    written = export(**vars(args))
+    for path in written:
         print(path)
+    for line in motion_lines(written):
+        print(line, file=sys.stderr)
     return 0

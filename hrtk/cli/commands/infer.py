@@ -7,9 +7,11 @@ Example: hrtk infer clip.mp4 --keypoints clip.json --adapt boa/r18_wild --export
 from __future__ import annotations
 
 import argparse
+import sys
 
 from hrtk.apis.infer import ALIASES, infer
-from hrtk.apis.look.exporting import FORMATS
+from hrtk.apis.look.exporting import FORMATS, motion_lines
+from hrtk.cli.camera_options import add_focal_arguments
 from hrtk.cli.options import add_cfg_options
 
 ON_INTERRUPT = 'everything finished is stored: run again to resume'
@@ -47,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--fps', type=float, metavar='N', help='the images are frames of a video, N per second'
     )
+    add_focal_arguments(parser)
     parser.add_argument('--device', help='cpu, cuda, ... (default: a GPU if PyTorch finds one)')
     parser.add_argument(
         '--pose2d',
@@ -67,4 +70,6 @@ def run(args: argparse.Namespace) -> int:
     inference = infer(**vars(args))
     for path in (inference.results, inference.overlay, *inference.exports):
         print(path)
+    for line in motion_lines(inference.exports):
+        print(line, file=sys.stderr)
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from hrtk.apis.look.report import report
+from hrtk.cli.camera_options import add_focal_arguments, add_viewing_ray_argument
 from hrtk.cli.options import RESULTS_HELP
 
 ON_INTERRUPT = 'nothing was written'
@@ -32,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--frames', type=int, default=120, help='maximum number of frames per film (%(default)s)'
     )
+    add_focal_arguments(parser)
+    add_viewing_ray_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

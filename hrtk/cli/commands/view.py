@@ -9,6 +9,7 @@ import argparse
 import time
 
 from hrtk.apis.look.view import view
+from hrtk.cli.camera_options import add_focal_arguments, add_viewing_ray_argument
 from hrtk.cli.options import RESULTS_HELP
 
 ON_INTERRUPT = 'nothing was changed'
@@ -21,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--host', default='127.0.0.1', help='address to listen on (%(default)s: this machine only)'
     )
+    add_focal_arguments(parser)
+    add_viewing_ray_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Optional
 
-from hrtk.datasets.frames import ImageFrames, VideoFrames
+from hrtk.datasets.frames import ImageFrames, VideoFrames, read_image
 from hrtk.datasets.own.keypoint_table import FrameRef, KeypointTable
 from hrtk.errors import InputError
 from hrtk.structures import Frames
@@ -42,6 +42,10 @@ class Footage:
 
     def label(self, index: int) -> str:
         """The file name of an image; ``'000012'`` for a video's frame."""
+        raise NotImplementedError
+
+    def size(self, index: int) -> Size:
+        """The (width, height) of a frame, px."""
         raise NotImplementedError
 
     def reference(self, index: int) -> FrameRef:
@@ -103,6 +107,9 @@ class VideoFootage(Footage):
 
     def label(self, index: int) -> str:
         return f'{index:06d}'
+
+    def size(self, index: int) -> Size:
+        return self._video.size
 
     def reference(self, index: int) -> FrameRef:
         return FrameRef('', index)
@@ -183,6 +190,10 @@ class ImageFootage(Footage):
 
     def label(self, index: int) -> str:
         return self.files[index].name
+
+    def size(self, index: int) -> Size:
+        height, width = read_image(self.files[index]).shape[:2]
+        return width, height
 
     def reference(self, index: int) -> FrameRef:
         return FrameRef(self._relative(self.files[index]).as_posix())

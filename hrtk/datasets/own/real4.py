@@ -195,13 +195,15 @@ def _write_view(
     )
     file = f'{camera.name}_person1.json'
     world = content['mediapipe_world'][index]
-    _write_joints(root / 'joints/mediapipe' / file, names, xyz=world, uv=detected)
+    path = root / 'joints/mediapipe' / file
+    _write_joints(path, names, 'crop', xyz=world, uv=detected)
     body = [names.index(name) for name in joint_names('body12')]
     joints = local[:, body]
     hips = [names.index(f'{side}_hip_lsp') for side in ('left', 'right')]
     joints = joints - local[:, hips].mean(1, keepdims=True)
     mean = np.broadcast_to(joints.mean(0), joints.shape)
-    _write_joints(root / 'joints/mean_pose' / file, list(joint_names('body12')), xyz=mean)
+    path = root / 'joints/mean_pose' / file
+    _write_joints(path, list(joint_names('body12')), 'camera', xyz=mean)
 
 
 def _write_keypoints(
@@ -221,11 +223,17 @@ def _write_keypoints(
     write_text_atomically(path, json.dumps(content))
 
 
-def _write_joints(path: Path, names: list[str], **positions: np.ndarray) -> None:
-    """Writes ``xyz`` (F, J, 3) metres and perhaps ``uv`` (F, J, 2) px, of all frames in order."""
+def _write_joints(path: Path, names: list[str], axes: str, **positions: np.ndarray) -> None:
+    """Writes ``xyz`` (F, J, 3) metres and perhaps ``uv`` (F, J, 2) px, of all frames in order.
+
+    ``axes`` are those of :class:`~hrtk.evaluation.stored_joints.StoredJoints`.
+    """
     count = len(positions['xyz'])
     content: dict[str, Any] = dict(
-        name=path.stem, joints=names, frame_ids=[f'{frame:06d}' for frame in range(count)]
+        name=path.stem,
+        joints=names,
+        axes=axes,
+        frame_ids=[f'{frame:06d}' for frame in range(count)],
     )
     for key, values in positions.items():
         content[key] = _rounded(values, DECIMALS)

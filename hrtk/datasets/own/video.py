@@ -19,6 +19,7 @@ from hrtk.datasets.own.sides import SideRepair, Sides
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
+from hrtk.geometry.camera import clip_focal
 from hrtk.registry import DATASETS, MASK_SOURCES
 from hrtk.structures import Keypoints2D, Sequence
 
@@ -85,6 +86,8 @@ class VideoDataset(SequenceDataset):
         people: ``'tracked'`` or ``'annotated'``.
         fill_gaps: whether tracks consist of consecutive frames.
         image_sequence: whether images without ``fps`` are frames of one clip, of 25 frames per second.
+        focal: focal length of the camera, px, if it is known; see :func:`hrtk.geometry.camera.clip_focal`.
+        fov: field of view along the longer side of the image, degrees, if that is known instead.
         repair_sides: whether left and right are put right where the detector exchanged them for some frames, see
             :class:`~hrtk.datasets.own.sides.SideRepair`; the log reports every repaired track. Photographs stay as
             they are.
@@ -101,6 +104,8 @@ class VideoDataset(SequenceDataset):
             no track is left. An image that cannot be read, or has another size than the keypoint file notes, raises
             when its frame is read.
     """
+
+    free_options = ('focal', 'fov')
 
     def __init__(
         self,
@@ -121,6 +126,8 @@ class VideoDataset(SequenceDataset):
         people: Literal['tracked', 'annotated'] = 'tracked',
         fill_gaps: bool = True,
         image_sequence: bool = False,
+        focal: Optional[float] = None,
+        fov: Optional[float] = None,
         repair_sides: bool = False,
     ) -> None:
         class_name = type(self).__name__
@@ -133,6 +140,10 @@ class VideoDataset(SequenceDataset):
                 f'{class_name}: smooth=True filters boxes over consecutive frames, which '
                 f'fill_gaps=False does not give; set smooth=False'
             )
+        if focal is not None or fov is not None:
+            clip_focal((1, 1), focal, fov)  # raises for impossible values
+        self.focal = focal
+        self.fov = fov
         self.keypoints = Path(keypoints)
         self.table = read_keypoints(keypoints, skeleton)
         self.footage = open_footage(images)
@@ -171,6 +182,7 @@ class VideoDataset(SequenceDataset):
             self._keypoints_of(track),
             frame_ids=tuple(self.footage.label(frame) for frame in track.frames),
             fps=self.fps,
+            focal=self._focal(track.frames[0]),
         )
         if self.masks is not None:
             sequence = self.masks.attach(sequence)
@@ -189,6 +201,12 @@ class VideoDataset(SequenceDataset):
         if self.masks is not None:
             hashes.update(self.masks.fingerprint())
         return hashes
+
+    def _focal(self, frame: int) -> Optional[float]:
+        """The focal length of the camera of a frame, px; None if nothing is known about it."""
+        if self.fov is None:
+            return self.focal
+        return clip_focal(self.footage.size(frame), fov=self.fov)
 
     def _noted_sizes(self, track: Track) -> list[Optional[tuple[int, int]]]:
         """The image size that the keypoint file notes for every frame."""

@@ -74,6 +74,7 @@ class CropTo(Transform):
             truth=truth,
             masks=masks,
             boxes=torch.where(finite, crop_boxes, boxes),
+            focal=None,  # a crop's camera changes from frame to frame
             keypoints2d=dataclasses.replace(keypoints, xy=moved(keypoints.xy)),
         )
 

@@ -12,13 +12,26 @@ from hrtk.visualization.export.motion import (
 )
 from hrtk.visualization.export.npz_amass import to_amass, to_amass_smplx
 from hrtk.visualization.export.obj import to_obj
+from hrtk.visualization.export.people import describe, place_people
+from hrtk.visualization.export.placing import (
+    SMOOTH_SECONDS,
+    Placed,
+    Placing,
+    place_track,
+)
 
 __all__ = [
+    'SMOOTH_SECONDS',
     'WORLDS',
     'Motion',
+    'Placed',
+    'Placing',
+    'describe',
     'in_world',
     'joint_positions',
     'motion_of_crops',
+    'place_people',
+    'place_track',
     'to_amass',
     'to_amass_smplx',
     'to_bvh',

@@ -13,11 +13,13 @@ import struct
 from typing import Any, Optional
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import SMPL24
 from hrtk.geometry.rotation import rotmat_to_quaternion
+from hrtk.geometry.smoothing import continuous_quaternions
 from hrtk.version import __version__
 from hrtk.visualization.export.motion import (
     Motion,
@@ -25,6 +27,7 @@ from hrtk.visualization.export.motion import (
     posed,
     rest_joints,
     with_mean_shape,
+    world_transform,
 )
 
 # Codes of the standard.
@@ -45,7 +48,7 @@ MATERIAL = dict(
 
 
 def to_glb(motion: Motion, body: BodyModel) -> bytes:
-    """The bytes of a GLB file: metres, y up, as the standard requires, with the camera at the origin.
+    """The bytes of a GLB file: metres, y up, as the standard requires.
 
     The mesh has the mean shape of the track. Each of the 24 joints has a rotation channel and the pelvis a translation
     channel, with a key at every frame. A camera node has the view of the image. glTF cannot represent pose blend
@@ -56,6 +59,7 @@ def to_glb(motion: Motion, body: BodyModel) -> bytes:
         motion: in the camera frame.
         body: the body model of the motion.
     """
+    camera = _camera_node(motion)
     motion = in_world(with_mean_shape(motion, body), body, 'y-up')
     arrays = _Arrays()
     joints = rest_joints(body, motion.betas[:1])[0].numpy()
@@ -66,7 +70,7 @@ def to_glb(motion: Motion, body: BodyModel) -> bytes:
         nodes=[
             dict(name=motion.name, mesh=0, skin=0, extras=_extras(motion, body)),
             *_joint_nodes(joints, body.data.parents),
-            dict(name='camera', camera=0),
+            camera,
         ],
         meshes=[dict(name=body.data.name, primitives=[_mesh(arrays, motion, body)])],
         materials=[MATERIAL],
@@ -141,6 +145,21 @@ def _extras(motion: Motion, body: BodyModel) -> dict[str, Any]:
         pose_blend_shapes='left out',
         left_out_mean_mm=1000 * mean,
         left_out_max_mm=1000 * largest,
+    )
+
+
+def _camera_node(motion: Motion) -> dict[str, Any]:
+    """The camera in the world; a camera of glTF looks along -z, with y up."""
+    if motion.floor is None:
+        return dict(name='camera', camera=0)  # at the origin
+    rotation, position = world_transform(motion, 'y-up')
+    axes = rotation @ torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=rotation.dtype))
+    quaternion = rotmat_to_quaternion(axes)[[1, 2, 3, 0]]
+    return dict(
+        name='camera',
+        camera=0,
+        translation=position.tolist(),
+        rotation=quaternion.tolist(),
     )
 
 
@@ -234,10 +253,7 @@ def _animation(arrays: _Arrays, motion: Motion, pelvis: np.ndarray) -> dict[str,
 
 def _continuous_quaternions(rotmat: Tensor) -> np.ndarray:
     """(F, 24, 4) x, y, z, w. Neighbouring keys lie in one hemisphere, so that linear interpolation is the short way."""
-    quaternions = rotmat_to_quaternion(rotmat)[..., [1, 2, 3, 0]]
-    flips = (quaternions[1:] * quaternions[:-1]).sum(-1, keepdim=True) < 0
-    quaternions[1:] *= (1 - 2 * flips.to(quaternions)).cumprod(0)
-    return quaternions.numpy()
+    return continuous_quaternions(rotmat)[..., [1, 2, 3, 0]].numpy()
 
 
 def _pack(content: dict[str, Any], arrays: _Arrays) -> bytes:

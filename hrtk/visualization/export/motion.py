@@ -11,10 +11,10 @@ from torch import Tensor
 
 from hrtk.body_models import BodyModel, BodyOutput
 from hrtk.errors import InputError
-from hrtk.geometry.camera import crop_to_image_camera, default_focal
+from hrtk.geometry.camera import clip_focal, crop_to_image_camera, turn_root
+from hrtk.geometry.floor import Floor
 
-# Rows are the axes of a world in the camera frame (x right, y down, z away from the viewer). Gravity is unknown, so the
-# vertical of every world is that of the image.
+# Rows are the axes of a world in the frame of a level camera (x right, y down, z away from the viewer).
 WORLDS = {
     'camera': ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     'y-up': ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
@@ -36,6 +36,7 @@ class Motion:
         fps: frames per second.
         image_size: (width, height) of the image, px.
         focal: px; the principal point is the middle of the image.
+        floor: in the camera frame; None if it is unknown. Then the vertical of every world is that of the image.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Motion:
     fps: float
     image_size: tuple[int, int]
     focal: float
+    floor: Optional[Floor] = None
 
     def __len__(self) -> int:
         return len(self.rotmat)
@@ -83,21 +85,19 @@ def motion_of_crops(
     betas = _checked(f'{name}: betas', betas, frames, (10,))
     camera = _checked(f'{name}: camera', camera, frames, (3,))
     boxes = _checked(f'{name}: boxes', boxes, frames, (3,))
-    if focal is None:
-        focal = default_focal(image_size)
-    for key, value in (('fps', fps), ('focal', focal)):
-        if not 0 < value < float('inf'):
-            raise InputError(f'{name}: {key} must be a positive number, not {value}')
+    if not 0 < fps < float('inf'):
+        raise InputError(f'{name}: fps must be a positive number, not {fps}')
+    focal = clip_focal(image_size, focal)
     width, height = image_size
     return Motion(
         name=name,
         rotmat=rotmat,
         betas=betas,
-        translation=crop_to_image_camera(camera, boxes, image_size, float(focal)),
+        translation=crop_to_image_camera(camera, boxes, image_size, focal),
         frame_ids=tuple(frame_ids),
         fps=float(fps),
         image_size=(width, height),
-        focal=float(focal),
+        focal=focal,
     )
 
 
@@ -109,9 +109,33 @@ def with_mean_shape(motion: Motion, body: BodyModel) -> Motion:
 
 
 def in_world(motion: Motion, body: BodyModel, world: str) -> Motion:
-    """Rotates a motion from the camera frame into a world of :data:`WORLDS`; the camera stays at the origin.
+    """Moves a motion from the camera frame into a world of :data:`WORLDS`, see :func:`world_transform`.
 
     SMPL rotates a body about its pelvis instead of the origin, so the translation changes by more than the rotation.
+
+    Raises:
+        InputError: the world is unknown.
+    """
+    rotation, camera = world_transform(motion, world)
+    rotmat = turn_root(motion.rotmat, rotation.expand(len(motion), 3, 3))
+    pelvis = rest_joints(body, motion.betas)[:, 0]
+    translation = (pelvis + motion.translation) @ rotation.T + camera - pelvis
+    return dataclasses.replace(motion, rotmat=rotmat, translation=translation, floor=None)
+
+
+def world_transform(motion: Motion, world: str) -> tuple[Tensor, Tensor]:
+    """The way from the camera frame into a world: ``rotation @ point + camera``.
+
+    Without a floor the vertical of the world is that of the image, and the camera is the origin. With a floor the
+    vertical is that of gravity, the floor has height zero, and the origin is below the camera. The world ``'camera'``
+    is the camera frame in both cases.
+
+    Args:
+        motion: in the camera frame.
+        world: ``'camera'``, ``'y-up'`` or ``'z-up'``.
+
+    Returns:
+        The rotation (3, 3), and the position (3,) of the camera in the world, metres.
 
     Raises:
         InputError: the world is unknown.
@@ -119,10 +143,12 @@ def in_world(motion: Motion, body: BodyModel, world: str) -> Motion:
     if world not in WORLDS:
         raise InputError(f'there is no world {world!r}; use {", ".join(WORLDS)}')
     rotation = torch.tensor(WORLDS[world], dtype=motion.rotmat.dtype)
-    rotmat = torch.cat([rotation @ motion.rotmat[:, :1], motion.rotmat[:, 1:]], dim=1)
-    pelvis = rest_joints(body, motion.betas)[:, 0]
-    translation = (pelvis + motion.translation) @ rotation.T - pelvis
-    return dataclasses.replace(motion, rotmat=rotmat, translation=translation)
+    camera = torch.zeros(3, dtype=motion.rotmat.dtype)
+    if motion.floor is None or world == 'camera':
+        return rotation, camera
+    down = torch.tensor([0.0, 1.0, 0.0], dtype=motion.rotmat.dtype)
+    camera = -motion.floor.height * (rotation @ down)
+    return rotation @ torch.from_numpy(motion.floor.level_rotation()), camera
 
 
 @torch.no_grad()

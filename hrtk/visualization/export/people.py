@@ -1,0 +1,123 @@
+"""All people of a run placed in the cameras of their clips, with floors, and numbers about them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Mapping, Optional
+
+from hrtk.body_models import BodyModel
+from hrtk.geometry.floor import FloorEstimate
+from hrtk.results import Result
+from hrtk.visualization.export.ground import clip_of, floors_of_clips, on_floor, sliding
+from hrtk.visualization.export.placing import Placed, Placing, evenly_spaced, place_track
+
+# Of the diagonal of the image: background that moves farther is that of a moving camera.
+STILL_CAMERA = 0.01
+
+
+def place_people(
+    results: Mapping[str, Result],
+    row: str,
+    body: BodyModel,
+    placing: Placing,
+    background: Optional[Mapping[str, float]] = None,
+) -> dict[str, Placed]:
+    """Places tracks in the camera frames of their clips, with floors where these can be estimated.
+
+    Args:
+        results: of the tracks, by any key.
+        row: ``'after'`` or ``'before'``.
+        body: the body model of the results.
+        placing: options.
+        background: how far the background of a clip moves, as a share of the image's diagonal, by the name of the clip
+            (:func:`~hrtk.visualization.export.ground.clip_of`). The cameras of other clips are taken as still.
+
+    Returns:
+        The motions by the same keys. Their facts are those of :func:`~hrtk.visualization.export.placing.place_track`
+        and ``sliding_mm`` and ``sliding_before_mm`` (the mean step of standing feet per frame, with and without filter
+        and floor; None if no foot stands) and ``floor`` (see :func:`floor_facts`).
+
+    Raises:
+        InputError: an array of a result has another shape or is not finite.
+    """
+    placed = {key: place_track(result, row, body, placing) for key, result in results.items()}
+    floors: dict[str, FloorEstimate] = {}
+    if placing.floor:
+        clips = [
+            person.motion for key, person in placed.items() if evenly_spaced(results[key].frame_ids)
+        ]
+        floors = floors_of_clips(clips, body)
+        for clip, share in (background or {}).items():
+            if share > STILL_CAMERA:
+                reason = f'the camera moves: its background shifts by {share:.1%} of the image'
+                floors[clip] = FloorEstimate(None, reason, 0.0, math.inf, 0)
+    return {
+        key: _with_floor(person, body, floors.get(clip_of(person.motion.name)))
+        for key, person in placed.items()
+    }
+
+
+def floor_facts(estimate: Optional[FloorEstimate]) -> dict[str, Any]:
+    """Plain values of an estimate: ``found``, ``reason`` of a refusal, and of a floor ``confidence``,
+    ``uncertainty_degrees``, ``tilt_degrees`` (between gravity and the image's vertical), ``up`` (in the camera frame),
+    ``camera_height_m`` and ``stances``."""
+    if estimate is None:
+        return dict(found=False, reason='not asked for, or the frames are not consecutive')
+    if estimate.floor is None:
+        return dict(found=False, reason=estimate.reason)
+    return dict(
+        found=True,
+        confidence=estimate.confidence,
+        uncertainty_degrees=estimate.uncertainty,
+        tilt_degrees=estimate.floor.tilt_degrees,
+        up=estimate.floor.up.tolist(),
+        camera_height_m=estimate.floor.height,
+        stances=estimate.stances,
+    )
+
+
+def describe(name: str, facts: Mapping[str, Any]) -> str:
+    """One line about a track for a terminal."""
+    known = 'known' if facts['focal_known'] else 'assumed'
+    parts = [
+        f'focal length {facts["focal_px"]:.0f} px ({known})',
+        f'jitter {facts["jitter_before_mm"]:.1f} -> {facts["jitter_mm"]:.1f} mm/frame²',
+    ]
+    if facts['sliding_before_mm'] is not None and facts['sliding_mm'] is not None:
+        parts.append(
+            f'feet slide {facts["sliding_before_mm"]:.1f} -> {facts["sliding_mm"]:.1f} mm/frame'
+        )
+    if facts['jumps']:
+        parts.append(
+            f'{facts["jumps"]} jumps of the whole body, perhaps of exchanged left and right sides'
+        )
+    floor = facts['floor']
+    if floor['found']:
+        parts.append(
+            f'gravity {floor["tilt_degrees"]:.0f} degrees from the vertical of the image, '
+            f'confidence {floor["confidence"]:.2f}'
+        )
+    else:
+        parts.append(f'no floor: {floor["reason"]}')
+    return f'{name}: {"; ".join(parts)}'
+
+
+def _with_floor(person: Placed, body: BodyModel, estimate: Optional[FloorEstimate]) -> Placed:
+    up = None
+    motion = person.motion
+    if estimate is not None and estimate.floor is not None:
+        up = estimate.floor.up
+        motion = on_floor(motion, body, estimate.floor)
+    facts = dict(
+        person.facts,
+        sliding_before_mm=_millimetres(sliding(person.raw, body, up)),
+        sliding_mm=_millimetres(sliding(motion, body, up)),
+        floor=floor_facts(estimate),
+    )
+    return dataclasses.replace(person, motion=motion, facts=facts)
+
+
+def _millimetres(metres: float) -> Optional[float]:
+    """None for NaN, which JSON does not have."""
+    return None if math.isnan(metres) else 1000 * metres

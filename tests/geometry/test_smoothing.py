@@ -1,0 +1,109 @@
+"""Smoothing over time against scipy and the symmetry of rotations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import savgol_filter
+from scipy.spatial.transform import Rotation
+
+from hrtk.geometry.smoothing import (
+    continuous_quaternions,
+    jitter,
+    smooth_positions,
+    smooth_rotations,
+    window_frames,
+)
+
+RNG = np.random.default_rng(0)
+FRAMES = 60
+
+
+def slow_rotations(noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """(F, 2, 3, 3) noisy and true rotations that pass half a turn."""
+    time = np.linspace(0, 1, FRAMES)[:, None, None]
+    vectors = np.stack([[2.5 * np.pi, 0.3, 0.2], [0.1, -1.5 * np.pi, 0.4]]) * time
+    truth = Rotation.from_rotvec(vectors.reshape(-1, 3))
+    spoilt = truth * Rotation.from_rotvec(RNG.normal(0, noise, (2 * FRAMES, 3)))
+    shape = (FRAMES, 2, 3, 3)
+    return spoilt.as_matrix().reshape(shape), truth.as_matrix().reshape(shape)
+
+
+def degrees_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    difference = Rotation.from_matrix(a.reshape(-1, 3, 3)).inv() * Rotation.from_matrix(
+        b.reshape(-1, 3, 3)
+    )
+    return np.degrees(difference.magnitude())
+
+
+@pytest.mark.parametrize(
+    'seconds, fps, frames, window',
+    [
+        (0.3, 30.0, 100, 9),
+        (0.3, 60.0, 100, 19),
+        (0.3, 15.0, 100, 5),
+        (0.3, 30.0, 8, 7),
+        (0.3, 30.0, 3, 1),
+        (0.1, 15.0, 100, 1),
+        (0.0, 30.0, 100, 1),
+        (0.3, 30.0, 1, 1),
+    ],
+)
+def test_windows_are_odd_and_fit(seconds, fps, frames, window):
+    assert window_frames(seconds, fps, frames) == window
+
+
+def test_positions_are_filtered_by_scipy():
+    values = RNG.normal(size=(FRAMES, 4, 3))
+    ours = smooth_positions(torch.from_numpy(values), 9).numpy()
+    np.testing.assert_array_equal(ours, savgol_filter(values, 9, 2, axis=0, mode='interp'))
+    parabola = np.arange(FRAMES)[:, None] ** 2 * [1.0, -0.5]
+    kept = smooth_positions(torch.from_numpy(parabola), 9).numpy()
+    np.testing.assert_allclose(kept, parabola, atol=1e-9)
+
+
+def test_noise_of_rotations_falls_and_the_motion_stays():
+    spoilt, truth = slow_rotations(0.05)
+    smooth = smooth_rotations(torch.from_numpy(spoilt), 9).numpy()
+    before = degrees_between(spoilt, truth).mean()
+    after = degrees_between(smooth, truth).mean()
+    # A quadratic window of nine has the middle weight 59 / 231: noise falls to its square root.
+    assert after < 1.2 * before * np.sqrt(59 / 231)
+    exact = smooth_rotations(torch.from_numpy(truth), 9).numpy()
+    assert degrees_between(exact, truth).max() < 0.2
+
+
+def test_results_are_rotations_and_turn_with_their_input():
+    spoilt, _ = slow_rotations(0.2)
+    smooth = smooth_rotations(torch.from_numpy(spoilt), 7).numpy()
+    identity = np.broadcast_to(np.eye(3), smooth.shape)
+    np.testing.assert_allclose(smooth @ np.swapaxes(smooth, -1, -2), identity, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(smooth), 1)
+    left, right = Rotation.random(2, random_state=0).as_matrix()
+    turned = smooth_rotations(torch.from_numpy(left @ spoilt @ right), 7).numpy()
+    np.testing.assert_allclose(turned, left @ smooth @ right, atol=1e-12)
+
+
+def test_quaternions_are_continuous():
+    _, truth = slow_rotations(0.0)
+    quaternions = continuous_quaternions(torch.from_numpy(truth)).numpy()
+    assert (quaternions[1:] * quaternions[:-1]).sum(-1).min() > 0.99
+    again = Rotation.from_quat(quaternions[..., [1, 2, 3, 0]].reshape(-1, 4)).as_matrix()
+    np.testing.assert_allclose(again.reshape(truth.shape), truth, atol=1e-12)
+
+
+def test_no_window_changes_nothing():
+    values = torch.randn(3, 3, 3)
+    assert smooth_positions(values, 1) is values and smooth_rotations(values, 1) is values
+
+
+def test_jitter_is_the_mean_second_difference():
+    points = RNG.normal(size=(6, 5, 3))
+    lengths = [
+        np.linalg.norm(points[t - 1, n] - 2 * points[t, n] + points[t + 1, n])
+        for t in range(1, 5)
+        for n in range(5)
+    ]
+    assert jitter(torch.from_numpy(points)) == pytest.approx(np.mean(lengths))
+    assert jitter(torch.from_numpy(points[:2])) == 0
