@@ -15,8 +15,8 @@ metric                    meaning
 
 The last two place the body by the translation of its crop camera for the true focal length and principal point.
 
-Under protocols with ``viewing_ray`` predictions are turned by :func:`crop_rotations` before all 3D errors, and there is
-no ``ray_mpjpe_mm``.
+Under protocols with ``viewing_ray`` predictions are turned by :func:`crop_rotations` before all 3D errors but
+``ray_mpjpe_mm``, which has a turn of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.evaluation.functional import MM_PER_METRE, mpjpe, n_mpjpe
 from hrtk.evaluation.protocols import Protocol
-from hrtk.geometry.camera import viewing_rotation
+from hrtk.geometry.camera import default_focal, image_middle, viewing_rotation
 from hrtk.structures import GroundTruth, Sequence
 
 PLANTED = 0.3  # m/s
@@ -39,6 +39,7 @@ PLANTED = 0.3  # m/s
 
 def ray_errors(
     joints: np.ndarray,
+    unturned: np.ndarray,
     true_joints: np.ndarray,
     projected: Optional[np.ndarray],
     true_projected: np.ndarray,
@@ -48,16 +49,16 @@ def ray_errors(
 
     Args:
         joints: (F, J, 3) predicted, root-aligned, metres.
+        unturned: the same without the turn of the protocol, for ``ray_mpjpe_mm``.
         true_joints: (F, J, 3) root-aligned, metres.
         projected: (F, J, 2) px predicted; None leaves ``truth_px`` out.
         true_projected: (F, J, 2) px; their mean is the position of the person in the image.
         intrinsics: (F, 3) ``[focal, cx, cy]``, px.
     """
-    joints = np.float64(joints)
     turn = ray_rotations(true_projected.mean(1), intrinsics)
     errors = dict(
-        n_mpjpe_mm=n_mpjpe(joints, true_joints),
-        ray_mpjpe_mm=mpjpe(joints @ np.swapaxes(turn, 1, 2), true_joints),
+        n_mpjpe_mm=n_mpjpe(np.float64(joints), true_joints),
+        ray_mpjpe_mm=mpjpe(np.float64(unturned) @ np.swapaxes(turn, 1, 2), true_joints),
     )
     if projected is not None:
         errors['truth_px'] = np.linalg.norm(projected - true_projected, axis=-1).mean(-1)
@@ -82,9 +83,10 @@ def ray_rotations(pixels: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
 def crop_rotations(
     protocol: Protocol, boxes: np.ndarray | Tensor, sequence: Sequence
 ) -> Optional[Tensor]:
-    """Rotations from the axes of the crops to the axes of the true camera, under protocols with ``viewing_ray``.
+    """Rotations from the axes of the crops to the axes of the camera, under protocols with ``viewing_ray``.
 
-    Only the boxes and the true intrinsics are used; a lens distortion is not.
+    ``'true'`` uses the intrinsics of the ground truth without its lens distortion. ``'assumed'`` uses the focal length
+    of the sequence, or :func:`~hrtk.geometry.camera.default_focal` where it has none, and the middle of the image.
 
     Args:
         protocol: of the comparison.
@@ -100,13 +102,17 @@ def crop_rotations(
     truth = sequence.truth
     if not protocol.viewing_ray or truth is None:
         return None
+    centres = torch.as_tensor(boxes, dtype=torch.float64, device='cpu')
+    if protocol.viewing_ray == 'assumed':
+        height, width = sequence.frames[0].shape[:2]
+        focal = sequence.focal or default_focal((width, height))
+        return viewing_rotation(centres, focal, image_middle((width, height)))
     if truth.intrinsics is None:
         raise InputError(
             f'protocol {protocol.name!r} turns predictions by the viewing ray, which needs the intrinsics of the '
             f'ground truth; {sequence.name!r} has none. Use a protocol without this turn'
         )
     intrinsics = truth.intrinsics.double().cpu()
-    centres = torch.as_tensor(boxes, dtype=torch.float64, device='cpu')
     return viewing_rotation(centres, intrinsics[:, 0], intrinsics[:, 1:])
 
 

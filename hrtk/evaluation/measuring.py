@@ -165,10 +165,8 @@ def camera_errors(
     joints = torch.from_numpy(np.float64(in_crop + measured.roots[:, None]))
     projected = to_image(project(joints, camera), torch.from_numpy(np.float64(boxes))).numpy()
     errors = ray_errors(
-        measured.joints, measured.true_joints, projected, true_projected, intrinsics
+        measured.joints, in_crop, measured.true_joints, projected, true_projected, intrinsics
     )
-    if turn is not None:
-        del errors['ray_mpjpe_mm']  # it would turn twice: mpjpe_mm is after the turn
     roots = measured.roots + placed_by_crop(camera.numpy(), np.float64(boxes), intrinsics)
     true_positions = np.float64(truth.joints3d.cpu().numpy())
     errors.update(

@@ -6,7 +6,7 @@ Numbers are comparable only under protocols of the same name; every printed tabl
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional
+from typing import Literal, Optional
 
 from hrtk.errors import InputError, suggestion
 
@@ -50,9 +50,10 @@ class Protocol:
             Procrustes.
         calibrated: whether errors that need the true camera are reported too, see :mod:`hrtk.evaluation.calibrated`.
         by_joint: whether the mean error of every joint is reported too.
-        viewing_ray: whether predictions are turned from the axes of their crop to those of the true camera before 3D
-            errors are computed, see :func:`hrtk.evaluation.calibrated.crop_rotations`. This is a step after any
-            estimator and adapter. It needs the camera of the ground truth, not its pose.
+        viewing_ray: whether predictions are turned from the axes of their crop to those of the camera before 3D
+            errors are computed, see :func:`hrtk.evaluation.calibrated.crop_rotations`: ``'true'`` by the camera of the
+            ground truth, ``'assumed'`` by the focal length that a user without calibration has, ``''`` not at all.
+            This is a step after any estimator and adapter.
         frames: number of frames of the published numbers; tables over another number of frames say so.
     """
 
@@ -72,7 +73,7 @@ class Protocol:
     pck: bool = False
     calibrated: bool = False
     by_joint: bool = False
-    viewing_ray: bool = False
+    viewing_ray: Literal['', 'true', 'assumed'] = ''
     frames: Optional[int] = None
 
     def __post_init__(self) -> None:
@@ -119,7 +120,7 @@ register_protocol(
     Protocol(
         'open_ray',
         'as open, with predictions turned by the viewing ray of their crop to the axes of the true camera',
-        viewing_ray=True,
+        viewing_ray='true',
     )
 )
 # Kolotouros et al., SPIN, eval.py on 3dpw_test.npz; also RSC-Net.
@@ -202,7 +203,8 @@ register_protocol(
     dataclasses.replace(
         REAL4,
         name='real4_ray',
-        summary=f'{REAL4.summary}; predictions turned by the viewing ray of their crop',
-        viewing_ray=True,
+        summary=f'{REAL4.summary}; predictions turned by the viewing ray of their crop, with the focal length of an '
+        'unknown camera',
+        viewing_ray='assumed',
     )
 )

@@ -108,6 +108,7 @@ def measure_joints(
     xyz = stored.xyz[rows]
     true_xyz = np.float64(truth.joints3d.cpu().numpy())
     joints = xyz[:, compared] - xyz[:, root].mean(1, keepdims=True)
+    unturned = joints
     turn = crop_rotations(protocol, sequence.boxes, sequence)
     if turn is not None and stored.axes == 'crop':
         joints = joints @ turn.transpose(1, 2).numpy()
@@ -118,9 +119,7 @@ def measure_joints(
         projected = None
         if stored.uv is not None:
             projected = stored.uv[rows][:, compared]
-        errors.update(ray_errors(joints, true_joints, projected, *image))
-        if protocol.viewing_ray:
-            del errors['ray_mpjpe_mm']
+        errors.update(ray_errors(joints, unturned, true_joints, projected, *image))
     return Measured(errors, joints, true_joints)
 
 
