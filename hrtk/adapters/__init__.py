@@ -14,6 +14,7 @@ from hrtk.adapters.collaborative import PreAdapt, Regeneration
 from hrtk.adapters.few_shot import FewShotMetric
 from hrtk.adapters.source import Source
 from hrtk.adapters.topology import TopologyAdapter
+from hrtk.adapters.track import TrackFit
 
 __all__ = [
     'RESETS',
@@ -29,5 +30,6 @@ __all__ = [
     'Session',
     'Source',
     'TopologyAdapter',
+    'TrackFit',
     'predict',
 ]

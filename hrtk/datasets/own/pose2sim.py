@@ -30,6 +30,7 @@ from hrtk.datasets.own.multiview import (
 )
 from hrtk.datasets.own.pose2sim_files import Markers, person_of_trc, read_calibration, read_trc
 from hrtk.datasets.own.real4 import REAL4, check_real4
+from hrtk.datasets.own.sides import SideRepair
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes
 from hrtk.errors import InputError, suggestion
 from hrtk.geometry.calibrated_camera import CalibratedCamera
@@ -111,6 +112,8 @@ class Pose2SimProject(SequenceDataset):
         min_confidence: points of lower confidence get confidence 0; 0.3 is VIBE's and Pose2Sim's.
         box_scale: side of the crop box over the larger extent of the visible points, 1.2 in SPIN.
         smooth: whether to smooth boxes over time as in VIBE's script for 3DPW.
+        repair_sides: whether left and right are put right where the detector exchanged them for some frames, see
+            :class:`~hrtk.datasets.own.sides.SideRepair`; the ``source`` of the keypoints says so.
 
     Attributes:
         views: the cameras with their keypoints.
@@ -146,6 +149,7 @@ class Pose2SimProject(SequenceDataset):
         min_confidence: float = 0.3,
         box_scale: float = 1.2,
         smooth: bool = True,
+        repair_sides: bool = False,
     ) -> None:
         if reference not in REFERENCES:
             raise InputError(
@@ -159,6 +163,7 @@ class Pose2SimProject(SequenceDataset):
         self.reference = reference
         self.stride = stride
         self.smooth = smooth
+        self.repair_sides = repair_sides
         self.source = source
         calibrated = read_calibration(_calibration_file(self.root, calibration))
         self.views = self._open_views(
@@ -294,8 +299,12 @@ class Pose2SimProject(SequenceDataset):
     def _keypoints(self, view: View, item: _Item) -> Keypoints2D:
         rows = np.array(item.rows)
         absent = (rows < 0)[:, None, None]
-        points = torch.from_numpy(np.where(absent, np.float32(0), view.points[rows]))
+        detected = np.where(absent, np.float32(0), view.points[rows])
         source = self.source or view.table.source
+        if self.repair_sides:
+            detected, _ = SideRepair()(detected, view.table.skeleton, self._fps(view))
+            source += ', left and right repaired'
+        points = torch.from_numpy(detected)
         if self.reference == 'triangulated':
             source += ', also the triangulated reference'
         return Keypoints2D(

@@ -1,0 +1,154 @@
+"""The losses of TrackFit: where a body is seen, how deep it was predicted, and how it moves."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from hrtk.adapters.parts.posed import CropKeypoints
+from hrtk.adapters.parts.targets import crop_targets
+from hrtk.body_models.skeletons import joint_names
+from hrtk.geometry.camera import default_focal, image_middle, viewing_rotation
+from hrtk.geometry.perspective import fit_translation
+from hrtk.structures import Prediction, Sequence
+
+SKELETON = 'body12'
+HIPS = [joint_names(SKELETON).index(f'{side}_hip_lsp') for side in ('left', 'right')]
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """Loss weights of :class:`~hrtk.adapters.track.TrackFit`.
+
+    Attributes:
+        keypoints2d: of the squared distance from the 2D keypoints, crop coordinates, robust.
+        depth: of the squared difference of the joints' depths from the anchor's, both about the hips, m^2.
+        pose: of the squared difference of the rotation matrices from the anchor's.
+        shape: of the squared betas.
+        acceleration: of the squared acceleration of the joints about the hips, m^2/s^4.
+    """
+
+    keypoints2d: float = 10.0
+    depth: float = 30.0
+    pose: float = 1.0
+    shape: float = 1e-3
+    acceleration: float = 6e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackTargets:
+    """What is known about F frames of a track; lengths in the image are in crop coordinates, [-1, 1].
+
+    Attributes:
+        keypoints: (F, 12) 2D keypoints of ``body12``.
+        focal: (F,) focal length of the camera.
+        principal_point: (F, 2).
+        rays: (F, 3, 3) rotations from the axes of the crops to those of the camera.
+        fps: frames per second.
+    """
+
+    keypoints: CropKeypoints
+    focal: Tensor
+    principal_point: Tensor
+    rays: Tensor
+    fps: float
+
+    @staticmethod
+    def of(sequence: Sequence, device: torch.device) -> TrackTargets:
+        """Reads the keypoints of a sequence, and assumes the focal length of a common camera if none is known."""
+        height, width = sequence.frames[0].shape[:2]
+        size = (width, height)
+        focal = sequence.focal or default_focal(size)
+        half = sequence.boxes[:, 2] / 2
+        middle = torch.tensor(image_middle(size))
+        return TrackTargets(
+            keypoints=crop_targets(sequence, SKELETON, device=device),
+            focal=(focal / half).to(device),
+            principal_point=((middle - sequence.boxes[:, :2]) / half[:, None]).to(device),
+            rays=viewing_rotation(sequence.boxes, focal, image_middle(size)).to(device),
+            fps=sequence.fps,
+        )
+
+    def __getitem__(self, frames: slice) -> TrackTargets:
+        return TrackTargets(
+            self.keypoints[frames],
+            self.focal[frames],
+            self.principal_point[frames],
+            self.rays[frames],
+            self.fps,
+        )
+
+
+class Objectives:
+    """The weighted losses.
+
+    Args:
+        loss_weights: the loss weights.
+        robust: distance from a 2D keypoint at which its loss has reached half of its limit (Geman and McClure), crop
+            coordinates.
+    """
+
+    def __init__(self, loss_weights: LossWeights, robust: float) -> None:
+        self.loss_weights = loss_weights
+        self.robust = robust
+
+    def __call__(
+        self,
+        joints: Tensor,
+        prediction: Prediction,
+        anchor_joints: Tensor,
+        anchor: Prediction,
+        targets: TrackTargets,
+    ) -> Tensor:
+        """Computes the loss of F consecutive frames.
+
+        Args:
+            joints: (F, 12, 3) of the prediction, metres, axes of the crops.
+            prediction: F bodies.
+            anchor_joints: (F, 12, 3) of the anchor.
+            anchor: F bodies, constants.
+            targets: of the same frames.
+        """
+        weights = self.loss_weights
+        centred = about_hips(joints)
+        depth = (centred - about_hips(anchor_joints))[..., 2]
+        loss = (
+            weights.keypoints2d * self.reprojection(joints, targets)
+            + weights.depth * depth.square().mean()
+            + weights.pose * (prediction.rotmat - anchor.rotmat).square().mean()
+            + weights.shape * prediction.betas.square().mean()
+        )
+        if weights.acceleration and len(joints) > 2:
+            second = centred[2:] - 2 * centred[1:-1] + centred[:-2]
+            acceleration = (second * targets.fps**2).square().mean()
+            loss = loss + weights.acceleration * acceleration
+        return loss
+
+    def reprojection(self, joints: Tensor, targets: TrackTargets) -> Tensor:
+        """The robust 2D error under the perspective camera of the whole image, the body where it fits best.
+
+        A weak-perspective camera would tilt a body that is near: at three metres the feet are seen from above.
+        """
+        xy = targets.keypoints.xy
+        confidence = targets.keypoints.confidence
+        turned = joints @ targets.rays.mT
+        translation = fit_translation(
+            turned, xy, targets.focal, targets.principal_point, confidence + LEAST_CONFIDENCE
+        )
+        placed = turned + translation[:, None]
+        focal = targets.focal[:, None, None]
+        projected = focal * placed[..., :2] / placed[..., 2:] + targets.principal_point[:, None]
+        squared = (projected - xy).square().sum(-1)
+        limit = self.robust**2
+        robust = limit * squared / (limit + squared)
+        return (confidence * robust).sum() / confidence.sum().clamp_min(1)
+
+
+LEAST_CONFIDENCE = 1e-3  # of a point in the fit of the translation: a frame may have none
+
+
+def about_hips(joints: Tensor) -> Tensor:
+    """Joints (F, 12, 3) of ``body12``, relative to the middle of the hips."""
+    return joints - joints[:, HIPS].mean(1, keepdim=True)
