@@ -90,6 +90,8 @@ ADAPTERS_OF_HRTK = {
     'TopologyAdapter': dict(MASKS, prior=None, iterations=2, save_every=1),
     'TopologyAdapter, online': dict(MASKS, mode='online', iterations=2, prior=None, reset='never'),
     'TopologyAdapter, fit': dict(MASKS, mode='fit'),
+    'TrackFit': dict(type='TrackFit', steps=2, lr=1e-5, shape_lr=1e-3, segment=2),
+    'TrackFit, never': dict(type='TrackFit', steps=2, lr=1e-5, shape_lr=1e-3, reset='never'),
 }
 
 
