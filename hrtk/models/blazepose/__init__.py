@@ -6,6 +6,7 @@ from hrtk.models.blazepose.people import People, Person, to_people
 from hrtk.models.blazepose.pipeline import BlazePose
 from hrtk.models.blazepose.pose_detector import Candidates, PoseDetector
 from hrtk.models.blazepose.regions import next_regions, plausible, regions_of_axes
+from hrtk.models.blazepose.tracker import PeopleTracker, TrackedPerson
 
 __all__ = [
     'BlazePose',
@@ -14,8 +15,10 @@ __all__ = [
     'LandmarkNetwork',
     'LandmarkOutput',
     'People',
+    'PeopleTracker',
     'Person',
     'PoseDetector',
+    'TrackedPerson',
     'anchors',
     'decode',
     'next_regions',
