@@ -72,17 +72,20 @@ class BlazePose(nn.Module):
         return next(self.parameters()).device
 
     @torch.inference_mode()
-    def forward(self, image: np.ndarray, masks: bool = False) -> list[Person]:
+    def forward(
+        self, image: np.ndarray, masks: bool = False, tiles: Optional[int] = None
+    ) -> list[Person]:
         """Finds everybody in an image (H, W, 3) uint8 RGB.
 
         Args:
             image: the image.
             masks: whether people have masks.
+            tiles: replaces those of the class.
 
         Returns:
             People whose flag is at least ``min_flag``, each once, the highest detection score first.
         """
-        regions, _ = self.detect(image)
+        regions, _ = self.detect(image, tiles)
         if len(regions) == 0:
             return []
         people = self.look(image, regions, masks)

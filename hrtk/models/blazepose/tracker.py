@@ -19,7 +19,7 @@ from hrtk.models.blazepose.pipeline import BlazePose
 from hrtk.models.blazepose.regions import distinct, limit_turn, next_regions, plausible
 
 DETECT_EVERY = 10  # frames
-MIRROR_EVERY = 4  # frames
+MIRROR_SECONDS = 0.15  # between two mirrored runs
 LOST_SECONDS = 0.5  # a person is looked for so long, and for at least LOST_FRAMES
 LOST_FRAMES = 3
 STEADINESS = 0.5  # weight of the velocity so far beside that of the last frame
@@ -92,7 +92,8 @@ class PeopleTracker:
         network: with its own ``tiles``, ``passes``, ``min_score`` and ``min_flag``.
         fps: frames per second.
         detect_every: number of frames.
-        mirror_every: the mirrored crop is looked at in every so many-th frame; 0 for never.
+        mirror_every: the mirrored crop is looked at in every so many-th frame; 0 for never, None for every 0.15
+            seconds.
 
     Raises:
         InputError: a number is out of its range.
@@ -103,9 +104,11 @@ class PeopleTracker:
         network: BlazePose,
         fps: float,
         detect_every: int = DETECT_EVERY,
-        mirror_every: int = MIRROR_EVERY,
+        mirror_every: Optional[int] = None,
     ) -> None:
-        if not fps > 0 or detect_every < 1 or mirror_every < 0:
+        if mirror_every is None and fps > 0:
+            mirror_every = max(round(MIRROR_SECONDS * fps), 1)
+        if not fps > 0 or mirror_every is None or detect_every < 1 or mirror_every < 0:
             raise InputError(
                 f'PeopleTracker: fps and detect_every are above 0 and mirror_every is at least 0, not {fps!r}, '
                 f'{detect_every!r} and {mirror_every!r}'
