@@ -17,6 +17,7 @@ from hrtk.apis.adaptation import adapt as run
 from hrtk.apis.adaptation import load_config
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
+from hrtk.apis.doubts import report_doubts
 from hrtk.apis.look.exporting import FORMATS
 from hrtk.apis.look.exporting import export as export_results
 from hrtk.apis.look.scene import draw_scene
@@ -25,6 +26,7 @@ from hrtk.apis.zoo.building import model_config
 from hrtk.datasets.own.footage import open_footage
 from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
+from hrtk.evaluation.evidence import Doubts
 from hrtk.registry import DATASETS
 
 ALIASES = {'npz': 'amass'}
@@ -40,6 +42,7 @@ class Inference:
         overlay: video of all people, or folder of images.
         exports: files for other programs.
         keypoints: the file of 2D keypoints that was used.
+        doubts: what speaks against every track, by its name, see :mod:`hrtk.evaluation.evidence`.
     """
 
     metrics: dict[str, float]
@@ -47,6 +50,7 @@ class Inference:
     overlay: Path
     exports: list[Path]
     keypoints: Path
+    doubts: dict[str, Doubts] = dataclasses.field(default_factory=dict)
 
 
 def infer(
@@ -110,9 +114,12 @@ def infer(
     cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options, repair_sides)
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
-    overlay = draw_scene(DATASETS.build(cfg.dataset), results, body_of(cfg.estimator), output)
+    dataset = DATASETS.build(cfg.dataset)
+    body = body_of(cfg.estimator)
+    doubts = report_doubts(dataset, results, body, output / 'metrics.json')
+    overlay = draw_scene(dataset, results, body, output)
     exports = _export(results, formats)
-    return Inference(metrics, results, overlay, exports, Path(keypoints))
+    return Inference(metrics, results, overlay, exports, Path(keypoints), doubts)
 
 
 def _rate_of(options: Optional[dict[str, Any]]) -> Optional[float]:
