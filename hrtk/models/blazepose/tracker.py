@@ -24,6 +24,10 @@ LOST_SECONDS = 0.5  # a person is looked for so long, and for at least LOST_FRAM
 LOST_FRAMES = 3
 STEADINESS = 0.5  # weight of the velocity so far beside that of the last frame
 LEAST_SIMILARITY = 0.2
+# Somebody who was seen a moment ago is more likely to be seen now than somebody hidden behind, and moves on rather
+# than stopping: what the similarity of the other case is worth less.
+HIDDEN = 0.2
+STOPPED = 0.1
 KNOWN = 0.1  # distance of a detection's hips from those of a followed person, in sides, at which it is that person
 SMALL_TILES = 2  # where the whole image shows nobody
 STATE_FORMAT = 1
@@ -239,10 +243,11 @@ class PeopleTracker:
         points = torch.cat([found.landmarks[..., :2], found.visibility[..., None]], dim=-1)
         expected = [track.moved_points(track.predicted) for track in self._tracks]
         still = [track.points for track in self._tracks]
-        scores = np.maximum(
-            self._similarity(expected, points), self._similarity(still, points) - 0.1
-        )
-        for row, column in zip(*linear_sum_assignment(scores, maximize=True)):
+        moving = self._similarity(expected, points)
+        scores = np.maximum(moving, self._similarity(still, points) - STOPPED)
+        hidden = np.array([track.missed > 0 for track in self._tracks])
+        preferred = scores - HIDDEN * hidden[:, None]
+        for row, column in zip(*linear_sum_assignment(preferred, maximize=True)):
             if scores[row, column] >= LEAST_SIMILARITY:
                 matched[column] = self._tracks[row]
         return matched
