@@ -144,9 +144,10 @@ def test_the_detector_runs_as_rarely_as_it_may(network, figures, monkeypatch):
     assert runs == [1, 2, 1, 1, 1, 2]  # tiles where the interval begins only
 
 
-def test_small_people_are_found_in_tiles_and_followed(network, figures):
-    image = np.full((640, 1120, 3), 150, np.uint8)
-    image[250:362, 100:296] = cv2.resize(scene(figures, [(0, 224)]), (196, 112), interpolation=3)
+def test_small_people_are_found_in_tiles_and_followed(network, data_root):
+    person = cv2.imread(str(data_root / 'photos/yogait/test_m.jpg'))[..., ::-1]
+    image = np.full((720, 1080, 3), 127, np.uint8)
+    image[150:310, 300:540] = cv2.resize(person, (240, 160), interpolation=cv2.INTER_AREA)
     assert network(image) == []
     tracker = PeopleTracker(network, FPS, mirror_every=0)
     assert [list(middles(tracker(image))) for _ in range(3)] == [[1]] * 3
@@ -157,7 +158,9 @@ def test_mirrored_runs_agree_with_the_others(network, figures):
     tracker = PeopleTracker(network, FPS, mirror_every=2)
     results = [tracker(scene(figures, [(0, 200)]))[0] for _ in range(3)]
     assert [result.mirrored is None for result in results] == [False, True, False]
-    height = float(results[0].person.landmarks[:, 1].max() - results[0].person.landmarks[:, 1].min())
+    height = float(
+        results[0].person.landmarks[:, 1].max() - results[0].person.landmarks[:, 1].min()
+    )
     distance = (results[0].mirrored[:, :2] - results[0].person.landmarks[:, :2]).norm(dim=1)
     assert float(distance[11:].median()) < 0.06 * height
 
