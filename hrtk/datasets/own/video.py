@@ -224,11 +224,12 @@ class VideoDataset(SequenceDataset):
         valid = (rows >= 0) & np.isfinite(self._found.flag[rows])
         if not valid.any():
             return None
-        arrays = []
-        for values in (self._found.xyz, self._found.world, self._found.visibility):
-            present = valid.reshape(-1, *[1] * (values.ndim - 1))
-            arrays.append(torch.from_numpy(np.where(present, values[rows], np.float32(0))))
-        return Landmarks(*arrays, torch.from_numpy(valid))
+        fields = {}
+        for name in ('xyz', 'world', 'visibility'):
+            values = getattr(self._found, name)[rows]
+            values[~valid] = 0
+            fields[name] = torch.from_numpy(values)
+        return Landmarks(**fields, valid=torch.from_numpy(valid))
 
     def _repair_sides(self, track: Track) -> Sides:
         """Exchanges left and right of the frames in which the detector exchanged them, in points and landmarks."""

@@ -268,9 +268,10 @@ class PeopleTracker:
         if found is not None and len(found):
             regions = next_regions(found)
             points = torch.cat([found.landmarks[..., :2], found.visibility[..., None]], dim=-1)
-            for index, track in enumerate(matched):
-                matched[index] = self._updated(track, regions[index], points[index])
-                tracks.append(matched[index])
+            for index, known in enumerate(matched):
+                updated = self._updated(known, regions[index], points[index])
+                matched[index] = updated
+                tracks.append(updated)
         self._tracks = sorted(tracks, key=lambda track: track.track)
 
     def _updated(self, track: Optional[_Track], region: Tensor, points: Tensor) -> _Track:
