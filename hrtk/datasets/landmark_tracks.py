@@ -24,9 +24,7 @@ from hrtk.registry import DATASETS
 
 # Change it when the items of a track change; the generator of the videos has a hash of its own.
 FORMAT = 'hrtk-landmark-tracks-1'
-REACH = (
-    1.1  # radius of the circle around a body over the largest distance of its joints from the hips
-)
+REACH = 1.1  # radius of the circle around a body over the largest distance of its joints from the hips
 JITTER = 0.05  # standard deviation of the first region's centre and size, shares of its side
 
 
