@@ -3,67 +3,88 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from rich.progress import track
 
 from hrtk.datasets.own.footage import Footage
-from hrtk.detectors import Detector, batched
+from hrtk.detectors import ClipSession, Detector, Findings, batched
+from hrtk.errors import InputError
 from hrtk.files import write_text_atomically
 
+_log = logging.getLogger(__name__)
+STATE = 'state'  # of a session after a frame; only in the unfinished file
+# Tracks of a session that are shorter or less certain are taken for mistakes of the detector.
+LEAST_SECONDS = 0.2
+LEAST_FRAMES = 3
+LEAST_FLAG = 0.6  # mean over the track
 
-def detect(footage: Footage, detector: Detector | Callable, path: str | Path) -> Path:
+
+def detect(
+    footage: Footage, detector: Detector | Callable, path: str | Path, fps: Optional[float] = None
+) -> Path:
     """Detects the people of every frame and writes a file that :mod:`hrtk.datasets.own.keypoint_files` reads.
 
     One line per frame is stored in ``<path>.part``, so that an interrupted run resumes after its last frame. A
-    finished file of the same footage and detector is not written again.
+    finished file of the same footage and detector is not written again. A detector with a
+    :meth:`~hrtk.detectors.Detector.session` follows people through every clip of the footage; its tracks that are
+    shorter than 0.2 seconds, or with a mean flag below 0.6, are left out and counted under ``left_out``.
 
     Args:
         footage: the frames.
         detector: a :class:`~hrtk.detectors.Detector`; other callables as in
             :func:`hrtk.detectors.build_detector`.
         path: of the json.
+        fps: declares images to be the frames of clips; replaces the rate of a video's header. Images without it are
+            photographs.
 
     Returns:
         ``path``.
 
     Raises:
-        InputError: a frame cannot be read.
+        InputError: a frame cannot be read, or nobody is found.
         RuntimeError: the detector does not return one array per image.
     """
     path = Path(path)
     detector = batched(detector)
+    fps = fps or footage.fps
+    header = _header(footage, detector, fps)
+    if not _is_finished(path, header):
+        part = path.with_name(f'{path.name}.part')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        entries = _stored_entries(part, header)
+        with open(part, 'a', encoding='utf-8') as file:
+            if not entries:
+                file.truncate(0)
+                file.write(f'{json.dumps(header)}\n')
+            for entry in _remaining_entries(footage, detector, fps, entries):
+                file.write(f'{json.dumps(entry)}\n')
+                file.flush()
+                entries.append(entry)
+        for entry in entries:
+            entry.pop(STATE, None)
+        notes = _leave_out_false_tracks(entries, footage, fps, path)
+        write_text_atomically(path, json.dumps({**header, **notes, 'frames': entries}))
+        part.unlink()
+    _check_somebody(path, detector)
+    return path
+
+
+def _header(footage: Footage, detector: Detector, fps: Optional[float]) -> dict[str, Any]:
+    """What the keypoints depend on."""
     header: dict[str, Any] = dict(
         source=detector.source, skeleton=detector.skeleton, footage=footage.fingerprint()
     )
     hashes = detector.fingerprint()
     if hashes:
         header['detector'] = hashes
-    if _is_finished(path, header):
-        return path
-    part = path.with_name(f'{path.name}.part')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    entries = _stored_entries(part, header)
-    indices = range(len(footage))
-    frames = footage.frames(indices)
-    starts = range(len(entries), len(indices), detector.batch_size)
-    with open(part, 'a', encoding='utf-8') as file:
-        if not entries:
-            file.truncate(0)
-            file.write(f'{json.dumps(header)}\n')
-        for start in track(starts, description='2D keypoints'):
-            batch = indices[start : start + detector.batch_size]
-            people = _detect_batch(detector, [frames[index] for index in batch])
-            for index, points in zip(batch, people):
-                entries.append(_entry(footage, index, points))
-                file.write(f'{json.dumps(entries[-1])}\n')
-            file.flush()
-    write_text_atomically(path, json.dumps({**header, 'frames': entries}))
-    part.unlink()
-    return path
+    if detector.session(fps) is not None:
+        header['fps'] = fps
+    return header
 
 
 def _is_finished(path: Path, header: dict[str, Any]) -> bool:
@@ -71,6 +92,7 @@ def _is_finished(path: Path, header: dict[str, Any]) -> bool:
         return False
     content = json.loads(path.read_text())
     content.pop('frames', None)
+    content.pop('left_out', None)
     return content == header
 
 
@@ -86,6 +108,39 @@ def _stored_entries(part: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in complete[1:]]
 
 
+def _remaining_entries(
+    footage: Footage, detector: Detector, fps: Optional[float], stored: list[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The entries of the frames behind those that are stored."""
+    start = len(stored)
+    state = None
+    if stored:
+        state = stored[-1].get(STATE)
+    session = detector.session(fps, state)
+    frames = footage.frames(range(len(footage)))
+    if session is None:
+        starts = range(start, len(footage), detector.batch_size)
+        for first in track(starts, description='2D keypoints'):
+            batch = range(first, min(first + detector.batch_size, len(footage)))
+            people = _detect_batch(detector, [frames[index] for index in batch])
+            for index, points in zip(batch, people):
+                yield _entry(footage, index, Findings(points))
+        return
+    for index in track(range(start, len(footage)), description='2D keypoints'):
+        if index > 0 and footage.clip(index) != footage.clip(index - 1):
+            session = detector.session(fps)
+        assert session is not None
+        yield _session_entry(footage, index, session, frames[index])
+
+
+def _session_entry(
+    footage: Footage, index: int, session: ClipSession, image: np.ndarray
+) -> dict[str, Any]:
+    entry = _entry(footage, index, session(image))
+    entry[STATE] = session.state()
+    return entry
+
+
 def _detect_batch(detector: Detector, images: list[np.ndarray]) -> list[np.ndarray]:
     people = detector(images)
     if len(people) != len(images):
@@ -96,7 +151,7 @@ def _detect_batch(detector: Detector, images: list[np.ndarray]) -> list[np.ndarr
     return people
 
 
-def _entry(footage: Footage, index: int, points: np.ndarray) -> dict[str, Any]:
+def _entry(footage: Footage, index: int, found: Findings) -> dict[str, Any]:
     """What the file stores for one frame."""
     reference = footage.reference(index)
     entry: dict[str, Any] = {}
@@ -104,6 +159,73 @@ def _entry(footage: Footage, index: int, points: np.ndarray) -> dict[str, Any]:
         entry['image'] = reference.name
     else:
         entry['frame'] = reference.number
-    entry['keypoints'] = points[..., :2].round(2).tolist()
-    entry['scores'] = points[..., 2].round(4).tolist()
+    entry['keypoints'] = _rounded(found.keypoints[..., :2], 2)
+    entry['scores'] = _rounded(found.keypoints[..., 2], 4)
+    if found.persons is not None:
+        entry['persons'] = list(found.persons)
+    if found.landmarks is not None:
+        entry['landmarks'] = found.landmarks.to_json()
     return entry
+
+
+def _rounded(values: np.ndarray, places: int) -> list:
+    """Numbers with few digits; float32 would be written with many."""
+    return values.astype(np.float64).round(places).tolist()
+
+
+def _leave_out_false_tracks(
+    entries: list[dict[str, Any]], footage: Footage, fps: Optional[float], path: Path
+) -> dict[str, Any]:
+    """Removes short and uncertain tracks from the entries, and says how many there were."""
+    if fps is None:
+        return {}
+    flags: dict[tuple[str, int], list[float]] = {}
+    lengths: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        clip = footage.clip(index)
+        lengths[clip] = lengths.get(clip, 0) + 1
+        for position, person in enumerate(entry.get('persons', [])):
+            flags.setdefault((clip, person), []).append(entry['landmarks']['flag'][position])
+    shortest = max(LEAST_FRAMES, round(LEAST_SECONDS * fps))
+    false = set()
+    for (clip, person), values in flags.items():
+        short = len(values) < min(shortest, lengths[clip])
+        if short or np.mean(values) < LEAST_FLAG:
+            false.add((clip, person))
+    if not false:
+        return {}
+    for index, entry in enumerate(entries):
+        _keep_people(entry, footage.clip(index), false)
+    frames = sum(len(flags[key]) for key in false)
+    _log.info('%s: left out %d short or uncertain tracks of %d', path, len(false), len(flags))
+    return {'left_out': dict(tracks=len(false), people=frames)}
+
+
+def _keep_people(entry: dict[str, Any], clip: str, false: set[tuple[str, int]]) -> None:
+    persons = entry['persons']
+    kept = [index for index, person in enumerate(persons) if (clip, person) not in false]
+    for key in ('keypoints', 'scores', 'persons'):
+        entry[key] = [entry[key][index] for index in kept]
+    for key, values in entry['landmarks'].items():
+        entry['landmarks'][key] = [values[index] for index in kept]
+
+
+def _check_somebody(path: Path, detector: Detector) -> None:
+    """Raises InputError if nobody is in a finished file."""
+    content = json.loads(path.read_text())
+    entries = content['frames']
+    if any(entry['keypoints'] for entry in entries):
+        return
+    remedy = 'give --keypoints a file of another program'
+    if detector.source == 'blazepose':
+        remedy = (
+            'people below a quarter of the image need tiles, --pose2d blazepose:tiles=3; uncertain ones '
+            f'--pose2d blazepose:min_score=0.3; or {remedy}'
+        )
+    left_out = content.get('left_out', {}).get('tracks', 0)
+    short = ''
+    if left_out:
+        short = f' for longer than a moment ({left_out} short or uncertain tracks were left out)'
+    raise InputError(
+        f'{path}: {detector.source} found nobody in {len(entries)} frames{short}; {remedy}'
+    )

@@ -17,6 +17,7 @@ from hrtk.apis.adaptation import adapt as run
 from hrtk.apis.adaptation import load_config
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
+from hrtk.apis.doubts import report_doubts
 from hrtk.apis.look.exporting import FORMATS
 from hrtk.apis.look.exporting import export as export_results
 from hrtk.apis.look.scene import draw_scene
@@ -25,6 +26,7 @@ from hrtk.apis.zoo.building import model_config
 from hrtk.datasets.own.footage import open_footage
 from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
+from hrtk.evaluation.evidence import Doubts
 from hrtk.geometry.camera import clip_focal
 from hrtk.registry import DATASETS
 
@@ -41,6 +43,7 @@ class Inference:
         overlay: video of all people, or folder of images.
         exports: files for other programs.
         keypoints: the file of 2D keypoints that was used.
+        doubts: what speaks against every track, by its name, see :mod:`hrtk.evaluation.evidence`.
     """
 
     metrics: dict[str, float]
@@ -48,6 +51,7 @@ class Inference:
     overlay: Path
     exports: list[Path]
     keypoints: Path
+    doubts: dict[str, Doubts] = dataclasses.field(default_factory=dict)
 
 
 def infer(
@@ -60,10 +64,11 @@ def infer(
     max_people: Optional[int] = None,
     device: Optional[str] = None,
     fps: Optional[float] = None,
-    pose2d: str | dict | Detector | Callable = 'balanced',
+    pose2d: str | dict | Detector | Callable = 'blazepose',
     seconds: Optional[float] = None,
     focal: Optional[float] = None,
     fov: Optional[float] = None,
+    repair_sides: bool = True,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
     """Estimates the bodies of all people in some footage, with or without adaptation.
@@ -73,8 +78,8 @@ def infer(
     Args:
         footage: a video, a folder of images, one image, or the index of a webcam, which is recorded first.
         keypoints: 2D keypoints of any layout of
-            :func:`hrtk.datasets.own.keypoint_files.read_keypoints`; None detects them with ``pose2d``, frame by frame,
-            and stores them in ``<output>/keypoints.json``.
+            :func:`hrtk.datasets.own.keypoint_files.read_keypoints`; None detects them with ``pose2d`` and stores them
+            in ``<output>/keypoints.json``.
         adapt: an adapt config, of which only data set and protocol are replaced; None runs the bundled start model.
         output: folder of all files; default ``work_dirs/infer/<footage>``.
         export: formats of :func:`hrtk.apis.export`, and ``'npz'`` for ``'amass'``.
@@ -82,16 +87,18 @@ def infer(
         device: ``'cpu'``, ``'cuda'``, ...; default a GPU if PyTorch finds one.
         fps: declares images to be the frames of a clip, of so many frames per second; see
             :class:`~hrtk.datasets.own.video.VideoDataset`.
-        pose2d: the 2D detector: a registered name (``'rtmlib'``, ``'rtmlib:performance'``), a mode of rtmlib, a config
-            or a :class:`~hrtk.detectors.Detector`; see :func:`hrtk.detectors.build_detector`.
+        pose2d: the 2D detector: a registered name (``'blazepose'``, ``'blazepose:tiles=3'``, ``'rtmlib'``), a mode of
+            rtmlib, a config or a :class:`~hrtk.detectors.Detector`; see :func:`hrtk.detectors.build_detector`.
         seconds: duration of a webcam's recording; None records until Ctrl-C.
         focal: focal length of the camera in px of the footage, if it is known. It is stored with the results and used
             by exports, reports and the viewer; a change does not compute anything again.
         fov: field of view along the longer side of the image, degrees, instead of ``focal``.
+        repair_sides: whether left and right are put right where the detector exchanged them, see
+            :class:`~hrtk.datasets.own.video.VideoDataset`.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
     Raises:
-        InputError: a file or setting is wrong, there are no keypoints and rtmlib is not installed, or no person is
+        InputError: a file or setting is wrong, a package that the detector needs is not installed, or no person is
             detected.
     """
     formats = _formats(export)
@@ -110,16 +117,29 @@ def infer(
         detector = build_detector(pose2d, device or _default_device())
         if camera is not None:
             fps = _record(camera, images, seconds)
-        keypoints = detect(open_footage(images), detector, output / 'keypoints.json')
-    cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options)
+        rate = fps or _rate_of(cfg_options)
+        keypoints = detect(open_footage(images), detector, output / 'keypoints.json', rate)
+    cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options, repair_sides)
     for key, value in (('focal', focal), ('fov', fov)):
         if value is not None:
             cfg.dataset[key] = value
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
-    overlay = draw_scene(DATASETS.build(cfg.dataset), results, body_of(cfg.estimator), output)
+    dataset = DATASETS.build(cfg.dataset)
+    body = body_of(cfg.estimator)
+    doubts = report_doubts(dataset, results, body, output / 'metrics.json')
+    overlay = draw_scene(dataset, results, body, output)
     exports = _export(results, formats)
-    return Inference(metrics, results, overlay, exports, Path(keypoints))
+    return Inference(metrics, results, overlay, exports, Path(keypoints), doubts)
+
+
+def _rate_of(options: Optional[dict[str, Any]]) -> Optional[float]:
+    """The frames per second that options for the data set declare."""
+    options = options or {}
+    rate = options.get('dataset.fps')
+    if rate is None and options.get('dataset.image_sequence'):
+        rate = 25.0
+    return rate
 
 
 def _default_output(footage: str | Path | int, camera: Optional[int]) -> Path:
@@ -166,6 +186,7 @@ def _config(
     max_people: Optional[int],
     fps: Optional[float],
     options: Optional[dict[str, Any]],
+    repair_sides: bool,
 ) -> Config:
     """The adapt config of a run over the footage."""
     if adapt is None:
@@ -190,6 +211,7 @@ def _config(
         fps=fps,
         max_people=max_people,
         masks=replaced_dataset.get('masks'),
+        repair_sides=repair_sides,
     )
     # The protocols of data sets need ground truth, which a user's footage does not have.
     cfg.evaluator = dict(type='MeshEvaluator', protocol='open', silhouettes=silhouettes)

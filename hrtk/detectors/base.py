@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Optional, Protocol
 
 import numpy as np
+
+from hrtk.detectors.findings import Findings
+
+
+class ClipSession(Protocol):
+    """A detector at work on the frames of one clip, one after the other."""
+
+    def __call__(self, image: np.ndarray) -> Findings:
+        """Finds the people of the next frame (H, W, 3) uint8 RGB."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered, as json; the next session may begin with it."""
+        ...
 
 
 class Detector:
@@ -37,6 +51,20 @@ class Detector:
             For each image (P, K, 3) float32: x and y in px, confidence, of P people; P may be 0.
         """
         raise NotImplementedError
+
+    def session(
+        self, fps: Optional[float], state: Optional[dict[str, Any]] = None
+    ) -> Optional[ClipSession]:
+        """Begins a clip, or continues one.
+
+        Args:
+            fps: frames per second; None for photographs, which have nothing to do with each other.
+            state: that of a session that was interrupted.
+
+        Returns:
+            A session, or None if this detector has none: then it is called with batches of images.
+        """
+        return None
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of the files on which the keypoints depend, by a name of each."""

@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import torch
 
 from hrtk.body_models.skeletons import joint_names
 from hrtk.detectors.base import Detector
+from hrtk.detectors.findings import MIRRORED, SHAPES, Findings, FoundLandmarks
 from hrtk.errors import InputError, suggestion
 from hrtk.models import blazepose
 from hrtk.models.estimators.base import hash_tensors
 from hrtk.registry import DETECTORS
 
+FORMAT = 1  # of what is stored and of how people are followed; a change makes stored files obsolete
 SKELETONS = ('coco17', 'blazepose33')
 
 
 @DETECTORS.register_module()
 class BlazePose(Detector):
-    """Keypoints by :class:`hrtk.models.blazepose.BlazePose`, image by image.
+    """Keypoints and landmarks by :class:`hrtk.models.blazepose.BlazePose`.
 
-    The confidence of a point is its visibility.
+    The confidence of a point is its visibility. In a clip people are followed by
+    :class:`~hrtk.models.blazepose.PeopleTracker`; in a photograph in which the whole image shows nobody, the detector
+    also looks at tiles.
 
     Args:
         skeleton: ``'coco17'``, or ``'blazepose33'`` for all landmarks.
         tiles: of :class:`hrtk.models.blazepose.BlazePose`; 2 or 3 finds smaller people.
         passes, min_score, min_flag, weights: likewise.
+        detect_every, mirror_every: of the tracker.
         device: ``'cpu'``, ``'cuda'`` or ``'mps'``.
 
     Raises:
@@ -46,6 +51,8 @@ class BlazePose(Detector):
         min_flag: float = 0.5,
         weights: str = 'open:blazepose',
         device: str = 'cpu',
+        detect_every: int = blazepose.DETECT_EVERY,
+        mirror_every: Optional[int] = None,
     ) -> None:
         if skeleton not in SKELETONS:
             raise InputError(
@@ -57,9 +64,22 @@ class BlazePose(Detector):
             tiles=tiles, passes=passes, min_score=min_score, min_flag=min_flag
         )
         self.network = blazepose.BlazePose(weights, **self._options).to(device)
+        self._tracking: dict[str, Any] = dict(detect_every=detect_every, mirror_every=mirror_every)
+        self._options.update(self._tracking, format=FORMAT)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [self._detect(image) for image in images]
+
+    def session(
+        self, fps: Optional[float], state: Optional[dict[str, Any]] = None
+    ) -> BlazePoseSession:
+        """Begins or continues a clip; see :meth:`hrtk.detectors.Detector.session`."""
+        tracker = None
+        if fps is not None:
+            tracker = blazepose.PeopleTracker(self.network, fps, **self._tracking)
+            if state is not None:
+                tracker.restore(state)
+        return BlazePoseSession(self, tracker)
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the weights, and the options on which the keypoints depend."""
@@ -69,7 +89,68 @@ class BlazePose(Detector):
         }
 
     def _detect(self, image: np.ndarray) -> np.ndarray:
-        people = [person.keypoints(self.skeleton) for person in self.network(image)]
-        if not people:
+        return self.keypoints(self.network(image))
+
+    def keypoints(self, people: Sequence[blazepose.Person]) -> np.ndarray:
+        """Returns (P, K, 3) float32 of the detector's joint list."""
+        points = [person.keypoints(self.skeleton) for person in people]
+        if not points:
             return np.empty((0, len(joint_names(self.skeleton)), 3), np.float32)
-        return torch.stack(people).numpy().astype(np.float32)
+        return torch.stack(points).numpy().astype(np.float32)
+
+
+class BlazePoseSession:
+    """The people of one clip, or of photographs.
+
+    Args:
+        detector: the detector.
+        tracker: of the clip; None for photographs.
+    """
+
+    def __init__(self, detector: BlazePose, tracker: Optional[blazepose.PeopleTracker]) -> None:
+        self._detector = detector
+        self._tracker = tracker
+
+    def __call__(self, image: np.ndarray) -> Findings:
+        """Finds the people of the next frame (H, W, 3) uint8 RGB."""
+        if self._tracker is None:
+            people = self._photograph(image)
+            keypoints = self._detector.keypoints(people)
+            return Findings(keypoints, None, _landmarks(people, [None] * len(people)))
+        tracked = self._tracker(image)
+        people = [one.person for one in tracked]
+        landmarks = _landmarks(people, [one.mirrored for one in tracked])
+        persons = tuple(one.track for one in tracked)
+        return Findings(self._detector.keypoints(people), persons, landmarks)
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered; nothing about photographs."""
+        if self._tracker is None:
+            return {}
+        return self._tracker.state()
+
+    def _photograph(self, image: np.ndarray) -> list[blazepose.Person]:
+        people = self._detector.network(image)
+        if not people and self._detector.network.tiles == 1:
+            people = self._detector.network(image, tiles=blazepose.SMALL_TILES)
+        return people
+
+
+def _landmarks(
+    people: Sequence[blazepose.Person], mirrored: Sequence[Optional[torch.Tensor]]
+) -> FoundLandmarks:
+    rows: list[Optional[FoundLandmarks]] = []
+    for person, other in zip(people, mirrored):
+        points = np.full(SHAPES['mirrored'], np.nan, np.float32)
+        if other is not None:
+            points = other[list(MIRRORED)].numpy()
+        fields = dict(
+            xyz=person.landmarks,
+            world=person.world,
+            visibility=person.visibility,
+            flag=person.flag,
+            region=person.region,
+        )
+        arrays = {name: value.numpy()[None] for name, value in fields.items()}
+        rows.append(FoundLandmarks(**arrays, mirrored=points[None]))
+    return FoundLandmarks.join(rows)

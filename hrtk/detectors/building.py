@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,8 +22,8 @@ def build_detector(detector: str | dict | Detector | Callable, device: str) -> D
     Args:
         detector: one of
 
-            - a registered name in any case, alone or with the value of the detector's :attr:`Detector.option`:
-              ``'rtmlib'``, ``'rtmlib:performance'``;
+            - a registered name in any case, alone, with the value of the detector's :attr:`Detector.option`, or with
+              arguments of its class: ``'rtmlib'``, ``'rtmlib:performance'``, ``'blazepose:tiles=3,passes=1'``;
             - a mode of rtmlib, ``'balanced'`` for ``'rtmlib:balanced'``;
             - a config, ``dict(type='RTMLib', mode='balanced')``;
             - a :class:`Detector`, which is returned;
@@ -68,7 +69,7 @@ class SingleImageDetector(Detector):
         return [self._detector(image) for image in images]
 
 
-def _config_of(text: str) -> dict[str, str]:
+def _config_of(text: str) -> dict[str, Any]:
     """The config that a name stands for."""
     if text in MODES:
         return dict(type='RTMLib', mode=text)
@@ -80,7 +81,9 @@ def _config_of(text: str) -> dict[str, str]:
             f'there is no 2D detector called {name!r}. {hint} A plugin that offers it must be installed '
             f'in this environment.'
         )
-    config = dict(type=registered[name.lower()])
+    config: dict[str, Any] = dict(type=registered[name.lower()])
+    if '=' in value:
+        return {**config, **_arguments(value, name)}
     if value:
         option = getattr(DETECTORS.get(config['type']), 'option', '')
         if not option:
@@ -89,6 +92,22 @@ def _config_of(text: str) -> dict[str, str]:
             )
         config[option] = value
     return config
+
+
+def _arguments(text: str, name: str) -> dict[str, Any]:
+    """``'tiles=3,passes=1'`` -> ``{'tiles': 3, 'passes': 1}``; what is no Python literal is a string."""
+    arguments = {}
+    for pair in text.split(','):
+        key, sign, value = pair.partition('=')
+        if not key.strip().isidentifier() or not sign or not value.strip():
+            raise InputError(
+                f'the 2D detector {name!r} is given {pair!r}; write arguments like {name}:key=value,key=value'
+            )
+        try:
+            arguments[key.strip()] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            arguments[key.strip()] = value.strip()
+    return arguments
 
 
 def _build(config: dict, device: str) -> Detector:

@@ -355,7 +355,7 @@ def test_webcam_is_not_recorded_in_vain(camera, tmp_path, monkeypatch):
     fake = camera(6)
     monkeypatch.setitem(sys.modules, 'rtmlib', None)
     with pytest.raises(InputError, match=r'hrtk\[pose2d\]'):
-        infer(0, output=tmp_path)
+        infer(0, output=tmp_path, pose2d='rtmlib')
     with pytest.raises(InputError, match='without --keypoints'):
         infer(0, tmp_path / 'kp.json', output=tmp_path)
     assert fake.given == 0
@@ -369,7 +369,8 @@ def test_device_that_is_not_there(clip, two_people, tmp_path):
 @pytest.mark.parametrize(
     'arguments, code, said',
     [
-        (['clip.mp4'], 2, 'hrtk[pose2d]'),
+        (['clip.mp4', '--pose2d', 'rtmlib'], 2, 'hrtk[pose2d]'),
+        (['clip.mp4'], 2, 'found nobody in 7 frames; people below a quarter'),
         (['clip.mp4', '--pose2d', 'rtmlb'], 2, "Did you mean 'rtmlib'?"),
         (['nowhere.mp4', '--keypoints', 'kp.json'], 2, 'nowhere.mp4'),
         (

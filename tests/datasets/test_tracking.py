@@ -7,15 +7,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 from scipy.ndimage import convolve1d
 
-from hrtk.datasets.own.tracking import (
-    interpolate,
-    iou,
-    oks,
-    oks_sigmas,
-    similarity,
-    smooth_boxes,
-    track_people,
-)
+from hrtk.body_models.person_similarity import iou, oks, oks_sigmas, similarity
+from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
 from hrtk.geometry.boxes import boxes_from_keypoints
 
 BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (60, 160)

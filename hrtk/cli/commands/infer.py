@@ -1,7 +1,7 @@
 """Estimates the bodies of all people in a video, in images or in front of a webcam.
 
 CLIP is a video, a folder of images, an image, or the index of a webcam.
-Example: hrtk infer clip.mp4 --keypoints clip.json --adapt boa/r18_wild --export glb
+Example: hrtk infer clip.mp4 --adapt boa/r18_wild --export glb
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--keypoints',
         metavar='FILE',
         help='2D keypoints of COCO, OpenPose (file or folder), AlphaPose or rtmlib, or arrays in an npz '
-        '(default: detected by rtmlib, if it is installed)',
+        '(default: detected by --pose2d)',
     )
     parser.add_argument(
         '--adapt',
@@ -53,9 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='cpu, cuda, ... (default: a GPU if PyTorch finds one)')
     parser.add_argument(
         '--pose2d',
-        default='balanced',
+        default='blazepose',
         metavar='NAME[:OPTION]',
-        help='2D detector: a registered name, e.g. rtmlib:performance, or a mode of rtmlib (%(default)s)',
+        help='2D detector: a registered name, e.g. blazepose:tiles=3 for small people or rtmlib:performance, or a '
+        'mode of rtmlib (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--no-repair-sides',
+        dest='repair_sides',
+        action='store_false',
+        help='keep left and right as detected, even where they are exchanged for some frames',
     )
     parser.add_argument(
         '--seconds',

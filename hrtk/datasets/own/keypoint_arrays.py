@@ -14,6 +14,7 @@ import numpy as np
 
 from hrtk.datasets.arrays import read_npz
 from hrtk.datasets.own.keypoint_table import FrameRef, Row, optional_number, optional_size
+from hrtk.detectors.findings import FoundLandmarks
 from hrtk.errors import InputError
 
 RTMLIB_LAYOUT = (
@@ -30,8 +31,8 @@ def rtmlib_rows(content: list | dict, path: Path) -> Iterator[Row]:
     """Rows of rtmlib's output.
 
     An entry belongs to the frame number ``frame`` or to the image ``image``; without both, its position in the list
-    is the frame number. ``persons`` may give an identity per person, and ``size`` of the file (width, height) px of
-    all frames.
+    is the frame number. ``persons`` may give an identity per person, ``landmarks`` what
+    :mod:`hrtk.detectors.findings` describes, and ``size`` of the file (width, height) px of all frames.
 
     Raises:
         InputError: an entry is malformed.
@@ -112,9 +113,18 @@ def _entry_rows(
         raise InputError(
             f'{path}: {label}: persons must list an identity for each of {len(points)} people'
         )
+    landmarks = None
+    if entry.get('landmarks') is not None:
+        try:
+            landmarks = FoundLandmarks.from_json(entry['landmarks'], len(points))
+        except ValueError as error:
+            raise InputError(f'{path}: {label}: {error}') from error
     for position, (values, person) in enumerate(zip(points, persons)):
         identity = optional_number(person, path, f'{label}: persons')
-        yield Row(frame, identity, values.ravel().tolist(), f'person {position} of {label}')
+        found = None
+        if landmarks is not None:
+            found = landmarks.row(position)
+        yield Row(frame, identity, values.ravel().tolist(), f'person {position} of {label}', found)
 
 
 def _joined(keypoints: Any, scores: Any, path: Path, label: str) -> np.ndarray:

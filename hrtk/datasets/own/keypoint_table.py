@@ -10,6 +10,7 @@ from typing import Any, Optional
 import numpy as np
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.detectors.findings import FoundLandmarks
 from hrtk.errors import InputError
 
 # By the number of points; any other list needs `skeleton=`.
@@ -44,6 +45,7 @@ class KeypointTable:
         skeleton: joint list of the K points.
         source: origin of the keypoints: ``'annotated'``, ``'openpose'``, ``'alphapose'``, ``'rtmlib'``,
             ``'detected'`` (a COCO results list, or arrays), or the ``source`` that the file gives.
+        landmarks: of every row, NaN in rows without; None if no row has any.
     """
 
     frames: tuple[FrameRef, ...]
@@ -51,6 +53,7 @@ class KeypointTable:
     points: np.ndarray
     skeleton: str
     source: str
+    landmarks: Optional[FoundLandmarks] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +65,14 @@ class Row:
         person: identity, or None.
         values: x, y, confidence of every point in one list, if the file is valid.
         label: what error messages call the row.
+        landmarks: of one person, or None.
     """
 
     frame: FrameRef
     person: Optional[int]
     values: Any
     label: str
+    landmarks: Optional[FoundLandmarks] = None
 
 
 def make_table(rows: list[Row], path: Path, skeleton: Optional[str], source: str) -> KeypointTable:
@@ -92,12 +97,16 @@ def make_table(rows: list[Row], path: Path, skeleton: Optional[str], source: str
     if source == 'annotated':
         _check_visibility(visibility, path)
     points[..., 2] = visibility.clip(0, 1)
+    landmarks = None
+    if any(row.landmarks is not None for row in rows):
+        landmarks = FoundLandmarks.join([row.landmarks for row in rows])
     return KeypointTable(
         tuple(row.frame for row in rows),
         tuple(row.person for row in rows),
         points,
         skeleton,
         source,
+        landmarks,
     )
 
 

@@ -136,7 +136,8 @@ class SideRepair:
             skeleton: name of the joint list, or the names of the K joints.
             fps: frames per second.
             mirrored: the keypoints, (F, K, 3) or (F, K, 2), that the detector found in the mirrored image, mirrored
-                back: in px of the image, and its left joints in the rows of the right ones.
+                back: in px of the image, and its left joints in the rows of the right ones. Frames without such a run
+                have NaN or confidence 0.
             landmarks3d: (F, K, 3) 3D landmarks of the same run, camera axes (x right, y down, z away), any unit; a
                 frame that is not finite has none.
             times: (F,) seconds of the frames, ascending, if they are not ``fps`` apart.
@@ -163,7 +164,10 @@ class SideRepair:
         if mirrored is not None:
             other = _vectors(_checked(mirrored, skeleton, 'mirrored', count), pairs, heights)
             disagreement = self._disagreement(vectors, other, pairs)
-            part_costs += weight * mirror_costs(disagreement)
+            # A mirrored run in every n-th frame speaks for the frames between, too.
+            seen = np.isfinite(disagreement).any(1)
+            weight_seen = vote_weights(seconds[seen])[:, None]
+            part_costs[seen] += weight_seen * mirror_costs(disagreement[seen])
         if landmarks3d is not None:
             landmarks3d = _checked3d(landmarks3d, skeleton, count)
             part_costs += weight * front_costs(landmarks3d, skeleton)[:, None]

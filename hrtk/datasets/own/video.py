@@ -15,13 +15,14 @@ from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.mask_sources.base import MaskSource
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
-from hrtk.datasets.own.sides import SideRepair, Sides
+from hrtk.datasets.own.sides import Sides
+from hrtk.datasets.own.track_sides import repair_track
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.camera import clip_focal
 from hrtk.registry import DATASETS, MASK_SOURCES
-from hrtk.structures import Keypoints2D, Sequence
+from hrtk.structures import Keypoints2D, Landmarks, Sequence
 
 _log = logging.getLogger(__name__)
 
@@ -89,8 +90,9 @@ class VideoDataset(SequenceDataset):
         focal: focal length of the camera, px, if it is known; see :func:`hrtk.geometry.camera.clip_focal`.
         fov: field of view along the longer side of the image, degrees, if that is known instead.
         repair_sides: whether left and right are put right where the detector exchanged them for some frames, see
-            :class:`~hrtk.datasets.own.sides.SideRepair`; the log reports every repaired track. Photographs stay as
-            they are.
+            :class:`~hrtk.datasets.own.sides.SideRepair`; the log reports every repaired track. 3D landmarks and
+            mirrored runs in the keypoint file are used, and landmarks are exchanged, too. Photographs stay as they
+            are.
 
     Attributes:
         footage: the frames on disk.
@@ -165,6 +167,7 @@ class VideoDataset(SequenceDataset):
         self._points[self._points[..., 2] < min_confidence, 2] = 0
         xy, confidence = torch.from_numpy(self._points).split((2, 1), dim=-1)
         self._boxes = boxes_from_keypoints(xy, confidence[..., 0], scale=box_scale).numpy()
+        self._found = self.table.landmarks
         self.tracks = self._largest_tracks(self._find_tracks(), max_people)
         self.sides: dict[str, Sides] = {}
         if repair_sides and not self.photographs:
@@ -183,6 +186,7 @@ class VideoDataset(SequenceDataset):
             frame_ids=tuple(self.footage.label(frame) for frame in track.frames),
             fps=self.fps,
             focal=self._focal(track.frames[0]),
+            landmarks=self._landmarks_of(track),
         )
         if self.masks is not None:
             sequence = self.masks.attach(sequence)
@@ -230,18 +234,35 @@ class VideoDataset(SequenceDataset):
         absent = (rows < 0)[:, None, None]
         return np.where(absent, np.float32(0), self._points[rows])
 
+    def _landmarks_of(self, track: Track) -> Optional[Landmarks]:
+        """The landmarks of a track, zeros where the person was not detected; None if the file has none of them."""
+        if self._found is None:
+            return None
+        rows = np.array(track.rows)
+        valid = (rows >= 0) & np.isfinite(self._found.flag[rows])
+        if not valid.any():
+            return None
+        fields = {}
+        for name in ('xyz', 'world', 'visibility'):
+            values = getattr(self._found, name)[rows]
+            values[~valid] = 0
+            fields[name] = torch.from_numpy(values)
+        return Landmarks(**fields, valid=torch.from_numpy(valid))
+
     def _repair_sides(self, track: Track) -> Sides:
-        """Exchanges left and right in the points of the frames in which the detector exchanged them."""
+        """Exchanges left and right of the frames in which the detector exchanged them, in points and landmarks."""
         times = np.array(track.frames) / self.fps
         if (
             np.diff(times) <= 0
         ).any():  # a keypoint file may order images otherwise than by their names
             times = np.arange(len(times)) / self.fps
-        repaired, sides = SideRepair()(
-            self._points_of(track), self.table.skeleton, self.fps, times=times
-        )
         rows = np.array(track.rows)
-        self._points[rows[rows >= 0]] = repaired[rows >= 0]
+        points, landmarks, sides = repair_track(
+            self._points_of(track), self.table.skeleton, times, self.fps, self._found, rows
+        )
+        seen = rows >= 0
+        self._points[rows[seen]] = points[seen]
+        self._found = landmarks
         if sides.count and sides.decided:
             _log.warning(
                 '%s: repaired left and right in %d of %d frames of person %s',

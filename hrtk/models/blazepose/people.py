@@ -8,7 +8,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from hrtk.body_models.skeletons import index_map
+from hrtk.body_models.skeletons import flip_map, index_map
 from hrtk.geometry.regions import from_regions, paste_mask, turn
 from hrtk.models.blazepose.heatmaps import refine
 from hrtk.models.blazepose.landmark_network import LANDMARKS, SIDE, LandmarkOutput
@@ -94,6 +94,14 @@ class People:
             fields[name][chosen] = value
         return People(**fields)
 
+    def append(self, others: People) -> People:
+        """Returns these people and, behind them, others; without masks."""
+        fields = {}
+        for name, value in self._values():
+            if name != 'mask':
+                fields[name] = torch.cat([value, getattr(others, name)])
+        return People(**fields)
+
     def split(self) -> list[Person]:
         """Returns the people one by one."""
         people = []
@@ -112,9 +120,7 @@ def to_people(output: LandmarkOutput, regions: Tensor) -> People:
 
     All of it is differentiable.
     """
-    unit = output.landmarks[..., :2] / SIDE
-    if output.heatmap is not None:
-        unit = refine(unit, output.heatmap)
+    unit = unit_places(output)
     xy = from_regions(2 * unit - 1, regions)
     z = output.landmarks[..., 2:3] * (regions[:, None, 2:3] / SIDE)
     # World landmarks have the axes of the turned crop.
@@ -132,3 +138,26 @@ def to_people(output: LandmarkOutput, regions: Tensor) -> People:
         axis=xy[:, AXIS],
         mask=mask,
     )
+
+
+def mirrored_keypoints(output: LandmarkOutput, regions: Tensor) -> Tensor:
+    """Moves the output for the *mirrored* crops of P regions (P, 4) into the image.
+
+    Returns:
+        (P, 33, 3) x and y in px, visibility. They are mirrored back: what the network called left in the mirrored
+        crop is right. A perfect network would return the landmarks of the crop that is not mirrored.
+    """
+    unit = unit_places(output)
+    back = torch.stack([1 - unit[..., 0], unit[..., 1]], dim=-1)
+    xy = from_regions(2 * back - 1, regions)[:, :LANDMARKS]
+    visibility = output.landmarks[:, :LANDMARKS, 3:4].sigmoid()
+    exchange = torch.tensor(flip_map(SKELETON))
+    return torch.cat([xy, visibility], dim=-1)[:, exchange]
+
+
+def unit_places(output: LandmarkOutput) -> Tensor:
+    """(P, 35, 2) x and y in a crop, refined by heat maps if there are any; [0, 1] covers the crop."""
+    unit = output.landmarks[..., :2] / SIDE
+    if output.heatmap is not None:
+        unit = refine(unit, output.heatmap)
+    return unit

@@ -15,7 +15,7 @@ from hrtk.geometry.regions import crop_regions, from_regions
 from hrtk.models.blazepose import landmark_network, pose_detector
 from hrtk.models.blazepose.detections import Detections, box_overlap, decode, suppress
 from hrtk.models.blazepose.landmark_network import LandmarkNetwork
-from hrtk.models.blazepose.people import People, Person, to_people
+from hrtk.models.blazepose.people import People, Person, mirrored_keypoints, to_people
 from hrtk.models.blazepose.pose_detector import PoseDetector
 from hrtk.models.blazepose.regions import distinct, next_regions, plausible, regions_of_axes
 from hrtk.models.checkpoints import load_weights
@@ -72,17 +72,20 @@ class BlazePose(nn.Module):
         return next(self.parameters()).device
 
     @torch.inference_mode()
-    def forward(self, image: np.ndarray, masks: bool = False) -> list[Person]:
+    def forward(
+        self, image: np.ndarray, masks: bool = False, tiles: Optional[int] = None
+    ) -> list[Person]:
         """Finds everybody in an image (H, W, 3) uint8 RGB.
 
         Args:
             image: the image.
             masks: whether people have masks.
+            tiles: replaces those of the class.
 
         Returns:
             People whose flag is at least ``min_flag``, each once, the highest detection score first.
         """
-        regions, _ = self.detect(image)
+        regions, _ = self.detect(image, tiles)
         if len(regions) == 0:
             return []
         people = self.look(image, regions, masks)
@@ -106,21 +109,25 @@ class BlazePose(nn.Module):
         if not people:
             return []
         before = next_regions(_stack(people))
-        found = self._look_once(image, before, masks)
+        found = self.look_once(image, before, masks)
         kept = (found.flag >= self.min_flag) & plausible(before, next_regions(found))
         pairs = zip(found.split(), kept.tolist())
         return [person if known else None for person, known in pairs]
 
     @torch.inference_mode()
-    def detect(self, image: np.ndarray) -> tuple[Tensor, Tensor]:
+    def detect(self, image: np.ndarray, tiles: Optional[int] = None) -> tuple[Tensor, Tensor]:
         """Runs the detector on an image (H, W, 3) uint8 RGB.
+
+        Args:
+            image: the image.
+            tiles: replaces those of the class.
 
         Returns:
             Regions (P, 4) of people and their scores (P,), the highest score first.
         """
         height, width = image.shape[:2]
         whole = torch.tensor([[(width - 1) / 2, (height - 1) / 2, max(height, width), 0.0]])
-        squares = torch.cat([whole, tile_squares(height, width, self.tiles)])
+        squares = torch.cat([whole, tile_squares(height, width, tiles or self.tiles)])
         found = self.candidates(image, squares)
         people = suppress(_row(found, 0).pick(found.scores[0] >= self.min_score))
         small = [_inside(_row(found, row), squares[row]) for row in range(1, len(squares))]
@@ -153,23 +160,39 @@ class BlazePose(nn.Module):
         A pass whose flag is below ``min_flag``, or which would look somewhere else entirely, is undone: the person is
         that of the pass before.
         """
-        people = self._look_once(image, regions, masks)
+        people = self.look_once(image, regions, masks)
         for _ in range(self.passes - 1):
             better = next_regions(people)
             tried = plausible(people.region, better)
             if not bool(tried.any()):
                 break
-            found = self._look_once(image, better[tried], masks)
+            found = self.look_once(image, better[tried], masks)
             kept = (found.flag >= self.min_flag) | (found.flag >= people.flag[tried])
             chosen = torch.zeros_like(tried)
             chosen[tried] = kept
             people = people.replace(chosen, found.pick(kept))
         return people
 
-    def _look_once(self, image: np.ndarray, regions: Tensor, masks: bool) -> People:
+    @torch.inference_mode()
+    def look_once(self, image: np.ndarray, regions: Tensor, masks: bool = False) -> People:
+        """Runs the landmark network once on regions (P, 4) of an image, P > 0."""
         crops = crop_regions(image, regions, landmark_network.SIDE).to(self.device)
         output = self.landmark_network(crops, heatmap=True, mask=masks)
         return to_people(output.cpu(), regions)
+
+    @torch.inference_mode()
+    def look_mirrored(self, image: np.ndarray, regions: Tensor) -> Tensor:
+        """Runs the landmark network on the mirrored crops of regions (P, 4) of an image, P > 0.
+
+        Where its sides differ from those of the crop itself, one of both is wrong; see
+        :class:`hrtk.datasets.own.sides.SideRepair`.
+
+        Returns:
+            (P, 33, 3) x, y in px and visibility, mirrored back.
+        """
+        crops = crop_regions(image, regions, landmark_network.SIDE).to(self.device)
+        crops = crops.flip(3).contiguous(memory_format=torch.channels_last)
+        return mirrored_keypoints(self.landmark_network(crops, heatmap=True).cpu(), regions)
 
 
 def tile_squares(height: int, width: int, tiles: int) -> Tensor:

@@ -1,0 +1,177 @@
+"""Which tracks of a run are wrong by their own evidence, in words and in ``metrics.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from hrtk.apis.look.stored import stored_pairs
+from hrtk.body_models import BodyModel
+from hrtk.body_models.skeletons import index_map, joint_names, on_body
+from hrtk.datasets.own.sides import Sides
+from hrtk.datasets.own.video import VideoDataset
+from hrtk.evaluation.evidence import DoubtLimits, Doubts, TrackEvidence, find_doubts, track_evidence
+from hrtk.files import write_text_atomically
+from hrtk.geometry.boxes import to_image
+from hrtk.geometry.camera import project
+from hrtk.results import Result
+from hrtk.structures import Landmarks, Sequence
+
+CHUNK = 64  # frames whose joints are computed at once
+LANDMARKS = 'blazepose33'
+# What a reason means, and the number that is printed with it.
+REASONS = {
+    'visible': 'few joints are visible',
+    'jump': 'the keypoints jump',
+    'exchanged': 'left and right were exchanged by the detector',
+    'side_disagreement': 'the mirrored image has other sides',
+    'bone_deviation': 'the 3D landmarks change their bone lengths',
+    'reprojection': 'the body is not where the keypoints are',
+    'frames': 'many frames contradict themselves',
+    'side_margin': 'left and right of the whole track are a guess',
+}
+
+
+def report_doubts(
+    dataset: VideoDataset, results: Path, body: BodyModel, metrics: Optional[Path] = None
+) -> dict[str, Doubts]:
+    """Prints a line for every doubtful track, with the reason.
+
+    Args:
+        dataset: the people.
+        results: the folder of their results.
+        body: the model to which the parameters of the results belong.
+        metrics: ``metrics.json``, into whose sequences the doubts are written under ``doubts``; None for no file.
+
+    Returns:
+        What was found about every track, by its name; photographs have no evidence over time but the rest.
+
+    Raises:
+        InputError: a result is missing, damaged, or was computed from other data.
+    """
+    limits = DoubtLimits()
+    console = Console(soft_wrap=True)
+    doubts = {}
+    entries = {}
+    for sequence, result in stored_pairs(results, dataset):
+        evidence = evidence_of(sequence, result, body, dataset.sides.get(sequence.name))
+        found = find_doubts(evidence, limits)
+        doubts[sequence.name] = found
+        entries[sequence.name] = _entry(evidence, found)
+        if found.doubtful:
+            console.print(
+                f'doubtful: {sequence.name}: {describe(evidence, found)}',
+                highlight=False,
+                markup=False,
+            )
+    if metrics is not None:
+        _store(metrics, entries)
+    return doubts
+
+
+def evidence_of(
+    sequence: Sequence, result: Result, body: BodyModel, sides: Optional[Sides]
+) -> TrackEvidence:
+    """Collects what speaks for and against a track and its result.
+
+    Args:
+        sequence: with keypoints, and landmarks if there are any.
+        result: of the sequence.
+        body: the model of the result.
+        sides: what was found about left and right, or None.
+    """
+    evidence: dict[str, Any] = {}
+    if sides is not None:
+        # Only what is still exchanged is wrong.
+        evidence['exchanged'] = sides.found & ~sides.exchanged
+        evidence['side_disagreement'] = _remaining_disagreement(sides)
+        evidence['side_margin'] = sides.margin
+    if sequence.landmarks is not None:
+        evidence['landmarks3d'] = _world_joints(sequence.landmarks, result.skeleton)
+    return track_evidence(
+        result.keypoints2d,
+        result.skeleton,
+        sequence.fps,
+        projected2d=_projected_joints(result, body),
+        **evidence,
+    )
+
+
+def describe(evidence: TrackEvidence, doubts: Doubts) -> str:
+    """The reasons of a doubtful track in words, with shares of frames and typical values."""
+    parts = []
+    for reason in doubts.reasons:
+        text = REASONS[reason]
+        if reason in doubts.frame_reasons:
+            share = doubts.frame_reasons[reason].mean()
+            values = getattr(evidence, reason)
+            median = float(np.nanmedian(values[doubts.frame_reasons[reason]]))
+            text = f'{text} ({reason} {median:.2f} in {100 * share:.0f} % of the frames)'
+        elif reason == 'side_margin':
+            text = f'{text} (margin {evidence.side_margin:.1f})'
+        else:
+            text = f'{text} ({100 * doubts.frames.mean():.0f} %)'
+        parts.append(text)
+    return '; '.join(parts)
+
+
+def _remaining_disagreement(sides: Sides) -> Optional[np.ndarray]:
+    """(F, 2) probability that the mirrored image yields other sides than the repaired keypoints."""
+    if sides.disagreement is None:
+        return None
+    return np.where(sides.exchanged, 1 - sides.disagreement, sides.disagreement)
+
+
+def _world_joints(landmarks: Landmarks, skeleton: str) -> np.ndarray:
+    """(F, K, 3) the world landmarks of the joints of a list; NaN for other joints and frames without a person."""
+    index = np.array(index_map(LANDMARKS, skeleton, nearest=True))
+    joints = landmarks.world.numpy()[:, index.clip(0)].astype(np.float64)
+    joints[:, index < 0] = np.nan
+    joints[~landmarks.valid.numpy()] = np.nan
+    return joints
+
+
+def _projected_joints(result: Result, body: BodyModel) -> np.ndarray:
+    """(F, K, 2) joints of the bodies in the image, px; NaN for keypoints that the body lacks."""
+    skeleton, compared = on_body(result.skeleton)
+    projected = np.full((len(result), len(joint_names(result.skeleton)), 2), np.nan)
+    for start in range(0, len(result), CHUNK):
+        frames = slice(start, start + CHUNK)
+        with torch.no_grad():
+            joints = body.joints(result.after.rotmat[frames], result.after.betas[frames], skeleton)
+            camera = result.after.camera[frames]
+            boxes = torch.as_tensor(result.boxes[frames])
+            xy = to_image(project(joints, camera), boxes).numpy()
+        projected[frames, list(compared)] = xy
+    return projected
+
+
+def _entry(evidence: TrackEvidence, doubts: Doubts) -> dict[str, Any]:
+    """What ``metrics.json`` tells about a track: means over frames, and the reasons for doubt."""
+    means = {}
+    for name in ('visible', 'jump', 'side_disagreement', 'bone_deviation', 'reprojection'):
+        values = getattr(evidence, name)
+        known = np.isfinite(values)
+        if known.any():
+            means[name] = round(float(values[known].mean()), 4)
+    if np.isfinite(evidence.side_margin):
+        means['side_margin'] = round(evidence.side_margin, 2)
+    return dict(
+        doubtful=doubts.doubtful,
+        reasons=list(doubts.reasons),
+        frames=int(doubts.frames.sum()),
+        evidence=means,
+    )
+
+
+def _store(path: Path, entries: dict[str, dict[str, Any]]) -> None:
+    content = json.loads(path.read_text())
+    for sequence in content.get('per_sequence', []):
+        if sequence['name'] in entries:
+            sequence['doubts'] = entries[sequence['name']]
+    write_text_atomically(path, json.dumps(content, indent=1) + '\n')
