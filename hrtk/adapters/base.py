@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Optional, get_args
+from typing import Any, ClassVar, Literal, Optional, get_args
 
 import torch
 from torch import Tensor
@@ -119,10 +119,14 @@ class Adapter:
             every frame, for images that are not a video; ``'never'``, one session for all sequences (as in the code of
             BOA and DynaBOA), which makes results depend on the order of the sequences and requires one process.
 
+    Attributes:
+        uses_camera: whether predictions depend on the focal length of the sequence.
+
     Raises:
         InputError: an option has a value that is not allowed.
     """
 
+    uses_camera: ClassVar[bool] = False
     reset: Reset = 'sequence'
 
     def __init_subclass__(cls) -> None:

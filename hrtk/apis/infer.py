@@ -91,7 +91,7 @@ def infer(
             rtmlib, a config or a :class:`~hrtk.detectors.Detector`; see :func:`hrtk.detectors.build_detector`.
         seconds: duration of a webcam's recording; None records until Ctrl-C.
         focal: focal length of the camera in px of the footage, if it is known. It is stored with the results and used
-            by exports, reports and the viewer; a change does not compute anything again.
+            by exports, reports and the viewer; a change computes nothing again, except with ``TrackFit``.
         fov: field of view along the longer side of the image, degrees, instead of ``focal``.
         repair_sides: whether left and right are put right where the detector exchanged them, see
             :class:`~hrtk.datasets.own.video.VideoDataset`.

@@ -40,8 +40,9 @@ class SequenceDataset(Dataset[Sequence]):
     Attributes:
         assets: the licensed files and folders that data sets of this class read. ``tools/check_assets.py`` lists
             and checks them, and a config that names a missing one is refused with directions for its download.
-        free_options: options that no prediction depends on, e.g. the focal length of the camera; stored results stay
-            valid when they change.
+        free_options: options on which predictions depend only if the adapter says so by
+            :attr:`~hrtk.adapters.Adapter.uses_camera`, e.g. the focal length; otherwise stored results stay valid when
+            they change.
     """
 
     assets: ClassVar[tuple[Asset, ...]] = ()

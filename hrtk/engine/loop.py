@@ -251,10 +251,10 @@ class AdaptLoop(BaseLoop):
         return store
 
     def _dataset_determinants(self) -> Any:
-        """The config of the data set without the options that no prediction depends on."""
+        """The config of the data set without the options that the predictions do not depend on."""
         config = self.runner.cfg.get('dataset')
         free = getattr(self.dataset, 'free_options', ())
-        if not free:
+        if not free or self.adapter.uses_camera:
             return config
         return {key: value for key, value in config.items() if key not in free}
 

@@ -53,6 +53,7 @@ class TrackFit(Adapter):
         InputError: an option has a value that is not allowed.
     """
 
+    uses_camera = True
     lr: float = 2e-5
     shape_lr: float = 0.05
     adam_betas: tuple[float, float] = (0.9, 0.99)
