@@ -75,3 +75,15 @@ def _exchanged(
         values[rows] = exchange_sides(values[rows], SKELETON, exchanged)
         fields[name] = values
     return dataclasses.replace(landmarks, **fields)
+
+
+def repair_message(sides: Sides, frames: int, person: str) -> str:
+    """What the log says about the sides of a track of so many frames; empty if nothing was found exchanged."""
+    if not sides.count:
+        return ''
+    if sides.decided:
+        return f'repaired left and right in {sides.count} of {frames} frames of person {person}'
+    return (
+        f'left and right of person {person} change, but whether {sides.count} or the other {frames - sides.count} of '
+        f'{frames} frames are wrong is uncertain; not repaired'
+    )

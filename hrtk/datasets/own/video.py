@@ -16,7 +16,7 @@ from hrtk.datasets.mask_sources.base import MaskSource
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.datasets.own.sides import Sides
-from hrtk.datasets.own.track_sides import repair_track
+from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
@@ -252,9 +252,8 @@ class VideoDataset(SequenceDataset):
     def _repair_sides(self, track: Track) -> Sides:
         """Exchanges left and right of the frames in which the detector exchanged them, in points and landmarks."""
         times = np.array(track.frames) / self.fps
-        if (
-            np.diff(times) <= 0
-        ).any():  # a keypoint file may order images otherwise than by their names
+        # A keypoint file may order images otherwise than by their names.
+        if (np.diff(times) <= 0).any():
             times = np.arange(len(times)) / self.fps
         rows = np.array(track.rows)
         points, landmarks, sides = repair_track(
@@ -263,24 +262,9 @@ class VideoDataset(SequenceDataset):
         seen = rows >= 0
         self._points[rows[seen]] = points[seen]
         self._found = landmarks
-        if sides.count and sides.decided:
-            _log.warning(
-                '%s: repaired left and right in %d of %d frames of person %s',
-                self.keypoints,
-                sides.count,
-                len(rows),
-                track.name,
-            )
-        elif sides.count:
-            _log.warning(
-                '%s: left and right of person %s change, but whether %d or the other %d of %d frames are '
-                'wrong is uncertain; not repaired',
-                self.keypoints,
-                track.name,
-                sides.count,
-                len(rows) - sides.count,
-                len(rows),
-            )
+        message = repair_message(sides, len(rows), track.name)
+        if message:
+            _log.warning('%s: %s', self.keypoints, message)
         return sides
 
     def _find_tracks(self) -> list[Track]:
