@@ -3,8 +3,7 @@
 # CPU: drawing and looking at the videos 15 minutes on one core, once, then about 45 minutes on one core.
 _base_ = ['../_base_/train_runtime.py', '../_base_/estimators/lifter.py']
 
-# The mean with the mirror image is taken only when the network is used.
-model = dict(type='LandmarkTraining', estimator=dict(_base_.estimator, lifter=dict(symmetric=False)))
+model = dict(type='LandmarkTraining', estimator=_base_.estimator)
 _loading = dict(
     batch_size=128, collate_fn=dict(type='default_collate'), sampler=dict(type='DefaultSampler', shuffle=False))
 train_dataloader = dict(

@@ -192,7 +192,7 @@ def _config(
     if adapt is None:
         cfg = Config(
             dict(
-                estimator=dict(model_config('hmr_r18'), weights='open:r18_studio'),
+                estimator=dict(model_config('landmark_hmr'), weights='open:lifter'),
                 adapter=dict(type='Source'),
                 outputs=dict(pictures=8, video=False),
             )

@@ -19,11 +19,15 @@ class LandmarkTraining(BaseModel):
     Args:
         estimator: config of the estimator to train.
         weights: of the losses, see :class:`~hrtk.training.supervised.SupervisedTraining`.
+
+    The mean with the mirror image (:class:`~hrtk.models.landmarks.LandmarkLifter`) is taken after the training only,
+    where it costs a second pass and lowers the error; in training half of the passes would be lost.
     """
 
     def __init__(self, estimator: dict, weights: Optional[dict[str, float]] = None) -> None:
         super().__init__()
         self.estimator = ESTIMATORS.build(estimator)
+        self.estimator.lifter.symmetric = False
         self.loss_weights = weights or LOSS_WEIGHTS
 
     def forward(

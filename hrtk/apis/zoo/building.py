@@ -32,6 +32,11 @@ _NETWORKS: dict[str, tuple[Registry, dict[str, Any]]] = {
             body=dict(type='BodyModel', file='open'),
         ),
     ),
+    # Landmarks of BlazePose, lifted to the bundled body.
+    'landmark_hmr': (
+        ESTIMATORS,
+        dict(type='LandmarkHMR', body=dict(type='BodyModel', file='open')),
+    ),
     # Networks over image features of a video, those of SPIN: Choi et al., TCMR, and Wei et al., MPS-Net, over 16
     # frames; Kocabas et al., VIBE, over any number.
     'tcmr': (TEMPORAL, dict(type='TCMR')),

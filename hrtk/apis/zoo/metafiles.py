@@ -72,8 +72,8 @@ def load_model(name: str, **options: Any) -> nn.Module:
     """Builds a network with the weights that are bundled with hrtk, in evaluation mode.
 
     Args:
-        name: of :func:`list_models` with ``pretrained=True``: ``'r18_studio'``, the start model, is an
-            :class:`~hrtk.models.estimators.Estimator` with its body; ``'tcmr_open'``, ``'mpsnet_open'``,
+        name: of :func:`list_models` with ``pretrained=True``, perhaps with the prefix ``open:``: ``'lifter'`` and
+            ``'r18_studio'``, the start models, are :class:`~hrtk.models.estimators.Estimator` with their body; ``'tcmr_open'``, ``'mpsnet_open'``,
             ``'vibe_open'`` and ``'vibe_metric_open'`` are networks over its features, ``'pose_aae_open'`` is a pose
             prior, ``'hrnet_w8_open'`` a segmenter, ``'mpm_holes_open'`` completes 2D poses.
         **options: arguments of the network that replace those of its config, e.g. ``precision='bfloat16'``.
@@ -82,6 +82,7 @@ def load_model(name: str, **options: Any) -> nn.Module:
         InputError: the name is unknown (similar names are listed), or an option is.
     """
     trained = {model.name: model for model in read_zoo() if model.trained}
+    name = name.removeprefix('open:')
     if name not in trained:
         hint = suggestion(name, sorted(trained), count=3, cutoff=0.4)
         raise InputError(
