@@ -1,5 +1,5 @@
-# Last stage of the lifter of LandmarkHMR (`open:lifter`): motion and cameras nearer to those of common footage, which are
-# a stronger guide for depth. CPU: about 15 minutes on one core.
+# Last stage of the lifter of LandmarkHMR (`open:lifter`): motion and cameras nearer to those of common footage, which
+# are a stronger guide for depth. CPU: about 15 minutes on one core.
 _base_ = './lifter_early.py'
 
 load_from = 'work_dirs/lifter_early/epoch_4.pth'
