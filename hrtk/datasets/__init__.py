@@ -2,7 +2,7 @@
 
 from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.feature_windows import FeatureClips, FeatureWindows
-from hrtk.datasets.landmarks import LandmarkTracks, LandmarkViews
+from hrtk.datasets.landmarks import BundledLandmarks, LandmarkTracks, LandmarkViews
 from hrtk.datasets.lifting import (
     AMASSLifting,
     H36MLifting,
@@ -23,6 +23,7 @@ from hrtk.datasets.own import CocoKeypointsDataset, Pose2SimProject, VideoDatase
 
 __all__ = [
     'AMASSLifting',
+    'BundledLandmarks',
     'CocoKeypointsDataset',
     'FeatureClips',
     'FeatureWindows',

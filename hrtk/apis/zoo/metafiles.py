@@ -73,9 +73,10 @@ def load_model(name: str, **options: Any) -> nn.Module:
 
     Args:
         name: of :func:`list_models` with ``pretrained=True``, perhaps with the prefix ``open:``: ``'lifter'`` and
-            ``'r18_studio'``, the start models, are :class:`~hrtk.models.estimators.Estimator` with their body; ``'tcmr_open'``, ``'mpsnet_open'``,
-            ``'vibe_open'`` and ``'vibe_metric_open'`` are networks over its features, ``'pose_aae_open'`` is a pose
-            prior, ``'hrnet_w8_open'`` a segmenter, ``'mpm_holes_open'`` completes 2D poses.
+            ``'r18_studio'``, the start models, are :class:`~hrtk.models.estimators.Estimator` with their body;
+            ``'tcmr_open'``, ``'mpsnet_open'``, ``'vibe_open'`` and ``'vibe_metric_open'`` are networks over the
+            features of ``'r18_studio'``, ``'pose_aae_open'`` is a pose prior, ``'hrnet_w8_open'`` a segmenter,
+            ``'mpm_holes_open'`` completes 2D poses.
         **options: arguments of the network that replace those of its config, e.g. ``precision='bfloat16'``.
 
     Raises:

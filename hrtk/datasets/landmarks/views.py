@@ -24,6 +24,7 @@ from hrtk.models.landmarks import STEP, WINDOW
 from hrtk.registry import DATASETS
 
 BLOCK = 128  # items that are drawn together
+LABELS = ('image', 'rotmat', 'betas', 'keypoints2d')
 # Real people differ from drawn ones: where exactly a landmark lies on them, and how large BlazePose takes them to be.
 DEFINITION_SCALE = (0.4, 1.2)
 DEFINITION_NOISE = 0.012  # metres, standard deviation, the same in all frames of an observation
