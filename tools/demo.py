@@ -19,10 +19,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Optional
 
 DATA = Path('data')
 REAL4 = DATA / 'real4'
 WHEEL = 'pose2sim==0.10.49'
+WHEEL_FILES = 'pose2sim-0.10.49-*.whl'
 # Written last by tools/prepare_dataset.py.
 PREPARED = (
     REAL4 / 'joints/mediapipe_repaired/cam04_person1.json',
@@ -39,17 +41,22 @@ def run(*command: str | Path) -> int:
     return subprocess.run([sys.executable, *words]).returncode
 
 
-def prepare() -> bool:
-    """Makes ``data/real4``; False if the videos cannot be had."""
-    if all(file.is_file() for file in PREPARED):
-        return True
+def prepared() -> bool:
+    """Whether ``data/real4`` is there."""
+    return all(file.is_file() for file in PREPARED)
+
+
+def download() -> Optional[Path]:
+    """Returns the wheel, or None without a network."""
     DATA.mkdir(exist_ok=True)
-    download = ['-m', 'pip', 'download', '--no-deps', '--only-binary', ':all:']
-    patience = ['--ignore-requires-python', '--retries', '1', '--timeout', '15']
-    if run(*download, *patience, '--dest', DATA, WHEEL):
-        return False
-    wheels = sorted(DATA.glob('pose2sim-0.10.49-*.whl'))
-    return run('tools/prepare_dataset.py', 'real4', wheels[-1], '--output', REAL4) == 0
+    if not list(DATA.glob(WHEEL_FILES)):
+        command = ['-m', 'pip', 'download', '--no-deps', '--only-binary', ':all:']
+        patience = ['--ignore-requires-python', '--retries', '1', '--timeout', '15']
+        run(*command, *patience, '--dest', DATA, WHEEL)
+    wheels = sorted(DATA.glob(WHEEL_FILES))
+    if not wheels:
+        return None
+    return wheels[0]
 
 
 def run_all(*commands: list[str | Path]) -> int:
@@ -113,9 +120,14 @@ def main() -> int:
         print('error: run this from the root of the clone', file=sys.stderr)
         return 2
     try:
-        if prepare():
-            return real()
-        return drawn()
+        if not prepared():
+            wheel = download()
+            if wheel is None:
+                return drawn()
+            code = run('tools/prepare_dataset.py', 'real4', wheel, '--output', REAL4)
+            if code:
+                return code
+        return real()
     except KeyboardInterrupt:
         return 130
 
