@@ -42,6 +42,7 @@ SCHEMA = 'hrtk-result-1'
 REPORT = 'report_'
 BEFORE = 'before_'
 PARAMETERS = ('rotmat', 'betas', 'camera')
+OPTIONAL = 'joint_spread'  # of a prediction; estimators without it store none
 BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -130,7 +131,10 @@ def keypoint_array(sequence: Sequence) -> np.ndarray:
 
 
 def _parameters(prediction: Prediction, prefix: str) -> dict[str, np.ndarray]:
-    return {prefix + name: getattr(prediction, name).numpy() for name in PARAMETERS}
+    arrays = {prefix + name: getattr(prediction, name).numpy() for name in PARAMETERS}
+    if prediction.joint_spread is not None:
+        arrays[prefix + OPTIONAL] = prediction.joint_spread.numpy()
+    return arrays
 
 
 def _from_arrays(arrays: dict[str, np.ndarray]) -> Result:
@@ -155,5 +159,8 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Result:
 
 def _pop_prediction(arrays: dict[str, np.ndarray], prefix: str) -> Prediction:
     """Removes the arrays of one prediction and returns the prediction."""
-    parameters = {name: torch.from_numpy(arrays.pop(prefix + name)) for name in PARAMETERS}
+    names = [*PARAMETERS]
+    if prefix + OPTIONAL in arrays:
+        names.append(OPTIONAL)
+    parameters = {name: torch.from_numpy(arrays.pop(prefix + name)) for name in names}
     return Prediction(**parameters)

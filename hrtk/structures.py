@@ -38,6 +38,8 @@ class Prediction:
         camera: (B, 3) weak-perspective camera ``[s, tx, ty]`` of the crop, see :mod:`hrtk.geometry.camera`.
         features: (B, F) pooled image features, or None.
         hidden: (B, H) output of the regressor's first layer in its last iteration, without a graph, or None.
+        joint_spread: (B, 24) expected distance of the joints of ``spin24`` from the true ones, about the hips, metres,
+            by the estimator's own judgement; or None.
     """
 
     rotmat: Tensor
@@ -45,6 +47,7 @@ class Prediction:
     camera: Tensor
     features: Optional[Tensor] = None
     hidden: Optional[Tensor] = None
+    joint_spread: Optional[Tensor] = None
 
     def __len__(self) -> int:
         return len(self.rotmat)

@@ -20,6 +20,7 @@ def prediction(count: int, features: bool = True) -> Prediction:
         camera=torch.randn(count, 3),
         features=torch.randn(count, 7),
         hidden=torch.randn(count, 5),
+        joint_spread=torch.rand(count, 24),
     )
     if features:
         return result

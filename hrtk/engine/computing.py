@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import random
 import time
 import zlib
@@ -151,13 +152,17 @@ def _synchronised_time() -> float:
 
 def _parameters(prediction: Prediction) -> Prediction:
     """Returns the body parameters and cameras, without features."""
-    return Prediction(prediction.rotmat, prediction.betas, prediction.camera)
+    return dataclasses.replace(prediction, features=None, hidden=None)
 
 
 def _stored_parameters(prediction: Prediction) -> Prediction:
     """Returns the parameters as float32 in host memory."""
+    spread = prediction.joint_spread
+    if spread is not None:
+        spread = spread.detach().float().cpu()
     return Prediction(
         prediction.rotmat.float().cpu(),
         prediction.betas.float().cpu(),
         prediction.camera.float().cpu(),
+        joint_spread=spread,
     )

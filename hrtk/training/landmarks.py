@@ -11,6 +11,13 @@ from hrtk.evaluation import mpjpe
 from hrtk.registry import ESTIMATORS, MODELS
 from hrtk.training.supervision import LOSS_WEIGHTS, supervise, weighted
 
+SPREAD_WEIGHT = 0.05  # it has weights of its own, so this is only a step size
+
+
+def spread_loss(spread: Tensor, distance: Tensor) -> Tensor:
+    """Negative log-likelihood of distances (B, J) that are distributed exponentially with means ``spread`` (B, J)."""
+    return SPREAD_WEIGHT * (spread.log() + distance / spread).mean()
+
 
 @MODELS.register_module()
 class LandmarkTraining(BaseModel):
@@ -43,10 +50,12 @@ class LandmarkTraining(BaseModel):
         Returns:
             For mmengine's mode ``'loss'`` the weighted losses, else the error of every observation.
         """
-        supervision = supervise(
-            self.estimator.body, self.estimator(image), rotmat, betas, keypoints2d
-        )
+        predicted = self.estimator(image)
+        supervision = supervise(self.estimator.body, predicted, rotmat, betas, keypoints2d)
         if mode == 'loss':
-            return weighted(supervision.losses, self.loss_weights)
+            losses = weighted(supervision.losses, self.loss_weights)
+            distance = (supervision.joints - supervision.true_joints).norm(dim=-1).detach()
+            losses['loss_spread'] = spread_loss(predicted.joint_spread, distance)
+            return losses
         errors = mpjpe(supervision.joints, supervision.true_joints)
         return [dict(mpjpe_mm=error) for error in errors]

@@ -91,7 +91,8 @@ def test_the_lifter_sees_neither_place_nor_size_nor_absent_moments():
     torch.nn.init.normal_(lifter.decoder.weight)
     observed = observe(random_landmarks(12), boxes_of(12), [5, 6], fps=15.0)
     observed[:, :2] = 0
-    pose, betas, features = lifter(observed)
+    pose, betas, log_spread, features = lifter(observed)
+    assert log_spread.shape == (2, 24)
     assert pose.shape == (2, 144) and betas.shape == (2, 10) and features.shape == (2, 32)
     moved = observed.clone()
     moved[:, 2:, :, :2] = 3 * moved[:, 2:, :, :2] + torch.tensor([0.3, -2.0])
@@ -211,3 +212,5 @@ def test_the_mirror_image_of_an_observation_has_the_mirror_image_of_the_body():
     reflection = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
     expected = reflection @ model(observed).rotmat[:, list(flip_map('smpl24'))] @ reflection
     torch.testing.assert_close(model(mirrored).rotmat, expected, rtol=1e-4, atol=1e-5)
+    spread = model(observed).joint_spread[:, list(flip_map('spin24'))]
+    torch.testing.assert_close(model(mirrored).joint_spread, spread)

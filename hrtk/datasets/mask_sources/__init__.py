@@ -2,6 +2,7 @@
 
 from hrtk.datasets.mask_sources.background import BackgroundSubtraction
 from hrtk.datasets.mask_sources.base import MaskSource
+from hrtk.datasets.mask_sources.blazepose import BlazePoseMasks
 from hrtk.datasets.mask_sources.files import MaskFiles
 
-__all__ = ['BackgroundSubtraction', 'MaskFiles', 'MaskSource']
+__all__ = ['BackgroundSubtraction', 'BlazePoseMasks', 'MaskFiles', 'MaskSource']

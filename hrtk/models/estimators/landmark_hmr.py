@@ -38,7 +38,8 @@ class LandmarkHMR(ImageEstimator):
     the frame and of moments up to 0.27 s before and after it. A sequence with
     :attr:`~hrtk.structures.Sequence.landmarks` gives them; for others BlazePose looks at the frames, guided by the 2D
     keypoints. BlazePose is frozen and is not a part of the weights, so adapters change the lifter. The camera is the
-    least-squares one for the observed 2D points: 2D losses change pose and shape alone.
+    least-squares one for the observed 2D points: 2D losses change pose and shape alone. Predictions have a
+    :attr:`~hrtk.structures.Prediction.joint_spread`.
 
     Args:
         lifter: options of the :class:`~hrtk.models.landmarks.LandmarkLifter`.
@@ -69,14 +70,16 @@ class LandmarkHMR(ImageEstimator):
 
     def forward(self, images: Tensor) -> Prediction:
         """(B, 9, 33, 6) observations -> B predictions, features included."""
-        pose, betas, features = self.lifter(images)
+        pose, betas, log_spread, features = self.lifter(images)
         rotmat = rot6d_to_rotmat(pose.unflatten(1, (24, 6)))
         joints = self.required_body.joints(rotmat, betas, JOINTS)
         xy, _ = observed_keypoints(images, JOINTS)
         camera = fit_weak_perspective(joints, xy)
         scale = camera[:, :1].clamp_min(SMALLEST_SCALE)
         camera = torch.cat([scale, camera[:, 1:]], dim=1)
-        return Prediction(rotmat, betas, camera, features, features.detach())
+        return Prediction(
+            rotmat, betas, camera, features, features.detach(), joint_spread=log_spread.exp()
+        )
 
     def crops(self, sequence: Sequence, indices: Iterable[int]) -> Tensor:
         """Observes frames of a sequence.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.body_models.skeletons import flip_map
+from hrtk.body_models.skeletons import flip_map, joint_names
 from hrtk.models.landmarks.observations import (
     CHANNELS,
     LANDMARKS,
@@ -19,8 +21,25 @@ from hrtk.models.landmarks.observations import (
 HIPS = [23, 24]  # of blazepose33
 POSE = 144
 SHAPE = 10
+JOINTS = 'spin24'  # of the spread
 LARGEST = 6.0  # of a normalised input: what lies beyond is a wrong landmark
 WORLD_SCALE = 2.0  # brings metres to the scale of the other inputs
+
+
+class LifterOutput(NamedTuple):
+    """The output of :class:`LandmarkLifter` for B observations.
+
+    Attributes:
+        pose: (B, 144) rotations of 24 joints in 6-D.
+        betas: (B, 10).
+        log_spread: (B, 24) logarithm of the expected distance of the joints of ``spin24`` from the true ones, metres.
+        features: (B, hidden).
+    """
+
+    pose: Tensor
+    betas: Tensor
+    log_spread: Tensor
+    features: Tensor
 
 
 class LandmarkLifter(nn.Module):
@@ -58,26 +77,29 @@ class LandmarkLifter(nn.Module):
         self.fuse = nn.Linear(encoded + WINDOW * (summary + 1), hidden)
         self.blocks = nn.ModuleList([nn.Linear(hidden, hidden) for _ in range(blocks)])
         self.decoder = nn.Linear(hidden, POSE + SHAPE)
+        self.spread = nn.Linear(hidden, len(joint_names(JOINTS)))
         nn.init.xavier_uniform_(self.decoder.weight, gain=0.01)
         nn.init.zeros_(self.decoder.bias)
         rest = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]).repeat(24)
         rest[3] = -1.0  # the root turns y up into the camera's y down
         self.register_buffer('rest', rest, persistent=False)
 
-    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps observations (B, 9, 33, 6) to 6-D rotations (B, 144), betas (B, 10) and features (B, hidden)."""
+    def forward(self, observations: Tensor) -> LifterOutput:
+        """Maps observations (B, 9, 33, 6) to bodies."""
         if not self.symmetric:
             return self._lift(observations)
         both = torch.cat([observations, mirror_observations(observations)])
-        pose, betas, features = self._lift(both)
+        pose, betas, log_spread, features = self._lift(both)
         direct, mirrored = pose.chunk(2)
-        return (
+        spread, mirrored_spread = log_spread.chunk(2)
+        return LifterOutput(
             (direct + mirror_rot6d(mirrored)) / 2,
             torch.stack(betas.chunk(2)).mean(0),
+            (spread + mirrored_spread[:, list(flip_map(JOINTS))]) / 2,
             torch.stack(features.chunk(2)).mean(0),
         )
 
-    def _lift(self, observations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _lift(self, observations: Tensor) -> LifterOutput:
         inputs, present = normalised_inputs(observations)
         codes = self.encoder(inputs)
         summary = F.relu(self.summary(codes)) * present
@@ -88,7 +110,9 @@ class LandmarkLifter(nn.Module):
         for block in self.blocks:
             features = features + F.relu(block(features))
         pose, betas = self.decoder(features).split([POSE, SHAPE], dim=1)
-        return pose + self.rest, betas, features
+        # Judging itself must not change what is judged.
+        log_spread = self.spread(features.detach())
+        return LifterOutput(pose + self.rest, betas, log_spread, features)
 
 
 def mirror_observations(observations: Tensor) -> Tensor:

@@ -1,0 +1,8 @@
+# DynaBOA of LandmarkHMR on the free wild stream, at the rates of configs/boa/lifter_wild.py.
+_base_ = ['../source/lifter_wild.py', '../_base_/datasets/bundled_landmarks.py']
+
+adapter = dict(
+    type='DynamicBilevel', lr=2e-5, adam_betas=(0.5, 0.9), inner_lr=3e-5, order='first',
+    weights=dict(keypoints2d=10.0, shape_prior=1e-3, pose_prior=1e-4, source=0.3, motion=1.0, teacher=0.1),
+    interval=3, teacher_keep=0.9, normalise='visible', reset='sequence', threshold=3e-5, max_extra=7,
+    exemplars=dict(batch=4, pool=512, dataset=_base_.pop('bundled_landmarks')))
