@@ -54,10 +54,10 @@ class TrackFit(Adapter):
     """
 
     uses_camera = True
-    lr: float = 2e-5
+    lr: float = 5e-5
     shape_lr: float = 0.05
     adam_betas: tuple[float, float] = (0.9, 0.99)
-    steps: int = 40
+    steps: int = 30
     segment: int = 256
     weights: Optional[Mapping[str, float]] = None
     robust: float = 0.1
