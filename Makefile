@@ -4,9 +4,12 @@ WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test docs lint clean
+.PHONY: demo table test docs lint clean
 
-demo: $(READY)  ## runs five configurations on the free synthetic stream, prints the table, draws the pictures
+demo: $(READY)  ## bodies of a man in a real video (51 MB are downloaded once), their errors, a report, a GLB
+	$(BIN)/python tools/demo.py
+
+table: $(READY)  ## runs five configurations on the free synthetic stream, prints the table, draws the pictures
 	$(BIN)/python tools/benchmark.py configs/3dhrco/tables/demo.yaml --jobs $(WORKERS)
 
 test: $(READY)  ## the types and every test, the documentation's code and build included

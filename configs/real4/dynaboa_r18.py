@@ -1,5 +1,5 @@
-# DynaBOA of the free start model on real4, as it runs on the free stream.
+# DynaBOA of r18 on real4, as it runs on the free stream.
 _base_ = ['../dynaboa/r18_wild.py', '../_base_/datasets/real4.py']
 
 dataset = dict(_base_.pop('real4'), _delete_=True)
-evaluator = dict(protocol='real4')
+evaluator = dict(_base_.pop('real4_evaluator'))

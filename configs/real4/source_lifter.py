@@ -1,5 +1,5 @@
-# LandmarkHMR without adaptation on real4, left and right of MediaPipe's 2D repaired.
+# LandmarkHMR without adaptation on real4.
 _base_ = ['../source/lifter_wild.py', '../_base_/datasets/real4.py']
 
-dataset = dict(_base_.pop('real4'), repair_sides=True, _delete_=True)
-evaluator = dict(protocol='real4_ray')
+dataset = dict(_base_.pop('real4'), _delete_=True)
+evaluator = dict(_base_.pop('real4_evaluator'))

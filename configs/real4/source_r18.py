@@ -1,5 +1,5 @@
-# The free start model without adaptation on real4.
+# The start model r18 without adaptation on real4.
 _base_ = ['../source/r18_wild.py', '../_base_/datasets/real4.py']
 
 dataset = dict(_base_.pop('real4'), _delete_=True)
-evaluator = dict(protocol='real4')
+evaluator = dict(_base_.pop('real4_evaluator'))

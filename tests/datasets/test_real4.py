@@ -89,6 +89,15 @@ def test_written_keypoints_and_joints(written):
         np.testing.assert_allclose(content['xyz'], ASSET['mediapipe_world'][index], atol=1e-6)
         assert content['axes'] == 'crop'
         assert content['joints'][NAMES.index('left_hip')] == 'left_hip_lsp'
+        repaired = json.loads(
+            (written / f'joints/mediapipe_repaired/{camera}_person1.json').read_text()
+        )
+        exact = projected(index, ASSET['xyz'][:, BODY])
+        errors = []
+        for joints in (content, repaired):
+            found = np.array(joints['uv'])[:, BODY]
+            errors.append(np.linalg.norm(found - exact, axis=-1).mean())
+        assert errors[1] <= errors[0] and (errors[1] < 0.5 * errors[0]) == (camera == 'cam02')
         mean = json.loads((written / f'joints/mean_pose/{camera}_person1.json').read_text())
         joints = ASSET['xyz'][:, BODY] @ ASSET['R'][index].T
         joints = joints - joints[:, 6:8].mean(1, keepdims=True)

@@ -35,6 +35,7 @@ import numpy as np
 from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.arrays import read_npz
 from hrtk.datasets.own.pose2sim_files import Markers, read_trc, write_calibration, write_trc
+from hrtk.datasets.own.sides import SideRepair, exchange_sides
 from hrtk.errors import InputError
 from hrtk.files import sha256, write_atomically, write_text_atomically
 from hrtk.geometry.calibrated_camera import CalibratedCamera
@@ -82,7 +83,8 @@ def prepare_real4(wheel: str | Path, output: str | Path) -> int:
 
     The folder holds ``videos`` from the wheel, ``calibration/Calib.toml``, ``pose-3d/real4.trc``, the 2D keypoints
     ``pose-detected`` (MediaPipe's) and ``pose-reprojected`` (of the projected truth), ``joints/mediapipe`` (its world
-    landmarks) and ``joints/mean_pose`` (the clip's mean, which knows the truth) in the layout of
+    landmarks), ``joints/mediapipe_repaired`` (the same after :class:`~hrtk.datasets.own.sides.SideRepair`) and
+    ``joints/mean_pose`` (the clip's mean, which knows the truth) in the layout of
     :func:`hrtk.evaluation.stored_joints.read_joints`, and Pose2Sim's licence.
 
     Args:
@@ -100,7 +102,7 @@ def prepare_real4(wheel: str | Path, output: str | Path) -> int:
     videos = _videos_of_wheel(Path(wheel))
     root = Path(output)
     folders = ['videos', 'calibration', 'pose-3d', 'pose-detected', 'pose-reprojected']
-    for folder in [*folders, 'joints/mediapipe', 'joints/mean_pose']:
+    for folder in [*folders, 'joints/mediapipe', 'joints/mediapipe_repaired', 'joints/mean_pose']:
         (root / folder).mkdir(parents=True, exist_ok=True)
     for name, data in videos.items():
         _write_bytes(root / 'videos' / f'{name}.mp4', data)
@@ -197,6 +199,16 @@ def _write_view(
     world = content['mediapipe_world'][index]
     path = root / 'joints/mediapipe' / file
     _write_joints(path, names, 'crop', xyz=world, uv=detected)
+    points = np.concatenate([detected, visibility[..., None]], axis=-1)
+    sides = SideRepair().find(points, names, float(content['fps']), landmarks3d=world)
+    path = root / 'joints/mediapipe_repaired' / file
+    _write_joints(
+        path,
+        names,
+        'crop',
+        xyz=exchange_sides(world, names, sides.exchanged),
+        uv=exchange_sides(detected, names, sides.exchanged),
+    )
     body = [names.index(name) for name in joint_names('body12')]
     joints = local[:, body]
     hips = [names.index(f'{side}_hip_lsp') for side in ('left', 'right')]
