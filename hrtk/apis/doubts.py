@@ -24,9 +24,12 @@ from hrtk.structures import Landmarks, Sequence
 
 CHUNK = 64  # frames whose joints are computed at once
 LANDMARKS = 'blazepose33'
+# What metrics.json tells as means over the frames.
+MEANS = ('visible', 'unseen', 'jump', 'side_disagreement', 'bone_deviation', 'reprojection')
 # What a reason means, and the number that is printed with it.
 REASONS = {
     'visible': 'few joints are visible',
+    'unseen': 'arms or legs are not in the image or hidden, their pose is a guess',
     'jump': 'the keypoints jump',
     'exchanged': 'left and right were exchanged by the detector',
     'side_disagreement': 'the mirrored image has other sides',
@@ -98,6 +101,7 @@ def evidence_of(
         result.skeleton,
         sequence.fps,
         projected2d=_projected_joints(result, body),
+        image_size=result.image_size,
         **evidence,
     )
 
@@ -154,7 +158,7 @@ def _projected_joints(result: Result, body: BodyModel) -> np.ndarray:
 def _entry(evidence: TrackEvidence, doubts: Doubts) -> dict[str, Any]:
     """What ``metrics.json`` tells about a track: means over frames, and the reasons for doubt."""
     means = {}
-    for name in ('visible', 'jump', 'side_disagreement', 'bone_deviation', 'reprojection'):
+    for name in MEANS:
         values = getattr(evidence, name)
         known = np.isfinite(values)
         if known.any():

@@ -361,6 +361,15 @@ def test_webcam_is_not_recorded_in_vain(camera, tmp_path, monkeypatch):
     assert fake.given == 0
 
 
+def test_wrong_config_is_reported_before_the_detection(clip, tmp_path):
+    stub = Stub()
+    with pytest.raises(InputError, match='no config nowhere.py'):
+        infer(clip, pose2d=stub, adapt='nowhere.py', output=tmp_path)
+    with pytest.raises(InputError, match='do not fit the config'):
+        infer(clip, pose2d=stub, output=tmp_path, cfg_options={'adapter.type.x': 1})
+    assert stub.asked == 0
+
+
 def test_device_that_is_not_there(clip, two_people, tmp_path):
     with pytest.raises(InputError, match="'xpu9' cannot be used here.*--device cpu"):
         infer(clip, two_people, output=tmp_path, device='xpu9')
