@@ -52,6 +52,7 @@ def test_jump_and_missing_joints():
 
 def test_legs_that_the_image_does_not_show():
     points = upright()  # knees at y = 457.5, ankles at 580.5
+    points[..., 0] += 100
     cut = track_evidence(points, 'coco17', 30, image_size=(640, 440))
     np.testing.assert_allclose(cut.visible, 8 / 12)
     np.testing.assert_allclose(cut.unseen, 1)
@@ -70,7 +71,9 @@ def test_arms_that_are_hidden():
     points[:9, COCO.index('right_wrist'), 2] = 0
     doubts = find_doubts(track_evidence(points, 'coco17', 30))
     assert doubts.reasons == ('unseen',) and doubts.frames.sum() == 9
-    legs = [COCO.index(f'{side}_{joint}') for side in SIDES for joint in ('hip', 'knee', 'ankle')]
+    legs = [
+        COCO.index(f'{side}_{joint}') for side in SIDES for joint in ('hip_lsp', 'knee', 'ankle')
+    ]
     names = [COCO[index] for index in legs]
     only_legs = track_evidence(points[:, legs], names, 30)
     assert (only_legs.unseen == 0).all()  # the list has no arms
