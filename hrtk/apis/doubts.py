@@ -65,10 +65,11 @@ def report_doubts(
         evidence = evidence_of(sequence, result, body, dataset.sides.get(sequence.name))
         found = find_doubts(evidence, limits)
         doubts[sequence.name] = found
-        entries[sequence.name] = _entry(evidence, found)
+        text = describe(evidence, found)
+        entries[sequence.name] = _entry(evidence, found, text)
         if found.doubtful:
             console.print(
-                f'doubtful: {sequence.name}: {describe(evidence, found)}',
+                f'doubtful: {sequence.name}: {text}',
                 highlight=False,
                 markup=False,
             )
@@ -155,7 +156,28 @@ def _projected_joints(result: Result, body: BodyModel) -> np.ndarray:
     return projected
 
 
-def _entry(evidence: TrackEvidence, doubts: Doubts) -> dict[str, Any]:
+def stored_doubts(metrics: Path, fingerprint: str) -> dict[str, str]:
+    """What speaks against the doubtful tracks of a run, in words, by their names.
+
+    Args:
+        metrics: the file ``metrics.json`` of the run; empty if it is missing, damaged or of another run.
+        fingerprint: of the run.
+    """
+    try:
+        content = json.loads(metrics.read_text())
+    except (OSError, ValueError):
+        return {}
+    if content.get('fingerprint') != fingerprint:
+        return {}
+    texts = {}
+    for sequence in content.get('per_sequence', []):
+        doubts = sequence.get('doubts', {})
+        if doubts.get('doubtful'):
+            texts[sequence['name']] = doubts.get('text', ', '.join(doubts['reasons']))
+    return texts
+
+
+def _entry(evidence: TrackEvidence, doubts: Doubts, text: str) -> dict[str, Any]:
     """What ``metrics.json`` tells about a track: means over frames, and the reasons for doubt."""
     means = {}
     for name in MEANS:
@@ -168,6 +190,7 @@ def _entry(evidence: TrackEvidence, doubts: Doubts) -> dict[str, Any]:
     return dict(
         doubtful=doubts.doubtful,
         reasons=list(doubts.reasons),
+        text=text,
         frames=int(doubts.frames.sum()),
         evidence=means,
     )

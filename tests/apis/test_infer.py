@@ -14,6 +14,7 @@ import torch
 
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
+from hrtk.apis.doubts import stored_doubts
 from hrtk.apis.infer import infer
 from hrtk.apis.look.report import report
 from hrtk.apis.look.stored import bodies_by_role
@@ -179,8 +180,14 @@ def test_bodies_of_own_footage_are_turned_by_the_viewing_ray(clip, two_people, t
     known = SimpleNamespace(name='a', truth=dataclasses.replace(truth, intrinsics=camera))
     compared = bodies_by_role(known, result, True, Placing(), get_protocol('open_ray'))
     torch.testing.assert_close(compared['after'][0], shown['after'][0])
+    doubtful = [name for name, doubts in made.doubts.items() if doubts.doubtful]
+    texts = stored_doubts(tmp_path / 'metrics.json', made.results.name)
+    assert doubtful and doubtful == list(texts) and all(texts.values())
+    assert stored_doubts(tmp_path / 'metrics.json', 'another run') == {}
+    assert stored_doubts(tmp_path / 'nothing.json', made.results.name) == {}
     pytest.importorskip('plotly', reason='reports take their 3D player from plotly')
     page = report(tmp_path).read_text()
+    assert all(f'Doubtful: {name}: {text}' in page for name, text in texts.items())
     assert report(tmp_path, viewing_ray=False).read_text() != page
     assert report(tmp_path, focal=100.0).read_text() == page
     assert report(tmp_path, fov=20.0).read_text() != page
