@@ -247,6 +247,35 @@ def test_photographs(tmp_path):
     assert cv2.imread(str(made.overlay / 'a.png')).shape == (120, 160, 3)
 
 
+def test_missing_people_are_told(tmp_path, caplog):
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for name in ('a', 'b', 'c'):
+        cv2.imwrite(str(folder / f'{name}.png'), np.zeros((400, 300, 3), np.uint8))
+    small = points(20)
+    small[:, :2] *= 0.5  # 35 of 400 px
+    large = points(20)
+    large[:, :2] *= 4
+
+    class Crowd(Stub):
+        def __call__(self, images):
+            self.asked += 1
+            return [[np.zeros((0, 17, 3), np.float32), self.people, small[None]][self.asked - 1]]
+
+    for source, people, told in (
+        ('blazepose', np.stack([large, small]), True),
+        ('blazepose', large[None], False),
+        ('stub', np.stack([large, small]), False),
+    ):
+        caplog.clear()
+        crowd = Crowd()
+        crowd.source = source
+        crowd.people = people
+        detect(open_footage(folder), crowd, tmp_path / 'kp.json')
+        assert 'nobody found in 1 of 3 images: a.png' in caplog.text
+        assert ('people as small as 9 % of the image' in caplog.text) == told
+
+
 def test_detection_goes_on_where_it_was(clip, tmp_path):
     path = tmp_path / 'keypoints.json'
     with pytest.raises(KeyboardInterrupt):
