@@ -22,6 +22,8 @@ STATE = 'state'  # of a session after a frame; only in the unfinished file
 LEAST_SECONDS = 0.2
 LEAST_FRAMES = 3
 LEAST_FLAG = 0.6  # mean over the track
+SMALL = 0.25  # of the image's longer side, or of a tile's; smaller people BlazePose finds by chance
+NAMED = 5  # images in a message
 
 
 def detect(
@@ -70,7 +72,8 @@ def detect(
         notes = _leave_out_false_tracks(entries, footage, fps, path)
         write_text_atomically(path, json.dumps({**header, **notes, 'frames': entries}))
         part.unlink()
-    _check_somebody(path, detector)
+    entries = _check_somebody(path, detector)
+    _warn_of_missing_people(entries, footage, detector, path)
     return path
 
 
@@ -210,12 +213,12 @@ def _keep_people(entry: dict[str, Any], clip: str, false: set[tuple[str, int]]) 
         entry['landmarks'][key] = [values[index] for index in kept]
 
 
-def _check_somebody(path: Path, detector: Detector) -> None:
-    """Raises InputError if nobody is in a finished file."""
+def _check_somebody(path: Path, detector: Detector) -> list[dict[str, Any]]:
+    """The frames of a finished file; raises InputError if nobody is in them."""
     content = json.loads(path.read_text())
     entries = content['frames']
     if any(entry['keypoints'] for entry in entries):
-        return
+        return entries
     remedy = 'give --keypoints a file of another program'
     if detector.source == 'blazepose':
         remedy = (
@@ -229,3 +232,36 @@ def _check_somebody(path: Path, detector: Detector) -> None:
     raise InputError(
         f'{path}: {detector.source} found nobody in {len(entries)} frames{short}; {remedy}'
     )
+
+
+def _warn_of_missing_people(
+    entries: list[dict[str, Any]], footage: Footage, detector: Detector, path: Path
+) -> None:
+    """Names photographs without people, and says if people are so small that others may have been missed."""
+    empty = [entry['image'] for entry in entries if 'image' in entry and not entry['keypoints']]
+    if empty:
+        more = ', ...' if len(empty) > NAMED else ''
+        _log.warning(
+            '%s: nobody found in %d of %d images: %s%s',
+            path,
+            len(empty),
+            len(entries),
+            ', '.join(empty[:NAMED]),
+            more,
+        )
+    counts = [len(entry['keypoints']) for entry in entries]
+    fullest = int(np.argmax(counts))
+    if detector.source != 'blazepose' or counts[fullest] < 2:
+        return
+    points = np.array(entries[fullest]['keypoints'], np.float64)
+    extents = (points.max(1) - points.min(1)).max(1)
+    smallest = float(extents.min()) / max(footage.size(fullest))
+    tiles = getattr(getattr(detector, 'network', None), 'tiles', 1)
+    if smallest < SMALL / tiles:
+        _log.warning(
+            '%s: people as small as %d %% of the image were found; others of this size may be missing, '
+            'see --pose2d blazepose:tiles=%d',
+            path,
+            round(100 * smallest),
+            tiles + 2,
+        )

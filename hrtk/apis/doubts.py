@@ -24,9 +24,12 @@ from hrtk.structures import Landmarks, Sequence
 
 CHUNK = 64  # frames whose joints are computed at once
 LANDMARKS = 'blazepose33'
+# What metrics.json tells as means over the frames.
+MEANS = ('visible', 'unseen', 'jump', 'side_disagreement', 'bone_deviation', 'reprojection')
 # What a reason means, and the number that is printed with it.
 REASONS = {
     'visible': 'few joints are visible',
+    'unseen': 'arms or legs are not in the image or hidden, their pose is a guess',
     'jump': 'the keypoints jump',
     'exchanged': 'left and right were exchanged by the detector',
     'side_disagreement': 'the mirrored image has other sides',
@@ -62,10 +65,11 @@ def report_doubts(
         evidence = evidence_of(sequence, result, body, dataset.sides.get(sequence.name))
         found = find_doubts(evidence, limits)
         doubts[sequence.name] = found
-        entries[sequence.name] = _entry(evidence, found)
+        text = describe(evidence, found)
+        entries[sequence.name] = _entry(evidence, found, text)
         if found.doubtful:
             console.print(
-                f'doubtful: {sequence.name}: {describe(evidence, found)}',
+                f'doubtful: {sequence.name}: {text}',
                 highlight=False,
                 markup=False,
             )
@@ -98,6 +102,7 @@ def evidence_of(
         result.skeleton,
         sequence.fps,
         projected2d=_projected_joints(result, body),
+        image_size=result.image_size,
         **evidence,
     )
 
@@ -151,10 +156,31 @@ def _projected_joints(result: Result, body: BodyModel) -> np.ndarray:
     return projected
 
 
-def _entry(evidence: TrackEvidence, doubts: Doubts) -> dict[str, Any]:
+def stored_doubts(metrics: Path, fingerprint: str) -> dict[str, str]:
+    """What speaks against the doubtful tracks of a run, in words, by their names.
+
+    Args:
+        metrics: the file ``metrics.json`` of the run; empty if it is missing, damaged or of another run.
+        fingerprint: of the run.
+    """
+    try:
+        content = json.loads(metrics.read_text())
+    except (OSError, ValueError):
+        return {}
+    if content.get('fingerprint') != fingerprint:
+        return {}
+    texts = {}
+    for sequence in content.get('per_sequence', []):
+        doubts = sequence.get('doubts', {})
+        if doubts.get('doubtful'):
+            texts[sequence['name']] = doubts.get('text', ', '.join(doubts['reasons']))
+    return texts
+
+
+def _entry(evidence: TrackEvidence, doubts: Doubts, text: str) -> dict[str, Any]:
     """What ``metrics.json`` tells about a track: means over frames, and the reasons for doubt."""
     means = {}
-    for name in ('visible', 'jump', 'side_disagreement', 'bone_deviation', 'reprojection'):
+    for name in MEANS:
         values = getattr(evidence, name)
         known = np.isfinite(values)
         if known.any():
@@ -164,6 +190,7 @@ def _entry(evidence: TrackEvidence, doubts: Doubts) -> dict[str, Any]:
     return dict(
         doubtful=doubts.doubtful,
         reasons=list(doubts.reasons),
+        text=text,
         frames=int(doubts.frames.sum()),
         evidence=means,
     )

@@ -111,6 +111,9 @@ def infer(
     if camera is not None:
         _refuse_keypoints(keypoints)
         images = output / 'recording'
+    planned = keypoints or output / 'keypoints.json'
+    # Wrong configs and options are reported before the long work.
+    _config(str(images), planned, adapt, max_people, fps, cfg_options, repair_sides)
     if keypoints is None:
         if camera is None:
             open_footage(images)  # a wrong path is reported before the detector loads its weights

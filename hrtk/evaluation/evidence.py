@@ -21,13 +21,18 @@ from hrtk.body_models.pairs import (
 )
 from hrtk.errors import InputError
 
+LIMB_JOINTS = (('elbow', 'wrist'), ('knee', 'ankle'))
+
 
 @dataclasses.dataclass(frozen=True)
 class TrackEvidence:
     """Numbers about each of F frames; NaN where there is nothing to compute them from.
 
     Attributes:
-        visible: (F,) share of shoulders, elbows, wrists, hips, knees and ankles with a confidence above 0.
+        visible: (F,) share of shoulders, elbows, wrists, hips, knees and ankles with a confidence above 0, inside the
+            image.
+        unseen: (F,) share of elbows and wrists, or of knees and ankles, that is not visible, the larger one. Detectors
+            and estimators complete arms and legs that they do not see.
         jump: (F,) mean distance of these joints from the middle between the frames before and after, body heights.
         exchanged: (F,) 1 where left and right were found exchanged, else 0, see
             :class:`hrtk.datasets.own.sides.SideRepair`.
@@ -41,6 +46,7 @@ class TrackEvidence:
     """
 
     visible: np.ndarray
+    unseen: np.ndarray
     jump: np.ndarray
     exchanged: np.ndarray
     side_disagreement: np.ndarray
@@ -56,6 +62,7 @@ class DoubtLimits:
 
     Attributes:
         visible: smallest share of visible joints.
+        unseen: largest share of unseen joints of arms or legs; three of four are too many.
         jump: largest jump apart from acceleration, body heights.
         acceleration: what people do, as a mean over their joints, body heights / s²; it allows larger jumps between
             frames that are far apart.
@@ -67,6 +74,7 @@ class DoubtLimits:
     """
 
     visible: float = 0.5
+    unseen: float = 0.7
     jump: float = 0.03
     acceleration: float = 15.0
     side_disagreement: float = 0.5
@@ -85,8 +93,8 @@ class Doubts:
         reasons: why: names of reasons that concern more than the allowed share of frames, ``'frames'`` if only all
             reasons together do, ``'side_margin'`` if the sides of the track are a guess.
         frames: (F,) bool, the doubtful frames.
-        frame_reasons: for each reason (F,) bool: ``'visible'``, ``'jump'``, ``'exchanged'``, ``'side_disagreement'``,
-            ``'bone_deviation'``, ``'reprojection'``.
+        frame_reasons: for each reason (F,) bool: ``'visible'``, ``'unseen'``, ``'jump'``, ``'exchanged'``,
+            ``'side_disagreement'``, ``'bone_deviation'``, ``'reprojection'``.
     """
 
     doubtful: bool
@@ -109,6 +117,7 @@ def track_evidence(
     side_margin: float = np.nan,
     landmarks3d: Optional[np.ndarray] = None,
     projected2d: Optional[np.ndarray] = None,
+    image_size: Optional[tuple[int, int]] = None,
 ) -> TrackEvidence:
     """Collects the evidence of a track of F consecutive frames.
 
@@ -121,6 +130,7 @@ def track_evidence(
         side_margin: likewise.
         landmarks3d: (F, K, 3) 3D landmarks or joints, any unit that is the same in all frames.
         projected2d: (F, K, 2) joints of the reconstructed body, projected, px; NaN for joints that it lacks.
+        image_size: (width, height), px; joints outside are not visible, whatever the detector says. None for no limit.
 
     Raises:
         InputError: an array has another shape than these.
@@ -134,9 +144,10 @@ def track_evidence(
             f'with left and right arms or legs'
         )
     count = len(points)
-    visible = (points[..., 2] > 0) & np.isfinite(points).all(-1)
-    heights = body_height(np.where(visible[..., None], points, 0)[..., :2], visible, skeleton, fps)
-    scaled = np.where(visible[..., None], points[..., :2], np.nan) / heights[:, None, None]
+    known = (points[..., 2] > 0) & np.isfinite(points).all(-1)
+    heights = body_height(np.where(known[..., None], points, 0)[..., :2], known, skeleton, fps)
+    scaled = np.where(known[..., None], points[..., :2], np.nan) / heights[:, None, None]
+    visible = known & _inside(points[..., :2], image_size)
     nothing = np.full(count, np.nan)
     bone_deviation = nothing
     reprojection = nothing
@@ -146,9 +157,10 @@ def track_evidence(
     if projected2d is not None:
         _check_shape(projected2d, (*points.shape[:2], 2), 'projected2d')
         distance = np.linalg.norm(projected2d - points[..., :2], axis=-1) / heights[:, None]
-        reprojection = _mean(np.where(visible, distance, np.nan))
+        reprojection = _mean(np.where(known, distance, np.nan))
     return TrackEvidence(
         visible=visible[:, joints].mean(1),
+        unseen=_unseen(visible, skeleton),
         jump=_jumps(scaled[:, joints]),
         exchanged=_largest(exchanged, count),
         side_disagreement=_largest(side_disagreement, count),
@@ -167,6 +179,7 @@ def find_doubts(evidence: TrackEvidence, limits: DoubtLimits = DoubtLimits()) ->
     jump_limit = limits.jump + limits.acceleration * evidence.seconds**2 / 2
     frame_reasons = {
         'visible': evidence.visible < limits.visible,
+        'unseen': evidence.unseen > limits.unseen,
         'jump': evidence.jump > jump_limit,
         'exchanged': evidence.exchanged > 0,
         'side_disagreement': evidence.side_disagreement > limits.side_disagreement,
@@ -180,6 +193,24 @@ def find_doubts(evidence: TrackEvidence, limits: DoubtLimits = DoubtLimits()) ->
     if evidence.side_margin < limits.side_margin:
         reasons.append('side_margin')
     return Doubts(bool(reasons), tuple(reasons), frames, frame_reasons)
+
+
+def _inside(xy: np.ndarray, image_size: Optional[tuple[int, int]]) -> np.ndarray:
+    """(F, K) whether points (F, K, 2) lie in the image; pixel centres lie at integers."""
+    if image_size is None:
+        return np.ones(xy.shape[:-1], bool)
+    with np.errstate(invalid='ignore'):
+        return ((xy >= -0.5) & (xy <= np.array(image_size) - 0.5)).all(-1)
+
+
+def _unseen(visible: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
+    """(F,) share of invisible joints of the arms or of the legs, the larger one; NaN without such joints."""
+    unseen = np.full(len(visible), np.nan)
+    for limbs in LIMB_JOINTS:
+        pairs = joint_pairs(skeleton).of(limbs)
+        if len(pairs):
+            unseen = np.fmax(unseen, 1 - visible[:, [*pairs.left, *pairs.right]].mean(1))
+    return unseen
 
 
 def _jumps(points: np.ndarray) -> np.ndarray:

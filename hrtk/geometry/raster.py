@@ -100,13 +100,31 @@ def interpolate(fragments: Fragments, faces: np.ndarray, attributes: np.ndarray)
     Returns:
         (H, W, C) float32, 0 in the background.
     """
+    mask = fragments.mask
+    image = np.zeros((*mask.shape, np.shape(attributes)[1]), np.float32)
+    image[mask] = interpolate_visible(fragments, faces, attributes)
+    return image
+
+
+def interpolate_visible(
+    fragments: Fragments, faces: np.ndarray, attributes: np.ndarray
+) -> np.ndarray:
+    """Interpolates (V, C) values of the vertices over the N visible pixels alone.
+
+    Returns:
+        (N, C) float32, in the order of ``fragments.mask``.
+    """
     attributes = np.asarray(attributes, np.float32)
     mask = fragments.mask
-    corners = np.asarray(faces)[fragments.face[mask]]
+    visible_faces = fragments.face[mask]
     weights = fragments.barycentric[mask]
-    image = np.zeros((*mask.shape, attributes.shape[1]), np.float32)
-    image[mask] = sum(attributes[corners[:, i]] * weights[:, i, None] for i in range(3))
-    return image
+    values = np.zeros((len(weights), attributes.shape[1]), np.float32)
+    for corner in range(3):
+        of_faces = attributes.take(np.asarray(faces)[:, corner], axis=0)
+        of_pixels = of_faces.take(visible_faces, axis=0)
+        of_pixels *= weights[:, corner, None]
+        values += of_pixels
+    return values
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

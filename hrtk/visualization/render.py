@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional, Sequence
 import cv2
 import numpy as np
 
-from hrtk.geometry.raster import interpolate, rasterize, vertex_normals
+from hrtk.geometry.raster import interpolate_visible, rasterize, vertex_normals
 
 Color = Sequence[float]
 BLUE: Color = (0.70, 0.79, 0.90)
@@ -65,8 +65,7 @@ def draw_mesh(
     region = _mesh_region(points, height, width)
     if region is None:
         return result
-    colors = np.broadcast_to(np.asarray(color), vertices.shape)
-    shaded, coverage = _shade(points, vertices, faces, region, colors)
+    shaded, coverage = _shade(points, vertices, faces, region, np.asarray(color, np.float32))
     pixels = result[region.y0 : region.y1, region.x0 : region.x1]
     blended = shaded * alpha + pixels * (1 - coverage * alpha)
     pixels[...] = np.rint(blended.clip(0, 255)).astype(np.uint8)
@@ -97,9 +96,12 @@ def _shade(
     vertices: np.ndarray,
     faces: np.ndarray,
     region: Region,
-    colors: np.ndarray,
+    color: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours in [0, 255] weighted by coverage, (h, w, 3), and the coverage in [0, 1], (h, w, 1)."""
+    """Colours in [0, 255] weighted by coverage, (h, w, 3), and the coverage in [0, 1], (h, w, 1).
+
+    ``color`` is (3,) of the mesh or (V, 3) of its vertices.
+    """
     n = SUPERSAMPLING
     height = region.y1 - region.y0
     width = region.x1 - region.x0
@@ -108,9 +110,15 @@ def _shade(
     fine_points[:, :2] = (points[:, :2] - (region.x0, region.y0)) * n + (n - 1) / 2
     fragments = rasterize(fine_points, faces, height * n, width * n)
     visible = fragments.mask
-    attributes = np.concatenate([vertex_normals(vertices, faces), vertices, colors], axis=1)
-    visible_attributes = interpolate(fragments, faces, attributes)[visible]
-    normals, positions, albedo = np.split(visible_attributes, 3, axis=1)
+    attributes = [vertex_normals(vertices, faces), vertices]
+    if color.ndim == 2:
+        attributes.append(color)
+    values = interpolate_visible(fragments, faces, np.concatenate(attributes, axis=1))
+    normals = values[:, :3]
+    positions = values[:, 3:6]
+    albedo = color[None]
+    if color.ndim == 2:
+        albedo = values[:, 6:]
     rgba = np.zeros((*visible.shape, 4), np.float32)
     rgba[visible, :3] = 255 * _light(_unit(normals), _unit(-positions), albedo)
     rgba[visible, 3] = 1
@@ -128,9 +136,14 @@ def _light(normals: np.ndarray, to_eye: np.ndarray, albedo: np.ndarray) -> np.nd
         light = np.asarray(direction, np.float32) / np.linalg.norm(direction).astype(np.float32)
         diffuse = diffuse + strength * (normals @ light).clip(0)[:, None]
         half = _unit(to_eye + light)
-        gloss += GLOSS * strength * (normals * half).sum(1, keepdims=True).clip(0) ** GLOSS_EXPONENT
+        gloss += (
+            GLOSS
+            * strength
+            * np.einsum('ij,ij->i', normals, half)[:, None].clip(0) ** GLOSS_EXPONENT
+        )
     return (albedo**GAMMA * diffuse + gloss).clip(0, 1) ** (1 / GAMMA)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
+    lengths = np.sqrt(np.einsum('ij,ij->i', vectors, vectors))
+    return vectors / lengths.clip(1e-9)[:, None]

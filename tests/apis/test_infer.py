@@ -14,6 +14,7 @@ import torch
 
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
+from hrtk.apis.doubts import stored_doubts
 from hrtk.apis.infer import infer
 from hrtk.apis.look.report import report
 from hrtk.apis.look.stored import bodies_by_role
@@ -179,8 +180,14 @@ def test_bodies_of_own_footage_are_turned_by_the_viewing_ray(clip, two_people, t
     known = SimpleNamespace(name='a', truth=dataclasses.replace(truth, intrinsics=camera))
     compared = bodies_by_role(known, result, True, Placing(), get_protocol('open_ray'))
     torch.testing.assert_close(compared['after'][0], shown['after'][0])
+    doubtful = [name for name, doubts in made.doubts.items() if doubts.doubtful]
+    texts = stored_doubts(tmp_path / 'metrics.json', made.results.name)
+    assert doubtful and doubtful == list(texts) and all(texts.values())
+    assert stored_doubts(tmp_path / 'metrics.json', 'another run') == {}
+    assert stored_doubts(tmp_path / 'nothing.json', made.results.name) == {}
     pytest.importorskip('plotly', reason='reports take their 3D player from plotly')
     page = report(tmp_path).read_text()
+    assert all(f'Doubtful: {name}: {text}' in page for name, text in texts.items())
     assert report(tmp_path, viewing_ray=False).read_text() != page
     assert report(tmp_path, focal=100.0).read_text() == page
     assert report(tmp_path, fov=20.0).read_text() != page
@@ -238,6 +245,35 @@ def test_photographs(tmp_path):
     assert made.metrics['sequences'] == 2
     assert sorted(path.name for path in made.overlay.glob('*.png')) == ['a.png', 'b.png']
     assert cv2.imread(str(made.overlay / 'a.png')).shape == (120, 160, 3)
+
+
+def test_missing_people_are_told(tmp_path, caplog):
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for name in ('a', 'b', 'c'):
+        cv2.imwrite(str(folder / f'{name}.png'), np.zeros((400, 300, 3), np.uint8))
+    small = points(20)
+    small[:, :2] *= 0.5  # 35 of 400 px
+    large = points(20)
+    large[:, :2] *= 4
+
+    class Crowd(Stub):
+        def __call__(self, images):
+            self.asked += 1
+            return [[np.zeros((0, 17, 3), np.float32), self.people, small[None]][self.asked - 1]]
+
+    for source, people, told in (
+        ('blazepose', np.stack([large, small]), True),
+        ('blazepose', large[None], False),
+        ('stub', np.stack([large, small]), False),
+    ):
+        caplog.clear()
+        crowd = Crowd()
+        crowd.source = source
+        crowd.people = people
+        detect(open_footage(folder), crowd, tmp_path / 'kp.json')
+        assert 'nobody found in 1 of 3 images: a.png' in caplog.text
+        assert ('people as small as 9 % of the image' in caplog.text) == told
 
 
 def test_detection_goes_on_where_it_was(clip, tmp_path):
@@ -359,6 +395,15 @@ def test_webcam_is_not_recorded_in_vain(camera, tmp_path, monkeypatch):
     with pytest.raises(InputError, match='without --keypoints'):
         infer(0, tmp_path / 'kp.json', output=tmp_path)
     assert fake.given == 0
+
+
+def test_wrong_config_is_reported_before_the_detection(clip, tmp_path):
+    stub = Stub()
+    with pytest.raises(InputError, match='no config nowhere.py'):
+        infer(clip, pose2d=stub, adapt='nowhere.py', output=tmp_path)
+    with pytest.raises(InputError, match='do not fit the config'):
+        infer(clip, pose2d=stub, output=tmp_path, cfg_options={'adapter.type.x': 1})
+    assert stub.asked == 0
 
 
 def test_device_that_is_not_there(clip, two_people, tmp_path):

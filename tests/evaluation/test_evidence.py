@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hrtk.body_models.pairs import SIDES
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.evaluation.evidence import DoubtLimits, find_doubts, track_evidence
@@ -43,10 +44,39 @@ def test_jump_and_missing_joints():
     assert evidence.visible[30] == pytest.approx(5 / 12)
     doubts = find_doubts(evidence)
     assert np.flatnonzero(doubts.frames).tolist() == [19, 20, 21, 30]
-    assert doubts.reasons_of(20) == ('jump',) and doubts.reasons_of(30) == ('visible',)
+    assert doubts.reasons_of(20) == ('jump',) and doubts.reasons_of(30) == ('visible', 'unseen')
     assert doubts.reasons_of(5) == () and not doubts.doubtful
     slow = find_doubts(track_evidence(points, 'coco17', 10))
     assert not slow.frames[19] and slow.frames[20]  # people accelerate more between frames
+
+
+def test_legs_that_the_image_does_not_show():
+    points = upright()  # knees at y = 457.5, ankles at 580.5
+    points[..., 0] += 100
+    cut = track_evidence(points, 'coco17', 30, image_size=(640, 440))
+    np.testing.assert_allclose(cut.visible, 8 / 12)
+    np.testing.assert_allclose(cut.unseen, 1)
+    assert find_doubts(cut).reasons == ('unseen',)
+    with_knees = track_evidence(points, 'coco17', 30, image_size=(640, 480))
+    np.testing.assert_allclose(with_knees.unseen[1:], 0.5)
+    assert not find_doubts(with_knees).doubtful
+    assert (track_evidence(points, 'coco17', 30).unseen == 0).all()
+
+
+def test_arms_that_are_hidden():
+    points = upright()
+    points[:9, [COCO.index('left_elbow'), COCO.index('left_wrist')], 2] = 0
+    evidence = track_evidence(points, 'coco17', 30)
+    assert evidence.unseen[0] == 0.5 and not find_doubts(evidence).frames.any()
+    points[:9, COCO.index('right_wrist'), 2] = 0
+    doubts = find_doubts(track_evidence(points, 'coco17', 30))
+    assert doubts.reasons == ('unseen',) and doubts.frames.sum() == 9
+    legs = [
+        COCO.index(f'{side}_{joint}') for side in SIDES for joint in ('hip_lsp', 'knee', 'ankle')
+    ]
+    names = [COCO[index] for index in legs]
+    only_legs = track_evidence(points[:, legs], names, 30)
+    assert (only_legs.unseen == 0).all()  # the list has no arms
 
 
 def test_bones_that_change_their_length():

@@ -101,6 +101,23 @@ def test_skinned_vertices_are_those_of_the_body_without_pose_correctives(
     np.testing.assert_array_equal(faces.reshape(-1, 3), body.faces.numpy())
 
 
+def test_a_photograph_shows_its_pose_without_animation() -> None:
+    body, motion = make_body('open', None), make_motion()
+    fields = {}
+    for field in dataclasses.fields(motion):
+        value = getattr(motion, field.name)
+        if isinstance(value, torch.Tensor) and len(value) == FRAMES:
+            value = value[:1]
+        fields[field.name] = value
+    one = dataclasses.replace(motion, **fields)
+    assert len(one) == 1 and len(motion) == FRAMES
+    still = Reader(to_glb(one, body))
+    vertices, _ = expected(one, without_correctives(body), 'y-up', mean_shape=True)
+    np.testing.assert_allclose(still.skinned({}), vertices[0], atol=1e-5)
+    moving = Reader(to_glb(motion, body))  # the skeleton of a clip is at rest
+    assert not any('rotation' in node for node in moving.json['nodes'][1:25])
+
+
 def test_every_influence_is_written() -> None:
     body, plain = make_body('open', None), without_correctives(free_body())
     weights = torch.rand(body.weights.shape, dtype=torch.float64) + 0.1

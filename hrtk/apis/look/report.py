@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from hrtk.apis.doubts import stored_doubts
 from hrtk.apis.look.comparison import (
     Comparison,
     ScoredRun,
@@ -105,7 +106,7 @@ def report(
         rows=_row_names(comparison, tracks),
         facts=_facts(run, reference),
         tables=[means_table(comparison), sequence_table(comparison)],
-        remarks=_remarks(comparison, len(tracks), len(matching)),
+        remarks=[*_remarks(comparison, len(tracks), len(matching)), *_doubts(folder)],
         tracks=tracks,
         faces=scorer.body.faces.cpu().numpy(),
     )
@@ -184,6 +185,12 @@ def _remarks(comparison: Comparison, shown: int, matching: int) -> list[str]:
             f'Videos and plots show the {shown} of {matching} sequences with the largest errors.'
         )
     return remarks
+
+
+def _doubts(folder: Path) -> list[str]:
+    """A remark for every track that is wrong by its own evidence, if ``hrtk infer`` made the results."""
+    found = stored_doubts(folder.resolve().parents[1] / 'metrics.json', folder.name)
+    return [f'Doubtful: {name}: {text}.' for name, text in found.items()]
 
 
 def _track(

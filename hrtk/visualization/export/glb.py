@@ -55,6 +55,9 @@ def to_glb(motion: Motion, body: BodyModel) -> bytes:
     shapes: their weights are entries of rotation matrices, which cannot be animated. The ``extras`` of the mesh node
     hold the resulting vertex error, see :func:`pose_blend_shape_error`.
 
+    Programs that do not play an animation show the rest pose of a clip, as retargeting needs it, and the pose of a
+    photograph.
+
     Args:
         motion: in the camera frame.
         body: the body model of the motion.
@@ -63,13 +66,16 @@ def to_glb(motion: Motion, body: BodyModel) -> bytes:
     motion = in_world(with_mean_shape(motion, body), body, 'y-up')
     arrays = _Arrays()
     joints = rest_joints(body, motion.betas[:1])[0].numpy()
+    nodes = _joint_nodes(joints, body.data.parents)
+    if len(motion) == 1:
+        _pose(nodes, motion, joints[0])
     content = dict(
         asset=dict(version='2.0', generator=f'hrtk {__version__}'),
         scene=0,
         scenes=[dict(nodes=[MESH, ROOT, CAMERA])],
         nodes=[
             dict(name=motion.name, mesh=0, skin=0, extras=_extras(motion, body)),
-            *_joint_nodes(joints, body.data.parents),
+            *nodes,
             camera,
         ],
         meshes=[dict(name=body.data.name, primitives=[_mesh(arrays, motion, body)])],
@@ -225,6 +231,14 @@ def _joint_nodes(joints: np.ndarray, parents: np.ndarray) -> list[dict[str, Any]
             node['children'] = children
         nodes.append(node)
     return nodes
+
+
+def _pose(nodes: list[dict[str, Any]], motion: Motion, pelvis: np.ndarray) -> None:
+    """Sets the joints to the only frame of a motion."""
+    quaternions = _continuous_quaternions(motion.rotmat)[0]
+    for node, quaternion in zip(nodes, quaternions):
+        node['rotation'] = quaternion.tolist()
+    nodes[0]['translation'] = (pelvis + motion.translation[0].numpy()).tolist()
 
 
 def _inverse_bind_matrices(joints: np.ndarray) -> np.ndarray:
