@@ -1,7 +1,7 @@
 """Milliseconds per frame of LandmarkHMR and of its adaptation: ``python benchmarks/landmark_hmr.py [--frames 100]``.
 
-One thread, CPU time, a person whose landmarks a tracker has found already: observation and lifter one frame at a time and
-in batches of 32, TrackFit over the whole track, BOA over its first ten frames.
+One thread, CPU time, a person whose landmarks a tracker has found already: observation and lifter one frame at a time
+and in batches of 32, TrackFit over the whole track, BOA over its first ten frames.
 """
 
 from __future__ import annotations

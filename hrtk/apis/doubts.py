@@ -25,7 +25,14 @@ from hrtk.structures import Landmarks, Sequence
 CHUNK = 64  # frames whose joints are computed at once
 LANDMARKS = 'blazepose33'
 # What metrics.json tells as means over the frames.
-MEANS = ('visible', 'unseen', 'jump', 'side_disagreement', 'bone_deviation', 'reprojection')
+MEANS = (
+    'visible',
+    'unseen',
+    'jump',
+    'side_disagreement',
+    'bone_deviation',
+    'reprojectionspread',
+)
 # What a reason means, and the number that is printed with it.
 REASONS = {
     'visible': 'few joints are visible',
@@ -35,6 +42,7 @@ REASONS = {
     'side_disagreement': 'the mirrored image has other sides',
     'bone_deviation': 'the 3D landmarks change their bone lengths',
     'reprojection': 'the body is not where the keypoints are',
+    'spread': 'the estimator expects large errors',
     'frames': 'many frames contradict themselves',
     'side_margin': 'left and right of the whole track are a guess',
 }
@@ -95,6 +103,8 @@ def evidence_of(
         evidence['exchanged'] = sides.found & ~sides.exchanged
         evidence['side_disagreement'] = _remaining_disagreement(sides)
         evidence['side_margin'] = sides.margin
+    if result.after.joint_spread is not None:
+        evidence['joint_spread'] = result.after.joint_spread.numpy()
     if sequence.landmarks is not None:
         evidence['landmarks3d'] = _world_joints(sequence.landmarks, result.skeleton)
     return track_evidence(

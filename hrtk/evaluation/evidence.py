@@ -41,6 +41,7 @@ class TrackEvidence:
         bone_deviation: (F,) mean over bones of |log(length / median length of the track)| of the 3D landmarks, about
             the relative error.
         reprojection: (F,) mean distance of the projected joints from the visible keypoints, body heights.
+        spread: (F,) mean expected error of the joints by the estimator's own judgement, metres.
         seconds: between two frames.
         side_margin: of :class:`hrtk.datasets.own.sides.Sides`; NaN if sides were not examined.
     """
@@ -52,6 +53,7 @@ class TrackEvidence:
     side_disagreement: np.ndarray
     bone_deviation: np.ndarray
     reprojection: np.ndarray
+    spread: np.ndarray
     seconds: float
     side_margin: float
 
@@ -69,6 +71,7 @@ class DoubtLimits:
         side_disagreement: largest probability.
         bone_deviation: largest mean deviation.
         reprojection: largest mean distance, body heights.
+        spread: largest mean expected error, metres.
         side_margin: smallest margin of a track.
         share: largest share of doubtful frames in a track that is not doubtful.
     """
@@ -80,6 +83,7 @@ class DoubtLimits:
     side_disagreement: float = 0.5
     bone_deviation: float = 0.15
     reprojection: float = 0.05
+    spread: float = 0.15
     side_margin: float = 2.0
     share: float = 0.2
 
@@ -94,7 +98,7 @@ class Doubts:
             reasons together do, ``'side_margin'`` if the sides of the track are a guess.
         frames: (F,) bool, the doubtful frames.
         frame_reasons: for each reason (F,) bool: ``'visible'``, ``'unseen'``, ``'jump'``, ``'exchanged'``,
-            ``'side_disagreement'``, ``'bone_deviation'``, ``'reprojection'``.
+            ``'side_disagreement'``, ``'bone_deviation'``, ``'reprojection'``, ``'spread'``.
     """
 
     doubtful: bool
@@ -117,6 +121,7 @@ def track_evidence(
     side_margin: float = np.nan,
     landmarks3d: Optional[np.ndarray] = None,
     projected2d: Optional[np.ndarray] = None,
+    joint_spread: Optional[np.ndarray] = None,
     image_size: Optional[tuple[int, int]] = None,
 ) -> TrackEvidence:
     """Collects the evidence of a track of F consecutive frames.
@@ -130,6 +135,7 @@ def track_evidence(
         side_margin: likewise.
         landmarks3d: (F, K, 3) 3D landmarks or joints, any unit that is the same in all frames.
         projected2d: (F, K, 2) joints of the reconstructed body, projected, px; NaN for joints that it lacks.
+        joint_spread: (F, J) of :class:`hrtk.structures.Prediction`, metres.
         image_size: (width, height), px; joints outside are not visible, whatever the detector says. None for no limit.
 
     Raises:
@@ -151,6 +157,9 @@ def track_evidence(
     nothing = np.full(count, np.nan)
     bone_deviation = nothing
     reprojection = nothing
+    spread = nothing
+    if joint_spread is not None:
+        spread = np.asarray(joint_spread, np.float64).mean(1)
     if landmarks3d is not None:
         _check_shape(landmarks3d, (*points.shape[:2], 3), 'landmarks3d')
         bone_deviation = _bone_deviation(np.asarray(landmarks3d, np.float64), skeleton)
@@ -166,6 +175,7 @@ def track_evidence(
         side_disagreement=_largest(side_disagreement, count),
         bone_deviation=bone_deviation,
         reprojection=reprojection,
+        spread=spread,
         seconds=1 / fps,
         side_margin=float(side_margin),
     )
@@ -185,6 +195,7 @@ def find_doubts(evidence: TrackEvidence, limits: DoubtLimits = DoubtLimits()) ->
         'side_disagreement': evidence.side_disagreement > limits.side_disagreement,
         'bone_deviation': evidence.bone_deviation > limits.bone_deviation,
         'reprojection': evidence.reprojection > limits.reprojection,
+        'spread': evidence.spread > limits.spread,
     }
     frames = np.any(list(frame_reasons.values()), axis=0)
     reasons = [reason for reason, of in frame_reasons.items() if of.mean() > limits.share]
@@ -200,7 +211,7 @@ def _inside(xy: np.ndarray, image_size: Optional[tuple[int, int]]) -> np.ndarray
     if image_size is None:
         return np.ones(xy.shape[:-1], bool)
     with np.errstate(invalid='ignore'):
-        return ((xy >= -0.5) & (xy <= np.array(image_size) - 0.5)).all(-1)
+        return np.asarray(((xy >= -0.5) & (xy <= np.array(image_size) - 0.5)).all(-1))
 
 
 def _unseen(visible: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:

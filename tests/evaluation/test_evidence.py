@@ -143,3 +143,15 @@ def test_refuses(change, complaint):
     arguments = dict(keypoints2d=upright(), skeleton='coco17', fps=30)
     with pytest.raises(InputError, match=complaint):
         track_evidence(**{**arguments, **change})
+
+
+def test_an_estimator_that_expects_large_errors():
+    points = np.zeros((4, 17, 3))
+    points[..., :2] = np.random.default_rng(0).uniform(0, 100, (17, 2))
+    points[..., 2] = 1
+    spread = np.full((4, 24), 0.05)
+    sure = track_evidence(points, 'coco17', 25.0, joint_spread=spread)
+    assert sure.spread.tolist() == pytest.approx([0.05] * 4)
+    assert 'spread' not in find_doubts(sure).reasons
+    unsure = track_evidence(points, 'coco17', 25.0, joint_spread=spread + 0.15)
+    assert 'spread' in find_doubts(unsure).reasons
