@@ -27,7 +27,9 @@ TRAININGS = [name for name in LEAVES if name.startswith('hmr/')]
 ADAPTATIONS = [
     name
     for name in LEAVES
-    if not name.startswith(('hmr/', 'teachers/', 'pose_prior/', 'mpm/', *VIDEO, *SEGMENTATION))
+    if not name.startswith(
+        ('hmr/', 'lifter/', 'teachers/', 'pose_prior/', 'mpm/', *VIDEO, *SEGMENTATION)
+    )
 ]
 # The parts that need a user's files, and the first of these files.
 NEEDS = {
@@ -161,6 +163,38 @@ def test_training_builds(name):
     METRICS.build(cfg.val_evaluator)
     for hook in cfg.custom_hooks:
         HOOKS.build(hook)
+
+
+@pytest.mark.parametrize('name', ['lifter/lifter_early.py', 'lifter/lifter.py'])
+def test_landmark_training_builds_and_learns(name, tmp_path, monkeypatch):
+    monkeypatch.setenv('HRTK_CACHE', str(tmp_path))
+    cfg = load_config(CONFIGS / name)
+    check_keys(cfg, KEYS, REQUIRED)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    optimizer = OPTIMIZERS.build(
+        cfg.optim_wrapper.optimizer, default_args=dict(params=model.parameters())
+    )
+    dataset = dict(
+        cfg.train_dataloader.dataset, tracks=dict(type='LandmarkTracks', length=1, frames=10)
+    )
+    views = DATASETS.build(dataset)
+    items = [views[index] for index in range(16)]
+    batch = {key: torch.stack([item[key] for item in items]) for key in items[0]}
+    totals = []
+    for _ in range(16):
+        losses = model(**batch, mode='loss')
+        total = sum(losses.values())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(float(total))
+    assert set(losses) == {
+        f'loss_{key}' for key in ('rotmat', 'joints3d', 'keypoints2d', 'betas', 'spread')
+    }
+    assert totals[-1] < 0.85 * totals[0]
+    assert model(**batch)[0]['mpjpe_mm'] > 0
+    METRICS.build(cfg.val_evaluator)
 
 
 PYTHON_CONFIG = """

@@ -31,7 +31,8 @@ MEANS = (
     'jump',
     'side_disagreement',
     'bone_deviation',
-    'reprojectionspread',
+    'reprojection',
+    'spread',
 )
 # What a reason means, and the number that is printed with it.
 REASONS = {
