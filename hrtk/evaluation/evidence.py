@@ -215,12 +215,8 @@ def _inside(xy: np.ndarray, image_size: Optional[tuple[int, int]]) -> np.ndarray
     if image_size is None:
         return np.ones(xy.shape[:-1], bool)
     with np.errstate(invalid='ignore'):
-<<<<<<< HEAD
-        return np.asarray(((xy >= -0.5) & (xy <= np.array(image_size) - 0.5)).all(-1))
-=======
         inside = (xy >= -0.5) & (xy <= np.array(image_size) - 0.5)
     return np.asarray(inside.all(-1))
->>>>>>> h-break
 
 
 def _unseen(visible: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
