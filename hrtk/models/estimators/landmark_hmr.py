@@ -114,7 +114,9 @@ class LandmarkHMR(ImageEstimator):
     def fingerprint(self) -> dict[str, str]:
         """Returns hashes of everything besides the images that the predictions depend on."""
         network = self.reader.network
-        hashes = {'blazepose': f'{hash_tensors(network.state_dict())}, {self.passes} passes'}
+        hashes = {
+            'blazepose': f'{hash_tensors(network.state_dict())}, {self.passes} looks and a mirrored one'
+        }
         return {**super().fingerprint(), **hashes}
 
     @property
