@@ -21,6 +21,9 @@ from hrtk.body_models.pairs import (
 )
 from hrtk.errors import InputError
 
+BESIDE = (
+    1.5  # times the jump of a frame; 2 beside a single frame that jumps, 1 beside a shaking one
+)
 LIMB_JOINTS = (('elbow', 'wrist'), ('knee', 'ankle'))
 
 
@@ -184,13 +187,14 @@ def track_evidence(
 def find_doubts(evidence: TrackEvidence, limits: DoubtLimits = DoubtLimits()) -> Doubts:
     """Marks the frames whose evidence is beyond a limit, and the track if they are many.
 
-    NaN is never beyond a limit.
+    NaN is never beyond a limit. One frame that jumps away makes half a jump of the frames before and after; these are
+    not marked for it.
     """
     jump_limit = limits.jump + limits.acceleration * evidence.seconds**2 / 2
     frame_reasons = {
         'visible': evidence.visible < limits.visible,
         'unseen': evidence.unseen > limits.unseen,
-        'jump': evidence.jump > jump_limit,
+        'jump': (evidence.jump > jump_limit) & ~_beside_jumps(evidence.jump),
         'exchanged': evidence.exchanged > 0,
         'side_disagreement': evidence.side_disagreement > limits.side_disagreement,
         'bone_deviation': evidence.bone_deviation > limits.bone_deviation,
@@ -211,7 +215,8 @@ def _inside(xy: np.ndarray, image_size: Optional[tuple[int, int]]) -> np.ndarray
     if image_size is None:
         return np.ones(xy.shape[:-1], bool)
     with np.errstate(invalid='ignore'):
-        return np.asarray(((xy >= -0.5) & (xy <= np.array(image_size) - 0.5)).all(-1))
+        inside = (xy >= -0.5) & (xy <= np.array(image_size) - 0.5)
+    return np.asarray(inside.all(-1))
 
 
 def _unseen(visible: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:
@@ -231,6 +236,12 @@ def _jumps(points: np.ndarray) -> np.ndarray:
         middle = (points[:-2] + points[2:]) / 2
         jumps[1:-1] = _mean(np.linalg.norm(points[1:-1] - middle, axis=-1))
     return jumps
+
+
+def _beside_jumps(jumps: np.ndarray) -> np.ndarray:
+    """(F,) bool, whether a frame beside jumps much more, so that the jump is that of the frame beside."""
+    padded = np.pad(np.nan_to_num(jumps), 1)
+    return np.maximum(padded[:-2], padded[2:]) > BESIDE * np.nan_to_num(jumps)
 
 
 def _bone_deviation(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) -> np.ndarray:

@@ -271,7 +271,7 @@ def test_missing_people_are_told(tmp_path, caplog):
         crowd = Crowd()
         crowd.source = source
         crowd.people = people
-        detect(open_footage(folder), crowd, tmp_path / 'kp.json')
+        detect(open_footage(folder), crowd, tmp_path / f'{source}{len(people)}.json')
         assert 'nobody found in 1 of 3 images: a.png' in caplog.text
         assert ('people as small as 9 % of the image' in caplog.text) == told
 

@@ -43,11 +43,14 @@ def test_jump_and_missing_joints():
     np.testing.assert_allclose(evidence.jump[[19, 20, 21]], [0.06, 0.12, 0.06], atol=1e-6)
     assert evidence.visible[30] == pytest.approx(5 / 12)
     doubts = find_doubts(evidence)
-    assert np.flatnonzero(doubts.frames).tolist() == [19, 20, 21, 30]
+    assert np.flatnonzero(doubts.frames).tolist() == [20, 30]  # not those beside
     assert doubts.reasons_of(20) == ('jump',) and doubts.reasons_of(30) == ('visible', 'unseen')
     assert doubts.reasons_of(5) == () and not doubts.doubtful
     slow = find_doubts(track_evidence(points, 'coco17', 10))
-    assert not slow.frames[19] and slow.frames[20]  # people accelerate more between frames
+    assert slow.frames[20]  # people accelerate more between frames, but not that much
+    shaking = upright()
+    shaking[::2, :, 1] += 40
+    assert find_doubts(track_evidence(shaking, 'coco17', 30)).frames[1:-1].all()
 
 
 def test_legs_that_the_image_does_not_show():

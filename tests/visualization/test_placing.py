@@ -219,6 +219,8 @@ def test_feet_are_on_the_floor_of_the_world() -> None:
     swapped = joints_of(up_z).numpy()[..., [0, 2, 1]] * [1, 1, -1]
     np.testing.assert_allclose(swapped, joints_of(world).numpy(), atol=1e-9)
     text = describe('a', json.loads(json.dumps(facts)))
+    single = describe('a', {**facts, 'frames': 1})
+    assert text.startswith(f'{single}; jitter') and 'jitter' not in single
     assert 'known' in text and 'feet slide' in text and 'gravity' in text
 
 

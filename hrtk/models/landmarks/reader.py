@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import weakref
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hrtk.body_models.skeletons import flip_map, index_map
-from hrtk.models.blazepose import BlazePose, People, regions_of_axes
+from hrtk.models.blazepose import (
+    BlazePose,
+    People,
+    next_regions,
+    plausible,
+    regions_of_axes,
+)
 from hrtk.models.landmarks.observations import LANDMARKS
 from hrtk.structures import Keypoints2D, Landmarks, Sequence
 
 REACH = 1.1  # radius of the circle around a body over the largest distance of its keypoints from the hips
 BOX_TO_REGION = 1.25  # side of BlazePose's squares over that of a keypoint box
+AGREEMENT = 0.04  # mean distance of the landmarks of two looks, sides of the square
 TRUNK = [5, 6, 11, 12]  # shoulders and hips of coco17
 FLIP = torch.tensor(flip_map('blazepose33'))
 
@@ -23,15 +32,18 @@ class LandmarkReader:
     """Runs BlazePose on the frames of sequences, once per frame.
 
     The first look at a frame is guided by the 2D keypoints of the sequence: a square around them, turned as the trunk
-    is. Without shoulders and hips it is the crop box. Left and right of the landmarks are those of the keypoints.
+    is. Without shoulders and hips it is the crop box. Each further look takes the square that the landmarks of the look
+    before define, and the last one sees its mirror image too. Looks that agree are averaged, because their errors
+    differ. Left and right of the landmarks are those of the keypoints.
 
     Args:
         weights: of :class:`~hrtk.models.blazepose.BlazePose`.
-        passes: likewise.
+        passes: number of looks at a frame, without that at the mirror image.
     """
 
     def __init__(self, weights: str, passes: int) -> None:
-        self.network = BlazePose(weights, passes=passes)
+        self.network = BlazePose(weights)
+        self.passes = passes
         self._read: weakref.WeakKeyDictionary[Sequence, Landmarks] = weakref.WeakKeyDictionary()
 
     def landmarks(self, sequence: Sequence, frames: Iterable[int]) -> Landmarks:
@@ -52,14 +64,21 @@ class LandmarkReader:
     @torch.no_grad()
     def _look(self, sequence: Sequence, frame: int, known: Landmarks) -> None:
         """Looks at one frame and enters what is there."""
+        image = sequence.frames[frame]
         region = first_regions(sequence.boxes[frame : frame + 1], sequence.keypoints2d, [frame])
-        people = self.network.look(sequence.frames[frame], region)
-        known.xyz[frame] = people.landmarks[0]
-        known.world[frame] = people.world[0]
-        known.visibility[frame] = people.visibility[0]
-        if _exchanged(people, sequence.keypoints2d, frame):
-            for values in (known.xyz, known.world, known.visibility):
-                values[frame] = values[frame, FLIP]
+        people = self.network.look_once(image, region)
+        looks = [people]
+        for _ in range(self.passes - 1):
+            following = next_regions(people)
+            if not bool(plausible(region, following)):
+                break
+            region = following
+            people = self.network.look_once(image, region)
+            looks.append(people)
+        looks.append(_look_mirrored(self.network, image, region))
+        values = [_oriented(look, sequence.keypoints2d, frame) for look in _agreeing(looks)]
+        for name in ('xyz', 'world', 'visibility'):
+            getattr(known, name)[frame] = torch.stack([value[name] for value in values]).mean(0)
         known.valid[frame] = True
 
 
@@ -92,6 +111,42 @@ def _coco_points(keypoints2d: Keypoints2D, frames: list[int]) -> tuple[Tensor, T
     xy = keypoints2d.xy[frames][:, index.clamp_min(0)]
     confidence = keypoints2d.confidence[frames][:, index.clamp_min(0)]
     return torch.where(known[..., None], xy, 0), torch.where(known, confidence, 0)
+
+
+def _look_mirrored(network: BlazePose, image: np.ndarray, region: Tensor) -> People:
+    """Looks at the mirror image of a region (1, 4) and mirrors what is there back."""
+    right = image.shape[1] - 1
+    cx, cy, side, angle = region.unbind(1)
+    mirrored = torch.stack([right - cx, cy, side, -angle], dim=1)
+    people = network.look_once(np.ascontiguousarray(image[:, ::-1]), mirrored)
+    landmarks = people.landmarks[:, FLIP].clone()
+    landmarks[..., 0] = right - landmarks[..., 0]
+    world = people.world[:, FLIP] * torch.tensor([-1.0, 1.0, 1.0])
+    return dataclasses.replace(
+        people, landmarks=landmarks, world=world, visibility=people.visibility[:, FLIP]
+    )
+
+
+def _agreeing(looks: list[People]) -> list[People]:
+    """The looks that see nearly the same as the last one, which is the best guided."""
+    last = looks[-1]
+    limit = AGREEMENT * last.region[0, 2]
+    agreeing = []
+    for look in looks:
+        difference = look.landmarks[0, :, :2] - last.landmarks[0, :, :2]
+        flipped = look.landmarks[0, FLIP, :2] - last.landmarks[0, :, :2]
+        nearest = torch.minimum(difference.norm(dim=-1).mean(), flipped.norm(dim=-1).mean())
+        if bool(nearest < limit):
+            agreeing.append(look)
+    return agreeing
+
+
+def _oriented(people: People, keypoints2d: Keypoints2D, frame: int) -> dict[str, Tensor]:
+    """The landmarks of one person with the sides of the keypoints."""
+    values = dict(xyz=people.landmarks[0], world=people.world[0], visibility=people.visibility[0])
+    if _exchanged(people, keypoints2d, frame):
+        values = {name: value[FLIP] for name, value in values.items()}
+    return values
 
 
 def _exchanged(people: People, keypoints2d: Keypoints2D, frame: int) -> bool:

@@ -78,12 +78,12 @@ def floor_facts(estimate: Optional[FloorEstimate]) -> dict[str, Any]:
 
 
 def describe(name: str, facts: Mapping[str, Any]) -> str:
-    """One line about a track for a terminal."""
+    """One line about a track for a terminal; that of a single frame tells nothing about motion."""
     known = 'known' if facts['focal_known'] else 'assumed'
-    parts = [
-        f'focal length {facts["focal_px"]:.0f} px ({known})',
-        f'jitter {facts["jitter_before_mm"]:.1f} -> {facts["jitter_mm"]:.1f} mm/frame²',
-    ]
+    parts = [f'focal length {facts["focal_px"]:.0f} px ({known})']
+    if facts['frames'] == 1:
+        return f'{name}: {parts[0]}'
+    parts.append(f'jitter {facts["jitter_before_mm"]:.1f} -> {facts["jitter_mm"]:.1f} mm/frame²')
     if facts['sliding_before_mm'] is not None and facts['sliding_mm'] is not None:
         parts.append(
             f'feet slide {facts["sliding_before_mm"]:.1f} -> {facts["sliding_mm"]:.1f} mm/frame'
