@@ -26,15 +26,24 @@ class LandmarkTraining(BaseModel):
     Args:
         estimator: config of the estimator to train.
         weights: of the losses, see :class:`~hrtk.training.supervised.SupervisedTraining`.
+        judge_only: whether only the judgement is trained, the ``joint_spread``, and all bodies stay what they are.
 
     The mean with the mirror image (:class:`~hrtk.models.landmarks.LandmarkLifter`) is taken after the training only,
     where it costs a second pass and lowers the error; in training half of the passes would be lost.
     """
 
-    def __init__(self, estimator: dict, weights: Optional[dict[str, float]] = None) -> None:
+    def __init__(
+        self,
+        estimator: dict,
+        weights: Optional[dict[str, float]] = None,
+        judge_only: bool = False,
+    ) -> None:
         super().__init__()
         self.estimator = ESTIMATORS.build(estimator)
         self.estimator.lifter.symmetric = False
+        if judge_only:
+            self.estimator.requires_grad_(False)
+            self.estimator.lifter.spread.requires_grad_(True)
         self.loss_weights = weights or LOSS_WEIGHTS
 
     def forward(
