@@ -17,7 +17,15 @@ from hrtk.errors import InputError
 from hrtk.version import __version__
 
 ROOT = Path(__file__).parents[2]
-MAKERS = {'build-open-body', 'fit-motion', 'fit-pose-gmm'}
+# Scripts of the checkout: they make what hrtk bundles, and `make demo` runs one.
+MAKERS = {
+    'build-landmark-views',
+    'build-open-body',
+    'convert-blazepose',
+    'demo',
+    'fit-motion',
+    'fit-pose-gmm',
+}
 
 
 @pytest.fixture(autouse=True)

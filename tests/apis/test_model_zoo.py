@@ -47,7 +47,9 @@ def test_index_names_every_metafile():
 
 
 def test_every_bundled_file_has_a_name():
-    assert list_models(pretrained=True) == bundled()
+    # BlazePose's file holds two networks that hrtk did not train; hrtk.models.blazepose reads it.
+    trained = [name for name in bundled() if name != 'blazepose']
+    assert list_models(pretrained=True) == trained
     assert 'r18_studio' not in list_models() and list_models('r18*', pretrained=True) == [
         'r18_studio'
     ]
