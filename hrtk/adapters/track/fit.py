@@ -57,7 +57,7 @@ class TrackFit(Adapter):
     lr: float = 5e-5
     shape_lr: float = 0.05
     adam_betas: tuple[float, float] = (0.9, 0.99)
-    steps: int = 30
+    steps: int = 60
     segment: int = 256
     weights: Optional[Mapping[str, float]] = None
     robust: float = 0.1

@@ -15,6 +15,7 @@ from hrtk.geometry.perspective import fit_translation
 from hrtk.structures import Prediction, Sequence
 
 SKELETON = 'body12'
+ACCELERATION_SECONDS = 1 / 15  # between the three moments of an acceleration
 HIPS = [joint_names(SKELETON).index(f'{side}_hip_lsp') for side in ('left', 'right')]
 
 
@@ -27,7 +28,8 @@ class LossWeights:
         depth: of the squared difference of the joints' depths from the anchor's, both about the hips, m^2.
         pose: of the squared difference of the rotation matrices from the anchor's.
         shape: of the squared betas.
-        acceleration: of the squared acceleration of the joints about the hips, m^2/s^4.
+        acceleration: of the squared acceleration of the joints about the hips over about 1/15 s, m^2/s^4. Over single
+            frames the noise of a fast camera would outweigh all other losses.
     """
 
     keypoints2d: float = 10.0
@@ -120,9 +122,10 @@ class Objectives:
             + weights.pose * (prediction.rotmat - anchor.rotmat).square().mean()
             + weights.shape * prediction.betas.square().mean()
         )
-        if weights.acceleration and len(joints) > 2:
-            second = centred[2:] - 2 * centred[1:-1] + centred[:-2]
-            acceleration = (second * targets.fps**2).square().mean()
+        step = max(round(ACCELERATION_SECONDS * targets.fps), 1)
+        if weights.acceleration and len(joints) > 2 * step:
+            second = centred[2 * step :] - 2 * centred[step:-step] + centred[: -2 * step]
+            acceleration = (second * (targets.fps / step) ** 2).square().mean()
             loss = loss + weights.acceleration * acceleration
         return loss
 
