@@ -188,7 +188,7 @@ def test_landmark_training_builds_and_learns(name, tmp_path, monkeypatch):
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        totals.append(float(total))
+        totals.append(float(total.detach()))
     assert set(losses) == {
         f'loss_{key}' for key in ('rotmat', 'joints3d', 'keypoints2d', 'betas', 'spread')
     }
