@@ -100,8 +100,9 @@ def film(path):
     return frames
 
 
-def test_start_model(clip, two_people, tmp_path):
-    made = infer(clip, two_people, output=tmp_path, export=['npz', 'bvh'])
+def test_start_model_of_drawn_people(clip, two_people, tmp_path):
+    frozen = dict(adapt=ROOT / 'configs/source/r18_wild.py', output=tmp_path)
+    made = infer(clip, two_people, export=['npz', 'bvh'], **frozen)
     names = sorted(path.name for path in made.results.glob('*.npz'))
     assert names == ['clip_person0.npz', 'clip_person1.npz']
     result = np.load(made.results / names[0])
@@ -123,19 +124,29 @@ def test_start_model(clip, two_people, tmp_path):
     assert len(list(tmp_path.glob('pictures/*/*.png'))) == 2 * FRAMES
 
     stamps = {path: path.stat().st_mtime_ns for path in [*made.results.glob('*.npz'), made.overlay]}
-    assert infer(clip, two_people, output=tmp_path).metrics[
-        'Source/reprojection_px'
-    ] == pytest.approx(made.metrics['Source/reprojection_px'])
+    assert infer(clip, two_people, **frozen).metrics['Source/reprojection_px'] == pytest.approx(
+        made.metrics['Source/reprojection_px']
+    )
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
-    one = infer(clip, two_people, output=tmp_path, max_people=1)
+    one = infer(clip, two_people, max_people=1, **frozen)
     assert one.results != made.results and one.metrics['sequences'] == 1
     assert made.overlay.stat().st_mtime_ns != stamps[made.overlay]  # the film shows the last call
-    infer(clip, two_people, output=tmp_path)
+    infer(clip, two_people, **frozen)
     changed = np.mean(
         [np.abs(frame - picture(t)).max(-1) > 40 for t, frame in enumerate(film(made.overlay))],
         axis=0,
     )
     assert changed[50:80, 110:125].max() > 0.5
+
+
+def test_the_default_start_model_is_landmark_hmr(clip, two_people, tmp_path):
+    made = infer(clip, two_people, output=tmp_path)
+    names = sorted(path.name for path in made.results.glob('*.npz'))
+    assert names == ['clip_person0.npz', 'clip_person1.npz']
+    result = Result.load(made.results / names[0])
+    assert result.after.rotmat.shape == (FRAMES, 24, 3, 3)
+    assert result.after.joint_spread.shape == (FRAMES, 24)
+    assert torch.equal(result.after.rotmat, result.before.rotmat)
 
 
 def test_a_known_focal_length_is_stored_and_computes_nothing_again(clip, two_people, tmp_path):
