@@ -31,7 +31,7 @@ from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.evaluation.functional import MM_PER_METRE, mpjpe, n_mpjpe
 from hrtk.evaluation.protocols import Protocol
-from hrtk.geometry.camera import default_focal, image_middle, viewing_rotation
+from hrtk.geometry.camera import clip_focal, image_middle, viewing_rotation
 from hrtk.structures import GroundTruth, Sequence
 
 PLANTED = 0.3  # m/s
@@ -105,7 +105,7 @@ def crop_rotations(
     centres = torch.as_tensor(boxes, dtype=torch.float64, device='cpu')
     if protocol.viewing_ray == 'assumed':
         height, width = sequence.frames[0].shape[:2]
-        focal = sequence.focal or default_focal((width, height))
+        focal = clip_focal((width, height), sequence.focal)
         return viewing_rotation(centres, focal, image_middle((width, height)))
     if truth.intrinsics is None:
         raise InputError(

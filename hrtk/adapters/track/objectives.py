@@ -10,12 +10,13 @@ from torch import Tensor
 from hrtk.adapters.parts.posed import CropKeypoints
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.body_models.skeletons import joint_names
-from hrtk.geometry.camera import default_focal, image_middle, viewing_rotation
+from hrtk.geometry.camera import clip_focal, image_middle, viewing_rotation
 from hrtk.geometry.perspective import fit_translation
 from hrtk.structures import Prediction, Sequence
 
 SKELETON = 'body12'
 ACCELERATION_SECONDS = 1 / 15  # between the three moments of an acceleration
+LEAST_CONFIDENCE = 1e-3  # of a point in the fit of the translation: a frame may have none
 HIPS = [joint_names(SKELETON).index(f'{side}_hip_lsp') for side in ('left', 'right')]
 
 
@@ -62,7 +63,7 @@ class TrackTargets:
         """Reads the keypoints of a sequence, and assumes the focal length of a common camera if none is known."""
         height, width = sequence.frames[0].shape[:2]
         size = (width, height)
-        focal = sequence.focal or default_focal(size)
+        focal = clip_focal(size, sequence.focal)
         half = sequence.boxes[:, 2] / 2
         middle = torch.tensor(image_middle(size))
         return TrackTargets(
@@ -147,9 +148,6 @@ class Objectives:
         limit = self.robust**2
         robust = limit * squared / (limit + squared)
         return (confidence * robust).sum() / confidence.sum().clamp_min(1)
-
-
-LEAST_CONFIDENCE = 1e-3  # of a point in the fit of the translation: a frame may have none
 
 
 def about_hips(joints: Tensor) -> Tensor:

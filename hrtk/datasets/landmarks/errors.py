@@ -8,18 +8,18 @@ import torch
 from torch import Generator, Tensor
 
 from hrtk.body_models import BodyModel
-from hrtk.body_models.skeletons import PARENTS24, SMPL24, flip_map, joint_names
+from hrtk.body_models.skeletons import PARENTS24, SMPL24, flip_map, index_map, joint_names
 from hrtk.datasets.landmarks.tracks import LandmarkTracks
 from hrtk.datasets.open_stream.video import project_pinhole
-from hrtk.geometry.boxes import boxes_from_keypoints
+from hrtk.geometry.boxes import boxes_from_keypoints, to_crop
 from hrtk.geometry.camera import turn_root, viewing_rotation
 from hrtk.models.landmarks import WINDOW, observe
 from hrtk.structures import Landmarks
 
 ON_BODY = 'blazepose33_body'
-HIPS = [23, 24]
-COCO = [0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # of blazepose33
-LIMBS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
+COCO = list(index_map('blazepose33', 'coco17'))
+LIMBS = list(index_map('blazepose33', 'body12'))
+HIPS = LIMBS[6:8]
 # The joint whose rotation carries a landmark.
 CARRIED_BY = {
     'nose': 'head',
@@ -35,11 +35,11 @@ CARRIED_BY = {
     'heel': 'ankle',
     'big_toe': 'ankle',
 }
-LOST = (
-    0.15  # mean 2D error of a window, box sides, beyond which another person or nothing was found
-)
+# Mean 2D error of a window, box sides, beyond which another person or nothing was found.
+LOST = 0.15
 STRIDE = 2  # frames between the starts of windows
 CANDIDATES = 2048  # windows among which similar ones are looked for
+SIMILAR = 12  # of these, how many are eligible
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,14 +58,12 @@ class ErrorWindows:
     xy: Tensor
     visibility: Tensor
 
-    def similar(self, pose: Tensor, similar: int, generator: Generator) -> Tensor:
+    def similar(self, pose: Tensor, generator: Generator) -> Tensor:
         """(B,) indices of windows whose pose is similar to the poses (B, 36)."""
-        if similar == 0:
-            return torch.randint(len(self.pose), (len(pose),), generator=generator)
         count = min(CANDIDATES, len(self.pose))
         candidates = torch.randperm(len(self.pose), generator=generator)[:count]
         nearest = torch.cdist(pose, self.pose[candidates]).topk(
-            min(similar, count), dim=1, largest=False
+            min(SIMILAR, count), dim=1, largest=False
         )
         choice = torch.randint(nearest.indices.shape[1], (len(pose), 1), generator=generator)
         return candidates[nearest.indices.gather(1, choice)[:, 0]]
@@ -171,12 +169,11 @@ class _Look:
         pixels = project_pinhole(
             joints + item['translation'][middles, None], item['intrinsics'][middles]
         )
-        box = self.boxes[middles][:, None]
         return SeenBodies(
             observe(landmarks, self.boxes, middles.tolist(), self.fps),
             turn_root(item['rotmat'][middles], rotation.mT),
             item['betas'][middles],
-            (pixels - box[..., :2]) / (box[..., 2:] / 2),
+            to_crop(pixels, self.boxes[middles]),
         )
 
 

@@ -18,15 +18,14 @@ from hrtk.datasets.open_stream.stream import OpenStream
 from hrtk.datasets.open_stream.tracks import APPEARANCE_SHIFTS
 from hrtk.datasets.open_stream.video import Video, project_pinhole
 from hrtk.errors import InputError
+from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.models.blazepose import BlazePose, Person
-from hrtk.models.blazepose.regions import regions_of_axes
+from hrtk.models.landmarks.reader import first_regions
 from hrtk.registry import DATASETS
+from hrtk.structures import Keypoints2D
 
 # Change it when the items of a track change; the generator of the videos has a hash of its own.
 FORMAT = 'hrtk-landmark-tracks-1'
-REACH = (
-    1.1  # radius of the circle around a body over the largest distance of its joints from the hips
-)
 JITTER = 0.05  # standard deviation of the first region's centre and size, shares of its side
 
 
@@ -130,11 +129,9 @@ def _true_regions(video: Video, rng: np.random.Generator) -> Tensor:
         )
     camera_joints = joints + torch.as_tensor(video.translation)[:, None]
     xy = project_pinhole(camera_joints, torch.as_tensor(video.intrinsics))
-    hips = xy[:, 11:13].mean(1)
-    up = xy[:, 5:7].mean(1) - hips
-    radius = REACH * (xy - hips[:, None]).norm(dim=-1).amax(1, keepdim=True)
-    reach = hips + radius * up / up.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    regions = regions_of_axes(torch.stack([hips, reach], dim=1))
+    seen = Keypoints2D(xy, torch.ones(xy.shape[:2]), 'coco17', 'gt')
+    boxes = boxes_from_keypoints(xy, seen.confidence)
+    regions = first_regions(boxes, seen, list(range(len(xy))))
     shift = torch.as_tensor(rng.normal(size=(len(xy), 3)) * JITTER, dtype=torch.float32)
     side = regions[:, 2:3]
     return torch.cat(

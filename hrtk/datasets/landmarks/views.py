@@ -6,6 +6,7 @@ from typing import Optional
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from hrtk.body_models import BodyModel
@@ -63,7 +64,6 @@ class LandmarkViews(Dataset):
         split: str = 'train',
         variety: Optional[dict] = None,
         errors: float = 1.4,
-        similar: int = 12,
     ) -> None:
         if length < 1 or not 0 <= seen <= 1 or errors < 1:
             raise InputError(
@@ -73,7 +73,6 @@ class LandmarkViews(Dataset):
         self.seed = seed
         self.share_seen = seen
         self.largest_factor = errors
-        self.similar = similar
         self.body = BodyModel()
         self.tracks = DATASETS.build(tracks or dict(type='LandmarkTracks'))
         self.motion = RandomMotion(split, WINDOW, 1 / STEP, Variety(**(variety or {})))
@@ -128,13 +127,8 @@ class LandmarkViews(Dataset):
         bones = bone_rotations(rotmat).unflatten(0, (count, frames))
         points = joints + (bones @ definition[:, None, ..., None])[..., 0]
         hips = points[:, :, HIPS].mean(2, keepdim=True)
-        start = bodies.offset[:, :, None] - hips[:, middle, None]
-        start = (
-            start
-            + torch.stack([torch.zeros_like(bodies.distance)] * 2 + [bodies.distance], 1)[
-                :, None, None
-            ]
-        )
+        ahead = F.pad(bodies.distance[:, None, None, None], (2, 0))  # along the viewing ray
+        start = bodies.offset[:, :, None] - hips[:, middle, None] + ahead
         plane = _projected(points + start)
         labels = self.body.joints(bodies.rotmat[:, middle], bodies.betas, 'spin24')
         label_plane = _projected(labels + start[:, middle])
@@ -146,8 +140,7 @@ class LandmarkViews(Dataset):
         xy = to_crop(plane.flatten(1, 2), boxes).unflatten(1, (frames, -1))
         world = points - hips
         windows = self.errors.windows
-        limbs = self.body_pose_key(world[:, middle])
-        index = windows.similar(limbs, self.similar, generator)
+        index = windows.similar(world[:, middle, LIMBS].flatten(1), generator)
         factor = self.largest_factor ** (2 * torch.rand(count, generator=generator) - 1)
         factor = factor[:, None, None, None]
         xy = xy + factor * windows.xy[index] / size.exp()[:, None, None, None]
@@ -159,11 +152,6 @@ class LandmarkViews(Dataset):
             betas=bodies.betas.clone(),
             keypoints2d=to_crop(label_plane, boxes),
         )
-
-    @staticmethod
-    def body_pose_key(world: Tensor) -> Tensor:
-        """(B, 36) of :attr:`~hrtk.datasets.landmarks.errors.ErrorWindows.pose` for points (B, 33, 3)."""
-        return world[:, LIMBS].flatten(1)
 
 
 def _projected(points: Tensor) -> Tensor:

@@ -140,19 +140,24 @@ def to_people(output: LandmarkOutput, regions: Tensor) -> People:
     )
 
 
-def mirrored_keypoints(output: LandmarkOutput, regions: Tensor) -> Tensor:
-    """Moves the output for the *mirrored* crops of P regions (P, 4) into the image.
+def to_mirrored_people(output: LandmarkOutput, regions: Tensor) -> People:
+    """Moves the output for the *mirrored* crops of P regions (P, 4) into the image, without masks.
 
-    Returns:
-        (P, 33, 3) x and y in px, visibility. They are mirrored back: what the network called left in the mirrored
-        crop is right. A perfect network would return the landmarks of the crop that is not mirrored.
+    The people are mirrored back: what the network called left in the mirrored crop is right. A perfect network would
+    return the people of the crops that are not mirrored.
     """
     unit = unit_places(output)
-    back = torch.stack([1 - unit[..., 0], unit[..., 1]], dim=-1)
-    xy = from_regions(2 * back - 1, regions)[:, :LANDMARKS]
-    visibility = output.landmarks[:, :LANDMARKS, 3:4].sigmoid()
-    exchange = torch.tensor(flip_map(SKELETON))
-    return torch.cat([xy, visibility], dim=-1)[:, exchange]
+    places = SIDE * torch.stack([1 - unit[..., 0], unit[..., 1]], dim=-1)
+    landmarks = torch.cat([places, output.landmarks[:, : places.shape[1], 2:]], dim=-1)
+    world = output.world * output.world.new_tensor([-1.0, 1.0, 1.0])
+    order = [*flip_map(SKELETON), *range(LANDMARKS, landmarks.shape[1])]
+    back = output._replace(
+        landmarks=landmarks[:, order],
+        world=world[:, list(flip_map(SKELETON))],
+        heatmap=None,
+        mask=None,
+    )
+    return to_people(back, regions)
 
 
 def unit_places(output: LandmarkOutput) -> Tensor:

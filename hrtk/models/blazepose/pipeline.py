@@ -15,7 +15,7 @@ from hrtk.geometry.regions import crop_regions, from_regions
 from hrtk.models.blazepose import landmark_network, pose_detector
 from hrtk.models.blazepose.detections import Detections, box_overlap, decode, suppress
 from hrtk.models.blazepose.landmark_network import LandmarkNetwork
-from hrtk.models.blazepose.people import People, Person, mirrored_keypoints, to_people
+from hrtk.models.blazepose.people import People, Person, to_mirrored_people, to_people
 from hrtk.models.blazepose.pose_detector import PoseDetector
 from hrtk.models.blazepose.regions import distinct, next_regions, plausible, regions_of_axes
 from hrtk.models.checkpoints import load_weights
@@ -181,18 +181,18 @@ class BlazePose(nn.Module):
         return to_people(output.cpu(), regions)
 
     @torch.inference_mode()
-    def look_mirrored(self, image: np.ndarray, regions: Tensor) -> Tensor:
+    def look_mirrored(self, image: np.ndarray, regions: Tensor) -> People:
         """Runs the landmark network on the mirrored crops of regions (P, 4) of an image, P > 0.
 
         Where its sides differ from those of the crop itself, one of both is wrong; see
         :class:`hrtk.datasets.own.sides.SideRepair`.
 
         Returns:
-            (P, 33, 3) x, y in px and visibility, mirrored back.
+            P people, mirrored back.
         """
         crops = crop_regions(image, regions, landmark_network.SIDE).to(self.device)
         crops = crops.flip(3).contiguous(memory_format=torch.channels_last)
-        return mirrored_keypoints(self.landmark_network(crops, heatmap=True).cpu(), regions)
+        return to_mirrored_people(self.landmark_network(crops, heatmap=True).cpu(), regions)
 
 
 def tile_squares(height: int, width: int, tiles: int) -> Tensor:

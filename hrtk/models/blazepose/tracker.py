@@ -240,7 +240,7 @@ class PeopleTracker:
         matched: list[Optional[_Track]] = [None] * len(found)
         if not self._tracks or not len(found):
             return matched
-        points = torch.cat([found.landmarks[..., :2], found.visibility[..., None]], dim=-1)
+        points = _points(found)
         expected = [track.moved_points(track.predicted) for track in self._tracks]
         still = [track.points for track in self._tracks]
         moving = self._similarity(expected, points)
@@ -267,7 +267,7 @@ class PeopleTracker:
                 tracks.append(dataclasses.replace(track, missed=track.missed + 1))
         if found is not None and len(found):
             regions = next_regions(found)
-            points = torch.cat([found.landmarks[..., :2], found.visibility[..., None]], dim=-1)
+            points = _points(found)
             for index, known in enumerate(matched):
                 updated = self._updated(known, regions[index], points[index])
                 matched[index] = updated
@@ -291,12 +291,18 @@ class PeopleTracker:
             return []
         mirrored: Sequence[Optional[Tensor]] = [None] * len(found)
         if self.mirror_every and self._frame % self.mirror_every == 0:
-            mirrored = list(self.network.look_mirrored(image, found.region))
+            other = self.network.look_mirrored(image, found.region)
+            mirrored = list(_points(other))
         people = []
-        for track, person, other in zip(matched, found.split(), mirrored):
+        for track, person, points in zip(matched, found.split(), mirrored):
             assert track is not None
-            people.append(TrackedPerson(track.track, person, other))
+            people.append(TrackedPerson(track.track, person, points))
         return sorted(people, key=lambda person: person.track)
+
+
+def _points(people: People) -> Tensor:
+    """(P, 33, 3) x, y in px and visibility."""
+    return torch.cat([people.landmarks[..., :2], people.visibility[..., None]], dim=-1)
 
 
 def _boxes(points: np.ndarray) -> np.ndarray:

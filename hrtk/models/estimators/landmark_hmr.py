@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, Optional
 
@@ -14,10 +13,12 @@ from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.base import ImageEstimator, hash_tensors
 from hrtk.models.landmarks import (
-    STEP,
+    CHANNELS,
+    LANDMARKS,
     WINDOW,
     LandmarkLifter,
     fill_gaps,
+    frames_near,
     observe,
     observed_keypoints,
 )
@@ -44,7 +45,7 @@ class LandmarkHMR(ImageEstimator):
     Args:
         lifter: options of the :class:`~hrtk.models.landmarks.LandmarkLifter`.
         blazepose: weights of BlazePose.
-        passes: how often BlazePose looks at a frame, see :class:`~hrtk.models.blazepose.BlazePose`.
+        passes: how often BlazePose looks at a frame, see :class:`~hrtk.models.landmarks.reader.LandmarkReader`.
         body: config of the body model.
         weights: ``'open:lifter'``, a path to a checkpoint, or None for random ones.
 
@@ -109,7 +110,7 @@ class LandmarkHMR(ImageEstimator):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """(9, 33, 6)."""
-        return WINDOW, 33, 6
+        return WINDOW, LANDMARKS, CHANNELS
 
     def fingerprint(self) -> dict[str, str]:
         """Returns hashes of everything besides the images that the predictions depend on."""
@@ -129,9 +130,8 @@ class LandmarkHMR(ImageEstimator):
     def _landmarks(self, sequence: Sequence, frames: list[int]) -> Landmarks:
         if sequence.landmarks is not None:
             return fill_gaps(sequence.landmarks)
-        reach = math.ceil(WINDOW // 2 * STEP * sequence.fps + max(1, STEP * sequence.fps))
         needed: set[int] = set()
         for frame in frames:
-            needed.update(range(max(frame - reach, 0), min(frame + reach + 1, len(sequence))))
+            needed.update(frames_near([frame], len(sequence), sequence.fps))
         self.reader.network.to(self.device)
         return self.reader.landmarks(sequence, sorted(needed))

@@ -7,6 +7,7 @@ from hrtk.models.landmarks.observations import (
     STEP,
     WINDOW,
     fill_gaps,
+    frames_near,
     observe,
     observed_keypoints,
 )
@@ -18,6 +19,7 @@ __all__ = [
     'WINDOW',
     'LandmarkLifter',
     'fill_gaps',
+    'frames_near',
     'observe',
     'observed_keypoints',
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.body_models.skeletons import flip_map, joint_names
+from hrtk.body_models.skeletons import flip_map, index_map, joint_names
 from hrtk.models.landmarks.observations import (
     CHANNELS,
     LANDMARKS,
@@ -18,7 +18,7 @@ from hrtk.models.landmarks.observations import (
     XY,
 )
 
-HIPS = [23, 24]  # of blazepose33
+HIPS = list(index_map('blazepose33', 'body12'))[6:8]
 POSE = 144
 SHAPE = 10
 JOINTS = 'spin24'  # of the spread

@@ -8,7 +8,8 @@ zero. The depth that BlazePose gives in px is left out: it says the same as that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -42,7 +43,11 @@ def observe(landmarks: Landmarks, boxes: Tensor, indices: Iterable[int], fps: fl
     Returns:
         (B, 9, 33, 6).
     """
-    centres = torch.as_tensor(list(indices), dtype=torch.long)
+    frames = torch.as_tensor(list(indices), dtype=torch.long)
+    near = frames_near(frames.tolist(), len(landmarks.valid), fps)
+    box = boxes[frames][:, None, None]
+    landmarks = landmarks.part(slice(near.start, near.stop))
+    centres = frames - near.start
     weights = _time_weights(centres, landmarks.valid, fps)
     lost = ~landmarks.valid[centres]
     if bool(lost.any()):
@@ -53,9 +58,15 @@ def observe(landmarks: Landmarks, boxes: Tensor, indices: Iterable[int], fps: fl
     ).flatten(1)
     moments = (weights @ values).unflatten(2, (LANDMARKS, CHANNELS))
     present = (weights.sum(2) > 0)[..., None, None]
-    box = boxes[centres].to(moments)[:, None, None]
+    box = box.to(moments)
     xy = (moments[..., XY] - box[..., :2]) / (box[..., 2:] / 2)
     return torch.cat([xy, moments[..., VISIBILITY:]], dim=-1) * present
+
+
+def frames_near(frames: Sequence[int], count: int, fps: float) -> range:
+    """The frames, of ``count``, on which the observations of some frames depend, and those between them."""
+    reach = math.ceil((WINDOW // 2 * STEP + max(STEP, 1 / fps)) * fps)
+    return range(max(min(frames) - reach, 0), min(max(frames) + reach + 1, count))
 
 
 def fill_gaps(landmarks: Landmarks) -> Landmarks:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import weakref
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +22,9 @@ from hrtk.structures import Keypoints2D, Landmarks, Sequence
 REACH = 1.1  # radius of the circle around a body over the largest distance of its keypoints from the hips
 BOX_TO_REGION = 1.25  # side of BlazePose's squares over that of a keypoint box
 AGREEMENT = 0.04  # mean distance of the landmarks of two looks, sides of the square
-TRUNK = [5, 6, 11, 12]  # shoulders and hips of coco17
+BODY12 = list(index_map('coco17', 'body12'))
+SHOULDERS = BODY12[:2]
+HIPS = BODY12[6:8]
 FLIP = torch.tensor(flip_map('blazepose33'))
 
 
@@ -45,6 +45,10 @@ class LandmarkReader:
         self.network = BlazePose(weights)
         self.passes = passes
         self._read: weakref.WeakKeyDictionary[Sequence, Landmarks] = weakref.WeakKeyDictionary()
+
+    def __deepcopy__(self, memo: dict) -> LandmarkReader:
+        """Returns itself: nothing in it adapts, and copies of an estimator need not look at a frame again."""
+        return self
 
     def landmarks(self, sequence: Sequence, frames: Iterable[int]) -> Landmarks:
         """Returns landmarks that are valid for the given frames and for all frames that were read before.
@@ -75,8 +79,9 @@ class LandmarkReader:
             region = following
             people = self.network.look_once(image, region)
             looks.append(people)
-        looks.append(_look_mirrored(self.network, image, region))
-        values = [_oriented(look, sequence.keypoints2d, frame) for look in _agreeing(looks)]
+        looks.append(self.network.look_mirrored(image, region))
+        agreeing = _agreeing(people, looks)
+        values = [_oriented(look, sequence.keypoints2d, frame) for look in agreeing]
         for name in ('xyz', 'world', 'visibility'):
             getattr(known, name)[frame] = torch.stack([value[name] for value in values]).mean(0)
         known.valid[frame] = True
@@ -92,8 +97,8 @@ def first_regions(boxes: Tensor, keypoints2d: Keypoints2D, frames: list[int]) ->
     """
     xy, confidence = _coco_points(keypoints2d, frames)
     visible = confidence > 0
-    hips = xy[:, 11:13].mean(1)
-    up = xy[:, 5:7].mean(1) - hips
+    hips = xy[:, HIPS].mean(1)
+    up = xy[:, SHOULDERS].mean(1) - hips
     distance = (xy - hips[:, None]).norm(dim=-1) * visible
     radius = REACH * distance.amax(1, keepdim=True)
     reach = hips + radius * torch.nn.functional.normalize(up, dim=1)
@@ -101,7 +106,7 @@ def first_regions(boxes: Tensor, keypoints2d: Keypoints2D, frames: list[int]) ->
     upright = torch.cat(
         [boxes[:, :2], BOX_TO_REGION * boxes[:, 2:], torch.zeros_like(boxes[:, :1])], dim=1
     )
-    return torch.where(visible[:, TRUNK].all(1, keepdim=True), turned, upright)
+    return torch.where(visible[:, SHOULDERS + HIPS].all(1, keepdim=True), turned, upright)
 
 
 def _coco_points(keypoints2d: Keypoints2D, frames: list[int]) -> tuple[Tensor, Tensor]:
@@ -113,30 +118,16 @@ def _coco_points(keypoints2d: Keypoints2D, frames: list[int]) -> tuple[Tensor, T
     return torch.where(known[..., None], xy, 0), torch.where(known, confidence, 0)
 
 
-def _look_mirrored(network: BlazePose, image: np.ndarray, region: Tensor) -> People:
-    """Looks at the mirror image of a region (1, 4) and mirrors what is there back."""
-    right = image.shape[1] - 1
-    cx, cy, side, angle = region.unbind(1)
-    mirrored = torch.stack([right - cx, cy, side, -angle], dim=1)
-    people = network.look_once(np.ascontiguousarray(image[:, ::-1]), mirrored)
-    landmarks = people.landmarks[:, FLIP].clone()
-    landmarks[..., 0] = right - landmarks[..., 0]
-    world = people.world[:, FLIP] * torch.tensor([-1.0, 1.0, 1.0])
-    return dataclasses.replace(
-        people, landmarks=landmarks, world=world, visibility=people.visibility[:, FLIP]
-    )
-
-
-def _agreeing(looks: list[People]) -> list[People]:
-    """The looks that see nearly the same as the last one, which is the best guided."""
-    last = looks[-1]
-    limit = AGREEMENT * last.region[0, 2]
+def _agreeing(best: People, looks: list[People]) -> list[People]:
+    """The looks that see nearly the same as the best guided one, whatever they call left and right."""
+    limit = AGREEMENT * best.region[0, 2]
+    xy = best.landmarks[0, :, :2]
     agreeing = []
     for look in looks:
-        difference = look.landmarks[0, :, :2] - last.landmarks[0, :, :2]
-        flipped = look.landmarks[0, FLIP, :2] - last.landmarks[0, :, :2]
-        nearest = torch.minimum(difference.norm(dim=-1).mean(), flipped.norm(dim=-1).mean())
-        if bool(nearest < limit):
+        found = look.landmarks[0, :, :2]
+        direct = (found - xy).norm(dim=-1).mean()
+        crossed = (found[FLIP] - xy).norm(dim=-1).mean()
+        if bool(torch.minimum(direct, crossed) < limit):
             agreeing.append(look)
     return agreeing
 
