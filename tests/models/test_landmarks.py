@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -12,6 +13,7 @@ from hrtk.body_models.skeletons import flip_map, index_map
 from hrtk.datasets import OpenStream
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
+from hrtk.models.blazepose import BlazePose
 from hrtk.models.estimators import LandmarkHMR, predict_sequence
 from hrtk.models.landmarks import LandmarkLifter, fill_gaps, observe, observed_keypoints
 from hrtk.models.landmarks.reader import LandmarkReader, first_regions
@@ -163,6 +165,30 @@ def test_landmarks_of_a_sequence_without_them(drawn):
     other = reader.landmarks(crossed, [0])
     flip = list(flip_map('blazepose33'))
     assert float((other.world[0, flip] - landmarks.world[0]).norm(dim=-1).mean()) < 0.1
+
+
+@torch.no_grad()
+def test_a_mirrored_look_is_a_look_at_the_mirrored_image(drawn):
+    network = BlazePose()
+    image = drawn.frames[0]
+    right = image.shape[1] - 1
+    region = first_regions(drawn.boxes[:1], drawn.keypoints2d, [0])
+    region[:, 3] = 0.2
+    found = network.look_mirrored(image, region)
+    flipped = region * torch.tensor([-1.0, 1.0, 1.0, -1.0]) + torch.tensor([right, 0.0, 0.0, 0.0])
+    other = network.look_once(np.ascontiguousarray(image[:, ::-1]), flipped)
+    flip = list(flip_map('blazepose33'))
+    sign = torch.tensor([-1.0, 1.0, 1.0])
+    expected = other.landmarks[:, flip] * sign + torch.tensor([right, 0.0, 0.0])
+    torch.testing.assert_close(found.landmarks, expected, atol=0.05, rtol=0)
+    torch.testing.assert_close(found.world, other.world[:, flip] * sign, atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.visibility, other.visibility[:, flip], atol=1e-3, rtol=0)
+
+
+def test_copies_of_an_estimator_look_at_a_frame_once(drawn):
+    model = LandmarkHMR(lifter=SMALL, passes=1)
+    model.crops(drawn, [0])
+    assert copy.deepcopy(model).reader is model.reader
 
 
 def test_regions_follow_the_trunk_or_the_box():
