@@ -248,20 +248,27 @@ def status(asset: Asset, root: str | Path = ROOT, verify: bool = True) -> tuple[
         return WRONG, str(error)
 
 
-def missing_assets(cfg: Config | dict) -> list[Asset]:
-    """The assets that a config names and that are missing, each once, in the order of :func:`known_assets`.
+def assets_of(cfg: Config | dict) -> list[Asset]:
+    """The assets that a config names, each once, in the order of :func:`known_assets`.
 
-    A folder that a config names (``data/3dpw``) stands for every asset below it.
+    A folder that a config names (``data/3dpw``) stands for every asset below it, and a file or pattern
+    (``data/boa/3dpw_vid/*.npz``) for the folder of an asset that contains it.
     """
     values = cfg.to_dict() if isinstance(cfg, Config) else cfg
     named = {Path(text) for text in _strings(values)}
-    missing = []
+    containing = {folder for path in named for folder in path.parents}
+    found = []
     for asset in known_assets():
         path = Path(ROOT) / asset.path
         folders = path.parents[:-2]  # without the data folder itself
-        if not path.exists() and not named.isdisjoint([path, *folders]):
-            missing.append(asset)
-    return missing
+        if path in containing or not named.isdisjoint([path, *folders]):
+            found.append(asset)
+    return found
+
+
+def missing_assets(cfg: Config | dict) -> list[Asset]:
+    """Those of :func:`assets_of` that are missing."""
+    return [asset for asset in assets_of(cfg) if not (Path(ROOT) / asset.path).exists()]
 
 
 def require_assets(cfg: Config | dict) -> None:

@@ -46,6 +46,7 @@ def table_content(
     return {
         'title': table.title,
         'paper': table.paper,
+        'time': table.time,
         'table': os.path.relpath(table.file),
         'sha256': sha256(table.file),
         'metrics': list(table.metrics),

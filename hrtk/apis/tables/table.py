@@ -46,6 +46,7 @@ class Table:
         metrics: columns, keys of :data:`hrtk.evaluation.report.COLUMNS`.
         rows: with the table's ``options`` merged below their own.
         paper: the paper of the values beside ours, with the number of its table; empty if there are none.
+        time: how long the whole table takes and on what, with the source of the estimate; empty if unknown.
         seeds: every row is run once with each.
         seed_keys: dotted keys of a config that receive the seed.
         baseline: label of the row that is the baseline of all rows without their own, or None.
@@ -57,13 +58,15 @@ class Table:
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
     paper: str = ''
+    time: str = ''
     seeds: tuple[int, ...] = (0,)
     seed_keys: tuple[str, ...] = ('randomness.seed',)
     baseline: Optional[str] = None
     notes: tuple[str, ...] = ()
 
 
-KEYS = ('title', 'paper', 'metrics', 'seeds', 'seed_keys', 'baseline', 'notes', 'options', 'rows')
+TEXTS = ('title', 'paper', 'time', 'baseline')
+KEYS = (*TEXTS, 'metrics', 'seeds', 'seed_keys', 'notes', 'options', 'rows')
 LISTS = ('metrics', 'seeds', 'seed_keys', 'notes', 'rows')
 ROW_KEYS = ('label', 'config', 'joints', 'options', 'vary', 'paper', 'baseline')
 
@@ -86,7 +89,7 @@ def load_table(file: str | Path) -> Table:
     for number, entry in enumerate(content['rows'], 1):
         rows.extend(_expand(entry, content, file, number))
     fields: dict[str, Any] = {key: tuple(content[key]) for key in LISTS if key in content}
-    fields.update({key: content[key] for key in ('title', 'paper', 'baseline') if key in content})
+    fields.update({key: content[key] for key in TEXTS if key in content})
     fields['rows'] = tuple(rows)
     table = Table(file=file, **fields)
     _check_rows(table)

@@ -168,6 +168,8 @@ def _remarks(content: dict[str, Any]) -> list[str]:
     lines = []
     if content['paper']:
         lines.append(f'paper: {content["paper"]}')
+    if content['time']:
+        lines.append(f'time of the whole table: {content["time"]}')
     lines += _comparisons(content)
     lines += _protocols(content)
     absent = [row['label'] for row in content['rows'] if row['needed']]
