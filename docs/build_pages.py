@@ -29,8 +29,8 @@ from hrtk.apis import load_config
 from hrtk.apis.assets import ROOT as DATA
 from hrtk.apis.assets import assets_of
 from hrtk.apis.listing import HRTK, list_registered
-from hrtk.apis.zoo.metafiles import ZooModel, read_zoo
 from hrtk.apis.tables.table import Table, load_table
+from hrtk.apis.zoo.metafiles import ZooModel, read_zoo
 from hrtk.moved import MOVED
 
 ROOT = Path(__file__).parents[1]

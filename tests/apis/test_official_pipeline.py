@@ -11,11 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from hrtk.apis import adapt, build_model, load_config
+from hrtk.apis import adapt, benchmark, build_model, load_config
 from hrtk.apis.assets import ASSETS, missing_assets
 from hrtk.apis.config_check import obstacles_of
 from hrtk.apis.tables.table import load_table
@@ -180,6 +182,93 @@ def test_every_cell_of_the_papers_tables_builds(beside, table, label):
     assert (cfg.estimator.type, pre.teacher.network.type) == CELLS[table, label]
     # Both teachers were trained on the features of SPIN.
     assert ('features' in pre.teacher) == (cfg.estimator.type == 'RSCNet')
+
+
+# Smaller crops and fewer frames and steps for whole tables, by the types of the estimator and of the adapter.
+SMALL_CROPS = {'HMR': {'estimator.resolution': 64}, 'RSCNet': {}}
+FEW_STEPS = {
+    'Source': {},
+    'Bilevel': {},
+    'DynamicBilevel': {'adapter.max_extra': 1},
+    'PreAdapt': {'adapter.epochs': 1, 'adapter.frames': 1},
+    'Regeneration': {'adapter.pre.epochs': 1, 'adapter.pre.frames': 1},
+}
+EPOCHS = {1: 1, 201: 2, 401: 3, 601: 4}
+
+
+def quick_table(name, folder):
+    """A copy of a published table whose rows are quick: the same configs, options and paper values."""
+    file = CONFIGS / f'{name}.yaml'
+    content = yaml.safe_load(file.read_text())
+    for row in content['rows']:
+        path = (file.parent / row['config']).resolve()
+        cfg = load_config(path)
+        options = {**SMALL_CROPS[cfg.estimator.type], **FEW_STEPS[cfg.adapter.type]}
+        if cfg.dataset.type == 'ThreeDPW':
+            options.update(ONE_TRACK)
+        if cfg.dataset.type == 'VideoDataset':
+            options['dataset.min_length'] = 1
+        if cfg.adapter.type == 'Regeneration' and cfg.adapter.online.type == 'DynamicBilevel':
+            options['adapter.online.max_extra'] = 1
+        if 'adapter.epochs' in row.get('vary', {}):
+            row['vary']['adapter.epochs'] = [
+                EPOCHS[count] for count in row['vary']['adapter.epochs']
+            ]
+        row['config'] = str(path)
+        row['options'] = {**options, **row.get('options', {})}
+    copy = folder / file.name
+    copy.write_text(yaml.safe_dump(content, sort_keys=False))
+    return copy
+
+
+def write_internet_video(folder):
+    """A video of three frames of noise and AlphaPose's json of one person in it."""
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(0)
+    video = cv2.VideoWriter(
+        str(folder / 'clip.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), 30.0, (96, 160)
+    )
+    people = []
+    for index in range(3):
+        video.write(random.integers(0, 255, (160, 96, 3), dtype=np.uint8))
+        points = random.uniform((20, 20, 0.5), (76, 140, 1.0), (17, 3))
+        people.append(
+            {
+                'image_id': f'{index}.jpg',
+                'category_id': 1,
+                'keypoints': points.ravel().tolist(),
+                'score': 2.7,
+                'box': [20.0, 20.0, 56.0, 120.0],
+                'idx': [1.0],
+            }
+        )
+    video.release()
+    (folder / 'alphapose-results.json').write_text(json.dumps(people))
+
+
+@pytest.mark.parametrize(
+    'name, only, rows',
+    [
+        ('table1', 'sigma 35', 8),  # the other levels of noise differ in one number
+        ('table2', 'sigma 35', 8),
+        ('table3', 'sigma 35', 2),
+        ('table4', 'sigma 35', 2),
+        ('figure2', None, 4),
+        ('figure4', None, 6),
+        ('figure7', None, 2),
+        ('studio', None, 4),
+    ],
+)
+def test_every_table_runs(beside, name, only, rows, tmp_path):
+    write_internet_video(Path('data/internet'))
+    file = f'3dhrco/tables/{name}'
+    content = benchmark(quick_table(file, tmp_path), only=only, work_dir='tables')
+    published = load_table(CONFIGS / f'{file}.yaml')
+    expected = [row for row in published.rows if only is None or only in row.label]
+    assert [row['paper'] for row in content['rows']] == [row.paper for row in expected]
+    assert [row['status'] for row in content['rows']] == ['done'] * rows
+    for row in content['rows']:
+        assert all(math.isfinite(row['ours'][key]['mean']) for key in published.metrics)
 
 
 def command(folder, *arguments):
