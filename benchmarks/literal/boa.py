@@ -42,7 +42,7 @@ class LiteralBOA:
         evaluate_probe: pose the probe's prediction four times more, as code that logs the lower level does.
         adapts: which parameters change, by name; all by default.
         lr, adam_betas, inner_lr, steps, scheme, lower, upper, order, interval, keep, normalise, truncate,
-            predict, **loss_weights: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its ``teacher_keep``).
+            predict, teacher_update, **loss_weights: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its ``teacher_keep``).
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class LiteralBOA:
         normalise: str = 'all',
         truncate: bool = False,
         predict: str = 'after',
+        teacher_update: str = 'frame',
         **loss_weights: float,
     ) -> None:
         self.model = model.eval()
@@ -85,6 +86,7 @@ class LiteralBOA:
         self.normalise = normalise
         self.truncate = truncate
         self.predict = predict
+        self.teacher_update = teacher_update
         self.loss_weights = {**LOSS_WEIGHTS, **loss_weights}
         dtype = next(model.parameters()).dtype
         self.mesh = WholeMesh(model.body.data).to(dtype)
@@ -113,13 +115,22 @@ class LiteralBOA:
             before = None
             if self.predict == 'before':
                 before = self._predict(image)
-            for _ in range(self.steps):
-                self._step(image, xy, confidence, past)
+            self._take_steps(image, xy, confidence, past)
+            if self.teacher_update == 'frame':
+                self._update_teacher()
             yield self._predict(image) if before is None else before
 
     @torch.no_grad()
     def _predict(self, image: Tensor) -> dict[str, Tensor]:
         return self._network(self.weights, self.model, image)
+
+    def _take_steps(
+        self, image: Tensor, xy: Tensor, confidence: Tensor, past: Optional[tuple]
+    ) -> None:
+        for _ in range(self.steps):
+            self._step(image, xy, confidence, past)
+            if self.teacher_update == 'step':
+                self._update_teacher()
 
     def _step(self, image: Tensor, xy: Tensor, confidence: Tensor, past: Optional[tuple]) -> None:
         batch = None
@@ -136,9 +147,8 @@ class LiteralBOA:
             self._bilevel_update(lower, upper, image)
         else:
             if self.scheme == 'two-stage':
-                self._plain_update(lower)
+                self._descend(lower)
             self._plain_update(upper)
-        self._update_teacher()
 
     def _bilevel_update(self, lower: Loss, upper: Loss, image: Tensor) -> None:
         """A probe step on the lower loss, and an Adam step on the upper loss of the probe."""
@@ -155,6 +165,13 @@ class LiteralBOA:
         if self.evaluate_probe:
             self._pose_probe(probe, image)
         self._adam(torch.autograd.grad(upper(probe), list(self.weights.values())))
+
+    def _descend(self, loss: Loss) -> None:
+        """A step of plain gradient descent: the weights of the probe become those of the model."""
+        gradients = torch.autograd.grad(loss(self.weights), list(self.weights.values()))
+        with torch.no_grad():
+            for weight, gradient in zip(self.weights.values(), gradients):
+                weight -= self.inner_lr * gradient
 
     def _plain_update(self, loss: Loss) -> None:
         """An Adam step on a loss."""

@@ -44,7 +44,7 @@ def make(weights: dict | None = None, **options) -> Bilevel:
 
 
 @pytest.mark.parametrize('fused', [True, False])
-@pytest.mark.parametrize('scheme', ['bilevel', 'one-stage'])
+@pytest.mark.parametrize('scheme', ['bilevel', 'one-stage', 'two-stage'])
 def test_a_frame_that_is_not_finite_is_skipped_and_leaves_no_trace(monkeypatch, fused, scheme):
     if not fused:
         monkeypatch.setattr(guarded_adam, '_fused_option', lambda example: {})
@@ -316,6 +316,7 @@ def test_source_bank():
         (dict(scheme='bi-level'), 'scheme'),
         (dict(order='third'), 'order'),
         (dict(predict='now'), 'predict'),
+        (dict(teacher_update='video'), 'teacher_update'),
         (dict(normalise='none'), 'normalise'),
         (dict(lower=('temporal',)), 'lower'),
         (dict(upper=()), 'upper'),

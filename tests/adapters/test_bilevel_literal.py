@@ -19,6 +19,18 @@ CASES = {
     'first order': (dict(order='first', interval=2), {}, {}, (1, 'random')),
     'batch norm, no source': (dict(interval=1), dict(norm='bn', activation='relu'), {}, None),
     'three steps, four crops': (dict(steps=3, interval=2), {}, dict(frames=3), (4, 'random')),
+    'three steps, teacher at each': (
+        dict(steps=3, interval=2, teacher_update='step', teacher_keep=0.8),
+        {},
+        dict(frames=3),
+        None,
+    ),
+    'three stages of two steps': (
+        dict(scheme='two-stage', steps=3, interval=1, teacher_keep=0.8),
+        {},
+        dict(frames=3),
+        (2, 'random'),
+    ),
     'one stage, frame terms': (dict(scheme='one-stage', upper=('frame',)), {}, {}, (2, 'random')),
     'one stage, all terms': (dict(scheme='one-stage', interval=3), {}, {}, (1, 'sequential')),
     'two stages': (dict(scheme='two-stage', upper=('temporal',), interval=2), {}, {}, None),

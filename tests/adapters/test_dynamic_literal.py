@@ -32,6 +32,12 @@ CASES = {
         dict(frames=4),
         dict(batch=2),
     ),
+    'teacher once per frame': (
+        dict(threshold=4e-3, teacher_keep=0.8, teacher_update='frame'),
+        {},
+        dict(frames=4),
+        None,
+    ),
     'no exemplars, batch norm': (
         dict(threshold=4e-3, teacher_keep=0.9),
         dict(norm='bn', activation='relu'),

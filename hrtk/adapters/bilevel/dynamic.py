@@ -48,7 +48,8 @@ class DynamicBilevel(OnlineAdapter):
     stopping rule and the look-up need values on the host: the GPU is synchronised once per step and once per look-up.
 
     The options are those of :class:`~hrtk.adapters.bilevel.online.OnlineAdapter`, with ``adam_betas`` (0.5, 0.9),
-    ``order`` ``'first'`` and the loss weight ``motion`` 0.8 as defaults, and:
+    ``order`` ``'first'``, ``teacher_update`` ``'step'`` (the released code updates the teacher after every extra step,
+    too) and the loss weight ``motion`` 0.8 as defaults, and:
 
     Args:
         exemplars: config of the labelled crops, see :class:`~hrtk.adapters.bilevel.retrieval.RetrievalBank`; None
@@ -64,6 +65,7 @@ class DynamicBilevel(OnlineAdapter):
 
     adam_betas: tuple[float, float] = (0.5, 0.9)
     order: Literal['second', 'first'] = 'first'
+    teacher_update: Literal['frame', 'step'] = 'step'
     exemplars: Optional[Mapping[str, Any]] = None
     threshold: float = 3.1e-4
     max_extra: int = 7
@@ -182,6 +184,8 @@ class DynamicBilevelSession(OnlineSession):
             if is_last or not _direction_change(before.hidden, latest.hidden) > options.threshold:
                 break
         self._extra_steps.append(step)
+        if options.teacher_update == 'frame':
+            self.state.update_teacher(options.teacher_keep)
         if options.predict == 'before':
             return first.frame.prediction.detach()
         return latest.frame.prediction.detach()
@@ -241,7 +245,8 @@ class DynamicBilevelSession(OnlineSession):
             state.learner.step(gradient, losses)
         else:
             state.learner.descend(upper)
-        state.update_teacher(options.teacher_keep)
+        if options.teacher_update == 'step':
+            state.update_teacher(options.teacher_keep)
 
     def _observe(
         self,

@@ -46,7 +46,9 @@ class OnlineAdapter(Adapter):
         weights: overrides of the method's loss weights, see
             :class:`~hrtk.adapters.bilevel.objectives.LossWeights`.
         interval: tau, frames between both ends of the motion loss; 5 in the code of BOA.
-        teacher_keep: delta, decay of the mean teacher's moving average per step; 0.1 in the code of BOA.
+        teacher_keep: delta, decay of the mean teacher's moving average per update; 0.1 in the code of BOA.
+        teacher_update: when the mean teacher is updated: ``'frame'``, once, after all steps on a frame (line 11 of
+            Algorithm 1), so that delta does not depend on the number of steps; or ``'step'``, after every step.
         pose_prior: config of the pose prior; the default is the mixture fitted to the free motion.
         normalise: normalisation of the 2D loss, ``'all'`` or ``'visible'``, see :func:`~hrtk.losses.keypoint2d_loss`.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; if
@@ -66,6 +68,7 @@ class OnlineAdapter(Adapter):
     weights: Optional[Mapping[str, float]] = None
     interval: int = 5
     teacher_keep: float = 0.1
+    teacher_update: Literal['frame', 'step'] = 'frame'
     pose_prior: Optional[Mapping[str, Any]] = None
     normalise: Literal['all', 'visible'] = 'all'
     parameters: str = 'all'

@@ -64,6 +64,27 @@ def bilevel_gradient(
     return tuple(gradient), (lower_loss.detach(), upper_loss)
 
 
+def cascaded_gradients(
+    weights: Weights, first: Objective, second: Objective, rate: float
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, Tensor]]:
+    """Computes the gradients of two successive steps (the two-stage scheme of BOA, Section 3.2).
+
+    Args:
+        weights: leaves that require gradients.
+        first: objective of the first step.
+        second: objective of the second step.
+        rate: learning rate of the first step (plain gradient descent).
+
+    Returns:
+        The gradient of ``first`` at ``weights``, the gradient of ``second`` at ``weights - rate * gradient``, both in
+        the order of ``weights``, and the two losses, detached.
+    """
+    gradient, first_loss = plain_gradient(weights, first)
+    moved = _descended(weights, gradient, rate)
+    next_gradient, second_loss = plain_gradient(moved, second)
+    return gradient, next_gradient, (first_loss, second_loss)
+
+
 def clip_norm(gradient: SequenceOf[Tensor], max_norm: float) -> tuple[Tensor, ...]:
     """Scales a gradient to a norm over all weights of at most ``max_norm``, without synchronising with the GPU."""
     norm = torch.stack(torch._foreach_norm(list(gradient))).norm()
