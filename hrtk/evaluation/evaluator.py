@@ -120,7 +120,8 @@ class MeshEvaluator(BaseMetric):
         Returns:
             ``'<row>/<metric>'`` numbers: ``mpjpe_mm``, ``pa_mpjpe_mm``, ``pve_mm``, ``accel_mm`` (per frame squared),
             ``reprojection_px``, ``ms_per_frame`` and other metrics of the protocol (``pve_boa_mm``, ``pck``, ...);
-            for the adapted row also ``worse_share`` (0..1) and ``skipped_updates``; and ``sequences``, ``frames``,
+            for the adapted row also ``worse_share`` (0..1), ``skipped_updates`` and, if there are any,
+            ``frames_without_evidence`` and ``tracks_without_evidence``; and ``sequences``, ``frames``,
             ``unscored_frames``.
 
         Raises:

@@ -45,7 +45,10 @@ COLUMNS = {
     'ms_per_frame': 'time\nms/frame',
     'worse_share': 'worse\n% frames',
     'skipped_updates': 'skipped\nupdates',
+    'frames_without_evidence': 'unseen\nframes',
+    'tracks_without_evidence': 'unseen\ntracks',
 }
+WHOLE_NUMBERS = ('skipped_updates', 'frames_without_evidence', 'tracks_without_evidence')
 DETAILS = ('n_mpjpe_mm', 'root_path_mm', 'foot_sliding_mm')  # printed beside the joints
 
 
@@ -109,6 +112,7 @@ def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     if not np.isnan(worse).all():
         after['worse_share'] = float(np.nanmean(worse))
     after['skipped_updates'] = sum(record.report.get('skipped_updates', 0) for record in records)
+    after.update(_without_evidence(records))
     return {BEFORE: before, records[0].adapter: after}
 
 
@@ -249,11 +253,20 @@ def cell_text(key: str, value: Optional[float]) -> str:
     """Formats a number for its table column; shares become percentages, None an empty cell."""
     if value is None:
         return ''
-    if key == 'skipped_updates':
+    if key in WHOLE_NUMBERS:
         return f'{value:.0f}'
     if key == 'worse_share':
         return f'{100 * value:.1f}'
     return f'{value:.1f}'
+
+
+def _without_evidence(records: list[Record]) -> dict[str, float]:
+    """Numbers of frames, and of whole tracks, on which the adapter had nothing to learn from; empty without any."""
+    counts = [record.report.get('frames_without_evidence', 0) for record in records]
+    if not any(counts):
+        return {}
+    whole = [count == record.frames for count, record in zip(counts, records)]
+    return dict(frames_without_evidence=sum(counts), tracks_without_evidence=sum(whole))
 
 
 def _default_console() -> Console:

@@ -157,6 +157,33 @@ def test_config(beside, name, tmp_path):
         assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+def test_a_person_without_an_aligned_frame_is_passed_over(beside, tmp_path, monkeypatch):
+    """3DPW has such people: no step on them, no 3D score, and the run goes on to the next."""
+    data = tmp_path / 'data'
+    shutil.copytree(Path('data').resolve(), data, copy_function=os.symlink)
+    clip = data / '3dpw/sequenceFiles/test/free_clip_00.pkl'
+    raw = pickle.loads(clip.read_bytes())
+    people = len(raw['poses'])
+    raw['campose_valid'][0][:] = 0
+    raw['poses2d'][0][:] = 0
+    clip.unlink()
+    clip.write_bytes(pickle.dumps(raw, 2))
+    monkeypatch.chdir(tmp_path)
+    options = {'dataset.sequences': ['free_clip_00', 'free_clip_01'], 'outputs': None}
+    metrics = adapt(CONFIGS / 'boa/r50_3dpw_ps.py', cfg_options=options, work_dir=tmp_path / 'run')
+    assert all(math.isfinite(value) for value in metrics.values())
+    invalid = sum(int((np.asarray(valid) == 0).sum()) for valid in raw['campose_valid'])
+    assert metrics['Bilevel/frames_without_evidence'] == metrics['unscored_frames'] == invalid
+    assert metrics['Bilevel/tracks_without_evidence'] == 1
+    assert metrics['sequences'] == people + 1
+    report = json.loads((tmp_path / 'run/metrics.json').read_text())
+    assert report['per_sequence'][0]['report']['frames_without_evidence'] == 3
+    stored = np.load(tmp_path / f'run/results/{report["fingerprint"]}/free_clip_00_0.npz')
+    # The first track is predicted with the start weights.
+    np.testing.assert_array_equal(stored['rotmat'], stored['before_rotmat'])
+    shutil.rmtree(data)
+
+
 # The rows of Tables 1 to 4 by their labels, with the student and the teacher that they must have.
 CELLS = {
     ('table1', 'MPS-Net, epoch 601, sigma 35'): ('HMR', 'MPSNet'),

@@ -192,7 +192,7 @@ class DynamicBilevelSession(OnlineSession):
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """``skipped_updates`` of the last sequence, and ``extra_steps``, the mean number of extra steps per frame."""
+        """Adds ``extra_steps``, the mean number of extra steps per frame that was adapted to."""
         counts = super().counts
         if self._extra_steps:
             counts['extra_steps'] = sum(self._extra_steps) / len(self._extra_steps)

@@ -15,7 +15,7 @@ from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
 from hrtk.adapters.bilevel.state import BilevelState
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import CropKeypoints
-from hrtk.adapters.parts.targets import crop_targets
+from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import LOSSES
 from hrtk.structures import Prediction, Sequence
@@ -126,6 +126,7 @@ class OnlineSession(Session):
         if self.objectives.pose_prior is not None:
             self.objectives.pose_prior.to(estimator.device)
         self.state = BilevelState(estimator, options.parameters, options.lr, options.adam_betas)
+        self._unseen: dict[str, int | float] = {}
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
         """Adapts on one frame and returns its prediction.
@@ -142,12 +143,22 @@ class OnlineSession(Session):
         self.state.learner.reset_counts()
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
-        """Adapts on one frame after the other and yields the prediction of each."""
+        """Adapts on one frame after the other and yields the prediction of each.
+
+        A frame without a visible keypoint is predicted with the present weights and otherwise ignored, as if it were
+        not in the sequence (the released code of BOA and DynaBOA removes such frames of 3DPW from its files): it makes
+        no step, does not move the mean teacher and is no past of a later frame.
+        """
         self.start_sequence()
         keypoints = crop_targets(sequence, truncate=self.truncate, device=self.estimator.device)
+        seen = keypoints.seen.cpu()
+        self._unseen = report_unseen(sequence, seen)
         history: collections.deque[Frame] = collections.deque(maxlen=self.interval)
         for t in range(len(sequence)):
             inputs = self.state.trunk(self.estimator.crops(sequence, [t]))
+            if not seen[t]:
+                yield self.state.predict(inputs)
+                continue
             frame = Frame(inputs, keypoints[t : t + 1])
             past = None
             if len(history) == self.interval:
@@ -158,8 +169,12 @@ class OnlineSession(Session):
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """``skipped_updates`` of the last sequence: steps whose loss or gradient was not finite."""
-        return {'skipped_updates': self.state.learner.skipped}
+        """Counts of the last sequence.
+
+        ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any:
+        frames without a visible keypoint.
+        """
+        return {'skipped_updates': self.state.learner.skipped, **self._unseen}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments and the mean teacher."""
