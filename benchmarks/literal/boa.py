@@ -41,8 +41,9 @@ class LiteralBOA:
         draw: returns the indices of the next source batch.
         evaluate_probe: pose the probe's prediction four times more, as code that logs the lower level does.
         adapts: which parameters change, by name; all by default.
-        lr, adam_betas, inner_lr, steps, scheme, lower, upper, order, interval, keep, normalise, truncate,
-            predict, teacher_update, **loss_weights: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its ``teacher_keep``).
+        lr, adam_betas, inner_lr, steps, scheme, lower, upper, order, interval, keep, normalise, truncate, predict,
+            teacher_update, source_labels, **loss_weights: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its
+            ``teacher_keep``).
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class LiteralBOA:
         truncate: bool = False,
         predict: str = 'after',
         teacher_update: str = 'frame',
+        source_labels: str = 'body',
         **loss_weights: float,
     ) -> None:
         self.model = model.eval()
@@ -87,6 +89,7 @@ class LiteralBOA:
         self.truncate = truncate
         self.predict = predict
         self.teacher_update = teacher_update
+        self.source_labels = source_labels
         self.loss_weights = {**LOSS_WEIGHTS, **loss_weights}
         dtype = next(model.parameters()).dtype
         self.mesh = WholeMesh(model.body.data).to(dtype)
@@ -227,9 +230,15 @@ class LiteralBOA:
         predicted = self._network(weights, self.model, images)
         joints, points = self._joints(predicted)
         true_joints = self.mesh(rotmat, betas)[1]
+        sure3d = sure2d = torch.ones(len(batch), 24, 1, dtype=dtype)
+        if self.source_labels == 'measured':
+            measured = torch.stack([item['S'] for item in batch])
+            true_joints, sure3d = measured[:, :, :3], measured[:, :, 3:]
+            measured = torch.stack([item['part'] for item in batch])
+            keypoints2d, sure2d = measured[:, :, :2], measured[:, :, 2:]
         return (
-            5 * (_centred(joints) - _centred(true_joints)).pow(2).mean()
-            + 5 * (points - keypoints2d).pow(2).mean()
+            5 * (sure3d * (_centred(joints) - _centred(true_joints)).pow(2)).mean()
+            + 5 * (sure2d * (points - keypoints2d).pow(2)).mean()
             + (predicted['rotmat'] - rotmat).pow(2).mean()
             + 0.001 * (predicted['betas'] - betas).pow(2).mean()
         )

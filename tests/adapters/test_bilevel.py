@@ -368,6 +368,7 @@ def test_a_source_loss_without_data_is_reported(method, option):
         (dict(order='third'), 'order'),
         (dict(predict='now'), 'predict'),
         (dict(teacher_update='video'), 'teacher_update'),
+        (dict(source_labels='motion'), 'source_labels'),
         (dict(normalise='none'), 'normalise'),
         (dict(lower=('temporal',)), 'lower'),
         (dict(upper=()), 'upper'),

@@ -88,6 +88,7 @@ class DynamicBilevel(OnlineAdapter):
             self.normalise,
             SKELETON,
             self.certain_motion,
+            self.source_labels,
         )
 
     @functools.cached_property

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Optional
 from torch import Tensor, nn
 
 from hrtk.adapters.base import Adapter, Session
-from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
+from hrtk.adapters.bilevel.objectives import LossWeights, Objectives, SourceLabels
 from hrtk.adapters.bilevel.state import BilevelState
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import CropKeypoints
@@ -49,6 +49,9 @@ class OnlineAdapter(Adapter):
         teacher_keep: delta, decay of the mean teacher's moving average per update; 0.1 in the code of BOA.
         teacher_update: when the mean teacher is updated: ``'frame'``, once, after all steps on a frame (line 11 of
             Algorithm 1), so that delta does not depend on the number of steps; or ``'step'``, after every step.
+        source_labels: joints of the loss on labelled source crops: ``'measured'``, those of motion capture with their
+            confidences, as in the released code of both methods (needs data with measured joints, such as Human3.6M by
+            :class:`~hrtk.datasets.SPINViews`); or ``'body'``, all joints of the labelled bodies, for other data.
         pose_prior: config of the pose prior; the default is the mixture fitted to the free motion.
         normalise: normalisation of the 2D loss, ``'all'`` or ``'visible'``, see :func:`~hrtk.losses.keypoint2d_loss`.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; if
@@ -69,6 +72,7 @@ class OnlineAdapter(Adapter):
     interval: int = 5
     teacher_keep: float = 0.1
     teacher_update: Literal['frame', 'step'] = 'frame'
+    source_labels: SourceLabels = 'body'
     pose_prior: Optional[Mapping[str, Any]] = None
     normalise: Literal['all', 'visible'] = 'all'
     parameters: str = 'all'
@@ -91,7 +95,12 @@ class OnlineAdapter(Adapter):
     @functools.cached_property
     def objectives(self) -> Objectives:
         """The losses."""
-        return Objectives(self.loss_weights, self.pose_prior_network, self.normalise)
+        return Objectives(
+            self.loss_weights,
+            self.pose_prior_network,
+            self.normalise,
+            source_labels=self.source_labels,
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """Returns a hash of the pose prior's file."""

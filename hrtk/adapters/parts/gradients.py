@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, Mapping
+import contextlib
+from typing import Any, Callable, Mapping
 from typing import Sequence as SequenceOf
 
 import torch
@@ -26,6 +27,22 @@ def plain_gradient(weights: Weights, objective: Objective) -> tuple[tuple[Tensor
     return _gradient(loss, tuple(weights.values())), loss.detach()
 
 
+def twice_differentiable() -> contextlib.AbstractContextManager[Any]:
+    """Returns a context in which torch's attention runs by operations that can be differentiated twice.
+
+    The fused kernels behind ``scaled_dot_product_attention``, ``nn.MultiheadAttention`` and
+    ``nn.TransformerEncoderLayer`` have no second derivative. Only the forward pass has to run in this context. It needs
+    the memory of the explicit attention matrix.
+    """
+    try:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+    except ImportError:  # torch before 2.3
+        return torch.backends.cuda.sdp_kernel(
+            enable_flash=False, enable_math=True, enable_mem_efficient=False
+        )
+    return sdpa_kernel(SDPBackend.MATH)
+
+
 def bilevel_gradient(
     weights: Weights, lower: Objective, upper: Objective, rate: float, order: str = 'second'
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor]]:
@@ -46,8 +63,10 @@ def bilevel_gradient(
         Gradients in the order of ``weights``, and the two losses, detached.
     """
     leaves = tuple(weights.values())
-    lower_loss = lower(weights)
-    probe = _gradient(lower_loss, leaves, create_graph=order == 'second')
+    is_second = order == 'second'
+    with twice_differentiable() if is_second else contextlib.nullcontext():
+        lower_loss = lower(weights)
+    probe = _gradient(lower_loss, leaves, create_graph=is_second)
     probed = _descended(weights, probe, rate)
     gradient, upper_loss = plain_gradient(probed, upper)
     # Gradients of the probe that do not depend on the weights have no second-order part.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import warnings
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
@@ -66,11 +65,10 @@ def report_unseen(sequence: Sequence, seen: Tensor) -> dict[str, int | float]:
     # With reset='frame' a sequence is one frame of many.
     if unseen == len(sequence) and unseen > 1:
         keypoints = sequence.keypoints2d
-        print_log(
+        warnings.warn(
             f'{sequence.name}: none of its {keypoints.skeleton} keypoints ({keypoints.source}) has a confidence above '
             f'zero that the losses can use; no step is taken on its {unseen} frames, and they are predicted with the '
             f'present weights',
-            logger='current',
-            level=logging.WARNING,
+            stacklevel=2,
         )
     return {WITHOUT_EVIDENCE: unseen}
