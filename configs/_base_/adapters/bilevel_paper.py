@@ -13,5 +13,6 @@ bilevel = dict(
     source_labels='measured',  # joints of motion capture with their confidences, code
     interval=5,  # tau, code
     teacher_keep=0.1,  # delta, code
+    teacher_update='frame',  # Algorithm 1, line 11
     pose_prior=dict(type='GMMPosePrior', file='data/spin/gmm_08.pkl'),
     reset='never')  # the paper treats all videos as one stream, without a reset between them
