@@ -23,6 +23,7 @@ DEFAULTS = (
     'scheme',
     'lower',
     'upper',
+    'loss_correlation',
 )
 OPEN = [
     table.stem

@@ -76,6 +76,10 @@ def test_tables_and_figure_run_and_share_work(official, monkeypatch):
         index = label.split(':')[0]
         if index in PUBLISHED:
             assert (row['paper']['mpjpe_mm'], row['paper']['pa_mpjpe_mm']) == PUBLISHED[index]
+    for label, row in run('figure7').items():
+        metrics = row['runs'][0]['metrics']
+        assert -1 <= metrics['loss_correlation'] <= 1 and metrics['keypoints_loss'] > 0
+        assert metrics['mpjpe_mm'] == values[label], 'the runs of Table 5'
     # Every scheme is another one; BOA's run is that of both tables.
     full = [label for label in values if label.startswith('BOA: ')]
     assert len(full) == 2 and len({values[label] for label in full}) == 1
