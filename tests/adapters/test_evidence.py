@@ -176,6 +176,19 @@ def test_a_batch_without_a_mask_makes_no_step():
     assert session.counts['frames_without_evidence'] == session.counts['skipped_masks'] == 3
 
 
+def test_a_track_without_a_usable_mask_is_named():
+    empty = [np.zeros((40, 40), np.uint8) for _ in range(3)]
+    body = np.zeros((40, 40), np.uint8)
+    body[8:32, 14:26] = 1
+    target = [
+        dataclasses.replace(tiny_sequence('bare', 3), masks=empty),
+        dataclasses.replace(tiny_sequence('seen', 3, seed=1), masks=[body] * 3),
+    ]
+    adapter = TopologyAdapter(mode='set', batch=2, tracks=1, iterations=2, every=0, prior=None)
+    with pytest.warns(UserWarning, match='bare: none of its masks is usable'):
+        adapter.prepare(Tiny(), target, Preparation())
+
+
 def track_sequence(frames=6):
     sequence = tiny_sequence(frames=frames, dropped=0.0)
     boxes = boxes_from_keypoints(sequence.keypoints2d.xy, sequence.keypoints2d.confidence)
