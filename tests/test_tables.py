@@ -24,6 +24,7 @@ DEFAULTS = (
     'scheme',
     'lower',
     'upper',
+    'loss_correlation',
 )
 OPEN = [
     table.stem

@@ -41,8 +41,9 @@ class LiteralBOA:
         draw: returns the indices of the next source batch.
         evaluate_probe: pose the probe's prediction four times more, as code that logs the lower level does.
         adapts: which parameters change, by name; all by default.
-        lr, adam_betas, inner_lr, steps, scheme, lower, upper, order, interval, keep, normalise, truncate,
-            predict, **loss_weights: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its ``teacher_keep``).
+        lr, adam_betas, inner_lr, steps, scheme, lower, upper, order, interval, keep, normalise, truncate, predict,
+            teacher_update, source_labels, **loss_weights: as of :class:`hrtk.adapters.Bilevel` (``keep`` is its
+            ``teacher_keep``).
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class LiteralBOA:
         normalise: str = 'all',
         truncate: bool = False,
         predict: str = 'after',
+        teacher_update: str = 'frame',
+        source_labels: str = 'body',
         **loss_weights: float,
     ) -> None:
         self.model = model.eval()
@@ -85,6 +88,8 @@ class LiteralBOA:
         self.normalise = normalise
         self.truncate = truncate
         self.predict = predict
+        self.teacher_update = teacher_update
+        self.source_labels = source_labels
         self.loss_weights = {**LOSS_WEIGHTS, **loss_weights}
         dtype = next(model.parameters()).dtype
         self.mesh = WholeMesh(model.body.data).to(dtype)
@@ -113,13 +118,22 @@ class LiteralBOA:
             before = None
             if self.predict == 'before':
                 before = self._predict(image)
-            for _ in range(self.steps):
-                self._step(image, xy, confidence, past)
+            self._take_steps(image, xy, confidence, past)
+            if self.teacher_update == 'frame':
+                self._update_teacher()
             yield self._predict(image) if before is None else before
 
     @torch.no_grad()
     def _predict(self, image: Tensor) -> dict[str, Tensor]:
         return self._network(self.weights, self.model, image)
+
+    def _take_steps(
+        self, image: Tensor, xy: Tensor, confidence: Tensor, past: Optional[tuple]
+    ) -> None:
+        for _ in range(self.steps):
+            self._step(image, xy, confidence, past)
+            if self.teacher_update == 'step':
+                self._update_teacher()
 
     def _step(self, image: Tensor, xy: Tensor, confidence: Tensor, past: Optional[tuple]) -> None:
         batch = None
@@ -136,9 +150,8 @@ class LiteralBOA:
             self._bilevel_update(lower, upper, image)
         else:
             if self.scheme == 'two-stage':
-                self._plain_update(lower)
+                self._descend(lower)
             self._plain_update(upper)
-        self._update_teacher()
 
     def _bilevel_update(self, lower: Loss, upper: Loss, image: Tensor) -> None:
         """A probe step on the lower loss, and an Adam step on the upper loss of the probe."""
@@ -155,6 +168,13 @@ class LiteralBOA:
         if self.evaluate_probe:
             self._pose_probe(probe, image)
         self._adam(torch.autograd.grad(upper(probe), list(self.weights.values())))
+
+    def _descend(self, loss: Loss) -> None:
+        """A step of plain gradient descent: the weights of the probe become those of the model."""
+        gradients = torch.autograd.grad(loss(self.weights), list(self.weights.values()))
+        with torch.no_grad():
+            for weight, gradient in zip(self.weights.values(), gradients):
+                weight -= self.inner_lr * gradient
 
     def _plain_update(self, loss: Loss) -> None:
         """An Adam step on a loss."""
@@ -210,9 +230,15 @@ class LiteralBOA:
         predicted = self._network(weights, self.model, images)
         joints, points = self._joints(predicted)
         true_joints = self.mesh(rotmat, betas)[1]
+        sure3d = sure2d = torch.ones(len(batch), 24, 1, dtype=dtype)
+        if self.source_labels == 'measured':
+            measured = torch.stack([item['S'] for item in batch])
+            true_joints, sure3d = measured[:, :, :3], measured[:, :, 3:]
+            measured = torch.stack([item['part'] for item in batch])
+            keypoints2d, sure2d = measured[:, :, :2], measured[:, :, 2:]
         return (
-            5 * (_centred(joints) - _centred(true_joints)).pow(2).mean()
-            + 5 * (points - keypoints2d).pow(2).mean()
+            5 * (sure3d * (_centred(joints) - _centred(true_joints)).pow(2)).mean()
+            + 5 * (sure2d * (points - keypoints2d).pow(2)).mean()
             + (predicted['rotmat'] - rotmat).pow(2).mean()
             + 0.001 * (predicted['betas'] - betas).pow(2).mean()
         )

@@ -53,7 +53,8 @@ class LiteralDynaBOA(LiteralBOA):
         certain_motion: bool = False,
         **options,
     ) -> None:
-        options = {**dict(adam_betas=(0.5, 0.9), order='first', motion=0.8), **options}
+        released = dict(adam_betas=(0.5, 0.9), order='first', motion=0.8, teacher_update='step')
+        options = {**released, **options}
         super().__init__(model, mixture, pool, **options)
         self.features = features
         self.clusters = clusters
@@ -68,7 +69,9 @@ class LiteralDynaBOA(LiteralBOA):
         self.extra_steps: list[int] = []
         self.read_seconds = 0.0
 
-    def _step(self, image: Tensor, xy: Tensor, confidence: Tensor, past: Optional[tuple]) -> None:
+    def _take_steps(
+        self, image: Tensor, xy: Tensor, confidence: Tensor, past: Optional[tuple]
+    ) -> None:
         frame = (image, xy, confidence, past)
 
         def lower(weights: Named) -> Tensor:
@@ -79,7 +82,8 @@ class LiteralDynaBOA(LiteralBOA):
 
         before = self._predict(image)['hidden']
         self._bilevel_update(lower, upper, image)
-        self._update_teacher()
+        if self.teacher_update == 'step':
+            self._update_teacher()
         after = self._predict(image)['hidden']
         count = 0
         while count < self.max_extra and self._changed(before, after):
@@ -88,7 +92,8 @@ class LiteralDynaBOA(LiteralBOA):
                 self._bilevel_update(lower, upper, image)
             else:
                 self._plain_update(upper)
-            self._update_teacher()
+            if self.teacher_update == 'step':
+                self._update_teacher()
             after = self._predict(image)['hidden']
             count += 1
         self.extra_steps.append(count)

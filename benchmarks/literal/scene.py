@@ -22,12 +22,16 @@ class RandomViews:
         resolution: side of the crops, px.
         length: number of crops.
         double: float64 labels.
+        measured: with joints of motion capture, ``S`` and ``part``, of which some are not visible.
     """
 
-    def __init__(self, resolution: int, length: int = 8, double: bool = False) -> None:
+    def __init__(
+        self, resolution: int, length: int = 8, double: bool = False, measured: bool = False
+    ) -> None:
         self.resolution = resolution
         self.length = length
         self.double = double
+        self.measured = measured
 
     def __len__(self) -> int:
         return self.length
@@ -40,6 +44,10 @@ class RandomViews:
             betas=rng.normal(size=10),
             keypoints2d=rng.uniform(-0.8, 0.8, (24, 2)),
         )
+        if self.measured:
+            sure = (rng.random((2, 24, 1)) < 0.7) * rng.uniform(0.3, 1, (2, 24, 1))
+            labels['S'] = np.concatenate([0.5 * rng.normal(size=(24, 3)), sure[0]], 1)
+            labels['part'] = np.concatenate([rng.uniform(-1, 1, (24, 2)), sure[1]], 1)
         dtype = torch.float64 if self.double else torch.float32
         item = {name: torch.tensor(label, dtype=dtype) for name, label in labels.items()}
         item['image'] = torch.from_numpy(image)

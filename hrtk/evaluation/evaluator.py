@@ -14,7 +14,7 @@ from hrtk.body_models.gendered import GenderedBodies
 from hrtk.errors import InputError
 from hrtk.evaluation.alignment import RootAligner, needs_gendered_bodies
 from hrtk.evaluation.functional import accel_error
-from hrtk.evaluation.measuring import Measured, camera_errors, measure_sequence
+from hrtk.evaluation.measuring import Measured, camera_errors, keypoint_losses, measure_sequence
 from hrtk.evaluation.protocols import Protocol, get_protocol
 from hrtk.evaluation.report import (
     Record,
@@ -45,6 +45,8 @@ class MeshEvaluator(BaseMetric):
         bodies: ``dict(male=..., female=...)``, body files for protocols that pose gendered ground truth on its own
             body. ``extra_regressor`` and ``h36m_regressor`` are optional; the default is those of the estimator's body.
         silhouettes: whether silhouettes are compared with masks too, for sequences that have masks.
+        loss_correlation: whether the 2D loss and its correlation with the MPJPE over all frames are reported (Figure 7
+            of BOA).
 
     Raises:
         InputError: the protocol is unknown, or a body file that it needs is missing.
@@ -56,12 +58,14 @@ class MeshEvaluator(BaseMetric):
         collect_device: str = 'gpu',
         bodies: Optional[Mapping[str, str | Path]] = None,
         silhouettes: bool = False,
+        loss_correlation: bool = False,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix='hrtk')
         # Rows ('Source', 'Bilevel') are the prefixes of metrics. mmengine warns about prefix=None in its constructor.
         self.prefix = None
         self.protocol: Protocol = get_protocol(protocol)
         self.silhouettes = silhouettes
+        self.loss_correlation = loss_correlation
         gendered_bodies = None
         if bodies is not None and needs_gendered_bodies(self.protocol):
             gendered_bodies = GenderedBodies(bodies)
@@ -120,7 +124,8 @@ class MeshEvaluator(BaseMetric):
         Returns:
             ``'<row>/<metric>'`` numbers: ``mpjpe_mm``, ``pa_mpjpe_mm``, ``pve_mm``, ``accel_mm`` (per frame squared),
             ``reprojection_px``, ``ms_per_frame`` and other metrics of the protocol (``pve_boa_mm``, ``pck``, ...);
-            for the adapted row also ``worse_share`` (0..1) and ``skipped_updates``; and ``sequences``, ``frames``,
+            for the adapted row also ``worse_share`` (0..1), ``skipped_updates`` and, if there are any,
+            ``frames_without_evidence`` and ``tracks_without_evidence``; and ``sequences``, ``frames``,
             ``unscored_frames``.
 
         Raises:
@@ -197,6 +202,9 @@ class MeshEvaluator(BaseMetric):
     ) -> dict[str, np.ndarray]:
         """All errors of one prediction of a result, (F,) each."""
         errors = measured.scored_errors(scored)
+        if self.loss_correlation:
+            body = (self.dataset_meta or {})['body']
+            errors['keypoints_loss'] = keypoint_losses(body, result, prediction)
         if self.protocol.calibrated:
             errors.update(
                 camera_errors(self.aligner, measured, prediction, result.boxes, sequence, scored)

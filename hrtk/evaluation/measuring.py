@@ -31,7 +31,7 @@ from hrtk.evaluation.functional import (
     reprojection_error_px,
 )
 from hrtk.evaluation.silhouettes import crop_masks, silhouette_iou
-from hrtk.geometry.boxes import to_image
+from hrtk.geometry.boxes import to_crop, to_image
 from hrtk.geometry.camera import project
 from hrtk.results import Result
 from hrtk.structures import Prediction, Sequence
@@ -128,6 +128,31 @@ def measure_sequence(
         for chunks, prediction in ((before, result.before), (after, result.after)):
             chunks.append(_measure(body, aligner, result, prediction, frames, truth, masks, turn))
     return Measured.concatenate(before), Measured.concatenate(after)
+
+
+@torch.no_grad()
+def keypoint_losses(body: Any, result: Result, prediction: Prediction) -> np.ndarray:
+    """The normalised 2D loss of every frame, the x axis of Figure 7 of BOA.
+
+    Args:
+        body: the neutral body.
+        result: F frames, for their keypoints and boxes.
+        prediction: F frames.
+
+    Returns:
+        (F,) mean squared distances of the projected joints from the visible keypoints per coordinate, in crop
+        coordinates [-1, 1]; NaN without a visible keypoint.
+    """
+    device = body.template.device
+    skeleton, compared = on_body(result.skeleton)
+    joints = body.joints(prediction.rotmat.to(device), prediction.betas.to(device), skeleton)
+    projected = project(joints, prediction.camera.to(device)).double().cpu()
+    keypoints = torch.from_numpy(np.float64(result.keypoints2d[:, list(compared)]))
+    in_crop = to_crop(keypoints[..., :2], torch.from_numpy(np.float64(result.boxes)))
+    visible = keypoints[..., 2] > 0
+    squared = (projected - in_crop).square().mean(-1)
+    total = squared.where(visible, squared.new_zeros(())).sum(1)
+    return (total / visible.sum(1)).numpy()
 
 
 def camera_errors(

@@ -41,11 +41,21 @@ COLUMNS = {
     'foot_sliding_mm': 'sliding\nmm/frame',
     'reprojection_px': '2D\npx',
     'truth_px': 'true 2D\npx',
+    'keypoints_loss': '2D loss\n1e-3',
+    'loss_correlation': '2D to MPJPE\ncorr., %',
     'iou': 'mask IoU\n%',
     'ms_per_frame': 'time\nms/frame',
     'worse_share': 'worse\n% frames',
     'skipped_updates': 'skipped\nupdates',
+    'frames_without_evidence': 'unseen\nframes',
+    'tracks_without_evidence': 'unseen\ntracks',
 }
+WHOLE_NUMBERS = ('skipped_updates', 'frames_without_evidence', 'tracks_without_evidence')
+SCALES = {
+    'worse_share': 100,
+    'loss_correlation': 100,
+    'keypoints_loss': 1000,
+}  # factors of printed numbers
 DETAILS = ('n_mpjpe_mm', 'root_path_mm', 'foot_sliding_mm')  # printed beside the joints
 
 
@@ -109,6 +119,7 @@ def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     if not np.isnan(worse).all():
         after['worse_share'] = float(np.nanmean(worse))
     after['skipped_updates'] = sum(record.report.get('skipped_updates', 0) for record in records)
+    after.update(_without_evidence(records))
     return {BEFORE: before, records[0].adapter: after}
 
 
@@ -249,11 +260,18 @@ def cell_text(key: str, value: Optional[float]) -> str:
     """Formats a number for its table column; shares become percentages, None an empty cell."""
     if value is None:
         return ''
-    if key == 'skipped_updates':
+    if key in WHOLE_NUMBERS:
         return f'{value:.0f}'
-    if key == 'worse_share':
-        return f'{100 * value:.1f}'
-    return f'{value:.1f}'
+    return f'{SCALES.get(key, 1) * value:.1f}'
+
+
+def _without_evidence(records: list[Record]) -> dict[str, float]:
+    """Numbers of frames, and of whole tracks, on which the adapter had nothing to learn from; empty without any."""
+    counts = [record.report.get('frames_without_evidence', 0) for record in records]
+    if not any(counts):
+        return {}
+    whole = [count == record.frames for count, record in zip(counts, records)]
+    return dict(frames_without_evidence=sum(counts), tracks_without_evidence=sum(whole))
 
 
 def _default_console() -> Console:
@@ -282,7 +300,23 @@ def _means(errors: list[dict[str, np.ndarray]]) -> dict[str, float]:
         values = np.concatenate([np.zeros(0), *arrays])
         if not np.isnan(values).all():
             means[key] = float(np.nanmean(values))
+    correlation = _loss_correlation(errors)
+    if correlation is not None:
+        means['loss_correlation'] = correlation
     return means
+
+
+def _loss_correlation(errors: list[dict[str, np.ndarray]]) -> Optional[float]:
+    """Pearson's correlation of 2D loss and MPJPE over frames; None where it is not defined."""
+    names = ('keypoints_loss', 'mpjpe_mm')
+    both = [[by_name[name] for name in names] for by_name in errors if set(names) <= set(by_name)]
+    if not both:
+        return None
+    pairs = np.concatenate([np.stack(arrays) for arrays in both], axis=1)
+    pairs = pairs[:, np.isfinite(pairs).all(0)]
+    if pairs.shape[1] < 2 or not pairs.std(1).all():
+        return None
+    return float(np.corrcoef(pairs)[0, 1])
 
 
 def _worse_frames(record: Record) -> np.ndarray:

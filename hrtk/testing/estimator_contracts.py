@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from hrtk.adapters.parts.gradients import twice_differentiable
 from hrtk.errors import InputError
 from hrtk.models.estimators import ClipEstimator, Estimator
 from hrtk.registry import ESTIMATORS
@@ -254,7 +255,8 @@ def second_order(subject: Subject) -> Iterator[str]:
     direction = [value / length for value in direction]
 
     def gradients(values: list[Tensor], create_graph: bool = False) -> tuple[Tensor, ...]:
-        fields = _fields(functional_call(model, dict(zip(names, values)), (images,)))
+        with twice_differentiable():
+            fields = _fields(functional_call(model, dict(zip(names, values)), (images,)))
         return _gradients(_loss(fields), weights, create_graph)
 
     def gradients_at(step: float) -> tuple[Tensor, ...]:

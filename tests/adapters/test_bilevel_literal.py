@@ -19,6 +19,24 @@ CASES = {
     'first order': (dict(order='first', interval=2), {}, {}, (1, 'random')),
     'batch norm, no source': (dict(interval=1), dict(norm='bn', activation='relu'), {}, None),
     'three steps, four crops': (dict(steps=3, interval=2), {}, dict(frames=3), (4, 'random')),
+    'measured source joints': (
+        dict(source_labels='measured', interval=2, weights=dict(source=3.0)),
+        {},
+        dict(frames=4),
+        (2, 'random'),
+    ),
+    'three steps, teacher at each': (
+        dict(steps=3, interval=2, teacher_update='step', teacher_keep=0.8),
+        {},
+        dict(frames=3),
+        None,
+    ),
+    'three stages of two steps': (
+        dict(scheme='two-stage', steps=3, interval=1, teacher_keep=0.8),
+        {},
+        dict(frames=3),
+        (2, 'random'),
+    ),
     'one stage, frame terms': (dict(scheme='one-stage', upper=('frame',)), {}, {}, (2, 'random')),
     'one stage, all terms': (dict(scheme='one-stage', interval=3), {}, {}, (1, 'sequential')),
     'two stages': (dict(scheme='two-stage', upper=('temporal',), interval=2), {}, {}, None),
@@ -49,17 +67,19 @@ def both(case: str, prior: bool = False):
     options, network, sequence, source = CASES[case]
     options = {**RATES, **options}
     factors = {**({} if prior else NO_PRIOR), **options.pop('weights', {})}
+    measured = options.get('source_labels') == 'measured'
+    dataset = {**VIEWS, 'measured': measured}
     model, plain = Tiny(**network), Tiny(**network)
     ours = Bilevel(
         **options,
         weights=factors,
         pose_prior=dict(type='GMMPosePrior', dtype=torch.float64),
-        source=None if source is None else dict(dataset=VIEWS, batch=source[0], order=source[1]),
+        source=None if source is None else dict(dataset=dataset, batch=source[0], order=source[1]),
     )
     options['keep'] = options.pop('teacher_keep', 0.1)
     if options.pop('parameters', 'all') == 'norm':
         options['adapts'] = lambda name: '.bn' in name or '.downsample.1.' in name
-    views = RandomViews(SIZE, double=True)
+    views = RandomViews(SIZE, double=True, measured=measured)
     literal = LiteralBOA(
         plain,
         **options,

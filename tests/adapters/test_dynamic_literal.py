@@ -32,6 +32,18 @@ CASES = {
         dict(frames=4),
         dict(batch=2),
     ),
+    'measured joints of exemplars': (
+        dict(threshold=4e-3, source_labels='measured', weights=dict(source=3.0)),
+        {},
+        dict(frames=4),
+        dict(mode='cluster', clusters=3),
+    ),
+    'teacher once per frame': (
+        dict(threshold=4e-3, teacher_keep=0.8, teacher_update='frame'),
+        {},
+        dict(frames=4),
+        None,
+    ),
     'no exemplars, batch norm': (
         dict(threshold=4e-3, teacher_keep=0.9),
         dict(norm='bn', activation='relu'),
@@ -57,18 +69,23 @@ def pair(case: str, prior: bool):
     options, network, sequence, exemplars = CASES[case]
     options = {**RATES, **options}
     factors = {**({} if prior else dict(pose_prior=0.0)), **options.pop('weights', {})}
+    measured = options.get('source_labels') == 'measured'
+    dataset = {**VIEWS, 'measured': measured}
     model, plain = Tiny(**network), Tiny(**network)
     ours = DynamicBilevel(
         **options,
         weights=factors,
         pose_prior=dict(type='GMMPosePrior', dtype=torch.float64),
-        exemplars=None if exemplars is None else dict(dataset=VIEWS, **exemplars),
+        exemplars=None if exemplars is None else dict(dataset=dataset, **exemplars),
     )
     options['keep'] = options.pop('teacher_keep', 0.1)
     bank = {}
     if exemplars is not None:
         ours.prepare(model, None, Preparation())
-        arrays, views = ours.exemplar_bank._arrays, RandomViews(SIZE, double=True)
+        arrays, views = (
+            ours.exemplar_bank._arrays,
+            RandomViews(SIZE, double=True, measured=measured),
+        )
         bank = dict(
             pool=[views[i] for i in range(len(views))],
             features=arrays['features'],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_parts import SIZE
+from tiny_parts import SIZE, DoubleHMR, predict_all, tiny_sequence
 from torch import nn
 from torch.func import functional_call
 
+from hrtk.adapters import Bilevel
 from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
-from hrtk.adapters.parts.gradients import bilevel_gradient, plain_gradient
+from hrtk.adapters.parts.gradients import bilevel_gradient, plain_gradient, twice_differentiable
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.geometry.rotation import axis_angle_to_rotmat
@@ -37,13 +38,37 @@ class SmallConv(nn.Module):
         return torch.tanh(self.conv2(out)).mean((2, 3))
 
 
+@BACKBONES.register_module()
+class SmallViT(nn.Module):
+    """Patches through every way to torch's own attention: the function, the module without weights, the layer."""
+
+    out_channels = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 16, 16)
+        self.qkv = nn.Linear(8, 24)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.layer = nn.TransformerEncoderLayer(
+            8, 2, 12, dropout=0.0, activation='gelu', batch_first=True
+        )
+
+    def forward(self, images):
+        tokens = self.patches(images).flatten(2).mT
+        parts = self.qkv(tokens).unflatten(2, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(*parts)
+        tokens = tokens + mixed.transpose(1, 2).flatten(2)
+        tokens = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return self.layer(tokens).mean(1)
+
+
 class Problem:
     """Both levels of BOA, every term switched on, with factors that make every term count."""
 
-    def __init__(self) -> None:
+    def __init__(self, backbone: str = 'SmallConv') -> None:
         torch.manual_seed(0)
         self.model = (
-            HMR(dict(type='SmallConv'), dict(type='IterativeRegressor', hidden=7), SIZE)
+            HMR(dict(type=backbone), dict(type='IterativeRegressor', hidden=7), SIZE)
             .double()
             .eval()
         )
@@ -107,9 +132,9 @@ class Problem:
             ).item()
 
 
-@pytest.fixture(scope='module')
-def problem():
-    return Problem()
+@pytest.fixture(scope='module', params=['SmallConv', 'SmallViT'])
+def problem(request):
+    return Problem(request.param)
 
 
 def difference(problem, direction, step=2e-5):
@@ -155,7 +180,8 @@ def test_second_order_agrees_with_finite_differences(problem):
 
 def test_equals_differentiation_through_the_probe(problem):
     leaves = list(problem.weights.values())
-    slopes = torch.autograd.grad(problem.lower(problem.weights), leaves, create_graph=True)
+    with twice_differentiable():
+        slopes = torch.autograd.grad(problem.lower(problem.weights), leaves, create_graph=True)
     fast = {name: w - RATE * g for (name, w), g in zip(problem.weights.items(), slopes)}
     expected = torch.autograd.grad(problem.upper(fast), leaves)
     gradient, losses = bilevel_gradient(problem.weights, problem.lower, problem.upper, RATE)
@@ -206,3 +232,14 @@ def test_weights_and_objectives_that_play_no_part(order):
     assert loss == 0 and all((g == 0).all() for g in nothing)
     gradient, _ = bilevel_gradient(weights, lambda w: torch.zeros(()), cube, 0.1, order)
     assert gradient[0].item() == pytest.approx(12.0)
+
+
+def test_second_order_adapters_run_on_torchs_attention():
+    torch.manual_seed(0)
+    model = DoubleHMR(dict(type='SmallViT'), dict(type='IterativeRegressor', hidden=7), SIZE)
+    before = model.backbone.qkv.weight.detach().clone()
+    adapter = Bilevel(order='second', lr=1e-3, interval=1, weights=dict(pose_prior=0.0))
+    session = adapter.start(model)
+    assert len(predict_all(session, tiny_sequence(frames=3))) == 3
+    assert session.counts == {'skipped_updates': 0}
+    assert not torch.equal(model.backbone.qkv.weight, before)

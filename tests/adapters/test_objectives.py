@@ -13,6 +13,7 @@ from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.body_models import BodyModel
+from hrtk.errors import InputError
 from hrtk.structures import Prediction
 
 RNG = np.random.default_rng(0)
@@ -88,6 +89,33 @@ def test_teacher_and_source_terms_share_one_mixture(body):
         0.7 * expected, rel=1e-10
     )
     assert objectives.teacher(student, student).item() == 0
+
+
+def test_source_term_of_measured_joints(body):
+    """5 S3D + 5 S2D of motion capture with its confidences, rotations and 0.001 betas, in NumPy."""
+    student, label = posed(body, 1), posed(body, 2)
+    rng = np.random.default_rng(5)
+    S = np.concatenate([rng.normal(size=(1, 24, 3)), rng.integers(0, 2, (1, 24, 1))], -1)
+    part = np.concatenate([rng.normal(size=(1, 24, 2)), rng.uniform(size=(1, 24, 1))], -1)
+    joints3d, joints2d = student.joints3d.numpy(), student.joints2d.numpy()
+    difference = joints3d - joints3d[:, 2:4].mean(1) - (S[..., :3] - S[:, 2:4, :3].mean(1))
+    expected = (
+        5 * (S[..., 3:] * difference**2).sum() / 72
+        + 5 * (part[..., 2:] * (joints2d - part[..., :2]) ** 2).sum() / 48
+        + mean_square(student.prediction.rotmat, label.prediction.rotmat)
+        + 0.001 * mean_square(student.prediction.betas, label.prediction.betas)
+    )
+    weights = LossWeights(**{**ZERO, 'source': 0.7})
+    objectives = Objectives(weights, None, 'all', source_labels='measured')
+    bare = SourceBatch(
+        torch.zeros(1), label.prediction.rotmat, label.prediction.betas, label.joints2d
+    )
+    batch = dataclasses.replace(bare, S=torch.from_numpy(S), part=torch.from_numpy(part))
+    assert objectives.source(student, batch, body).item() == pytest.approx(
+        0.7 * expected, rel=1e-10
+    )
+    with pytest.raises(InputError, match="no 'S'.*source_labels='body'"):
+        objectives.source(student, bare, body)
 
 
 def test_motion_needs_both_ends(body):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from scipy.stats import pearsonr
 
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
@@ -105,6 +106,29 @@ def test_numbers(body, tmp_path):
     report = json.loads((tmp_path / 'metrics.json').read_text())
     assert report['protocol']['name'] == 'open' and report['keypoints_sources'] == ['noise:test']
     assert report['metrics'] == metrics
+
+
+def test_correlation_of_2d_loss_and_error(body):
+    """Figure 7 of BOA: the 2D loss in crop coordinates, and scipy's correlation over the scored frames of all clips."""
+    metric = evaluator(body, loss_correlation=True)
+    losses, errors = [], []
+    for seed, name in ((1, 'a'), (2, 'b')):
+        done, (rotmat, betas) = result(body, name, seed), poses(seed + 7)
+        done.keypoints2d[:, 3, 2] = 0
+        done.keypoints2d[0, :, 2] = 0
+        metric.process(SimpleNamespace(truth=GroundTruth(rotmat, betas)), [done])
+        true_joints, _ = by_hand(body, rotmat, betas)
+        joints, _ = by_hand(body, done.after.rotmat, done.after.betas)
+        errors += list(1000 * np.linalg.norm(joints - true_joints, axis=-1).mean(1)[1:])
+        coco = body.joints(done.after.rotmat, done.after.betas, 'coco17')
+        projected = project(coco, done.after.camera).double().numpy()
+        target = (np.float64(done.keypoints2d[..., :2]) - [100, 90]) / 80
+        squared = np.delete((projected - target) ** 2, 3, axis=1)
+        losses += list(squared.mean((1, 2))[1:])
+    metrics = metric.evaluate(2)
+    assert metrics['Bilevel/keypoints_loss'] == pytest.approx(np.mean(losses), rel=1e-4)
+    expected = pearsonr(losses, errors).statistic
+    assert metrics['Bilevel/loss_correlation'] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_perfect_result_has_no_error(body):

@@ -10,7 +10,9 @@ bilevel = dict(
                  shape_prior=2e-6, pose_prior=1e-4,  # gamma2 = 1 stands for these two of the code
                  source=0.1,  # gamma3
                  motion=0.1, teacher=0.1),  # mu1, mu2
+    source_labels='measured',  # joints of motion capture with their confidences, code
     interval=5,  # tau, code
     teacher_keep=0.1,  # delta, code
+    teacher_update='frame',  # Algorithm 1, line 11
     pose_prior=dict(type='GMMPosePrior', file='data/spin/gmm_08.pkl'),
     reset='never')  # the paper treats all videos as one stream, without a reset between them

@@ -20,7 +20,12 @@ from torch import Tensor
 from hrtk.adapters.bilevel.online import Frame, OnlineAdapter, OnlineSession
 from hrtk.adapters.parts.gradients import bilevel_gradient
 from hrtk.adapters.parts.posed import PosedPrediction
-from hrtk.adapters.parts.source_bank import SourceBank, SourceBatch, SourceSampler
+from hrtk.adapters.parts.source_bank import (
+    SourceBank,
+    SourceBatch,
+    SourceSampler,
+    warn_without_labels,
+)
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
@@ -40,7 +45,8 @@ class Bilevel(OnlineAdapter):
     Args:
         steps: steps per frame, T of Algorithm 1.
         scheme: ``'bilevel'``; ``'one-stage'`` takes one Adam step on ``upper`` alone (B1 to B3 of Table 5);
-            ``'two-stage'`` takes one step on ``lower``, then one on ``upper`` (B4, B5).
+            ``'two-stage'`` differs from ``'bilevel'``, first order, only in the weights that Adam's step starts from:
+            those of the probe (B4, B5). Its first step is the probe's, plain gradient descent with ``inner_lr``.
         lower: losses of the lower level: ``'frame'``.
         upper: losses of the upper level: ``'frame'`` and ``'temporal'`` (motion and teacher).
         source: config of the labelled source batch, see :class:`~hrtk.adapters.parts.source_bank.SourceBank`; None
@@ -74,6 +80,7 @@ class Bilevel(OnlineAdapter):
 
     def start(self, estimator: Estimator) -> BilevelSession:
         """Reads the source crops and starts a session."""
+        warn_without_labels('Bilevel', 'source', self.source, self.loss_weights.source)
         if self.source_bank is not None:
             self.source_bank.load(estimator)
         return BilevelSession(self, estimator)
@@ -124,18 +131,32 @@ class BilevelSession(OnlineSession):
             self.source.next = state['source']
 
     def _take_steps(self, frame: Frame, past: Optional[Frame]) -> None:
-        for _ in range(self.options.steps):
-            self._step(frame, past)
+        options = self.options
+        teacher = self._ask_teacher(frame)
+        for step in range(options.steps):
+            self._step(frame, past, teacher)
+            if options.teacher_update == 'step':
+                self.state.update_teacher(options.teacher_keep)
+                is_last = step == options.steps - 1
+                if not is_last:
+                    teacher = self._ask_teacher(frame)
+        if options.teacher_update == 'frame':
+            self.state.update_teacher(options.teacher_keep)
 
-    def _step(self, frame: Frame, past: Optional[Frame]) -> None:
+    def _ask_teacher(self, frame: Frame) -> Optional[PosedPrediction]:
+        """Returns the mean teacher's prediction of a frame, or None if its loss is not in use."""
+        if 'temporal' not in self.options.upper or not self.options.loss_weights.teacher:
+            return None
+        return self.state.predict_as_teacher(frame.inputs)
+
+    def _step(
+        self, frame: Frame, past: Optional[Frame], teacher: Optional[PosedPrediction]
+    ) -> None:
         options = self.options
         state = self.state
         source = None
         if self.source is not None:
             source = self.source.draw(state.trunk)
-        teacher = None
-        if 'temporal' in options.upper and options.loss_weights.teacher:
-            teacher = state.predict_as_teacher(frame.inputs)
 
         def lower(weights: Mapping[str, Tensor]) -> Tensor:
             return self._loss(weights, options.lower, frame, None, None, source)
@@ -148,11 +169,10 @@ class BilevelSession(OnlineSession):
                 state.weights, lower, upper, options.inner_lr, options.order
             )
             state.learner.step(gradient, losses)
+        elif options.scheme == 'two-stage':
+            state.learner.descend_twice(lower, upper, options.inner_lr)
         else:
-            if options.scheme == 'two-stage':
-                state.learner.descend(lower)
             state.learner.descend(upper)
-        state.update_teacher(options.teacher_keep)
 
     def _loss(
         self,

@@ -24,7 +24,7 @@ from hrtk.adapters.bilevel.online import Frame, OnlineAdapter, OnlineSession
 from hrtk.adapters.bilevel.retrieval import ExemplarLookup, RetrievalBank
 from hrtk.adapters.parts.gradients import bilevel_gradient
 from hrtk.adapters.parts.posed import PosedPrediction
-from hrtk.adapters.parts.source_bank import SourceBatch
+from hrtk.adapters.parts.source_bank import SourceBatch, warn_without_labels
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
@@ -48,7 +48,8 @@ class DynamicBilevel(OnlineAdapter):
     stopping rule and the look-up need values on the host: the GPU is synchronised once per step and once per look-up.
 
     The options are those of :class:`~hrtk.adapters.bilevel.online.OnlineAdapter`, with ``adam_betas`` (0.5, 0.9),
-    ``order`` ``'first'`` and the loss weight ``motion`` 0.8 as defaults, and:
+    ``order`` ``'first'``, ``teacher_update`` ``'step'`` (the released code updates the teacher after every extra step,
+    too) and the loss weight ``motion`` 0.8 as defaults, and:
 
     Args:
         exemplars: config of the labelled crops, see :class:`~hrtk.adapters.bilevel.retrieval.RetrievalBank`; None
@@ -64,6 +65,7 @@ class DynamicBilevel(OnlineAdapter):
 
     adam_betas: tuple[float, float] = (0.5, 0.9)
     order: Literal['second', 'first'] = 'first'
+    teacher_update: Literal['frame', 'step'] = 'step'
     exemplars: Optional[Mapping[str, Any]] = None
     threshold: float = 3.1e-4
     max_extra: int = 7
@@ -86,6 +88,7 @@ class DynamicBilevel(OnlineAdapter):
             self.normalise,
             SKELETON,
             self.certain_motion,
+            self.source_labels,
         )
 
     @functools.cached_property
@@ -101,6 +104,7 @@ class DynamicBilevel(OnlineAdapter):
 
     def start(self, estimator: Estimator) -> DynamicBilevelSession:
         """Opens the exemplars and starts a session."""
+        warn_without_labels('DynamicBilevel', 'exemplars', self.exemplars, self.loss_weights.source)
         self._load(estimator)
         return DynamicBilevelSession(self, estimator)
 
@@ -182,13 +186,15 @@ class DynamicBilevelSession(OnlineSession):
             if is_last or not _direction_change(before.hidden, latest.hidden) > options.threshold:
                 break
         self._extra_steps.append(step)
+        if options.teacher_update == 'frame':
+            self.state.update_teacher(options.teacher_keep)
         if options.predict == 'before':
             return first.frame.prediction.detach()
         return latest.frame.prediction.detach()
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """``skipped_updates`` of the last sequence, and ``extra_steps``, the mean number of extra steps per frame."""
+        """Adds ``extra_steps``, the mean number of extra steps per frame that was adapted to."""
         counts = super().counts
         if self._extra_steps:
             counts['extra_steps'] = sum(self._extra_steps) / len(self._extra_steps)
@@ -241,7 +247,8 @@ class DynamicBilevelSession(OnlineSession):
             state.learner.step(gradient, losses)
         else:
             state.learner.descend(upper)
-        state.update_teacher(options.teacher_keep)
+        if options.teacher_update == 'step':
+            state.update_teacher(options.teacher_keep)
 
     def _observe(
         self,

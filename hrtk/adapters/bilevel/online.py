@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal, Optional
 from torch import Tensor, nn
 
 from hrtk.adapters.base import Adapter, Session
-from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
+from hrtk.adapters.bilevel.objectives import LossWeights, Objectives, SourceLabels
 from hrtk.adapters.bilevel.state import BilevelState
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import CropKeypoints
-from hrtk.adapters.parts.targets import crop_targets
+from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import LOSSES
 from hrtk.structures import Prediction, Sequence
@@ -46,7 +46,12 @@ class OnlineAdapter(Adapter):
         weights: overrides of the method's loss weights, see
             :class:`~hrtk.adapters.bilevel.objectives.LossWeights`.
         interval: tau, frames between both ends of the motion loss; 5 in the code of BOA.
-        teacher_keep: delta, decay of the mean teacher's moving average per step; 0.1 in the code of BOA.
+        teacher_keep: delta, decay of the mean teacher's moving average per update; 0.1 in the code of BOA.
+        teacher_update: when the mean teacher is updated: ``'frame'``, once, after all steps on a frame (line 11 of
+            Algorithm 1), so that delta does not depend on the number of steps; or ``'step'``, after every step.
+        source_labels: joints of the loss on labelled source crops: ``'measured'``, those of motion capture with their
+            confidences, as in the released code of both methods (needs data with measured joints, such as Human3.6M by
+            :class:`~hrtk.datasets.SPINViews`); or ``'body'``, all joints of the labelled bodies, for other data.
         pose_prior: config of the pose prior; the default is the mixture fitted to the free motion.
         normalise: normalisation of the 2D loss, ``'all'`` or ``'visible'``, see :func:`~hrtk.losses.keypoint2d_loss`.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; if
@@ -66,6 +71,8 @@ class OnlineAdapter(Adapter):
     weights: Optional[Mapping[str, float]] = None
     interval: int = 5
     teacher_keep: float = 0.1
+    teacher_update: Literal['frame', 'step'] = 'frame'
+    source_labels: SourceLabels = 'body'
     pose_prior: Optional[Mapping[str, Any]] = None
     normalise: Literal['all', 'visible'] = 'all'
     parameters: str = 'all'
@@ -88,7 +95,12 @@ class OnlineAdapter(Adapter):
     @functools.cached_property
     def objectives(self) -> Objectives:
         """The losses."""
-        return Objectives(self.loss_weights, self.pose_prior_network, self.normalise)
+        return Objectives(
+            self.loss_weights,
+            self.pose_prior_network,
+            self.normalise,
+            source_labels=self.source_labels,
+        )
 
     def fingerprint(self) -> dict[str, str]:
         """Returns a hash of the pose prior's file."""
@@ -123,6 +135,7 @@ class OnlineSession(Session):
         if self.objectives.pose_prior is not None:
             self.objectives.pose_prior.to(estimator.device)
         self.state = BilevelState(estimator, options.parameters, options.lr, options.adam_betas)
+        self._unseen: dict[str, int | float] = {}
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
         """Adapts on one frame and returns its prediction.
@@ -139,12 +152,22 @@ class OnlineSession(Session):
         self.state.learner.reset_counts()
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
-        """Adapts on one frame after the other and yields the prediction of each."""
+        """Adapts on one frame after the other and yields the prediction of each.
+
+        A frame without a visible keypoint is predicted with the present weights and otherwise ignored, as if it were
+        not in the sequence (the released code of BOA and DynaBOA removes such frames of 3DPW from its files): it makes
+        no step, does not move the mean teacher and is no past of a later frame.
+        """
         self.start_sequence()
         keypoints = crop_targets(sequence, truncate=self.truncate, device=self.estimator.device)
+        seen = keypoints.seen.cpu()
+        self._unseen = report_unseen(sequence, seen)
         history: collections.deque[Frame] = collections.deque(maxlen=self.interval)
         for t in range(len(sequence)):
             inputs = self.state.trunk(self.estimator.crops(sequence, [t]))
+            if not seen[t]:
+                yield self.state.predict(inputs)
+                continue
             frame = Frame(inputs, keypoints[t : t + 1])
             past = None
             if len(history) == self.interval:
@@ -155,8 +178,12 @@ class OnlineSession(Session):
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """``skipped_updates`` of the last sequence: steps whose loss or gradient was not finite."""
-        return {'skipped_updates': self.state.learner.skipped}
+        """Counts of the last sequence.
+
+        ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any:
+        frames without a visible keypoint.
+        """
+        return {'skipped_updates': self.state.learner.skipped, **self._unseen}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments and the mean teacher."""

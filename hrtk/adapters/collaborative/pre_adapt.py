@@ -18,7 +18,7 @@ from typing import Sequence as SequenceOf
 import torch
 from torch import Tensor
 
-from hrtk.adapters.base import Preparation
+from hrtk.adapters.base import FrozenSession, Preparation, Session
 from hrtk.adapters.collaborative.labels import LABELS, label_sequences
 from hrtk.adapters.parts.crop_reader import CropReader, FrameDraw
 from hrtk.adapters.parts.gradients import Weights
@@ -26,7 +26,7 @@ from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.preparing import LearningProcess, PreparingAdapter
-from hrtk.adapters.parts.targets import crop_targets
+from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.errors import InputError
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.losses import betas_loss, keypoint2d_loss, rotmat_loss
@@ -47,7 +47,8 @@ class PreAdapt(PreparingAdapter):
     Epochs are defined as in the paper: ``sequences`` sequences, drawn without replacement, with one batch of ``frames``
     random frames and one Adam step each. The paper's "600 epochs" are 601 (checkpoints at 1, 201, 401, 601) of 24
     frames, 0.068 % of 3DPW's test set each. The labels are constant and computed once; BatchNorm statistics stay
-    unchanged.
+    unchanged. If the 2D loss is in use, frames without a visible keypoint are not drawn, nor sequences of such frames
+    only: their crops are those of other frames, and the official files do not have them.
 
     Args:
         teacher: config of the teacher; may be None if ``keypoints2d`` is the only loss with a weight above 0.
@@ -147,7 +148,11 @@ class PreAdapt(PreparingAdapter):
         preparation: Preparation,
         seed: int,
     ) -> TeachingProcess:
-        """Labels every frame of the target, or loads stored labels, and returns the learning process."""
+        """Labels every frame of the target, or loads stored labels, and returns the learning process.
+
+        Raises:
+            InputError: the 2D loss is in use and no frame of the target has a visible keypoint.
+        """
         estimator.eval().requires_grad_(False)
         labels = None
         if self.teacher_network is not None:
@@ -158,14 +163,50 @@ class PreAdapt(PreparingAdapter):
                 crop_targets(sequence, self.skeleton, self.truncate, estimator.device)
                 for sequence in sequences
             ]
+            if not any(bool(keypoints.seen.any()) for keypoints in keypoints2d):
+                raise InputError(
+                    f'PreAdapt: no frame of the target has a keypoint that {self.skeleton} can use with a confidence '
+                    f'above zero; give it 2D keypoints, or set weights=dict(keypoints2d=0) to learn from the teacher '
+                    f'alone'
+                )
         learner = Learner(estimator, self.parameters, self.lr, self.adam_betas, self.max_norm)
         return TeachingProcess(self, learner, sequences, labels, keypoints2d, seed)
+
+    def start(self, estimator: Estimator) -> Session:
+        """Starts a session with the prepared weights, which no longer change."""
+        if not self.loss_weights['keypoints2d']:
+            return FrozenSession(estimator)
+        return PreAdaptedSession(estimator, self.skeleton)
 
     def fingerprint(self) -> dict[str, str]:
         """Returns the teacher's hashes."""
         if self.teacher_network is None:
             return {}
         return self.teacher_network.fingerprint()
+
+
+class PreAdaptedSession(FrozenSession):
+    """Predicts with the prepared weights, and counts the frames that the preparation did not draw.
+
+    Args:
+        estimator: network with the prepared weights.
+        skeleton: joints of the 2D loss.
+    """
+
+    def __init__(self, estimator: Estimator, skeleton: str) -> None:
+        super().__init__(estimator)
+        self.skeleton = skeleton
+        self._unseen: dict[str, int | float] = {}
+
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
+        """Yields the prediction of every frame."""
+        self._unseen = report_unseen(sequence, crop_targets(sequence, self.skeleton).seen)
+        return super().run(sequence)
+
+    @property
+    def counts(self) -> dict[str, int | float]:
+        """``frames_without_evidence`` of the last sequence, if there are any: frames without a visible keypoint."""
+        return self._unseen
 
 
 class TeachingProcess(LearningProcess):
@@ -196,11 +237,19 @@ class TeachingProcess(LearningProcess):
         self.labels = labels
         self.keypoints2d = keypoints2d
         self.seed = seed
+        # Frames that can be drawn, by sequence; sequences without any are left out.
+        self.drawable: dict[int, Tensor] = {}
+        for index, sequence in enumerate(sequences):
+            frames = torch.arange(len(sequence))
+            if keypoints2d is not None:
+                frames = frames[keypoints2d[index].seen.cpu()]
+            if len(frames):
+                self.drawable[index] = frames
 
     def run(self, steps: range) -> Iterator[dict[str, Any]]:
         """Runs the epochs numbered ``steps``; yields the mean loss of each, and the passes over the target so far."""
-        batches = min(self.options.sequences, len(self.sequences))
-        total_frames = sum(len(sequence) for sequence in self.sequences)
+        batches = min(self.options.sequences, len(self.drawable))
+        total_frames = sum(len(frames) for frames in self.drawable.values())
         # The paper's sample percentage (0.068 % of 3DPW per epoch), counted with repetition.
         share = batches * self.options.frames / total_frames
         drawn_crops = CropReader(self.student, self.sequences).read(self._draws(steps))
@@ -218,13 +267,15 @@ class TeachingProcess(LearningProcess):
 
         Each epoch has its own generator, because the reader prefetches and must not use the global one.
         """
+        indices = list(self.drawable)
         for epoch in epochs:
             generator = torch.Generator().manual_seed(self.seed + epoch)
-            order = torch.randperm(len(self.sequences), generator=generator)
-            for index in order[: self.options.sequences].tolist():
-                length = len(self.sequences[index])
-                frames = torch.randperm(length, generator=generator)[: self.options.frames]
-                yield FrameDraw(index, frames.tolist())
+            order = torch.randperm(len(indices), generator=generator)
+            for place in order[: self.options.sequences].tolist():
+                index = indices[place]
+                frames = self.drawable[index]
+                chosen = torch.randperm(len(frames), generator=generator)[: self.options.frames]
+                yield FrameDraw(index, frames[chosen].tolist())
 
     def _descend(self, draw: FrameDraw, crops: Tensor) -> Tensor:
         label = None

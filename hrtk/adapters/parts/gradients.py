@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, Mapping
+import contextlib
+from typing import Any, Callable, Mapping
 from typing import Sequence as SequenceOf
 
 import torch
@@ -26,6 +27,22 @@ def plain_gradient(weights: Weights, objective: Objective) -> tuple[tuple[Tensor
     return _gradient(loss, tuple(weights.values())), loss.detach()
 
 
+def twice_differentiable() -> contextlib.AbstractContextManager[Any]:
+    """Returns a context in which torch's attention runs by operations that can be differentiated twice.
+
+    The fused kernels behind ``scaled_dot_product_attention``, ``nn.MultiheadAttention`` and
+    ``nn.TransformerEncoderLayer`` have no second derivative. Only the forward pass has to run in this context. It needs
+    the memory of the explicit attention matrix.
+    """
+    try:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+    except ImportError:  # torch before 2.3
+        return torch.backends.cuda.sdp_kernel(
+            enable_flash=False, enable_math=True, enable_mem_efficient=False
+        )
+    return sdpa_kernel(SDPBackend.MATH)
+
+
 def bilevel_gradient(
     weights: Weights, lower: Objective, upper: Objective, rate: float, order: str = 'second'
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, Tensor]]:
@@ -46,8 +63,10 @@ def bilevel_gradient(
         Gradients in the order of ``weights``, and the two losses, detached.
     """
     leaves = tuple(weights.values())
-    lower_loss = lower(weights)
-    probe = _gradient(lower_loss, leaves, create_graph=order == 'second')
+    is_second = order == 'second'
+    with twice_differentiable() if is_second else contextlib.nullcontext():
+        lower_loss = lower(weights)
+    probe = _gradient(lower_loss, leaves, create_graph=is_second)
     probed = _descended(weights, probe, rate)
     gradient, upper_loss = plain_gradient(probed, upper)
     # Gradients of the probe that do not depend on the weights have no second-order part.
@@ -62,6 +81,27 @@ def bilevel_gradient(
         )
         gradient = torch._foreach_sub(list(gradient), list(product), alpha=rate)
     return tuple(gradient), (lower_loss.detach(), upper_loss)
+
+
+def cascaded_gradients(
+    weights: Weights, first: Objective, second: Objective, rate: float
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, Tensor]]:
+    """Computes the gradients of two successive steps (the two-stage scheme of BOA, Section 3.2).
+
+    Args:
+        weights: leaves that require gradients.
+        first: objective of the first step.
+        second: objective of the second step.
+        rate: learning rate of the first step (plain gradient descent).
+
+    Returns:
+        The gradient of ``first`` at ``weights``, the gradient of ``second`` at ``weights - rate * gradient``, both in
+        the order of ``weights``, and the two losses, detached.
+    """
+    gradient, first_loss = plain_gradient(weights, first)
+    moved = _descended(weights, gradient, rate)
+    next_gradient, second_loss = plain_gradient(moved, second)
+    return gradient, next_gradient, (first_loss, second_loss)
 
 
 def clip_norm(gradient: SequenceOf[Tensor], max_norm: float) -> tuple[Tensor, ...]:

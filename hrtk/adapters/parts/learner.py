@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Optional
 from typing import Sequence as SequenceOf
 
+import torch
 from torch import Tensor
 
-from hrtk.adapters.parts.gradients import Objective, clip_norm, plain_gradient
+from hrtk.adapters.parts.gradients import (
+    Objective,
+    cascaded_gradients,
+    clip_norm,
+    plain_gradient,
+)
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.parameter_selection import select_parameters
 from hrtk.models.estimators import Estimator
@@ -62,6 +68,24 @@ class Learner:
             gradient = clip_norm(gradient, self.max_norm)
         self.step(gradient, [loss], optimiser)
         return loss
+
+    def descend_twice(self, first: Objective, second: Objective, rate: float) -> None:
+        """Takes a step of plain gradient descent on ``first``, then, from there, a step of Adam on ``second``.
+
+        Both steps are skipped where a loss or a gradient of one of them is not finite.
+
+        Args:
+            first: objective of the first step.
+            second: objective of the second step.
+            rate: learning rate of the first step.
+        """
+        gradient, next_gradient, losses = cascaded_gradients(self.weights, first, second, rate)
+        norms = torch._foreach_norm([*gradient, *next_gradient])
+        is_finite = torch.stack([*norms, *losses]).sum().isfinite()
+        with torch.no_grad():
+            for weight, change in zip(self.weights.values(), gradient):
+                weight.sub_(change.where(is_finite, change.new_zeros(())), alpha=rate)
+        self.step(next_gradient, [*losses, *norms])
 
     def step(
         self, gradient: SequenceOf[Tensor], losses: SequenceOf[Tensor], optimiser: str = ADAM

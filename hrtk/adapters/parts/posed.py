@@ -59,5 +59,10 @@ class CropKeypoints:
     xy: Tensor
     confidence: Tensor
 
-    def __getitem__(self, index: slice | list[int]) -> CropKeypoints:
+    @property
+    def seen(self) -> Tensor:
+        """(B,) bool: crops with at least one keypoint of a confidence above 0."""
+        return (self.confidence > 0).any(1)
+
+    def __getitem__(self, index: slice | list[int] | Tensor) -> CropKeypoints:
         return CropKeypoints(self.xy[index], self.confidence[index])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
+from torch import Tensor
 
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.body_models.skeletons import index_map
-from hrtk.errors import InputError
 from hrtk.geometry.boxes import to_crop, truncate_to_crop_pixels
 from hrtk.structures import Sequence
+
+WITHOUT_EVIDENCE = 'frames_without_evidence'  # name of the count, in results and in metrics.json
 
 
 def crop_targets(
@@ -27,11 +31,8 @@ def crop_targets(
         device: device of the returned tensors.
 
     Returns:
-        (F, K, 2) positions and (F, K) confidences. A sequence of a single frame, e.g. with ``reset='frame'``, may have
-        no visible keypoint.
-
-    Raises:
-        InputError: the sequence has more than one frame, and none has a visible keypoint.
+        (F, K, 2) positions and (F, K) confidences. Frames without a visible keypoint, e.g. those of 3DPW whose camera
+        is not aligned, have confidence 0 only: no adapter may take a step on them, see :func:`report_unseen`.
     """
     keypoints = sequence.keypoints2d
     source = torch.as_tensor(index_map(keypoints.skeleton, skeleton, nearest=True))
@@ -42,12 +43,32 @@ def crop_targets(
     finite = torch.isfinite(xy).all(-1)
     confidence = torch.where(finite, confidence, confidence.new_zeros(()))
     visible = confidence > 0
-    if len(sequence) > 1 and not visible.any():
-        raise InputError(
-            f'{sequence.name}: none of its {keypoints.skeleton} keypoints ({keypoints.source}) has a confidence '
-            f'above zero that {skeleton} can use; adaptation needs 2D keypoints'
-        )
     xy = torch.where(visible[..., None], xy, xy.new_zeros(()))
     if truncate:
         xy = truncate_to_crop_pixels(xy)
     return CropKeypoints(xy.to(device), confidence.to(device))
+
+
+def report_unseen(sequence: Sequence, seen: Tensor) -> dict[str, int | float]:
+    """Counts the frames of a sequence from which nothing can be learned, and warns if it has no other frames.
+
+    Args:
+        sequence: F frames.
+        seen: (F,) bool, whether a frame has a visible keypoint.
+
+    Returns:
+        The count for :attr:`hrtk.adapters.Session.counts`; empty if all frames are seen.
+    """
+    unseen = int((~seen).sum())
+    if not unseen:
+        return {}
+    # With reset='frame' a sequence is one frame of many.
+    if unseen == len(sequence) and unseen > 1:
+        keypoints = sequence.keypoints2d
+        warnings.warn(
+            f'{sequence.name}: none of its {keypoints.skeleton} keypoints ({keypoints.source}) has a confidence above '
+            f'zero that the losses can use; no step is taken on its {unseen} frames, and they are predicted with the '
+            f'present weights',
+            stacklevel=2,
+        )
+    return {WITHOUT_EVIDENCE: unseen}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Mapping
 from typing import Literal, Optional
 from typing import Sequence as SequenceOf
@@ -144,7 +145,13 @@ class TopologyAdapter(PreparingAdapter):
         targets = [SequenceTargets(sequence, estimator, self.objectives) for sequence in sequences]
         usable = 0
         for number, target in enumerate(targets, 1):
-            usable += target.count_usable()
+            usable_of_track = target.count_usable()
+            usable += usable_of_track
+            if not usable_of_track:
+                warnings.warn(
+                    f'{target.sequence.name}: none of its masks is usable {target.skipped}; nothing is learned from it',
+                    stacklevel=2,
+                )
             step = PreparationStep('masks', number, len(targets), {'usable_masks': usable})
             preparation.report(step)
         if not usable:

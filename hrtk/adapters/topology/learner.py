@@ -92,7 +92,12 @@ class MaskLearner:
         self.fit_every = fit_every
 
     def step(self, iteration: int, batch: MaskBatch) -> dict[str, Tensor]:
-        """Performs one iteration on a batch and returns its losses by name."""
+        """Performs one iteration on a batch and returns its losses by name.
+
+        A batch without a usable frame gives no losses and no step: Adam would move the weights by its moments alone.
+        """
+        if not batch.usable.any():
+            return {}
         is_fitting_step = self.fit_every > 0 and iteration % self.fit_every == 0
         if is_fitting_step:
             return {FIT_LOSS: self._learn_from_fits(batch)}
@@ -123,6 +128,8 @@ class MaskLearner:
         with torch.no_grad():
             start = self.space.theta(self.estimator(batch.crops))
         target, improved = self.fitter.fit(start, batch)
+        if not improved.any():
+            return improved.new_zeros((), dtype=torch.float32)
         objective = functools.partial(self._fit_loss, batch.crops, target, improved)
         return self.learner.descend(objective, FIT_LOSS)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hrtk.adapters.base import Session
+from hrtk.adapters.parts.targets import WITHOUT_EVIDENCE
 from hrtk.adapters.topology.learner import BodyFitter, MaskLearner
 from hrtk.adapters.topology.objectives import MaskBatch, MaskObjectives
 from hrtk.adapters.topology.pose_space import PoseSpace, Theta
@@ -78,18 +79,29 @@ class _MaskSession(PoseSpaceSession):
     ) -> None:
         super().__init__(estimator, space, batch_size)
         self.objectives = objectives
+        self._unusable = 0
 
     def start_sequence(self, sequence: Sequence) -> None:
         """Opens the masks and keypoints of a sequence."""
         self.targets = SequenceTargets(sequence, self.estimator, self.objectives)
+        self._unusable = 0
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """``skipped_masks`` of the last sequence: frames whose mask was not usable."""
-        return {'skipped_masks': sum(self.targets.skipped.values())}
+        """Counts of the last sequence.
+
+        ``skipped_masks``: frames whose mask was not usable; ``frames_without_evidence``, if there are any: frames that
+        no loss could use.
+        """
+        counts: dict[str, int | float] = {'skipped_masks': sum(self.targets.skipped.values())}
+        if self._unusable:
+            counts[WITHOUT_EVIDENCE] = self._unusable
+        return counts
 
     def _batch(self, crops: Tensor, frames: range) -> MaskBatch:
-        return join_batch(crops, [self.targets.get(list(frames))], self.objectives)
+        batch = join_batch(crops, [self.targets.get(list(frames))], self.objectives)
+        self._unusable += int((~batch.usable).sum())
+        return batch
 
 
 class LearningSession(_MaskSession):

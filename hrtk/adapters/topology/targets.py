@@ -111,6 +111,12 @@ class FrameTargets(NamedTuple):
     usable: Tensor
     keypoints2d: Optional[CropKeypoints]
 
+    def usable_by(self, objectives: MaskObjectives) -> Tensor:
+        """(B,) bool: frames with a usable mask and, if the losses use 2D keypoints alone, with a visible keypoint."""
+        if objectives.uses_masks or self.keypoints2d is None:
+            return self.usable
+        return self.usable & self.keypoints2d.seen
+
 
 class SequenceTargets:
     """Supervision of one sequence for the losses of :class:`MaskObjectives`.
@@ -121,7 +127,7 @@ class SequenceTargets:
         objectives: defines whether keypoints are needed.
 
     Raises:
-        InputError: the sequence has no masks, or no visible keypoint although a loss needs keypoints.
+        InputError: the sequence has no masks.
     """
 
     def __init__(
@@ -165,7 +171,7 @@ def join_batch(
     target = None
     if objectives.uses_masks:
         target = silhouette_target(torch.cat([part.masks for part in parts]))
-    usable = torch.cat([part.usable for part in parts])
+    usable = torch.cat([part.usable_by(objectives) for part in parts])
     # `keypoints2d` is None for all parts or for none.
     keypoints = [part.keypoints2d for part in parts if part.keypoints2d is not None]
     if not keypoints:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, Optional
+from typing import Sequence as SequenceOf
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from hrtk.adapters.base import Adapter, Session
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.targets import report_unseen
 from hrtk.adapters.track.objectives import SKELETON, LossWeights, Objectives, TrackTargets
 from hrtk.errors import InputError
 from hrtk.geometry.perspective import fit_crop_camera
@@ -34,7 +36,8 @@ class TrackFit(Adapter):
     2D keypoints say where a body is seen and nothing about its depth. A network that is fitted to them alone moves the
     depth of its joints too, because its bones and the definition of its joints are not exactly those of the person.
     Here the source model's depth is kept (the *anchor*), the 2D error is that of a perspective camera, and the whole
-    track has one shape, which is fitted as well.
+    track has one shape, which is fitted as well. Frames without a visible keypoint take no part; they are predicted by
+    the fitted network.
 
     Args:
         lr: rate of Adam for the weights.
@@ -115,11 +118,13 @@ class TrackFitSession(Session):
         self.start_weights = {
             name: weight.detach().clone() for name, weight in self.learner.weights.items()
         }
+        self._unseen: dict[str, int | float] = {}
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Adapts to one segment after the other and yields the predictions of each."""
         self.learner.reset_counts()
         targets = TrackTargets.of(sequence, self.estimator.device)
+        self._unseen = report_unseen(sequence, targets.keypoints.seen)
         for start in range(0, len(sequence), self.options.segment):
             stop = min(start + self.options.segment, len(sequence))
             prediction = self._fit(sequence, range(start, stop), targets[start:stop])
@@ -128,8 +133,12 @@ class TrackFitSession(Session):
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """``skipped_updates`` of the last sequence: steps whose loss or gradient was not finite."""
-        return {'skipped_updates': self.learner.skipped}
+        """Counts of the last sequence.
+
+        ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any:
+        frames without a visible keypoint.
+        """
+        return {'skipped_updates': self.learner.skipped, **self._unseen}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments and the weights of the anchor."""
@@ -141,8 +150,21 @@ class TrackFitSession(Session):
         self.start_weights = dict(state['start'])
 
     def _fit(self, sequence: Sequence, frames: range, targets: TrackTargets) -> Prediction:
-        """Adapts to a segment and predicts it."""
+        """Adapts to the frames of a segment with a visible keypoint, and predicts all of them."""
         inputs = self._read(self.estimator, sequence, frames)
+        seen = torch.nonzero(targets.keypoints.seen).flatten()
+        if not len(seen):
+            with torch.no_grad():
+                return self.estimator(inputs)
+        shape = self._adapt(
+            sequence, [frames[t] for t in seen.tolist()], inputs[seen], targets[seen]
+        )
+        return self._final(inputs, shape, targets)
+
+    def _adapt(
+        self, sequence: Sequence, frames: list[int], inputs: Tensor, targets: TrackTargets
+    ) -> Tensor:
+        """Takes all steps on frames and returns their shape, (1, 10)."""
         anchor = self._anchor(sequence, frames, inputs)
         anchor_joints = self._joints(anchor)
         shape = anchor.betas.mean(0, keepdim=True).clone().requires_grad_()
@@ -158,7 +180,7 @@ class TrackFitSession(Session):
             )
             self.learner.step(gradient, [loss.detach()])
             shape_adam.step([shape_gradient], [loss.detach()])
-        return self._final(inputs, shape.detach(), targets)
+        return shape.detach()
 
     @torch.no_grad()
     def _final(self, inputs: Tensor, shape: Tensor, targets: TrackTargets) -> Prediction:
@@ -175,7 +197,7 @@ class TrackFitSession(Session):
         )
 
     @torch.no_grad()
-    def _anchor(self, sequence: Sequence, frames: range, inputs: Tensor) -> Prediction:
+    def _anchor(self, sequence: Sequence, frames: SequenceOf[int], inputs: Tensor) -> Prediction:
         """The prediction whose depth and pose are kept."""
         network = self.options.anchor_network
         if network is None:
@@ -185,7 +207,7 @@ class TrackFitSession(Session):
 
     @staticmethod
     @torch.no_grad()
-    def _read(estimator: Estimator, sequence: Sequence, frames: range) -> Tensor:
+    def _read(estimator: Estimator, sequence: Sequence, frames: SequenceOf[int]) -> Tensor:
         """The crops of all frames."""
         chunks = []
         for start in range(0, len(frames), BATCH_SIZE):

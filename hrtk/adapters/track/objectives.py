@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Optional
 
 import torch
 from torch import Tensor
@@ -50,6 +51,7 @@ class TrackTargets:
         principal_point: (F, 2).
         rays: (F, 3, 3) rotations from the axes of the crops to those of the camera.
         fps: frames per second.
+        places: (F,) int64 increasing numbers of the frames in the video; None if the frames are consecutive.
     """
 
     keypoints: CropKeypoints
@@ -57,6 +59,7 @@ class TrackTargets:
     principal_point: Tensor
     rays: Tensor
     fps: float
+    places: Optional[Tensor] = None
 
     @staticmethod
     def of(sequence: Sequence, device: torch.device) -> TrackTargets:
@@ -74,13 +77,17 @@ class TrackTargets:
             fps=sequence.fps,
         )
 
-    def __getitem__(self, frames: slice) -> TrackTargets:
+    def __getitem__(self, frames: slice | Tensor) -> TrackTargets:
+        places = self.places
+        if places is None:
+            places = torch.arange(len(self.focal), device=self.focal.device)
         return TrackTargets(
             self.keypoints[frames],
             self.focal[frames],
             self.principal_point[frames],
             self.rays[frames],
             self.fps,
+            places[frames],
         )
 
 
@@ -105,7 +112,7 @@ class Objectives:
         anchor: Prediction,
         targets: TrackTargets,
     ) -> Tensor:
-        """Computes the loss of F consecutive frames.
+        """Computes the loss of F frames; accelerations are those of frames whose neighbours are among them.
 
         Args:
             joints: (F, 12, 3) of the prediction, metres, axes of the crops.
@@ -124,8 +131,9 @@ class Objectives:
             + weights.shape * prediction.betas.square().mean()
         )
         step = max(round(ACCELERATION_SECONDS * targets.fps), 1)
-        if weights.acceleration and len(joints) > 2 * step:
-            second = centred[2 * step :] - 2 * centred[step:-step] + centred[: -2 * step]
+        before, middle, after = _triples(len(joints), step, targets.places)
+        if weights.acceleration and len(before):
+            second = centred[after] - 2 * centred[middle] + centred[before]
             acceleration = (second * (targets.fps / step) ** 2).square().mean()
             loss = loss + weights.acceleration * acceleration
         return loss
@@ -148,6 +156,28 @@ class Objectives:
         limit = self.robust**2
         robust = limit * squared / (limit + squared)
         return (confidence * robust).sum() / confidence.sum().clamp_min(1)
+
+
+def _triples(
+    count: int, step: int, places: Optional[Tensor] = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices of the frames at three moments that are ``step`` frames apart.
+
+    Args:
+        count: F.
+        step: frames between two moments.
+        places: (F,) increasing numbers of the frames in the video; None if the frames are consecutive.
+
+    Returns:
+        Three (N,) int64 index tensors, earliest moment first.
+    """
+    if places is None:
+        places = torch.arange(count)
+    middle = torch.searchsorted(places, places + step).clamp_max(count - 1)
+    after = torch.searchsorted(places, places + 2 * step).clamp_max(count - 1)
+    is_whole = (places[middle] == places + step) & (places[after] == places + 2 * step)
+    before = torch.nonzero(is_whole).flatten()
+    return before, middle[before], after[before]
 
 
 def about_hips(joints: Tensor) -> Tensor:

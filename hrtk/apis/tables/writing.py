@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from hrtk.apis.tables.content import ABSENT
-from hrtk.evaluation.report import COLUMNS
+from hrtk.evaluation.report import COLUMNS, SCALES
 from hrtk.files import write_text_atomically
 
-SCALES = {'worse_share': 100}  # metrics in [0, 1] that are shown in percent
 # The columns of every metric: key in a row's content -> heading.
 KINDS = {'ours': 'ours', 'paper': 'paper', 'change': 'change', 'paper_change': 'paper change'}
 SIGNS = {'change': '+', 'paper_change': '+'}  # kinds whose positive numbers have a sign

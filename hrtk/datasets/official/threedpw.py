@@ -85,7 +85,8 @@ class ThreeDPW(SequenceDataset):
     """The raw 3DPW; an item is one person of one sequence, all its frames, called ``<sequence>_<person>``.
 
     Frames whose camera is not aligned (``campose_valid`` 0) stay in the sequence, are marked in ``truth.valid``, have
-    no projected keypoints, and have the box of the nearest frame that has one.
+    no projected keypoints, and have the box of the nearest frame that has one. A person without any aligned frame has
+    the boxes of the file's own detections, or else the whole image. Adapters take no step on frames without keypoints.
 
     Args:
         root: the folder with ``sequenceFiles`` and ``imageFiles``.
@@ -152,7 +153,7 @@ class ThreeDPW(SequenceDataset):
             translation = _translation_to_camera(track, self.bodies)
             if self.keypoints == 'gt':
                 keypoints = _project_body(track, self.bodies, translation)
-        boxes = boxes_from_keypoints(keypoints.xy, keypoints.confidence, self.box_scale)
+        frames = ImageFrames(paths)
         fx, fy, cx, cy = track.intrinsics
         truth = GroundTruth(
             rotmat=track.rotmat,
@@ -164,13 +165,24 @@ class ThreeDPW(SequenceDataset):
         )
         return Sequence(
             name=f'{track.clip}_{track.person}',
-            frames=ImageFrames(paths),
-            boxes=_fill_missing_boxes(boxes),
+            frames=frames,
+            boxes=self._boxes(keypoints, track, frames),
             keypoints2d=keypoints,
             truth=truth,
             frame_ids=tuple(path.name for path in paths),
             fps=30.0,
         )
+
+    def _boxes(self, keypoints: Keypoints2D, track: PersonTrack, frames: ImageFrames) -> Tensor:
+        """(F, 3) boxes around the keypoints, or else around the detections, or else around the image."""
+        detections = keypoints_of_points(track.poses2d, 'openpose18', 'poses2d')
+        for points in (keypoints, detections):
+            boxes = boxes_from_keypoints(points.xy, points.confidence, self.box_scale)
+            if _has_box(boxes).any():
+                return _fill_missing_boxes(boxes)
+        height, width = frames[0].shape[:2]
+        whole = torch.tensor([width / 2, height / 2, max(width, height)], dtype=torch.float32)
+        return whole.expand(len(frames), 3).clone()
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of the sequence files; the images are assumed to be unchanged."""
@@ -302,10 +314,13 @@ def _checked_array(value: Any, shape: tuple, frames: int, label: str) -> Tensor:
     return torch.as_tensor(array.astype(np.float64))
 
 
+def _has_box(boxes: Tensor) -> Tensor:
+    """(F,) bool: frames with a box that is finite and not empty."""
+    return (boxes[:, 2] > 0) & boxes.isfinite().all(1)
+
+
 def _fill_missing_boxes(boxes: Tensor) -> Tensor:
-    """Frames without a box get that of the nearest frame that has one."""
-    valid = torch.nonzero((boxes[:, 2] > 0) & boxes.isfinite().all(1)).flatten()
-    if len(valid) in (0, len(boxes)):
-        return boxes
+    """Frames without a box get that of the nearest frame that has one; at least one has."""
+    valid = torch.nonzero(_has_box(boxes)).flatten()
     nearest = (torch.arange(len(boxes))[:, None] - valid).abs().argmin(1)
     return boxes[valid[nearest]]
