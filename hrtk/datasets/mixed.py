@@ -34,6 +34,7 @@ class MixedDataset(Dataset):
     Args:
         parts: configs of data sets, or data sets.
         shares: of the items, one positive number per part; their sum does not matter. None: as large as the parts are.
+        common: options of all parts that are configs and do not set them, e.g. ``dict(frames=81)``.
         seed: of the items that are repeated once more than others.
 
     Attributes:
@@ -50,11 +51,16 @@ class MixedDataset(Dataset):
         self,
         parts: SequenceOf[dict | Dataset],
         shares: Optional[SequenceOf[float]] = None,
+        common: Optional[Mapping[str, Any]] = None,
         seed: int = 0,
     ) -> None:
         if not parts:
             raise InputError('MixedDataset: parts is empty; list one config per data set')
-        self.parts = [DATASETS.build(part) for part in parts]
+        self.parts = []
+        for part in parts:
+            if isinstance(part, Mapping):
+                part = {**(common or {}), **part}
+            self.parts.append(DATASETS.build(part))
         self.sizes = [len(part) for part in self.parts]
         self.keys = _common_keys(self.parts)
         self.counts = _counts(self.sizes, shares)

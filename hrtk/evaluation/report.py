@@ -45,6 +45,10 @@ COLUMNS = {
     'ms_per_frame': 'time\nms/frame',
     'worse_share': 'worse\n% frames',
     'skipped_updates': 'skipped\nupdates',
+    'mpjpe_true_depth_mm': 'MPJPE, true\nroot depth, mm',
+    'pa_mpjpe_true_depth_mm': 'PA-MPJPE, true\nroot depth, mm',
+    'params_k': 'parameters\nK',
+    'flops_m': 'FLOPs\nM',
 }
 DETAILS = ('n_mpjpe_mm', 'root_path_mm', 'foot_sliding_mm')  # printed beside the joints
 

@@ -27,6 +27,7 @@ from hrtk.training.supervision import weighted
 
 COUNTED = ('all', 'hidden')
 TASKS = ('complete2d', 'complete3d')
+FLIPS = (True, False, 'released')
 SAMPLERS = {'MaskSampler': MaskSampler, 'HoleSampler': HoleSampler}
 TEST_STEP = -1  # of the random numbers of a validation, which is no step of the training
 
@@ -138,6 +139,8 @@ class LiftingTraining(BaseModel):
         weights: of the losses ``sequence`` and ``centre``, 1 and 1.
     """
 
+    test_options = ('flip_test',)  # no weight depends on them
+
     def __init__(
         self,
         network: dict,
@@ -185,13 +188,16 @@ class CompletionTraining(SteppingModel):
         parts: of :class:`~hrtk.models.lifting.PartSampler`.
         test: the part that predictions hide, e.g. ``'left_leg+right_leg'``, or a number of joints.
         joints: order of the joints, for the parts and the flip.
-        flip_test: predictions are means over a window and its mirror image, whose mask is mirrored too.
+        flip_test: predictions are means over a window and its mirror image, whose mask is mirrored too;
+            ``'released'`` leaves the mask as it is, so that a joint hidden on one side is visible in the mirror image.
         weights: of the losses ``lift`` and ``pose2d`` of the task ``'complete2d'``; 2 and 1 as released.
         seed: of the masks.
 
     Raises:
         InputError: there is no such task or part.
     """
+
+    test_options = ('test', 'flip_test')  # no weight depends on them
 
     def __init__(
         self,
@@ -200,13 +206,15 @@ class CompletionTraining(SteppingModel):
         parts: Optional[list] = None,
         test: str | int = 3,
         joints: str = 'h36m17',
-        flip_test: bool = True,
+        flip_test: bool | str = True,
         weights: Optional[dict[str, float]] = None,
         seed: int = 0,
     ) -> None:
         super().__init__(seed)
         if task not in TASKS:
             raise InputError(f'CompletionTraining: task is one of {TASKS}, not {task!r}')
+        if flip_test not in FLIPS:
+            raise InputError(f'CompletionTraining: flip_test is one of {FLIPS}, not {flip_test!r}')
         self.network = LIFTERS.build(network)
         self.joints = joints
         check_number(joints, self.network.joints, 'CompletionTraining: network')
@@ -235,7 +243,8 @@ class CompletionTraining(SteppingModel):
         test_masks = self.test_masks(batch, frames, joints, step_generator(self.seed, TEST_STEP))
         masked = test_masks.joints.to(poses.device)
         if self.flip_test:
-            completed = average_with_mirror(self._predict, poses, self.mirror, masked)
+            metric = 'released' if self.flip_test == 'released' else 'correct'
+            completed = average_with_mirror(self._predict, poses, self.mirror, masked, metric)
         else:
             completed = self._predict(poses, masked)
         return _samples(completed, masked)

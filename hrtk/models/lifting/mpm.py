@@ -33,6 +33,7 @@ from hrtk.registry import LIFTERS
 
 COORDINATES = {'2d': 2, '3d': 3}
 SLOPE = 0.2  # of LeakyReLU
+DECODERS = ('strided', 'stage1')
 SPECIAL_STRIDES = {9: (1, 3, 3), 351: (3, 9, 13)}
 
 
@@ -295,6 +296,8 @@ class MPMStage2(_SharedLayers):
         mlp_dropout: in the encoder and the shared spatial layers, higher than in stage I.
         strides: of the decoder's blocks, whose product is F; default threes, (1, 3, 3) for 9 and (3, 9, 13) for 351
             frames.
+        decoder: of the middle frame: ``'strided'``, or ``'stage1'``, the light 3D decoder of stage I, which Table A
+            compares.
         encoder_norm: whether tokens enter the decoder through the norm that ends the encoder of stage I; without it, as
             released, the decoder gets features of another scale than stage I has trained.
         pretrained: checkpoint of stage I to start from, see :meth:`start_from`.
@@ -316,6 +319,7 @@ class MPMStage2(_SharedLayers):
         dropout: float = 0.1,
         mlp_dropout: float = 0.2,
         strides: Optional[Sequence[int]] = None,
+        decoder: str = 'strided',
         encoder_norm: bool = False,
         embedding_std: float = 1.0,
         pretrained: Optional[str] = None,
@@ -324,22 +328,30 @@ class MPMStage2(_SharedLayers):
         super().__init__(
             frames, joints, channels, hidden, layers, heads, dropout, mlp_dropout, embedding_std
         )
-        if strides is None:
-            strides = default_strides(frames)
-        strides = tuple(strides)
-        if math.prod(strides) != frames or len(strides) < 3:
+        if decoder not in DECODERS:
             raise InputError(
-                f'MPMStage2: strides={strides} of frames={frames}: expected three or more whose product '
-                f'is the number of frames'
+                f'MPMStage2: decoder is {" or ".join(map(repr, DECODERS))}, not {decoder!r}'
             )
-        self.reduce = StridedTransformer(
-            strides, channels, hidden, heads, dropout, frames, embedding_std
-        )
+        self.strided = decoder == 'strided'
+        if self.strided:
+            self.reduce = StridedTransformer(
+                checked_strides(strides, frames),
+                channels,
+                hidden,
+                heads,
+                dropout,
+                frames,
+                embedding_std,
+            )
+            self.fcn = pose_head(channels, joints, 3)
+        else:  # under the keys of stage I, whose checkpoint fills them
+            self.dec_pos_embedding = random_embedding(frames, channels, embedding_std)
+            self.decoder3d = Transformer(1, channels, hidden, heads, dropout)
+            self.fcn_dec3d = pose_head(channels, joints, 3)
         # Under the key of stage I, whose checkpoint fills it.
         self.encoder_LN: nn.Module = nn.Identity()
         if encoder_norm:
             self.encoder_LN = UnbiasedNorm(channels)
-        self.fcn = pose_head(channels, joints, 3)
         self.fcn_1 = pose_head(channels, joints, 3)
         if pretrained is not None:
             self.start_from(pretrained)
@@ -376,8 +388,29 @@ class MPMStage2(_SharedLayers):
         tokens = self.shared_layers_temporal(self._embed(keypoints2d, self.encoder2d))
         tokens = self.encoder_LN(tokens)
         all_frames = self.fcn_1(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
-        middle = self.fcn(self.reduce(tokens).flatten(0, 1))[:, None]
+        if self.strided:
+            middle = self.fcn(self.reduce(tokens).flatten(0, 1))[:, None]
+        else:
+            decoded = self.decoder3d(tokens + self.dec_pos_embedding)
+            middle = self.fcn_dec3d(decoded[:, self.frames // 2])[:, None]
         return dict(joints3d_seq=all_frames, joints3d=middle)
+
+
+def checked_strides(strides: Optional[Sequence[int]], frames: int) -> tuple[int, ...]:
+    """Returns the strides, or the released ones of a window of this many frames for None.
+
+    Raises:
+        InputError: they do not reduce the window to one frame, or none are known.
+    """
+    if strides is None:
+        strides = default_strides(frames)
+    strides = tuple(strides)
+    if math.prod(strides) != frames or len(strides) < 3:
+        raise InputError(
+            f'MPMStage2: strides={strides} of frames={frames}: expected three or more whose product '
+            f'is the number of frames'
+        )
+    return strides
 
 
 def default_strides(frames: int) -> tuple[int, ...]:
