@@ -150,6 +150,10 @@ class LiftingEvaluator(BaseMetric):
     model. The batch holds the ground truth as ``joints3d``, ``action``, which errors are grouped by, and
     ``joint_order``, as :class:`~hrtk.datasets.PoseWindows` have it.
 
+    A sample with ``true_root_depth`` was predicted with the true depth of the root and the camera, as of
+    :class:`~hrtk.models.lifting.RefinedLifter`. Its errors are called ``mpjpe_true_depth_mm`` and so on, so that they
+    cannot be taken for those of a network that sees 2D joints alone.
+
     Errors as in :func:`lifting_errors`. For ``'h36m'`` the result is the unweighted mean over actions, and each action
     is reported as ``mpjpe_mm/Walking``; for ``'3dhp'`` it is the mean over all frames, as in the official evaluation,
     and each sequence is reported; for completion it is the mean over all items.
@@ -216,6 +220,8 @@ class LiftingEvaluator(BaseMetric):
         if not self.completion:
             predicted[:, :, self._root_joint(data_batch)] = 0
         errors = lifting_errors(predicted, truth, self.protocol, self.metric, masked)
+        if data_samples[0].get('true_root_depth'):
+            errors = {_with_true_depth(name): value for name, value in errors.items()}
         for i, action in enumerate(data_batch['action']):
             weighted_errors = {
                 name: (values[i], weights[i]) for name, (values, weights) in errors.items()
@@ -266,6 +272,12 @@ class LiftingEvaluator(BaseMetric):
                 f'every item the same `joint_order` (of {", ".join(ORDERS)}), or set root'
             )
         return root_of(orders.pop())
+
+
+def _with_true_depth(name: str) -> str:
+    """The name of an error of predictions that were told the depth of the root."""
+    stem = name.removesuffix('_mm')
+    return f'{stem}_true_depth{name.removeprefix(stem)}'
 
 
 def _means_by_action(

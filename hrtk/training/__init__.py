@@ -2,7 +2,12 @@
 
 from hrtk.training.kept_checkpoints import KeptCheckpoints
 from hrtk.training.landmarks import LandmarkTraining
-from hrtk.training.lifting import CompletionTraining, LiftingTraining, MaskedPoseTraining
+from hrtk.training.lifting import (
+    CompletionTraining,
+    LiftingTraining,
+    MaskedPoseTraining,
+    RefineTraining,
+)
 from hrtk.training.metrics import ClipError, ViewError
 from hrtk.training.part_optimizers import PartOptimizers
 from hrtk.training.plain_checkpoints import PlainCheckpoints
@@ -24,6 +29,7 @@ __all__ = [
     'PlainCheckpoints',
     'PosePriorQuality',
     'PosePriorTraining',
+    'RefineTraining',
     'SegmentationTraining',
     'SupervisedTraining',
     'TemporalTraining',

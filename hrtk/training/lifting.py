@@ -179,6 +179,78 @@ class LiftingTraining(BaseModel):
 
 
 @MODELS.register_module()
+class RefineTraining(BaseModel):
+    """Training of stage II of MPM with its refinement: the distance of the refined middle frame alone, as released.
+
+    Lifter and refinement learn together. Both training and prediction take the depth of the root from the ground truth,
+    and the camera; data sets without cameras (MPI-INF-3DHP, AMASS) cannot be used.
+
+    Args:
+        network: config of :class:`~hrtk.models.lifting.RefinedLifter`; its ``pretrained`` names stage II.
+        joints: order of the joints, for the flip; the network has its own option.
+        flip_test: the lifted poses are means over a window and its mirror image, before the refinement.
+    """
+
+    test_options = ('flip_test',)  # no weight depends on them
+
+    def __init__(self, network: dict, joints: str = 'h36m17', flip_test: bool = True) -> None:
+        super().__init__()
+        self.network = LIFTERS.build({'joints': joints, **network})
+        self.joints = joints
+        self.mirror = mirror_order(joints)
+        self.flip_test = flip_test
+
+    def forward(
+        self,
+        keypoints2d: Tensor,
+        joints3d: Tensor,
+        root: Tensor,
+        intrinsics: Optional[Tensor] = None,
+        mode: str = 'tensor',
+        **labels: Any,
+    ) -> dict[str, Tensor] | list[dict[str, Any]]:
+        """One batch of windows.
+
+        Args:
+            keypoints2d: (B, F, J, 2).
+            joints3d: (B, F, J, 3).
+            root: (B, F, 3) metres, camera frame.
+            intrinsics: (B, 9).
+            mode: mmengine's.
+            **labels: see :class:`MaskedPoseTraining`.
+
+        Returns:
+            For mmengine's mode ``'loss'`` the loss, else the 3D poses of the middle frames, marked with
+            ``true_root_depth``.
+
+        Raises:
+            InputError: the windows have another joint order, or no camera.
+        """
+        check_labels(self.joints, labels, 'RefineTraining')
+        if intrinsics is None:
+            raise InputError(
+                'RefineTraining: the windows have no `intrinsics`; the refinement needs the camera, so train on '
+                'H36MLifting or MocapLifting'
+            )
+        middle = joints3d.shape[1] // 2
+        root_depth = root[:, middle, 2]
+        if mode == 'loss':
+            refined = self.network(keypoints2d, root_depth, intrinsics)
+            target = joints3d[:, middle : middle + 1].clone()
+            target[:, :, self.network.root] = 0
+            return dict(loss_refined=joint_distance(refined, target))
+        if self.flip_test:
+            lifted = average_with_mirror(self._predict, keypoints2d, self.mirror)
+        else:
+            lifted = self._predict(keypoints2d)
+        refined = self.network.refined(lifted, keypoints2d, root_depth, intrinsics)
+        return [dict(joints3d=joints, true_root_depth=True) for joints in refined]
+
+    def _predict(self, keypoints2d: Tensor, masked: Optional[Tensor] = None) -> Tensor:
+        return self.network.lifter(keypoints2d)['joints3d']
+
+
+@MODELS.register_module()
 class CompletionTraining(SteppingModel):
     """Completion by MPM: hides parts of the body in all frames of a window and learns the complete 3D pose.
 

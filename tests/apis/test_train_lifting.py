@@ -15,7 +15,12 @@ from hrtk.losses import joint_distance
 from hrtk.models.lifting import step_generator
 from hrtk.registry import DATASETS
 from hrtk.testing import write_lifting_files
-from hrtk.training.lifting import CompletionTraining, LiftingTraining, MaskedPoseTraining
+from hrtk.training.lifting import (
+    CompletionTraining,
+    LiftingTraining,
+    MaskedPoseTraining,
+    RefineTraining,
+)
 
 CONFIGS = Path(__file__).parents[2] / 'configs/mpm'
 SIZE = dict(frames=9, channels=16, hidden=16, layers=1, heads=2)
@@ -266,3 +271,55 @@ def test_the_evaluator_takes_no_number_of_joints_for_an_order(windows):
     unnamed = {key: value for key, value in batch.items() if key != 'joint_order'}
     with pytest.raises(InputError, match='joint_order'):
         LiftingEvaluator().process(unnamed, samples)
+
+
+def test_refinement_learns_and_its_errors_have_names_of_their_own(batch):
+    torch.manual_seed(0)
+    lifter = dict(type='MPMStage2', **SIZE)
+    model = RefineTraining(dict(type='RefinedLifter', lifter=lifter))
+    losses = steps(model.train(), batch, 60)
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+    model.eval()
+    samples = model(**batch, mode='predict')
+    evaluator = LiftingEvaluator()
+    evaluator.process(batch, samples)
+    metrics = evaluator.compute_metrics(evaluator.results)
+    names = {name.split('/')[0] for name in metrics}
+    assert names == {'mpjpe_true_depth_mm', 'pa_mpjpe_true_depth_mm', 'windows'}
+    # A prediction by hand, without the flip: the gate between the lifted x, y and those of the keypoints.
+    model.flip_test = False
+    sample = model(**batch, mode='predict')[3]['joints3d'][0]
+    with torch.no_grad():
+        lifted = model.network.lifter(batch['keypoints2d'])['joints3d'][3, 0]
+    lifted[0] = 0
+    fx, fy, cx, cy = batch['intrinsics'][3, :4].tolist()
+    depth = batch['root'][3, 4, 2].item()
+    seen = []
+    for joint in range(17):
+        u, v = batch['keypoints2d'][3, 4, joint].tolist()
+        z = lifted[joint, 2].item() + depth
+        seen.append([(u - cx) * z / fx, (v - cy) * z / fy, z])
+    seen = torch.tensor(seen) - torch.tensor(seen[0])
+    both = torch.cat([lifted, seen], 1).flatten()
+    with torch.no_grad():
+        gate = model.network.refine.post_refine(both).view(17, 2)
+    expected = gate * lifted[:, :2] + (1 - gate) * seen[:, :2]
+    torch.testing.assert_close(sample[:, :2], expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(sample[:, 2], lifted[:, 2])
+
+
+def test_refinement_needs_cameras_and_starts_from_stage_2(windows, batch, tmp_path):
+    torch.manual_seed(0)
+    stage2 = LiftingTraining(dict(type='MPMStage2', **SIZE))
+    torch.save({'state_dict': stage2.state_dict()}, tmp_path / 'stage2.pth')
+    lifter = dict(type='MPMStage2', **SIZE)
+    network = dict(type='RefinedLifter', lifter=lifter, pretrained=str(tmp_path / 'stage2.pth'))
+    model = RefineTraining(network)
+    own = model.network.lifter.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in stage2.network.state_dict().items())
+    without = RefineTraining(dict(network, pretrained=None), joints='mpi17')
+    assert without.network.root == 14
+    with pytest.raises(InputError, match='no `intrinsics`'):
+        without(**windows['mpi17'], mode='loss')
+    with pytest.raises(InputError, match="joints='h36m17', but the windows have 'mpi17'"):
+        model(**windows['mpi17'], mode='loss')

@@ -12,7 +12,7 @@ from hrtk.models.lifting.masking import (
     step_generator,
 )
 from hrtk.models.lifting.mpm import MPMStage1, MPMStage2
-from hrtk.models.lifting.refine import MPMRefine, back_project
+from hrtk.models.lifting.refine import MPMRefine, RefinedLifter, back_project
 
 __all__ = [
     'PARTS_2D',
@@ -26,6 +26,7 @@ __all__ = [
     'MaskSampler',
     'Masks',
     'PartSampler',
+    'RefinedLifter',
     'SequenceLifter',
     'back_project',
     'step_generator',
