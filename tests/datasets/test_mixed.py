@@ -149,6 +149,16 @@ def test_three_official_data_sets_are_one(files):
         assert again.locate(index) == (number, item)
         assert torch.equal(mixed[index]['joints3d'], mixed.parts[number][item]['joints3d'])
     assert set(mixed.fingerprint()) == {'0.npz', '1.npz', '2.npz'}
+    parts = [
+        {key: value for key, value in part.items() if key != 'frames'}
+        for part in official_parts(files)
+    ]
+    parts[2]['frames'] = 9
+    shared = DATASETS.build(dict(type='MixedDataset', parts=parts, common=dict(frames=9, stride=5)))
+    assert [part.frames for part in shared.parts] == [9, 9, 9]
+    assert [part.stride for part in shared.parts] == [5, 5, 5]
+    with pytest.raises(InputError, match=r'keypoints2d is float32 \(9, 16, 2\), .* \(7, 16, 2\)'):
+        DATASETS.build(dict(type='MixedDataset', parts=parts, common=dict(frames=7)))
     with pytest.raises(InputError, match="give every part the same `joints`, e.g. 'h36m16'"):
         MixedDataset([dict(official_parts(files)[0], joints='h36m17'), *official_parts(files)[1:]])
 

@@ -115,7 +115,11 @@ def load_table(file: str | Path) -> Table:
     then tested, by its last checkpoint or the one that ``checkpoint`` names; with ``weights`` these are tested. With
     ``vary``, lists of values by dotted key, it stands for one row per combination, the last key varying fastest: every
     ``{}`` in its label takes the next key's value, and its ``paper`` values are lists with one number per combination.
-    The key ``checkpoint`` can vary too.
+    The key ``checkpoint`` can vary too, and options of a pretraining as ``pretraining.<key>``.
+
+    ``pretraining`` is an earlier stage of a training: its ``config``, ``options``, and ``start``, the option of the
+    row's config that receives its last checkpoint. ``cost``, a list of parts of the network, counts instead of
+    training.
 
     Raises:
         InputError: names the file, the row and what is wrong with it.
