@@ -143,6 +143,13 @@ def test_a_pretraining_decides_the_training_after_it(folder):
     assert [row['ours'] for row in again['rows']] == [row['ours'] for row in content['rows']]
 
 
+def test_processes_share_the_pretraining(folder):
+    content = benchmark(tiny('mpm_refine'), work_dir='one')
+    again = benchmark(Path('mpm_refine.yaml'), work_dir='two', jobs=2)
+    assert [row['ours'] for row in again['rows']] == [row['ours'] for row in content['rows']]
+    assert len(list(Path('two/trainings').iterdir())) == 3
+
+
 def test_rows_without_files_name_those_of_both_stages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = benchmark(TABLES / 'mpm_table2.yaml', dry_run=True)
