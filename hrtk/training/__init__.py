@@ -3,7 +3,9 @@
 from hrtk.training.kept_checkpoints import KeptCheckpoints
 from hrtk.training.landmarks import LandmarkTraining
 from hrtk.training.lifting import CompletionTraining, LiftingTraining, MaskedPoseTraining
-from hrtk.training.metrics import ClipError, ViewError
+from hrtk.training.metrics import ClipError, VIBEErrors, ViewError
+from hrtk.training.mixed_batches import MixedBatches
+from hrtk.training.mixed_video import MixedVideoTraining
 from hrtk.training.part_optimizers import PartOptimizers
 from hrtk.training.plain_checkpoints import PlainCheckpoints
 from hrtk.training.pose_prior import PosePriorQuality, PosePriorTraining
@@ -20,6 +22,8 @@ __all__ = [
     'LandmarkTraining',
     'LiftingTraining',
     'MaskedPoseTraining',
+    'MixedBatches',
+    'MixedVideoTraining',
     'PartOptimizers',
     'PlainCheckpoints',
     'PosePriorQuality',
@@ -28,6 +32,7 @@ __all__ = [
     'SupervisedTraining',
     'TemporalTraining',
     'TrainRunner',
+    'VIBEErrors',
     'VideoTraining',
     'ViewError',
 ]
