@@ -8,7 +8,9 @@ from hrtk.training.lifting import (
     MaskedPoseTraining,
     RefineTraining,
 )
-from hrtk.training.metrics import ClipError, ViewError
+from hrtk.training.metrics import ClipError, VIBEErrors, ViewError
+from hrtk.training.mixed_batches import MixedBatches
+from hrtk.training.mixed_video import MixedVideoTraining
 from hrtk.training.part_optimizers import PartOptimizers
 from hrtk.training.plain_checkpoints import PlainCheckpoints
 from hrtk.training.pose_prior import PosePriorQuality, PosePriorTraining
@@ -25,6 +27,8 @@ __all__ = [
     'LandmarkTraining',
     'LiftingTraining',
     'MaskedPoseTraining',
+    'MixedBatches',
+    'MixedVideoTraining',
     'PartOptimizers',
     'PlainCheckpoints',
     'PosePriorQuality',
@@ -34,6 +38,7 @@ __all__ = [
     'SupervisedTraining',
     'TemporalTraining',
     'TrainRunner',
+    'VIBEErrors',
     'VideoTraining',
     'ViewError',
 ]

@@ -24,6 +24,7 @@ from hrtk.version import __version__
 if TYPE_CHECKING:
     from hrtk.apis.tables.runs import Run
 
+BEST = 'best'
 FINISHED = 'finished.json'  # in the folder of a training
 # Keys of a training config that no number depends on.
 WITHOUT_EFFECT = (
@@ -161,14 +162,17 @@ def _checkpoint(run: Run, folder: Path) -> Path:
     if path is None:
         raise InputError(
             f'{run.config}: the training in {folder} wrote no checkpoint {run.checkpoint or ""!r}; name one that '
-            f'its CheckpointHook writes (default_hooks.checkpoint.interval) and not one behind its last step'
+            f'its CheckpointHook writes (default_hooks.checkpoint.interval, save_best) and not one behind its last step'
         )
     return path
 
 
 def _stored(folder: Path, name: str) -> Optional[Path]:
     """A checkpoint by name, or None."""
-    for path in (folder / KEPT / f'{name}.pth', folder / f'{name}.pth'):
+    paths = [folder / KEPT / f'{name}.pth', folder / f'{name}.pth']
+    if name == BEST:
+        paths = sorted(folder.glob('best_*.pth'))
+    for path in paths:
         if path.is_file():
             return path
     return None

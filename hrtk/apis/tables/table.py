@@ -31,7 +31,8 @@ class Row:
         joints: a folder of joints of another program, which are scored on the data set of the config instead of
             running its adapter, see :func:`hrtk.apis.evaluate_joints`; None for a run.
         train: whether the config is one of a training, which is trained and then tested on its test part.
-        checkpoint: of that training: ``'epoch_<n>'`` or ``'iter_<n>'``; None for the last.
+        checkpoint: of that training: ``'epoch_<n>'``, ``'iter_<n>'``, or ``'best'`` for the one that mmengine's
+            ``CheckpointHook`` with ``save_best`` wrote; None for the last.
         weights: tests these weights on the test part of a training config instead, see :func:`hrtk.apis.test`.
         pretraining: an earlier stage of that training, which is trained first; its last checkpoint becomes the option
             ``start``.
@@ -103,7 +104,7 @@ ROW_KEYS = (
 )
 KINDS = ('joints', 'train', 'weights', 'cost')  # a row has one of them, or is an adaptation
 STAGE_KEYS = ('config', 'options', 'start', 'pretraining')
-CHECKPOINT = re.compile(r'(epoch|iter)_[1-9][0-9]*')
+CHECKPOINT = re.compile(r'(epoch|iter)_[1-9][0-9]*|best')
 
 
 def load_table(file: str | Path) -> Table:
@@ -296,7 +297,7 @@ def _check_checkpoint(entry: Mapping[str, Any], checkpoint: Any, source: str) ->
         raise InputError(f'{source}: checkpoint is one of a training; add `train: true`')
     if not CHECKPOINT.fullmatch(str(checkpoint)):
         raise InputError(
-            f'{source}: checkpoint is epoch_<n> or iter_<n>, e.g. epoch_1, not {checkpoint!r}'
+            f'{source}: checkpoint is epoch_<n>, iter_<n> or best, e.g. epoch_1, not {checkpoint!r}'
         )
 
 
