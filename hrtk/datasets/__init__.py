@@ -10,7 +10,17 @@ from hrtk.datasets.lifting import (
     MotionWindows,
     MPIINF3DHPLifting,
 )
-from hrtk.datasets.official import SPINFile, SPINViews, ThreeDPW, VIBEDatabase
+from hrtk.datasets.mixed import MixedDataset
+from hrtk.datasets.official import (
+    AMASSMotion,
+    AMASSPoses,
+    MixedClips,
+    SPINFile,
+    SPINViews,
+    ThreeDPW,
+    VIBEClips,
+    VIBEDatabase,
+)
 from hrtk.datasets.open_stream import (
     ForegroundViews,
     OpenForeground,
@@ -23,6 +33,8 @@ from hrtk.datasets.own import CocoKeypointsDataset, Pose2SimProject, VideoDatase
 
 __all__ = [
     'AMASSLifting',
+    'AMASSMotion',
+    'AMASSPoses',
     'BundledLandmarks',
     'CocoKeypointsDataset',
     'FeatureClips',
@@ -32,6 +44,8 @@ __all__ = [
     'LandmarkTracks',
     'LandmarkViews',
     'MPIINF3DHPLifting',
+    'MixedClips',
+    'MixedDataset',
     'MocapLifting',
     'MotionWindows',
     'OpenForeground',
@@ -44,6 +58,7 @@ __all__ = [
     'SPINViews',
     'SequenceDataset',
     'ThreeDPW',
+    'VIBEClips',
     'VIBEDatabase',
     'VideoDataset',
 ]

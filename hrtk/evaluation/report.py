@@ -49,6 +49,10 @@ COLUMNS = {
     'skipped_updates': 'skipped\nupdates',
     'frames_without_evidence': 'unseen\nframes',
     'tracks_without_evidence': 'unseen\ntracks',
+    'mpjpe_true_depth_mm': 'MPJPE, true\nroot depth, mm',
+    'pa_mpjpe_true_depth_mm': 'PA-MPJPE, true\nroot depth, mm',
+    'params_k': 'parameters\nK',
+    'flops_m': 'FLOPs\nM',
 }
 WHOLE_NUMBERS = ('skipped_updates', 'frames_without_evidence', 'tracks_without_evidence')
 SCALES = {

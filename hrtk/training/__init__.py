@@ -2,8 +2,15 @@
 
 from hrtk.training.kept_checkpoints import KeptCheckpoints
 from hrtk.training.landmarks import LandmarkTraining
-from hrtk.training.lifting import CompletionTraining, LiftingTraining, MaskedPoseTraining
-from hrtk.training.metrics import ClipError, ViewError
+from hrtk.training.lifting import (
+    CompletionTraining,
+    LiftingTraining,
+    MaskedPoseTraining,
+    RefineTraining,
+)
+from hrtk.training.metrics import ClipError, VIBEErrors, ViewError
+from hrtk.training.mixed_batches import MixedBatches
+from hrtk.training.mixed_video import MixedVideoTraining
 from hrtk.training.part_optimizers import PartOptimizers
 from hrtk.training.plain_checkpoints import PlainCheckpoints
 from hrtk.training.pose_prior import PosePriorQuality, PosePriorTraining
@@ -20,14 +27,18 @@ __all__ = [
     'LandmarkTraining',
     'LiftingTraining',
     'MaskedPoseTraining',
+    'MixedBatches',
+    'MixedVideoTraining',
     'PartOptimizers',
     'PlainCheckpoints',
     'PosePriorQuality',
     'PosePriorTraining',
+    'RefineTraining',
     'SegmentationTraining',
     'SupervisedTraining',
     'TemporalTraining',
     'TrainRunner',
+    'VIBEErrors',
     'VideoTraining',
     'ViewError',
 ]

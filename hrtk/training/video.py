@@ -10,7 +10,7 @@ import torch
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from hrtk.datasets import MotionWindows
+from hrtk.datasets.lifting import BodyPoseWindows
 from hrtk.errors import InputError
 from hrtk.evaluation import accel_error, mpjpe
 from hrtk.geometry.rotation import rotmat_to_axis_angle
@@ -52,7 +52,8 @@ class VideoTraining(SteppingModel):
         start: config of the image network that computed the features, with weights, see
             :class:`~hrtk.training.temporal.TemporalTraining`.
         critic: config of the :class:`~hrtk.models.priors.MotionDiscriminator`; None trains without a prior.
-        motion: config of the :class:`~hrtk.datasets.lifting.motion_windows.MotionWindows`, the captured motion.
+        motion: config of the captured motion, e.g. :class:`~hrtk.datasets.lifting.motion_windows.MotionWindows` or
+            :class:`~hrtk.datasets.official.amass.AMASSMotion`.
         metric: config of the :class:`~hrtk.losses.LogRatioLoss`; None trains without it.
         weights: replacements of the losses' weights, by default those of VIBE: ``keypoints2d`` 300, ``joints3d`` 300,
             ``rotmat`` 60, ``betas`` 0.06, and ``motion`` 0.5, which weights the losses of the critic too; and
@@ -84,7 +85,7 @@ class VideoTraining(SteppingModel):
                 "motion=dict(type='MotionWindows'), or leave the critic out"
             )
         self.critic: Optional[nn.Module] = None
-        self.motion: Optional[MotionWindows] = None
+        self.motion: Optional[BodyPoseWindows] = None
         self.metric: Optional[nn.Module] = None
         if critic is not None:
             self.critic = MODELS.build(critic)
@@ -106,7 +107,7 @@ class VideoTraining(SteppingModel):
         # Mirroring, dropout and anchors draw from the global generators.
         torch.manual_seed(generator.initial_seed())
         with optim_wrapper['network'].optim_context(self):
-            losses, predicted_motion = self.network_losses(**data)
+            losses, predicted_motion = self.losses_of(data)
         total, logged = self.parse_losses(losses)
         optim_wrapper['network'].update_params(total)
         if self.critic is not None:
@@ -121,6 +122,10 @@ class VideoTraining(SteppingModel):
             logged.update(critic_logged)
         return logged
 
+    def losses_of(self, data: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """The losses of the network for one batch, see :meth:`network_losses`."""
+        return self.network_losses(**data)
+
     def network_losses(
         self, features: Tensor, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor, camera: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
@@ -134,11 +139,7 @@ class VideoTraining(SteppingModel):
         supervision = self._supervise(predicted, rotmat, betas, keypoints2d)
         losses = supervision.losses
         losses.update(self._metric_losses(predicted.features, supervision))
-        predicted_motion = rotmat_to_axis_angle(predicted.rotmat[:, :, 1:]).flatten(2)
-        if self.critic is not None:
-            with _constant(self.critic):
-                losses['motion'] = (self.critic(predicted_motion) - 1).square().mean()
-        return weighted(losses, self.loss_weights), predicted_motion
+        return self._with_prior(losses, predicted)
 
     def critic_losses(self, captured: Tensor, predicted: Tensor) -> dict[str, Tensor]:
         """The weighted losses of the critic on (B, T, 69) captured and predicted body poses.
@@ -184,6 +185,16 @@ class VideoTraining(SteppingModel):
             for clip in zip(joints, true_joints)
         ]
 
+    def _with_prior(
+        self, losses: dict[str, Tensor], predicted: Prediction
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Adds what the critic says of the motion; returns the weighted losses and the body poses (B, T, 69)."""
+        predicted_motion = rotmat_to_axis_angle(predicted.rotmat[:, :, 1:]).flatten(2)
+        if self.critic is not None:
+            with _constant(self.critic):
+                losses['motion'] = (self.critic(predicted_motion) - 1).square().mean()
+        return weighted(losses, self.loss_weights), predicted_motion
+
     def _supervise(
         self, predicted: Prediction, rotmat: Tensor, betas: Tensor, keypoints2d: Tensor
     ) -> Supervision:
@@ -207,9 +218,19 @@ class VideoTraining(SteppingModel):
         if self.metric is None:
             return {}
         clips = features.shape[:2]
-        joints = supervision.joints[:, COMMON14].unflatten(0, clips)
-        true_joints = supervision.true_joints[:, COMMON14].unflatten(0, clips)
-        losses = {}
+        return self.metric_losses(
+            features,
+            supervision.joints[:, COMMON14].unflatten(0, clips),
+            supervision.true_joints[:, COMMON14].unflatten(0, clips),
+        )
+
+    def metric_losses(
+        self, features: Tensor, joints: Tensor, true_joints: Tensor
+    ) -> dict[str, Tensor]:
+        """The metric losses that have a weight; features (B, T, F), joints and true joints (B, T, J, 3)."""
+        losses: dict[str, Tensor] = {}
+        if self.metric is None:
+            return losses
         if self.loss_weights['metric']:
             losses['metric'] = self.metric(features, true_joints)
         if self.loss_weights['metric_joints']:

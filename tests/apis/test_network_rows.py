@@ -157,7 +157,7 @@ def test_the_test_part_is_no_part_of_a_training(monkeypatch):
     'old, new, message',
     [
         ('train: true\n', 'train: true\n  weights: a.pth\n', 'exclude each other'),
-        ('epoch_1,', 'best,', "epoch_<n> or iter_<n>, e.g. epoch_1, not 'best'"),
+        ('epoch_1,', 'first,', "epoch_<n>, iter_<n> or best, e.g. epoch_1, not 'first'"),
         ('  train: true\n', '', 'add `train: true`'),
         ('mpm/stage2_open', 'source/r18_wild', 'hrtk adapt'),
         ('train_cfg:', 'train_cgf:', "unknown key 'train_cgf'"),

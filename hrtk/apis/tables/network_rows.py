@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import time
@@ -12,15 +13,18 @@ from mmengine.config import Config
 
 from hrtk.apis.adaptation import load_config
 from hrtk.apis.network_test import REPORT, fingerprint, fingerprint_of_test, test, with_weights
+from hrtk.apis.tables.cost_rows import cost_of
 from hrtk.apis.train import TEST_PARTS, train
 from hrtk.errors import InputError
 from hrtk.files import write_text_atomically
+from hrtk.registry import MODELS
 from hrtk.training.kept_checkpoints import FOLDER as KEPT
 from hrtk.version import __version__
 
 if TYPE_CHECKING:
     from hrtk.apis.tables.runs import Run
 
+BEST = 'best'
 FINISHED = 'finished.json'  # in the folder of a training
 # Keys of a training config that no number depends on.
 WITHOUT_EFFECT = (
@@ -47,6 +51,11 @@ def training_fingerprint(cfg: Config) -> str:
         for key, value in cfg.to_dict().items()
         if key not in WITHOUT_EFFECT and not key.startswith('_')
     }
+    training = MODELS.get(cfg.model['type'])
+    test_options = getattr(training, 'test_options', ())
+    parts['model'] = {
+        key: value for key, value in parts['model'].items() if key not in test_options
+    }
     return fingerprint(dict(parts, hrtk=__version__))
 
 
@@ -56,6 +65,8 @@ def score_network(run: Run) -> dict[str, Any]:
     Returns:
         As of :func:`hrtk.apis.tables.runs.execute`.
     """
+    if run.cost:
+        return cost_of(load_config(run.config, run.options), list(run.cost))
     weights = run.weights
     trained = False
     if run.training is not None:
@@ -105,12 +116,30 @@ def _trained_weights(run: Run, folder: Path) -> tuple[bool, Path]:
 
 def _train(run: Run, folder: Path, needed: list[str]) -> None:
     """Trains, or goes on where an interrupted training ended."""
-    cfg = load_config(run.config, run.options)
+    options = dict(run.options)
+    if run.pretraining is not None:
+        options[run.pretraining['start']] = str(_pretrained_weights(run))
+    cfg = load_config(run.config, options)
     cfg.resume = True
     hook = dict(type='KeptCheckpoints', names=list(dict.fromkeys(needed)))
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
     name = f'{run.config.stem}-train-{next(_RUN_NUMBERS)}_{time.time_ns()}'
     train(cfg, work_dir=str(folder), experiment_name=name)
+
+
+def _pretrained_weights(run: Run) -> Path:
+    """The last checkpoint of the earlier stage, which is trained where no earlier run did."""
+    assert run.pretraining is not None
+    stage = dataclasses.replace(
+        run,
+        config=Path(run.pretraining['config']),
+        options=run.pretraining['options'],
+        pretraining=run.pretraining['pretraining'],
+        checkpoint=None,
+        keep=(),
+    )
+    _, path = _trained_weights(stage, Path(run.pretraining['folder']))
+    return path
 
 
 def _clear(folder: Path) -> None:
@@ -133,14 +162,17 @@ def _checkpoint(run: Run, folder: Path) -> Path:
     if path is None:
         raise InputError(
             f'{run.config}: the training in {folder} wrote no checkpoint {run.checkpoint or ""!r}; name one that '
-            f'its CheckpointHook writes (default_hooks.checkpoint.interval) and not one behind its last step'
+            f'its CheckpointHook writes (default_hooks.checkpoint.interval, save_best) and not one behind its last step'
         )
     return path
 
 
 def _stored(folder: Path, name: str) -> Optional[Path]:
     """A checkpoint by name, or None."""
-    for path in (folder / KEPT / f'{name}.pth', folder / f'{name}.pth'):
+    paths = [folder / KEPT / f'{name}.pth', folder / f'{name}.pth']
+    if name == BEST:
+        paths = sorted(folder.glob('best_*.pth'))
+    for path in paths:
         if path.is_file():
             return path
     return None

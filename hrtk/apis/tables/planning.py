@@ -33,12 +33,18 @@ def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
     """
     configs = {row.label: _read(table, row, table.seeds[0]) for row in table.rows}
     for row in table.rows:
-        check_arguments(checked_parts(row, configs[row.label]), f'{table.file}, {row.label!r}')
+        for stage in _stages(row):
+            parts = checked_parts(stage, _read(table, stage, table.seeds[0]), stage is row)
+            check_arguments(parts, f'{table.file}, {row.label!r}')
     cache: dict[str, Optional[str]] = {}
     obstacles = {}
     for row in table.rows:
         if row.tests_network:
-            reasons = _missing_of_network(row, configs[row.label])
+            reasons = []
+            for stage in _stages(row):
+                cfg = _read(table, stage, table.seeds[0])
+                reasons += _missing_of_network(stage, cfg, stage is row)
+            reasons = list(dict.fromkeys(reasons))
         else:
             reasons = obstacles_of(configs[row.label], cache)
         if reasons:
@@ -73,12 +79,52 @@ def _read(table: Table, row: Row, seed: int) -> Config:
 def _options(table: Table, row: Row, seed: int) -> dict[str, Any]:
     seeds = dict.fromkeys(table.seed_keys, seed)
     if row.tests_network:
-        return {**row.options, **seeds}
+        return {**row.options, **seeds, **_start_of(table, row, seed)}
     return {'outputs': None, **row.options, **seeds}
 
 
-def checked_parts(row: Row, cfg: Config) -> list[Any]:
+def _stages(row: Row) -> Iterator[Row]:
+    """A row and the trainings before it."""
+    stage: Optional[Row] = row
+    while stage is not None:
+        yield stage
+        stage = stage.pretraining
+
+
+def _start_of(table: Table, row: Row, seed: int) -> dict[str, str]:
+    """The option of a row that stands for the checkpoint of its pretraining: the name of that training."""
+    if row.pretraining is None:
+        return {}
+    return {row.pretraining.start: _training_name(table, row.pretraining, seed)}
+
+
+def _training_name(table: Table, row: Row, seed: int) -> str:
+    """Name of the folder of a row's training."""
+    return f'{row.config.stem}-{training_fingerprint(_read(table, row, seed))}'
+
+
+def _pretraining(
+    table: Table, row: Optional[Row], seed: int, work_dir: Path
+) -> Optional[dict[str, Any]]:
+    """The plan of an earlier stage, see :class:`hrtk.apis.tables.runs.Run`."""
+    if row is None:
+        return None
+    return dict(
+        config=str(row.config),
+        options=_options(table, row, seed),
+        folder=str(work_dir / 'trainings' / _training_name(table, row, seed)),
+        start=row.start,
+        pretraining=_pretraining(table, row.pretraining, seed, work_dir),
+    )
+
+
+def checked_parts(row: Row, cfg: Config, tested: bool = True) -> list[Any]:
     """The parts of a row's config whose objects its numbers come from.
+
+    Args:
+        row: the row.
+        cfg: its config.
+        tested: whether the test part counts; not for earlier stages, whose checkpoints alone matter.
 
     Raises:
         InputError: the config has an unknown key or lacks one, or is of another kind than the row.
@@ -86,8 +132,12 @@ def checked_parts(row: Row, cfg: Config) -> list[Any]:
     if not row.tests_network:
         check_keys(cfg)
         return [cfg[key] for key in PARTS]
-    part = part_to_test(cfg)
-    parts = [cfg.model, part.dataloader['dataset'], part.evaluator]
+    if row.cost:
+        return [cfg.model.network]
+    parts = [cfg.model]
+    if tested:
+        part = part_to_test(cfg)
+        parts += [part.dataloader['dataset'], part.evaluator]
     if row.train:
         check_keys(cfg, KEYS, REQUIRED)
         parts.append(cfg.train_dataloader['dataset'])
@@ -96,13 +146,13 @@ def checked_parts(row: Row, cfg: Config) -> list[Any]:
     return parts
 
 
-def _missing_of_network(row: Row, cfg: Config) -> list[str]:
+def _missing_of_network(row: Row, cfg: Config, tested: bool) -> list[str]:
     """The missing files of a row that tests a network.
 
     Its parts are not built here: the data of a training can take minutes.
     """
-    parts = checked_parts(row, cfg)
-    if row.train:
+    parts = checked_parts(row, cfg, tested)
+    if row.train and row.pretraining is None:
         parts.append(cfg.get('load_from'))
     assets = missing_assets({'parts': parts})
     reasons = [f'{ROOT}/{asset.path} ({asset.instructions}: {asset.url})' for asset in assets]
@@ -135,11 +185,14 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
     cfg = _read(table, row, seed)
     name = row.config.stem
     training = None
-    if row.tests_network:
+    if row.cost:
+        parts: dict[str, Any] = dict(network=cfg.model.network, cost=row.cost)
+        digest = fingerprint(parts)[:8]
+    elif row.tests_network:
         part = part_to_test(cfg)
-        parts: dict[str, Any] = dict(model=cfg.model, test=part, weights=row.weights)
+        parts = dict(model=cfg.model, test=part, weights=row.weights)
         if row.train:
-            training = work_dir / 'trainings' / f'{name}-{training_fingerprint(cfg)}'
+            training = work_dir / 'trainings' / _training_name(table, row, seed)
             parts.update(training=training.name, checkpoint=row.checkpoint)
         digest = fingerprint(parts)[:8]
     else:
@@ -147,6 +200,10 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
         if row.joints is not None:
             parts['joints'] = row.joints
         digest = _digest(parts)
+    pretraining = _pretraining(table, row.pretraining, seed, work_dir)
+    shares = str(training) if training else None
+    if pretraining is not None:
+        shares = _first_folder(pretraining)
     return Run(
         label=row.label,
         config=row.config,
@@ -157,8 +214,17 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
         weights=row.weights,
         training=training,
         checkpoint=row.checkpoint,
-        shares=str(training) if training else None,
+        shares=shares,
+        pretraining=pretraining,
+        cost=row.cost,
     )
+
+
+def _first_folder(pretraining: dict[str, Any]) -> str:
+    """Folder of the first of several stages, which rows that share it must not train at the same time."""
+    while pretraining['pretraining'] is not None:
+        pretraining = pretraining['pretraining']
+    return pretraining['folder']
 
 
 def _digest(parts: dict[str, Any]) -> str:

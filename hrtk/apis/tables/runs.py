@@ -42,6 +42,9 @@ class Run:
         keep: checkpoints of the training that other rows need.
         preparations: of the adapter, shared with rows that continue them, see
             :class:`hrtk.engine.preparation.SharedPreparations`.
+        pretraining: the earlier stage of the training: its ``config``, ``options``, ``folder``, the ``start`` option
+            of the later stage, and a ``pretraining`` of its own, or None.
+        cost: parts of the config's network that are counted.
         shares: runs with an equal text work in the same folder, so they run one after the other.
     """
 
@@ -57,11 +60,13 @@ class Run:
     keep: tuple[str, ...] = ()
     preparations: Optional[dict[str, Any]] = None
     shares: Optional[str] = None
+    pretraining: Optional[dict[str, Any]] = None
+    cost: tuple[str, ...] = ()
 
     @property
     def tests_network(self) -> bool:
         """Whether the run tests a network by a training config, see :mod:`hrtk.apis.tables.network_rows`."""
-        return self.weights is not None or self.training is not None
+        return self.weights is not None or self.training is not None or bool(self.cost)
 
 
 def execute(run: Run) -> dict[str, Any]:
@@ -171,7 +176,9 @@ def main() -> None:
     """Executes the run that stdin describes as JSON and writes its outcome."""
     content = json.load(sys.stdin)
     paths = {key: Path(content[key]) for key in ('config', 'folder', 'training') if content[key]}
-    run = Run(**{**content, **paths, 'keep': tuple(content['keep'])})
+    run = Run(
+        **{**content, **paths, 'keep': tuple(content['keep']), 'cost': tuple(content['cost'])}
+    )
     write_text_atomically(run.folder / OUTCOME, json.dumps(execute(run)))
 
 

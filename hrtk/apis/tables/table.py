@@ -14,6 +14,9 @@ import yaml
 from hrtk.apis.locations import find_config
 from hrtk.errors import InputError, suggestion
 
+START = 'model.network.pretrained'  # the option that receives the checkpoint of a pretraining
+STAGE = 'pretraining.'  # begins the keys of `vary` that belong to the pretraining
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -28,8 +31,13 @@ class Row:
         joints: a folder of joints of another program, which are scored on the data set of the config instead of
             running its adapter, see :func:`hrtk.apis.evaluate_joints`; None for a run.
         train: whether the config is one of a training, which is trained and then tested on its test part.
-        checkpoint: of that training: ``'epoch_<n>'`` or ``'iter_<n>'``; None for the last.
+        checkpoint: of that training: ``'epoch_<n>'``, ``'iter_<n>'``, or ``'best'`` for the one that mmengine's
+            ``CheckpointHook`` with ``save_best`` wrote; None for the last.
         weights: tests these weights on the test part of a training config instead, see :func:`hrtk.apis.test`.
+        pretraining: an earlier stage of that training, which is trained first; its last checkpoint becomes the option
+            ``start``.
+        start: of a pretraining, the dotted key in the config of the later stage.
+        cost: counts the parameters and operations of these parts of the config's network instead.
     """
 
     label: str
@@ -41,11 +49,14 @@ class Row:
     train: bool = False
     checkpoint: Optional[str] = None
     weights: Optional[str] = None
+    pretraining: Optional[Row] = None
+    start: str = START
+    cost: tuple[str, ...] = ()
 
     @property
     def tests_network(self) -> bool:
-        """Whether the config is one of a training, whose test part gives the row's numbers."""
-        return self.train or self.weights is not None
+        """Whether the config is one of a training, whose network gives the row's numbers."""
+        return self.train or self.weights is not None or bool(self.cost)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,13 +98,16 @@ ROW_KEYS = (
     'train',
     'checkpoint',
     'weights',
+    'cost',
+    'pretraining',
     'options',
     'vary',
     'paper',
     'baseline',
 )
-KINDS = ('joints', 'train', 'weights')  # a row has one of them, or is an adaptation
-CHECKPOINT = re.compile(r'(epoch|iter)_[1-9][0-9]*')
+KINDS = ('joints', 'train', 'weights', 'cost')  # a row has one of them, or is an adaptation
+STAGE_KEYS = ('config', 'options', 'start', 'pretraining')
+CHECKPOINT = re.compile(r'(epoch|iter)_[1-9][0-9]*|best')
 
 
 def load_table(file: str | Path) -> Table:
@@ -105,7 +119,11 @@ def load_table(file: str | Path) -> Table:
     then tested, by its last checkpoint or the one that ``checkpoint`` names; with ``weights`` these are tested. With
     ``vary``, lists of values by dotted key, it stands for one row per combination, the last key varying fastest: every
     ``{}`` in its label takes the next key's value, and its ``paper`` values are lists with one number per combination.
-    The key ``checkpoint`` can vary too.
+    The key ``checkpoint`` can vary too, and options of a pretraining as ``pretraining.<key>``.
+
+    ``pretraining`` is an earlier stage of a training: its ``config``, ``options``, and ``start``, the option of the
+    row's config that receives its last checkpoint. ``cost``, a list of parts of the network, counts instead of
+    training.
 
     Raises:
         InputError: names the file, the row and what is wrong with it.
@@ -173,6 +191,7 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
         values_of_row = dict(zip(vary, combination))
         checkpoint = values_of_row.pop('checkpoint', entry.get('checkpoint'))
         _check_checkpoint(entry, checkpoint, source)
+        own_options, stage_options = _split_options(values_of_row)
         if vary:
             paper_values = {metric: float(values[index]) for metric, values in paper.items()}
         else:
@@ -180,14 +199,56 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
         yield Row(
             label=label.format(*map(_label_text, combination)),
             config=file.parent / entry['config'],
-            options={**options, **values_of_row},
+            options={**options, **own_options},
             paper=paper_values,
             baseline=baseline,
             joints=entry.get('joints'),
             train=bool(entry.get('train', False)),
             checkpoint=checkpoint,
             weights=entry.get('weights'),
+            pretraining=_stage(entry.get('pretraining'), stage_options, file, source),
+            cost=tuple(entry.get('cost') or ()),
         )
+
+
+def _split_options(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Values of ``vary``: those of the row's config and those of its pretraining."""
+    own: dict[str, Any] = {}
+    stage: dict[str, Any] = {}
+    for key, value in values.items():
+        if key.startswith(STAGE):
+            stage[key.removeprefix(STAGE)] = value
+        else:
+            own[key] = value
+    return own, stage
+
+
+def _stage(entry: Any, options: Mapping[str, Any], file: Path, source: str) -> Optional[Row]:
+    """The row of a pretraining, or None.
+
+    Args:
+        entry: the value of ``pretraining``.
+        options: further options, from ``vary``.
+        file: the table file.
+        source: for messages.
+    """
+    if entry is None:
+        if options:
+            raise InputError(f'{source}: vary has keys of a pretraining, but the row has none')
+        return None
+    source = f'{source}, pretraining'
+    if not isinstance(entry, dict):
+        raise InputError(f'{source}: expected a mapping with {", ".join(STAGE_KEYS)}')
+    _check_keys(entry, STAGE_KEYS, ('config',), source)
+    own_options, earlier_options = _split_options(options)
+    return Row(
+        label=entry['config'],
+        config=file.parent / entry['config'],
+        options={**(entry.get('options') or {}), **own_options},
+        train=True,
+        pretraining=_stage(entry.get('pretraining'), earlier_options, file, source),
+        start=entry.get('start', START),
+    )
 
 
 def _label_text(value: Any) -> Any:
@@ -219,6 +280,15 @@ def _check_kind(entry: Mapping[str, Any], source: str) -> None:
     kinds = [key for key in KINDS if entry.get(key)]
     if len(kinds) > 1:
         raise InputError(f'{source}: {" and ".join(kinds)} exclude each other; keep one of them')
+    if entry.get('pretraining') and not entry.get('train'):
+        raise InputError(
+            f'{source}: pretraining is an earlier stage of a training; add `train: true`'
+        )
+    cost = entry.get('cost') or []
+    if not isinstance(cost, list) or not all(isinstance(part, str) for part in cost):
+        raise InputError(
+            f"{source}: cost is a list of names of the network's parts, e.g. [encoder2d], or [network] for all of it"
+        )
     if not isinstance(entry.get('train', False), bool):
         raise InputError(f'{source}: train is true or false, not {entry["train"]!r}')
 
@@ -230,7 +300,7 @@ def _check_checkpoint(entry: Mapping[str, Any], checkpoint: Any, source: str) ->
         raise InputError(f'{source}: checkpoint is one of a training; add `train: true`')
     if not CHECKPOINT.fullmatch(str(checkpoint)):
         raise InputError(
-            f'{source}: checkpoint is epoch_<n> or iter_<n>, e.g. epoch_1, not {checkpoint!r}'
+            f'{source}: checkpoint is epoch_<n>, iter_<n> or best, e.g. epoch_1, not {checkpoint!r}'
         )
 
 

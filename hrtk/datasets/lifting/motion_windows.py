@@ -15,12 +15,36 @@ from hrtk.errors import InputError
 from hrtk.registry import DATASETS
 
 
-@DATASETS.register_module()
-class MotionWindows(Dataset):
-    """Every stretch of L frames that lies within a motion clip.
+class BodyPoseWindows(Dataset):
+    """Stretches of L frames of body poses, what a motion critic learns from.
 
     An item is a dict: ``body_pose`` (L, 69) float32, axis-angle of joints 1..23 in radians, without the global
     orientation.
+
+    Attributes:
+        body_pose: (N, 69) all frames of all recordings, one after the other.
+        starts: (W,) first frame of every stretch.
+        offsets: (L,) distances of the frames of a stretch from the first.
+    """
+
+    body_pose: Tensor
+    starts: Tensor
+    offsets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return dict(body_pose=self.batch(self.starts.new_tensor([index]))[0])
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """The ``body_pose`` (B, L, 69) of items (B,)."""
+        return self.body_pose[self.starts[indices][:, None] + self.offsets]
+
+
+@DATASETS.register_module()
+class MotionWindows(BodyPoseWindows):
+    """Every stretch of L frames that lies within a motion clip, see :class:`BodyPoseWindows`.
 
     Args:
         split: ``'train'``, ``'test'`` (other recordings) or None for all clips.
@@ -60,13 +84,3 @@ class MotionWindows(Dataset):
                 f'MotionWindows: no clip holds {frames} frames at {fps} frames/s; the longest has '
                 f'{max(map(len, clips))} at {clips[0].fps}'
             )
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return dict(body_pose=self.batch(self.starts.new_tensor([index]))[0])
-
-    def batch(self, indices: Tensor) -> Tensor:
-        """The ``body_pose`` (B, L, 69) of items (B,)."""
-        return self.body_pose[self.starts[indices][:, None] + self.offsets]

@@ -1,8 +1,19 @@
 """Data sets of the field, in the file layouts of their authors and of released code."""
 
+from hrtk.datasets.official.amass import AMASSMotion, AMASSPoses
 from hrtk.datasets.official.spin_npz import SPINFile
 from hrtk.datasets.official.spin_views import SPINViews
 from hrtk.datasets.official.threedpw import ThreeDPW
+from hrtk.datasets.official.vibe_clips import MixedClips, VIBEClips
 from hrtk.datasets.official.vibe_db import VIBEDatabase
 
-__all__ = ['SPINFile', 'SPINViews', 'ThreeDPW', 'VIBEDatabase']
+__all__ = [
+    'AMASSMotion',
+    'AMASSPoses',
+    'MixedClips',
+    'SPINFile',
+    'SPINViews',
+    'ThreeDPW',
+    'VIBEClips',
+    'VIBEDatabase',
+]

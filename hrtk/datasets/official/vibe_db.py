@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Optional
 
@@ -147,20 +148,7 @@ def read_vibe_db(path: str | Path) -> dict[str, np.ndarray]:
         InputError: the file is missing, damaged or unsafe, lacks a key, or has rows of another shape.
     """
     keys = (*REQUIRED, *OPTIONAL, 'valid_i', 'joints2D', 'joints3D')
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such file; {REMEDY}')
-    if path.suffix == '.npz':
-        table = read_npz(path, keys, REQUIRED, REMEDY)
-    else:
-        content = load_joblib(path)
-        table = {key: np.asarray(value) for key, value in content.items() if key in keys}
-    missing = [key for key in REQUIRED if key not in table]
-    if missing:
-        raise InputError(
-            f'{path}: lacks {", ".join(missing)}; it has {", ".join(table) or "none of the known keys"}. '
-            f'{REMEDY}'
-        )
+    table = read_table(path, keys, REQUIRED)
     if 'valid_i' in table:
         table['valid'] = table.pop('valid_i').reshape(-1)
     count = len(table['vid_name'])
@@ -180,6 +168,51 @@ def read_vibe_db(path: str | Path) -> dict[str, np.ndarray]:
                 f'{path}: {key} holds numbers that are not finite; copy or download it again'
             )
     return table
+
+
+def read_table(
+    path: str | Path, keys: Iterable[str], required: Iterable[str]
+) -> dict[str, np.ndarray]:
+    """Reads arrays of a joblib dump, of an npz or, like InstaVariety's, of an HDF5 file of the same keys.
+
+    Raises:
+        InputError: the file is missing, damaged or unsafe, or lacks a required key.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f'{path}: there is no such file; {REMEDY}')
+    if path.suffix == '.npz':
+        return read_npz(path, keys, required, REMEDY)
+    content = _load_hdf5(path) if path.suffix == '.h5' else load_joblib(path)
+    table = {key: np.asarray(value) for key, value in content.items() if key in set(keys)}
+    missing = [key for key in required if key not in table]
+    if missing:
+        raise InputError(
+            f'{path}: lacks {", ".join(missing)}; it has {", ".join(table) or "none of the known keys"}. '
+            f'{REMEDY}'
+        )
+    return table
+
+
+def _load_hdf5(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError(
+            f'{path}: pip install h5py to read it, or save its arrays with numpy.savez'
+        ) from error
+    try:
+        with h5py.File(path, 'r') as file:
+            content = {key: np.asarray(file[key]) for key in file}
+    except OSError as error:
+        raise InputError(
+            f'{path}: cannot be read as HDF5 ({error}); copy or download it again'
+        ) from error
+    # HDF5 holds names as bytes.
+    return {
+        key: np.char.decode(value.astype('S')) if value.dtype.kind in 'OS' else value
+        for key, value in content.items()
+    }
 
 
 def _path_parts(name: str) -> tuple[str, ...]:
