@@ -244,6 +244,14 @@ class Sequence:
         )
 
 
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """At most ``most`` indices below ``count``, evenly spaced, first and last included."""
+    if count == 0:
+        return []
+    indices = np.linspace(0, count - 1, min(count, most))
+    return sorted({round(float(index)) for index in indices})
+
+
 class _FrameSelection:
     """Some of the frames of a sequence."""
 

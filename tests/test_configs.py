@@ -115,6 +115,27 @@ def test_config_is_easy_to_follow(path):
     assert not private, f'{path} reads {private}, a name of another config that is not public'
 
 
+def test_no_base_swallows_a_dict():
+    """mmengine merges no dict into None: a base leaves an option away instead of setting it to None."""
+    found = set()
+    for path in FILES:
+        if '_base_' not in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and getattr(node.value, 'value', 0) is None:
+                found.add((path.stem, node.arg))
+    assert found == {
+        ('pre_adapt_lifter', 'corruption')
+    }  # not the default; nobody is told to add one
+
+
+def test_options_replace_none_by_a_dict():
+    config = dict(adapter=dict(exemplars=None, steps=2))
+    cfg = load_config(config, {'adapter.exemplars.dataset.type': 'OpenViews'})
+    assert cfg.adapter == dict(exemplars=dict(dataset=dict(type='OpenViews')), steps=2)
+    assert config == dict(adapter=dict(exemplars=None, steps=2))
+
+
 @pytest.mark.parametrize('name', ADAPTATIONS)
 def test_adaptation_builds(name):
     cfg = load_config(CONFIGS / name)

@@ -68,6 +68,8 @@ def load_config(
     cfg = _read_config(config)
     # A copy: merging removes `_delete_` from dicts that belong to the caller.
     merged = {key: _option_value(value) for key, value in (options or {}).items()}
+    for key in merged:
+        _open_none(cfg, key)
     try:
         cfg.merge_from_dict(merged)
     except (AttributeError, KeyError, TypeError) as error:
@@ -76,6 +78,17 @@ def load_config(
         # Started by torchrun: separate runs would overwrite each other's files.
         cfg.launcher = 'pytorch'
     return cfg
+
+
+def _open_none(cfg: Config, key: str) -> None:
+    """Replaces a None on the way to a dotted key by an empty dict; mmengine merges nothing into None."""
+    part: Any = cfg
+    for name in key.split('.')[:-1]:
+        if not isinstance(part, (Config, dict)):
+            return
+        if part.get(name, {}) is None:
+            part[name] = {}
+        part = part.get(name)
 
 
 def _option_value(value: Any) -> Any:

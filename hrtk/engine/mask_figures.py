@@ -13,14 +13,13 @@ from mmengine.hooks import Hook
 from torch import Tensor
 
 from hrtk.adapters import PreparationStep
-from hrtk.engine.output_hook import evenly_spaced
 from hrtk.errors import InputError
 from hrtk.evaluation.silhouettes import SIDE, frame_mask, silhouettes
 from hrtk.files import escaped_name
 from hrtk.geometry.boxes import crop_image
 from hrtk.registry import HOOKS
 from hrtk.results import Result
-from hrtk.structures import Prediction, Sequence
+from hrtk.structures import Prediction, Sequence, evenly_spaced
 from hrtk.visualization.topology import progress_row, topology_row
 from hrtk.visualization.video import write_image
 

@@ -18,7 +18,7 @@ from hrtk.files import escaped_name
 from hrtk.geometry.camera import turn_root
 from hrtk.registry import HOOKS
 from hrtk.results import Result, keypoint_array
-from hrtk.structures import Sequence
+from hrtk.structures import Sequence, evenly_spaced
 from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import PANELS, before_after, contact_sheet, person_region
 from hrtk.visualization.video import (
@@ -174,14 +174,6 @@ class Panels:
             side=self.side[frame],
             **options,
         )
-
-
-def evenly_spaced(count: int, most: int) -> list[int]:
-    """At most ``most`` indices below ``count``, evenly spaced, first and last included."""
-    if count == 0:
-        return []
-    indices = np.linspace(0, count - 1, min(count, most))
-    return sorted({round(float(index)) for index in indices})
 
 
 def _most_images(pictures: int | str) -> Optional[int]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import warnings
 
 import pytest
 import torch
 from tiny_parts import (
+    SIZE,
     VIEWS,
+    RandomViews,
     Tiny,
     equal,
     predict_all,
@@ -24,9 +27,11 @@ from hrtk.adapters.parts.parameter_selection import select_parameters
 from hrtk.adapters.parts.posed import PosedPrediction
 from hrtk.adapters.parts.source_bank import SourceBank, SourceSampler
 from hrtk.adapters.parts.targets import crop_targets
+from hrtk.adapters.parts.trunk import Trunk
 from hrtk.adapters.run import AdapterRun
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
+from hrtk.geometry.boxes import normalise
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Keypoints2D
 
@@ -288,12 +293,6 @@ def test_keypoints_without_a_usable_point():
 
 
 def test_source_bank():
-    bank = SourceBank(VIEWS, batch=3, pool=5, order='sequential')
-    bank.load(Tiny())
-    sampler = SourceSampler(bank)
-    drawn = torch.cat([sampler.draw().betas for _ in range(3)])
-    expected = torch.stack([bank.dataset[i]['betas'] for i in (0, 1, 2, 3, 4, 0, 1, 2, 3)])
-    assert torch.equal(drawn, expected)
     bank = SourceBank(VIEWS, batch=4)
     bank.load(Tiny())
     random = SourceSampler(bank)
@@ -308,6 +307,63 @@ def test_source_bank():
         SourceBank(VIEWS).load(larger)
     with pytest.raises(InputError, match='order'):
         SourceBank(VIEWS, order='shuffled')
+
+
+def test_sequential_source_replays_every_row_and_keeps_none(monkeypatch):
+    """BOA's loader reads the file from its first row to its last; a pool of 3 of 8 rows must not cut it short."""
+    read = []
+    item = RandomViews.__getitem__
+
+    def counted(views, index):
+        read.append(index)
+        return item(views, index)
+
+    monkeypatch.setattr(RandomViews, '__getitem__', counted)
+    bank = SourceBank(VIEWS, batch=3, pool=3, order='sequential')
+    bank.load(Tiny())
+    assert read == [0]  # its shape is checked, and no row is kept
+    sampler = SourceSampler(bank)
+    batches = [sampler.draw() for _ in range(4)]
+    order = [0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]
+    assert read[1:] == order
+    views = RandomViews(SIZE, double=True)
+    expected = torch.stack([item(views, row)['betas'] for row in order])
+    assert torch.equal(torch.cat([batch.betas for batch in batches]), expected)
+    images = torch.stack([item(views, row)['image'] for row in order])
+    drawn = torch.cat([batch.images for batch in batches])
+    torch.testing.assert_close(drawn, normalise(images.float()), rtol=0, atol=0)
+    trunk = Trunk(Tiny(), ['head.decpose.weight'])
+    maps = SourceSampler(bank).draw(trunk).images
+    assert trunk.shared
+    one_by_one = [trunk(drawn[row : row + 1]) for row in range(3)]
+    assert torch.equal(maps, torch.cat(one_by_one))
+
+
+def test_the_random_pool_is_spread_over_the_data_set():
+    """Files of Human3.6M are ordered by subject: the first rows alone would be one subject."""
+    bank = SourceBank(dict(VIEWS, length=40), batch=16, pool=8)
+    bank.load(Tiny())
+    sampler = SourceSampler(bank)
+    torch.manual_seed(0)
+    drawn = torch.cat([sampler.draw().betas for _ in range(20)])
+    views = RandomViews(SIZE, 40, double=True)
+    row_of = {tuple(views[row]['betas'].tolist()): row for row in range(40)}
+    rows = {row_of[tuple(betas.tolist())] for betas in drawn}
+    assert rows == {
+        round(39 * k / 7) for k in range(8)
+    }  # the first, the last, and six between them
+    assert {row // 10 for row in rows} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize('method, option', [('Bilevel', 'source'), ('DynamicBilevel', 'exemplars')])
+def test_a_source_loss_without_data_is_reported(method, option):
+    silent = dict(type=method, weights=dict(source=0.0, pose_prior=0.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        ADAPTERS.build(silent).start(Tiny())
+    loud = dict(type=method, weights=dict(pose_prior=0.0))
+    with pytest.warns(UserWarning, match=f'weights.source is 0.1 and `{option}` names no labelled'):
+        ADAPTERS.build(loud).start(Tiny())
 
 
 @pytest.mark.parametrize(

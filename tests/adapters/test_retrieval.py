@@ -149,7 +149,8 @@ def test_a_folder_that_was_written_is_read_back(model, unit, tmp_path, monkeypat
     )
     stored = np.load(tmp_path / 'bank' / 'features.npy')
     assert stored.dtype == np.float16 and stored.shape == (30, 32)
-    np.testing.assert_allclose(stored, unit[:30].numpy(), atol=1e-3)
+    spread = [round(39 * k / 29) for k in range(30)]  # not the first 30 rows
+    np.testing.assert_allclose(stored, unit[spread].numpy(), atol=1e-3)
     assert not list(tmp_path.glob('*.part'))
     bank = RetrievalBank(folder=str(tmp_path / 'bank'), mode='cluster')
     with warnings.catch_warnings():

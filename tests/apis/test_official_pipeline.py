@@ -6,9 +6,11 @@ import json
 import math
 import os
 import pickle
+import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from hrtk.apis.assets import ASSETS, missing_assets
 from hrtk.apis.config_check import obstacles_of
 from hrtk.apis.tables.table import load_table
 from hrtk.body_models import BodyModel
+from hrtk.cli.main import main
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.testing import write_checkpoint, write_official_files
 
@@ -155,6 +158,53 @@ def test_config(beside, name, tmp_path):
         again, _ = run(name, tmp_path)
         assert again == metrics  # the times, too
         assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def recipe_of_exemplars():
+    """The commands of the section "Human3.6M" of DynaBOA's page, each as a list of words."""
+    page = (ROOT / 'docs/en/adapters/dynamic_bilevel.md').read_text(encoding='utf-8')
+    section = page.split('### Human3.6M')[1]
+    block = section.split('```console')[1].split('```')[0].replace('\\\n', ' ')
+    return [shlex.split(line[2:]) for line in block.splitlines() if line.startswith('$ ')]
+
+
+def test_exemplars_of_human36m_as_the_page_prints_them(beside, tmp_path):
+    """The published config has no key that could swallow the options."""
+    (program, *write), (again, *adapt_words) = recipe_of_exemplars()
+    assert program == again == 'hrtk'
+    shutil.copy('data/spin/h36m_train.npz', 'data/spin/h36m_train_smpl.npz')
+    assert main(write) == 0
+    short = ['dataset.sequences=free_clip_01,', 'adapter.max_extra=1', 'outputs=None']
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        assert main([*adapt_words, *short, '--work-dir', str(tmp_path)]) == 0
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    (run_file,) = tmp_path.glob('results/*/run.json')
+    assert json.loads(run_file.read_text())['config']['adapter']['exemplars']['mode'] == 'cluster'
+    assert metrics['fingerprint']
+
+
+@pytest.mark.parametrize(
+    'name, key',
+    [
+        ('dynaboa/r50_3dpw_ps', 'adapter.exemplars'),
+        ('dynaboa/r50_3dpw_ph', 'adapter.exemplars'),
+        ('dynaboa/r50_3dhp', 'adapter.exemplars'),
+        ('3dhrco/spin_mpn_3dpw', 'adapter.online.exemplars'),
+        ('3dhrco/spin_tcmr_3dpw', 'adapter.online.exemplars'),
+        ('3dhrco/rsn_mpn_3dpw', 'adapter.online.exemplars'),
+    ],
+)
+def test_exemplars_are_switched_on_by_options_and_by_a_child(name, key, tmp_path):
+    cfg = load_config(name, {f'{key}.folder': 'data/banks/h36m', f'{key}.mode': 'cluster'})
+    child = tmp_path / 'child.py'
+    inner = "exemplars=dict(folder='data/banks/h36m', mode='cluster')"
+    if 'online' in key:
+        inner = f'online=dict({inner})'
+    child.write_text(f"_base_ = '{CONFIGS / name}.py'\nadapter = dict({inner})\n")
+    for found in (cfg, load_config(child)):
+        part = found.adapter.get('online') or found.adapter
+        assert part.exemplars == dict(folder='data/banks/h36m', mode='cluster')
 
 
 # The rows of Tables 1 to 4 by their labels, with the student and the teacher that they must have.

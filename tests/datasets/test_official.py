@@ -263,6 +263,12 @@ def test_labelled_views(data):
     wanted = (table['part'][5, :, :2] - centre) / (side / 2)
     np.testing.assert_allclose(view['keypoints2d'][seen], wanted[seen], atol=1e-5)
     assert seen.sum() == 17
+    # What was measured, with the confidences of the file.
+    np.testing.assert_allclose(view['part'][seen, :2], wanted[seen], atol=1e-5)
+    np.testing.assert_array_equal(view['part'][:, 2], seen)
+    assert (view['part'][~seen] == 0).all()
+    np.testing.assert_array_equal(view['S'], table['S'][5])
+    assert (view['S'][:, 3] > 0).sum() == 17
     # Fitted by numpy: u = s x + s tx, v = s y + s ty.
     joints = views.body.joints(view['rotmat'][None], view['betas'][None], 'spin24')[0].numpy()
     rows = np.concatenate(

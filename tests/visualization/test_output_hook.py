@@ -13,11 +13,11 @@ import torch
 
 import hrtk.engine.output_hook as output_hook
 from hrtk.body_models import BodyModel
-from hrtk.engine.output_hook import OverlayHook, evenly_spaced
+from hrtk.engine.output_hook import OverlayHook
 from hrtk.errors import InputError
 from hrtk.registry import HOOKS
 from hrtk.results import Result
-from hrtk.structures import Keypoints2D, Prediction, Sequence
+from hrtk.structures import Keypoints2D, Prediction, Sequence, evenly_spaced
 from hrtk.visualization.video import can_write_video
 
 FRAMES = 5

@@ -9,6 +9,6 @@ dynamic_bilevel = dict(
                  source=0.1, motion=0.8, teacher=0.1),  # labelloss, motionloss, teacherloss
     interval=5, teacher_keep=0.1,  # interval, alpha
     threshold=3.1e-4, max_extra=7,  # cos_sim_threshold (0.002 in the first release), optim_steps
-    exemplars=None,  # one per look-up from Human3.6M: the folder of a bank by tools/build_retrieval_bank.py
+    # `exemplars`, one per look-up from Human3.6M, name licensed data: see docs/en/adapters/dynamic_bilevel.md.
     pose_prior=dict(type='GMMPosePrior', file='data/spin/gmm_08.pkl'),
     reset='never')  # no reset between videos

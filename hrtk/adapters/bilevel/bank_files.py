@@ -1,8 +1,9 @@
 """Retrieval banks: folders of memory-mapped arrays with labelled crops and their features of one network.
 
 ``features.npy`` (N, F) unit vectors, ``images.npy`` (N, 3, R, R) uint8, ``rotmat.npy``, ``betas.npy``,
-``keypoints2d.npy``; with clusters ``centers.npy`` (K, F), ``members.npy`` (N,) indices of crops ordered by cluster and
-``counts.npy`` (K,); and ``bank.json``, with hashes of the content and of the weights that computed the features.
+``keypoints2d.npy``, and ``S.npy`` and ``part.npy`` if the data set measures them; with clusters ``centers.npy`` (K, F),
+``members.npy`` (N,) indices of crops ordered by cluster and ``counts.npy`` (K,); and ``bank.json``, with hashes of the
+content and of the weights that computed the features.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrtk.adapters.parts.source_bank import LABELS
+from hrtk.adapters.parts.source_bank import LABELS, MEASURED
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, hash_tensors
+from hrtk.structures import evenly_spaced
 
 FORMAT = 1
 ROWS_AT_ONCE = 1 << 16  # rows of features that are compared at once
@@ -43,7 +45,7 @@ def build_bank(
         estimator: computes the pooled features, by which crops are retrieved.
         dataset: data set with the items of :class:`~hrtk.datasets.open_stream.views.OpenViews`.
         folder: path of the new bank.
-        count: number of items, from the first; None for all.
+        count: number of items, evenly spread over the data set; None for all.
         clusters: K of k-means over the features; 0 for none.
         dtype: type of the stored features, ``'float16'`` or ``'float32'``.
         batch_size: crops per forward pass.
@@ -55,16 +57,20 @@ def build_bank(
         InputError: the crops are not of the estimator's resolution, or the estimator has no features.
     """
     folder = Path(folder)
-    if count is None or count > len(dataset):
+    if count is None:
         count = len(dataset)
+    picked = evenly_spaced(len(dataset), count)
     unfinished = folder.with_name(f'{folder.name}.{os.getpid()}.part')
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    writer = _BankWriter(unfinished, count, dtype)
+    writer = _BankWriter(unfinished, len(picked), dtype)
+    measured: list[str] = []
     estimator.eval()
-    for start in range(0, count, batch_size):
-        items = [dataset[i] for i in range(start, min(start + batch_size, count))]
-        rows = {name: torch.stack([item[name] for item in items]) for name in ('image', *LABELS)}
+    for start in range(0, len(picked), batch_size):
+        items = [dataset[i] for i in picked[start : start + batch_size]]
+        measured = [name for name in MEASURED if name in items[0]]
+        names = ('image', *LABELS, *measured)
+        rows = {name: torch.stack([item[name] for item in items]) for name in names}
         rows['images'] = rows.pop('image')
         rows['features'] = _features(estimator, rows['images'])
         writer.write(start, rows)
@@ -74,7 +80,8 @@ def build_bank(
             np.save(unfinished / f'{name}.npy', values.numpy())
     meta = dict(
         format=FORMAT,
-        count=count,
+        count=len(picked),
+        measured=measured,
         weights=hash_tensors(estimator.state_dict()),
         content=writer.digest.hexdigest(),
     )
@@ -94,7 +101,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(
             f'{folder}: no retrieval bank ({error}). tools/build_retrieval_bank.py writes one; or name a '
-            f'`dataset` of labelled views in its place, or set `exemplars=None`'
+            f'`dataset` of labelled views in its place, or leave `exemplars` away'
         ) from error
     if meta.get('format') != FORMAT:
         raise InputError(

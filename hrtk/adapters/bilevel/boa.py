@@ -20,7 +20,12 @@ from torch import Tensor
 from hrtk.adapters.bilevel.online import Frame, OnlineAdapter, OnlineSession
 from hrtk.adapters.parts.gradients import bilevel_gradient
 from hrtk.adapters.parts.posed import PosedPrediction
-from hrtk.adapters.parts.source_bank import SourceBank, SourceBatch, SourceSampler
+from hrtk.adapters.parts.source_bank import (
+    SourceBank,
+    SourceBatch,
+    SourceSampler,
+    warn_without_labels,
+)
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
@@ -74,6 +79,7 @@ class Bilevel(OnlineAdapter):
 
     def start(self, estimator: Estimator) -> BilevelSession:
         """Reads the source crops and starts a session."""
+        warn_without_labels('Bilevel', 'source', self.source, self.loss_weights.source)
         if self.source_bank is not None:
             self.source_bank.load(estimator)
         return BilevelSession(self, estimator)

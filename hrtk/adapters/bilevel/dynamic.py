@@ -24,7 +24,7 @@ from hrtk.adapters.bilevel.online import Frame, OnlineAdapter, OnlineSession
 from hrtk.adapters.bilevel.retrieval import ExemplarLookup, RetrievalBank
 from hrtk.adapters.parts.gradients import bilevel_gradient
 from hrtk.adapters.parts.posed import PosedPrediction
-from hrtk.adapters.parts.source_bank import SourceBatch
+from hrtk.adapters.parts.source_bank import SourceBatch, warn_without_labels
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
@@ -101,6 +101,7 @@ class DynamicBilevel(OnlineAdapter):
 
     def start(self, estimator: Estimator) -> DynamicBilevelSession:
         """Opens the exemplars and starts a session."""
+        warn_without_labels('DynamicBilevel', 'exemplars', self.exemplars, self.loss_weights.source)
         self._load(estimator)
         return DynamicBilevelSession(self, estimator)
 

@@ -24,6 +24,7 @@ from hrtk.options import check_literals
 from hrtk.registry import DATASETS
 
 CLUSTER_ARRAYS = ('centers', 'members', 'counts')
+CACHED = 2  # of banks in the cache: items spread over the data set, and its measured joints
 
 
 class RetrievalBank:
@@ -36,7 +37,7 @@ class RetrievalBank:
         folder: path of a bank.
         dataset: alternative to ``folder``: config of a data set of labelled views, see
             :class:`~hrtk.datasets.open_stream.views.OpenViews`.
-        pool: number of items of the data set to use; None for all.
+        pool: number of items of the data set to use, evenly spread over it; None for all.
         batch: S, crops per look-up; 1 in DynaBOA.
         mode: ``'nearest'``, or ``'cluster'``, which samples members of the cluster with the nearest centre, as in
             DynaBOA's code.
@@ -83,6 +84,7 @@ class RetrievalBank:
         self.clusters = clusters
         self.resident = resident
         self._arrays: dict[str, Tensor] = {}
+        self._labels: tuple[str, ...] = LABELS
         self._cache = TrunkCache()
 
     def load(self, estimator: Estimator) -> None:
@@ -101,6 +103,7 @@ class RetrievalBank:
         else:
             folder = self._built_folder(estimator, weights_hash)
         meta = read_meta(folder)
+        self._labels = (*LABELS, *meta.get('measured', ()))
         arrays = {name: _map_array(folder / f'{name}.npy') for name in self._array_names()}
         shape = tuple(arrays['images'].shape[1:])
         if shape != estimator.input_shape:
@@ -163,7 +166,7 @@ class RetrievalBank:
         index = self._pick(location, random_numbers)
         # The images, or the trunk's feature maps of them.
         inputs = self._cache.get(trunk, index, lambda i: self._images(i, trunk))
-        labels = {name: self._take(name, index, trunk) for name in LABELS}
+        labels = {name: self._take(name, index, trunk) for name in self._labels}
         return SourceBatch(inputs, **labels)
 
     def fingerprint(self) -> dict[str, str]:
@@ -173,7 +176,7 @@ class RetrievalBank:
         return dataset_fingerprint(self.dataset)
 
     def _array_names(self) -> list[str]:
-        names = ['features', 'images', *LABELS]
+        names = ['features', 'images', *self._labels]
         if self.mode == 'cluster':
             names += CLUSTER_ARRAYS
         return names
@@ -226,6 +229,7 @@ class RetrievalBank:
         """Returns the folder of the bank in the cache, and builds the bank if it does not exist."""
         identity = [
             FORMAT,
+            CACHED,
             weights_hash,
             self.dataset_config,
             dataset_fingerprint(self.dataset),

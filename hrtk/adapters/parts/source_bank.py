@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Optional
 
 import torch
@@ -11,12 +12,13 @@ from torch import Tensor
 
 from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
-from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator
 from hrtk.options import check_literals
 from hrtk.registry import DATASETS
+from hrtk.structures import evenly_spaced
 
 LABELS = ('rotmat', 'betas', 'keypoints2d')
+MEASURED = ('S', 'part')  # labels that only data sets of real images have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,25 +30,32 @@ class SourceBatch:
         rotmat: (S, 24, 3, 3).
         betas: (S, 10).
         keypoints2d: (S, 24, 2) ``spin24`` in [-1, 1].
+        S: (S, 24, 4) measured joints ``spin24_mocap``, metres relative to the pelvis, and their confidences; None if
+            the data set has none.
+        part: (S, 24, 3) measured ``spin24`` in [-1, 1] and their confidences; None if the data set has none.
     """
 
     images: Tensor
     rotmat: Tensor
     betas: Tensor
     keypoints2d: Tensor
+    S: Optional[Tensor] = None
+    part: Optional[Tensor] = None
 
     def __len__(self) -> int:
         return len(self.images)
 
 
 class SourceBank:
-    """A pool of labelled views, read once and stored as uint8.
+    """Labelled views: a pool that is kept in memory as uint8, or all views, each read when its turn comes.
 
     Args:
         dataset: config of a data set with the items of :class:`~hrtk.datasets.open_stream.views.OpenViews`.
         batch: S, crops per step; 1 in BOA.
-        pool: number of items that are kept in memory.
-        order: ``'random'``, as in BOA's paper, or ``'sequential'`` from the first item on, as in its code.
+        pool: number of items, evenly spread over the data set, from which ``'random'`` draws. Files of Human3.6M are
+            ordered by subject, so the first items would show one subject alone.
+        order: ``'random'``, as in BOA's paper, or ``'sequential'``, as in its code: all items of the data set from the
+            first to the last, then again from the first. They are read one by one and not kept.
 
     Raises:
         InputError: ``order`` has a value that is not allowed.
@@ -62,12 +71,18 @@ class SourceBank:
         check_literals(SourceBank, dict(order=order), 'source')
         self.dataset: Any = DATASETS.build(dataset)
         self.batch = batch
-        self.pool = min(pool, len(self.dataset))
         self.order = order
-        self._images: Optional[Tensor] = None
-        self._normalise: Callable[[Tensor], Tensor] = normalise
-        self._labels: dict[str, Tensor] = {}
+        self._rows: Sequence[int] = range(len(self.dataset))
+        if order == 'random':
+            self._rows = evenly_spaced(len(self.dataset), pool)
+        self._device = torch.device('cpu')
+        self._normalise: Optional[Callable[[Tensor], Tensor]] = None
+        self._pool: dict[str, Tensor] = {}
         self._cache = TrunkCache()
+
+    def __len__(self) -> int:
+        """The number of crops that can be drawn."""
+        return len(self._rows)
 
     def load(self, estimator: Estimator) -> None:
         """Reads the pool to the estimator's device. Later calls do nothing.
@@ -75,22 +90,21 @@ class SourceBank:
         Raises:
             InputError: the crops are not those that the estimator takes.
         """
-        if self._images is not None:
+        if self._normalise is not None:
             return
-        items = [self.dataset[i] for i in range(self.pool)]
         # An item of a clip estimator is a clip.
-        shape = tuple(items[0]['image'].shape[-len(estimator.input_shape) :])
+        first = self.dataset[self._rows[0]]
+        shape = tuple(first['image'].shape[-len(estimator.input_shape) :])
         if shape != estimator.input_shape:
             raise InputError(
                 f'source: its crops are {shape} and {type(estimator).__name__} takes {estimator.input_shape}; for '
                 f'images set `resolution` of the source data set to the last number, for landmarks take '
                 f"dict(type='LandmarkViews')"
             )
-        device = estimator.device
+        self._device = estimator.device
+        if self.order == 'random':
+            self._pool = self._read(range(len(self)))
         self._normalise = estimator.normalise
-        self._images = torch.stack([item['image'] for item in items]).to(device)
-        for name in LABELS:
-            self._labels[name] = torch.stack([item[name] for item in items]).to(device)
 
     def batch_at(self, index: Tensor, trunk: Optional[Trunk] = None) -> SourceBatch:
         """Returns crops with their labels.
@@ -99,22 +113,36 @@ class SourceBank:
             index: (S,) indices of crops.
             trunk: shared layers whose output for the crops is returned and cached; None returns the crops.
         """
-        assert self._images is not None, 'load() comes first'
-        index = index.to(self._images.device)
-        if trunk is None:
-            images = self._read(index)
+        normalise = self._normalise
+        assert normalise is not None, 'load() comes first'
+        index = index.to(self._device)
+        numbers = index.tolist()
+        if self.order == 'random':
+            labels = {name: values[index] for name, values in self._pool.items()}
         else:
-            images = self._cache.get(trunk, index, self._read)
-        labels = {name: values[index] for name, values in self._labels.items()}
-        return SourceBatch(images, **labels)
+            labels = self._read(numbers)
+        images = labels.pop('image')
+        if trunk is None:
+            return SourceBatch(normalise(images), **labels)
+        place = {number: position for position, number in enumerate(numbers)}
+
+        def read(wanted: Tensor) -> Tensor:
+            return normalise(images[[place[number] for number in wanted.tolist()]])
+
+        return SourceBatch(self._cache.get(trunk, index, read), **labels)
 
     def fingerprint(self) -> dict[str, str]:
         """Returns hashes of the data set's files."""
         return dataset_fingerprint(self.dataset)
 
-    def _read(self, index: Tensor) -> Tensor:
-        assert self._images is not None, 'load() comes first'
-        return self._normalise(self._images[index])
+    def _read(self, numbers: Iterable[int]) -> dict[str, Tensor]:
+        """Images and labels of crops, from the data set."""
+        items = [self.dataset[self._rows[number]] for number in numbers]
+        names = ['image', *LABELS]
+        names += [name for name in MEASURED if name in items[0]]
+        return {
+            name: torch.stack([item[name] for item in items]).to(self._device) for name in names
+        }
 
 
 class SourceSampler:
@@ -135,9 +163,9 @@ class SourceSampler:
     def draw(self, trunk: Optional[Trunk] = None) -> SourceBatch:
         """Draws the next batch."""
         if self.bank.order == 'random':
-            index = torch.randint(self.bank.pool, (self.bank.batch,))
+            index = torch.randint(len(self.bank), (self.bank.batch,))
         else:
-            index = (self.next + torch.arange(self.bank.batch)) % self.bank.pool
+            index = (self.next + torch.arange(self.bank.batch)) % len(self.bank)
             self.next = int(index[-1]) + 1
         return self.bank.batch_at(index, trunk)
 
@@ -148,3 +176,21 @@ def dataset_fingerprint(dataset: Any) -> dict[str, str]:
     if fingerprint is None:
         return {}
     return fingerprint()
+
+
+def warn_without_labels(method: str, option: str, config: Optional[object], weight: float) -> None:
+    """Warns that the loss on labelled source data has a weight and no data, so that it is left out.
+
+    Args:
+        method: name of the adapter.
+        option: the adapter's option that names the data.
+        config: value of the option.
+        weight: weight of the loss.
+    """
+    if config is None and weight:
+        warnings.warn(
+            f'{method}: weights.source is {weight:g} and `{option}` names no labelled data, so the loss on source data '
+            f'is left out. Name data, e.g. --cfg-options adapter.{option}.dataset.type=OpenViews (for Human3.6M see '
+            f'docs/en/adapters/dynamic_bilevel.md), or set weights.source=0',
+            stacklevel=2,
+        )

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hrtk.adapters.bilevel.bank_files import build_bank
+from hrtk.adapters.bilevel.bank_files import build_bank, read_meta
 from hrtk.apis import load_config
 from hrtk.cli.options import add_cfg_options
 from hrtk.errors import InputError
@@ -26,7 +26,9 @@ ON_INTERRUPT = 'nothing was written'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='path of an adapt config')
     parser.add_argument('folder', type=Path, help='the folder to write')
-    parser.add_argument('--count', type=int, help='number of crops, from the first on; default all')
+    parser.add_argument(
+        '--count', type=int, help='number of crops, evenly spread over the data set; default all'
+    )
     parser.add_argument(
         '--clusters', type=int, default=0, help="clusters for mode='cluster'; default none"
     )
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     dataset = DATASETS.build(exemplar_dataset(config, args.config))
     estimator = ESTIMATORS.build(config.estimator).to(args.device)
     build_bank(estimator, dataset, args.folder, args.count, args.clusters, args.dtype)
-    count = min(args.count or len(dataset), len(dataset))
+    count = read_meta(args.folder)['count']
     size = sum(file.stat().st_size for file in args.folder.iterdir())
     print(f'{args.folder}: {count} crops, {size / 1e6:.1f} MB')
     return 0

@@ -19,6 +19,7 @@ from hrtk.files import sha256
 from hrtk.geometry.boxes import boxes_from_centers, crop_image, to_crop
 from hrtk.geometry.camera import fit_weak_perspective
 from hrtk.registry import BODY_MODELS, DATASETS
+from hrtk.structures import evenly_spaced
 
 MIN_VISIBLE_JOINTS = 3  # the weak-perspective camera is fitted to them
 
@@ -29,7 +30,9 @@ class SPINViews(Dataset):
 
     An item is a dict: ``image`` (3, R, R) uint8 RGB, ``rotmat`` (24, 3, 3), ``betas`` (10,), ``camera`` (3,) least
     squares weak-perspective of the body's joints, ``keypoints2d`` (24, 2) of ``spin24`` in [-1, 1]. Joints that
-    ``part`` lacks (Human3.6M has 17 of the 24) are those of the body through that camera.
+    ``part`` lacks (Human3.6M has 17 of the 24) are those of the body through that camera. What was measured alone is
+    ``part`` (24, 3), positions in [-1, 1] with the confidences of the file, zeros where a joint was not measured, and,
+    if the file has it, ``S`` (24, 4), joints ``spin24_mocap`` in metres relative to the pelvis, with confidences.
 
     Args:
         file: npz with ``imgname center scale part pose shape`` and optionally ``has_smpl``. The licence of Human3.6M's
@@ -59,8 +62,7 @@ class SPINViews(Dataset):
         rows = self._labelled_rows()
         if length is None:
             length = len(rows)
-        positions = np.linspace(0, len(rows) - 1, min(length, len(rows)))
-        self.rows = rows[positions.round().astype(int)]
+        self.rows = rows[evenly_spaced(len(rows), length)]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -84,13 +86,18 @@ class SPINViews(Dataset):
         projected = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
         image = read_image(self.image_root / str(table['imgname'][row[0]]))
         crop = crop_image(image, box[0], self.resolution)
-        return dict(
+        measured = torch.cat([keypoints[0], part[0, :, 2:]], dim=-1)
+        item = dict(
             image=crop.round().clamp(0, 255).to(torch.uint8),
             rotmat=rotmat[0],
             betas=betas[0],
             camera=camera[0],
             keypoints2d=torch.where(visible[:, None], keypoints[0], projected[0]),
+            part=torch.where(visible[:, None], measured, 0.0),
         )
+        if 'S' in table:
+            item['S'] = float_tensor(table['S'][row])[0]
+        return item
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of the file and of the body; the images are assumed to be unchanged."""
