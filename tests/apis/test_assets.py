@@ -19,6 +19,7 @@ from hrtk.testing import write_checkpoint, write_official_files
 ROOT = Path(__file__).parents[2]
 SETS = {
     'threedpw': 3,
+    'threedpw_dynaboa': 3,
     'threedpw_spin': 3,
     'threedpw_boa_ps': 3,
     'threedpw_ph': 3,

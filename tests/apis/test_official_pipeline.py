@@ -117,7 +117,9 @@ def mpjpe_from_files(results):
     for file in sorted(results.glob('*.npz')):
         clip, person = file.stem.rsplit('_', 1)
         raw, result = (
-            pickle.loads(Path(f'data/3dpw/sequenceFiles/test/{clip}.pkl').read_bytes()),
+            pickle.loads(
+                Path(f'data/3dpw/sequenceFiles/test/{clip}.pkl').read_bytes(), encoding='latin1'
+            ),
             np.load(file),
         )
         pose, betas = (
