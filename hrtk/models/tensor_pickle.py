@@ -100,8 +100,8 @@ def _allowed() -> dict[tuple[str, str], Any]:
     }
     names['collections', 'OrderedDict'] = collections.OrderedDict
     names['torch', 'Size'] = torch.Size
-    names['torch._utils', '_rebuild_tensor_v2'] = torch._utils._rebuild_tensor_v2  # type: ignore[attr-defined]
-    names['torch._utils', '_rebuild_parameter'] = torch._utils._rebuild_parameter  # type: ignore[attr-defined]
+    names['torch._utils', '_rebuild_tensor_v2'] = torch._utils._rebuild_tensor_v2
+    names['torch._utils', '_rebuild_parameter'] = torch._utils._rebuild_parameter
     for module in ('copyreg', 'copy_reg'):
         names[module, '_reconstructor'] = _reconstruct
     for name, value in vars(torch).items():
