@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,6 +41,17 @@ def escaped_name(name: str) -> str:
             f'the sequence name {name[:60]!r}... is too long for a file name; shorten it'
         )
     return escaped
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A sort key that places ``f2`` before ``f10``."""
+    key: list[tuple[int, str]] = []
+    for part in re.split(r'(\d+)', name):
+        if part.isdecimal():
+            key.append((int(part), ''))
+        else:
+            key.append((-1, part))
+    return key
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:

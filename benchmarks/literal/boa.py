@@ -348,8 +348,8 @@ class LiteralBOA:
                 u = (x - cx) / (side / 2)
                 v = (y - cy) / (side / 2)
                 if self.truncate:
-                    u = int((u + 1) * 112) / 112 - 1
-                    v = int((v + 1) * 112) / 112 - 1
+                    u = (int((u + 1) * 112) + 1) / 112 - 1
+                    v = (int((v + 1) * 112) + 1) / 112 - 1
                 xy[0, index] = torch.tensor([u, v], dtype=xy.dtype)
                 confidence[0, index] = keypoints.confidence[t, source]
         return xy, confidence

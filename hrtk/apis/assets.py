@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from mmengine.config import Config
 from rich.console import Console
@@ -22,6 +21,7 @@ from hrtk.apis.asset_checks import (
     check_rows,
     check_sequences,
 )
+from hrtk.apis.asset_configs import files_of_configs, strings_in
 from hrtk.apis.console import output_console
 from hrtk.datasets.base import Asset, SequenceDataset
 from hrtk.errors import InputError
@@ -255,7 +255,7 @@ def assets_of(cfg: Config | dict) -> list[Asset]:
     (``data/boa/3dpw_vid/*.npz``) for the folder of an asset that contains it.
     """
     values = cfg.to_dict() if isinstance(cfg, Config) else cfg
-    named = {Path(text) for text in _strings(values)}
+    named = {Path(text) for text in strings_in(values)}
     containing = {folder for path in named for folder in path.parents}
     found = []
     for asset in known_assets():
@@ -297,7 +297,7 @@ def require_assets(cfg: Config | dict) -> None:
 def print_assets(
     root: str | Path = ROOT, verify: bool = True, console: Optional[Console] = None
 ) -> bool:
-    """Prints the table of all assets.
+    """Prints the table of all assets, and of all other files below the folder that bundled configs name.
 
     Returns:
         Whether every present asset passes its check.
@@ -317,17 +317,24 @@ def print_assets(
             escape(f'{asset.url}\n{asset.instructions}'),
             f'[{STYLES[state]}]{state}[/]\n{escape(summary)}',
         )
+    for name, configs in _other_files().items():
+        state = PRESENT if any(Path(root).glob(name)) else ABSENT
+        origin = 'see the comments of these configs and the pages of their methods'
+        table.add_row(
+            escape(name), ', '.join(configs), origin, f'[{STYLES[state]}]{state}[/]\nnot checked'
+        )
     console.print(table)
     return correct
 
 
-def _strings(value: Any) -> Iterator[str]:
-    """All strings in nested dicts, lists and tuples."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _strings(item)
+def _other_files() -> dict[str, list[str]]:
+    """The files that bundled configs name and :func:`known_assets` lacks, with these configs."""
+    known = [Path(asset.path) for asset in known_assets()]
+    others = {}
+    for name, configs in files_of_configs(ROOT).items():
+        path = Path(name)
+        if not any(
+            asset == path or asset in path.parents or path in asset.parents for asset in known
+        ):
+            others[name] = configs
+    return others

@@ -74,12 +74,13 @@ def to_image(normalised: Tensor, boxes: Tensor) -> Tensor:
 
 
 def truncate_to_crop_pixels(normalised: Tensor, resolution: int = 224) -> Tensor:
-    """SPIN's and BOA's integer 2D targets: positions truncated to whole crop pixels, (..., 2) -> (..., 2).
+    """SPIN's and BOA's integer 2D targets, in normalised crop coordinates, (..., 2) -> (..., 2).
 
-    The official data loaders cast crop coordinates to int, an error of up to one pixel. Use this only to reproduce
-    their results.
+    The official loaders call ``transform(kp + 1, ...)`` of SPIN, which counts pixels from 1: it subtracts 1 from the
+    point, maps it into the crop, casts to int, and adds 1. The target is therefore ``int(pixel) + 1``, up to one pixel
+    to the right and below. Use this only to reproduce their results.
     """
-    pixels = ((normalised + 1) * (resolution / 2)).trunc()
+    pixels = ((normalised + 1) * (resolution / 2)).trunc() + 1
     return pixels * (2 / resolution) - 1
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.errors import InputError, suggestion
+from hrtk.models.tensor_pickle import load_tensors
 
 BUNDLED = Path(__file__).parent / 'weights'
 WRAPPERS = ('model', 'state_dict', 'gen_state_dict')
@@ -197,15 +198,16 @@ def find_weights(weights: str | Path) -> Path:
 def read_checkpoint(path: str | Path) -> dict:
     """Reads a checkpoint without running code from it.
 
-    Numpy scalars, which VIBE's and TCMR's files hold, are allowed; everything else beyond tensors and plain
-    containers is refused.
+    Tensors, plain containers and numpy scalars, which VIBE's and TCMR's files hold, are read. Objects of other classes,
+    such as the configs in Lightning's ``hyper_parameters``, are left out, and the log names their classes; nothing of
+    them is imported. A file that names a function that runs commands is refused.
 
     Raises:
         InputError: the file is unreadable, truncated, or holds something that would have to be executed.
     """
+    path = Path(path)
     try:
-        with _numpy_scalars_allowed():
-            content = torch.load(path, map_location='cpu', weights_only=True)
+        content = _content(path)
     except pickle.UnpicklingError as error:
         raise InputError(
             f'{path}: holds something other than tensors, which hrtk does not execute '
@@ -220,6 +222,14 @@ def read_checkpoint(path: str | Path) -> dict:
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected a state dict, found a {type(content).__name__}')
     return content
+
+
+def _content(path: Path) -> Any:
+    try:
+        with _numpy_scalars_allowed():
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError:
+        return load_tensors(path)
 
 
 def _numpy_scalars_allowed() -> contextlib.AbstractContextManager:

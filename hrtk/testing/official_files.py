@@ -6,7 +6,6 @@ Their content is the free stream, so the complete pipeline of the official data 
 from __future__ import annotations
 
 import dataclasses
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,15 @@ from hrtk.geometry.boxes import boxes_from_diagonal, boxes_from_keypoints
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
 from hrtk.structures import Sequence
 from hrtk.testing.joblib_writer import dump_joblib
-from hrtk.testing.smpl_files import write_body_files
+from hrtk.testing.python2_pickle import dump_python2
+from hrtk.testing.smpl_files import VERTICES, write_body_files
 
 GENDERS = ('m', 'f')
 BODY_FILES = {'m': 'MALE', 'f': 'FEMALE', 'n': 'NEUTRAL'}
 MEASURED = list(index_map('spin24_mocap', 'j17'))  # joints that Human3.6M measures
 CAMERA_IN_WORLD = (0.3, -0.2, 0.1)  # axis-angle
 CAMERA_SHIFT = (0.5, 1.0, 2.0)  # m
+BETAS = (10, 300)  # of the first and the second person; the body of a person uses ten
 H36M_CLIPS = ('S9_Directions_1.54138969', 'S9_Directions_1.60457274', 'S11_Walking.60457274')
 H36M_FRONTAL = '60457274'  # the camera of protocol 2
 H36M_STEP = 5  # frames between two images
@@ -218,14 +219,13 @@ def _write_3dpw(root: Path, clips: dict[str, list[Person]]) -> None:
     for folder in (sequence_files, root / 'boa/3dpw_vid', root / 'dynaboa'):
         folder.mkdir(parents=True, exist_ok=True)
     clip_rows = []
-    for clip, people in clips.items():
+    for number, (clip, people) in enumerate(clips.items()):
         _write_images(root / '3dpw/imageFiles' / clip, people[0], 'image_{:05d}.jpg')
-        content = pickle.dumps(_sequence_file(clip, people), 2)
-        (sequence_files / f'{clip}.pkl').write_bytes(content)
+        dump_python2(_sequence_file(clip, people), sequence_files / f'{clip}.pkl')
         boa_rows = []
         for index, person in enumerate(people):
             row = _row_3dpw(clip, person)
-            _save(root / f'dynaboa/3dpw_{clip}_{index}.npz', _select(row, DYNABOA_KEYS))
+            _save(root / f'dynaboa/3dpw_{number}_{index}.npz', _dynaboa_row(row))
             boa_rows.append(_boa_row(row))
         joined = _join(boa_rows)
         _save(root / f'boa/3dpw_vid/{clip}.npz', joined)
@@ -236,20 +236,27 @@ def _write_3dpw(root: Path, clips: dict[str, list[Person]]) -> None:
 
 
 def _sequence_file(clip: str, people: list[Person]) -> dict[str, Any]:
-    """The content of an official file of 3DPW."""
+    """The content of an official file of 3DPW, with the keys that nobody reads."""
     camera = people[0]
+    count = len(camera)
     focal, cx, cy = camera.intrinsics[0]
     return {
         'sequence': clip,
         'genders': [person.gender for person in people],
         'poses': [person.world_pose.astype(np.float64) for person in people],
         'trans': [person.world_translation.astype(np.float64) for person in people],
-        'betas': [person.betas[0].astype(np.float64) for person in people],
+        'betas': [_padded(person.betas[0], size) for person, size in zip(people, BETAS)],
         'poses2d': [person.openpose18.transpose(0, 2, 1).astype(np.float64) for person in people],
         'campose_valid': [person.valid.astype(np.int64) for person in people],
         'cam_poses': camera.camera.astype(np.float64),
         'cam_intrinsics': np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]], np.float64),
-        'img_frame_ids': np.arange(len(camera)) * 2,
+        'img_frame_ids': np.arange(count) * 2,
+        'poses_60Hz': [np.repeat(person.world_pose, 2, axis=0) for person in people],
+        'trans_60Hz': [np.repeat(person.world_translation, 2, axis=0) for person in people],
+        'jointPositions': [np.zeros((count, 72)) for _ in people],
+        'v_template_clothed': [np.zeros((VERTICES, 3)) for _ in people],
+        'betas_clothed': [person.betas[0].astype(np.float64) for person in people],
+        'texture_maps': [np.zeros((4, 4, 3), np.uint8) for _ in people],
     }
 
 
@@ -270,6 +277,18 @@ def _row_3dpw(clip: str, person: Person) -> Arrays:
         j3d=np.zeros((count, 49, 3), np.float32),
     )
     return {key: value[person.valid] for key, value in row.items()}
+
+
+def _dynaboa_row(row: Arrays) -> Arrays:
+    """The same with the boxes of DynaBOA's script, which does not enlarge them."""
+    return _select(dict(row, **_boxes(row['j2d'], scale=1.0)), DYNABOA_KEYS)
+
+
+def _padded(values: np.ndarray, count: int) -> np.ndarray:
+    """(count,) float64, zeros after the values."""
+    padded = np.zeros(count)
+    padded[: len(values)] = values
+    return padded
 
 
 def _boa_row(row: Arrays) -> Arrays:

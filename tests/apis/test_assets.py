@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from hrtk.testing import write_checkpoint, write_official_files
 ROOT = Path(__file__).parents[2]
 SETS = {
     'threedpw': 3,
+    'threedpw_dynaboa': 3,
     'threedpw_spin': 3,
     'threedpw_boa_ps': 3,
     'threedpw_ph': 3,
@@ -121,6 +123,14 @@ def test_commands(beside, tmp_path, monkeypatch, capsys):
 
     code, told = run('check_assets.py', '--quick')
     assert code == 0 and all(asset.path in told.out for asset in ASSETS)
+    # Whatever a published config names below data, itself or in a folder that is listed.
+    named = set()
+    for path in (ROOT / 'configs').glob('**/*.py'):
+        named |= set(re.findall(r"'data/([^']*)'", path.read_text()))
+    assert len(named) > 25 and {'spin/gmm_08.pkl', 'foreground/reducer.pt'} <= named
+    for name in named:
+        parents = [name, *map(str, Path(name).parents)][:-1]
+        assert any(part in told.out for part in parents), name
     code, told = run('prepare_dataset.py', '3dpw', 'data/3dpw', tmp_path / 'x.npz')
     assert code == 0 and '8 rows' in told.out
     code, told = run('prepare_dataset.py', 'vibe', 'data/none.pt', tmp_path / 'y.npz')

@@ -119,7 +119,9 @@ def mpjpe_from_files(results):
     for file in sorted(results.glob('*.npz')):
         clip, person = file.stem.rsplit('_', 1)
         raw, result = (
-            pickle.loads(Path(f'data/3dpw/sequenceFiles/test/{clip}.pkl').read_bytes()),
+            pickle.loads(
+                Path(f'data/3dpw/sequenceFiles/test/{clip}.pkl').read_bytes(), encoding='latin1'
+            ),
             np.load(file),
         )
         pose, betas = (
@@ -167,7 +169,7 @@ def test_a_person_without_an_aligned_frame_is_passed_over(beside, tmp_path, monk
     data = tmp_path / 'data'
     shutil.copytree(Path('data').resolve(), data, copy_function=os.symlink)
     clip = data / '3dpw/sequenceFiles/test/free_clip_00.pkl'
-    raw = pickle.loads(clip.read_bytes())
+    raw = pickle.loads(clip.read_bytes(), encoding='latin1')
     people = len(raw['poses'])
     raw['campose_valid'][0][:] = 0
     raw['poses2d'][0][:] = 0

@@ -94,6 +94,42 @@ def test_longer_lists_begin_with_coco(tmp_path, count):
 
 
 @pytest.mark.parametrize(
+    'written, identity',
+    [
+        (3, 3),
+        (3.0, 3),
+        ([3.0], 3),
+        ([[3.0]], 3),
+        ([[3.0], [3.0], [3.0]], 3),  # AlphaPose: one number for each detection that it merged
+        ([[3.0], [4.0]], None),
+        ([], None),
+        (None, None),
+        (-1, None),
+        ([-1], None),
+    ],
+)
+def test_forms_of_an_identity(tmp_path, written, identity):
+    points = JOINED[0].ravel().tolist()
+    alphapose = [{'image_id': '0.jpg', 'idx': written, 'keypoints': points, 'score': 2.9}]
+    assert read_keypoints(put(tmp_path / 'a.json', alphapose)).persons == (identity,)
+    openpose = {'people': [{'person_id': written, 'pose_keypoints_2d': points}]}
+    assert read_keypoints(put(tmp_path / 'o.json', openpose)).persons == (identity,)
+    rtmlib = [answer(0, persons=[written])]
+    assert read_keypoints(put(tmp_path / 'r.json', rtmlib)).persons == (identity,)
+    coco = {
+        'images': [{'id': 1, 'file_name': '0.jpg'}],
+        'annotations': [{'image_id': 1, 'track_id': written, 'keypoints': points}],
+    }
+    assert read_keypoints(put(tmp_path / 'c.json', coco)).persons == (identity,)
+
+
+def test_an_identity_is_a_whole_number(tmp_path):
+    entry = {'image_id': '0.jpg', 'idx': [[0.5]], 'keypoints': JOINED[0].ravel().tolist()}
+    with pytest.raises(InputError, match='idx must be a whole number, not 0.5'):
+        read_keypoints(put(tmp_path / 'a.json', [entry]))
+
+
+@pytest.mark.parametrize(
     'content, complaint',
     [
         ({'frames': 3}, 'frames must be a list of objects'),

@@ -1,6 +1,8 @@
 """Pose2SimProject on a project written by hand: geometry, people, frames, triangulation, and what it refuses."""
 
 import json
+import logging
+import types
 
 import numpy as np
 import pose2sim_parts as parts
@@ -9,6 +11,7 @@ from pose2sim_parts import BODY, COCO, F, entry, number, people, seen_by, trc, w
 
 from hrtk.datasets import Pose2SimProject
 from hrtk.datasets.own.keypoint_files import read_keypoints
+from hrtk.datasets.own.multiview import people_by_identity
 from hrtk.datasets.own.pose2sim_files import (
     Markers,
     read_calibration,
@@ -364,3 +367,21 @@ def test_broken_qualisys(tmp_path, change, message):
 def test_keypoint_folder_of_pose2sim(project):
     table = read_keypoints(project[0] / 'pose/cam_left_json')
     assert table.skeleton == 'coco17' and table.frames[3].name == 'cam_left_000003'
+
+
+def test_identities_that_contradict_themselves_are_reported(caplog):
+    """One identity for two people of a frame: nobody can say who of them the other views show."""
+    view = types.SimpleNamespace(
+        camera=types.SimpleNamespace(name='cam1'),
+        table=types.SimpleNamespace(persons=(0, 0, 5, 0)),
+        frames=np.array([0, 0, 0, 1]),
+        boxes=np.array([[0, 0, 10.0], [9, 9, 20.0], [5, 5, 8.0], [1, 1, 10.0]]),
+    )
+    with caplog.at_level(logging.WARNING):
+        people = people_by_identity(view)
+    assert people == {0: {0: 1, 1: 3}, 5: {0: 2}}  # the larger one counts
+    assert 'cam1: several people of one frame have the identity 0' in caplog.text
+    caplog.clear()
+    view.table.persons = (0, 1, 5, 0)
+    people_by_identity(view)
+    assert not caplog.text

@@ -161,6 +161,71 @@ def test_identities_of_the_file_count(clip, tmp_path):
     assert dataset[0].keypoints2d.source == 'alphapose'
 
 
+def crossing_people(t):
+    """Two people of 17 points; the detector lists them now in this order, now in that."""
+    people = [np.column_stack(person(3 * t)), np.column_stack(person(100, scale=0.9))]
+    return people[:: -1 if t % 2 else 1]
+
+
+@pytest.mark.parametrize('everybody', [0, [0.0], [[0.0]]])
+@pytest.mark.parametrize('layout', ['alphapose', 'coco', 'openpose', 'rtmlib', 'npz'])
+def test_one_identity_for_everybody_is_none(clip, tmp_path, caplog, layout, everybody):
+    """AlphaPose without tracking writes "idx": [0.0] for every person."""
+    path = tmp_path / 'kp.json'
+    rows = [(t, points) for t in range(10) for points in crossing_people(t)]
+    flat = [points.ravel().tolist() for _, points in rows]
+    if layout == 'alphapose':
+        entries = [
+            dict(image_id=f'{t}.jpg', idx=everybody, score=1, keypoints=values)
+            for (t, _), values in zip(rows, flat)
+        ]
+        path.write_text(json.dumps(entries))
+    elif layout == 'coco':
+        images = [dict(id=t, file_name=f'{t}.jpg') for t in range(10)]
+        people = [
+            dict(image_id=t, track_id=everybody, keypoints=values)
+            for (t, _), values in zip(rows, flat)
+        ]
+        path.write_text(json.dumps(dict(images=images, annotations=people)))
+    elif layout == 'openpose':
+        path = tmp_path / 'op'
+        path.mkdir()
+        for t in range(10):
+            people = [
+                dict(person_id=everybody, pose_keypoints_2d=points.ravel().tolist())
+                for points in crossing_people(t)
+            ]
+            (path / f'clip_{t:012d}_keypoints.json').write_text(json.dumps(dict(people=people)))
+    elif layout == 'rtmlib':
+        entries = []
+        for t in range(10):
+            pair = np.array(crossing_people(t))
+            entries.append(
+                dict(
+                    keypoints=pair[..., :2].tolist(),
+                    scores=pair[..., 2].tolist(),
+                    persons=[everybody] * 2,
+                )
+            )
+        path.write_text(json.dumps(entries))
+    else:
+        points = np.array([points for _, points in rows])
+        path = tmp_path / 'kp.npz'
+        np.savez(
+            path,
+            keypoints=points[..., :2],
+            scores=points[..., 2],
+            frame=np.array([t for t, _ in rows]),
+            person=np.zeros(len(rows), int),
+        )
+    with caplog.at_level(logging.WARNING):
+        dataset = VideoDataset(clip, path, smooth=False)
+    assert [(s.name, len(s)) for s in dataset] == [('clip_person0', 10), ('clip_person1', 10)]
+    moved = [float(s.keypoints2d.xy[9, 0, 0] - s.keypoints2d.xy[0, 0, 0]) for s in dataset]
+    np.testing.assert_allclose(moved, [27, 0], atol=0.02)
+    assert 'a frame holds identity 0 in clip twice; 1 clips are tracked' in caplog.text
+
+
 def test_weak_points_do_not_count(clip, tmp_path):
     frames = {t: [person(0)] for t in range(6)}
     for people in frames.values():

@@ -73,15 +73,38 @@ def test_to_crop_puts_corners_at_one_and_to_image_inverts():
     torch.testing.assert_close(to_crop(to_image(points, boxes), boxes), points)
 
 
-def test_truncation_casts_crop_pixels_to_int():
-    normalised = RNG.uniform(-1.2, 1.2, (3, 8, 2))
-    ours = truncate_to_crop_pixels(torch.from_numpy(normalised)).numpy()
-    expected = [
-        [[2.0 * int((v + 1) * 112) / 224 - 1 for v in point] for point in frame]
-        for frame in normalised
-    ]
+def spin_transform(point, center, scale, resolution):
+    """SPIN's ``transform`` (its utils/imutils.py, without rotation) in float64: points count from 1."""
+    height = 200 * scale
+    matrix = np.zeros((3, 3))
+    matrix[0, 0] = resolution / height
+    matrix[1, 1] = resolution / height
+    matrix[0, 2] = resolution * (-center[0] / height + 0.5)
+    matrix[1, 2] = resolution * (-center[1] / height + 0.5)
+    matrix[2, 2] = 1
+    new_point = matrix @ np.array([point[0] - 1, point[1] - 1, 1.0])
+    return new_point[:2].astype(int) + 1
+
+
+@pytest.mark.parametrize('resolution', [224, 256])
+def test_truncated_targets_are_those_of_spins_loader(resolution):
+    """``j2d_processing``: ``transform(kp + 1, ...)`` of every point, then ``2 * kp / resolution - 1``."""
+    centers = RNG.uniform(200, 800, (4, 2))
+    scales = RNG.uniform(0.7, 3, 4)
+    # Inside of the box and around it: left of the crop, the cast rounds towards zero.
+    points = centers[:, None] + 240 * scales[:, None, None] * RNG.uniform(-0.5, 0.5, (4, 24, 2))
+    expected = np.empty_like(points)
+    for frame in range(4):
+        for joint in range(24):
+            pixels = spin_transform(
+                points[frame, joint] + 1, centers[frame], scales[frame], resolution
+            )
+            expected[frame, joint] = 2.0 * pixels / resolution - 1
+    boxes = boxes_from_centers(torch.from_numpy(centers), torch.from_numpy(scales))
+    normalised = to_crop(torch.from_numpy(points), boxes)
+    ours = truncate_to_crop_pixels(normalised, resolution).numpy()
     np.testing.assert_allclose(ours, expected, atol=1e-12)
-    assert 0 < np.abs(ours - normalised).max() <= 2 / 224
+    assert (normalised.numpy() < -1).any() and (normalised.numpy() > 1).any()
 
 
 def bilinear_loop(image: np.ndarray, box, resolution: int) -> np.ndarray:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import pickle
+import pickletools
+import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -194,6 +199,115 @@ def test_a_payload_is_refused_and_not_run(tmp_path, zipped):
     with pytest.raises(InputError, match=r'plain\.pkl'):
         read_checkpoint(tmp_path / 'plain.pkl')
     assert not target.exists()
+
+
+def text(value: str) -> bytes:
+    """The opcode of a string (BINUNICODE)."""
+    encoded = value.encode()
+    return b'X' + len(encoded).to_bytes(4, 'little') + encoded
+
+
+# Objects of classes that exist nowhere, as opcodes of pickle protocol 2.
+FOREIGN = {
+    # yacs' CfgNode: a dict of its own class, with entries, one of them another such dict, and a state.
+    'dict': b'cnowhere.config\nCfgNode\n)\x81'
+    + (text('SIZE') + b'K\x07s')
+    + (text('MODEL') + b'cnowhere.config\nCfgNode\n)\x81' + text('DEPTH') + b'K\x12ss')
+    + (b'}' + text('__immutable__') + b'\x88sb'),
+    'list': b'cnowhere\nListConfig\n)\x81(K\x01K\x02e',
+    'call': b'cnowhere\nmake\n(K\x01' + text('a') + b'tR}' + text('x') + b'K\x01sb',
+    'old class': b'(K\x01inowhere\nThing\n',
+    'reconstructor': b'ccopy_reg\n_reconstructor\n(cnowhere\nThing\nc__builtin__\nobject\nNtR',
+    'class': b'cnowhere\nThing\n',
+    'library': b'cpathlib\nPosixPath\n(' + text('/home/author') + b'tR',
+    'in a list': b'](K\x01cnowhere\nThing\n)\x81e',
+    'in a tuple': b'K\x01cnowhere\nThing\n)\x81\x86',
+}
+
+
+def with_opcodes(path, opcodes, zipped):
+    """A checkpoint beside whose state dict stands ``hyper_parameters``, written as these opcodes."""
+    entry = (
+        text('hyper_parameters') + b'}' + text('cfg') + opcodes + b's' + text('lr') + b'K\x02ss.'
+    )
+    torch.save({'state_dict': official(), 'epoch': 35}, path, _use_new_zipfile_serialization=zipped)
+    if not zipped:
+        # Magic number, protocol, system, content, keys of the storages: five pickles one after the other.
+        data = path.read_bytes()
+        stream = io.BytesIO(data)
+        for _ in range(4):
+            for _opcode in pickletools.genops(stream):
+                pass
+        end = stream.tell()
+        path.write_bytes(data[: end - 1] + entry + data[end:])
+        return path
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name, data in members.items():
+            if name.endswith('/data.pkl'):
+                assert data.endswith(b'.')
+                data = data[:-1] + entry
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize('kind', FOREIGN)
+def test_tensors_beside_objects_of_foreign_classes(tmp_path, caplog, kind, zipped):
+    """As Lightning saves: a state dict, and hyper-parameters of classes that are not installed."""
+    path = with_opcodes(tmp_path / 'lightning.ckpt', FOREIGN[kind], zipped)
+    with caplog.at_level(logging.WARNING):
+        content = read_checkpoint(path)
+    assert content['epoch'] == 35 and content['hyper_parameters'] == {'lr': 2}
+    assert content['state_dict'].keys() == official().keys()
+    for key, value in official().items():
+        assert torch.equal(content['state_dict'][key], value)
+    report = load_official(network(1), content)
+    assert report.missing_keys == () and report.unexpected_keys == ()
+    name = 'pathlib.PosixPath' if kind == 'library' else 'nowhere'
+    assert f'left out objects of {name}' in caplog.text
+    assert 'nowhere' not in sys.modules
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize(
+    'call, refused',
+    [
+        ('posix\nsystem', True),
+        ('os\nsystem', True),
+        ('nt\nsystem', True),
+        ('subprocess\ngetoutput', True),
+        ('builtins\neval', True),
+        ('__builtin__\nexec', True),
+        ('builtins\ngetattr', False),
+        ('torch.serialization\nload', False),
+        ('webbrowser\nopen', False),
+        ('timeit\ntimeit', False),
+    ],
+)
+def test_hostile_hyper_parameters_are_not_executed(tmp_path, monkeypatch, call, refused, zipped):
+    target = tmp_path / 'made_by_the_payload'
+    command = f'touch {target}'
+    if 'eval' in call or 'exec' in call or 'timeit' in call:
+        command = f'open({str(target)!r}, "w")'
+    opcodes = f'c{call}\n('.encode() + text(command) + b'tR'
+    path = with_opcodes(tmp_path / 'evil.ckpt', opcodes, zipped)
+    if refused:
+        with pytest.raises(InputError, match=r'evil\.ckpt.*does not execute'):
+            read_checkpoint(path)
+    else:
+        assert read_checkpoint(path)['hyper_parameters'] == {'lr': 2}
+    assert not target.exists()
+
+
+def test_a_whole_model_and_a_script_are_no_state_dict(tmp_path):
+    torch.save(network(), tmp_path / 'model.pt')
+    with pytest.raises(InputError, match=r'model\.pt: expected a state dict, found a hrtk\.'):
+        read_checkpoint(tmp_path / 'model.pt')
+    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / 'script.pt')
+    with pytest.raises(InputError, match=r'script\.pt'):
+        read_checkpoint(tmp_path / 'script.pt')
 
 
 @pytest.mark.parametrize('zipped', [True, False])

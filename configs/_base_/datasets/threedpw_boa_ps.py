@@ -1,5 +1,6 @@
 # 3DPW #PS from the files that BOA made of it (one npz per sequence, 49 projected true joints). List the files in
-# `dataset.file` to get the published order of the stream. The same from the raw data: threedpw.py.
+# `dataset.file` to get the published order of the stream. The same from the raw data, in that order:
+# threedpw.py.
 _base_ = './threedpw.py'
 
 dataset = dict(

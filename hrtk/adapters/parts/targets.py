@@ -27,7 +27,7 @@ def crop_targets(
         sequence: F frames, with keypoints of any skeleton; a joint of ``skeleton`` that the keypoints lack has
             confidence 0.
         skeleton: joint list of the losses, K joints.
-        truncate: truncate positions to whole crop pixels, as the official loaders do.
+        truncate: cast positions to whole crop pixels plus one, as the official loaders do.
         device: device of the returned tensors.
 
     Returns:

@@ -1,7 +1,7 @@
 """SPIN's npz files and their extensions by BOA and DynaBOA: one row per person and frame of 3DPW, Human3.6M or 3DHP.
 
 Layout: SPIN, datasets/preprocess (Kolotouros et al., 2019); BOA's ``3dpw_vid/<sequence>.npz`` and DynaBOA's
-``3dpw_<sequence>_<person>.npz`` add 49 two-dimensional joints.
+``3dpw_<index>_<person>.npz``, with the number of the sequence in its order, add 49 two-dimensional joints.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hrtk.datasets.official.rows import (
     rotmat_of_pose,
 )
 from hrtk.errors import InputError
-from hrtk.files import sha256_of_all
+from hrtk.files import natural, sha256_of_all
 from hrtk.geometry.boxes import boxes_from_centers
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence
@@ -105,7 +105,8 @@ class SPINFile(SequenceDataset):
     evaluated joint of confidence 0, must not be scored.
 
     Args:
-        file: one npz, a pattern with ``*``, or a list of them in the desired order.
+        file: one npz, a pattern with ``*``, whose files are sorted by the numbers in their names as DynaBOA sorts its
+            own, or a list of them in the desired order.
         image_root: the folder that ``imgname`` is relative to.
         keypoints: the 2D evidence. ``'gt'``: projected joints of the true body (BOA's ``smpl_j2d``, DynaBOA's
             ``j2d``), else the true 2D joints ``part``; ``'openpose'``: the 25 detections of ``openpose`` or
@@ -238,14 +239,14 @@ def read_spin_npz(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _matching_files(file: str | Path | SequenceOf[str | Path]) -> list[Path]:
-    """The files of one or several patterns, those of each pattern sorted."""
+    """The files of one or several patterns, those of each pattern in natural order: ``_2_`` before ``_10_``."""
     if isinstance(file, (str, Path)):
         file = [file]
     patterns = [str(pattern) for pattern in file]
     paths: list[str] = []
     for pattern in patterns:
         if glob.has_magic(pattern):
-            paths += sorted(glob.glob(pattern))
+            paths += sorted(glob.glob(pattern), key=natural)
         else:
             paths.append(pattern)
     if not paths:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 import numpy as np
 import torch
@@ -24,12 +24,41 @@ from hrtk.errors import InputError
 from hrtk.files import sha256_of_all
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
+from hrtk.options import check_literals
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence
 
 SPLITS = ('train', 'validation', 'test')
 GENDERS = {'m': 'male', 'f': 'female'}
 KEYPOINTS = ('gt', 'poses2d')
+# The test set as BOA's and DynaBOA's scripts go through it. Both carry their weights on, so the order is part of the
+# published numbers.
+BOA_ORDER = (
+    'downtown_runForBus_00',
+    'downtown_rampAndStairs_00',
+    'flat_packBags_00',
+    'downtown_runForBus_01',
+    'office_phoneCall_00',
+    'downtown_windowShopping_00',
+    'downtown_walkUphill_00',
+    'downtown_sitOnStairs_00',
+    'downtown_enterShop_00',
+    'downtown_walking_00',
+    'downtown_stairs_00',
+    'downtown_crossStreets_00',
+    'downtown_car_00',
+    'downtown_downstairs_00',
+    'downtown_bar_00',
+    'downtown_walkBridge_01',
+    'downtown_weeklyMarket_00',
+    'downtown_warmWelcome_00',
+    'downtown_arguing_00',
+    'downtown_upstairs_00',
+    'downtown_bus_00',
+    'flat_guitar_01',
+    'downtown_cafe_00',
+    'outdoors_fencing_01',
+)
 # Keys that are read, with their shapes: 'F' is the number of frames, None is any length. A key of PERSON is a list with
 # one array per person.
 PERSON = {
@@ -95,8 +124,9 @@ class ThreeDPW(SequenceDataset):
             body through the true camera, as in BOA and DynaBOA; ``'poses2d'``: the file's own ``openpose18``
             detections.
         bodies: ``dict(male=..., female=..., extra_regressor=...)``, body files; needed for ``'gt'``.
-        sequences: names of sequence files to use, in this order; None takes all, sorted.
-        box_scale: side of the box over the larger extent of the points; 1.2 in SPIN and BOA.
+        sequences: names of sequence files to use, in this order; None takes all, in the order of ``order``.
+        box_scale: side of the box over the larger extent of the points; 1.2 in SPIN and BOA, 1.0 in DynaBOA.
+        order: ``'name'``, or ``'boa'``, in which BOA and DynaBOA go through the test set; other sequences follow.
 
     Attributes:
         tracks: content of the sequence files, in the order of the items.
@@ -114,7 +144,9 @@ class ThreeDPW(SequenceDataset):
         bodies: Optional[Mapping[str, str]] = None,
         sequences: Optional[Iterable[str]] = None,
         box_scale: float = 1.2,
+        order: Literal['name', 'boa'] = 'name',
     ) -> None:
+        check_literals(ThreeDPW, dict(order=order), 'ThreeDPW')
         if split not in SPLITS or keypoints not in KEYPOINTS:
             raise InputError(
                 f'ThreeDPW: split is one of {SPLITS}, keypoints one of {KEYPOINTS}; not {split!r}, '
@@ -132,7 +164,7 @@ class ThreeDPW(SequenceDataset):
         self.bodies: Optional[GenderedBodies] = None
         if bodies is not None:
             self.bodies = GenderedBodies(bodies)
-        self.files = self._sequence_files(sequences)
+        self.files = self._sequence_files(sequences, order)
         self.tracks: list[PersonTrack] = []
         for file in self.files:
             self.tracks += read_3dpw(file)
@@ -188,12 +220,14 @@ class ThreeDPW(SequenceDataset):
         """A hash of the sequence files; the images are assumed to be unchanged."""
         return {'sequence_files': sha256_of_all(self.files)}
 
-    def _sequence_files(self, names: Optional[Iterable[str]]) -> list[Path]:
+    def _sequence_files(self, names: Optional[Iterable[str]], order: str) -> list[Path]:
         folder = self.root / 'sequenceFiles' / self.split
         if not folder.is_dir():
             raise InputError(f'{folder}: there is no such folder; {REMEDY}')
         if names is None:
             files = sorted(folder.glob('*.pkl'))
+            if order == 'boa':
+                files.sort(key=_place_in_boa)
         else:
             files = [folder / f'{name}.pkl' for name in names]
         missing = [file.stem for file in files if not file.is_file()]
@@ -205,6 +239,13 @@ class ThreeDPW(SequenceDataset):
 
     def _image_path(self, track: PersonTrack, frame: int) -> Path:
         return self.root / 'imageFiles' / track.clip / f'image_{frame:05d}.jpg'
+
+
+def _place_in_boa(file: Path) -> int:
+    """The place of a sequence file in BOA's order, or the one after the last."""
+    if file.stem in BOA_ORDER:
+        return BOA_ORDER.index(file.stem)
+    return len(BOA_ORDER)
 
 
 def read_3dpw(path: str | Path) -> list[PersonTrack]:

@@ -11,6 +11,7 @@ from typing import Optional
 from hrtk.datasets.frames import ImageFrames, VideoFrames, read_image
 from hrtk.datasets.own.keypoint_table import FrameRef, KeypointTable
 from hrtk.errors import InputError
+from hrtk.files import natural
 from hrtk.structures import Frames
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -268,17 +269,6 @@ def open_footage(path: str | Path) -> Footage:
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFootage(path)
     return VideoFootage(path)
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """A sort key that places ``f2`` before ``f10``."""
-    key: list[tuple[int, str]] = []
-    for part in re.split(r'(\d+)', name):
-        if part.isdecimal():
-            key.append((int(part), ''))
-        else:
-            key.append((-1, part))
-    return key
 
 
 def _last_number(name: str) -> Optional[int]:

@@ -13,7 +13,13 @@ from typing import Any, Optional
 import numpy as np
 
 from hrtk.datasets.arrays import read_npz
-from hrtk.datasets.own.keypoint_table import FrameRef, Row, optional_number, optional_size
+from hrtk.datasets.own.keypoint_table import (
+    FrameRef,
+    Row,
+    optional_identity,
+    optional_number,
+    optional_size,
+)
 from hrtk.detectors.findings import FoundLandmarks
 from hrtk.errors import InputError
 
@@ -80,7 +86,9 @@ def npz_rows(path: Path) -> Iterator[Row]:
     if person is not None:
         _check_column('person', person, len(points), path)
     for row, values in enumerate(points):
-        identity = None if person is None else int(person[row])
+        identity = None
+        if person is not None:
+            identity = optional_identity(int(person[row]), path, f'row {row}: person')
         yield Row(FrameRef('', int(frame[row])), identity, values.ravel().tolist(), f'row {row}')
 
 
@@ -120,7 +128,7 @@ def _entry_rows(
         except ValueError as error:
             raise InputError(f'{path}: {label}: {error}') from error
     for position, (values, person) in enumerate(zip(points, persons)):
-        identity = optional_number(person, path, f'{label}: persons')
+        identity = optional_identity(person, path, f'{label}: persons')
         found = None
         if landmarks is not None:
             found = landmarks.row(position)

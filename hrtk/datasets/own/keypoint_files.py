@@ -26,6 +26,7 @@ from hrtk.datasets.own.keypoint_table import (
     KeypointTable,
     Row,
     make_table,
+    optional_identity,
     optional_number,
     optional_size,
 )
@@ -133,7 +134,7 @@ def _coco_rows(content: dict, path: Path) -> Iterator[Row]:
                 f'{path}: {label}: no such id in images; add the image to the list "images"'
             )
         if 'keypoints' in entry and not entry.get('iscrowd'):
-            person = optional_number(entry.get('track_id'), path, f'{label}: track_id')
+            person = optional_identity(entry.get('track_id'), path, f'{label}: track_id')
             yield Row(frame, person, entry['keypoints'], label)
 
 
@@ -155,7 +156,7 @@ def _result_rows(content: list, path: Path) -> Iterator[Row]:
         else:
             frame = FrameRef('', optional_number(image, path, f'{label}: image_id'))
         identity = entry.get('idx', entry.get('track_id'))
-        person = optional_number(identity, path, f'{label}: idx')
+        person = optional_identity(identity, path, f'{label}: idx')
         yield Row(frame, person, entry['keypoints'], label)
 
 
@@ -177,9 +178,8 @@ def _openpose_rows(content: Any, file: Path) -> Iterator[Row]:
     frame = FrameRef(file.stem.removesuffix('_keypoints'))
     for index, entry in enumerate(_entries(people, file, 'people')):
         label = f'person {index} of {file.name}'
-        person = optional_number(entry.get('person_id'), file, f'{label}: person_id')
-        if person == -1:  # OpenPose without tracking
-            person = None
+        # OpenPose without tracking writes [-1].
+        person = optional_identity(entry.get('person_id'), file, f'{label}: person_id')
         values = entry.get('pose_keypoints_2d', entry.get('pose_keypoints'))
         if entry and not _is_unseen(values):
             yield Row(frame, person, _without_nan(values), label)

@@ -126,6 +126,53 @@ def optional_number(value: Any, path: Path, label: str) -> Optional[int]:
     raise InputError(f'{path}: {label} must be a whole number, not {value!r}')
 
 
+def optional_identity(value: Any, path: Path, label: str) -> Optional[int]:
+    """The identity of a person, or None without one.
+
+    Trackers write a number, ``[3.0]``, and AlphaPose lists of lists, one number for each detection that it merged into
+    the person. Merged detections of several identities have none, and a negative number means "not tracked".
+
+    Raises:
+        InputError: a value is not a whole number.
+    """
+    numbers = set()
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(item)
+        else:
+            numbers.add(optional_number(item, path, label))
+    if len(numbers) != 1:
+        return None
+    identity = numbers.pop()
+    if identity is not None and identity < 0:
+        return None
+    return identity
+
+
+def contradicting_identities(
+    persons: Sequence[Optional[int]], frames: Sequence[int]
+) -> tuple[int, ...]:
+    """The identities that two people of one frame have, in ascending order.
+
+    Such a number is no identity: AlphaPose without tracking, for example, writes 0 for everybody.
+
+    Args:
+        persons: identity of each of N people, or None.
+        frames: the frame of each of them.
+    """
+    seen = set()
+    contradicting = set()
+    for person, frame in zip(persons, frames):
+        if person is None:
+            continue
+        if (person, frame) in seen:
+            contradicting.add(person)
+        seen.add((person, frame))
+    return tuple(sorted(contradicting))
+
+
 def optional_size(
     values: Sequence[Any], path: Path, labels: Sequence[str]
 ) -> Optional[tuple[int, int]]:

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from hrtk.body_models.skeletons import flip_map, index_map, joint_names
 from hrtk.datasets.own.footage import Footage
-from hrtk.datasets.own.keypoint_table import KeypointTable
+from hrtk.datasets.own.keypoint_table import KeypointTable, contradicting_identities
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.calibrated_camera import CalibratedCamera
@@ -131,7 +131,16 @@ def people_by_identity(view: View) -> dict[int, dict[int, int]]:
     """``{person: {frame: row}}`` by the identities of a keypoint file, the largest person of each in every frame.
 
     A file without identities has one person, number 1; people without one beside others who have one are left out.
+    Identities that several people of one frame have are reported in the log.
     """
+    contradicting = contradicting_identities(view.table.persons, view.frames.tolist())
+    if contradicting:
+        _log.warning(
+            '%s: several people of one frame have the identity %s; the larger one counts, so the views may show '
+            "different people. Track the people, or set reference='trc'",
+            view.camera.name,
+            ', '.join(map(str, contradicting[:5])),
+        )
     anonymous = all(person is None for person in view.table.persons)
     people: dict[int, dict[int, int]] = {}
     for row, frame in enumerate(view.frames.tolist()):

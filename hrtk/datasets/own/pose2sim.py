@@ -15,7 +15,7 @@ import torch
 from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.arrays import float_tensor
 from hrtk.datasets.base import Asset, SequenceDataset
-from hrtk.datasets.own.footage import IMAGE_SUFFIXES, natural, open_footage
+from hrtk.datasets.own.footage import IMAGE_SUFFIXES, open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.datasets.own.multiview import (
     SKELETON,
@@ -33,6 +33,7 @@ from hrtk.datasets.own.real4 import REAL4, check_real4
 from hrtk.datasets.own.sides import SideRepair
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes
 from hrtk.errors import InputError, suggestion
+from hrtk.files import natural
 from hrtk.geometry.calibrated_camera import CalibratedCamera
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence

@@ -17,9 +17,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hrtk.datasets.own.footage import natural
 from hrtk.errors import InputError
-from hrtk.files import write_text_atomically
+from hrtk.files import natural, write_text_atomically
 from hrtk.geometry.calibrated_camera import CalibratedCamera
 
 if sys.version_info >= (3, 11):

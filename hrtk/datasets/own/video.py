@@ -15,6 +15,7 @@ from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.mask_sources.base import MaskSource
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
+from hrtk.datasets.own.keypoint_table import contradicting_identities
 from hrtk.datasets.own.sides import Sides
 from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
@@ -49,12 +50,12 @@ class VideoDataset(SequenceDataset):
     """Every person of a video, or of images, with 2D keypoints in a file.
 
     **Identities** are chosen by ``people``. A file may give them as ``track_id`` (COCO), ``idx`` (AlphaPose),
-    ``person_id`` (OpenPose) or ``persons`` (rtmlib). Of two people with one identity in a frame the larger one counts.
+    ``person_id`` (OpenPose) or ``persons`` (rtmlib).
 
-    - ``'tracked'``: the identities of the file if every visible person of a clip has one, else those of
-      :func:`hrtk.datasets.own.tracking.track_people`.
+    - ``'tracked'``: the identities of the file if every visible person of a clip has one and no frame of the clip
+      holds one twice, else those of :func:`hrtk.datasets.own.tracking.track_people`.
     - ``'annotated'``: the identities of the file; people without one are left out. A file without any identity gives
-      one track, the largest person of every frame.
+      one track, the largest person of every frame. Of two people with one identity in a frame the larger one counts.
 
     **Gaps.** With ``fill_gaps`` a track consists of consecutive frames: where its person is missing for at most
     ``max_gap`` frames, the box is interpolated linearly and the keypoints have confidence 0, so that no position is
@@ -276,15 +277,26 @@ class VideoDataset(SequenceDataset):
         clip_lengths = Counter(self._clip(frame) for frame in range(len(self.footage)))
         tracks: list[Track] = []
         duplicates = 0
+        tracked: list[str] = []
         for clip in sorted(rows_of_clip):
             rows = rows_of_clip[clip]
             frames = [frame_of_row[row] for row in rows]
-            people = self._group(self._identities(rows, frames), rows, frames)
+            noted = [self.table.persons[row] for row in rows]
+            contradicting = contradicting_identities(noted, frames)
+            if contradicting and self.people == 'tracked':
+                tracked.append(f'{contradicting[0]} in {clip or self.name}')
+                noted = [None] * len(rows)
+            people = self._group(self._identities(noted, rows, frames), rows, frames)
             duplicates += len(rows) - sum(map(len, people.values()))
             tracks.extend(self._tracks_of_clip(clip, people, clip_lengths[clip]))
         self._warn_about_people(
             duplicates, 'smaller than another of the same identity in the same frame'
         )
+        if tracked:
+            effect = f'{len(tracked)} clips are tracked without the identities of the file'
+            _log.warning(
+                '%s: a frame holds identity %s twice; %s', self.keypoints, tracked[0], effect
+            )
         return tracks
 
     def _usable_rows(self) -> list[int]:
@@ -323,9 +335,10 @@ class VideoDataset(SequenceDataset):
             return self.footage.stem(frame)
         return self.footage.clip(frame)
 
-    def _identities(self, rows: list[int], frames: list[int]) -> list[int]:
-        """The identity of every row of one clip."""
-        noted = [self.table.persons[row] for row in rows]
+    def _identities(
+        self, noted: list[Optional[int]], rows: list[int], frames: list[int]
+    ) -> list[int]:
+        """The identity of every row of one clip, the noted ones if all rows have one."""
         identities = [person for person in noted if person is not None]
         if len(identities) == len(rows):
             return identities
@@ -420,9 +433,8 @@ class VideoDataset(SequenceDataset):
     def _largest_tracks(self, tracks: list[Track], count: Optional[int]) -> list[Track]:
         if not tracks:
             raise InputError(
-                f'{self.keypoints}: no track is left of {len(self.table.persons)} people: a track needs '
-                f'two visible points per frame in {self.min_length} frames; lower min_confidence or '
-                f'min_length'
+                f'{self.keypoints}: no track is left of {len(self.table.persons)} people: a track needs two visible '
+                f'points per frame in {self.min_length} frames; lower min_confidence or min_length'
             )
         if count is None or len(tracks) <= count:
             return tracks
