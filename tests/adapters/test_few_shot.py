@@ -22,7 +22,7 @@ from hrtk.adapters.few_shot.shots import draw_shots
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
-from hrtk.models.estimators import VideoHMR
+from hrtk.models.estimators import LandmarkHMR, VideoHMR
 from hrtk.models.temporal import VIBE
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth
@@ -124,8 +124,24 @@ def metric(anchors, anchor_poses, others, other_poses, variant, reduction):
     return total if reduction == 'sum' else total / len(anchors)
 
 
-def one_loss(model, draws, shots, sequences, variant, reduction, w, w_joints):
-    """The loss of one step, crop by crop: shots are (sequence, frame), source items are views."""
+def exchanged(names):
+    """For every joint the index of its counterpart on the other side."""
+    sides = {'left': 'right', 'right': 'left'}
+    other = ['_'.join(sides.get(word, word) for word in name.split('_')) for name in names]
+    return [names.index(name) for name in other]
+
+
+def mirrored(crop, rotmat, betas, xy, sure):
+    """The labels of the mirrored crop: left and right exchanged, x negated."""
+    bones, joints = exchanged(joint_names('smpl24')), exchanged(joint_names('spin24'))
+    flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype))
+    turned = torch.stack([flip @ rotmat[j] @ flip for j in bones])
+    flat = torch.stack([xy[j] * torch.tensor([-1.0, 1.0]) for j in joints])
+    return crop.flip(-1), turned, betas, flat, torch.stack([sure[j] for j in joints])
+
+
+def one_loss(model, draws, shots, sequences, variant, reduction, w, w_joints, flips=None):
+    """The loss of one step, crop by crop: shots are (sequence, frame), source items are views, some mirrored."""
     parts, supervised = [], 0
     views = DATASETS.build(SOURCE['dataset'])
     items = [
@@ -149,12 +165,16 @@ def one_loss(model, draws, shots, sequences, variant, reduction, w, w_joints):
             for view in (views[i] for i in draws[1])
         ],
     ]
-    for batch in items:
+    for batch, flip in zip(items, flips or ([False] * 9, [False] * 9)):
         outs, seen, true = [], [], []
-        for crop, rotmat, betas, xy, sure in batch:
+        for item, flipped in zip(batch, flip):
+            goal = model.body.joints(item[1][None], item[2][None], 'spin24')[0]
+            if flipped:
+                item = mirrored(*item)
+                goal = goal[exchanged(joint_names('spin24'))] * torch.tensor([-1.0, 1.0, 1.0])
+            crop, rotmat, betas, xy, sure = item
             out = model(crop)
             joints = model.body.joints(out.rotmat, out.betas, 'spin24')
-            goal = model.body.joints(rotmat[None], betas[None], 'spin24')[0]
             flat = project(joints, out.camera)[0]
             loss = 300 * (sure[:, None] * (flat - xy) ** 2).mean()
             loss = loss + 300 * ((poses(joints[0]) - poses(goal)) ** 2).mean()
@@ -231,6 +251,35 @@ def test_equals_a_loop_over_triplets(variant, reduction, w_joints, rates):
         torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-3 * RATE)
 
 
+def test_mirrored_shots_and_source_crops_equal_the_loop(monkeypatch):
+    # Distortion of strength 0 changes nothing, but it draws random numbers between the two halves.
+    monkeypatch.setattr('hrtk.adapters.few_shot.process.distort', lambda images, strength: images)
+    diary = Diary()
+    prepared(Tiny(), seed=9, diary=diary, steps=1, augment=0)
+    sequences = Labelled()
+    assert all((seq.keypoints2d.confidence.diff() != 0).any() for seq in sequences)
+    shots = [(s, frames[0]) for s, frames in draw_shots(sequences, 6, 9)]
+    torch.manual_seed(9)
+    draws = torch.randperm(6)[:4].tolist(), torch.randint(7, (7,)).tolist()
+    flips = (torch.rand(4) < 0.5).tolist(), (torch.rand(7) < 0.5).tolist()
+    assert all(0 < sum(flip) < len(flip) for flip in flips)
+    with torch.no_grad():
+        loss = one_loss(Tiny(), draws, shots, sequences, 'thesis', 'mean', 0.5, 0.0, flips)
+    numbers = diary.steps[0].numbers
+    told = float(numbers['loss']) + 0.5 * float(numbers['metric'])
+    assert told == pytest.approx(loss.item(), rel=1e-6)  # crops of the source are float32
+
+
+def test_distorted_crops_change_the_steps_and_not_the_labels():
+    plain, mirror, strong = Diary(), Diary(), Diary()
+    prepared(Tiny(), diary=plain)
+    prepared(Tiny(), diary=mirror, augment=0)
+    prepared(Tiny(), diary=strong, augment=1)
+    first = [float(diary.steps[0].numbers['loss']) for diary in (plain, mirror, strong)]
+    assert len(set(first)) == 3
+    assert first[2] == pytest.approx(first[1], rel=0.5)
+
+
 def test_reports_the_parts_of_its_loss_and_the_metric_matters():
     diary, plain = Diary(), Diary()
     whole = prepared(Tiny(), diary=diary)
@@ -246,7 +295,14 @@ def test_reports_the_parts_of_its_loss_and_the_metric_matters():
 
 @pytest.mark.parametrize(
     'kill, options',
-    [(1, {}), (2, {}), (3, dict(schedule='linear')), (4, dict(parameters='layer4+head'))],
+    [
+        (1, {}),
+        (2, {}),
+        (3, dict(schedule='linear')),
+        (4, dict(parameters='layer4+head')),
+        (3, dict(augment=1.0)),
+        (2, dict(augment=0.5, parameters='layer4+head')),
+    ],
 )
 def test_goes_on_inside_with_the_same_digits(kill, options):
     whole, diary = prepared(Tiny(), **options), Diary(kill)
@@ -466,6 +522,7 @@ def test_images_and_clips_are_told_apart(model, options, said):
         (dict(variant='kimm'), 'kimm'),
         (dict(shots=-1), 'shots'),
         (dict(batch=0), 'batch'),
+        (dict(augment=-0.1), 'augment'),
         (dict(schedule='cosine'), 'cosine'),
         (dict(shots=10, clip=4), 'take 8 or 12'),
         (dict(bodies=dict(male='m.pkl')), 'female'),
@@ -474,6 +531,11 @@ def test_images_and_clips_are_told_apart(model, options, said):
 def test_wrong_options_are_named(options, said):
     with pytest.raises(InputError, match=said):
         adapter(**options)
+
+
+def test_what_is_no_image_is_not_augmented():
+    with pytest.raises(InputError, match='augment changes images, and LandmarkHMR takes'):
+        prepared(LandmarkHMR(), augment=1.0)
 
 
 def test_too_small_a_source_batch_is_named():

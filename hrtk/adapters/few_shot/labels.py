@@ -14,8 +14,11 @@ from hrtk.adapters.parts.source_bank import SourceBatch
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.body_models import BodyModel
 from hrtk.body_models.gendered import WHERE, GenderedBodies
+from hrtk.body_models.skeletons import flip_map
 from hrtk.errors import InputError
+from hrtk.geometry.mirror import mirror_points
 from hrtk.losses import betas_loss, hips, keypoint2d_loss, keypoint3d_loss, rotmat_loss
+from hrtk.models.augmentation import mirror_labels
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Sequence
 
@@ -59,6 +62,19 @@ class Labels:
         for field in dataclasses.fields(Labels):
             joined[field.name] = torch.cat([getattr(part, field.name) for part in parts])
         return Labels(**joined)
+
+    def mirrored(self, chosen: Tensor) -> Labels:
+        """Returns the labels with the frames that are ``chosen``, (N,) bool, mirrored."""
+        order = list(flip_map(SKELETON))
+        rotmat, keypoints2d = mirror_labels(chosen, self.rotmat, self.keypoints2d)
+        joints3d = mirror_points(self.joints3d, order)
+        return dataclasses.replace(
+            self,
+            rotmat=rotmat,
+            keypoints2d=keypoints2d,
+            joints3d=torch.where(chosen[:, None, None], joints3d, self.joints3d),
+            confidence=torch.where(chosen[:, None], self.confidence[:, order], self.confidence),
+        )
 
     def losses(self, posed: PosedPrediction) -> dict[str, Tensor]:
         """Returns SPIN's and VIBE's supervised losses, unweighted: squared errors, 3D joints relative to the hips."""
