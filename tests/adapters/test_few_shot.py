@@ -11,14 +11,16 @@ from tiny_parts import (
     Diary,
     Tiny,
     equal,
+    predict_all,
     run,
     tiny_sequence,
     weights_of,
     with_infinity,
 )
 
-from hrtk.adapters import FewShotMetric, Preparation, Regeneration
+from hrtk.adapters import Bilevel, FewShotMetric, Preparation, Regeneration
 from hrtk.adapters.few_shot.shots import draw_shots
+from hrtk.adapters.run import AdapterRun
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
@@ -545,16 +547,7 @@ def test_too_small_a_source_batch_is_named():
 
 def test_plugs_into_regeneration():
     whole = Regeneration(
-        pre=dict(
-            type='FewShotMetric',
-            source=SOURCE,
-            shots=6,
-            labelled=dict(type='Labelled'),
-            steps=5,
-            batch=4,
-            lr=RATE,
-            weights=dict(metric=0.5),
-        ),
+        pre=BEFORE,
         online=dict(type='Source'),
     )
     model = Tiny()
@@ -567,3 +560,66 @@ def test_plugs_into_regeneration():
     found = run(whole, model, sequence)
     with torch.no_grad():
         assert torch.equal(found, model(model.crops(sequence, range(3))).rotmat)
+
+
+ONLINE = dict(
+    type='Bilevel', order='first', lr=RATE, inner_lr=RATE, steps=1, weights=dict(pose_prior=0.0)
+)
+BEFORE = dict(
+    type='FewShotMetric',
+    source=SOURCE,
+    shots=6,
+    labelled=dict(type='Labelled'),
+    steps=5,
+    batch=4,
+    lr=RATE,
+    save_every=2,
+    weights=dict(metric=0.5),
+)
+
+
+@pytest.mark.parametrize('reset', ['sequence', 'never'])
+def test_online_adaptation_of_several_sequences_starts_from_the_shots(reset):
+    whole = Regeneration(pre=BEFORE, online=dict(ONLINE, reset=reset), reset=reset)
+    model = Tiny()
+    torch.manual_seed(7)
+    start = whole.prepare(model, [], Preparation())
+    model.load_state_dict(start)
+    started = AdapterRun(whole, model)
+    target = [tiny_sequence(f'target{i}', 3, seed=20 + i) for i in range(2)]
+    found = [predict_all(started, sequence) for sequence in target]
+    alone = []
+    for sequence in target:
+        other = Tiny()
+        other.load_state_dict(start)
+        alone.append(
+            run(Bilevel(**{k: v for k, v in ONLINE.items() if k != 'type'}), other, sequence)
+        )
+    assert torch.equal(found[0], alone[0])
+    assert torch.equal(found[1], alone[1]) == (reset == 'sequence')
+    fresh = run(whole, Tiny(), target[0])
+    assert not torch.allclose(fresh, found[0])  # the shots matter
+
+
+@pytest.mark.parametrize('kill', [1, 4])
+def test_a_killed_preparation_of_online_adaptation_goes_on(kill):
+    whole = Regeneration(pre=BEFORE, online=ONLINE)
+    torch.manual_seed(7)
+    start = whole.prepare(Tiny(), [], Preparation())
+    diary = Diary(kill)
+    torch.manual_seed(7)
+    with pytest.raises(KeyboardInterrupt):
+        whole.prepare(Tiny(), [], diary)
+    assert set(diary.states) <= set(whole.states)
+    diary.kill = None
+    torch.manual_seed(7)
+    again = Regeneration(pre=BEFORE, online=ONLINE).prepare(Tiny(), [], diary)
+    assert equal(again, start)
+
+
+def test_without_shots_the_weights_of_the_online_part_remain():
+    inner = dict(type='Regeneration', pre=BEFORE, online=dict(type='Source'))
+    whole = Regeneration(pre=dict(BEFORE, shots=0), online=inner)
+    model = Tiny()
+    torch.manual_seed(7)
+    assert equal(whole.prepare(model, [], Preparation()), prepared(Tiny()))
