@@ -15,9 +15,13 @@ from collections.abc import Mapping
 from typing import Any, Literal, Optional
 from typing import Sequence as SequenceOf
 
+import torch
+
 from hrtk.adapters.base import Preparation
+from hrtk.adapters.few_shot.diversity import Space, diverse_shots
 from hrtk.adapters.few_shot.process import FewShotProcess
-from hrtk.adapters.few_shot.shots import draw_shots, read_shots
+from hrtk.adapters.few_shot.shots import Shot, draw_shots, read_shots
+from hrtk.adapters.few_shot.validation import VALIDATION, choose_steps
 from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.preparing import PreparingAdapter
@@ -33,6 +37,7 @@ from hrtk.structures import Sequence
 LOSS_WEIGHTS = dict(
     keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, metric=0.1, metric_joints=0.0
 )
+LEAST = dict(batch=1, clip=1, check_every=1, shots=0, steps=0, leave_out=0)
 
 
 @ADAPTERS.register_module()
@@ -54,7 +59,15 @@ class FewShotMetric(PreparingAdapter):
             that every method uses the same shots and a smaller number is a subset of a larger one. 0 leaves the weights
             unchanged.
         labelled: config of the data set from which the shots are drawn, with ground-truth bodies; None is the target.
+        choice: ``'random'``; or ``'diverse'``, farthest-first in the predictions of the start model, which reads no
+            label, see :func:`~hrtk.adapters.few_shot.diversity.diverse_shots`.
+        space: what ``choice='diverse'`` compares: predicted ``'poses'`` or ``'features'``.
         steps: number of Adam steps; the thesis does not state it.
+        leave_out: number of labelled videos that are left out one after another, to choose the number of steps: the
+            other shots are learnt from, and the error on the video that is left out is taken at every
+            ``check_every`` steps, from 0 to ``steps``. The number with the least error over all of them is used with
+            all shots. Each of these videos costs as much as the whole training. 0 takes ``steps``.
+        check_every: steps between two checks.
         batch: shots (frames or clips) per step, at most all of them; 128 frames in the thesis.
         clip: consecutive labelled frames per shot, for estimators of clips (VideoHMR: 16).
         lr: learning rate of Adam, 5e-5 in VIBE.
@@ -87,7 +100,11 @@ class FewShotMetric(PreparingAdapter):
     source: Mapping[str, Any]
     shots: int = 50
     labelled: Optional[Mapping[str, Any]] = None
+    choice: Literal['random', 'diverse'] = 'random'
+    space: Space = 'poses'
     steps: int = 1000
+    leave_out: int = 0
+    check_every: int = 25
     batch: int = 128
     clip: int = 1
     lr: float = 5e-5
@@ -103,11 +120,10 @@ class FewShotMetric(PreparingAdapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.batch, self.clip) < 1 or min(self.shots, self.steps) < 0:
-            raise InputError(
-                f'FewShotMetric: batch and clip are at least 1, shots and steps 0, not {self.batch}, {self.clip}, '
-                f'{self.shots} and {self.steps}'
-            )
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f'FewShotMetric: {name} is at least {least}, not {value}')
         if self.augment is not None and self.augment < 0:
             raise InputError(f'FewShotMetric: augment is 0, above 0 or None, not {self.augment}')
         beyond = self.shots % self.clip
@@ -169,13 +185,38 @@ class FewShotMetric(PreparingAdapter):
     ) -> FewShotProcess:
         """Reads the shots and the source, and returns the learning process."""
         self._check_augment(estimator)
-        learner = Learner(estimator, self.parameters, self.lr, self.adam_betas)
         labelled = self._labelled_sequences(sequences)
-        shots = draw_shots(labelled, self.shots // self.clip, seed, self.clip)
+        shots = self._choose_shots(estimator, labelled, seed)
         crops, labels = read_shots(estimator, labelled, shots, self.gendered_bodies)
         self._check_source(estimator)
         self.source_bank.load(estimator)
-        return FewShotProcess(self, learner, crops, labels, seed)
+
+        def begin(chosen: list[int], steps: Optional[int] = None) -> FewShotProcess:
+            learner = Learner(estimator, self.parameters, self.lr, self.adam_betas)
+            index = torch.tensor(chosen, device=crops.device)
+            return FewShotProcess(
+                self, learner, crops[index], [labels[i] for i in chosen], seed, steps
+            )
+
+        steps = None
+        if self.leave_out:
+            steps = choose_steps(begin, shots, crops, labels, preparation)
+        return begin(list(range(len(shots))), steps)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states that :meth:`prepare` stores."""
+        if not self.leave_out:
+            return super().states
+        return (VALIDATION, *super().states)
+
+    def _choose_shots(
+        self, estimator: Estimator, labelled: SequenceOf[Sequence], seed: int
+    ) -> list[Shot]:
+        count = self.shots // self.clip
+        if self.choice == 'random':
+            return draw_shots(labelled, count, seed, self.clip)
+        return diverse_shots(estimator.eval(), labelled, count, seed, self.clip, self.space)
 
     def fingerprint(self) -> dict[str, str]:
         """Returns hashes of the source and of the labelled data."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 from typing import Sequence as SequenceOf
 
 import torch
@@ -36,6 +36,7 @@ class FewShotProcess(LearningProcess):
         crops: (N, 3, R, R) crops of the shots, or (N, T, 3, R, R) clips.
         labels: labels of each shot.
         seed: seed of batch sampling.
+        total_steps: number of steps; None is the adapter's.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class FewShotProcess(LearningProcess):
         options: FewShotMetric,
         learner: Learner,
         crops: Tensor,
-        labels: list[Labels],
+        labels: SequenceOf[Labels],
         seed: int,
+        total_steps: Optional[int] = None,
     ) -> None:
-        super().__init__(learner)
+        super().__init__(learner, total_steps)
         self.options = options
         self.estimator = learner.estimator
         self.trunk = Trunk(self.estimator, learner.weights)
@@ -126,7 +128,7 @@ class FewShotProcess(LearningProcess):
             for name, value in labels.losses(posed).items():
                 supervised.append(loss_weights[name] * value / 2)
         terms = dict(loss=_total(supervised))
-        for name, embed in (('metric', _features), ('metric_joints', _centred_joints)):
+        for name, embed in (('metric', features_of), ('metric_joints', centred_joints)):
             if loss_weights[name]:
                 terms[name] = self.options.metric_loss.between(
                     embed(target[0]),
@@ -144,18 +146,28 @@ def _total(terms: SequenceOf[Tensor]) -> Tensor:
     return total
 
 
-def _features(posed: PosedPrediction) -> Tensor:
+def features_of(posed: PosedPrediction) -> Tensor:
+    """Returns the (N, F) features of predictions.
+
+    Raises:
+        InputError: the estimator has none.
+    """
     features = posed.prediction.features
     if features is None:
         raise InputError(
-            'FewShotMetric: this estimator has no features to compare; use weights=dict(metric=0, '
-            'metric_joints=...), which compares predicted joints'
+            'FewShotMetric: this estimator has no features to compare; compare predicted joints, with '
+            "weights=dict(metric=0, metric_joints=...) and space='poses'"
         )
     return features
 
 
-def _centred_joints(posed: PosedPrediction) -> Tensor:
-    """Returns (N, 42) coordinates of the common joints relative to the hips."""
-    joints3d = posed.spin24_joints3d[:, COMMON14]
-    root = joints3d[:, hips(SKELETON)].mean(1, keepdim=True)
-    return (joints3d - root).flatten(1)
+def centred_joints(posed: PosedPrediction) -> Tensor:
+    """Returns (N, 42) predicted coordinates of the common joints relative to the hips."""
+    return centred(posed.spin24_joints3d)
+
+
+def centred(joints3d: Tensor) -> Tensor:
+    """Returns (N, 42) coordinates of the common joints of (N, 24, 3) ``spin24`` joints relative to the hips."""
+    common = joints3d[:, COMMON14]
+    root = common[:, hips(SKELETON)].mean(1, keepdim=True)
+    return (common - root).flatten(1)
