@@ -3,8 +3,8 @@
 _base_ = ['../datasets/open_wild_shots.py', '../datasets/studio_views.py']
 
 few_shot = dict(
-    type='FewShotMetric', shots=50, labelled=_base_.pop('labelled'),
+    type='FewShotMetric', shots=50, choice='random', labelled=_base_.pop('labelled'),
     source=dict(batch=16, pool=512, dataset=_base_.pop('studio_views')),
     batch=16,  # of shots; 128 of either in the thesis
-    steps=300, lr=2e-4, schedule='linear', augment=1.0,
+    steps=300, leave_out=0, lr=2e-4, schedule='linear', augment=1.0,
     variant='thesis', weights=dict(metric=1.0))

@@ -17,6 +17,7 @@ from hrtk.options import check_literals
 from hrtk.registry import DATASETS
 
 LABELS = ('rotmat', 'betas', 'keypoints2d')
+MEASURED = ('S', 'part')  # labels that only data sets of real images have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +29,17 @@ class SourceBatch:
         rotmat: (S, 24, 3, 3).
         betas: (S, 10).
         keypoints2d: (S, 24, 2) ``spin24`` in [-1, 1].
+        S: (S, 24, 4) measured joints ``spin24_mocap``, metres relative to the pelvis, and their confidences; None if
+            the data set has none.
+        part: (S, 24, 3) measured ``spin24`` in [-1, 1] and their confidences; None if the data set has none.
     """
 
     images: Tensor
     rotmat: Tensor
     betas: Tensor
     keypoints2d: Tensor
+    S: Optional[Tensor] = None
+    part: Optional[Tensor] = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -89,7 +95,8 @@ class SourceBank:
         device = estimator.device
         self._normalise = estimator.normalise
         self._images = torch.stack([item['image'] for item in items]).to(device)
-        for name in LABELS:
+        measured = [name for name in MEASURED if name in items[0]]
+        for name in (*LABELS, *measured):
             self._labels[name] = torch.stack([item[name] for item in items]).to(device)
 
     def batch_at(self, index: Tensor, trunk: Optional[Trunk] = None) -> SourceBatch:
