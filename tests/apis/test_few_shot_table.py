@@ -11,7 +11,7 @@ import yaml
 from hrtk.apis import benchmark, build_model
 from hrtk.testing import write_checkpoint, write_official_files
 
-TABLE = Path(__file__).parents[2] / 'configs/few_shot/tables/table4.yaml'
+TABLE = Path(__file__).parents[2] / 'configs/few_shot/tables/thesis_table4.yaml'
 # Less of the data and fewer steps, nothing else: samples of two frames, at most two of them.
 TINY = {
     'adapter.clip': 2,
