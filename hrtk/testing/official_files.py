@@ -286,7 +286,7 @@ def _boa_row(row: Arrays) -> Arrays:
 def _write_vibe(root: Path, clips: dict[str, list[Person]], neutral: BodyModel) -> None:
     test = []
     validation = []
-    training = []
+    training: list[Arrays] = []
     for clip, people in clips.items():
         for index, person in enumerate(people):
             row = _row_vibe(clip, index, person, neutral)
