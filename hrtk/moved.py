@@ -80,6 +80,7 @@ MOVED = {
     'hrtk.engine.temporal_training': 'hrtk.training.temporal',
     'hrtk.engine.training': 'hrtk.training.supervised',
     'hrtk.engine.video_training': 'hrtk.training.video',
+    'hrtk.training.augmentation': 'hrtk.models.augmentation',
 }
 
 

@@ -46,6 +46,11 @@ NEEDS = {
     'segmentation/mul_wild.py': {'estimator': 'foreground_mul_looks'},
     'segmentation/vibe_w48_3dpw.py': {'dataset': '3dpw_test_db.pt', 'estimator': 'hrnet_w48.pt'},
     'vibe/vibe_3dpw.py': {'dataset': '3dpw_test_db.pt', 'estimator': 'model_checkpoint.pt'},
+    'few_shot/vibe_3dpw.py': {
+        'dataset': '3dpw_test_db.pt',
+        'estimator': 'model_checkpoint.pt',
+        'adapter': 'mpii3d_train_scale12_db.pt',
+    },
     'boa/r50_photos.py': {
         'dataset': 'yogait_coco.json',
         'estimator': 'SMPL_NEUTRAL.pkl',

@@ -16,7 +16,7 @@ from hrtk.structures import Prediction, Sequence
 Reset = Literal['frame', 'sequence', 'never']
 RESETS: tuple[str, ...] = get_args(Reset)
 
-Stage = Literal['labels', 'masks', 'adapt']
+Stage = Literal['labels', 'masks', 'validation', 'adapt']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,8 @@ class PreparationStep:
     """Progress of a preparation; hooks receive it as ``after_prepare_step(runner, step)``.
 
     Attributes:
-        stage: ``'labels'`` while a teacher labels frames, ``'masks'`` while masks are read, ``'adapt'`` while weights
-            change.
+        stage: ``'labels'`` while a teacher labels frames, ``'masks'`` while masks are read, ``'validation'``
+            while videos are left out to choose an option, ``'adapt'`` while weights change.
         done: number of finished steps of this stage.
         total: number of all steps of this stage.
         numbers: values to show, e.g. the loss; a value may be a tensor of one element on the device.

@@ -171,6 +171,20 @@ ASSETS = (
         check=check_database,
     ),
     Asset(
+        path='vibe/3dpw_val_db.pt',
+        needed_by='labelled frames of FewShotMetric',
+        url=VIBE,
+        instructions="VIBE's preprocessed data",
+        check=check_database,
+    ),
+    Asset(
+        path='vibe/mpii3d_train_scale12_db.pt',
+        needed_by='source of FewShotMetric',
+        url=VIBE,
+        instructions="VIBE's preprocessed data",
+        check=check_database,
+    ),
+    Asset(
         path='spin/h36m_valid_protocol1.npz',
         needed_by='protocol h36m_p1',
         url=SPIN,
@@ -210,6 +224,13 @@ ASSETS = (
         needed_by='MPI-INF-3DHP',
         url=MPI_INF_3DHP,
         instructions='its test set after accepting its licence',
+        check=check_images,
+    ),
+    Asset(
+        path='mpi_inf_3dhp_train',
+        needed_by='MPI-INF-3DHP, training',
+        url=MPI_INF_3DHP,
+        instructions="its training videos after accepting its licence, cut into images by VIBE's script",
         check=check_images,
     ),
 )

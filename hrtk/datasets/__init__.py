@@ -30,6 +30,7 @@ from hrtk.datasets.open_stream import (
     OpenViews,
 )
 from hrtk.datasets.own import CocoKeypointsDataset, Pose2SimProject, VideoDataset
+from hrtk.datasets.sequence_clips import SequenceClips
 
 __all__ = [
     'AMASSLifting',
@@ -56,6 +57,7 @@ __all__ = [
     'Pose2SimProject',
     'SPINFile',
     'SPINViews',
+    'SequenceClips',
     'SequenceDataset',
     'ThreeDPW',
     'VIBEClips',

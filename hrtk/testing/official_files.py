@@ -34,6 +34,8 @@ H36M_CLIPS = ('S9_Directions_1.54138969', 'S9_Directions_1.60457274', 'S11_Walki
 H36M_FRONTAL = '60457274'  # the camera of protocol 2
 H36M_STEP = 5  # frames between two images
 VIBE_FOLDER = '/home/author/3dpw/imageFiles'
+VIBE_3DHP = '/home/author/mpi_inf_3dhp'
+MEASURED49 = slice(25, 39)  # the joints of spin49 that 3DHP measures: LSP's 14
 
 SPIN_KEYS = ('imgname', 'center', 'scale', 'pose', 'shape', 'gender')
 BOA_KEYS = ('imgname', 'center', 'scale', 'pose', 'shape', 'part')
@@ -100,8 +102,9 @@ def write_official_files(
 
     ``body_models/smpl``, ``spin`` (regressors, mean parameters, pose prior, ``3dpw_test.npz``,
     ``h36m_valid_protocol1.npz`` and ``2``, ``h36m_train.npz``, ``mpi_inf_3dhp_test.npz``), ``boa`` (``3dpw_vid``,
-    ``3dpw_ph.npz``), ``dynaboa``, ``vibe/3dpw_test_db.pt``, ``3dpw`` (``sequenceFiles``, ``imageFiles``), ``h36m`` and
-    ``mpi_inf_3dhp`` (images). Network weights are not written; see :func:`write_checkpoint`.
+    ``3dpw_ph.npz``), ``dynaboa``, ``vibe`` (``3dpw_test_db.pt``,
+    ``3dpw_val_db.pt``, ``mpii3d_train_scale12_db.pt``), ``3dpw`` (``sequenceFiles``, ``imageFiles``), ``h36m`` and
+    ``mpi_inf_3dhp`` and ``mpi_inf_3dhp_train`` (images). Network weights are not written; see :func:`write_checkpoint`.
 
     Args:
         root: the folder.
@@ -300,12 +303,46 @@ def _boa_row(row: Arrays) -> Arrays:
 
 
 def _write_vibe(root: Path, clips: dict[str, list[Person]], neutral: BodyModel) -> None:
-    rows = []
+    test = []
+    validation = []
+    training: list[Arrays] = []
     for clip, people in clips.items():
         for index, person in enumerate(people):
-            rows.append(_row_vibe(clip, index, person, neutral))
+            row = _row_vibe(clip, index, person, neutral)
+            names = np.array([f'validation_{name}' for name in row['vid_name']])
+            test.append(row)
+            validation.append(dict(row, vid_name=names))
+            training.append(_row_vibe_3dhp(root, len(training) + 1, person, row['bbox'], neutral))
     (root / 'vibe').mkdir(exist_ok=True)
-    dump_joblib(_join(rows), root / 'vibe/3dpw_test_db.pt')
+    dump_joblib(_join(test), root / 'vibe/3dpw_test_db.pt')
+    dump_joblib(_join(validation), root / 'vibe/3dpw_val_db.pt')
+    dump_joblib(_join(training), root / 'vibe/mpii3d_train_scale12_db.pt')
+
+
+@torch.no_grad()
+def _row_vibe_3dhp(
+    root: Path, subject: int, person: Person, bbox: np.ndarray, neutral: BodyModel
+) -> Arrays:
+    """A video of 3DHP's training set, with its images: joints around the pelvis and no body."""
+    count = len(person)
+    video = f'S{subject}/Seq1/imageFrames/video_0'
+    _write_images(root / 'mpi_inf_3dhp_train' / video, person, 'frame_{:06d}.jpg', start=1)
+    joints = neutral.joints(person.rotmat, torch.as_tensor(person.betas), 'spin49').numpy()
+    joints2d = np.zeros((count, 49, 3), np.float32)
+    joints2d[:, MEASURED49] = person.joints49[:, MEASURED49]
+    joints3d = np.zeros((count, 49, 3), np.float32)
+    pelvis = joints[:, 27:29].mean(1, keepdims=True)
+    joints3d[:, MEASURED49] = joints[:, MEASURED49] - pelvis
+    names = [f'{VIBE_3DHP}/{video}/frame_{t + 1:06d}.jpg' for t in range(count)]
+    return dict(
+        vid_name=np.array([f'S{subject}_Seq1_video_0'] * count),
+        frame_id=np.arange(count),
+        img_name=np.array(names),
+        joints3D=joints3d,
+        joints2D=joints2d,
+        bbox=bbox,
+        features=np.zeros((count, 2048), np.float32),
+    )
 
 
 @torch.no_grad()

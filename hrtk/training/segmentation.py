@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate
 from hrtk.evaluation.silhouettes import mask_iou
 from hrtk.geometry.boxes import normalise
 from hrtk.losses.segmentation import CLASS_WEIGHTS, segmentation_losses
+from hrtk.models.augmentation import distort, mirror_images, random_half
 from hrtk.models.segmentation import foreground_map
 from hrtk.registry import MODELS, SEGMENTERS
-from hrtk.training.augmentation import distort, mirror_images, random_half
 from hrtk.training.supervision import weighted
 
 LOSS_WEIGHTS = dict(main=1.0, auxiliary=0.4, iou=0.0)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from hrtk.evaluation import mpjpe
 from hrtk.geometry.boxes import normalise
+from hrtk.models.augmentation import distort, mirror_half
 from hrtk.registry import ESTIMATORS, MODELS
-from hrtk.training.augmentation import distort, mirror_half
 from hrtk.training.supervision import LOSS_WEIGHTS, supervise, weighted
 
 

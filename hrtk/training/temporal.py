@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.evaluation import mpjpe
+from hrtk.models.augmentation import mirror_features
 from hrtk.registry import ESTIMATORS, MODELS, TEMPORAL
-from hrtk.training.augmentation import mirror_features
 from hrtk.training.supervision import LOSS_WEIGHTS, supervise, weighted
 
 

@@ -14,9 +14,9 @@ from hrtk.datasets.lifting import BodyPoseWindows
 from hrtk.errors import InputError
 from hrtk.evaluation import accel_error, mpjpe
 from hrtk.geometry.rotation import rotmat_to_axis_angle
+from hrtk.models.augmentation import mirror_features
 from hrtk.registry import DATASETS, LOSSES, MODELS
 from hrtk.structures import Prediction
-from hrtk.training.augmentation import mirror_features
 from hrtk.training.stepping import SteppingModel
 from hrtk.training.supervision import Supervision, supervise, weighted
 from hrtk.training.temporal import build_from_start

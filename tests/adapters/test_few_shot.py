@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
@@ -11,18 +12,21 @@ from tiny_parts import (
     Diary,
     Tiny,
     equal,
+    predict_all,
     run,
     tiny_sequence,
     weights_of,
     with_infinity,
 )
 
-from hrtk.adapters import FewShotMetric, Preparation, Regeneration
+from hrtk.adapters import Bilevel, FewShotMetric, Preparation, Regeneration
+from hrtk.adapters.few_shot.diversity import diverse_shots, farthest_first
 from hrtk.adapters.few_shot.shots import draw_shots
+from hrtk.adapters.run import AdapterRun
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
-from hrtk.models.estimators import VideoHMR
+from hrtk.models.estimators import LandmarkHMR, VideoHMR
 from hrtk.models.temporal import VIBE
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth
@@ -124,8 +128,24 @@ def metric(anchors, anchor_poses, others, other_poses, variant, reduction):
     return total if reduction == 'sum' else total / len(anchors)
 
 
-def one_loss(model, draws, shots, sequences, variant, reduction, w, w_joints):
-    """The loss of one step, crop by crop: shots are (sequence, frame), source items are views."""
+def exchanged(names):
+    """For every joint the index of its counterpart on the other side."""
+    sides = {'left': 'right', 'right': 'left'}
+    other = ['_'.join(sides.get(word, word) for word in name.split('_')) for name in names]
+    return [names.index(name) for name in other]
+
+
+def mirrored(crop, rotmat, betas, xy, sure):
+    """The labels of the mirrored crop: left and right exchanged, x negated."""
+    bones, joints = exchanged(joint_names('smpl24')), exchanged(joint_names('spin24'))
+    flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype))
+    turned = torch.stack([flip @ rotmat[j] @ flip for j in bones])
+    flat = torch.stack([xy[j] * torch.tensor([-1.0, 1.0]) for j in joints])
+    return crop.flip(-1), turned, betas, flat, torch.stack([sure[j] for j in joints])
+
+
+def one_loss(model, draws, shots, sequences, variant, reduction, w, w_joints, flips=None):
+    """The loss of one step, crop by crop: shots are (sequence, frame), source items are views, some mirrored."""
     parts, supervised = [], 0
     views = DATASETS.build(SOURCE['dataset'])
     items = [
@@ -149,12 +169,16 @@ def one_loss(model, draws, shots, sequences, variant, reduction, w, w_joints):
             for view in (views[i] for i in draws[1])
         ],
     ]
-    for batch in items:
+    for batch, flip in zip(items, flips or ([False] * 9, [False] * 9)):
         outs, seen, true = [], [], []
-        for crop, rotmat, betas, xy, sure in batch:
+        for item, flipped in zip(batch, flip):
+            goal = model.body.joints(item[1][None], item[2][None], 'spin24')[0]
+            if flipped:
+                item = mirrored(*item)
+                goal = goal[exchanged(joint_names('spin24'))] * torch.tensor([-1.0, 1.0, 1.0])
+            crop, rotmat, betas, xy, sure = item
             out = model(crop)
             joints = model.body.joints(out.rotmat, out.betas, 'spin24')
-            goal = model.body.joints(rotmat[None], betas[None], 'spin24')[0]
             flat = project(joints, out.camera)[0]
             loss = 300 * (sure[:, None] * (flat - xy) ** 2).mean()
             loss = loss + 300 * ((poses(joints[0]) - poses(goal)) ** 2).mean()
@@ -231,6 +255,35 @@ def test_equals_a_loop_over_triplets(variant, reduction, w_joints, rates):
         torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-3 * RATE)
 
 
+def test_mirrored_shots_and_source_crops_equal_the_loop(monkeypatch):
+    # Distortion of strength 0 changes nothing, but it draws random numbers between the two halves.
+    monkeypatch.setattr('hrtk.adapters.few_shot.process.distort', lambda images, strength: images)
+    diary = Diary()
+    prepared(Tiny(), seed=9, diary=diary, steps=1, augment=0)
+    sequences = Labelled()
+    assert all((seq.keypoints2d.confidence.diff() != 0).any() for seq in sequences)
+    shots = [(s, frames[0]) for s, frames in draw_shots(sequences, 6, 9)]
+    torch.manual_seed(9)
+    draws = torch.randperm(6)[:4].tolist(), torch.randint(7, (7,)).tolist()
+    flips = (torch.rand(4) < 0.5).tolist(), (torch.rand(7) < 0.5).tolist()
+    assert all(0 < sum(flip) < len(flip) for flip in flips)
+    with torch.no_grad():
+        loss = one_loss(Tiny(), draws, shots, sequences, 'thesis', 'mean', 0.5, 0.0, flips)
+    numbers = diary.steps[0].numbers
+    told = float(numbers['loss']) + 0.5 * float(numbers['metric'])
+    assert told == pytest.approx(loss.item(), rel=1e-6)  # crops of the source are float32
+
+
+def test_distorted_crops_change_the_steps_and_not_the_labels():
+    plain, mirror, strong = Diary(), Diary(), Diary()
+    prepared(Tiny(), diary=plain)
+    prepared(Tiny(), diary=mirror, augment=0)
+    prepared(Tiny(), diary=strong, augment=1)
+    first = [float(diary.steps[0].numbers['loss']) for diary in (plain, mirror, strong)]
+    assert len(set(first)) == 3
+    assert first[2] == pytest.approx(first[1], rel=0.5)
+
+
 def test_reports_the_parts_of_its_loss_and_the_metric_matters():
     diary, plain = Diary(), Diary()
     whole = prepared(Tiny(), diary=diary)
@@ -246,7 +299,14 @@ def test_reports_the_parts_of_its_loss_and_the_metric_matters():
 
 @pytest.mark.parametrize(
     'kill, options',
-    [(1, {}), (2, {}), (3, dict(schedule='linear')), (4, dict(parameters='layer4+head'))],
+    [
+        (1, {}),
+        (2, {}),
+        (3, dict(schedule='linear')),
+        (4, dict(parameters='layer4+head')),
+        (3, dict(augment=1.0)),
+        (2, dict(augment=0.5, parameters='layer4+head')),
+    ],
 )
 def test_goes_on_inside_with_the_same_digits(kill, options):
     whole, diary = prepared(Tiny(), **options), Diary(kill)
@@ -307,6 +367,119 @@ def test_frames_without_labels_are_no_shots():
         draw_shots(sequences, 23, 0)
     with pytest.raises(InputError, match='6 labelled clips of 4 frames .* have 5'):
         draw_shots(sequences, 6, 0, clip=4)
+
+
+def farthest(points, first, count):
+    """Point by point, in float64."""
+    order = [first]
+    while len(order) < count:
+        gaps = [min(np.linalg.norm(p - points[i]) for i in order) for p in points]
+        order.append(int(np.argmax(gaps)))
+    return order
+
+
+@pytest.mark.parametrize('space', ['poses', 'features'])
+def test_diverse_shots_are_the_farthest_in_the_predictions(space):
+    sequences, model = Labelled(), Tiny()
+    chosen = diverse_shots(model, sequences, 9, 3, space=space)
+    frames = [(s, t) for s, sequence in enumerate(sequences) for t in range(len(sequence))]
+    points = []
+    with torch.no_grad():
+        for s, t in frames:
+            out = model(model.crops(sequences[s], [t]))
+            joints = model.body.joints(out.rotmat, out.betas, 'spin24')[0]
+            points.append((poses(joints)[:14] if space == 'poses' else out.features[0]).numpy())
+    points = [point.ravel() for point in points]
+    found = [frames.index((s, shot[0])) for s, shot in chosen]
+    assert found == farthest(points, found[0], 9) and len(set(found)) == 9
+    assert chosen[:4] == diverse_shots(model, sequences, 4, 3, space=space)
+    assert len({diverse_shots(model, sequences, 1, seed, space=space)[0] for seed in range(9)}) > 3
+    # Labels are not read; frames without them are no candidates.
+    other = [with_truth(sequence, 50 + i) for i, sequence in enumerate(sequences)]
+    assert diverse_shots(model, other, 9, 3, space=space) == chosen
+    valid = torch.zeros(9, dtype=torch.bool)
+    other[1] = dataclasses.replace(other[1], truth=dataclasses.replace(other[1].truth, valid=valid))
+    assert 1 not in {s for s, _ in diverse_shots(model, other, 20, 3, space=space)}
+    with pytest.raises(InputError, match='21 labelled frames are wanted; 4 sequences have 20'):
+        diverse_shots(model, other, 21, 3, space=space)
+
+
+def test_points_that_are_not_finite_come_last():
+    points = torch.tensor([[0.0], [float('nan')], [1.0], [5.0], [float('inf')], [2.0]])
+    assert farthest_first(points, 2, 6) == [2, 3, 0, 5, 1, 4]
+    assert farthest_first(points, 1, 3)[0] == 0
+
+
+def test_diverse_clips_and_diverse_training():
+    clips = diverse_shots(TinyVideo().eval(), Labelled(), 5, 3, clip=4, space='features')
+    assert len({(s, frames[0]) for s, frames in clips}) == 5
+    assert all(len(frames) == 4 and frames[0] % 4 == 0 for _, frames in clips)
+    assert not equal(prepared(Tiny(), choice='diverse'), prepared(Tiny()))
+
+
+def left_out_errors(number, checks=(0, 2, 4, 5), **options):
+    """Errors on one video, after each number of steps, of adapters that never saw its shots, in metres."""
+    sequences = Labelled()
+    shots = draw_shots(sequences, 12, 7)
+    video = list(dict.fromkeys(s for s, _ in shots))[number]
+
+    class Kept(FewShotMetric):
+        def _choose_shots(self, *_):
+            return [shot for shot in shots if shot.sequence != video]
+
+    whole, totals = adapter(shots=12, **options), []
+    for steps in checks:
+        model = Tiny()
+        torch.manual_seed(7)
+        same = {f.name: getattr(whole, f.name) for f in dataclasses.fields(whole)}
+        ours = Kept(**{**same, 'steps': steps})
+        model.load_state_dict(ours.prepare(model, [], Preparation()) or model.state_dict())
+        total = 0
+        with torch.no_grad():
+            for _, frames in (shot for shot in shots if shot.sequence == video):
+                t, sequence = frames[0], sequences[video]
+                out = model(model.crops(sequence, [t]))
+                found = poses(model.body.joints(out.rotmat, out.betas, 'spin24')[0])
+                truth = sequence.truth
+                joints = model.body.joints(truth.rotmat[t][None], truth.betas[t][None], 'spin24')[0]
+                total += float((found - poses(joints))[:14].norm(dim=-1).mean())
+        totals.append(total)
+    return totals
+
+
+@pytest.mark.parametrize('lr, leave_out', [(RATE, 2), (5e-2, 4)])
+def test_the_steps_are_those_that_are_best_on_videos_left_out(lr, leave_out):
+    diary = Diary()
+    options = dict(shots=12, lr=lr, leave_out=leave_out, check_every=2)
+    ours = prepared(Tiny(), diary=diary, **options)
+    totals = np.sum([left_out_errors(i, lr=lr) for i in range(leave_out)], 0)
+    stored = np.sum(diary.states['validation']['errors'], 0)
+    np.testing.assert_allclose(stored, totals, rtol=1e-9)
+    best = (0, 2, 4, 5)[int(np.argmin(totals))]
+    stages = [step.stage for step in diary.steps]
+    assert stages == ['validation'] * leave_out + ['adapt'] * best
+    alone = prepared(Tiny(), shots=12, lr=lr, steps=best) or Tiny().state_dict()
+    assert equal(ours, alone)
+
+
+def test_a_killed_choice_of_steps_goes_on():
+    options = dict(shots=12, leave_out=3, check_every=2)
+    whole = prepared(Tiny(), **options)
+
+    class Killed(Diary):
+        def save(self, name, state):
+            super().save(name, state)
+            if self.kill and name == 'validation' and len(state['errors']) == 2:
+                raise KeyboardInterrupt
+
+    diary = Killed(kill=99)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(Tiny(), diary=diary, **options)
+    diary.kill = None
+    assert equal(prepared(Tiny(), diary=diary, **options), whole)
+    assert [step.done for step in diary.steps if step.stage == 'validation'] == [1, 3]
+    with pytest.raises(InputError, match='leave_out=3 videos are left out, and 2 have shots'):
+        prepared(Tiny(), **dict(options, shots=2))
 
 
 def test_without_shots_nothing_changes():
@@ -466,7 +639,10 @@ def test_images_and_clips_are_told_apart(model, options, said):
         (dict(variant='kimm'), 'kimm'),
         (dict(shots=-1), 'shots'),
         (dict(batch=0), 'batch'),
+        (dict(augment=-0.1), 'augment'),
         (dict(schedule='cosine'), 'cosine'),
+        (dict(choice='far'), 'far'),
+        (dict(leave_out=-1), 'leave_out is at least 0'),
         (dict(shots=10, clip=4), 'take 8 or 12'),
         (dict(bodies=dict(male='m.pkl')), 'female'),
     ],
@@ -476,6 +652,11 @@ def test_wrong_options_are_named(options, said):
         adapter(**options)
 
 
+def test_what_is_no_image_is_not_augmented():
+    with pytest.raises(InputError, match='augment changes images, and LandmarkHMR takes'):
+        prepared(LandmarkHMR(), augment=1.0)
+
+
 def test_too_small_a_source_batch_is_named():
     with pytest.raises(InputError, match='share=0.3 of 2 samples'):
         prepared(Tiny(), source=dict(SOURCE, batch=2))
@@ -483,16 +664,7 @@ def test_too_small_a_source_batch_is_named():
 
 def test_plugs_into_regeneration():
     whole = Regeneration(
-        pre=dict(
-            type='FewShotMetric',
-            source=SOURCE,
-            shots=6,
-            labelled=dict(type='Labelled'),
-            steps=5,
-            batch=4,
-            lr=RATE,
-            weights=dict(metric=0.5),
-        ),
+        pre=BEFORE,
         online=dict(type='Source'),
     )
     model = Tiny()
@@ -505,3 +677,66 @@ def test_plugs_into_regeneration():
     found = run(whole, model, sequence)
     with torch.no_grad():
         assert torch.equal(found, model(model.crops(sequence, range(3))).rotmat)
+
+
+ONLINE = dict(
+    type='Bilevel', order='first', lr=RATE, inner_lr=RATE, steps=1, weights=dict(pose_prior=0.0)
+)
+BEFORE = dict(
+    type='FewShotMetric',
+    source=SOURCE,
+    shots=6,
+    labelled=dict(type='Labelled'),
+    steps=5,
+    batch=4,
+    lr=RATE,
+    save_every=2,
+    weights=dict(metric=0.5),
+)
+
+
+@pytest.mark.parametrize('reset', ['sequence', 'never'])
+def test_online_adaptation_of_several_sequences_starts_from_the_shots(reset):
+    whole = Regeneration(pre=BEFORE, online=dict(ONLINE, reset=reset), reset=reset)
+    model = Tiny()
+    torch.manual_seed(7)
+    start = whole.prepare(model, [], Preparation())
+    model.load_state_dict(start)
+    started = AdapterRun(whole, model)
+    target = [tiny_sequence(f'target{i}', 3, seed=20 + i) for i in range(2)]
+    found = [predict_all(started, sequence) for sequence in target]
+    alone = []
+    for sequence in target:
+        other = Tiny()
+        other.load_state_dict(start)
+        alone.append(
+            run(Bilevel(**{k: v for k, v in ONLINE.items() if k != 'type'}), other, sequence)
+        )
+    assert torch.equal(found[0], alone[0])
+    assert torch.equal(found[1], alone[1]) == (reset == 'sequence')
+    fresh = run(whole, Tiny(), target[0])
+    assert not torch.allclose(fresh, found[0])  # the shots matter
+
+
+@pytest.mark.parametrize('kill', [1, 4])
+def test_a_killed_preparation_of_online_adaptation_goes_on(kill):
+    whole = Regeneration(pre=BEFORE, online=ONLINE)
+    torch.manual_seed(7)
+    start = whole.prepare(Tiny(), [], Preparation())
+    diary = Diary(kill)
+    torch.manual_seed(7)
+    with pytest.raises(KeyboardInterrupt):
+        whole.prepare(Tiny(), [], diary)
+    assert set(diary.states) <= set(whole.states)
+    diary.kill = None
+    torch.manual_seed(7)
+    again = Regeneration(pre=BEFORE, online=ONLINE).prepare(Tiny(), [], diary)
+    assert equal(again, start)
+
+
+def test_without_shots_the_weights_of_the_online_part_remain():
+    inner = dict(type='Regeneration', pre=BEFORE, online=dict(type='Source'))
+    whole = Regeneration(pre=dict(BEFORE, shots=0), online=inner)
+    model = Tiny()
+    torch.manual_seed(7)
+    assert equal(whole.prepare(model, [], Preparation()), prepared(Tiny()))

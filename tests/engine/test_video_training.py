@@ -21,11 +21,11 @@ from hrtk.engine.runner import check_keys
 from hrtk.errors import InputError
 from hrtk.evaluation import accel_error
 from hrtk.geometry.camera import project
+from hrtk.models.augmentation import mirror_features, mirror_labels
 from hrtk.models.checkpoints import find_weights
 from hrtk.models.estimators import HMR
 from hrtk.models.lifting import step_generator
 from hrtk.registry import DATASETS, ESTIMATORS, MODELS, TEMPORAL
-from hrtk.training.augmentation import mirror_features, mirror_labels
 from hrtk.training.metrics import ClipError
 from hrtk.training.part_optimizers import PartOptimizers
 from hrtk.training.video import VideoTraining

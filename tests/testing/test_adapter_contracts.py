@@ -56,6 +56,15 @@ class LabelledColours(list):
 
 
 VIEWS = dict(type='GreyViews')
+SHOTS = dict(
+    type='FewShotMetric',
+    shots=2,
+    steps=2,
+    batch=2,
+    save_every=1,
+    source=dict(batch=4, pool=4, dataset=VIEWS),
+    labelled=dict(type='LabelledColours'),
+)
 ADAPTERS_OF_HRTK = {
     'Source': dict(type='Source', batch_size=2),
     'Bilevel': dict(type='Bilevel', source=dict(batch=1, pool=4, dataset=VIEWS), **ONLINE),
@@ -78,15 +87,13 @@ ADAPTERS_OF_HRTK = {
         online=dict(type='DynamicBilevel', max_extra=0, **ONLINE),
         pre=dict(type='PreAdapt', weights=NO_LABELS, epochs=2, sequences=1, frames=2, save_every=1),
     ),
-    'FewShotMetric': dict(
-        type='FewShotMetric',
-        shots=2,
-        steps=2,
-        batch=2,
-        save_every=1,
-        source=dict(batch=4, pool=4, dataset=VIEWS),
-        labelled=dict(type='LabelledColours'),
+    'Regeneration, few shots': dict(
+        type='Regeneration',
+        online=dict(type='Bilevel', order='first', **ONLINE),
+        pre=SHOTS,
     ),
+    'FewShotMetric': SHOTS,
+    'FewShotMetric, changed crops': dict(SHOTS, augment=1.0),
     'TopologyAdapter': dict(MASKS, prior=None, iterations=2, save_every=1),
     'TopologyAdapter, online': dict(MASKS, mode='online', iterations=2, prior=None, reset='never'),
     'TopologyAdapter, fit': dict(MASKS, mode='fit'),

@@ -1,4 +1,7 @@
-"""The complete 3DHR-Co: pre-adaptation, then online adaptation that is reset to its weights at every sequence."""
+"""The complete 3DHR-Co: pre-adaptation, then online adaptation that is reset to its weights at every sequence.
+
+Any adapter that prepares can take the place of pre-adaptation, e.g. few-shot adaptation.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ class Regeneration(Adapter):
     weights; without the other resets, one person's state would affect the next person.
 
     Args:
-        pre: config of an adapter that prepares, e.g. ``PreAdapt``; None starts every sequence from the source model's
-            weights.
+        pre: config of an adapter that prepares, e.g. ``PreAdapt`` or ``FewShotMetric``; None starts every sequence
+            from the source model's weights.
         online: config of an adapter, e.g. ``DynamicBilevel``. Its own ``reset`` has no effect.
         reset: ``'sequence'`` for the method; ``'never'`` for the paper's baseline, in which the weights carry over.
     """
@@ -68,7 +71,10 @@ class Regeneration(Adapter):
         weights = self.online_adapter.prepare(estimator, dataset, Preparation())
         if weights is not None:
             estimator.load_state_dict(weights)
-        return self.pre_adapter.prepare(estimator, dataset, preparation)
+        prepared = self.pre_adapter.prepare(estimator, dataset, preparation)
+        if prepared is None:
+            return weights
+        return prepared
 
     def start(self, estimator: Estimator) -> Session:
         """Starts a session of the online adapter."""

@@ -11,35 +11,33 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Optional
 from typing import Sequence as SequenceOf
 
 import torch
-from torch import Tensor
 
 from hrtk.adapters.base import Preparation
-from hrtk.adapters.few_shot.labels import Labels
-from hrtk.adapters.few_shot.shots import draw_shots, read_shots
-from hrtk.adapters.parts.gradients import Weights
+from hrtk.adapters.few_shot.diversity import Space, diverse_shots
+from hrtk.adapters.few_shot.process import FewShotProcess
+from hrtk.adapters.few_shot.shots import Shot, draw_shots, read_shots
+from hrtk.adapters.few_shot.validation import VALIDATION, choose_steps
 from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
-from hrtk.adapters.parts.posed import SKELETON, PosedPrediction
-from hrtk.adapters.parts.preparing import LearningProcess, PreparingAdapter
-from hrtk.adapters.parts.source_bank import SourceBank, SourceSampler, dataset_fingerprint
-from hrtk.adapters.parts.trunk import Trunk, TrunkCache
+from hrtk.adapters.parts.preparing import PreparingAdapter
+from hrtk.adapters.parts.source_bank import SourceBank, dataset_fingerprint
 from hrtk.body_models.gendered import GenderedBodies
 from hrtk.errors import InputError
-from hrtk.losses import LogRatioLoss, hips
+from hrtk.losses import LogRatioLoss
 from hrtk.models.estimators import ClipEstimator, Estimator
 from hrtk.registry import ADAPTERS, DATASETS
-from hrtk.structures import Prediction, Sequence
+from hrtk.structures import Sequence
 
 # The weights of the supervised losses are VIBE's.
 LOSS_WEIGHTS = dict(
     keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, metric=0.1, metric_joints=0.0
 )
-COMMON14 = slice(14)  # the joints of spin24 by which poses are compared
+LEAST = dict(batch=1, clip=1, check_every=1, shots=0, steps=0, leave_out=0)
 
 
 @ADAPTERS.register_module()
@@ -61,7 +59,15 @@ class FewShotMetric(PreparingAdapter):
             that every method uses the same shots and a smaller number is a subset of a larger one. 0 leaves the weights
             unchanged.
         labelled: config of the data set from which the shots are drawn, with ground-truth bodies; None is the target.
+        choice: ``'random'``; or ``'diverse'``, farthest-first in the predictions of the start model, which reads no
+            label, see :func:`~hrtk.adapters.few_shot.diversity.diverse_shots`.
+        space: what ``choice='diverse'`` compares: predicted ``'poses'`` or ``'features'``.
         steps: number of Adam steps; the thesis does not state it.
+        leave_out: number of labelled videos that are left out one after another, to choose the number of steps: the
+            other shots are learnt from, and the error on the video that is left out is taken at every
+            ``check_every`` steps, from 0 to ``steps``. The number with the least error over all of them is used with
+            all shots. Each of these videos costs as much as the whole training. 0 takes ``steps``.
+        check_every: steps between two checks.
         batch: shots (frames or clips) per step, at most all of them; 128 frames in the thesis.
         clip: consecutive labelled frames per shot, for estimators of clips (VideoHMR: 16).
         lr: learning rate of Adam, 5e-5 in VIBE.
@@ -77,6 +83,9 @@ class FewShotMetric(PreparingAdapter):
         share: fraction of the source batch that are positives; as many are negatives. 0.3 in the thesis.
         reduction: reduction over anchors: ``'sum'`` as printed, with which the loss grows with the number of shots in a
             batch, or ``'mean'``.
+        augment: strength of the distortion of shots and source crops in every step, see
+            :func:`~hrtk.models.augmentation.distort`, 1 in the training of the free start models; a random half is
+            mirrored as well, and 0 only mirrors. None changes nothing, as in the thesis.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`; if
             they all lie behind the estimator's cut, the frozen part runs once per crop.
         bodies: ``dict(male=..., female=...)``, body files for shots whose ground truth is of a gendered body model
@@ -91,7 +100,11 @@ class FewShotMetric(PreparingAdapter):
     source: Mapping[str, Any]
     shots: int = 50
     labelled: Optional[Mapping[str, Any]] = None
+    choice: Literal['random', 'diverse'] = 'random'
+    space: Space = 'poses'
     steps: int = 1000
+    leave_out: int = 0
+    check_every: int = 25
     batch: int = 128
     clip: int = 1
     lr: float = 5e-5
@@ -101,16 +114,18 @@ class FewShotMetric(PreparingAdapter):
     variant: str = 'thesis'
     share: float = 0.3
     reduction: str = 'mean'
+    augment: Optional[float] = None
     parameters: str = 'all'
     bodies: Optional[Mapping[str, str]] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.batch, self.clip) < 1 or min(self.shots, self.steps) < 0:
-            raise InputError(
-                f'FewShotMetric: batch and clip are at least 1, shots and steps 0, not {self.batch}, {self.clip}, '
-                f'{self.shots} and {self.steps}'
-            )
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f'FewShotMetric: {name} is at least {least}, not {value}')
+        if self.augment is not None and self.augment < 0:
+            raise InputError(f'FewShotMetric: augment is 0, above 0 or None, not {self.augment}')
         beyond = self.shots % self.clip
         if beyond:
             fewer = self.shots - beyond
@@ -169,13 +184,39 @@ class FewShotMetric(PreparingAdapter):
         seed: int,
     ) -> FewShotProcess:
         """Reads the shots and the source, and returns the learning process."""
-        learner = Learner(estimator, self.parameters, self.lr, self.adam_betas)
+        self._check_augment(estimator)
         labelled = self._labelled_sequences(sequences)
-        shots = draw_shots(labelled, self.shots // self.clip, seed, self.clip)
+        shots = self._choose_shots(estimator, labelled, seed)
         crops, labels = read_shots(estimator, labelled, shots, self.gendered_bodies)
         self._check_source(estimator)
         self.source_bank.load(estimator)
-        return FewShotProcess(self, learner, crops, labels, seed)
+
+        def begin(chosen: list[int], steps: Optional[int] = None) -> FewShotProcess:
+            learner = Learner(estimator, self.parameters, self.lr, self.adam_betas)
+            index = torch.tensor(chosen, device=crops.device)
+            return FewShotProcess(
+                self, learner, crops[index], [labels[i] for i in chosen], seed, steps
+            )
+
+        steps = None
+        if self.leave_out:
+            steps = choose_steps(begin, shots, crops, labels, preparation)
+        return begin(list(range(len(shots))), steps)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states that :meth:`prepare` stores."""
+        if not self.leave_out:
+            return super().states
+        return (VALIDATION, *super().states)
+
+    def _choose_shots(
+        self, estimator: Estimator, labelled: SequenceOf[Sequence], seed: int
+    ) -> list[Shot]:
+        count = self.shots // self.clip
+        if self.choice == 'random':
+            return draw_shots(labelled, count, seed, self.clip)
+        return diverse_shots(estimator.eval(), labelled, count, seed, self.clip, self.space)
 
     def fingerprint(self) -> dict[str, str]:
         """Returns hashes of the source and of the labelled data."""
@@ -214,115 +255,10 @@ class FewShotMetric(PreparingAdapter):
             f'data set of {needed}, such as {example}'
         )
 
-
-class FewShotProcess(LearningProcess):
-    """The steps of few-shot adaptation.
-
-    Args:
-        options: the adapter.
-        learner: the adapting weights, with their optimiser.
-        crops: (N, 3, R, R) crops of the shots, or (N, T, 3, R, R) clips.
-        labels: labels of each shot.
-        seed: seed of batch sampling.
-    """
-
-    def __init__(
-        self,
-        options: FewShotMetric,
-        learner: Learner,
-        crops: Tensor,
-        labels: list[Labels],
-        seed: int,
-    ) -> None:
-        super().__init__(learner)
-        self.options = options
-        self.estimator = learner.estimator
-        self.trunk = Trunk(self.estimator, learner.weights)
-        self.crops = crops
-        self.labels = labels
-        self.seed = seed
-        self.source = SourceSampler(options.source_bank)
-        self._shots_cache = TrunkCache()
-
-    def run(self, steps: range) -> Iterator[dict[str, Tensor]]:
-        """Runs the steps numbered ``steps``; yields the values that :meth:`_terms` returns."""
-        for step in steps:
-            torch.manual_seed(self.seed + step)
-            if self.options.schedule == 'linear':
-                self.learner.set_lr(self.options.lr * (1 - step / self.options.steps))
-            yield self._descend()
-
-    def _descend(self) -> dict[str, Tensor]:
-        chosen = torch.randperm(len(self.crops))[: self.options.batch]
-        source = self.source.draw(self.trunk)
-        index = chosen.to(self.crops.device)
-        shots = self._shots_cache.get(self.trunk, index, self.crops.__getitem__)
-        shot_labels = Labels.cat([self.labels[i] for i in chosen.tolist()])
-        source_labels = Labels.of_source(source, self.estimator.required_body)
-        terms: dict[str, Tensor] = {}
-
-        # The estimator's own tensors adapt, so the objective does not use its argument.
-        def objective(_: Weights) -> Tensor:
-            target_pair = (self._predict(shots), shot_labels)
-            source_pair = (self._predict(source.images), source_labels)
-            terms.update(self._terms(target_pair, source_pair))
-            loss_weights = self.options.loss_weights
-            weighted = [loss_weights.get(name, 1.0) * term for name, term in terms.items()]
-            return _total(weighted)
-
-        self.learner.descend(objective)
-        return {name: term.detach() for name, term in terms.items()}
-
-    def _predict(self, inputs: Tensor) -> PosedPrediction:
-        prediction: Prediction
-        if self.trunk.shared:
-            prediction = self.estimator.from_trunk(inputs)
-        else:
-            prediction = self.estimator(inputs)
-        return PosedPrediction.of(prediction, self.estimator.required_body)
-
-    def _terms(
-        self,
-        target: tuple[PosedPrediction, Labels],
-        source: tuple[PosedPrediction, Labels],
-    ) -> dict[str, Tensor]:
-        """Returns ``loss``, the weighted supervised loss, and the unweighted metric losses whose weight is not 0."""
-        loss_weights = self.options.loss_weights
-        supervised = []
-        for posed, labels in (target, source):
-            for name, value in labels.losses(posed).items():
-                supervised.append(loss_weights[name] * value / 2)
-        terms = dict(loss=_total(supervised))
-        for name, embed in (('metric', _features), ('metric_joints', _centred_joints)):
-            if loss_weights[name]:
-                terms[name] = self.options.metric_loss.between(
-                    embed(target[0]),
-                    target[1].joints3d[:, COMMON14],
-                    embed(source[0]),
-                    source[1].joints3d[:, COMMON14],
-                )
-        return terms
-
-
-def _total(terms: SequenceOf[Tensor]) -> Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
-
-
-def _features(posed: PosedPrediction) -> Tensor:
-    features = posed.prediction.features
-    if features is None:
-        raise InputError(
-            'FewShotMetric: this estimator has no features to compare; use weights=dict(metric=0, '
-            'metric_joints=...), which compares predicted joints'
-        )
-    return features
-
-
-def _centred_joints(posed: PosedPrediction) -> Tensor:
-    """Returns (N, 42) coordinates of the common joints relative to the hips."""
-    joints3d = posed.spin24_joints3d[:, COMMON14]
-    root = joints3d[:, hips(SKELETON)].mean(1, keepdim=True)
-    return (joints3d - root).flatten(1)
+    def _check_augment(self, estimator: Estimator) -> None:
+        """Raises an error if the crops to change are no images."""
+        if self.augment is not None and estimator.input_shape[0] != 3:
+            raise InputError(
+                f'FewShotMetric: augment changes images, and {type(estimator).__name__} takes '
+                f'{estimator.input_shape}; set augment=None'
+            )

@@ -44,7 +44,7 @@ def draw_shots(sequences: SequenceOf[Sequence], count: int, seed: int, clip: int
     """
     random = torch.Generator().manual_seed(seed)
     queues = [
-        _shuffled(_labelled_shots(index, sequence, clip), random)
+        _shuffled(candidate_shots(index, sequence, clip), random)
         for index, sequence in enumerate(sequences)
     ]
     rounds = max(map(len, queues), default=0)
@@ -52,13 +52,26 @@ def draw_shots(sequences: SequenceOf[Sequence], count: int, seed: int, clip: int
     for number in range(rounds):
         shots = [queue[number] for queue in queues if number < len(queue)]
         drawn += _shuffled(shots, random)
-    if len(drawn) < count:
-        unit = 'frames' if clip == 1 else f'clips of {clip} frames'
-        raise InputError(
-            f'{count} labelled {unit} are wanted; {len(sequences)} sequences have {len(drawn)} of them with a true '
-            f'body (rotmat and betas); ask for fewer shots or name another `labelled` data set'
-        )
+    check_count(len(drawn), count, len(sequences), clip)
     return drawn[:count]
+
+
+def check_count(available: int, count: int, sequences: int, clip: int) -> None:
+    """Raises an error if fewer shots are available than wanted."""
+    if available >= count:
+        return
+    unit = 'frames' if clip == 1 else f'clips of {clip} frames'
+    raise InputError(
+        f'{count} labelled {unit} are wanted; {sequences} sequences have {available} of them with a true '
+        f'body (rotmat and betas); ask for fewer shots or name another `labelled` data set'
+    )
+
+
+def candidate_shots(index: int, sequence: Sequence, clip: int) -> list[Shot]:
+    """Returns all possible shots of one sequence, in temporal order; ``index`` is the index of the sequence."""
+    starts = range(0, len(sequence) - clip + 1, clip)
+    shots = [Shot(index, range(start, start + clip)) for start in starts]
+    return [shot for shot in shots if _is_labelled(sequence, shot.frames)]
 
 
 def read_shots(
@@ -91,13 +104,6 @@ def read_shots(
         labels_of_frames(estimator, sequences[shot.sequence], shot.frames, bodies) for shot in shots
     ]
     return torch.cat(crops), labels
-
-
-def _labelled_shots(index: int, sequence: Sequence, clip: int) -> list[Shot]:
-    """Returns all shots of one sequence, in temporal order."""
-    starts = range(0, len(sequence) - clip + 1, clip)
-    shots = [Shot(index, range(start, start + clip)) for start in starts]
-    return [shot for shot in shots if _is_labelled(sequence, shot.frames)]
 
 
 def _is_labelled(sequence: Sequence, frames: range) -> bool:

@@ -26,10 +26,12 @@ class LearningProcess:
 
     Args:
         learner: the weights that the steps change, with their optimisers.
+        total_steps: number of steps; None is the adapter's.
     """
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, learner: Learner, total_steps: Optional[int] = None) -> None:
         self.learner = learner
+        self.total_steps = total_steps
 
     def run(self, steps: range) -> Iterator[dict[str, Any]]:
         """Runs the steps numbered ``steps``; yields the values to report after each, e.g. the loss."""
@@ -94,15 +96,18 @@ class PreparingAdapter(Adapter):
         seed = torch.initial_seed()
         sequences = [dataset[index] for index in range(len(dataset))]
         process = self.begin(estimator, sequences, preparation, seed)
+        total = process.total_steps
+        if total is None:
+            total = self.total_steps
         first = _resume(process.learner, preparation)
-        steps = range(first, self.total_steps)
+        steps = range(first, total)
         for step, numbers in zip(steps, process.run(steps)):
             done = step + 1
-            if done == self.total_steps or done % self.save_every == 0:
+            if done == total or done % self.save_every == 0:
                 _save(process.learner, done, preparation)
             if preparation.wants(done):
                 preparation.keep(done, _weights(estimator))
-            preparation.report(PreparationStep('adapt', done, self.total_steps, numbers))
+            preparation.report(PreparationStep('adapt', done, total, numbers))
         estimator.requires_grad_(False).zero_grad(set_to_none=True)
         return _weights(estimator)
 

@@ -83,16 +83,18 @@ def distort(image: Tensor, strength: float) -> Tensor:
     """Random gain per channel, brightness, noise and, for a third, an erased patch.
 
     Args:
-        image: (B, 3, R, R) float in [0, 255].
+        image: (B, 3, R, R) float in [0, 255], or (B, T, 3, R, R) clips, whose frames get the same gain, brightness,
+            strength of the noise and patch.
         strength: factor of all changes; at 0 only values outside [0, 255] change.
 
     Returns:
-        (B, 3, R, R) in [0, 255].
+        The shape of ``image``, in [0, 255].
     """
-    count = len(image)
+    over_time = [1] * (image.ndim - 4)
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand((count, *shape), device=image.device)
+        values = torch.rand((len(image), *over_time, *shape), device=image.device)
+        return values.to(image.dtype)
 
     image = image * (1 + strength * GAIN * (2 * uniform(3, 1, 1) - 1))
     image = image + strength * BRIGHTNESS * (2 * uniform(1, 1, 1) - 1)
@@ -103,8 +105,8 @@ def distort(image: Tensor, strength: float) -> Tensor:
     extent = uniform(2, 1) * side * PATCH_SIDE * strength
     grid = torch.arange(side, device=image.device)
     inside = (grid >= corner) & (grid < corner + extent)
-    rows = inside[:, 0, None, :, None]
-    columns = inside[:, 1, None, None, :]
+    rows = inside[..., 0, None, :, None]
+    columns = inside[..., 1, None, None, :]
     patch = rows & columns & (uniform(1, 1, 1) < PATCH_SHARE)
     return torch.where(patch, 255 * uniform(3, 1, 1), image).clamp(0, 255)
 
