@@ -102,7 +102,7 @@ def task_of(
     def losses() -> dict[str, Tensor]:
         if name in ('lift', 'stage2'):
             lifted = lift(network, literal, poses[0])
-            return lifting_losses(**lifted, target=poses[1]) if name == 'stage2' else {}
+            return lifting_losses(**lifted, target=poses[1], root=0) if name == 'stage2' else {}
         filled = fill(network, literal, poses, draw(literal, poses, step))
         if name == 'stage1':
             return pretext_losses(filled[0], poses[0], filled[1], poses[1])

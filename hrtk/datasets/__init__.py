@@ -10,6 +10,7 @@ from hrtk.datasets.lifting import (
     MotionWindows,
     MPIINF3DHPLifting,
 )
+from hrtk.datasets.mixed import MixedDataset
 from hrtk.datasets.official import SPINFile, SPINViews, ThreeDPW, VIBEDatabase
 from hrtk.datasets.open_stream import (
     ForegroundViews,
@@ -32,6 +33,7 @@ __all__ = [
     'LandmarkTracks',
     'LandmarkViews',
     'MPIINF3DHPLifting',
+    'MixedDataset',
     'MocapLifting',
     'MotionWindows',
     'OpenForeground',

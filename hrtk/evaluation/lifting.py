@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hrtk.body_models.joint_orders import ORDERS, root_of
 from hrtk.errors import InputError
 from hrtk.evaluation.evaluator import BaseMetric
 from hrtk.evaluation.functional import AUC_MM, MM_PER_METRE, mpjpe, pa_mpjpe, pck
@@ -146,7 +147,8 @@ class LiftingEvaluator(BaseMetric):
 
     A model predicts one dict per item: ``joints3d`` (F, J, 3) metres relative to the root, or (1, J, 3), which is
     compared with the middle frame; and for completion ``masked`` (J,) or (F, J) bool, joints that were hidden from the
-    model. The batch holds the ground truth as ``joints3d``, and ``action``, which errors are grouped by.
+    model. The batch holds the ground truth as ``joints3d``, ``action``, which errors are grouped by, and
+    ``joint_order``, as :class:`~hrtk.datasets.PoseWindows` have it.
 
     Errors as in :func:`lifting_errors`. For ``'h36m'`` the result is the unweighted mean over actions, and each action
     is reported as ``mpjpe_mm/Walking``; for ``'3dhp'`` it is the mean over all frames, as in the official evaluation,
@@ -155,8 +157,8 @@ class LiftingEvaluator(BaseMetric):
     Args:
         protocol: one of :data:`PROTOCOLS`.
         metric: ``'correct'``, or ``'released'``: as MPM's code computes it, for comparison with its tables.
-        root: joint whose predictions are set to the origin, where the ground truth has it; default 0 for ``'h36m'``,
-            and for ``'3dhp'`` 14 of 17 joints and 0 of 16. Completion may hide the root and leaves it as predicted.
+        root: joint whose predictions are set to the origin, where the ground truth has it; default the root of the
+            batch's ``joint_order``. Completion may hide the root and leaves it as predicted.
         collect_device: how ranks exchange records.
 
     Raises:
@@ -212,7 +214,7 @@ class LiftingEvaluator(BaseMetric):
         if 'masked' in data_samples[0]:
             masked = _stack([sample['masked'] for sample in data_samples])
         if not self.completion:
-            predicted[:, :, self._root_joint(predicted.shape[2])] = 0
+            predicted[:, :, self._root_joint(data_batch)] = 0
         errors = lifting_errors(predicted, truth, self.protocol, self.metric, masked)
         for i, action in enumerate(data_batch['action']):
             weighted_errors = {
@@ -248,13 +250,22 @@ class LiftingEvaluator(BaseMetric):
             metrics.update({f'{name}/{action}': mean for action, mean in per_action.items()})
         return dict(metrics, windows=len(results))
 
-    def _root_joint(self, joints: int) -> int:
-        """Index of the root in a list of joints."""
+    def _root_joint(self, data_batch: Mapping[str, Any]) -> int:
+        """Index of the root of a batch's joints."""
+        orders = set(data_batch.get('joint_order', ()))
+        if self.protocol == '3dhp' and self.metric == 'correct' and orders - {'mpi17'}:
+            raise InputError(
+                f"LiftingEvaluator: protocol '3dhp' scores the official 17 joints, the items have the "
+                f"order {min(orders)!r}; build the data set with joints='mpi17', or choose metric='released'"
+            )
         if self.root is not None:
             return self.root
-        if self.protocol == '3dhp' and joints == 17:
-            return 14
-        return 0
+        if len(orders) != 1:
+            raise InputError(
+                f'LiftingEvaluator: the items have {len(orders)} joint orders, so their root is unknown; give '
+                f'every item the same `joint_order` (of {", ".join(ORDERS)}), or set root'
+            )
+        return root_of(orders.pop())
 
 
 def _means_by_action(

@@ -62,7 +62,7 @@ def pretext_losses(
 
 
 def lifting_losses(
-    joints3d_seq: Tensor, joints3d: Tensor, target: Tensor, root: int = 0
+    joints3d_seq: Tensor, joints3d: Tensor, target: Tensor, root: int
 ) -> dict[str, Tensor]:
     """Computes the losses of both heads of stage II (Eqs. 9 and 10), unweighted.
 
@@ -71,7 +71,7 @@ def lifting_losses(
         joints3d: (B, 1, J, 3) of the centre head, for frame ``F // 2``.
         target: (B, F, J, 3) metres from the root; the root's row is ignored, official files store its position
             in the camera frame there.
-        root: index of the root, whose target is zero.
+        root: index of the root, whose target is zero: :func:`hrtk.body_models.joint_orders.root_of` the joint order.
 
     Returns:
         ``sequence`` and ``centre``, mean distances in metres.

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from hrtk.body_models.joint_orders import H36M17, MPI17, mirror_order
 from hrtk.datasets.lifting import h36m_cameras
 from hrtk.datasets.lifting.cameras import project, world_to_camera
-from hrtk.datasets.lifting.joints import H36M17, MPI17, OF_H36M32, from_regressor, mirror_order
+from hrtk.datasets.lifting.joints import OF_H36M32, from_regressor
 from hrtk.datasets.lifting.mocap import posed_motion
 from hrtk.datasets.motion import ASSET
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from hrtk.datasets.lifting.joints import mirror_order
+from hrtk.body_models.joint_orders import check_number, mirror_order, root_of
 from hrtk.errors import InputError
 from hrtk.evaluation.lifting import average_with_mirror
 from hrtk.losses import joint_distance, lifting_losses
-from hrtk.models.lifting import HoleSampler, Masks, MaskSampler, PartSampler, step_generator
+from hrtk.models.lifting import (
+    PARTS_3D,
+    HoleSampler,
+    Masks,
+    MaskSampler,
+    PartSampler,
+    step_generator,
+)
 from hrtk.registry import LIFTERS, MODELS
 from hrtk.training.stepping import SteppingModel
 from hrtk.training.supervision import weighted
@@ -36,6 +44,7 @@ class MaskedPoseTraining(SteppingModel):
 
     Args:
         network: config of :class:`~hrtk.models.lifting.MPMStage1`.
+        joints: order of the joints, see :mod:`hrtk.body_models.joint_orders`.
         masks: ``dict(type=..., ...)`` with the arguments of :class:`~hrtk.models.lifting.MaskSampler` (the default) or,
             for networks that will complete keypoints, of :class:`~hrtk.models.lifting.HoleSampler`.
         weights: of the losses ``pose2d`` and ``pose3d``; 5 and 2 as released, 2 and 3 in the paper. The batch norms of
@@ -52,6 +61,7 @@ class MaskedPoseTraining(SteppingModel):
     def __init__(
         self,
         network: dict,
+        joints: str = 'h36m17',
         masks: Optional[dict] = None,
         weights: Optional[dict[str, float]] = None,
         counted: str = 'all',
@@ -67,6 +77,10 @@ class MaskedPoseTraining(SteppingModel):
                 f'MaskedPoseTraining: masks.type is one of {sorted(SAMPLERS)}, not {sampler!r}'
             )
         self.network = LIFTERS.build(network)
+        self.joints = joints
+        check_number(joints, self.network.joints, 'MaskedPoseTraining: network')
+        if sampler == 'HoleSampler':
+            options['order'] = joints
         self.masks = SAMPLERS[sampler](**options)
         self.loss_weights = {**PRETRAINING_LOSS_WEIGHTS, **(weights or {})}
         self.counted = counted
@@ -80,11 +94,15 @@ class MaskedPoseTraining(SteppingModel):
             keypoints2d: (B, F, J, 2).
             joints3d: (B, F, J, 3).
             mode: mmengine's.
-            **labels: not used.
+            **labels: ``joint_order`` of the windows, if they have it; the others are not used.
 
         Returns:
             For the mode ``'loss'`` the weighted losses, else the 3D poses filled in and their ``masked`` joints.
+
+        Raises:
+            InputError: the windows have another joint order.
         """
+        check_labels(self.joints, labels, 'MaskedPoseTraining')
         if mode != 'loss':
             masks = self._draw_masks(joints3d, step_generator(self.seed, TEST_STEP))
             masked = masks.hidden.expand(joints3d.shape[:3])
@@ -115,7 +133,7 @@ class LiftingTraining(BaseModel):
 
     Args:
         network: config of :class:`~hrtk.models.lifting.MPMStage2`; its ``pretrained`` names stage I.
-        joints: order of the joints, for the flip.
+        joints: order of the joints, for the root and the flip.
         flip_test: predictions are means over a window and its mirror image.
         weights: of the losses ``sequence`` and ``centre``, 1 and 1.
     """
@@ -129,7 +147,10 @@ class LiftingTraining(BaseModel):
     ) -> None:
         super().__init__()
         self.network = LIFTERS.build(network)
+        self.joints = joints
+        check_number(joints, self.network.joints, 'LiftingTraining: network')
         self.mirror = mirror_order(joints)
+        self.root = root_of(joints)
         self.flip_test = flip_test
         self.loss_weights = {**LIFTING_LOSS_WEIGHTS, **(weights or {})}
 
@@ -141,8 +162,10 @@ class LiftingTraining(BaseModel):
         Returns:
             For mmengine's mode ``'loss'`` the weighted losses, else the 3D poses of the middle frames.
         """
+        check_labels(self.joints, labels, 'LiftingTraining')
         if mode == 'loss':
-            losses = lifting_losses(**self.network(keypoints2d), target=joints3d)
+            lifted = self.network(keypoints2d)
+            losses = lifting_losses(**lifted, target=joints3d, root=self.root)
             return weighted(losses, self.loss_weights)
         if self.flip_test:
             return _samples(average_with_mirror(self._predict, keypoints2d, self.mirror))
@@ -161,7 +184,7 @@ class CompletionTraining(SteppingModel):
         task: ``'complete2d'``, from partial 2D poses, or ``'complete3d'``, from partial 3D poses.
         parts: of :class:`~hrtk.models.lifting.PartSampler`.
         test: the part that predictions hide, e.g. ``'left_leg+right_leg'``, or a number of joints.
-        joints: order of the joints, for the flip.
+        joints: order of the joints, for the parts and the flip.
         flip_test: predictions are means over a window and its mirror image, whose mask is mirrored too.
         weights: of the losses ``lift`` and ``pose2d`` of the task ``'complete2d'``; 2 and 1 as released.
         seed: of the masks.
@@ -185,10 +208,12 @@ class CompletionTraining(SteppingModel):
         if task not in TASKS:
             raise InputError(f'CompletionTraining: task is one of {TASKS}, not {task!r}')
         self.network = LIFTERS.build(network)
+        self.joints = joints
+        check_number(joints, self.network.joints, 'CompletionTraining: network')
         self.task = task
         self.kind = task[-2:]
-        self.train_masks = PartSampler(parts) if parts else PartSampler()
-        self.test_masks = PartSampler([test])
+        self.train_masks = PartSampler(parts or PARTS_3D, joints)
+        self.test_masks = PartSampler([test], joints)
         self.mirror = mirror_order(joints)
         self.flip_test = flip_test
         self.loss_weights = {**COMPLETION_LOSS_WEIGHTS, **(weights or {})}
@@ -201,6 +226,7 @@ class CompletionTraining(SteppingModel):
         Returns:
             For mmengine's mode ``'loss'`` the losses, else the 3D poses of all frames and their ``masked`` joints.
         """
+        check_labels(self.joints, labels, 'CompletionTraining')
         poses = keypoints2d if self.kind == '2d' else joints3d
         batch, frames, joints = poses.shape[:3]
         if mode == 'loss':
@@ -226,6 +252,25 @@ class CompletionTraining(SteppingModel):
         if masked is None:
             raise ValueError('a completion needs the mask of the joints to complete')
         return self.network(poses, self.kind, Masks.of(masked), target='3d')
+
+
+def check_labels(joints: str, labels: Mapping[str, Any], owner: str) -> None:
+    """Checks that windows have the joint order of a model.
+
+    Args:
+        joints: name of the model's order.
+        labels: of a batch.
+        owner: the model, for the message.
+
+    Raises:
+        InputError: a window has another order.
+    """
+    for order in labels.get('joint_order', ()):
+        if order != joints:
+            raise InputError(
+                f'{owner}: joints={joints!r}, but the windows have {order!r}; set `joints` of the model and of the '
+                f'data set to the same order'
+            )
 
 
 def _samples(joints3d: Tensor, masked: Optional[Tensor] = None) -> list[dict[str, Tensor]]:

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from hrtk.apis.train import train
+from hrtk.body_models.joint_orders import ORDERS
 from hrtk.errors import InputError
-from hrtk.evaluation.lifting import lifting_errors
+from hrtk.evaluation.lifting import LiftingEvaluator, lifting_errors
 from hrtk.losses import joint_distance
 from hrtk.models.lifting import step_generator
 from hrtk.registry import DATASETS
+from hrtk.testing import write_lifting_files
 from hrtk.training.lifting import CompletionTraining, LiftingTraining, MaskedPoseTraining
 
 CONFIGS = Path(__file__).parents[2] / 'configs/mpm'
@@ -179,3 +181,88 @@ def test_completion_scores_hidden_joints_only(batch):
         1000 * np.linalg.norm(predicted - batch['joints3d'].numpy(), axis=-1)[:, :, 1:4].mean()
     )
     assert np.average(errors, weights=weights) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.fixture(scope='module')
+def windows(tmp_path_factory):
+    """One batch per joint order, of files in the official layouts."""
+    root = write_lifting_files(tmp_path_factory.mktemp('files'), frames=12)
+    h36m = dict(
+        type='H36MLifting',
+        file=str(root / 'h36m/data_3d_h36m.npz'),
+        keypoints=str(root / 'h36m/data_2d_h36m_gt.npz'),
+        subjects=['S1'],
+        stride=7,
+        frames=9,
+    )
+    mpi = dict(
+        type='MPIINF3DHPLifting', file=str(root / '3dhp/data_train_3dhp.npz'), stride=7, frames=9
+    )
+    configs = {
+        'h36m17': h36m,
+        'h36m16': dict(h36m, joints='h36m16'),
+        'mpi17': mpi,
+        'h36m16 of 3dhp': dict(mpi, joints='h36m16'),
+    }
+    return {name: DATASETS.build(config).batch(range(12)) for name, config in configs.items()}
+
+
+class Perfect(torch.nn.Module):
+    """A lifter that knows the answer."""
+
+    def __init__(self, joints3d):
+        super().__init__()
+        self.joints3d = joints3d
+
+    def forward(self, keypoints2d):
+        middle = self.joints3d[:, self.joints3d.shape[1] // 2]
+        return dict(joints3d_seq=self.joints3d, joints3d=middle[:, None])
+
+
+@pytest.mark.parametrize('name', ['h36m17', 'h36m16', 'mpi17', 'h36m16 of 3dhp'])
+def test_a_perfect_prediction_has_no_loss_and_no_error_in_every_joint_order(windows, name):
+    order = name.split()[0]
+    batch = windows[name]
+    assert set(batch['joint_order']) == {order}
+    size = dict(SIZE, joints=batch['joints3d'].shape[2])
+    model = LiftingTraining(dict(type='MPMStage2', **size), joints=order, flip_test=False)
+    model.network = Perfect(batch['joints3d'])
+    losses = model(**batch, mode='loss')
+    assert {key: value.item() for key, value in losses.items()} == dict(
+        loss_sequence=0.0, loss_centre=0.0
+    )
+    samples = model(**batch, mode='predict')
+    protocol = '3dhp' if order == 'mpi17' else 'h36m'
+    evaluator = LiftingEvaluator(protocol)
+    evaluator.process(batch, samples)
+    assert evaluator.compute_metrics(evaluator.results)['mpjpe_mm'] == 0
+    # Only the root may be wrong: any other joint counts.
+    for joint in range(size['joints']):
+        wrong = batch['joints3d'].clone()
+        wrong[:, :, joint] += 0.1
+        model.network = Perfect(wrong)
+        evaluator = LiftingEvaluator(protocol)
+        evaluator.process(batch, model(**batch, mode='predict'))
+        error = evaluator.compute_metrics(evaluator.results)['mpjpe_mm']
+        assert (error == 0) == (ORDERS[order][joint].startswith('pelvis'))
+
+
+@pytest.mark.parametrize('training', [MaskedPoseTraining, LiftingTraining, CompletionTraining])
+def test_a_model_refuses_windows_of_another_joint_order(windows, training):
+    kind = 'MPMStage2' if training is LiftingTraining else 'MPMStage1'
+    model = training(dict(type=kind, **SIZE))
+    for mode in ('loss', 'predict'):
+        with pytest.raises(InputError, match="joints='h36m17', but the windows have 'mpi17'"):
+            model(**windows['mpi17'], mode=mode)
+    with pytest.raises(InputError, match='17 joints, not 16'):
+        training(dict(type=kind, **dict(SIZE, joints=16)))
+
+
+def test_the_evaluator_takes_no_number_of_joints_for_an_order(windows):
+    batch = windows['h36m17']
+    samples = [dict(joints3d=joints) for joints in batch['joints3d']]
+    with pytest.raises(InputError, match="official 17 joints, .* 'h36m17'"):
+        LiftingEvaluator('3dhp').process(batch, samples)
+    unnamed = {key: value for key, value in batch.items() if key != 'joint_order'}
+    with pytest.raises(InputError, match='joint_order'):
+        LiftingEvaluator().process(unnamed, samples)

@@ -13,9 +13,9 @@ from brown_lens import seen_by_hand
 from scipy.spatial.transform import Rotation
 
 from hrtk.body_models import BodyModel
+from hrtk.body_models.joint_orders import ORDERS, mirror_order
 from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.lifting import MocapLifting
-from hrtk.datasets.lifting.joints import ORDERS, mirror_order
 from hrtk.datasets.lifting.mocap import CAMERAS as MOCAP_CAMERAS
 from hrtk.datasets.lifting.mocap import TARGET
 from hrtk.datasets.motion import load_motion
@@ -111,6 +111,21 @@ def test_mocap_noise_is_a_fixed_error_of_2d_alone(test):
     assert not torch.equal(
         noisy.keypoints2d, MocapLifting('test', frames=9, noise_px=5, seed=1).keypoints2d
     )
+
+
+def test_mocap_noise_can_last(test):
+    lasting = MocapLifting('test', frames=9, noise_px=5, noise_frames=6)
+    error = (lasting.keypoints2d - test.keypoints2d) * 500
+    assert abs(error.std() - 5) < 0.1
+    for gap in (1, 6, 12):
+        products = []
+        for start, end in zip(lasting.starts, lasting.ends):
+            part = error[start:end]
+            products.append((part[gap:] * part[:-gap]).flatten())
+        correlation = torch.cat(products).mean() / 25
+        assert correlation.item() == pytest.approx(np.exp(-gap / 6), abs=0.03)
+    with pytest.raises(InputError, match='noise_frames'):
+        MocapLifting('test', frames=9, noise_frames=-1)
 
 
 def test_sixteen_joints_are_the_seventeen_without_the_jaw(test):

@@ -199,7 +199,11 @@ def test_3dhp_train_says_what_the_file_says(files):
                 windows.keypoints2d[part], anim['data_2d'] / 1024 - 1, atol=1e-6
             )
             assert windows.labels[track] == dict(
-                subject=name[:2], action=name, camera=camera, track=f'{name} {camera}'
+                subject=name[:2],
+                action=name,
+                camera=camera,
+                track=f'{name} {camera}',
+                joint_order='mpi17',
             )
             track += 1
 

@@ -29,8 +29,13 @@ def batches(rng, joints=17, frames=5, root=0, error=0.08):
         predicted = truth[:, frames // 2] + rng.normal(size=(len(actions), joints, 3)) * error
         samples = [dict(joints3d=torch.from_numpy(pose.copy())[None]) for pose in predicted]
         predicted[:, root] = 0  # the evaluator must see to that
+        order = {(17, 0): 'h36m17', (17, 14): 'mpi17', (16, 0): 'h36m16'}[joints, root]
         yield (
-            dict(joints3d=torch.from_numpy(truth), action=actions),
+            dict(
+                joints3d=torch.from_numpy(truth),
+                action=actions,
+                joint_order=[order] * len(actions),
+            ),
             samples,
             predicted,
             truth[:, frames // 2],
@@ -147,7 +152,7 @@ def test_3dhp_as_released(rng):
         )
         assert found[name] == pytest.approx(wanted)
     with pytest.raises(
-        InputError, match="scores the official 17 joints, the items have 16; .*joints='mpi17'"
+        InputError, match="scores the official 17 joints, .* 'h36m16'; .*joints='mpi17'"
     ):
         run(LiftingEvaluator('3dhp'), parts)
 
@@ -253,7 +258,9 @@ def test_sequences_are_scored_over_all_frames(rng):
     truth -= truth[:, :, :1]
     predicted = truth + rng.normal(size=truth.shape) * 0.1
     predicted[:, :, 0] = 0
-    batch = dict(joints3d=torch.from_numpy(truth), action=['a', 'a'])
+    batch = dict(
+        joints3d=torch.from_numpy(truth), action=['a', 'a'], joint_order=['h36m17', 'h36m17']
+    )
     found = run(
         LiftingEvaluator(),
         [(batch, [dict(joints3d=torch.from_numpy(pose)) for pose in predicted], 0, 0)],

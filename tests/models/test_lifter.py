@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hrtk.body_models import BodyModel
+from hrtk.body_models.joint_orders import H36M17, mirror_order
 from hrtk.body_models.skeletons import flip_map, joint_names
 from hrtk.datasets.lifting import MocapLifting
-from hrtk.datasets.lifting.joints import H36M17, mirror_order
 from hrtk.datasets.motion import load_motion
 from hrtk.errors import InputError
 from hrtk.geometry.rotation import axis_angle_to_rotmat

@@ -152,7 +152,9 @@ def test_golden_of_a_training_step_of_stage2(size, scale):
     network, (x2, x3, *_) = golden_network('stage2', size, scale), golden_input(size)
     # The batch norm of the single frame sees two rows, a sample each, which float32 gradients do not survive well: the
     # reference's own are up to 1e-3 from those of float64. The comparison adds no error of ours.
-    losses = lifting_losses(**without_dropout(network).double()(x2.double()), target=x3.double())
+    losses = lifting_losses(
+        **without_dropout(network).double()(x2.double()), target=x3.double(), root=0
+    )
     total = losses['sequence'] + losses['centre']
     total.backward()
     np.testing.assert_allclose(
@@ -182,19 +184,20 @@ def test_golden_of_back_projection():
     uvd, truth, camera = (
         torch.from_numpy(GOLDEN[f'in/uvd/{name}']) for name in ('uvd', 'gt', 'cam')
     )
-    found = back_project(uvd[..., :2], uvd[..., 2], truth[..., 0, 2], camera)
+    found = back_project(uvd[..., :2], uvd[..., 2], truth[..., 0, 2], camera, root=0)
     np.testing.assert_allclose(found.numpy(), GOLDEN['fn/uvd2xyz'], rtol=1e-4, atol=1e-5)
 
 
-def test_back_projection_undoes_a_projection():
+@pytest.mark.parametrize('index', [0, 3])
+def test_back_projection_undoes_a_projection(index):
     torch.manual_seed(0)
     joints = torch.randn(3, 2, 5, 3, dtype=torch.float64)
-    joints = joints - joints[..., :1, :]
+    joints = joints - joints[..., index : index + 1, :]
     root = torch.tensor([0.3, -0.2, 4.0], dtype=torch.float64).expand(3, 2, 3)
     camera = torch.tensor([[2.3, 2.2, 0.02, -0.01]], dtype=torch.float64).expand(3, 4)
     points = joints + root[:, :, None]
     seen = points[..., :2] / points[..., 2:] * camera[:, None, None, :2] + camera[:, None, None, 2:]
-    found = back_project(seen, joints[..., 2], root[..., 2], camera)
+    found = back_project(seen, joints[..., 2], root[..., 2], camera, root=index)
     torch.testing.assert_close(found, joints, rtol=1e-12, atol=1e-12)
 
 
@@ -492,3 +495,46 @@ def test_refinement_blends_x_and_y_and_keeps_depth():
     assert ((refined[..., :2] >= low) & (refined[..., :2] <= high)).all()
     torch.nn.init.constant_(network.post_refine[3].bias, 1e3)
     torch.testing.assert_close(network(joints3d, seen), joints3d)
+
+
+def test_stage2_keeps_the_norm_of_stage1(tmp_path):
+    torch.manual_seed(0)
+    size = dict(frames=27, channels=16, hidden=16, layers=1, heads=2)
+    stage1 = MPMStage1(**size).eval()
+    torch.nn.init.normal_(stage1.encoder_LN.a_2)
+    torch.nn.init.normal_(stage1.encoder_LN.b_2)
+    path = tmp_path / 'stage1.pth'
+    torch.save(stage1.state_dict(), path)
+    kept = MPMStage2(**size, encoder_norm=True)
+    assert not any(key.startswith('encoder_LN') for key in kept.start_from(str(path)).missing_keys)
+    seen = []
+    kept.reduce.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    keypoints2d = torch.randn(2, 27, 17, 2)
+    with torch.no_grad():
+        kept.eval()(keypoints2d)
+        torch.testing.assert_close(seen[0], stage1.encode(keypoints2d, '2d'))
+    released = MPMStage2(**size)
+    assert set(kept.state_dict()) - set(released.state_dict()) == {
+        'encoder_LN.a_2',
+        'encoder_LN.b_2',
+    }
+
+
+def test_size_of_the_embeddings():
+    torch.manual_seed(0)
+    size = dict(frames=81, channels=64, layers=1)
+    for std in (1.0, 0.02):
+        stage1 = MPMStage1(**size, embedding_std=std)
+        stage2 = MPMStage2(**size, embedding_std=std)
+        embeddings = [
+            stage1.shared_layers_temporal.pos_embedding,
+            stage1.dec_pos_embedding,
+            stage1.temporal_mask_token,
+            stage2.shared_layers_temporal.pos_embedding,
+            *(getattr(stage2.reduce, f'pos_embedding_{number}') for number in (1, 2, 3)),
+        ]
+        for embedding in embeddings:
+            assert embedding.requires_grad
+            assert embedding.std().item() == pytest.approx(std, rel=0.3)
+    with pytest.raises(InputError, match='embedding_std=-1'):
+        MPMStage1(**size, embedding_std=-1)

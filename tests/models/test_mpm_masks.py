@@ -83,7 +83,9 @@ def test_steps_are_reproducible():
 @pytest.mark.parametrize('joints', [17, 16])
 def test_parts(joints):
     for parts, counts in ((PARTS_3D, {3}), (PARTS_2D, {6})):
-        masks = random_masks(PartSampler(parts), batch=400, frames=5, joints=joints)
+        masks = random_masks(
+            PartSampler(parts, f'h36m{joints}'), batch=400, frames=5, joints=joints
+        )
         assert masks.joints.shape == (400, 5, joints) and not masks.frames.any()
         assert {*masks.joints.sum(-1).flatten().tolist()} == counts
         assert torch.equal(masks.joints, masks.joints[:, :1].expand(400, 5, joints))
@@ -91,7 +93,7 @@ def test_parts(joints):
         arm = (1, 2, 3) if parts is PARTS_3D else (1, 2, 3, 4, 5, 6)
         assert 50 < hidden.count(arm) < 120 and len(set(hidden)) > 30
     left = random_masks(
-        PartSampler(['left_leg+left_arm']), batch=1, frames=1, joints=joints
+        PartSampler(['left_leg+left_arm'], f'h36m{joints}'), batch=1, frames=1, joints=joints
     ).joints[0, 0]
     # The joints that VideoPose3D swaps when it mirrors a pose.
     assert (
@@ -111,7 +113,9 @@ def test_wrong_masks():
         MaskSampler()(1, 9, 4)
     with pytest.raises(InputError, match='tail'):
         PartSampler(['tail'])
-    with pytest.raises(InputError, match='of 15 joints'):
+    with pytest.raises(InputError, match='17 joints, not 15'):
         PartSampler(['left_leg'])(1, 9, 15)
+    with pytest.raises(InputError, match='joints is one of'):
+        PartSampler(['left_leg'], 'coco17')
     with pytest.raises(InputError, match='equally many'):
         Masks.of(torch.zeros(2, 3, 4), torch.tensor([[1, 0, 0], [1, 1, 0]]))

@@ -9,9 +9,10 @@ from typing import Any, Optional
 
 import numpy as np
 
+from hrtk.body_models.joint_orders import ORDERS, check_order, mirror_order
 from hrtk.datasets.lifting.cameras import normalise_screen, world_to_camera
 from hrtk.datasets.lifting.h36m_cameras import CAMERAS, EXTRINSICS, SIZES, extrinsics, intrinsics
-from hrtk.datasets.lifting.joints import OF_H36M32, ORDERS, check_order, mirror_order
+from hrtk.datasets.lifting.joints import OF_H36M32
 from hrtk.datasets.lifting.object_npz import pose_array, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.errors import InputError

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from hrtk.body_models import BodyModel
+from hrtk.body_models.joint_orders import check_order
 from hrtk.datasets.lifting.cameras import look_at, normalised_intrinsics, project, world_to_camera
-from hrtk.datasets.lifting.joints import check_order, from_regressor
+from hrtk.datasets.lifting.joints import from_regressor
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.datasets.motion import ASSET, SPLITS, MotionClip, load_motion
 from hrtk.errors import InputError
@@ -101,6 +102,31 @@ CAMERAS = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class KeypointErrors:
+    """Normal errors of 2D joints whose correlation in time falls exponentially (an autoregression of order one).
+
+    Attributes:
+        sigma: standard deviation, normalised coordinates, which span 2 over the width.
+        frames: time in which the correlation falls to 1/e, 0 for independent frames.
+        rng: source of the errors.
+    """
+
+    sigma: float
+    frames: float
+    rng: np.random.Generator
+
+    def draw(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Errors of one track, (N, J, 2)."""
+        errors = self.rng.normal(size=shape)
+        if self.frames:
+            kept = math.exp(-1 / self.frames)
+            fresh = math.sqrt(1 - kept**2)
+            for i in range(1, len(errors)):
+                errors[i] = kept * errors[i - 1] + fresh * errors[i]
+        return self.sigma * errors
+
+
 @DATASETS.register_module()
 class MocapLifting(PoseWindows):
     """Windows of the motion that ships with hrtk, one track per clip and camera.
@@ -120,6 +146,8 @@ class MocapLifting(PoseWindows):
         flip: whether mirrored windows follow; by default for training.
         noise_px: standard deviation of an error of every 2D coordinate, px of an image 1000 px wide; a frame has the
             same error whenever it is read.
+        noise_frames: time in which the correlation of these errors falls to 1/e, in frames; 0 for independent frames.
+            A detector's errors last for several frames, so that a lifter cannot average them away.
         seed: of the noise.
         path: file of the clips.
 
@@ -136,27 +164,29 @@ class MocapLifting(PoseWindows):
         stride: int = 1,
         flip: Optional[bool] = None,
         noise_px: float = 0.0,
+        noise_frames: float = 0.0,
         seed: int = 0,
         path: str | Path = ASSET,
     ) -> None:
         check_order(joints, ('h36m17', 'h36m16'), 'MocapLifting')
-        if split not in (None, *SPLITS) or noise_px < 0:
+        if split not in (None, *SPLITS) or noise_px < 0 or noise_frames < 0:
             raise InputError(
-                f'MocapLifting: split is one of {", ".join(map(repr, SPLITS))} and None, and noise_px is '
-                f'not negative; they are {split!r} and {noise_px}'
+                f'MocapLifting: split is one of {", ".join(map(repr, SPLITS))} and None, and noise_px and '
+                f'noise_frames are not negative; they are {split!r}, {noise_px} and {noise_frames}'
             )
         self.split = split
         self.path = Path(path)
         self.noise_px = noise_px
+        self.noise_frames = noise_frames
         self.seed = seed
         rng = np.random.default_rng(seed)
         order = from_regressor(joints)
-        sigma = 2 * noise_px / WIDTH  # in normalised coordinates, which span 2 over the width
+        noise = KeypointErrors(2 * noise_px / WIDTH, noise_frames, rng)
         tracks = []
         for clip, world in posed_motion(self.path):
             if split in (None, clip.split):
                 for camera in CAMERAS:
-                    tracks.append(_view(clip, world[:, order], camera, sigma, rng))
+                    tracks.append(_view(clip, world[:, order], camera, noise))
         if flip is None:
             flip = split != 'test'
         super().__init__(tracks, joints, frames, step, stride, flip)
@@ -200,7 +230,7 @@ def _place_in_world(clip: MotionClip, joints: np.ndarray, index: int) -> np.ndar
 
 
 def _view(
-    clip: MotionClip, world: np.ndarray, camera: MocapCamera, sigma: float, rng: np.random.Generator
+    clip: MotionClip, world: np.ndarray, camera: MocapCamera, noise: KeypointErrors
 ) -> PoseTrack:
     """The track of a clip in front of one camera.
 
@@ -208,13 +238,12 @@ def _view(
         clip: the motion.
         world: (F, J, 3) joints, metres.
         camera: the camera.
-        sigma: standard deviation of the error of the 2D joints, normalised coordinates.
-        rng: source of the error.
+        noise: of the 2D joints.
     """
     joints = world_to_camera(world, camera.rotation, np.array(camera.position))
     keypoints = project(joints, camera.intrinsics)
-    if sigma:
-        keypoints = keypoints + sigma * rng.normal(size=keypoints.shape)
+    if noise.sigma:
+        keypoints = keypoints + noise.draw(keypoints.shape)
     return PoseTrack(
         name=f'{clip.name} {camera.name}',
         subject=clip.name.split('#')[0],

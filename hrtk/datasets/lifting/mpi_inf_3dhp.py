@@ -9,8 +9,9 @@ from typing import Any, Optional
 
 import numpy as np
 
+from hrtk.body_models.joint_orders import check_order
 from hrtk.datasets.lifting.cameras import normalise_screen
-from hrtk.datasets.lifting.joints import check_order, h36m16_of_mpi17
+from hrtk.datasets.lifting.joints import h36m16_of_mpi17
 from hrtk.datasets.lifting.object_npz import pose_array, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.errors import InputError

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from hrtk.body_models.joint_orders import ORDERS, mirror_order, root_of
 from hrtk.datasets.arrays import float_tensor
-from hrtk.datasets.lifting.joints import ORDERS, ROOTS, mirror_order
 from hrtk.errors import InputError
 from hrtk.geometry.mirror import mirror_points
 
@@ -53,7 +53,8 @@ class PoseWindows(Dataset):
     An item is a dict: ``keypoints2d`` (F, J, 2) float32 normalised; ``joints3d`` (F, J, 3) float32 metres, camera
     frame, relative to the root of each frame; ``root`` (F, 3) the root itself, metres; ``intrinsics`` (9,) if all
     tracks have them; ``frame``, number of the middle frame (F // 2) in its track; ``mirrored`` bool; and the strings
-    ``subject``, ``action``, ``camera`` and ``track``. :meth:`batch` returns many items at once, collated.
+    ``subject``, ``action``, ``camera``, ``track`` and ``joint_order``, the name of the order of the joints.
+    :meth:`batch` returns many items at once, collated.
 
     With padding there is one window around every scored frame, and frames beyond the ends repeat the first or last
     one; a clip shorter than the window is padded at both ends. Without, windows lie completely within their track.
@@ -61,7 +62,7 @@ class PoseWindows(Dataset):
     Args:
         tracks: at least one.
         joints: order of the joints: ``'h36m17'``, ``'h36m16'`` or ``'mpi17'``, see
-            :mod:`hrtk.datasets.lifting.joints`.
+            :mod:`hrtk.body_models.joint_orders`.
         frames: F.
         step: frames between neighbours of a window.
         stride: frames between the middles of windows; 1 is the official evaluation.
@@ -99,10 +100,16 @@ class PoseWindows(Dataset):
         self.stride = stride
         self.flip = flip
         self.joint_names = ORDERS[joints]
-        self.root_index = ROOTS[joints]
+        self.root_index = root_of(joints)
         self.mirror = mirror_order(joints)
         self.labels = [
-            dict(subject=track.subject, action=track.action, camera=track.camera, track=track.name)
+            dict(
+                subject=track.subject,
+                action=track.action,
+                camera=track.camera,
+                track=track.name,
+                joint_order=joints,
+            )
             for track in tracks
         ]
         lengths = torch.tensor([len(track) for track in tracks], dtype=torch.int64)

@@ -4,7 +4,6 @@ from hrtk.models.lifting.holes import HoleSampler
 from hrtk.models.lifting.keypoints import JointMapping
 from hrtk.models.lifting.lifter import KeypointCompleter, SequenceLifter
 from hrtk.models.lifting.masking import (
-    LIMBS,
     PARTS_2D,
     PARTS_3D,
     Masks,
@@ -16,7 +15,6 @@ from hrtk.models.lifting.mpm import MPMStage1, MPMStage2
 from hrtk.models.lifting.refine import MPMRefine, back_project
 
 __all__ = [
-    'LIMBS',
     'PARTS_2D',
     'PARTS_3D',
     'HoleSampler',

@@ -7,8 +7,9 @@ from typing import Optional
 import torch
 from torch import Tensor
 
+from hrtk.body_models.joint_orders import LIMBS
 from hrtk.errors import InputError
-from hrtk.models.lifting.masking import LIMB_PAIRS, LIMBS, Masks, PartSampler, draw_visible_frames
+from hrtk.models.lifting.masking import LIMB_PAIRS, Masks, PartSampler, draw_visible_frames
 
 
 class HoleSampler:
@@ -22,12 +23,19 @@ class HoleSampler:
         joints: largest share of single joints; each sample draws its own.
         limbs: share of samples in which one or two limbs are missing over an interval of any length.
         frames: largest share of whole frames, which half of the batches miss.
+        order: of the joints, see :mod:`hrtk.body_models.joint_orders`.
 
     Raises:
-        InputError: a share is not in [0, 1), or above 1 for ``limbs``.
+        InputError: a share is not in [0, 1), or above 1 for ``limbs``; the order is unknown.
     """
 
-    def __init__(self, joints: float = 0.5, limbs: float = 0.5, frames: float = 0.6) -> None:
+    def __init__(
+        self,
+        joints: float = 0.5,
+        limbs: float = 0.5,
+        frames: float = 0.6,
+        order: str = 'h36m17',
+    ) -> None:
         if not (0 <= joints < 1 and 0 <= limbs <= 1 and 0 <= frames < 1):
             raise InputError(
                 f'HoleSampler: joints={joints}, limbs={limbs}, frames={frames}: expected shares in [0, 1),'
@@ -36,7 +44,7 @@ class HoleSampler:
         self.joints = joints
         self.limbs = limbs
         self.frames = frames
-        self.parts = PartSampler([*LIMBS[17], *LIMB_PAIRS])
+        self.parts = PartSampler([*LIMBS, *LIMB_PAIRS], order)
 
     def __call__(
         self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None

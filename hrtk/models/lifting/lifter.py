@@ -41,7 +41,8 @@ class KeypointCompleter(Windowed):
         placement: ``'person'`` moves and scales the person of every window to the position and size of people in
             training, in any image; ``'picture'`` maps the image's width to [-1, 1], as in training, which fits
             complete images with people 5 m away.
-        skeleton: of the network; default Human3.6M's 17 or 16 joints, by the network's number.
+        skeleton: joint list of the network. The default takes a network of 17 or 16 joints for one in Human3.6M's
+            order; networks of 3DHP's own 17 joints are not supported.
         anchor: length scale of the errors, in frames of a window (see :func:`anchored`); 0 for uncorrected
             reconstructions.
 
@@ -156,7 +157,7 @@ class SequenceLifter(Windowed):
         """3D joints of every frame, in the order of ``skeleton``.
 
         Returns:
-            (F, J, 3) metres from the root (joint 0, whose row is zero), camera axes: x right, y down, z away. With
+            (F, J, 3) metres from the root (the pelvis, whose row is zero), camera axes: x right, y down, z away. With
             ``placement='person'`` camera and body height are those of training. NaN for frames whose windows show no
             joint.
 
@@ -170,7 +171,7 @@ class SequenceLifter(Windowed):
             visible = torch.ones_like(visible)
         joints = self.average_windows(sequence, pose, visible, '3d')
         joints[~known] = torch.nan
-        joints[:, 0] *= 0
+        joints[:, self.root] *= 0
         return joints
 
     def _complete_poses(

@@ -9,6 +9,7 @@ from typing import Optional, Sequence
 import torch
 from torch import Tensor
 
+from hrtk.body_models.joint_orders import LIMBS, ORDERS, check_number, check_order, limb_joints
 from hrtk.errors import InputError
 
 # Joints per frame of 17 and share of frames. The first is the published setting; the other two hide as much in total,
@@ -18,15 +19,6 @@ STRATEGIES: dict[str, tuple[int, float]] = {
     'tube': (12, 0.0),
     'temporal': (0, 0.718),
 }
-# Limbs by the number of joints. Human3.6M lists the right leg first; the released code swaps the names of the sides.
-LIMBS: dict[int, dict[str, tuple[int, ...]]] = {
-    17: dict(
-        right_leg=(1, 2, 3), left_leg=(4, 5, 6), left_arm=(11, 12, 13), right_arm=(14, 15, 16)
-    ),
-    16: dict(
-        right_leg=(1, 2, 3), left_leg=(4, 5, 6), left_arm=(10, 11, 12), right_arm=(13, 14, 15)
-    ),
-}
 LIMB_PAIRS = (
     'right_leg+left_leg',
     'left_arm+right_arm',
@@ -34,6 +26,7 @@ LIMB_PAIRS = (
     'right_leg+right_arm',
 )
 # Hidden parts of the released completion's training: limbs and three random joints of 3D, pairs of limbs and six of 2D.
+# The released code swaps the names of the sides.
 PARTS_3D: tuple[str | int, ...] = ('right_leg', 'left_leg', 'left_arm', 'right_arm', 3)
 PARTS_2D: tuple[str | int, ...] = (*LIMB_PAIRS, 6)
 
@@ -190,31 +183,39 @@ class PartSampler:
     Args:
         parts: of which each sample draws one, with equal probability: a limb of :data:`LIMBS`, limbs joined by ``+``,
             or a number of joints that are drawn at random, the root among them as released.
+        order: of the joints, see :mod:`hrtk.body_models.joint_orders`.
 
     Raises:
-        InputError: an unknown limb.
+        InputError: an unknown limb or order.
     """
 
-    def __init__(self, parts: Sequence[str | int] = PARTS_3D) -> None:
+    def __init__(self, parts: Sequence[str | int] = PARTS_3D, order: str = 'h36m17') -> None:
+        check_order(order, tuple(ORDERS), 'PartSampler')
         limbs: set[str] = set()
         for part in parts:
             if isinstance(part, str):
                 limbs.update(part.split('+'))
-        if not parts or not limbs <= set(LIMBS[17]):
+        if not parts or not limbs <= set(LIMBS):
             raise InputError(
                 f'PartSampler: parts={list(parts)}: expected numbers of joints and names of '
-                f'{", ".join(LIMBS[17])}, joined by +'
+                f'{", ".join(LIMBS)}, joined by +'
             )
         self.parts = tuple(parts)
+        self.order = order
 
     def __call__(
         self, batch: int, frames: int, joints: int, generator: Optional[torch.Generator] = None
     ) -> Masks:
-        """Draws masks on the CPU; arguments as of :class:`MaskSampler`."""
+        """Draws masks on the CPU; arguments as of :class:`MaskSampler`.
+
+        Raises:
+            InputError: the order has another number of joints.
+        """
+        check_number(self.order, joints, 'PartSampler')
         options = []
         for part in self.parts:
             if isinstance(part, str):
-                options.append(part_mask(part, joints).expand(batch, joints))
+                options.append(part_mask(part, self.order).expand(batch, joints))
             else:
                 options.append(choose((batch, joints), part, generator))
         drawn = torch.randint(len(self.parts), (batch,), generator=generator)
@@ -222,21 +223,11 @@ class PartSampler:
         return Masks(hidden[:, None].expand(batch, frames, joints), torch.arange(frames)[None])
 
 
-def part_mask(part: str, joints: int) -> Tensor:
-    """Returns (J,) bool, True for the joints of limbs joined by ``+``.
-
-    Raises:
-        InputError: the skeleton has neither 17 nor 16 joints, or a limb is unknown.
-    """
-    limbs = LIMBS.get(joints, {})
-    names = part.split('+')
-    if not set(names) <= set(limbs):
-        raise InputError(
-            f'part {part!r} of {joints} joints: known are {", ".join(LIMBS[17])}, of 17 or 16 joints'
-        )
-    mask = torch.zeros(joints, dtype=torch.bool)
-    for name in names:
-        mask[list(limbs[name])] = True
+def part_mask(part: str, order: str) -> Tensor:
+    """Returns (J,) bool, True for the joints of limbs joined by ``+`` in a joint order."""
+    mask = torch.zeros(len(ORDERS[order]), dtype=torch.bool)
+    for limb in part.split('+'):
+        mask[list(limb_joints(order, limb))] = True
     return mask
 
 

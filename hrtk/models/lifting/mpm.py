@@ -23,7 +23,12 @@ from hrtk.models.checkpoints import (
     read_checkpoint,
 )
 from hrtk.models.lifting.masking import Masks
-from hrtk.models.lifting.transformer import StridedTransformer, Transformer, UnbiasedNorm
+from hrtk.models.lifting.transformer import (
+    StridedTransformer,
+    Transformer,
+    UnbiasedNorm,
+    random_embedding,
+)
 from hrtk.registry import LIFTERS
 
 COORDINATES = {'2d': 2, '3d': 3}
@@ -108,17 +113,25 @@ class _SharedLayers(nn.Module):
         heads: int,
         dropout: float,
         mlp_dropout: float,
+        embedding_std: float,
     ) -> None:
         super().__init__()
         if channels % heads:
             raise InputError(
                 f'{type(self).__name__}: channels={channels} is no multiple of heads={heads}'
             )
+        if not embedding_std >= 0:
+            raise InputError(
+                f'{type(self).__name__}: embedding_std={embedding_std}: expected a standard deviation, '
+                f'1 as released or e.g. 0.02'
+            )
         self.frames = frames
         self.joints = joints
         self.encoder2d = PoseEncoder(2 * joints, 2 * channels, mlp_dropout)
         self.shared_layers_spatial = SpatialMLP(2 * channels, channels, mlp_dropout)
-        self.shared_layers_temporal = Transformer(layers, channels, hidden, heads, dropout, frames)
+        self.shared_layers_temporal = Transformer(
+            layers, channels, hidden, heads, dropout, frames, embedding_std
+        )
 
     def _embed(self, poses: Tensor, encoder: PoseEncoder) -> Tensor:
         """(B, F, J, D) -> (B, F, C) tokens with position embeddings, before the attention over frames."""
@@ -163,6 +176,8 @@ class MPMStage1(_SharedLayers):
         heads: of the attention.
         dropout: in the blocks.
         mlp_dropout: in encoders and the shared spatial layers.
+        embedding_std: standard deviation of the position embeddings and of the token of hidden frames before training;
+            1 as released, where they outweigh the features of the poses at first; 0.02 is usual for transformers.
         weights: a path to a checkpoint, ``'open:<name>'``, or None for random ones.
 
     Raises:
@@ -180,13 +195,16 @@ class MPMStage1(_SharedLayers):
         heads: int = 8,
         dropout: float = 0.1,
         mlp_dropout: float = 0.1,
+        embedding_std: float = 1.0,
         weights: Optional[str] = None,
     ) -> None:
-        super().__init__(frames, joints, channels, hidden, layers, heads, dropout, mlp_dropout)
+        super().__init__(
+            frames, joints, channels, hidden, layers, heads, dropout, mlp_dropout, embedding_std
+        )
         self.encoder3d = PoseEncoder(3 * joints, 2 * channels, mlp_dropout)
         self.encoder_LN = UnbiasedNorm(channels)
-        self.dec_pos_embedding = nn.Parameter(torch.randn(1, frames, channels))
-        self.temporal_mask_token = nn.Parameter(torch.randn(1, 1, channels))
+        self.dec_pos_embedding = random_embedding(frames, channels, embedding_std)
+        self.temporal_mask_token = random_embedding(1, channels, embedding_std)
         for kind, coordinates in COORDINATES.items():
             token = nn.Parameter(torch.randn(1, 1, coordinates))
             decoder = Transformer(decoder_layers, channels, hidden, heads, dropout)
@@ -270,14 +288,15 @@ class MPMStage1(_SharedLayers):
 class MPMStage2(_SharedLayers):
     """Lifts 2D poses to 3D: all frames with a linear head, the middle one with a decoder that strides to it.
 
-    The defaults are the released network, whose checkpoints load under their own key names. Tokens enter the decoder
-    without the norm of stage I, as released.
+    The defaults are the released network, whose checkpoints load under their own key names.
 
     Args:
-        frames, joints, channels, hidden, layers, heads, dropout: as of :class:`MPMStage1`.
+        frames, joints, channels, hidden, layers, heads, dropout, embedding_std: as of :class:`MPMStage1`.
         mlp_dropout: in the encoder and the shared spatial layers, higher than in stage I.
         strides: of the decoder's blocks, whose product is F; default threes, (1, 3, 3) for 9 and (3, 9, 13) for 351
             frames.
+        encoder_norm: whether tokens enter the decoder through the norm that ends the encoder of stage I; without it, as
+            released, the decoder gets features of another scale than stage I has trained.
         pretrained: checkpoint of stage I to start from, see :meth:`start_from`.
         weights: a path to a checkpoint of stage II, ``'open:<name>'``, or None.
 
@@ -297,10 +316,14 @@ class MPMStage2(_SharedLayers):
         dropout: float = 0.1,
         mlp_dropout: float = 0.2,
         strides: Optional[Sequence[int]] = None,
+        encoder_norm: bool = False,
+        embedding_std: float = 1.0,
         pretrained: Optional[str] = None,
         weights: Optional[str] = None,
     ) -> None:
-        super().__init__(frames, joints, channels, hidden, layers, heads, dropout, mlp_dropout)
+        super().__init__(
+            frames, joints, channels, hidden, layers, heads, dropout, mlp_dropout, embedding_std
+        )
         if strides is None:
             strides = default_strides(frames)
         strides = tuple(strides)
@@ -309,7 +332,13 @@ class MPMStage2(_SharedLayers):
                 f'MPMStage2: strides={strides} of frames={frames}: expected three or more whose product '
                 f'is the number of frames'
             )
-        self.reduce = StridedTransformer(strides, channels, hidden, heads, dropout, frames)
+        self.reduce = StridedTransformer(
+            strides, channels, hidden, heads, dropout, frames, embedding_std
+        )
+        # Under the key of stage I, whose checkpoint fills it.
+        self.encoder_LN: nn.Module = nn.Identity()
+        if encoder_norm:
+            self.encoder_LN = UnbiasedNorm(channels)
         self.fcn = pose_head(channels, joints, 3)
         self.fcn_1 = pose_head(channels, joints, 3)
         if pretrained is not None:
@@ -318,7 +347,7 @@ class MPMStage2(_SharedLayers):
             load_weights(self, weights)
 
     def start_from(self, weights: str) -> LoadReport:
-        """Copies the 2D encoder and the shared layers from a checkpoint of stage I.
+        """Copies the 2D encoder, the shared layers and the kept norm from a checkpoint of stage I.
 
         Returns:
             The report: missing are the decoder and both heads, unexpected the layers that only stage I has.
@@ -345,6 +374,7 @@ class MPMStage2(_SharedLayers):
         """
         self._check(keypoints2d, '2d')
         tokens = self.shared_layers_temporal(self._embed(keypoints2d, self.encoder2d))
+        tokens = self.encoder_LN(tokens)
         all_frames = self.fcn_1(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
         middle = self.fcn(self.reduce(tokens).flatten(0, 1))[:, None]
         return dict(joints3d_seq=all_frames, joints3d=middle)

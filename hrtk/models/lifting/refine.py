@@ -61,7 +61,9 @@ class MPMRefine(nn.Module):
         return torch.cat([xy, joints3d[..., 2:]], -1)
 
 
-def back_project(keypoints2d: Tensor, depth: Tensor, root_depth: Tensor, camera: Tensor) -> Tensor:
+def back_project(
+    keypoints2d: Tensor, depth: Tensor, root_depth: Tensor, camera: Tensor, root: int
+) -> Tensor:
     """Computes the 3D positions of keypoints at known depths.
 
     The released evaluation takes the root's depth from the ground truth: numbers with refinement are not comparable
@@ -69,18 +71,20 @@ def back_project(keypoints2d: Tensor, depth: Tensor, root_depth: Tensor, camera:
 
     Args:
         keypoints2d: (B, T, J, 2) normalised image coordinates, the width being [-1, 1].
-        depth: (B, T, J) predicted, metres from the root; the first joint is the root and counts as 0.
+        depth: (B, T, J) predicted, metres from the root, whose own entry counts as 0.
         root_depth: (B, T) metres from the camera.
         camera: (B, 4 or more) focal lengths and principal point, (fx, fy, cx, cy), in the unit of the keypoints, as
             the nine intrinsic numbers of VideoPose3D begin. Distortion is ignored.
+        root: index of the root.
 
     Returns:
         (B, T, J, 3) metres from the root.
     """
-    from_root = torch.cat([torch.zeros_like(depth[..., :1]), depth[..., 1:]], -1)
+    from_root = depth.clone()
+    from_root[..., root] = 0
     z = (from_root + root_depth[..., None])[..., None]
     focal = camera[:, None, None, :2]
     centre = camera[:, None, None, 2:4]
     xy = (keypoints2d - centre) * z / focal
     points = torch.cat([xy, z], -1)
-    return points - points[..., :1, :]
+    return points - points[..., root : root + 1, :]

@@ -131,6 +131,7 @@ class Transformer(nn.Module):
         layers: number of blocks.
         channels, hidden, heads, dropout: of each, see :class:`Block`.
         frames: length of a learnt position embedding that :meth:`add_positions` adds; None for none.
+        embedding_std: standard deviation of the position embedding at the start.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class Transformer(nn.Module):
         heads: int,
         dropout: float,
         frames: Optional[int] = None,
+        embedding_std: float = 1.0,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -148,7 +150,7 @@ class Transformer(nn.Module):
         )
         self.norm = _unused_norm(channels)
         if frames is not None:
-            self.pos_embedding = nn.Parameter(torch.randn(1, frames, channels))
+            self.pos_embedding = random_embedding(frames, channels, embedding_std)
 
     def add_positions(self, x: Tensor) -> Tensor:
         """Adds the position embedding: (B, T, C) -> (B, T, C)."""
@@ -169,6 +171,7 @@ class StridedTransformer(nn.Module):
         channels, hidden, heads, dropout: of each, see :class:`Block`.
         frames: F; the first three blocks each have a position embedding of that length, of which the later blocks use
             only the first entries.
+        embedding_std: standard deviation of these embeddings at the start.
     """
 
     def __init__(
@@ -179,6 +182,7 @@ class StridedTransformer(nn.Module):
         heads: int,
         dropout: float,
         frames: int,
+        embedding_std: float = 1.0,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -186,7 +190,8 @@ class StridedTransformer(nn.Module):
         )
         self.norm = _unused_norm(channels)
         for number in (1, 2, 3):
-            setattr(self, f'pos_embedding_{number}', nn.Parameter(torch.randn(1, frames, channels)))
+            embedding = random_embedding(frames, channels, embedding_std)
+            setattr(self, f'pos_embedding_{number}', embedding)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, F, C) -> (B, F / product of strides, C)."""
@@ -195,6 +200,11 @@ class StridedTransformer(nn.Module):
                 x = x + getattr(self, f'pos_embedding_{index + 1}')[:, : x.shape[1]]
             x = block(x)
         return x
+
+
+def random_embedding(length: int, channels: int, std: float) -> nn.Parameter:
+    """Returns a learnt (1, length, channels) tensor, normally distributed with this standard deviation."""
+    return nn.Parameter(std * torch.randn(1, length, channels))
 
 
 def _unused_norm(channels: int) -> UnbiasedNorm:

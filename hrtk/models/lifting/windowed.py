@@ -71,6 +71,10 @@ class Windowed(nn.Module):
                 f'{name}: {self.skeleton!r} has {joints} joints, the network '
                 f'{built.joints}; name the skeleton it was trained with'
             )
+        names = joint_names(self.skeleton)
+        if 'pelvis_mocap' not in names:
+            raise InputError(f"{name}: {self.skeleton!r} lacks the root, 'pelvis_mocap'")
+        self.root = names.index('pelvis_mocap')
         self.mirror = list(flip_map(self.skeleton))
 
     def train(self, mode: bool = True) -> Windowed:
