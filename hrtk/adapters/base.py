@@ -54,6 +54,13 @@ class Preparation:
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Stores tensors and plain types under one of the names in :attr:`Adapter.states`."""
 
+    def wants(self, steps: int) -> bool:
+        """Whether the weights after this number of steps are the result of another run, see :meth:`keep`."""
+        return False
+
+    def keep(self, steps: int, weights: dict[str, Tensor]) -> None:
+        """Stores the weights after a number of steps for the run that ends there."""
+
     def report(self, step: PreparationStep) -> None:
         """Reports the progress."""
 

@@ -1,8 +1,9 @@
-"""The calls of hrtk: adapting, scoring, exporting, tables and the model zoo."""
+"""The calls of hrtk: adapting, scoring, testing, exporting, tables and the model zoo."""
 
 from hrtk.apis.adaptation import adapt, load_config
 from hrtk.apis.listing import list_registered
 from hrtk.apis.look.exporting import export
+from hrtk.apis.network_test import test
 from hrtk.apis.scoring import evaluate, evaluate_joints
 from hrtk.apis.tables.benchmarking import benchmark
 from hrtk.apis.zoo.building import build_model
@@ -19,4 +20,5 @@ __all__ = [
     'list_registered',
     'load_config',
     'load_model',
+    'test',
 ]

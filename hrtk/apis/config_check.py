@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import Any, Optional
 
 from mmengine.config import Config
@@ -34,6 +35,7 @@ REGISTRIES = (
     registries.CORRUPTIONS,
     registries.TRANSFORMS,
     registries.MASK_SOURCES,
+    registries.MODELS,
 )
 
 
@@ -76,20 +78,20 @@ def _build_error(registry: Registry, part: dict) -> Optional[str]:
     return None
 
 
-def check_arguments(cfg: Config, source: str) -> None:
-    """Checks every ``type`` of an adapt config, and the names of its arguments, without building anything.
+def check_arguments(parts: Iterable[Any], source: str) -> None:
+    """Checks every ``type`` of parts of a config, and the names of its arguments, without building anything.
 
     This distinguishes a misspelt option from a missing file.
 
     Args:
-        cfg: the config.
+        parts: configs of objects, e.g. of an estimator.
         source: file, and row of a table, for messages.
 
     Raises:
         InputError: no registry contains a name, or a class does not take an argument.
     """
-    for key in PARTS:
-        _check(cfg[key], source)
+    for part in parts:
+        _check(part, source)
 
 
 def _check(config: Any, source: str) -> None:

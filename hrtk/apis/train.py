@@ -17,6 +17,8 @@ from hrtk.training.runner import TrainRunner
 
 # Keys that other lines of a training config refer to; the runner does not read them.
 PARTS = ('estimator', 'views')
+# Read by `hrtk test` alone, so a training needs no test data.
+TEST_PARTS = ('test_dataloader', 'test_evaluator', 'test_cfg')
 RUNNER_KEYS = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
 KEYS = (*RUNNER_KEYS, 'custom_imports', *PARTS)
 REQUIRED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -48,7 +50,7 @@ def train(
         raise InputError('training in several processes needs GPUs; on CPUs train in one process')
     name = Path(cfg.filename).stem if cfg.filename else 'train'
     cfg.work_dir = cfg.get('work_dir') or str(Path('work_dirs') / name)
-    for part in PARTS:
+    for part in (*PARTS, *TEST_PARTS):
         cfg.pop(part, None)
     _set_start(cfg)
     runner = TrainRunner.from_cfg(cfg)

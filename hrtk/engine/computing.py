@@ -14,7 +14,7 @@ import torch
 
 from hrtk.adapters import Adapter
 from hrtk.adapters.run import AdapterRun, copied_weights
-from hrtk.engine.preparation import StoredPreparation
+from hrtk.engine.preparation import SharedPreparations, StoredPreparation
 from hrtk.engine.store import ResultStore
 from hrtk.models.estimators import Estimator, predict_sequence
 from hrtk.results import Result, keypoint_array
@@ -33,16 +33,24 @@ class ResultComputer:
         dataset: the whole target.
         store: its folder holds the states of the preparation.
         resume: whether stored states are used.
+        shared: where the states of the preparation lie, if several runs share them.
     """
 
     def __init__(
-        self, runner: Any, adapter: Adapter, dataset: Any, store: ResultStore, resume: bool
+        self,
+        runner: Any,
+        adapter: Adapter,
+        dataset: Any,
+        store: ResultStore,
+        resume: bool,
+        shared: Optional[SharedPreparations] = None,
     ) -> None:
         self.runner = runner
         self.adapter = adapter
         self.dataset = dataset
         self.store = store
         self.resume = resume
+        self.shared = shared
         self.estimator: Estimator = runner.model
         self.frozen = _frozen_copy(self.estimator)
         self._adapter_run: Optional[AdapterRun] = None
@@ -61,7 +69,7 @@ class ResultComputer:
         """
         source_weights = copied_weights(self.estimator)
         preparation = StoredPreparation(
-            self.store.folder, self.runner, self.adapter.states, self.resume
+            self.store.folder, self.runner, self.adapter.states, self.resume, self.shared
         )
         self._seed('prepare')
         weights = self.adapter.prepare(self.estimator, self.dataset, preparation)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Optional
 
 from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.runner import BaseLoop
 
 from hrtk.engine.computing import ResultComputer
-from hrtk.engine.store import ResultStore
+from hrtk.engine.preparation import SharedPreparations
+from hrtk.engine.store import ResultStore, fingerprint
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, LOOPS
@@ -56,8 +58,15 @@ class AdaptLoop(BaseLoop):
                 f'the data set {type(self.dataset).__name__} holds no sequence; check its paths'
             )
         self._check_processes()
-        self.store = self._open_store(adapter)
-        self.computer = ResultComputer(runner, self.adapter, self.dataset, self.store, resume)
+        self.store, determinants = self._open_store(adapter)
+        self.computer = ResultComputer(
+            runner,
+            self.adapter,
+            self.dataset,
+            self.store,
+            resume,
+            self._shared_preparations(determinants),
+        )
         self.evaluator = runner.build_evaluator(evaluator)
         self.evaluator.dataset_meta = self._evaluator_meta()
         self._state: Optional[dict[str, Any]] = None
@@ -221,7 +230,25 @@ class AdaptLoop(BaseLoop):
                 f"adapter.reset='sequence'"
             )
 
-    def _open_store(self, adapter: dict) -> ResultStore:
+    def _shared_preparations(self, determinants: dict[str, Any]) -> Optional[SharedPreparations]:
+        """The preparations that the config shares with other runs, under a hash of all but their length."""
+        options = self.runner.cfg.get('preparations')
+        if not options:
+            return None
+        option = getattr(self.adapter, 'length_option', None)
+        if option is None or option != options['option']:
+            raise InputError(
+                f'preparations: {type(self.adapter).__name__} cannot share its preparation by '
+                f'{options["option"]!r}; leave this key out'
+            )
+        adapter = {key: value for key, value in determinants['adapter'].items() if key != option}
+        digest = fingerprint({**determinants, 'adapter': adapter})
+        return SharedPreparations(
+            Path(options['folder']) / digest, getattr(self.adapter, option), tuple(options['keep'])
+        )
+
+    def _open_store(self, adapter: dict) -> tuple[ResultStore, dict[str, Any]]:
+        """The store, and everything that determines its results."""
         runner = self.runner
         cfg = runner.cfg
         fingerprints = {}
@@ -248,7 +275,7 @@ class AdaptLoop(BaseLoop):
                     config=cfg.pretty_text,
                 )
             )
-        return store
+        return store, determinants
 
     def _dataset_determinants(self) -> Any:
         """The config of the data set without the options that the predictions do not depend on."""

@@ -45,6 +45,7 @@ KEYS = (
     'launcher',
     'visualizer',
     'device',
+    'preparations',
 )
 _RUN_NUMBERS = itertools.count()
 
@@ -68,8 +69,9 @@ class AdaptRunner:
         cfg: ``estimator``, ``dataset``, ``adapter`` and ``evaluator`` (configs, required); ``outputs`` (arguments of
             the ``OverlayHook``, or None for no images), ``work_dir`` (default ``work_dirs/<config>``), ``randomness``
             (default ``dict(seed=0)``), ``resume`` (default True), ``device`` (default the GPU that PyTorch sees, else
-            the CPU), and mmengine's keys of :data:`KEYS`. Keys that start with an underscore are variables of the
-            config.
+            the CPU), ``preparations`` (the ``folder``, ``option`` and ``keep`` by which rows of a table share theirs,
+            see :class:`~hrtk.engine.preparation.SharedPreparations`), and mmengine's keys of :data:`KEYS`. Keys that
+            start with an underscore are variables of the config.
 
     Raises:
         InputError: a key is unknown or missing, or an object cannot be built.

@@ -33,7 +33,7 @@ class ResultStore:
     """
 
     def __init__(self, work_dir: str | Path, determinants: dict[str, Any]) -> None:
-        self.fingerprint = hashlib.sha256(canonical(determinants).encode()).hexdigest()[:12]
+        self.fingerprint = fingerprint(determinants)
         self.folder = Path(work_dir) / 'results' / self.fingerprint
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -85,6 +85,11 @@ class ResultStore:
                 f'this run would compute. --no-resume computes them again.'
             )
         write_text_atomically(path, json.dumps(content, indent=1, default=str))
+
+
+def fingerprint(determinants: dict[str, Any]) -> str:
+    """The name of the folder of results that are determined by plain values."""
+    return hashlib.sha256(canonical(determinants).encode()).hexdigest()[:12]
 
 
 def read_state(path: Path, consequence: str) -> Optional[dict[str, Any]]:

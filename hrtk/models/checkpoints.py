@@ -49,8 +49,9 @@ def load_official(
     """Copies a state dict with official key names into one of our networks.
 
     ``module.`` prefixes are stripped, and those of hrtk's own trainings; a wrapper dict (``{'model': ...}``) is opened;
-    embedded SMPL buffers are left out. The module's ``official_key`` translates keys. Its ``ignored_keys`` are prefixes
-    of keys that are no weights of the network.
+    embedded SMPL buffers are left out, and so are the other parts of one of hrtk's trainings, e.g. its critic. The
+    module's ``official_key`` translates keys. Its ``ignored_keys`` are prefixes of keys that are no weights of the
+    network.
 
     Args:
         module: one of hrtk's networks.
@@ -71,9 +72,11 @@ def load_official(
     unexpected: list[str] = []
     dropped: list[str] = []
     mismatched: list[str] = []
-    for key, value in _unwrap(state_dict).items():
+    content = _unwrap(state_dict)
+    other_parts = _other_parts(module, content, own)
+    for key, value in content.items():
         plain = key.removeprefix('module.')
-        if '.smpl.' in key or plain.startswith(ignored):
+        if '.smpl.' in key or plain.startswith(ignored) or key in other_parts:
             dropped.append(key)
             continue
         target = _own_key(module, plain, own)
@@ -293,6 +296,17 @@ def _own_key(module: nn.Module, key: str, own: Mapping[str, Tensor]) -> str:
 
 def _has_part(key: str, parts: tuple[str, ...]) -> bool:
     return any(part in key for part in parts)
+
+
+def _other_parts(
+    module: nn.Module, content: Mapping[str, Any], own: Mapping[str, Tensor]
+) -> set[str]:
+    """The keys of a checkpoint of hrtk's trainings that do not belong to the trained network; else none."""
+    translate = getattr(module, 'official_key', lambda name: name)
+    trained = {key for key in content if key.startswith(TRAINED) and translate(key) not in own}
+    if not trained:
+        return set()
+    return {key for key in content if key not in trained and translate(key) not in own}
 
 
 def _fits(value: Any, parameter: Tensor) -> bool:

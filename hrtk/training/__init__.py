@@ -1,5 +1,6 @@
 """Training of start models, teachers, temporal networks, lifters, segmenters and pose priors."""
 
+from hrtk.training.kept_checkpoints import KeptCheckpoints
 from hrtk.training.landmarks import LandmarkTraining
 from hrtk.training.lifting import CompletionTraining, LiftingTraining, MaskedPoseTraining
 from hrtk.training.metrics import ClipError, ViewError
@@ -15,6 +16,7 @@ from hrtk.training.video import VideoTraining
 __all__ = [
     'ClipError',
     'CompletionTraining',
+    'KeptCheckpoints',
     'LandmarkTraining',
     'LiftingTraining',
     'MaskedPoseTraining',

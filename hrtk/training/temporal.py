@@ -63,6 +63,8 @@ class TemporalTraining(BaseModel):
 def build_from_start(network: dict, start: dict) -> tuple[nn.Module, BodyModel]:
     """Builds a temporal network whose regressor has the weights of the image network's.
 
+    A network with ``weights`` keeps its own regressor; then the weights of the image network are not read.
+
     Args:
         network: config of the temporal network.
         start: config of the image network that computed its features.
@@ -74,6 +76,8 @@ def build_from_start(network: dict, start: dict) -> tuple[nn.Module, BodyModel]:
         InputError: the regressors of both networks differ.
     """
     temporal_network = TEMPORAL.build(network)
+    if network.get('weights') is not None:
+        return temporal_network, ESTIMATORS.build({**start, 'weights': None}).body
     image_network = ESTIMATORS.build(dict(start))
     try:
         temporal_network.regressor.load_state_dict(image_network.head.state_dict())

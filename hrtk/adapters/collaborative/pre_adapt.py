@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, Optional
+from typing import Any, ClassVar, Literal, Optional
 from typing import Sequence as SequenceOf
 
 import torch
@@ -75,6 +75,7 @@ class PreAdapt(PreparingAdapter):
         InputError: an option has a value that is not allowed, or a loss in use needs a teacher and ``teacher`` is None.
     """
 
+    length_option: ClassVar[Optional[str]] = 'epochs'
     teacher: Optional[Mapping[str, Any]] = None
     epochs: int = 601
     sequences: int = 3

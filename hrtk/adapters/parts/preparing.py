@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 from typing import Sequence as SequenceOf
 
 import torch
@@ -46,8 +46,13 @@ class PreparingAdapter(Adapter):
     Args:
         save_every: steps between two stored states.
         reset: when a new session starts, see :class:`~hrtk.adapters.base.Adapter`.
+
+    Attributes:
+        length_option: the option that is the number of steps, if a longer preparation is the same as a shorter one that
+            goes on: no step depends on the number of all steps. Runs that differ in it alone can share one preparation.
     """
 
+    length_option: ClassVar[Optional[str]] = None
     save_every: int = 50
 
     @property
@@ -95,9 +100,15 @@ class PreparingAdapter(Adapter):
             done = step + 1
             if done == self.total_steps or done % self.save_every == 0:
                 _save(process.learner, done, preparation)
+            if preparation.wants(done):
+                preparation.keep(done, _weights(estimator))
             preparation.report(PreparationStep('adapt', done, self.total_steps, numbers))
         estimator.requires_grad_(False).zero_grad(set_to_none=True)
-        return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
+        return _weights(estimator)
+
+
+def _weights(estimator: Estimator) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
 
 
 def _resume(learner: Learner, preparation: Preparation) -> int:

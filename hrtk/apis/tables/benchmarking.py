@@ -6,27 +6,23 @@ import contextlib
 import dataclasses
 import datetime
 import fnmatch
-import hashlib
 import os
 import re
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Optional
 
-from mmengine.config import Config
 from rich.console import Console
 from rich.markup import escape
 
-from hrtk.apis.adaptation import load_config
-from hrtk.apis.config_check import PARTS, check_arguments, obstacles_of
 from hrtk.apis.console import output_console
 from hrtk.apis.tables.content import table_content
+from hrtk.apis.tables.planning import obstacles_of_rows, planned_runs
 from hrtk.apis.tables.runs import Run, execute, execute_in_process, last_line
-from hrtk.apis.tables.table import Row, Table, load_table
+from hrtk.apis.tables.table import Table, load_table
 from hrtk.apis.tables.writing import print_table, write_table
-from hrtk.engine.runner import check_keys
-from hrtk.engine.store import canonical
 from hrtk.errors import InputError
 
 Outcome = dict[str, Any]
@@ -46,7 +42,8 @@ def benchmark(
     A row whose config cannot be built on this machine, because a licensed file is missing, keeps the paper's values and
     is marked ``not reproduced``, with the reason. An error in one row does not stop the others. After every run
     ``table.md``, ``table.csv`` and ``table.json`` are written to ``<work_dir>/<name of the table>``; the runs lie in
-    ``<work_dir>/runs``.
+    ``<work_dir>/runs``, the trainings of rows in ``<work_dir>/trainings``, and preparations that rows share in
+    ``<work_dir>/preparations``.
 
     Args:
         table: path of a table file, see :func:`hrtk.apis.tables.load_table`.
@@ -63,11 +60,9 @@ def benchmark(
         InputError: the table file or a config is wrong, or no row matches ``only``.
     """
     selection = _select(load_table(table), only, seeds)
-    obstacles = _obstacles(selection)
-    runs: list[Run] = []
-    for row in selection.rows:
-        if row.label not in obstacles:
-            runs.extend(_runs(selection, row, Path(work_dir)))
+    obstacles = obstacles_of_rows(selection)
+    rows = [row for row in selection.rows if row.label not in obstacles]
+    runs = planned_runs(selection, rows, Path(work_dir))
     console = output_console()
     _print(
         console,
@@ -130,48 +125,6 @@ def _select(table: Table, only: Optional[str], seeds: Optional[Sequence[int]]) -
     )
 
 
-def _obstacles(table: Table) -> dict[str, list[str]]:
-    """Why rows cannot be computed on this machine, by label.
-
-    Raises:
-        InputError: a config is wrong; all of them are checked before any part is built.
-    """
-    configs = {row.label: _read(table, row, table.seeds[0]) for row in table.rows}
-    for label, cfg in configs.items():
-        check_arguments(cfg, f'{table.file}, {label!r}')
-    cache: dict[str, Optional[str]] = {}
-    obstacles = {label: obstacles_of(cfg, cache) for label, cfg in configs.items()}
-    return {label: reasons for label, reasons in obstacles.items() if reasons}
-
-
-def _read(table: Table, row: Row, seed: int) -> Config:
-    cfg = load_config(row.config, _options(table, row, seed))
-    check_keys(cfg)
-    return cfg
-
-
-def _options(table: Table, row: Row, seed: int) -> dict[str, Any]:
-    return {'outputs': None, **row.options, **dict.fromkeys(table.seed_keys, seed)}
-
-
-def _runs(table: Table, row: Row, work_dir: Path) -> Iterator[Run]:
-    """The runs of a row, one per seed; the folder's name is a hash of everything that decides the result."""
-    for seed in table.seeds:
-        cfg = _read(table, row, seed)
-        parts = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
-        if row.joints is not None:
-            parts['joints'] = row.joints
-        digest = hashlib.sha256(canonical(parts).encode()).hexdigest()[:8]
-        yield Run(
-            label=row.label,
-            config=row.config,
-            seed=seed,
-            options=_options(table, row, seed),
-            folder=work_dir / 'runs' / f'{row.config.stem}-{digest}',
-            joints=row.joints,
-        )
-
-
 def _execute_all(runs: list[Run], jobs: int, console: Console) -> Iterator[tuple[Run, Outcome]]:
     """Yields every run with its outcome, as they finish; prints progress and the estimated remaining time."""
     folders: dict[Path, list[Run]] = {}
@@ -208,16 +161,36 @@ def _one_by_one(groups: list[list[Run]]) -> GroupOutcomes:
 
 def _in_parallel(groups: list[list[Run]], jobs: int, console: Console) -> GroupOutcomes:
     pool = ThreadPoolExecutor(jobs)
+    queues = _queues(groups)
+    futures = {}
+
+    def submit(queue: deque[list[Run]]) -> None:
+        group = queue.popleft()
+        futures[pool.submit(execute_in_process, group[0], jobs)] = (group, queue)
+
     try:
-        futures = {pool.submit(execute_in_process, group[0], jobs): group for group in groups}
+        for queue in queues:
+            submit(queue)
         with console.status('starting') as status:  # prints nothing unless stdout is a terminal
             while futures:
                 for future in wait(futures, timeout=1, return_when=FIRST_COMPLETED).done:
-                    yield futures.pop(future), future.result()
-                running = [group[0] for future, group in futures.items() if future.running()]
+                    group, queue = futures.pop(future)
+                    if queue:
+                        submit(queue)
+                    yield group, future.result()
+                running = [group[0] for future, (group, _) in futures.items() if future.running()]
                 status.update('\n'.join(map(_progress, running)))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _queues(groups: list[list[Run]]) -> list[deque[list[Run]]]:
+    """Groups that run one after the other, since they work in the same folder."""
+    queues: dict[str, deque[list[Run]]] = {}
+    for group in groups:
+        key = group[0].shares or str(group[0].folder)
+        queues.setdefault(key, deque()).append(group)
+    return list(queues.values())
 
 
 def _progress(run: Run) -> str:

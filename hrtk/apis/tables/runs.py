@@ -14,6 +14,7 @@ from typing import Any, Optional
 
 from hrtk.apis.adaptation import adapt
 from hrtk.apis.scoring import evaluate_joints
+from hrtk.apis.tables.network_rows import score_network
 from hrtk.engine.store import canonical
 from hrtk.files import write_text_atomically
 
@@ -27,6 +28,21 @@ class Run:
     """A row at one seed.
 
     Rows with equal configs and options, in one table or in several, share a ``folder`` and so their results.
+
+    Attributes:
+        label: of the row.
+        config: path of its config.
+        seed: of the run.
+        options: replacements in the config, with the seed.
+        folder: of all files of the run.
+        joints: a folder of joints that are scored, see :class:`hrtk.apis.tables.table.Row`.
+        weights: weights of a network that is tested.
+        training: folder of a training, which is finished before its checkpoint is tested.
+        checkpoint: of the training; None for the last.
+        keep: checkpoints of the training that other rows need.
+        preparations: of the adapter, shared with rows that continue them, see
+            :class:`hrtk.engine.preparation.SharedPreparations`.
+        shares: runs with an equal text work in the same folder, so they run one after the other.
     """
 
     label: str
@@ -35,35 +51,50 @@ class Run:
     options: dict[str, Any]
     folder: Path
     joints: Optional[str] = None
+    weights: Optional[str] = None
+    training: Optional[Path] = None
+    checkpoint: Optional[str] = None
+    keep: tuple[str, ...] = ()
+    preparations: Optional[dict[str, Any]] = None
+    shares: Optional[str] = None
+
+    @property
+    def tests_network(self) -> bool:
+        """Whether the run tests a network by a training config, see :mod:`hrtk.apis.tables.network_rows`."""
+        return self.weights is not None or self.training is not None
 
 
 def execute(run: Run) -> dict[str, Any]:
-    """Runs one adaptation, reads its stored results, or scores joints; any error is part of the outcome.
+    """Runs one adaptation or training, reads its stored results, or scores joints; any error is part of the outcome.
 
     Returns:
         ``seconds``; ``computed``, whether anything was not stored yet; and either ``metrics`` of the adapted row,
         ``adapter``, ``fingerprint``, ``protocol``, ``frames`` (scored) and ``published_frames`` (those of the
-        protocol's published numbers, or None), or ``error``, whose traceback is written to ``error.txt``.
+        protocol's published numbers, or None), or those of :func:`~hrtk.apis.tables.network_rows.score_network`; or
+        ``error``, whose traceback is written to ``error.txt``.
     """
     begin = time.perf_counter()
     stored = _modification_times(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / ERROR).unlink(missing_ok=True)
     try:
-        outcome = _score(run)
+        outcome = score_network(run) if run.tests_network else _score(run)
     except Exception as error:  # the other runs continue, and the table shows the error
         (run.folder / ERROR).write_text(traceback.format_exc())
         outcome = {'error': f'{type(error).__name__}: {error}'}
     return {
+        'computed': _modification_times(run.folder) != stored,
         **outcome,
         'seconds': time.perf_counter() - begin,
-        'computed': _modification_times(run.folder) != stored,
     }
 
 
 def _score(run: Run) -> dict[str, Any]:
     if run.joints is None:
-        metrics = adapt(run.config, cfg_options=run.options, work_dir=run.folder)
+        options = dict(run.options)
+        if run.preparations is not None:
+            options['preparations'] = run.preparations
+        metrics = adapt(run.config, cfg_options=options, work_dir=run.folder)
     else:
         metrics = evaluate_joints(
             run.joints, run.config, cfg_options=run.options, work_dir=run.folder
@@ -139,8 +170,8 @@ def _modification_times(folder: Path) -> dict[str, int]:
 def main() -> None:
     """Executes the run that stdin describes as JSON and writes its outcome."""
     content = json.load(sys.stdin)
-    paths = {key: Path(content[key]) for key in ('config', 'folder')}
-    run = Run(**{**content, **paths})
+    paths = {key: Path(content[key]) for key in ('config', 'folder', 'training') if content[key]}
+    run = Run(**{**content, **paths, 'keep': tuple(content['keep'])})
     write_text_atomically(run.folder / OUTCOME, json.dumps(execute(run)))
 
 

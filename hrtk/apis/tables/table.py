@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
@@ -26,6 +27,9 @@ class Row:
         baseline: label of the row that it is compared with, or None.
         joints: a folder of joints of another program, which are scored on the data set of the config instead of
             running its adapter, see :func:`hrtk.apis.evaluate_joints`; None for a run.
+        train: whether the config is one of a training, which is trained and then tested on its test part.
+        checkpoint: of that training: ``'epoch_<n>'`` or ``'iter_<n>'``; None for the last.
+        weights: tests these weights on the test part of a training config instead, see :func:`hrtk.apis.test`.
     """
 
     label: str
@@ -34,6 +38,14 @@ class Row:
     paper: dict[str, float] = dataclasses.field(default_factory=dict)
     baseline: Optional[str] = None
     joints: Optional[str] = None
+    train: bool = False
+    checkpoint: Optional[str] = None
+    weights: Optional[str] = None
+
+    @property
+    def tests_network(self) -> bool:
+        """Whether the config is one of a training, whose test part gives the row's numbers."""
+        return self.train or self.weights is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +77,20 @@ class Table:
 
 KEYS = ('title', 'paper', 'metrics', 'seeds', 'seed_keys', 'baseline', 'notes', 'options', 'rows')
 LISTS = ('metrics', 'seeds', 'seed_keys', 'notes', 'rows')
-ROW_KEYS = ('label', 'config', 'joints', 'options', 'vary', 'paper', 'baseline')
+ROW_KEYS = (
+    'label',
+    'config',
+    'joints',
+    'train',
+    'checkpoint',
+    'weights',
+    'options',
+    'vary',
+    'paper',
+    'baseline',
+)
+KINDS = ('joints', 'train', 'weights')  # a row has one of them, or is an adaptation
+CHECKPOINT = re.compile(r'(epoch|iter)_[1-9][0-9]*')
 
 
 def load_table(file: str | Path) -> Table:
@@ -73,9 +98,11 @@ def load_table(file: str | Path) -> Table:
 
     A row has a ``label``, a ``config`` (path, relative to the file), ``options``, ``paper`` values and, where it is not
     the table's, a ``baseline``. With ``joints`` (a folder, relative to the current one, as the paths in configs) it is
-    no run but the joints of another program. With ``vary``, lists of values by dotted key, it stands for one row per
-    combination, the last key varying fastest: every ``{}`` in its label takes the next key's value, and its ``paper``
-    values are lists with one number per combination.
+    no run but the joints of another program. With ``train: true`` its config is one of a training, which is run and
+    then tested, by its last checkpoint or the one that ``checkpoint`` names; with ``weights`` these are tested. With
+    ``vary``, lists of values by dotted key, it stands for one row per combination, the last key varying fastest: every
+    ``{}`` in its label takes the next key's value, and its ``paper`` values are lists with one number per combination.
+    The key ``checkpoint`` can vary too.
 
     Raises:
         InputError: names the file, the row and what is wrong with it.
@@ -123,6 +150,7 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
     if not isinstance(entry, dict):
         raise InputError(f'{source}: a row is a mapping with {", ".join(ROW_KEYS)}')
     _check_keys(entry, ROW_KEYS, ('label', 'config'), source)
+    _check_kind(entry, source)
     label = entry['label']
     vary = entry.get('vary') or {}
     paper = entry.get('paper') or {}
@@ -139,6 +167,9 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
     options = {**(content.get('options') or {}), **(entry.get('options') or {})}
     baseline = entry.get('baseline', content.get('baseline'))
     for index, combination in enumerate(combinations):
+        values_of_row = dict(zip(vary, combination))
+        checkpoint = values_of_row.pop('checkpoint', entry.get('checkpoint'))
+        _check_checkpoint(entry, checkpoint, source)
         if vary:
             paper_values = {metric: float(values[index]) for metric, values in paper.items()}
         else:
@@ -146,10 +177,13 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
         yield Row(
             label=label.format(*map(_label_text, combination)),
             config=file.parent / entry['config'],
-            options={**options, **dict(zip(vary, combination))},
+            options={**options, **values_of_row},
             paper=paper_values,
             baseline=baseline,
             joints=entry.get('joints'),
+            train=bool(entry.get('train', False)),
+            checkpoint=checkpoint,
+            weights=entry.get('weights'),
         )
 
 
@@ -174,6 +208,26 @@ def _check_rows(table: Table) -> None:
     if unknown:
         raise InputError(
             f'{table.file}: paper values of {", ".join(unknown)}, which metrics does not list'
+        )
+
+
+def _check_kind(entry: Mapping[str, Any], source: str) -> None:
+    """Checks the keys that say what a row is."""
+    kinds = [key for key in KINDS if entry.get(key)]
+    if len(kinds) > 1:
+        raise InputError(f'{source}: {" and ".join(kinds)} exclude each other; keep one of them')
+    if not isinstance(entry.get('train', False), bool):
+        raise InputError(f'{source}: train is true or false, not {entry["train"]!r}')
+
+
+def _check_checkpoint(entry: Mapping[str, Any], checkpoint: Any, source: str) -> None:
+    if checkpoint is None:
+        return
+    if not entry.get('train'):
+        raise InputError(f'{source}: checkpoint is one of a training; add `train: true`')
+    if not CHECKPOINT.fullmatch(str(checkpoint)):
+        raise InputError(
+            f'{source}: checkpoint is epoch_<n> or iter_<n>, e.g. epoch_1, not {checkpoint!r}'
         )
 
 

@@ -206,6 +206,9 @@ def _protocols(content: dict[str, Any]) -> list[str]:
     for _, run in _runs(content):
         if 'metrics' not in run:
             continue
+        if 'items' in run:
+            lines.append(f'{run["part"]} part: {run["protocol"]}, {run["items"]} items')
+            continue
         line = f'protocol: {run["protocol"]}, {run["frames"]} frames'
         published = run['published_frames']
         if published not in (None, run['frames']):

@@ -1,0 +1,161 @@
+"""Rows of tables that test networks: those of a training, which is run first, and those of given weights."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from mmengine.config import Config
+
+from hrtk.apis.adaptation import load_config
+from hrtk.apis.network_test import REPORT, fingerprint, fingerprint_of_test, test, with_weights
+from hrtk.apis.train import TEST_PARTS, train
+from hrtk.errors import InputError
+from hrtk.files import write_text_atomically
+from hrtk.training.kept_checkpoints import FOLDER as KEPT
+from hrtk.version import __version__
+
+if TYPE_CHECKING:
+    from hrtk.apis.tables.runs import Run
+
+FINISHED = 'finished.json'  # in the folder of a training
+# Keys of a training config that no number depends on.
+WITHOUT_EFFECT = (
+    *TEST_PARTS,
+    'work_dir',
+    'resume',
+    'launcher',
+    'log_level',
+    'experiment_name',
+    'visualizer',
+    'log_processor',
+)
+_RUN_NUMBERS = itertools.count()
+
+
+def training_fingerprint(cfg: Config) -> str:
+    """A hash of everything that decides the weights of a training: its config, the files that it names and versions.
+
+    Args:
+        cfg: the training config, with the options of the row.
+    """
+    parts = {
+        key: value
+        for key, value in cfg.to_dict().items()
+        if key not in WITHOUT_EFFECT and not key.startswith('_')
+    }
+    return fingerprint(dict(parts, hrtk=__version__))
+
+
+def score_network(run: Run) -> dict[str, Any]:
+    """Trains where the row asks for it and no earlier run did, then tests where no earlier run did.
+
+    Returns:
+        As of :func:`hrtk.apis.tables.runs.execute`.
+    """
+    weights = run.weights
+    trained = False
+    if run.training is not None:
+        trained, path = _trained_weights(run, run.training)
+        weights = str(path)
+    cfg = with_weights(load_config(run.config, run.options), weights)
+    wanted = fingerprint_of_test(cfg)
+    report = _stored_report(run.folder / REPORT)
+    tested = report is None or report['fingerprint'] != wanted
+    if tested:
+        test(cfg, work_dir=run.folder)
+        report = json.loads((run.folder / REPORT).read_text())
+    assert report is not None
+    metrics: dict[str, float] = {}
+    for name, value in report['metrics'].items():
+        metrics.setdefault(name.split('/', 1)[-1], value)
+    return {
+        'computed': trained or tested,
+        'protocol': report['evaluator'],
+        'part': report['part'],
+        'items': report['items'],
+        'fingerprint': report['fingerprint'],
+        'weights': report['weights'],
+        'metrics': metrics,
+    }
+
+
+def _trained_weights(run: Run, folder: Path) -> tuple[bool, Path]:
+    """Whether anything was trained, and the checkpoint of a row.
+
+    Raises:
+        InputError: the training writes no such checkpoint.
+    """
+    needed = [*run.keep, *([run.checkpoint] if run.checkpoint else [])]
+    if _is_finished(folder) and all(_stored(folder, name) for name in needed):
+        return False, _checkpoint(run, folder)
+    # A training that went past a checkpoint without keeping it is repeated, and gives the same weights.
+    resumed = _last(folder) is not None and not _is_finished(folder)
+    if resumed:
+        _train(run, folder, needed)
+    if not resumed or not all(_stored(folder, name) for name in needed):
+        _clear(folder)
+        _train(run, folder, needed)
+    write_text_atomically(folder / FINISHED, json.dumps(dict(config=str(run.config))) + '\n')
+    return True, _checkpoint(run, folder)
+
+
+def _train(run: Run, folder: Path, needed: list[str]) -> None:
+    """Trains, or goes on where an interrupted training ended."""
+    cfg = load_config(run.config, run.options)
+    cfg.resume = True
+    hook = dict(type='KeptCheckpoints', names=list(dict.fromkeys(needed)))
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+    name = f'{run.config.stem}-train-{next(_RUN_NUMBERS)}_{time.time_ns()}'
+    train(cfg, work_dir=str(folder), experiment_name=name)
+
+
+def _clear(folder: Path) -> None:
+    """Removes the checkpoints of a training, so that it starts again."""
+    (folder / FINISHED).unlink(missing_ok=True)
+    (folder / 'last_checkpoint').unlink(missing_ok=True)
+    for path in folder.glob('*.pth'):
+        path.unlink()
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / FINISHED).is_file() and _last(folder) is not None
+
+
+def _checkpoint(run: Run, folder: Path) -> Path:
+    """The checkpoint that a row tests."""
+    path = _last(folder)
+    if run.checkpoint is not None:
+        path = _stored(folder, run.checkpoint)
+    if path is None:
+        raise InputError(
+            f'{run.config}: the training in {folder} wrote no checkpoint {run.checkpoint or ""!r}; name one that '
+            f'its CheckpointHook writes (default_hooks.checkpoint.interval) and not one behind its last step'
+        )
+    return path
+
+
+def _stored(folder: Path, name: str) -> Optional[Path]:
+    """A checkpoint by name, or None."""
+    for path in (folder / KEPT / f'{name}.pth', folder / f'{name}.pth'):
+        if path.is_file():
+            return path
+    return None
+
+
+def _last(folder: Path) -> Optional[Path]:
+    pointer = folder / 'last_checkpoint'
+    if not pointer.is_file():
+        return None
+    path = folder / Path(pointer.read_text().strip()).name
+    return path if path.is_file() else None
+
+
+def _stored_report(path: Path) -> Optional[dict[str, Any]]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):  # absent, or truncated on a full disk
+        return None

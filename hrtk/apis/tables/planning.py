@@ -1,0 +1,232 @@
+"""The plan of a table: which rows this machine can compute, and the runs of these rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config
+
+from hrtk.apis.adaptation import load_config
+from hrtk.apis.assets import ROOT, missing_assets
+from hrtk.apis.config_check import PARTS, check_arguments, obstacles_of
+from hrtk.apis.network_test import fingerprint, part_to_test
+from hrtk.apis.tables.network_rows import training_fingerprint
+from hrtk.apis.tables.runs import Run
+from hrtk.apis.tables.table import Row, Table
+from hrtk.apis.train import KEYS, REQUIRED
+from hrtk.engine.runner import check_keys
+from hrtk.engine.store import canonical
+from hrtk.errors import InputError
+from hrtk.models.checkpoints import find_weights
+from hrtk.registry import ADAPTERS
+
+
+def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
+    """Why rows cannot be computed on this machine, by label.
+
+    Raises:
+        InputError: a config is wrong; all of them are checked before any part is built.
+    """
+    configs = {row.label: _read(table, row, table.seeds[0]) for row in table.rows}
+    for row in table.rows:
+        check_arguments(checked_parts(row, configs[row.label]), f'{table.file}, {row.label!r}')
+    cache: dict[str, Optional[str]] = {}
+    obstacles = {}
+    for row in table.rows:
+        if row.tests_network:
+            reasons = _missing_of_network(row, configs[row.label])
+        else:
+            reasons = obstacles_of(configs[row.label], cache)
+        if reasons:
+            obstacles[row.label] = reasons
+    return obstacles
+
+
+def planned_runs(table: Table, rows: Sequence[Row], work_dir: Path) -> list[Run]:
+    """The runs of rows, one per seed, in the order of their execution.
+
+    The name of a run's folder is a hash of everything that decides its result. Rows of one training share its folder.
+    Rows whose preparations continue each other share them; the longest is run first and leaves the states of the
+    others behind.
+
+    Args:
+        table: the table.
+        rows: those to compute.
+        work_dir: folder of all tables and runs.
+    """
+    runs: list[Run] = []
+    for row in rows:
+        for seed in table.seeds:
+            runs.append(_run(table, row, seed, work_dir))
+    runs = _with_kept_checkpoints(runs)
+    return _with_shared_preparations(runs, work_dir)
+
+
+def _read(table: Table, row: Row, seed: int) -> Config:
+    return load_config(row.config, _options(table, row, seed))
+
+
+def _options(table: Table, row: Row, seed: int) -> dict[str, Any]:
+    seeds = dict.fromkeys(table.seed_keys, seed)
+    if row.tests_network:
+        return {**row.options, **seeds}
+    return {'outputs': None, **row.options, **seeds}
+
+
+def checked_parts(row: Row, cfg: Config) -> list[Any]:
+    """The parts of a row's config whose objects its numbers come from.
+
+    Raises:
+        InputError: the config has an unknown key or lacks one, or is of another kind than the row.
+    """
+    if not row.tests_network:
+        check_keys(cfg)
+        return [cfg[key] for key in PARTS]
+    part = part_to_test(cfg)
+    parts = [cfg.model, part.dataloader['dataset'], part.evaluator]
+    if row.train:
+        check_keys(cfg, KEYS, REQUIRED)
+        parts.append(cfg.train_dataloader['dataset'])
+        if cfg.get('val_dataloader'):
+            parts.append(cfg.val_dataloader['dataset'])
+    return parts
+
+
+def _missing_of_network(row: Row, cfg: Config) -> list[str]:
+    """The missing files of a row that tests a network.
+
+    Its parts are not built here: the data of a training can take minutes.
+    """
+    parts = checked_parts(row, cfg)
+    if row.train:
+        parts.append(cfg.get('load_from'))
+    assets = missing_assets({'parts': parts})
+    reasons = [f'{ROOT}/{asset.path} ({asset.instructions}: {asset.url})' for asset in assets]
+    explained = {f'{ROOT}/{asset.path}' for asset in assets}
+    for path in _data_paths(parts):
+        if path not in explained and not Path(path).exists():
+            reasons.append(f'{path} (named by {row.config.name})')
+    if row.weights is not None:
+        try:
+            find_weights(row.weights)
+        except InputError as error:
+            reasons.append(str(error))
+    return list(dict.fromkeys(reasons))
+
+
+def _data_paths(value: Any) -> Iterator[str]:
+    """The paths below ``data/`` that parts of a config name."""
+    if isinstance(value, str):
+        if value.startswith(f'{ROOT}/') and '{' not in value:
+            yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _data_paths(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _data_paths(item)
+
+
+def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
+    cfg = _read(table, row, seed)
+    name = row.config.stem
+    training = None
+    if row.tests_network:
+        part = part_to_test(cfg)
+        parts: dict[str, Any] = dict(model=cfg.model, test=part, weights=row.weights)
+        if row.train:
+            training = work_dir / 'trainings' / f'{name}-{training_fingerprint(cfg)}'
+            parts.update(training=training.name, checkpoint=row.checkpoint)
+        digest = fingerprint(parts)[:8]
+    else:
+        parts = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
+        if row.joints is not None:
+            parts['joints'] = row.joints
+        digest = _digest(parts)
+    return Run(
+        label=row.label,
+        config=row.config,
+        seed=seed,
+        options=_options(table, row, seed),
+        folder=work_dir / 'runs' / f'{name}-{digest}',
+        joints=row.joints,
+        weights=row.weights,
+        training=training,
+        checkpoint=row.checkpoint,
+        shares=str(training) if training else None,
+    )
+
+
+def _digest(parts: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()[:8]
+
+
+def _with_kept_checkpoints(runs: list[Run]) -> list[Run]:
+    """Tells every training which of its checkpoints the rows need."""
+    keep: dict[Optional[Path], list[str]] = {}
+    for run in runs:
+        if run.checkpoint is not None:
+            keep.setdefault(run.training, []).append(run.checkpoint)
+    return [
+        dataclasses.replace(run, keep=tuple(dict.fromkeys(keep.get(run.training, []))))
+        for run in runs
+    ]
+
+
+def _with_shared_preparations(runs: list[Run], work_dir: Path) -> list[Run]:
+    """Shares the preparations of runs that differ in their length alone, and puts the longest first."""
+    lengths: dict[str, list[int]] = {}
+    keys: dict[Path, tuple[str, str, int]] = {}
+    for run in runs:
+        shared = _length_of_preparation(run)
+        if shared is not None:
+            keys[run.folder] = shared
+            lengths.setdefault(shared[0], []).append(shared[2])
+    planned = []
+    for run in runs:
+        key, option, length = keys.get(run.folder, ('', '', 0))
+        values = sorted(set(lengths.get(key, [])))
+        if len(values) > 1:
+            preparations = dict(
+                folder=str(work_dir / 'preparations' / f'{run.config.stem}-{key}'),
+                option=option,
+                keep=values,
+            )
+            run = dataclasses.replace(run, preparations=preparations, shares=key)
+        planned.append(run)
+    return _longest_first(planned, {folder: entry[2] for folder, entry in keys.items()})
+
+
+def _length_of_preparation(run: Run) -> Optional[tuple[str, str, int]]:
+    """Hash of everything but the length of a run's preparation, the option that is the length, and its value."""
+    if run.tests_network or run.joints is not None:
+        return None
+    cfg = load_config(run.config, run.options)
+    adapter = cfg.adapter.to_dict()
+    cls = ADAPTERS.get(adapter['type']) if isinstance(adapter['type'], str) else adapter['type']
+    option = getattr(cls, 'length_option', None)
+    if option is None:
+        return None
+    length = adapter.pop(option, getattr(cls, option))
+    parts = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
+    return _digest({**parts, 'adapter': adapter}), option, int(length)
+
+
+def _longest_first(runs: list[Run], lengths: dict[Path, int]) -> list[Run]:
+    """Runs that share a preparation, together at the place of their first, the longest first."""
+    order: dict[str, int] = {}
+    for index, run in enumerate(runs):
+        if run.preparations is not None:
+            order.setdefault(str(run.shares), index)
+
+    def position(entry: tuple[int, Run]) -> tuple[int, int, int]:
+        index, run = entry
+        if run.preparations is None:
+            return index, 0, index
+        return order[str(run.shares)], -lengths[run.folder], index
+
+    return [run for _, run in sorted(enumerate(runs), key=position)]
