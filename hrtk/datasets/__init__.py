@@ -11,7 +11,14 @@ from hrtk.datasets.lifting import (
     MPIINF3DHPLifting,
 )
 from hrtk.datasets.mixed import MixedDataset
-from hrtk.datasets.official import SPINFile, SPINViews, ThreeDPW, VIBEDatabase
+from hrtk.datasets.official import (
+    SURREAL,
+    SPINFile,
+    SPINViews,
+    SURREALViews,
+    ThreeDPW,
+    VIBEDatabase,
+)
 from hrtk.datasets.open_stream import (
     ForegroundViews,
     OpenForeground,
@@ -44,6 +51,8 @@ __all__ = [
     'Pose2SimProject',
     'SPINFile',
     'SPINViews',
+    'SURREAL',
+    'SURREALViews',
     'SequenceDataset',
     'ThreeDPW',
     'VIBEDatabase',

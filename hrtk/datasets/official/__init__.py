@@ -2,7 +2,8 @@
 
 from hrtk.datasets.official.spin_npz import SPINFile
 from hrtk.datasets.official.spin_views import SPINViews
+from hrtk.datasets.official.surreal import SURREAL, SURREALViews
 from hrtk.datasets.official.threedpw import ThreeDPW
 from hrtk.datasets.official.vibe_db import VIBEDatabase
 
-__all__ = ['SPINFile', 'SPINViews', 'ThreeDPW', 'VIBEDatabase']
+__all__ = ['SURREAL', 'SPINFile', 'SPINViews', 'SURREALViews', 'ThreeDPW', 'VIBEDatabase']
