@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import time
@@ -81,6 +82,21 @@ def score_network(run: Run) -> dict[str, Any]:
         'weights': report['weights'],
         'metrics': metrics,
     }
+
+
+def weights_of_start(run: Run) -> Path:
+    """The last checkpoint of the training that a row's estimator starts from; trains where no earlier run did."""
+    assert run.start is not None and run.start_config is not None, 'the row has a start'
+    training = dataclasses.replace(
+        run,
+        config=run.start_config,
+        options=run.start_options,
+        training=run.start,
+        checkpoint=None,
+        keep=(),
+    )
+    _, path = _trained_weights(training, run.start)
+    return path
 
 
 def _trained_weights(run: Run, folder: Path) -> tuple[bool, Path]:

@@ -40,7 +40,8 @@ def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
         if row.tests_network:
             reasons = _missing_of_network(row, configs[row.label])
         else:
-            reasons = obstacles_of(configs[row.label], cache)
+            reasons = [*_missing_of_start(row), *obstacles_of(configs[row.label], cache)]
+            reasons = list(dict.fromkeys(reasons))
         if reasons:
             obstacles[row.label] = reasons
     return obstacles
@@ -104,18 +105,41 @@ def _missing_of_network(row: Row, cfg: Config) -> list[str]:
     parts = checked_parts(row, cfg)
     if row.train:
         parts.append(cfg.get('load_from'))
-    assets = missing_assets({'parts': parts})
-    reasons = [f'{ROOT}/{asset.path} ({asset.instructions}: {asset.url})' for asset in assets]
-    explained = {f'{ROOT}/{asset.path}' for asset in assets}
-    for path in _data_paths(parts):
-        if path not in explained and not Path(path).exists():
-            reasons.append(f'{path} (named by {row.config.name})')
+    reasons = _missing_files(parts, row.config)
     if row.weights is not None:
         try:
             find_weights(row.weights)
         except InputError as error:
             reasons.append(str(error))
     return list(dict.fromkeys(reasons))
+
+
+def _missing_of_start(row: Row) -> list[str]:
+    """The missing files of the training that a row's estimator starts from.
+
+    Raises:
+        InputError: that config is wrong.
+    """
+    if row.start is None:
+        return []
+    cfg = load_config(row.start, row.start_options)
+    check_keys(cfg, KEYS, REQUIRED)
+    parts = [cfg.model, cfg.train_dataloader['dataset'], cfg.get('load_from')]
+    if cfg.get('val_dataloader'):
+        parts.append(cfg.val_dataloader['dataset'])
+    check_arguments(parts, str(row.start))
+    return _missing_files(parts, row.start)
+
+
+def _missing_files(parts: list[Any], config: Path) -> list[str]:
+    """The missing files below ``data/`` that parts of a config name."""
+    assets = missing_assets({'parts': parts})
+    reasons = [f'{ROOT}/{asset.path} ({asset.instructions}: {asset.url})' for asset in assets]
+    explained = {f'{ROOT}/{asset.path}' for asset in assets}
+    for path in _data_paths(parts):
+        if path not in explained and not Path(path).exists():
+            reasons.append(f'{path} (named by {config.name})')
+    return reasons
 
 
 def _data_paths(value: Any) -> Iterator[str]:
@@ -135,17 +159,23 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
     cfg = _read(table, row, seed)
     name = row.config.stem
     training = None
+    start = None
+    start_options: dict[str, Any] = {}
     if row.tests_network:
         part = part_to_test(cfg)
         parts: dict[str, Any] = dict(model=cfg.model, test=part, weights=row.weights)
         if row.train:
-            training = work_dir / 'trainings' / f'{name}-{training_fingerprint(cfg)}'
+            training = _training_folder(row.config, cfg, work_dir)
             parts.update(training=training.name, checkpoint=row.checkpoint)
         digest = fingerprint(parts)[:8]
     else:
         parts = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
         if row.joints is not None:
             parts['joints'] = row.joints
+        if row.start is not None:
+            start_options = {**row.start_options, 'randomness.seed': seed}
+            start = _training_folder(row.start, load_config(row.start, start_options), work_dir)
+            parts['start'] = start.name
         digest = _digest(parts)
     return Run(
         label=row.label,
@@ -157,8 +187,24 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
         weights=row.weights,
         training=training,
         checkpoint=row.checkpoint,
-        shares=str(training) if training else None,
+        start=start,
+        start_config=row.start,
+        start_options=start_options,
+        shares=_shared_training(training, start),
     )
+
+
+def _training_folder(config: Path, cfg: Config, work_dir: Path) -> Path:
+    return work_dir / 'trainings' / f'{config.stem}-{training_fingerprint(cfg)}'
+
+
+def _shared_training(training: Optional[Path], start: Optional[Path]) -> Optional[str]:
+    """The training that a run works on, so that no other run does at the same time."""
+    if training is not None:
+        return str(training)
+    if start is not None:
+        return str(start)
+    return None
 
 
 def _digest(parts: dict[str, Any]) -> str:

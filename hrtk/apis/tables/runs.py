@@ -14,10 +14,11 @@ from typing import Any, Optional
 
 from hrtk.apis.adaptation import adapt
 from hrtk.apis.scoring import evaluate_joints
-from hrtk.apis.tables.network_rows import score_network
+from hrtk.apis.tables.network_rows import score_network, weights_of_start
 from hrtk.engine.store import canonical
 from hrtk.files import write_text_atomically
 
+PATHS = ('config', 'folder', 'training', 'start', 'start_config')  # fields of a run
 OUTCOME = 'outcome.json'
 OUTPUT = 'output.txt'
 ERROR = 'error.txt'
@@ -42,6 +43,8 @@ class Run:
         keep: checkpoints of the training that other rows need.
         preparations: of the adapter, shared with rows that continue them, see
             :class:`hrtk.engine.preparation.SharedPreparations`.
+        start: folder of the training of the estimator's weights, which is finished before the adaptation; its config
+            is ``start_config`` with ``start_options``.
         shares: runs with an equal text work in the same folder, so they run one after the other.
     """
 
@@ -57,6 +60,9 @@ class Run:
     keep: tuple[str, ...] = ()
     preparations: Optional[dict[str, Any]] = None
     shares: Optional[str] = None
+    start: Optional[Path] = None
+    start_config: Optional[Path] = None
+    start_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def tests_network(self) -> bool:
@@ -94,6 +100,8 @@ def _score(run: Run) -> dict[str, Any]:
         options = dict(run.options)
         if run.preparations is not None:
             options['preparations'] = run.preparations
+        if run.start is not None:
+            options['estimator.weights'] = str(weights_of_start(run))
         metrics = adapt(run.config, cfg_options=options, work_dir=run.folder)
     else:
         metrics = evaluate_joints(
@@ -170,7 +178,7 @@ def _modification_times(folder: Path) -> dict[str, int]:
 def main() -> None:
     """Executes the run that stdin describes as JSON and writes its outcome."""
     content = json.load(sys.stdin)
-    paths = {key: Path(content[key]) for key in ('config', 'folder', 'training') if content[key]}
+    paths = {key: Path(content[key]) for key in PATHS if content[key]}
     run = Run(**{**content, **paths, 'keep': tuple(content['keep'])})
     write_text_atomically(run.folder / OUTCOME, json.dumps(execute(run)))
 

@@ -30,6 +30,9 @@ class Row:
         train: whether the config is one of a training, which is trained and then tested on its test part.
         checkpoint: of that training: ``'epoch_<n>'`` or ``'iter_<n>'``; None for the last.
         weights: tests these weights on the test part of a training config instead, see :func:`hrtk.apis.test`.
+        start: training config of the estimator's weights: it is run first, and its last checkpoint replaces
+            ``estimator.weights`` of the row's adaptation.
+        start_options: replacements in that training config by dotted key.
     """
 
     label: str
@@ -41,6 +44,8 @@ class Row:
     train: bool = False
     checkpoint: Optional[str] = None
     weights: Optional[str] = None
+    start: Optional[Path] = None
+    start_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def tests_network(self) -> bool:
@@ -84,6 +89,7 @@ ROW_KEYS = (
     'train',
     'checkpoint',
     'weights',
+    'start',
     'options',
     'vary',
     'paper',
@@ -102,7 +108,8 @@ def load_table(file: str | Path) -> Table:
     then tested, by its last checkpoint or the one that ``checkpoint`` names; with ``weights`` these are tested. With
     ``vary``, lists of values by dotted key, it stands for one row per combination, the last key varying fastest: every
     ``{}`` in its label takes the next key's value, and its ``paper`` values are lists with one number per combination.
-    The key ``checkpoint`` can vary too.
+    The key ``checkpoint`` can vary too. With ``start``, a training config or a mapping with its ``config`` and
+    ``options``, a row adapts from the last checkpoint of that training, which rows and tables share.
 
     Raises:
         InputError: names the file, the row and what is wrong with it.
@@ -165,6 +172,7 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
         if not vary and isinstance(values, list):
             raise InputError(f'{source}: paper.{metric} must be a number')
     options = {**(content.get('options') or {}), **(entry.get('options') or {})}
+    start, start_options = _start_of(entry, file, source)
     baseline = entry.get('baseline', content.get('baseline'))
     for index, combination in enumerate(combinations):
         values_of_row = dict(zip(vary, combination))
@@ -184,6 +192,8 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
             train=bool(entry.get('train', False)),
             checkpoint=checkpoint,
             weights=entry.get('weights'),
+            start=start,
+            start_options=start_options,
         )
 
 
@@ -209,6 +219,23 @@ def _check_rows(table: Table) -> None:
         raise InputError(
             f'{table.file}: paper values of {", ".join(unknown)}, which metrics does not list'
         )
+
+
+def _start_of(
+    entry: Mapping[str, Any], file: Path, source: str
+) -> tuple[Optional[Path], dict[str, Any]]:
+    """The training config of a row's estimator, and its options."""
+    start = entry.get('start')
+    if start is None:
+        return None, {}
+    if any(entry.get(kind) for kind in KINDS):
+        raise InputError(f'{source}: start is for rows that adapt; remove {" and ".join(KINDS)}')
+    if isinstance(start, str):
+        start = {'config': start}
+    if not isinstance(start, dict):
+        raise InputError(f'{source}: start is a training config, or its config and options')
+    _check_keys(start, ('config', 'options'), ('config',), f'{source}: start')
+    return file.parent / start['config'], dict(start.get('options') or {})
 
 
 def _check_kind(entry: Mapping[str, Any], source: str) -> None:
