@@ -212,7 +212,7 @@ def test_a_start_is_checked(tmp_path, monkeypatch):
     for start, said in (
         (3, 'start is a training config'),
         ({'options': {}}, 'config'),
-        (str(ROOT / 'configs/topology/s_3dpw.py'), 'adapter'),
+        (str(ROOT / 'configs/topology/s_3dpw.py'), 'unknown key'),
     ):
         table = dict(title='t', metrics=['mpjpe_mm'], rows=[dict(row, start=start)])
         Path('t.yaml').write_text(yaml.safe_dump(table))
