@@ -1,5 +1,5 @@
-# R -> LR-3DPW of Rakesh et al.: the real source model on 3DPW's crops of 224 px, reduced to 96, 52 or 32 px and enlarged
-# again, with your own masks, reduced alike.
+# R -> LR-3DPW of Rakesh et al.: the real source model on 3DPW's crops of 224 px, reduced to 96, 52 or 32 px and
+# enlarged again, with your own masks, reduced alike.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/estimators/latent_r50.py', '../_base_/datasets/threedpw_spin.py',
     '../_base_/adapters/topology_paper.py']

@@ -1,5 +1,5 @@
-# S -> R of Rakesh et al.: Algorithm 1 on Theta = {phi, beta, R, s, t} over the real domain, Human3.6M's training set with
-# masks by background subtraction and MPII with your own masks; then 3DPW, which it does not learn from.
+# S -> R of Rakesh et al.: Algorithm 1 on Theta = {phi, beta, R, s, t} over the real domain, Human3.6M's training set
+# with masks by background subtraction and MPII with your own masks; then 3DPW, which it does not learn from.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/estimators/latent_r50.py', '../_base_/datasets/threedpw_spin.py',
     '../_base_/adapters/topology_paper.py']

@@ -1,4 +1,4 @@
-# The source model S with weak supervision: SURREAL with bodies and MPII with its 2D joints alone, as many views of each.
+# The source model S with weak supervision: SURREAL with bodies and MPII with its 2D joints alone, as many of each.
 _base_ = './train_surreal.py'
 
 train_dataloader = dict(dataset=dict(

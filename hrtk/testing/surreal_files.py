@@ -129,7 +129,7 @@ def _project(points: np.ndarray, location: np.ndarray) -> np.ndarray:
 
 def _write_video(path: Path, images: list[np.ndarray]) -> None:
     height, width = SURREAL_SIZE
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 30, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), 30, (width, height))
     for image in images:
         writer.write(image[..., ::-1])
     writer.release()

@@ -1,5 +1,5 @@
-# The network of Rakesh et al., NeurIPS 2021 (section 4): a ResNet-50 that regresses latents of the pose prior, shape and
-# camera. The bundled prior stands for theirs, which learned from CMU's and Human3.6M's MoShed poses.
+# The network of Rakesh et al., NeurIPS 2021 (section 4): a ResNet-50 that regresses latents of the pose prior, shape
+# and camera. The bundled prior stands for theirs, which learned from CMU's and Human3.6M's MoShed poses.
 estimator = dict(
     type='LatentHMR',
     backbone=dict(type='ResNet', depth=50),
