@@ -40,6 +40,7 @@ class Prediction:
         hidden: (B, H) output of the regressor's first layer in its last iteration, without a graph, or None.
         joint_spread: (B, 24) expected distance of the joints of ``spin24`` from the true ones, about the hips, metres,
             by the estimator's own judgement; or None.
+        latent: (B, L) latents of the estimator's own pose prior, of which ``body_pose`` was decoded; or None.
     """
 
     rotmat: Tensor
@@ -48,6 +49,7 @@ class Prediction:
     features: Optional[Tensor] = None
     hidden: Optional[Tensor] = None
     joint_spread: Optional[Tensor] = None
+    latent: Optional[Tensor] = None
 
     def __len__(self) -> int:
         return len(self.rotmat)

@@ -23,6 +23,7 @@ LEAVES = sorted(
 # Trainings.
 SEGMENTATION = ('segmentation/hrnet_', 'segmentation/foreground_', 'segmentation/head_only')
 VIDEO = ('vibe/vibe_open', 'vibe/vibe_metric')
+OFFICIAL_TRAININGS = [name for name in LEAVES if name.startswith('topology/train_')]
 TRAININGS = [name for name in LEAVES if name.startswith('hmr/')]
 ADAPTATIONS = [
     name
@@ -30,6 +31,7 @@ ADAPTATIONS = [
     if not name.startswith(
         ('hmr/', 'lifter/', 'teachers/', 'pose_prior/', 'mpm/', *VIDEO, *SEGMENTATION)
     )
+    and name not in OFFICIAL_TRAININGS
 ]
 # The parts that need a user's files, and the first of these files.
 NEEDS = {
@@ -57,6 +59,25 @@ NEEDS = {
         'adapter': 'gmm_08.pkl',
     },
 }
+_TOPOLOGY_SETS = {
+    '3dpw': {'dataset': '3dpw_test.npz', 'evaluator': 'SMPL_MALE.pkl'},
+    'h36m': {'dataset': 'h36m_valid_protocol2.npz'},
+}
+NEEDS.update(
+    {
+        f'topology/{name}_{target}.py': dict(parts, estimator='SMPL_NEUTRAL.pkl')
+        for name in ('s', 's_to_r', 'r_lr', 'r_uap', 'spin', 'spin_lr', 'spin_uap')
+        for target, parts in _TOPOLOGY_SETS.items()
+        if f'topology/{name}_{target}.py' in LEAVES
+    }
+)
+for _name, _part, _file in (
+    ('s_to_r_3dpw', 'adapter', 'h36m_train.npz'),
+    ('s_to_r_h36m', 'adapter', 'h36m_train.npz'),
+    ('spin_lr_3dpw', 'dataset', 'dynaboa/3dpw_'),
+    ('spin_uap_h36m', 'dataset', 'h36m_valid_protocol2_openpose.npz'),
+):
+    NEEDS[f'topology/{_name}.py'][_part] = _file
 NEEDS.update({name: {'dataset': 'real4'} for name in LEAVES if name.startswith('real4/')})
 _SETS = {
     '3dpw_ps': {'dataset': 'SMPL_MALE.pkl', 'evaluator': 'SMPL_MALE.pkl'},
@@ -189,6 +210,26 @@ def test_training_builds(name):
     METRICS.build(cfg.val_evaluator)
     for hook in cfg.custom_hooks:
         HOOKS.build(hook)
+
+
+@pytest.mark.parametrize('name', OFFICIAL_TRAININGS)
+def test_training_names_its_files(name):
+    cfg = load_config(CONFIGS / name)
+    check_keys(cfg, KEYS, REQUIRED)
+    with pytest.raises(InputError, match='SMPL_NEUTRAL.pkl'):
+        MODELS.build(cfg.model)
+    estimator = dict(cfg.model.estimator, body=None)
+    with pytest.raises(InputError, match='resnet50-0676ba61.pth'):
+        ESTIMATORS.build(estimator)
+    model = ESTIMATORS.build(dict(estimator, backbone_weights=None))
+    assert model.backbone.out_channels == 2048 and model.head.latent == 32
+    OPTIMIZERS.build(cfg.optim_wrapper.optimizer, default_args=dict(params=model.parameters()))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        for dataset in loader.dataset.get('parts', [loader.dataset]):
+            assert dataset.resolution == model.resolution
+            with pytest.raises(InputError, match='data/'):
+                DATASETS.build(dataset)
+    METRICS.build(cfg.val_evaluator)
 
 
 @pytest.mark.parametrize('name', ['lifter/lifter_early.py', 'lifter/lifter.py'])

@@ -14,9 +14,13 @@ import numpy as np
 from hrtk.apis.zoo.building import build_model
 from hrtk.body_models import load_body_file
 from hrtk.datasets.official.spin_npz import read_spin_npz
+from hrtk.datasets.official.surreal_clip import find_clips, read_clip
 from hrtk.datasets.official.threedpw import read_3dpw
 from hrtk.datasets.official.vibe_db import read_vibe_db
+from hrtk.datasets.transforms.perturbation import read_perturbation
 from hrtk.errors import InputError
+from hrtk.models.backbones import ResNet
+from hrtk.models.checkpoints import load_backbone
 from hrtk.models.priors.gmm import read_gmm
 
 SMPL_VERTICES = (6890, 3)
@@ -107,3 +111,35 @@ def check_database(path: Path) -> str:
     """A VIBE database."""
     names = read_vibe_db(path)['vid_name']
     return f'{len(names)} rows, {len(set(names))} tracks'
+
+
+def check_backbone(depth: int) -> Callable[[Path], str]:
+    """A classifier of torchvision whose layers before the classifier are those of our ResNet."""
+
+    def check(path: Path) -> str:
+        report = load_backbone(ResNet(depth), path)
+        return f'{len(report.loaded)} values of a ResNet-{depth}'
+
+    return check
+
+
+def check_surreal(path: Path) -> str:
+    """SURREAL's folder ``cmu``; the labels of one clip of each split are read."""
+    counts = []
+    for split in ('train', 'val'):
+        stems = find_clips(path.parent, split, (0, 1, 2))
+        read_clip(stems[0])
+        counts.append(f'{len(stems)} clips of {split}')
+    return ', '.join(counts)
+
+
+def check_masks(path: Path) -> str:
+    """A folder with mask images somewhere below it."""
+    if next(path.rglob('*.png'), None) is None:
+        raise InputError(f'{path}: no .png below this folder')
+    return 'masks'
+
+
+def check_pattern(path: Path) -> str:
+    """A universal perturbation."""
+    return f'{len(read_perturbation(path))} px'

@@ -12,14 +12,18 @@ from rich.table import Table
 
 from hrtk.apis.asset_checks import (
     check_array,
+    check_backbone,
     check_body,
     check_database,
     check_images,
+    check_masks,
     check_mixture,
     check_network,
     check_npz_folder,
+    check_pattern,
     check_rows,
     check_sequences,
+    check_surreal,
 )
 from hrtk.apis.asset_configs import files_of_configs, strings_in
 from hrtk.apis.console import output_console
@@ -236,9 +240,70 @@ ASSETS = (
 )
 
 
+# Of the tables of silhouette-topology alignment.
+TOPOLOGY_ASSETS = (
+    Asset(
+        path='imagenet/resnet50-0676ba61.pth',
+        needed_by='start of the trainings of configs/topology',
+        url='https://download.pytorch.org/models/resnet50-0676ba61.pth',
+        instructions="torchvision's ResNet-50 of ImageNet (IMAGENET1K_V1)",
+        check=check_backbone(50),
+    ),
+    Asset(
+        path='surreal/cmu',
+        needed_by='synthetic source model of silhouette topology',
+        url='https://www.di.ens.fr/willow/research/surreal',
+        instructions='SURREAL after registration: mp4, _info.mat and _segm.mat of train and val',
+        check=check_surreal,
+    ),
+    Asset(
+        path='spin/mpii_train.npz',
+        needed_by='real domain of silhouette topology, weak supervision',
+        url=SPIN,
+        instructions="SPIN's script, or tools/prepare_dataset.py mpii from MPII's annotations",
+        check=check_rows(),
+    ),
+    Asset(
+        path='mpii/images',
+        needed_by='real domain of silhouette topology, weak supervision',
+        url='http://human-pose.mpi-inf.mpg.de',
+        instructions='mpii_human_pose_v1.tar.gz',
+        check=check_images,
+    ),
+    Asset(
+        path='mpii_masks',
+        needed_by='real domain of silhouette topology',
+        url='docs/en/masks.md',
+        instructions='your masks, <name of the image>.png; MPII has none',
+        check=check_masks,
+    ),
+    Asset(
+        path='3dpw_masks',
+        needed_by='silhouette topology on 3DPW',
+        url='docs/en/masks.md',
+        instructions='your masks, <track>/<frame from 0>.png; 3DPW has none',
+        check=check_masks,
+    ),
+    Asset(
+        path='topology/uap_h36m.npz',
+        needed_by='UAP-H3M of silhouette topology',
+        url='docs/en/domain_shifts.md',
+        instructions='tools/craft_uap.py configs/source/spin_3dpw.py data/topology/uap_h36m.npz --eps 8',
+        check=check_pattern,
+    ),
+    Asset(
+        path='topology/h36m_valid_protocol2_openpose.npz',
+        needed_by='baselines A1 and A2 of silhouette topology on UAP-H3M',
+        url='docs/en/adapters/topology.md',
+        instructions="SPIN's h36m_valid_protocol2.npz with your OpenPose detections as `openpose`",
+        check=check_rows(),
+    ),
+)
+
+
 def known_assets() -> list[Asset]:
-    """:data:`ASSETS` and the assets that registered data sets declare, plugins included, each path once."""
-    assets = {asset.path: asset for asset in ASSETS}
+    """:data:`ASSETS`, :data:`TOPOLOGY_ASSETS` and those that registered data sets declare, each path once."""
+    assets = {asset.path: asset for asset in (*ASSETS, *TOPOLOGY_ASSETS)}
     for name in DATASETS.names():
         dataset = DATASETS.get(name)
         if isinstance(dataset, type) and issubclass(dataset, SequenceDataset):

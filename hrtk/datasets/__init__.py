@@ -12,11 +12,13 @@ from hrtk.datasets.lifting import (
 )
 from hrtk.datasets.mixed import MixedDataset
 from hrtk.datasets.official import (
+    SURREAL,
     AMASSMotion,
     AMASSPoses,
     MixedClips,
     SPINFile,
     SPINViews,
+    SURREALViews,
     ThreeDPW,
     VIBEClips,
     VIBEDatabase,
@@ -58,6 +60,8 @@ __all__ = [
     'SPINFile',
     'SPINViews',
     'SequenceClips',
+    'SURREAL',
+    'SURREALViews',
     'SequenceDataset',
     'ThreeDPW',
     'VIBEClips',

@@ -14,11 +14,11 @@ The maps are binary, so their values are piecewise constant in the body and the 
     skeleton pixels move along the slope of the target's map and count more where the body gets longer along the
     skeleton. A skeleton pixel moves with the mean of the front and the back surface, that is with the axis of the limb.
     No renderer is differentiated, and no value can explode.
-    Measured on the open body against central differences of Eq. 5 (over 1 px, averaged over shifts of the pixel grid;
-    directions beyond two standard errors): in random directions of pose, betas and camera the sign of L_S is right in
-    99 % and that of L_T in 95 % (98 % on the six poses used in its development, 93 % on eight others, two of them at
-    80 %). By single parameters it is 96 % and 88 %: of L_T 97 % for trunk, arms and legs, 71 % for hands, feet and
-    head, whose skeletons are specks that appear and vanish. Slopes are .8 to 1 of the true ones.
+    Measured on the open body against central differences of Eq. 5 (over 1 px, averaged over 24 shifts of the pixel
+    grid; directions beyond four standard errors; ``benchmarks/topology_signs.py``): in random directions of pose, betas
+    and camera the sign of L_S is right in 100 % and that of L_T in 98 %, by single parameters in 95 % and
+    98 %. Slopes are .8 to 1 of the true ones. Skeletons without specks (``silhouette_target(specks=...)``) are no
+    better.
 ``'conv'``
     Autograd through the thinning of Eq. 2 and the ridge of Eq. 3, with each level's gradient divided by the mass of the
     kernel, from a differentiable silhouette and a straight-through binary activation. On the same six poses the sign is

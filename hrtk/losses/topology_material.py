@@ -116,7 +116,7 @@ def _skeleton_term(
     vertices2d: Tensor, faces: Tensor, front: Coverage, target: SilhouetteTarget, reduction: str
 ) -> tuple[Tensor, Tensor]:
     """L_T: values (B,) and gradients (B, V, 2)."""
-    skeleton = topological_skeleton(front.mask)
+    skeleton = topological_skeleton(front.mask, specks=target.specks)
     terms = _compare(skeleton, target.skeleton, target.skeleton_distance, reduction)
     image, pixel = terms.predicted.flatten(1).nonzero(as_tuple=True)
     sliding = _PixelGradients(image, pixel, _slope(terms.target_map, image, pixel))

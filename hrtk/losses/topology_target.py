@@ -17,12 +17,14 @@ class SilhouetteTarget(NamedTuple):
         skeleton: (B, H, W) bool.
         mask_distance: (B, H, W) float32, px.
         skeleton_distance: (B, H, W) float32, px.
+        specks: components of the skeletons of fewer pixels were left out, and are in those of the bodies, too.
     """
 
     mask: Tensor
     skeleton: Tensor
     mask_distance: Tensor
     skeleton_distance: Tensor
+    specks: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -31,19 +33,20 @@ class SilhouetteTarget(NamedTuple):
         return height, width
 
 
-def silhouette_target(mask: Tensor) -> SilhouetteTarget:
+def silhouette_target(mask: Tensor, specks: int = 0) -> SilhouetteTarget:
     """Prepares masks for repeated use, e.g. over the steps of a fit.
 
     Args:
         mask: (B, H, W) of 0 and 1.
+        specks: components of both skeletons, the mask's and the body's, of fewer pixels are left out.
 
     Raises:
         InputError: the mask has another shape or other values.
     """
     mask = as_mask(mask)
-    skeleton = topological_skeleton(mask)
+    skeleton = topological_skeleton(mask, specks=specks)
     return SilhouetteTarget(
-        mask, skeleton, chessboard_distance(~mask), chessboard_distance(~skeleton)
+        mask, skeleton, chessboard_distance(~mask), chessboard_distance(~skeleton), specks
     )
 
 

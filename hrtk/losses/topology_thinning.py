@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from hrtk.geometry.distance import without_specks
 from hrtk.geometry.silhouette import silhouette
 from hrtk.losses.topology_target import SilhouetteTarget, is_comparable, pixel_count
 
@@ -49,6 +50,8 @@ def thinning_losses(
             loss = _equation_5(predicted, target.mask, target.mask_distance, reduction, divide)
         else:
             predicted = ridge(body_mask, divide)
+            kept = without_specks(predicted.detach() > 0, target.specks)
+            predicted = predicted * kept
             loss = _equation_5(
                 predicted, target.skeleton, target.skeleton_distance, reduction, divide
             )

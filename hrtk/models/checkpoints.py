@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import pickle
 from pathlib import Path
 from typing import Any, Mapping
@@ -15,12 +16,14 @@ from torch import Tensor, nn
 from hrtk.errors import InputError, suggestion
 from hrtk.models.tensor_pickle import load_tensors
 
+_log = logging.getLogger(__name__)
 BUNDLED = Path(__file__).parent / 'weights'
 WRAPPERS = ('model', 'state_dict', 'gen_state_dict')
 TRAINED = (
     'estimator.',
     'network.',
 )  # prefixes of the trained network in the checkpoints of hrtk's trainings
+CLASSIFIERS = ('fc.', 'classifier.', 'head.')  # key prefixes in networks that classify images
 COUNTER = 'num_batches_tracked'  # of batch norms, of no use for predictions
 
 
@@ -165,6 +168,41 @@ def load_pretrained(
     return unmatched
 
 
+def load_backbone(backbone: nn.Module, weights: str | Path) -> LoadReport:
+    """Loads a backbone from the file of a classifier, e.g. torchvision's ``resnet50-*.pth`` of ImageNet.
+
+    The file is a state dict, bare or wrapped, under the backbone's own key names or those that its ``official_key``
+    translates. The classifier's keys, :data:`CLASSIFIERS`, are dropped, and the log says so.
+
+    Args:
+        backbone: a backbone of the registry, also a plugin's.
+        weights: path of the file.
+
+    Raises:
+        InputError: the file is missing or unreadable, or holds another network.
+    """
+    path = find_weights(weights)
+    content = _unwrap(read_checkpoint(path))
+    dropped = []
+    kept = {}
+    for key, value in content.items():
+        if key.removeprefix('module.').startswith(CLASSIFIERS):
+            dropped.append(key)
+        else:
+            kept[key] = value
+    report = load_official(backbone, kept, name=str(path))
+    # Weights that no classifier has, by a part of their names, e.g. the gains of RSC-Net.
+    optional = tuple(getattr(backbone, 'optional_keys', ()))
+    missing = tuple(key for key in report.missing_keys if not _has_part(key, optional))
+    require_match(backbone, path, missing, report.unexpected_keys)
+    name = type(backbone).__name__
+    message = f'{name} starts from {path}: {len(report.loaded)} of its values'
+    if dropped:
+        message += f'; dropped {", ".join(dropped)}, a classifier that {name} does not have'
+    _log.warning(message)  # at this level it is printed without any set-up of logging
+    return dataclasses.replace(report, dropped=(*dropped, *report.dropped))
+
+
 def bundled() -> list[str]:
     """Returns the names of the weights that ship with hrtk."""
     return sorted(path.stem for path in BUNDLED.glob('*.pt'))
@@ -264,6 +302,10 @@ def _own_key(module: nn.Module, key: str, own: Mapping[str, Tensor]) -> str:
         if target not in own and key.startswith(prefix):
             target = translate(key.removeprefix(prefix))
     return target
+
+
+def _has_part(key: str, parts: tuple[str, ...]) -> bool:
+    return any(part in key for part in parts)
 
 
 def _other_parts(

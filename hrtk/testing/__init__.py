@@ -10,6 +10,7 @@ from hrtk.testing.lifting_files import write_lifting_files
 from hrtk.testing.official_files import write_official_files
 from hrtk.testing.random_sequences import coloured_sequence, random_sequence
 from hrtk.testing.smpl_files import write_body_files, write_checkpoint
+from hrtk.testing.surreal_files import write_mpii, write_surreal
 
 __all__ = [
     'ADAPTER_CONTRACTS',
@@ -25,5 +26,7 @@ __all__ = [
     'write_body_files',
     'write_checkpoint',
     'write_lifting_files',
+    'write_mpii',
     'write_official_files',
+    'write_surreal',
 ]

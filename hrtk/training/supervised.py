@@ -17,7 +17,7 @@ from hrtk.training.supervision import LOSS_WEIGHTS, supervise, weighted
 
 @MODELS.register_module()
 class SupervisedTraining(BaseModel):
-    """An estimator under full supervision, for views with pose, shape and keypoints.
+    """An estimator under full supervision, or, for views without pose and shape, under that of keypoints alone.
 
     Args:
         estimator: config of the network to train.
@@ -49,19 +49,36 @@ class SupervisedTraining(BaseModel):
         betas: Tensor,
         keypoints2d: Tensor,
         camera: Tensor,
+        has_body: Optional[Tensor] = None,
+        confidence: Optional[Tensor] = None,
         mode: str = 'tensor',
     ) -> dict[str, Tensor] | list[dict[str, float]]:
         """One batch of views, see :class:`~hrtk.datasets.open_stream.views.OpenViews`.
+
+        ``has_body`` and ``confidence`` are those of :class:`~hrtk.datasets.official.spin_views.SPINViews` with
+        ``weak=True``; None: every view has a body and all keypoints.
 
         Returns:
             For mmengine's mode ``'loss'`` the weighted losses, else the error of every view.
         """
         if mode == 'loss':
-            image, rotmat, keypoints2d = mirror_half(image, rotmat, keypoints2d)
+            points = keypoints2d
+            if confidence is not None:
+                points = torch.cat([keypoints2d, confidence[..., None]], -1)
+            image, rotmat, points = mirror_half(image, rotmat, points)
+            keypoints2d = points[..., :2]
+            if confidence is not None:
+                confidence = points[..., 2]
             image = distort(image.float(), self.augment)
         crops = normalise(image.float()).contiguous(memory_format=torch.channels_last)
         supervision = supervise(
-            self.estimator.body, self.estimator(crops), rotmat, betas, keypoints2d
+            self.estimator.body,
+            self.estimator(crops),
+            rotmat,
+            betas,
+            keypoints2d,
+            has_body=has_body,
+            confidence=confidence,
         )
         if mode == 'loss':
             return weighted(supervision.losses, self.loss_weights)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor
 
 from hrtk.body_models import BodyModel
 from hrtk.geometry.camera import project
-from hrtk.losses import betas_loss, rotmat_loss
 from hrtk.structures import Prediction
 
 LOSS_WEIGHTS = dict(rotmat=8.0, joints3d=15.0, keypoints2d=6.0, betas=0.03)
@@ -38,6 +37,8 @@ def supervise(
     betas: Tensor,
     keypoints2d: Tensor,
     squared: bool = False,
+    has_body: Optional[Tensor] = None,
+    confidence: Optional[Tensor] = None,
 ) -> Supervision:
     """Compares predictions with labels.
 
@@ -48,19 +49,33 @@ def supervise(
         betas: (B, 10).
         keypoints2d: (B, 24, 2) ``spin24``, [-1, 1] of the crop.
         squared: distances of joints, in the crop too, count squared as in SPIN and VIBE, else absolutely.
+        has_body: (B,) 1 or 0: whether there are labels besides ``keypoints2d``; losses on bodies are means over the
+            labelled ones. None: all are.
+        confidence: (B, 24) weights of ``keypoints2d``, as in SPIN; None: 1.
     """
     joints = body.joints(predicted.rotmat, predicted.betas, 'spin24')
     with torch.no_grad():
         true_joints = centred(body.joints(rotmat, betas, 'spin24'))
     centred_joints = centred(joints)
     distance = torch.square if squared else torch.abs
+    reprojection = distance(project(joints, predicted.camera) - keypoints2d)
+    if confidence is not None:
+        reprojection = reprojection * confidence[..., None]
     losses = dict(
-        rotmat=rotmat_loss(predicted.rotmat, rotmat),
-        joints3d=distance(centred_joints - true_joints).mean(),
-        keypoints2d=distance(project(joints, predicted.camera) - keypoints2d).mean(),
-        betas=betas_loss(predicted.betas, betas),
+        rotmat=_mean((predicted.rotmat - rotmat).square(), has_body),
+        joints3d=_mean(distance(centred_joints - true_joints), has_body),
+        keypoints2d=reprojection.mean(),
+        betas=_mean((predicted.betas - betas).square(), has_body),
     )
     return Supervision(losses, centred_joints, true_joints)
+
+
+def _mean(values: Tensor, has_body: Optional[Tensor]) -> Tensor:
+    """The mean of (B, ...) over the labelled rows; 0 without any."""
+    if has_body is None:
+        return values.mean()
+    rows = values.flatten(1).mean(1)
+    return (rows * has_body).sum() / has_body.sum().clamp_min(1)
 
 
 def centred(joints: Tensor) -> Tensor:

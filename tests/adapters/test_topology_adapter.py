@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tiny_parts import Diary, Tiny, equal, predict_all, run, tiny_sequence, weights_of
+from tiny_parts import SIZE, Diary, Tiny, equal, predict_all, run, tiny_sequence, weights_of
 
 from hrtk.adapters import Preparation, TopologyAdapter
 from hrtk.adapters.parts.targets import crop_targets
@@ -17,7 +17,9 @@ from hrtk.errors import InputError
 from hrtk.geometry.camera import crop_points, project
 from hrtk.geometry.coverage import cover
 from hrtk.losses.topology import alignment_losses, silhouette_target
-from hrtk.registry import ADAPTERS
+from hrtk.models.estimators import LatentHMR
+from hrtk.registry import ADAPTERS, DATASETS
+from hrtk.structures import Prediction
 
 RATE = 1e-3
 
@@ -106,7 +108,7 @@ def literal(model, crops, masks, iterations, every, steps):
             values = [value[i : i + 1].clone().requires_grad_() for value in start.tensors()]
             adam, best, least, first = torch.optim.Adam(values, lr=1e-2), None, None, None
             for step in range(steps + 1):
-                one = type(target)(*(part[i : i + 1] for part in target))
+                one = type(target)(*(part[i : i + 1] for part in target[:4]))
                 loss = loss_of(model, space.prediction(type(start)(*values)), one, 'both')
                 if least is None or loss < least:
                     best, least = [value.detach().clone() for value in values], loss.detach()
@@ -324,3 +326,115 @@ def test_baselines_of_table_5_follow_keypoints(kinds):
     after, expected = weights_of(ours), weights_of(plain)
     assert max((after[name] - expected[name]).abs().max() for name in after) < 1e-6
     assert max((after[name] - start[name]).abs().max() for name in after) > RATE / 2
+
+
+class TinyLatent(LatentHMR):
+    """The paper's regressor in float64, with poses far from the middle of the latent space."""
+
+    def __init__(self, seed=0):
+        torch.manual_seed(seed)
+        super().__init__(
+            backbone=dict(type='ResNet', depth=18, width=4, norm='gn'),
+            head=dict(hidden=16),
+            prior=dict(type='PoseAutoEncoder', latent=6, hidden=8),
+            resolution=SIZE,
+        )
+        for value in self.prior.state_dict().values():
+            torch.nn.init.normal_(value, std=0.2)
+        torch.nn.init.normal_(self.head.last.weight, std=0.1)
+        self.double().eval()
+
+    def crops(self, sequence, indices):
+        return super().crops(sequence, indices).double()
+
+
+def test_latents_that_the_network_regresses_are_the_coordinates():
+    """A fitting iteration of Algorithm 1 on Theta = {phi, R, beta, s, t}, written out; the decoder stays frozen."""
+    sequence, model, plain = with_masks(tiny_sequence(frames=3)), TinyLatent(), TinyLatent()
+    ours = adapter(
+        mode='online', prior='estimator', every=1, iterations=1, fitting_steps=4, silhouette=None
+    )
+    found = list(ours.start(model).run(sequence))
+    crops = plain.crops(sequence, range(3))
+    masks, _ = MaskTargets(sequence, SIZE).get(range(3))
+
+    def decoded(phi, root, betas, camera):
+        x, y = root.view(-1, 3, 2).unbind(2)
+        x = x / x.norm(dim=1, keepdim=True)
+        y = y - (x * y).sum(1, keepdim=True) * x
+        y = y / y.norm(dim=1, keepdim=True)
+        first = torch.stack([x, y, torch.linalg.cross(x, y)], 2)
+        rotmat = torch.cat([first[:, None], plain.prior.decode(phi)], 1)
+        return Prediction(rotmat, betas, camera)
+
+    def loss(values):
+        return loss_of(plain, decoded(*values), silhouette_target(masks), 'topology')
+
+    with torch.no_grad():
+        seen = plain(crops)
+        first = [seen.latent, seen.rotmat[:, 0, :, :2].flatten(1), seen.betas, seen.camera]
+    values = [value.clone().requires_grad_() for value in first]
+    adam = torch.optim.Adam(values, lr=1e-2)
+    kept, least = [value.detach().clone() for value in values], loss(values).detach()
+    start_loss = least.clone()
+    for _ in range(4):
+        adam.zero_grad()
+        loss(values).sum().backward()
+        adam.step()
+        values[0].data.clamp_(-1, 1)
+        now = loss(values).detach()
+        for row in range(3):
+            if now[row] < least[row]:
+                least[row] = now[row]
+                for old, new in zip(kept, values):
+                    old[row] = new.detach()[row]
+    better = least < start_loss
+    assert better.any()
+    seen = plain(crops)
+    distance = (
+        (seen.latent - kept[0]).square().mean(1)
+        + (seen.rotmat[:, 0] - decoded(*kept).rotmat[:, 0]).square().mean((1, 2))
+        + 0.1 * (seen.betas - kept[2]).square().mean(1)
+        + (seen.camera - kept[3]).square().mean(1)
+    )
+    optimizer = torch.optim.Adam(plain.parameters(), lr=RATE)
+    distance[better].mean().backward()
+    optimizer.step()
+    end, wanted, start = weights_of(model), weights_of(plain), TinyLatent()
+    assert max((end[name] - wanted[name]).abs().max() for name in end) < 1e-6
+    assert max((end[name] - weights_of(start)[name]).abs().max() for name in end) > RATE / 2
+    assert equal(dict(model.prior.state_dict()), dict(start.prior.state_dict()))
+    with torch.no_grad():
+        expected = plain(crops)
+    for name in ('rotmat', 'betas', 'camera'):
+        difference = torch.cat([getattr(p, name) for p in found]) - getattr(expected, name)
+        assert difference.abs().max() < 1e-6
+
+
+def test_the_estimators_prior_needs_an_estimator_that_has_one():
+    with pytest.raises(InputError, match="Tiny has no prior of its own, use prior='open'"):
+        adapter(mode='online', prior='estimator').start(Tiny())
+    assert adapter(prior='estimator').fingerprint() == {}
+
+
+@DATASETS.register_module()
+class OtherTracks(Tracks):
+    """A data set with masks that is not the predicted one."""
+
+    def fingerprint(self):
+        return {'noise': 'three tracks'}
+
+
+def test_a_target_of_its_own_replaces_the_predicted_one():
+    """Predicted sequences without masks; the weights are those that the target alone gives."""
+    options = dict(iterations=3, target=[dict(type='OtherTracks')])
+    torch.manual_seed(0)
+    model = Tiny()
+    found = adapter(**options).prepare(model, [tiny_sequence(frames=2)], Preparation())
+    torch.manual_seed(0)
+    expected = adapter(iterations=3).prepare(Tiny(), Tracks(), Preparation())
+    assert equal(found, expected)
+    assert adapter(**options).fingerprint() == {'target.0.noise': 'three tracks'}
+    assert torch.isfinite(run(adapter(**options), model, tiny_sequence(frames=2))).all()
+    with pytest.raises(InputError, match="target needs mode='set'"):
+        adapter(mode='fit', target=[dict(type='OtherTracks')])

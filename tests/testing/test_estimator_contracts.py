@@ -21,6 +21,12 @@ ESTIMATORS_OF_HRTK = {
     'HMR, half the bits': dict(
         IMAGE, precision='bfloat16', backbone=dict(type='ResNet', depth=18, width=4, norm='gn')
     ),
+    'LatentHMR': dict(
+        IMAGE,
+        type='LatentHMR',
+        head=dict(hidden=16),
+        prior=dict(type='PoseAutoEncoder', latent=6, hidden=8),
+    ),
     'RSCNet': dict(type='RSCNet', size=40, backbone=dict(type='RSCResNet', depth=18, width=4)),
     'ForegroundHMR': dict(
         IMAGE,

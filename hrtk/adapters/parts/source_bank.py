@@ -115,7 +115,9 @@ class SourceBank:
         """
         normalise = self._normalise
         assert normalise is not None, 'load() comes first'
-        numbers = index.tolist()  # before the indices go to the device, which would have to be waited for
+        numbers = (
+            index.tolist()
+        )  # before the indices go to the device, which would have to be waited for
         index = index.to(self._device)
         if self.order == 'random':
             labels = {name: values[index] for name, values in self._pool.items()}

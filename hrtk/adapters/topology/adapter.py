@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import warnings
 from collections.abc import Mapping
-from typing import Literal, Optional
+from typing import Any, Literal, Optional
 from typing import Sequence as SequenceOf
 
 from hrtk.adapters.base import Preparation, PreparationStep, Session
@@ -30,8 +30,10 @@ from hrtk.adapters.topology.whole_target import WholeTargetProcess
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.models.priors import PoseAutoEncoder
-from hrtk.registry import ADAPTERS
+from hrtk.registry import ADAPTERS, DATASETS
 from hrtk.structures import Sequence
+
+ESTIMATOR = 'estimator'  # value of `prior`: the estimator's own
 
 
 @ADAPTERS.register_module()
@@ -74,7 +76,11 @@ class TopologyAdapter(PreparingAdapter):
               5: ``keypoints2d`` only: A1; with L_S: A2.
         grad: gradient mode of :func:`~hrtk.losses.topology_loss`.
         prior: weights of the :class:`~hrtk.models.priors.PoseAutoEncoder` that every predicted pose passes through:
-            ``'open'``, a file, or None for free poses.
+            ``'open'``, a file, or None for free poses. ``'estimator'``: the estimator is a
+            :class:`~hrtk.models.estimators.LatentHMR`, and Theta is what it regresses, ``{phi, beta, R, s, t}`` as in
+            the paper.
+        target: configs of data sets with masks that mode ``'set'`` learns from instead of those that are predicted, as
+            the paper learns from Human3.6M and MPII and predicts 3DPW; None learns from those that are predicted.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
         reset: when a new session starts, see :class:`~hrtk.adapters.base.Adapter`.
         save_every: iterations between the stored states; an interrupted run in mode ``'set'`` resumes from the last.
@@ -97,6 +103,7 @@ class TopologyAdapter(PreparingAdapter):
     weights: Optional[Mapping[str, float]] = None
     grad: Gradient = 'material'
     prior: Optional[str] = 'open'
+    target: Optional[SequenceOf[Mapping[str, Any]]] = None
     parameters: str = 'all'
 
     def __post_init__(self) -> None:
@@ -108,9 +115,14 @@ class TopologyAdapter(PreparingAdapter):
                 f'TopologyAdapter: batch and tracks are at least 1, iterations, every and fitting_steps 0; not '
                 f'{self.batch}, {self.tracks}, {self.iterations}, {self.every} and {self.fitting_steps}'
             )
+        if self.target is not None and self.mode != 'set':
+            raise InputError(
+                f"TopologyAdapter: target needs mode='set'; mode={self.mode!r} learns from the frames that it predicts"
+            )
         # Build these now, so that bad options fail at construction.
         self.objectives
-        self.space
+        self.loaded_prior
+        self.target_datasets
 
     @functools.cached_property
     def objectives(self) -> MaskObjectives:
@@ -118,11 +130,34 @@ class TopologyAdapter(PreparingAdapter):
         return MaskObjectives(self.silhouette, self.topology, self.weights, self.grad)
 
     @functools.cached_property
-    def space(self) -> PoseSpace:
-        """The coordinates in which bodies are fitted."""
-        if self.prior is None:
-            return PoseSpace()
-        return PoseSpace(PoseAutoEncoder(weights=self.prior))
+    def loaded_prior(self) -> Optional[PoseAutoEncoder]:
+        """The prior that this adapter loads itself: none for free poses, and none beside the estimator's."""
+        if self.prior in (None, ESTIMATOR):
+            return None
+        return PoseAutoEncoder(weights=self.prior)
+
+    @functools.cached_property
+    def target_datasets(self) -> list[Any]:
+        """The data sets of ``target``."""
+        return [DATASETS.build(dict(config)) for config in self.target or ()]
+
+    def space_of(self, estimator: Estimator) -> PoseSpace:
+        """Returns the coordinates in which bodies are fitted.
+
+        Raises:
+            InputError: ``prior='estimator'``, and the estimator has none.
+        """
+        if self.prior != ESTIMATOR:
+            space = PoseSpace(self.loaded_prior)
+            space.to(estimator.device)
+            return space
+        prior = getattr(estimator, 'prior', None)
+        if not isinstance(prior, PoseAutoEncoder):
+            raise InputError(
+                f'TopologyAdapter: prior={ESTIMATOR!r} needs an estimator that regresses latents, such as LatentHMR; '
+                f"{type(estimator).__name__} has no prior of its own, use prior='open'"
+            )
+        return PoseSpace(prior, regressed=True)
 
     @property
     def total_steps(self) -> int:
@@ -138,10 +173,14 @@ class TopologyAdapter(PreparingAdapter):
         preparation: Preparation,
         seed: int,
     ) -> WholeTargetProcess:
-        """Reads all masks and returns the learning process.
+        """Reads all masks, those of ``target`` if there is one, and returns the learning process.
 
         The masks are read here because CropReader's background thread later has sole access to the frames.
         """
+        if self.target_datasets:
+            sequences = [
+                dataset[index] for dataset in self.target_datasets for index in range(len(dataset))
+            ]
         targets = [SequenceTargets(sequence, estimator, self.objectives) for sequence in sequences]
         usable = 0
         for number, target in enumerate(targets, 1):
@@ -164,25 +203,30 @@ class TopologyAdapter(PreparingAdapter):
 
     def start(self, estimator: Estimator) -> Session:
         """Starts the session of the mode; in mode ``'set'`` the weights no longer change."""
-        self.space.to(estimator.device)
         if self.mode == 'set':
-            return PoseSpaceSession(estimator, self.space, self.batch)
+            return PoseSpaceSession(estimator, self.space_of(estimator), self.batch)
         if self.mode == 'fit':
             return FittingSession(estimator, self._fitter(estimator), self.batch)
         return LearningSession(self._mask_learner(estimator), self.batch, self.iterations)
 
     def fingerprint(self) -> dict[str, str]:
-        """Returns a hash of the prior's weights."""
-        if self.space.prior is None:
-            return {}
-        return {'pose_prior': hash_tensors(self.space.prior.state_dict())}
+        """Returns hashes of the prior's weights and of the data that ``target`` names.
+
+        The weights of the estimator's own prior are among those of the estimator.
+        """
+        hashes = {}
+        if self.loaded_prior is not None:
+            hashes['pose_prior'] = hash_tensors(self.loaded_prior.state_dict())
+        for index, dataset in enumerate(self.target_datasets):
+            for name, value in dataset.fingerprint().items():
+                hashes[f'target.{index}.{name}'] = value
+        return hashes
 
     def _fitter(self, estimator: Estimator) -> BodyFitter:
         options = FittingOptions(self.fitting_steps, self.fitting_rate)
-        return BodyFitter(estimator, self.space, self.objectives, options)
+        return BodyFitter(estimator, self.space_of(estimator), self.objectives, options)
 
     def _mask_learner(self, estimator: Estimator) -> MaskLearner:
-        self.space.to(estimator.device)
         learner = Learner(
             estimator,
             self.parameters,

@@ -53,10 +53,13 @@ class PoseSpace:
 
     Args:
         prior: auto-encoder of poses, which this class freezes; None leaves the poses free.
+        regressed: the predictions hold their latents of this prior, which are the coordinates; otherwise the prior
+            encodes their rotations.
     """
 
-    def __init__(self, prior: Optional[PoseAutoEncoder] = None) -> None:
+    def __init__(self, prior: Optional[PoseAutoEncoder] = None, regressed: bool = False) -> None:
         self.prior = prior
+        self.regressed = regressed
         if prior is not None:
             prior.eval().requires_grad_(False)
 
@@ -68,7 +71,10 @@ class PoseSpace:
     def theta(self, prediction: Prediction) -> Theta:
         """Returns the coordinates of predictions, with their graph."""
         body_pose = prediction.rotmat[:, 1:]
-        if self.prior is None:
+        if self.regressed:
+            assert prediction.latent is not None, 'the estimator regresses latents'
+            pose = prediction.latent
+        elif self.prior is None:
             pose = rotmat_to_rot6d(body_pose).flatten(1)
         else:
             pose = self.prior.encode(body_pose)

@@ -118,7 +118,7 @@ def _train(run: Run, folder: Path, needed: list[str]) -> None:
     """Trains, or goes on where an interrupted training ended."""
     options = dict(run.options)
     if run.pretraining is not None:
-        options[run.pretraining['start']] = str(_pretrained_weights(run))
+        options[run.pretraining['start']] = str(pretrained_weights(run))
     cfg = load_config(run.config, options)
     cfg.resume = True
     hook = dict(type='KeptCheckpoints', names=list(dict.fromkeys(needed)))
@@ -127,7 +127,7 @@ def _train(run: Run, folder: Path, needed: list[str]) -> None:
     train(cfg, work_dir=str(folder), experiment_name=name)
 
 
-def _pretrained_weights(run: Run) -> Path:
+def pretrained_weights(run: Run) -> Path:
     """The last checkpoint of the earlier stage, which is trained where no earlier run did."""
     assert run.pretraining is not None
     stage = dataclasses.replace(

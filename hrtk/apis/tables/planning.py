@@ -39,16 +39,15 @@ def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
     cache: dict[str, Optional[str]] = {}
     obstacles = {}
     for row in table.rows:
-        if row.tests_network:
-            reasons = []
-            for stage in _stages(row):
+        reasons: list[str] = []
+        for stage in _stages(row):
+            if stage.tests_network:
                 cfg = _read(table, stage, table.seeds[0])
                 reasons += _missing_of_network(stage, cfg, stage is row)
-            reasons = list(dict.fromkeys(reasons))
-        else:
-            reasons = obstacles_of(configs[row.label], cache)
+            else:
+                reasons += obstacles_of(configs[row.label], cache)
         if reasons:
-            obstacles[row.label] = reasons
+            obstacles[row.label] = list(dict.fromkeys(reasons))
     return obstacles
 
 
@@ -199,6 +198,8 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
         parts = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
         if row.joints is not None:
             parts['joints'] = row.joints
+        if row.pretraining is not None:
+            parts['pretraining'] = _training_name(table, row.pretraining, seed)
         digest = _digest(parts)
     pretraining = _pretraining(table, row.pretraining, seed, work_dir)
     shares = str(training) if training else None

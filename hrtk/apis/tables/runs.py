@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 from hrtk.apis.adaptation import adapt
 from hrtk.apis.scoring import evaluate_joints
-from hrtk.apis.tables.network_rows import score_network
+from hrtk.apis.tables.network_rows import pretrained_weights, score_network
 from hrtk.engine.store import canonical
 from hrtk.files import write_text_atomically
 
@@ -42,8 +42,8 @@ class Run:
         keep: checkpoints of the training that other rows need.
         preparations: of the adapter, shared with rows that continue them, see
             :class:`hrtk.engine.preparation.SharedPreparations`.
-        pretraining: the earlier stage of the training: its ``config``, ``options``, ``folder``, the ``start`` option
-            of the later stage, and a ``pretraining`` of its own, or None.
+        pretraining: the training before this training or adaptation: its ``config``, ``options``, ``folder``, the
+            ``start`` option of the later stage, and a ``pretraining`` of its own, or None.
         cost: parts of the config's network that are counted.
         shares: runs with an equal text work in the same folder, so they run one after the other.
     """
@@ -99,6 +99,8 @@ def _score(run: Run) -> dict[str, Any]:
         options = dict(run.options)
         if run.preparations is not None:
             options['preparations'] = run.preparations
+        if run.pretraining is not None:
+            options[run.pretraining['start']] = str(pretrained_weights(run))
         metrics = adapt(run.config, cfg_options=options, work_dir=run.folder)
     else:
         metrics = evaluate_joints(

@@ -14,7 +14,9 @@ import yaml
 from hrtk.apis.locations import find_config
 from hrtk.errors import InputError, suggestion
 
-START = 'model.network.pretrained'  # the option that receives the checkpoint of a pretraining
+# The options that receive the checkpoint of a pretraining, of a later training and of an adaptation.
+START = 'model.network.pretrained'
+ADAPTED = 'estimator.weights'
 STAGE = 'pretraining.'  # begins the keys of `vary` that belong to the pretraining
 
 
@@ -34,8 +36,7 @@ class Row:
         checkpoint: of that training: ``'epoch_<n>'``, ``'iter_<n>'``, or ``'best'`` for the one that mmengine's
             ``CheckpointHook`` with ``save_best`` wrote; None for the last.
         weights: tests these weights on the test part of a training config instead, see :func:`hrtk.apis.test`.
-        pretraining: an earlier stage of that training, which is trained first; its last checkpoint becomes the option
-            ``start``.
+        pretraining: a training that is run first; its last checkpoint becomes the option ``start``.
         start: of a pretraining, the dotted key in the config of the later stage.
         cost: counts the parameters and operations of these parts of the config's network instead.
     """
@@ -121,9 +122,9 @@ def load_table(file: str | Path) -> Table:
     ``{}`` in its label takes the next key's value, and its ``paper`` values are lists with one number per combination.
     The key ``checkpoint`` can vary too, and options of a pretraining as ``pretraining.<key>``.
 
-    ``pretraining`` is an earlier stage of a training: its ``config``, ``options``, and ``start``, the option of the
-    row's config that receives its last checkpoint. ``cost``, a list of parts of the network, counts instead of
-    training.
+    ``pretraining`` is a training before that of a row, or before its adaptation: its ``config``, ``options``, and
+    ``start``, the option of the row's config that receives its last checkpoint. ``cost``, a list of parts of the
+    network, counts instead of training.
 
     Raises:
         InputError: names the file, the row and what is wrong with it.
@@ -206,7 +207,7 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
             train=bool(entry.get('train', False)),
             checkpoint=checkpoint,
             weights=entry.get('weights'),
-            pretraining=_stage(entry.get('pretraining'), stage_options, file, source),
+            pretraining=_stage(entry, stage_options, file, source, bool(entry.get('train'))),
             cost=tuple(entry.get('cost') or ()),
         )
 
@@ -223,15 +224,19 @@ def _split_options(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     return own, stage
 
 
-def _stage(entry: Any, options: Mapping[str, Any], file: Path, source: str) -> Optional[Row]:
+def _stage(
+    later: Mapping[str, Any], options: Mapping[str, Any], file: Path, source: str, trains: bool
+) -> Optional[Row]:
     """The row of a pretraining, or None.
 
     Args:
-        entry: the value of ``pretraining``.
+        later: the entry of the later stage.
         options: further options, from ``vary``.
         file: the table file.
         source: for messages.
+        trains: whether the later stage is a training; else it is an adaptation.
     """
+    entry = later.get('pretraining')
     if entry is None:
         if options:
             raise InputError(f'{source}: vary has keys of a pretraining, but the row has none')
@@ -246,8 +251,8 @@ def _stage(entry: Any, options: Mapping[str, Any], file: Path, source: str) -> O
         config=file.parent / entry['config'],
         options={**(entry.get('options') or {}), **own_options},
         train=True,
-        pretraining=_stage(entry.get('pretraining'), earlier_options, file, source),
-        start=entry.get('start', START),
+        pretraining=_stage(entry, earlier_options, file, source, True),
+        start=entry.get('start', START if trains else ADAPTED),
     )
 
 
@@ -280,9 +285,9 @@ def _check_kind(entry: Mapping[str, Any], source: str) -> None:
     kinds = [key for key in KINDS if entry.get(key)]
     if len(kinds) > 1:
         raise InputError(f'{source}: {" and ".join(kinds)} exclude each other; keep one of them')
-    if entry.get('pretraining') and not entry.get('train'):
+    if entry.get('pretraining') and kinds not in ([], ['train']):
         raise InputError(
-            f'{source}: pretraining is an earlier stage of a training; add `train: true`'
+            f'{source}: pretraining comes before an adaptation or a row with `train: true`, not before {kinds[0]}'
         )
     cost = entry.get('cost') or []
     if not isinstance(cost, list) or not all(isinstance(part, str) for part in cost):

@@ -35,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     h36m.add_argument('bodies', help='npz with imgname, pose and shape')
     h36m.add_argument('output')
 
+    mpii = kinds.add_parser('mpii', help="MPII's annotations (.mat) to SPIN's npz")
+    mpii.add_argument('file', help='mpii_human_pose_v1_u12_1.mat')
+    mpii.add_argument('output')
+
     vibe = kinds.add_parser(
         'vibe', help='a .pt database of VIBE, TCMR or MPS-Net to npz, without executing its pickle'
     )
@@ -67,4 +71,6 @@ def prepare_kind(args: argparse.Namespace) -> int:
         return prepare.prepare_3dhp(args.root, args.output)
     if args.kind == 'h36m':
         return prepare.prepare_h36m(args.file, args.bodies, args.output)
+    if args.kind == 'mpii':
+        return prepare.prepare_mpii(args.file, args.output)
     return prepare.prepare_vibe(args.file, args.output)

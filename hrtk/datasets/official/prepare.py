@@ -13,6 +13,7 @@ import torch
 from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.arrays import read_npz, save_npz
 from hrtk.datasets.official.joblib_file import load_joblib
+from hrtk.datasets.official.mpii_mat import read_mpii
 from hrtk.datasets.official.spin_npz import read_spin_npz
 from hrtk.datasets.official.threedpw import PersonTrack, ThreeDPW
 from hrtk.errors import InputError
@@ -161,6 +162,19 @@ def prepare_h36m(file: str | Path, bodies: str | Path, output: str | Path) -> in
     table['has_smpl'] = has_body.astype(int)
     _write(output, [table])
     return int(has_body.sum())
+
+
+def prepare_mpii(file: str | Path, output: str | Path) -> int:
+    """MPII's ``mpii_human_pose_v1_u12_1.mat`` -> SPIN's npz, see :func:`~hrtk.datasets.official.mpii_mat.read_mpii`.
+
+    Args:
+        file: the annotation file.
+        output: the npz to write.
+
+    Returns:
+        The number of rows.
+    """
+    return _write(output, [read_mpii(file)])
 
 
 def prepare_vibe(file: str | Path, output: str | Path) -> int:

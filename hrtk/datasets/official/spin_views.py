@@ -1,4 +1,4 @@
-"""SPINViews: labelled images in SPIN's npz layout, such as Human3.6M's training set, as source data."""
+"""SPINViews: images in SPIN's npz layout as source data, labelled ones such as Human3.6M's and ones with 2D joints."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hrtk.geometry.camera import fit_weak_perspective
 from hrtk.registry import BODY_MODELS, DATASETS
 from hrtk.structures import evenly_spaced
 
+REST_CAMERA = (0.9, 0.0, 0.0)  # where there is no body to fit one
 MIN_VISIBLE_JOINTS = 3  # the weak-perspective camera is fitted to them
 
 
@@ -34,6 +35,10 @@ class SPINViews(Dataset):
     ``part`` (24, 3), positions in [-1, 1] with the confidences of the file, zeros where a joint was not measured, and,
     if the file has it, ``S`` (24, 4), joints ``spin24_mocap`` in metres relative to the pelvis, with confidences.
 
+    With ``weak`` rows without a body stay, such as all of MPII's, as weak 2D supervision. Items then have two more
+    keys, ``has_body``, 1 or 0, and ``confidence`` (24,) of the keypoints. Where there is no body, ``rotmat``,
+    ``betas`` and ``camera`` are those of the rest pose, and joints that ``part`` lacks have the confidence 0.
+
     Args:
         file: npz with ``imgname center scale part pose shape`` and optionally ``has_smpl``. The licence of Human3.6M's
             poses forbids their distribution; `tools/prepare_dataset.py h36m` adds those that you have.
@@ -41,9 +46,10 @@ class SPINViews(Dataset):
         body: config of the body that pose and shape belong to.
         resolution: R, px.
         length: number of rows, evenly spread over the file; None takes all.
+        weak: keep rows without a body.
 
     Raises:
-        InputError: the file is missing or broken, or has no row with a body and three visible joints.
+        InputError: the file is missing or broken, or has no row with three visible joints and, unless ``weak``, a body.
     """
 
     def __init__(
@@ -53,13 +59,16 @@ class SPINViews(Dataset):
         body: dict | BodyModel,
         resolution: int = 224,
         length: Optional[int] = None,
+        weak: bool = False,
     ) -> None:
         self.file = Path(file)
         self.image_root = Path(image_root)
         self.resolution = resolution
         self.body: BodyModel = BODY_MODELS.build(body)
+        self.weak = weak
         self.table = read_spin_npz(file)
-        rows = self._labelled_rows()
+        self.has_body = self._find_bodies()
+        rows = self._usable_rows()
         if length is None:
             length = len(rows)
         self.rows = rows[evenly_spaced(len(rows), length)]
@@ -76,50 +85,76 @@ class SPINViews(Dataset):
         box = boxes_from_centers(
             float_tensor(table['center'][row]), float_tensor(table['scale'][row])
         )
-        rotmat = rotmat_of_pose(table['pose'][row])
-        betas = float_tensor(table['shape'][row])
         part = float_tensor(table['part'][row])
         visible = part[0, :, 2] > 0
-        joints = self.body.joints(rotmat, betas, 'spin24')
         keypoints = to_crop(part[..., :2], box)
-        camera = fit_weak_perspective(joints[:, visible], keypoints[:, visible])
-        projected = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
         image = read_image(self.image_root / str(table['imgname'][row[0]]))
         crop = crop_image(image, box[0], self.resolution)
         measured = torch.cat([keypoints[0], part[0, :, 2:]], dim=-1)
         item = dict(
             image=crop.round().clamp(0, 255).to(torch.uint8),
-            rotmat=rotmat[0],
-            betas=betas[0],
-            camera=camera[0],
-            keypoints2d=torch.where(visible[:, None], keypoints[0], projected[0]),
             part=torch.where(visible[:, None], measured, 0.0),
         )
         if 'S' in table:
             item['S'] = float_tensor(table['S'][row])[0]
+        if not self.has_body[row[0]]:
+            return dict(
+                **item,
+                rotmat=torch.eye(3).repeat(24, 1, 1),
+                betas=torch.zeros(10),
+                camera=torch.tensor(REST_CAMERA),
+                keypoints2d=torch.where(visible[:, None], keypoints[0], 0.0),
+                has_body=torch.tensor(0.0),
+                confidence=part[0, :, 2].clamp(0, 1),
+            )
+        rotmat = rotmat_of_pose(table['pose'][row])
+        betas = float_tensor(table['shape'][row])
+        joints = self.body.joints(rotmat, betas, 'spin24')
+        camera = fit_weak_perspective(joints[:, visible], keypoints[:, visible])
+        projected = camera[:, None, :1] * (joints[..., :2] + camera[:, None, 1:])
+        item.update(
+            rotmat=rotmat[0],
+            betas=betas[0],
+            camera=camera[0],
+            keypoints2d=torch.where(visible[:, None], keypoints[0], projected[0]),
+        )
+        if self.weak:
+            item.update(has_body=torch.tensor(1.0), confidence=torch.ones(24))
         return item
 
     def fingerprint(self) -> dict[str, str]:
         """Hashes of the file and of the body; the images are assumed to be unchanged."""
         return {'npz': sha256(self.file), 'body': self.body.data.sha256}
 
-    def _labelled_rows(self) -> np.ndarray:
-        """The rows with a body and enough visible joints."""
-        missing = [key for key in ('part', 'pose', 'shape') if key not in self.table]
-        if missing:
+    def _find_bodies(self) -> np.ndarray:
+        """(N,) bool: rows that have a body."""
+        table = self.table
+        count = len(table['imgname'])
+        missing = [key for key in ('pose', 'shape') if key not in table]
+        if 'part' not in table:
+            missing.insert(0, 'part')
+        if missing and not (self.weak and 'part' in table):
             raise InputError(
-                f'{self.file}: labelled views need {", ".join(missing)}; the file has {", ".join(self.table)}'
+                f'{self.file}: labelled views need {", ".join(missing)}; the file has {", ".join(table)}. weak=True '
+                f'reads rows with 2D joints (part) alone'
             )
+        if missing:
+            return np.zeros(count, bool)
+        if 'has_smpl' in table:
+            return table['has_smpl'] > 0
+        return np.ones(count, bool)
+
+    def _usable_rows(self) -> np.ndarray:
+        """The rows with enough visible joints and, unless they may be weak, a body."""
         part = self.table['part']
         if part.shape[1] != 24:
             raise InputError(
                 f"{self.file}: part has {part.shape[1]} joints, labelled views need SPIN's 24"
             )
         usable = (part[:, :, 2] > 0).sum(1) >= MIN_VISIBLE_JOINTS
-        if 'has_smpl' in self.table:
-            usable &= self.table['has_smpl'] > 0
+        if not self.weak:
+            usable &= self.has_body
         if not usable.any():
-            raise InputError(
-                f'{self.file}: no row has a body (has_smpl) and three visible joints (part)'
-            )
+            body = '' if self.weak else 'a body (has_smpl) and '
+            raise InputError(f'{self.file}: no row has {body}three visible joints (part)')
         return np.flatnonzero(usable)

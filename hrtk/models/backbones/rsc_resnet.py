@@ -42,6 +42,15 @@ class RSCResNet(ResNet):
     """
 
     stage = staticmethod(ScaledStage)
+    optional_keys = ('.alphas.',)  # gains start at 1 where a plain ResNet's file has none
+
+    @staticmethod
+    def official_key(key: str) -> str:
+        """Renames a plain ResNet's key, ``layer1.0.conv1.weight`` -> ``layer1.hmr_layer.0.conv1.weight``."""
+        stage, _, rest = key.partition('.')
+        if stage.startswith('layer') and rest[:1].isdigit():
+            return f'{stage}.hmr_layer.{rest}'
+        return key
 
     def forward(self, images: Tensor, bucket: int = 0) -> Tensor:
         """(B, 3, R, R) normalised crops, all of one bucket -> (B, out_channels) features."""

@@ -4,6 +4,7 @@ from hrtk.models.estimators.base import ClipEstimator, Estimator, ImageEstimator
 from hrtk.models.estimators.foreground_hmr import ForegroundHMR
 from hrtk.models.estimators.hmr import HMR
 from hrtk.models.estimators.landmark_hmr import LandmarkHMR
+from hrtk.models.estimators.latent_hmr import LatentHMR
 from hrtk.models.estimators.prediction import predict_frames, predict_sequence
 from hrtk.models.estimators.rsc_net import RSCNet
 from hrtk.models.estimators.video_hmr import VideoHMR
@@ -15,6 +16,7 @@ __all__ = [
     'HMR',
     'ImageEstimator',
     'LandmarkHMR',
+    'LatentHMR',
     'RSCNet',
     'VideoHMR',
     'hash_tensors',

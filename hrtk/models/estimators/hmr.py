@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hrtk.errors import InputError
 from hrtk.geometry.rotation import rot6d_to_rotmat
-from hrtk.models.checkpoints import load_weights
+from hrtk.models.checkpoints import load_backbone, load_weights
 from hrtk.models.estimators.base import ImageEstimator
 from hrtk.models.heads import RegressorOutput
 from hrtk.registry import BACKBONES, ESTIMATORS, HEADS
@@ -33,6 +33,8 @@ class HMR(ImageEstimator):
         resolution: side of the crops, px; 224 for SPIN.
         body: config of the body model, default the bundled free body; None for parameters only.
         weights: ``'open:<name>'`` for weights that ship with hrtk, a path to a checkpoint, or None for random ones.
+        backbone_weights: a file for the backbone alone, such as torchvision's ``resnet50-*.pth`` of ImageNet, to start
+            a training from, see :func:`~hrtk.models.checkpoints.load_backbone`; not read with ``weights``.
         precision: ``'float32'``, or ``'bfloat16'``: convolutions in half the bits (torch's autocast), weights and
             regressor in float32. The numbers differ; a ResNet-50 is faster on processors and GPUs with bfloat16 units.
 
@@ -48,6 +50,7 @@ class HMR(ImageEstimator):
         body: Optional[dict] = dict(type='BodyModel'),
         weights: Optional[str] = None,
         precision: str = 'float32',
+        backbone_weights: Optional[str] = None,
     ) -> None:
         super().__init__(resolution, body)
         if precision not in PRECISIONS:
@@ -62,6 +65,8 @@ class HMR(ImageEstimator):
         )
         if weights is not None:
             load_weights(self, weights)
+        elif backbone_weights is not None:
+            load_backbone(self.backbone, backbone_weights)
 
     def forward(self, images: Tensor) -> Prediction:
         """(B, 3, R, R) normalised crops -> B predictions, features included."""

@@ -83,7 +83,7 @@ class IterativeRegressor(nn.Module):
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
             nn.init.zeros_(layer.bias)
             setattr(self, f'dec{name}', layer)
-        for name, value in _start_state(mean_params).items():
+        for name, value in start_state(mean_params).items():
             self.register_buffer(f'init_{name}', value)
 
     def forward(self, features: Tensor) -> RegressorOutput:
@@ -111,7 +111,7 @@ class IterativeRegressor(nn.Module):
         return x
 
 
-def _start_state(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
+def start_state(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
     """Returns the parameters before the first iteration: (1, 144) pose, (1, 10) shape and (1, 3) cam."""
     if mean_params is None:
         pose = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]).repeat(24)
