@@ -13,8 +13,10 @@ import numpy as np
 
 from hrtk.apis.zoo.building import build_model
 from hrtk.body_models import load_body_file
+from hrtk.datasets.official.amass import read_amass
 from hrtk.datasets.official.spin_npz import read_spin_npz
 from hrtk.datasets.official.threedpw import read_3dpw
+from hrtk.datasets.official.vibe_clips import VIBEClips
 from hrtk.datasets.official.vibe_db import read_vibe_db
 from hrtk.errors import InputError
 from hrtk.models.priors.gmm import read_gmm
@@ -107,3 +109,19 @@ def check_database(path: Path) -> str:
     """A VIBE database."""
     names = read_vibe_db(path)['vid_name']
     return f'{len(names)} rows, {len(set(names))} tracks'
+
+
+def check_clips(layout: str) -> Callable[[Path], str]:
+    """A VIBE database of this layout, as its training reads it."""
+
+    def check(path: Path) -> str:
+        clips = VIBEClips(path, layout, overlap=0.0)
+        return f'{len(clips.features)} rows, {len(clips)} clips of {clips.frames} frames'
+
+    return check
+
+
+def check_motion(path: Path) -> str:
+    """VIBE's database of AMASS."""
+    pose, names = read_amass(path)
+    return f'{len(pose)} rows, {len(set(names))} recordings'
