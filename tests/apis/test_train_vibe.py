@@ -10,6 +10,7 @@ import torch
 
 from hrtk import apis
 from hrtk.apis import benchmark
+from hrtk.apis.assets import ASSETS, PRESENT, status
 from hrtk.evaluation import pa_mpjpe
 from hrtk.models.estimators import HMR
 from hrtk.models.temporal import VIBE
@@ -87,6 +88,16 @@ def clips(numbers, count=3, frames=4):
         has_body=torch.tensor([0.0, 0.0, 1.0])[:, None].repeat(1, frames),
     )
     return labels
+
+
+def test_checks_of_the_files(data):
+    paths = {path.name for path in Path('data/vibe').glob('*_db.pt')}
+    checked = [asset for asset in ASSETS if Path(asset.path).name in paths]
+    states = {Path(asset.path).name: status(asset, 'data') for asset in checked}
+    states.pop('3dpw_test_db.pt')  # its check wants features of 2048 numbers
+    assert {state for state, _ in states.values()} == {PRESENT} and len(states) == 7
+    assert states['3dpw_train_db.pt'][1] == '40 rows, 2 clips of 16 frames'
+    assert states['amass_db.pt'][1] == '40 rows, 1 recordings'
 
 
 def test_losses_are_those_of_the_released_code(data):
