@@ -22,7 +22,7 @@ LEAVES = sorted(
 )
 # Trainings.
 SEGMENTATION = ('segmentation/hrnet_', 'segmentation/foreground_', 'segmentation/head_only')
-VIDEO = ('vibe/vibe_open', 'vibe/vibe_metric')
+VIDEO = ('vibe/vibe_open', 'vibe/vibe_metric', 'vibe/vibe_train')
 TRAININGS = [name for name in LEAVES if name.startswith('hmr/')]
 ADAPTATIONS = [
     name

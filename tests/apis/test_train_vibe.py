@@ -199,7 +199,7 @@ def small_table(name, tmp_path):
     """A table of the repository with tiny networks and few steps."""
     folder = ROOT / 'configs/few_shot/tables'
     text = (folder / f'{name}.yaml').read_text()
-    text = text.replace('config: ../', f'config: {folder.parent}/')
+    text = text.replace('config: ../../', f'config: {ROOT}/configs/')
     if '\noptions:\n' in text:
         text = text.replace('\noptions:\n', f'\noptions:{SMALL}', 1)
     else:
@@ -226,7 +226,7 @@ def test_tables_of_the_thesis(data, tmp_path, name, trainings):
     row = by_label['VIBE']
     options = dict(row['options'], **{'randomness.seed': 0})
     scored = apis.test(
-        ROOT / 'configs/few_shot/vibe_train_3dhp.py',
+        ROOT / 'configs/vibe/vibe_train_3dhp_metric.py',
         'data/vibe/vibe_model_wo_3dpw.pth.tar',
         cfg_options=options,
     )
