@@ -22,8 +22,8 @@ LEAVES = sorted(
 )
 # Trainings.
 SEGMENTATION = ('segmentation/hrnet_', 'segmentation/foreground_', 'segmentation/head_only')
-VIDEO = ('vibe/vibe_open', 'vibe/vibe_metric')
 OFFICIAL_TRAININGS = [name for name in LEAVES if name.startswith('topology/train_')]
+VIDEO = ('vibe/vibe_open', 'vibe/vibe_metric', 'vibe/vibe_train')
 TRAININGS = [name for name in LEAVES if name.startswith('hmr/')]
 ADAPTATIONS = [
     name
@@ -51,7 +51,7 @@ NEEDS = {
     'few_shot/vibe_3dpw.py': {
         'dataset': '3dpw_test_db.pt',
         'estimator': 'model_checkpoint.pt',
-        'adapter': 'mpii3d_train_scale12_db.pt',
+        'adapter': 'mpii3d_train_db.pt',
     },
     'boa/r50_photos.py': {
         'dataset': 'yogait_coco.json',

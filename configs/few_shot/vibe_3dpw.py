@@ -10,7 +10,7 @@ adapter = dict(
         dataset=dict(
             type='SequenceClips', frames=16, length=256, resolution=224,
             dataset=dict(
-                type='VIBEDatabase', file='data/vibe/mpii3d_train_scale12_db.pt', image_root='data/mpi_inf_3dhp_train',
+                type='VIBEDatabase', file='data/vibe/mpii3d_train_db.pt', image_root='data/mpi_inf_3dhp_train',
                 source='gt'))),
     batch=8, steps=1000, lr=5e-5,  # not stated; the rate is VIBE's
     variant='thesis', share=0.3, weights=dict(metric=1.0))

@@ -13,9 +13,11 @@ import numpy as np
 
 from hrtk.apis.zoo.building import build_model
 from hrtk.body_models import load_body_file
+from hrtk.datasets.official.amass import read_amass
 from hrtk.datasets.official.spin_npz import read_spin_npz
 from hrtk.datasets.official.surreal_clip import find_clips, read_clip
 from hrtk.datasets.official.threedpw import read_3dpw
+from hrtk.datasets.official.vibe_clips import VIBEClips
 from hrtk.datasets.official.vibe_db import read_vibe_db
 from hrtk.datasets.transforms.perturbation import read_perturbation
 from hrtk.errors import InputError
@@ -143,3 +145,19 @@ def check_masks(path: Path) -> str:
 def check_pattern(path: Path) -> str:
     """A universal perturbation."""
     return f'{len(read_perturbation(path))} px'
+
+
+def check_clips(layout: str) -> Callable[[Path], str]:
+    """A VIBE database of this layout, as its training reads it."""
+
+    def check(path: Path) -> str:
+        clips = VIBEClips(path, layout, overlap=0.0)
+        return f'{len(clips.features)} rows, {len(clips)} clips of {clips.frames} frames'
+
+    return check
+
+
+def check_motion(path: Path) -> str:
+    """VIBE's database of AMASS."""
+    pose, names = read_amass(path)
+    return f'{len(pose)} rows, {len(set(names))} recordings'

@@ -103,7 +103,7 @@ def write_official_files(
     ``body_models/smpl``, ``spin`` (regressors, mean parameters, pose prior, ``3dpw_test.npz``,
     ``h36m_valid_protocol1.npz`` and ``2``, ``h36m_train.npz``, ``mpi_inf_3dhp_test.npz``), ``boa`` (``3dpw_vid``,
     ``3dpw_ph.npz``), ``dynaboa``, ``vibe`` (``3dpw_test_db.pt``,
-    ``3dpw_val_db.pt``, ``mpii3d_train_scale12_db.pt``), ``3dpw`` (``sequenceFiles``, ``imageFiles``), ``h36m`` and
+    ``3dpw_val_db.pt``, ``mpii3d_train_db.pt``), ``3dpw`` (``sequenceFiles``, ``imageFiles``), ``h36m`` and
     ``mpi_inf_3dhp`` and ``mpi_inf_3dhp_train`` (images). Network weights are not written; see :func:`write_checkpoint`.
 
     Args:
@@ -316,7 +316,7 @@ def _write_vibe(root: Path, clips: dict[str, list[Person]], neutral: BodyModel) 
     (root / 'vibe').mkdir(exist_ok=True)
     dump_joblib(_join(test), root / 'vibe/3dpw_test_db.pt')
     dump_joblib(_join(validation), root / 'vibe/3dpw_val_db.pt')
-    dump_joblib(_join(training), root / 'vibe/mpii3d_train_scale12_db.pt')
+    dump_joblib(_join(training), root / 'vibe/mpii3d_train_db.pt')
 
 
 @torch.no_grad()

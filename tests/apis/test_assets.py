@@ -53,8 +53,11 @@ def test_every_file_that_is_written_passes(data):
     networks = {
         path for path in states if path.endswith(('.pt', '.tar')) and not path.endswith('_db.pt')
     }
-    assert {path for path, state in states.items() if state == ABSENT} == networks
-    assert {state for path, state in states.items() if path not in networks} == {PRESENT}
+    # The databases of VIBE's training are written, and checked, in test_train_vibe.py.
+    training = {path for path in states if path.startswith('vibe/') and '_db.' in path}
+    unwritten = networks | training - {'vibe/3dpw_test_db.pt'}
+    assert {path for path, state in states.items() if state == ABSENT} == unwritten
+    assert {state for path, state in states.items() if path not in unwritten} == {PRESENT}
     assert status(by_path('spin/3dpw_test.npz'), data)[1] == '8 rows (published numbers: 35515)'
     assert (
         status(by_path('3dpw/sequenceFiles/test'), data)[1]

@@ -22,7 +22,7 @@ SIZE = 32
 def studio(data):
     return dict(
         type='VIBEDatabase',
-        file=str(data / 'vibe/mpii3d_train_scale12_db.pt'),
+        file=str(data / 'vibe/mpii3d_train_db.pt'),
         image_root=str(data / 'mpi_inf_3dhp_train'),
         source='gt',
     )
@@ -33,7 +33,7 @@ def test_clips_of_3dhp_have_joints_and_no_body(data):
     tracks = VIBEDatabase(**{k: v for k, v in studio(data).items() if k != 'type'})
     assert len(clips) == sum(len(track) // 2 for track in tracks) and clips.clips[1] == (0, 2)
     item, track = clips[1], tracks[0]
-    rows = load_joblib(data / 'vibe/mpii3d_train_scale12_db.pt')
+    rows = load_joblib(data / 'vibe/mpii3d_train_db.pt')
     assert item['image'].shape == (2, 3, SIZE, SIZE) and item['image'].dtype == torch.uint8
     assert torch.isnan(item['rotmat']).all() and torch.isnan(item['betas']).all()
     for t in range(2):
