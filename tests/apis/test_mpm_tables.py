@@ -19,13 +19,13 @@ TRAINED = sorted(path.stem for path in TABLES.glob('mpm_*.yaml') if not path.ste
 FRAMES = {243: 27, 81: 9, 27: 9}  # tiny windows, as many different ones as in the table
 # Some of many similar rows.
 ONLY = {
-    'mpm_table1_cpn': '81*',
-    'mpm_table1_cpn_pa': '81*alone*',
-    'mpm_table1_gt': '81*',
-    'mpm_table3': '1 hidden*',
-    'mpm_table4': 'right_leg*',
-    'mpm_tableA': '4 shared*',
-    'mpm_tableC': '5 joints, 0.[45]*',
+    'table1_cpn': '81*',
+    'table1_cpn_pa': '81*alone*',
+    'table1_gt': '81*',
+    'table3': '1 hidden*',
+    'table4': 'right_leg*',
+    'tableA': '4 shared*',
+    'tableC': '5 joints, 0.[45]*',
 }
 TINY = {
     'model.network.channels': 16,
@@ -110,49 +110,49 @@ def test_the_table_runs_end_to_end(folder, name):
     ]
     for row in content['rows']:
         metric = content['metrics'][0]
-        if name == 'mpm_tableB' and row['label'].startswith('MPI'):
+        if name == 'tableB' and row['label'].startswith('MPI'):
             metric = 'pck'
-        if name == 'mpm_refine' and row['label'].endswith('refined'):
+        if name == 'refine' and row['label'].endswith('refined'):
             assert not {'mpjpe_mm', 'pa_mpjpe_mm'} & set(row['ours'])
             metric = 'mpjpe_true_depth_mm'
         assert row['ours'][metric]['mean'] >= 0
     text = Path(f'work_dirs/tables/{name}/table.md').read_text()
     assert 'paper' in text and content['paper'].split(',')[0] in text
-    if name in ('mpm_table3', 'mpm_table4'):  # one pre-training and one completion for all rows
+    if name in ('table3', 'table4'):  # one pre-training and one completion for all rows
         assert len(trainings()) == 2
         rows = {row['label']: row['ours'] for row in content['rows']}
         for label, ours in rows.items():
-            if label.endswith(', as released') and name == 'mpm_table4':
+            if label.endswith(', as released') and name == 'table4':
                 correct = rows[label.removesuffix(', as released')]
                 # Three of 17 joints count.
                 assert ours['mpjpe_mm']['mean'] < correct['mpjpe_mm']['mean'] / 3
-    if name == 'mpm_refine':  # the refinement continues the training of the first row
+    if name == 'refine':  # the refinement continues the training of the first row
         assert trainings() == ['refine_h36m', 'stage1_h36m', 'stage2_h36m']
-    if name == 'mpm_table6':
+    if name == 'table6':
         assert trainings().count('stage1_h36m_amass') == 2
         assert trainings().count('stage2_h36m16') == 3
 
 
 def test_a_pretraining_decides_the_training_after_it(folder):
-    content = benchmark(tiny('mpm_table6'), only='2D*')
+    content = benchmark(tiny('table6'), only='2D*')
     only2d, both = (row['ours']['mpjpe_mm']['mean'] for row in content['rows'])
     assert only2d != both
     before = trainings()
-    again = benchmark(Path('mpm_table6.yaml'), only='2D*')
+    again = benchmark(Path('table6.yaml'), only='2D*')
     assert trainings() == before
     assert [row['ours'] for row in again['rows']] == [row['ours'] for row in content['rows']]
 
 
 def test_processes_share_the_pretraining(folder):
-    content = benchmark(tiny('mpm_refine'), work_dir='one')
-    again = benchmark(Path('mpm_refine.yaml'), work_dir='two', jobs=2)
+    content = benchmark(tiny('refine'), work_dir='one')
+    again = benchmark(Path('refine.yaml'), work_dir='two', jobs=2)
     assert [row['ours'] for row in again['rows']] == [row['ours'] for row in content['rows']]
     assert len(list(Path('two/trainings').iterdir())) == 3
 
 
 def test_rows_without_files_name_those_of_both_stages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    content = benchmark(TABLES / 'mpm_table2.yaml', dry_run=True)
+    content = benchmark(TABLES / 'table2.yaml', dry_run=True)
     needed = content['rows'][0]['needed']
     for path in (
         'data/3dhp/data_test_3dhp.npz',
@@ -230,13 +230,13 @@ def test_cost_by_hand():
         network_cost(stage1, inputs, ['encoder4d'])
 
 
-@pytest.mark.parametrize('name', ['mpm_table5_open', 'mpm_tableD_open'])
+@pytest.mark.parametrize('name', ['table5_open', 'tableD_open'])
 def test_cost_tables(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     content = benchmark(TABLES / f'{name}.yaml')
     rows = {row['label']: row for row in content['rows']}
     assert all(row['status'] == 'done' for row in rows.values())
-    if name == 'mpm_table5_open':
+    if name == 'table5_open':
         parameters = {label: row['ours']['params_k']['mean'] for label, row in rows.items()}
         # Counts of the released classes.
         assert parameters['2D encoder'] == pytest.approx(17.920)

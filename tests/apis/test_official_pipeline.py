@@ -412,4 +412,4 @@ def test_table_on_a_bare_machine(tmp_path):
     ):
         asset = next(asset for asset in ASSETS if asset.path == path)
         assert done.stdout.count(f'data/{path} ') == 1 and asset.url in done.stdout
-    assert (tmp_path / 'out/table3/table.md').read_text().count('not reproduced |') == 16
+    assert (tmp_path / 'out/3dhrco_table3/table.md').read_text().count('not reproduced |') == 16

@@ -73,7 +73,7 @@ def benchmark(
     if dry_run:
         print_table(content, console)
         return content
-    folder = Path(work_dir) / selection.file.stem
+    folder = Path(work_dir) / table_name(selection.file)
     write_table(content, folder)
     for run, outcome in _execute_all(runs, jobs, console):
         entry = {'seed': run.seed, 'folder': os.path.relpath(run.folder), **outcome}
@@ -85,6 +85,13 @@ def benchmark(
     _print(console, f'written: {folder}/table.md, table.csv, table.json')
     _print_outputs(runs, finished, console)
     return content
+
+
+def table_name(file: Path) -> str:
+    """Name of the folder of a table: ``<method>_<stem>`` for configs/<method>/tables/<stem>.yaml, else its stem."""
+    if file.parent.name == 'tables':
+        return f'{file.absolute().parent.parent.name}_{file.stem}'
+    return file.stem
 
 
 def _print(console: Console, text: str) -> None:
