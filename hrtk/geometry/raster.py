@@ -171,20 +171,24 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return unit_normals.reshape(vertices.shape)
 
 
-def edge_functions(x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
+def edge_functions(
+    x: Any, y: Any, next_corner: Any = NEXT_CORNER, previous_corner: Any = PREVIOUS_CORNER
+) -> tuple[Any, Any, Any, Any]:
     """Computes the coefficients of the edge functions of K triangles, before the choice of their sign.
 
     Args:
         x: (K, 3) of the corners, px; an array or a tensor.
         y: (K, 3).
+        next_corner: (3,) the indices of this module, as a tensor where the corners are tensors.
+        previous_corner: (3,).
 
     Returns:
         edge_x, edge_y and edge_1 (K, 3), and twice the signed area (K,).
     """
-    next_x = x[:, NEXT_CORNER]
-    next_y = y[:, NEXT_CORNER]
-    previous_x = x[:, PREVIOUS_CORNER]
-    previous_y = y[:, PREVIOUS_CORNER]
+    next_x = x[:, next_corner]
+    next_y = y[:, next_corner]
+    previous_x = x[:, previous_corner]
+    previous_y = y[:, previous_corner]
     edge_x = next_y - previous_y
     edge_y = previous_x - next_x
     edge_1 = next_x * previous_y - previous_x * next_y

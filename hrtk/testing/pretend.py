@@ -110,6 +110,8 @@ def _register() -> None:
     _keep_alive.extend([every, own])
     for name in ('convolution_overrideable', 'convolution_backward_overrideable'):
         own.impl(name, _forwarded(getattr(aten, name).default), 'PrivateUse1')
+    own.impl('_thnn_fused_gru_cell', _gru_cell, 'PrivateUse1')
+    own.impl('_thnn_fused_gru_cell_backward', _gru_cell_backward, 'PrivateUse1')
     for name in FACTORIES:
         base, _, overload = name.partition('.')
         own.impl(name, _factory(getattr(getattr(aten, base), overload or 'default')), 'PrivateUse1')
@@ -119,6 +121,7 @@ def _register() -> None:
     for name in ('index_put', '_unsafe_index_put'):
         own.impl(name, _index_put, 'PrivateUse1')
     own.impl('as_strided', _as_strided, 'PrivateUse1')
+    own.impl('as_strided_', _as_strided_in_place, 'PrivateUse1')
     _patch_copies()
 
 
@@ -238,6 +241,7 @@ def _compute(operator: Any, *args: Any, **kwargs: Any) -> Any:
     if 'pin_memory' in cpu_kwargs:
         cpu_kwargs['pin_memory'] = None
     operator, cpu_args = _cpu_operator(operator, name, cpu_args)
+    cpu_args = _with_tensors(operator, cpu_args)
     result = operator(*cpu_args, **cpu_kwargs)
     for key, value in kwargs.items():
         if 'out' in key and isinstance(value, Tensor) and _is_here(value):
@@ -266,6 +270,15 @@ def _cpu_operator(operator: Any, name: str, args: tuple) -> tuple[Any, tuple]:
     if name in VIEWS:
         return aten.reshape.default, args[:2]
     return operator, args
+
+
+def _with_tensors(operator: Any, args: tuple) -> tuple:
+    """Arguments in which numbers are tensors where the operator expects them: torch passes Python's numbers so."""
+    result = list(args)
+    for position, (value, argument) in enumerate(zip(args, operator._schema.arguments)):
+        if isinstance(value, (int, float)) and str(argument.type) == 'Tensor':
+            result[position] = torch.tensor(value)
+    return tuple(result)
 
 
 def _copy(source: Tensor, target: Tensor) -> Tensor:
@@ -308,7 +321,11 @@ def _index_put(tensor: Tensor, indices: Any, values: Tensor, accumulate: bool = 
 
 def _factory(operator: Any) -> Callable[..., Tensor]:
     def make(
-        *args: Any, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: Any = None
+        *args: Any,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: Any = None,
     ) -> Tensor:
         return _shell(operator(*args, dtype=dtype, device='cpu'))
 
@@ -326,8 +343,59 @@ def _as_strided(
     return _shell(numbers.as_strided(size, stride, offset))
 
 
+def _as_strided_in_place(
+    tensor: Tensor, size: Any, stride: Any, storage_offset: Optional[int] = None
+) -> Tensor:
+    tensor.data = _as_strided(tensor, size, stride, storage_offset)
+    return tensor
+
+
+def _gru_cell(
+    input_gates: Tensor,
+    hidden_gates: Tensor,
+    hidden: Tensor,
+    input_bias: Optional[Tensor] = None,
+    hidden_bias: Optional[Tensor] = None,
+) -> tuple[Tensor, Tensor]:
+    """One step of a GRU (Cho et al., EMNLP 2014), for which torch expects a kernel of every device.
+
+    Returns:
+        The new hidden state (B, H), and (B, 5 H) for the backward pass.
+    """
+    gates = []
+    for values, bias in ((input_gates, input_bias), (hidden_gates, hidden_bias)):
+        total = _unwrapped(values)
+        if bias is not None:
+            total = total + _unwrapped(bias)
+        gates.append(total.chunk(3, dim=1))
+    (reset_in, update_in, new_in), (reset_hidden, update_hidden, new_hidden) = gates
+    reset = torch.sigmoid(reset_in + reset_hidden)
+    update = torch.sigmoid(update_in + update_hidden)
+    new = torch.tanh(new_in + reset * new_hidden)
+    before = _unwrapped(hidden)
+    kept = torch.cat([reset, update, new, before, new_hidden], dim=1)
+    return _shell(new + update * (before - new)), _shell(kept)
+
+
+def _gru_cell_backward(
+    gradient: Tensor, kept: Tensor, has_bias: bool
+) -> tuple[Tensor, Tensor, Tensor, Optional[Tensor], Optional[Tensor]]:
+    """Gradients of both gates (B, 3 H), of the hidden state before (B, H), and of both biases (3 H,)."""
+    reset, update, new, before, new_hidden = _unwrapped(kept).chunk(5, dim=1)
+    outer = _unwrapped(gradient)
+    to_new = outer * (1 - update) * (1 - new * new)
+    to_update = outer * (before - new) * update * (1 - update)
+    to_reset = to_new * new_hidden * reset * (1 - reset)
+    to_inputs = torch.cat([to_reset, to_update, to_new], dim=1)
+    to_hidden = torch.cat([to_reset, to_update, to_new * reset], dim=1)
+    biases: list[Optional[Tensor]] = [None, None]
+    if has_bias:
+        biases = [_shell(to_inputs.sum(0)), _shell(to_hidden.sum(0))]
+    return _shell(to_inputs), _shell(to_hidden), _shell(outer * update), biases[0], biases[1]
+
+
 def _patch_copies() -> None:
-    """Makes ``copy.deepcopy`` of tensors work on the device, whose storages torch cannot copy."""
+    """Makes ``copy.deepcopy`` and ``torch.save`` work on the device, whose storages torch cannot copy."""
     of_tensors = Tensor.__deepcopy__
     of_parameters = torch.nn.Parameter.__deepcopy__
 
@@ -348,5 +416,13 @@ def _patch_copies() -> None:
     def copy_parameter(parameter: Any, memo: dict[int, Any]) -> Any:
         return copied(parameter, memo) if _is_here(parameter) else of_parameters(parameter, memo)
 
+    def reduced(tensor: Tensor, protocol: int) -> Any:
+        if not _is_here(tensor) or isinstance(tensor, torch.nn.Parameter):
+            return reduce_any(tensor, protocol)
+        arguments = (tensor.detach().cpu(), tensor.dtype, str(tensor.device), tensor.requires_grad)
+        return torch._utils._rebuild_device_tensor_from_cpu_tensor, arguments
+
+    reduce_any = Tensor.__reduce_ex__
+    setattr(Tensor, '__reduce_ex__', reduced)
     setattr(Tensor, '__deepcopy__', copy_tensor)
     setattr(torch.nn.Parameter, '__deepcopy__', copy_parameter)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_adapter_contracts import ADAPTERS_OF_HRTK  # noqa: E402
 
 from hrtk.testing import pretend  # noqa: E402
-from hrtk.testing.trial import Setting, Trial, seed  # noqa: E402
+from hrtk.testing.trial import Setting, Trial  # noqa: E402
 
 
 def adapters():

@@ -96,16 +96,16 @@ class SourceBank:
         """Returns crops with their labels.
 
         Args:
-            index: (S,) indices of crops.
+            index: (S,) indices of crops, on the CPU.
             trunk: shared layers whose output for the crops is returned and cached; None returns the crops.
         """
         assert self._images is not None, 'load() comes first'
-        index = index.to(self._images.device)
         if trunk is None:
             images = self._read(index)
         else:
             images = self._cache.get(trunk, index, self._read)
-        labels = {name: values[index] for name, values in self._labels.items()}
+        rows = index.to(self._images.device, non_blocking=True)
+        labels = {name: values[rows] for name, values in self._labels.items()}
         return SourceBatch(images, **labels)
 
     def fingerprint(self) -> dict[str, str]:
@@ -114,7 +114,7 @@ class SourceBank:
 
     def _read(self, index: Tensor) -> Tensor:
         assert self._images is not None, 'load() comes first'
-        return self._normalise(self._images[index])
+        return self._normalise(self._images[index.to(self._images.device, non_blocking=True)])
 
 
 class SourceSampler:

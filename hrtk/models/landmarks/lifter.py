@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrtk.body_models.skeletons import flip_map, index_map, joint_names
+from hrtk.geometry.constants import constant
 from hrtk.models.landmarks.observations import (
     CHANNELS,
     LANDMARKS,
@@ -127,7 +128,7 @@ def mirror_rot6d(pose: Tensor) -> Tensor:
     """Mirrors 6-D rotations (B, 144), in the layout of :func:`~hrtk.geometry.rotation.rot6d_to_rotmat`."""
     rotations = pose.unflatten(1, (24, 3, 2))[:, list(flip_map('smpl24'))]
     # Reflection of x: R[i, j] changes its sign where exactly one of i and j is x.
-    sign = rotations.new_tensor([[1.0, -1.0], [-1.0, 1.0], [-1.0, 1.0]])
+    sign = constant((1.0, -1.0, -1.0, 1.0, -1.0, 1.0), rotations).view(3, 2)
     return (rotations * sign).flatten(1)
 
 
