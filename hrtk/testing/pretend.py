@@ -104,6 +104,8 @@ def _register() -> None:
     from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
     _setup_privateuseone_for_python_backend(NAME)
+    # Asked for even by `torch.autocast(..., enabled=False)`.
+    getattr(torch, NAME).get_amp_supported_dtype = lambda: [torch.bfloat16]
     every = torch.library.Library('_', 'IMPL')
     every.fallback(_compute, 'PrivateUse1')
     own = torch.library.Library('aten', 'IMPL')
@@ -141,7 +143,10 @@ def _is_here(tensor: Tensor) -> bool:
 
 def _shell(numbers: Tensor) -> Tensor:
     """A tensor of the device for a CPU tensor."""
-    shell = torch._C._acc.create_empty_tensor(numbers.shape, numbers.dtype)
+    with torch.inference_mode(
+        False
+    ):  # a view of an ordinary tensor cannot be one of inference mode
+        shell = torch._C._acc.create_empty_tensor(numbers.shape, numbers.dtype)
     # By storage, because autograd keeps copies that share the storage and are other Python objects.
     _numbers[shell.untyped_storage()._cdata] = numbers
     return shell
@@ -152,13 +157,41 @@ def _unwrapped(tensor: Tensor) -> Tensor:
     if not _is_here(tensor):
         return tensor
     numbers = _numbers[tensor.untyped_storage()._cdata]
+    if numbers.dtype != tensor.dtype:  # the same bits, read as another type
+        numbers = numbers.contiguous().view(tensor.dtype)
     as_stored = tensor.is_contiguous() and not tensor.storage_offset()
     if numbers.shape == tensor.shape and as_stored:
         return numbers
     # C++ has reshaped or transposed the shell without telling the fallback.
-    numbers = numbers.contiguous()
-    offset = numbers.storage_offset() + tensor.storage_offset()
-    return numbers.as_strided(tensor.shape, tensor.stride(), offset)
+    return _strided(numbers, tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
+def _strided(numbers: Tensor, size: Any, stride: Any, offset: int) -> Tensor:
+    """A view of numbers. Strides and offset are those of the shell, which is contiguous; the numbers may be a view."""
+    if numbers.is_contiguous():
+        return numbers.as_strided(size, stride, numbers.storage_offset() + offset)
+    shell_strides = torch.empty(numbers.shape, device='meta').stride()
+    dimensions = [d for d in range(numbers.dim()) if numbers.shape[d] > 1]
+    dimensions.sort(key=lambda d: -shell_strides[d])
+    own_offset = numbers.storage_offset()
+    rest = offset
+    for d in dimensions:
+        own_offset += rest // shell_strides[d] * numbers.stride(d)
+        rest %= shell_strides[d]
+    own_stride = []
+    for step in stride:
+        within = [d for d in dimensions if shell_strides[d] <= step]
+        if not within or step % shell_strides[within[0]]:
+            own_stride.append(0)
+        else:
+            d = within[0]
+            own_stride.append(step // shell_strides[d] * numbers.stride(d))
+    places = torch.arange(numbers.untyped_storage().nbytes() // numbers.element_size())
+    expected = places.as_strided(numbers.shape, numbers.stride(), numbers.storage_offset())
+    expected = expected.contiguous().as_strided(size, stride, offset)
+    if torch.equal(places.as_strided(size, own_stride, own_offset), expected):
+        return numbers.as_strided(size, own_stride, own_offset)
+    return numbers.contiguous().as_strided(size, stride, offset)  # no view of a view: a copy
 
 
 def _tensors(values: Any) -> list[Tensor]:
@@ -335,12 +368,11 @@ def _factory(operator: Any) -> Callable[..., Tensor]:
 def _as_strided(
     tensor: Tensor, size: Any, stride: Any, storage_offset: Optional[int] = None
 ) -> Tensor:
-    numbers = _unwrapped(tensor)
-    offset = storage_offset or 0
-    if numbers.stride() != tensor.stride() or numbers.storage_offset():
-        numbers = numbers.contiguous()
-        offset += numbers.storage_offset()
-    return _shell(numbers.as_strided(size, stride, offset))
+    numbers = _numbers[tensor.untyped_storage()._cdata]
+    if numbers.dtype != tensor.dtype:
+        numbers = numbers.contiguous().view(tensor.dtype)
+    # Counted from the start of the storage, not from that of the tensor.
+    return _shell(_strided(numbers, size, stride, storage_offset or 0))
 
 
 def _as_strided_in_place(

@@ -100,11 +100,11 @@ class SourceBank:
             trunk: shared layers whose output for the crops is returned and cached; None returns the crops.
         """
         assert self._images is not None, 'load() comes first'
+        rows = index.to(self._images.device, non_blocking=True)
         if trunk is None:
-            images = self._read(index)
+            images = self._normalise(self._images[rows])
         else:
             images = self._cache.get(trunk, index, self._read)
-        rows = index.to(self._images.device, non_blocking=True)
         labels = {name: values[rows] for name, values in self._labels.items()}
         return SourceBatch(images, **labels)
 
