@@ -74,11 +74,12 @@ def adapter_case(config, reference):
         setting = Setting(config)
         setting.network.to(device)
         with context():
-            trial = Trial(setting)
+            with pretend.record() as preparation:
+                trial = Trial(setting)
             trial.adapt(setting.sequences[0])
             with pretend.record() as traffic:
                 outcomes.append(trial.adapt(setting.sequences[1]))
-    return outcomes, traffic, len(setting.sequences[1])
+    return outcomes, traffic, len(setting.sequences[1]), preparation
 
 
 @contextlib.contextmanager
@@ -231,6 +232,10 @@ CASES = dict(
 )
 
 
+def as_dict(traffic):
+    return {name: dict(counts) for name, counts in vars(traffic).items()}
+
+
 def main(kinds):
     os.environ['HRTK_CACHE'] = tempfile.mkdtemp()
     torch.set_num_threads(1)
@@ -239,13 +244,15 @@ def main(kinds):
         for name, run in CASES[kind]():
             line = dict(case=name)
             try:
-                (ours, other), traffic, steps = run()
-                differences = [
-                    float((value - other[key].cpu()).abs().max()) for key, value in ours.items()
-                ]
-                line.update(difference=max(differences), steps=steps)
-                for field in ('uploads', 'downloads', 'waits', 'upload_bytes'):
-                    line[field] = dict(getattr(traffic, field))
+                (ours, other), traffic, steps, *preparation = run()
+                differences = []
+                for key, value in ours.items():
+                    differences.append((value - other[key].cpu()).detach().abs().max().item())
+                finite = all(torch.isfinite(value).all().item() for value in ours.values())
+                line.update(difference=max(differences), finite=finite, steps=steps)
+                line.update(as_dict(traffic))
+                if preparation:
+                    line['preparation'] = as_dict(preparation[0])
             except Exception:
                 line['error'] = traceback.format_exc()
             print(json.dumps(line), flush=True)
