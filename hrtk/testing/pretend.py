@@ -32,9 +32,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from hrtk.errors import InputError
+from hrtk.testing.gru_cell import gru_cell, gru_cell_backward
 
 NAME = 'pretend'
 PACKAGE = Path(__file__).parents[1]
+# Their callers are counted.
+HELPERS = ('testing/pretend.py', 'geometry/uploads.py', 'geometry/constants.py')
 aten = torch.ops.aten
 # The shape of the result depends on values, so the program waits for them.
 WAITING = ('aten::nonzero', 'aten::masked_select', 'aten::equal', 'aten::is_nonzero')
@@ -47,7 +50,7 @@ _numbers: dict[int, Tensor] = {}
 
 @dataclasses.dataclass
 class Traffic:
-    """What crossed the border of the device, by ``file:line`` of the innermost line of hrtk.
+    """What crossed the border of the device, by ``file:line`` of the innermost line of hrtk, helpers left out.
 
     Attributes:
         uploads: copies of CPU tensors to the device.
@@ -112,8 +115,8 @@ def _register() -> None:
     _keep_alive.extend([every, own])
     for name in ('convolution_overrideable', 'convolution_backward_overrideable'):
         own.impl(name, _forwarded(getattr(aten, name).default), 'PrivateUse1')
-    own.impl('_thnn_fused_gru_cell', _gru_cell, 'PrivateUse1')
-    own.impl('_thnn_fused_gru_cell_backward', _gru_cell_backward, 'PrivateUse1')
+    own.impl('_thnn_fused_gru_cell', _on_numbers(gru_cell), 'PrivateUse1')
+    own.impl('_thnn_fused_gru_cell_backward', _on_numbers(gru_cell_backward), 'PrivateUse1')
     for name in FACTORIES:
         base, _, overload = name.partition('.')
         own.impl(name, _factory(getattr(getattr(aten, base), overload or 'default')), 'PrivateUse1')
@@ -209,11 +212,14 @@ def _tensors(values: Any) -> list[Tensor]:
 
 
 def _line() -> str:
-    """The innermost line of hrtk on the stack, ``models/estimators/hmr.py:80``."""
+    """The innermost line of hrtk on the stack that is not a helper's, ``models/estimators/hmr.py:80``."""
     for frame in reversed(traceback.extract_stack()):
         path = Path(frame.filename)
-        if path.is_relative_to(PACKAGE) and path != Path(__file__):
-            return f'{path.relative_to(PACKAGE).as_posix()}:{frame.lineno}'
+        if not path.is_relative_to(PACKAGE):
+            continue
+        name = path.relative_to(PACKAGE).as_posix()
+        if name not in HELPERS:
+            return f'{name}:{frame.lineno}'
     return 'outside of hrtk'
 
 
@@ -382,48 +388,19 @@ def _as_strided_in_place(
     return tensor
 
 
-def _gru_cell(
-    input_gates: Tensor,
-    hidden_gates: Tensor,
-    hidden: Tensor,
-    input_bias: Optional[Tensor] = None,
-    hidden_bias: Optional[Tensor] = None,
-) -> tuple[Tensor, Tensor]:
-    """One step of a GRU (Cho et al., EMNLP 2014), for which torch expects a kernel of every device.
+def _on_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of CPU tensors as one of shells."""
 
-    Returns:
-        The new hidden state (B, H), and (B, 5 H) for the backward pass.
-    """
-    gates = []
-    for values, bias in ((input_gates, input_bias), (hidden_gates, hidden_bias)):
-        total = _unwrapped(values)
-        if bias is not None:
-            total = total + _unwrapped(bias)
-        gates.append(total.chunk(3, dim=1))
-    (reset_in, update_in, new_in), (reset_hidden, update_hidden, new_hidden) = gates
-    reset = torch.sigmoid(reset_in + reset_hidden)
-    update = torch.sigmoid(update_in + update_hidden)
-    new = torch.tanh(new_in + reset * new_hidden)
-    before = _unwrapped(hidden)
-    kept = torch.cat([reset, update, new, before, new_hidden], dim=1)
-    return _shell(new + update * (before - new)), _shell(kept)
+    def call(*args: Any) -> Any:
+        def unwrap(value: Any) -> Any:
+            return _unwrapped(value) if isinstance(value, Tensor) else value
 
+        def wrap(value: Any) -> Any:
+            return _shell(value) if isinstance(value, Tensor) else value
 
-def _gru_cell_backward(
-    gradient: Tensor, kept: Tensor, has_bias: bool
-) -> tuple[Tensor, Tensor, Tensor, Optional[Tensor], Optional[Tensor]]:
-    """Gradients of both gates (B, 3 H), of the hidden state before (B, H), and of both biases (3 H,)."""
-    reset, update, new, before, new_hidden = _unwrapped(kept).chunk(5, dim=1)
-    outer = _unwrapped(gradient)
-    to_new = outer * (1 - update) * (1 - new * new)
-    to_update = outer * (before - new) * update * (1 - update)
-    to_reset = to_new * new_hidden * reset * (1 - reset)
-    to_inputs = torch.cat([to_reset, to_update, to_new], dim=1)
-    to_hidden = torch.cat([to_reset, to_update, to_new * reset], dim=1)
-    biases: list[Optional[Tensor]] = [None, None]
-    if has_bias:
-        biases = [_shell(to_inputs.sum(0)), _shell(to_hidden.sum(0))]
-    return _shell(to_inputs), _shell(to_hidden), _shell(outer * update), biases[0], biases[1]
+        return tree_map(wrap, function(*tree_map(unwrap, args)))
+
+    return call
 
 
 def _patch_copies() -> None:

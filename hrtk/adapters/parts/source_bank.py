@@ -12,6 +12,7 @@ from torch import Tensor
 from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
+from hrtk.geometry.uploads import upload
 from hrtk.models.estimators import Estimator
 from hrtk.options import check_literals
 from hrtk.registry import DATASETS
@@ -100,7 +101,7 @@ class SourceBank:
             trunk: shared layers whose output for the crops is returned and cached; None returns the crops.
         """
         assert self._images is not None, 'load() comes first'
-        rows = index.to(self._images.device, non_blocking=True)
+        rows = upload(index, self._images.device)
         if trunk is None:
             images = self._normalise(self._images[rows])
         else:
@@ -114,7 +115,7 @@ class SourceBank:
 
     def _read(self, index: Tensor) -> Tensor:
         assert self._images is not None, 'load() comes first'
-        return self._normalise(self._images[index.to(self._images.device, non_blocking=True)])
+        return self._normalise(self._images[upload(index, self._images.device)])
 
 
 class SourceSampler:

@@ -8,6 +8,7 @@ from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.body_models.skeletons import index_map
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import to_crop, truncate_to_crop_pixels
+from hrtk.geometry.uploads import upload
 from hrtk.structures import Sequence
 
 
@@ -50,4 +51,4 @@ def crop_targets(
     xy = torch.where(visible[..., None], xy, xy.new_zeros(()))
     if truncate:
         xy = truncate_to_crop_pixels(xy)
-    return CropKeypoints(xy.to(device), confidence.to(device))
+    return CropKeypoints(upload(xy, device), upload(confidence, device))
