@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 Item = TypeVar('Item')
@@ -38,6 +38,9 @@ def prefetched(items: Iterable[Item], ahead: int = AHEAD) -> Iterator[Item]:
             done.put(('end', None))
         except BaseException as error:
             done.put(('error', error))
+        finally:
+            if isinstance(items, Generator):
+                items.close()  # ends the threads of iterators that it reads from
 
     thread = threading.Thread(target=work, name='prefetch', daemon=True)
     thread.start()

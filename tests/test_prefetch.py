@@ -67,3 +67,14 @@ def test_consumers_that_stop_end_the_thread():
     while threads() and time.time() < deadline:
         time.sleep(0.01)
     assert not threads()
+
+
+def test_a_chain_ends_with_its_consumer():
+    def doubled():
+        for item in prefetched(i for i in range(1000)):
+            yield 2 * item
+
+    chain = prefetched(doubled())
+    assert [next(chain) for _ in range(3)] == [0, 2, 4] and len(threads()) == 2
+    chain.close()
+    assert not threads()

@@ -166,7 +166,7 @@ def _unwrapped(tensor: Tensor) -> Tensor:
     if numbers.shape == tensor.shape and as_stored:
         return numbers
     # C++ has reshaped or transposed the shell without telling the fallback.
-    return _strided(numbers, tensor.shape, tensor.stride(), tensor.storage_offset())
+    return _strided(numbers, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
 
 
 def _strided(numbers: Tensor, size: Any, stride: Any, offset: int) -> Tensor:

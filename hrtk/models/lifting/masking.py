@@ -92,8 +92,8 @@ class Masks:
 
     def to(self, device: torch.device | str) -> Masks:
         """Returns the masks on another device."""
-        joints = upload(self.joints, torch.device(device))
-        visible = upload(self.visible, torch.device(device))
+        joints = upload(self.joints, device)
+        visible = upload(self.visible, device)
         return Masks(joints, visible)
 
 
