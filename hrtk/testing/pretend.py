@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -213,13 +214,14 @@ def _tensors(values: Any) -> list[Tensor]:
 
 def _line() -> str:
     """The innermost line of hrtk on the stack that is not a helper's, ``models/estimators/hmr.py:80``."""
-    for frame in reversed(traceback.extract_stack()):
-        path = Path(frame.filename)
-        if not path.is_relative_to(PACKAGE):
+    root = f'{PACKAGE}{os.sep}'
+    for frame, line in traceback.walk_stack(None):
+        file = frame.f_code.co_filename
+        if not file.startswith(root):
             continue
-        name = path.relative_to(PACKAGE).as_posix()
+        name = Path(file.removeprefix(root)).as_posix()
         if name not in HELPERS:
-            return f'{name}:{frame.lineno}'
+            return f'{name}:{line}'
     return 'outside of hrtk'
 
 
