@@ -32,10 +32,7 @@ class Registry(root.Registry):
     def import_from_location(self) -> None:
         """Imports hrtk's own modules of this kind, then, once per process, every installed plugin."""
         super().import_from_location()
-        if not Registry._plugins_loaded:
-            Registry._plugins_loaded = True
-            for entry in entry_points(group='hrtk.plugins'):
-                entry.load()
+        load_plugins()
 
     def get(self, key: str) -> Optional[type]:
         """Returns the class of a name, or None if the name is not registered."""
@@ -49,6 +46,15 @@ class Registry(root.Registry):
         if self.parent is not None:
             names.update(self.parent.module_dict)
         return sorted(names)
+
+
+def load_plugins() -> None:
+    """Imports every installed plugin, once per process; the plugins register their classes."""
+    if Registry._plugins_loaded:
+        return
+    Registry._plugins_loaded = True  # before the imports, which may look up names themselves
+    for entry in entry_points(group='hrtk.plugins'):
+        entry.load()
 
 
 def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) -> Any:

@@ -65,6 +65,6 @@ def test_interrupt(adapt, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('hrtk.cli.commands.adapt.adapt', interrupted)
+    monkeypatch.setattr('hrtk.apis.adapt', interrupted)
     code, message = adapt('x.py')
     assert code == 130 and 'run again to resume' in message

@@ -26,7 +26,17 @@ LAYERS = (
     'tools',
 )
 # A registry knows its modules by name only, so it stands below them.
-BASE = ('moved', 'version', 'errors', 'options', 'files', 'structures', 'results', 'registry')
+BASE = (
+    'moved',
+    'version',
+    'errors',
+    'options',
+    'files',
+    'prefetch',
+    'structures',
+    'results',
+    'registry',
+)
 STRANGERS = {'datasets', 'evaluation', 'visualization'}
 # mmengine is touched where it is the shell, and by the base class of metrics.
 MMENGINE = (

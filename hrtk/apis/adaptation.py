@@ -15,7 +15,6 @@ from torch import distributed
 
 from hrtk.apis.assets import require_assets
 from hrtk.apis.locations import bundled_configs, bundled_name, find_config
-from hrtk.engine import AdaptRunner
 from hrtk.errors import InputError, nearest
 
 
@@ -43,6 +42,9 @@ def adapt(
     """
     cfg = load_config(config, {**(cfg_options or {}), **overrides})
     require_assets({key: value for key, value in cfg.items() if not key.startswith('_')})
+    # Reading a config needs no runner, and mmengine's hooks take a second to import.
+    from hrtk.engine import AdaptRunner
+
     distributed_before = is_distributed()
     try:
         return AdaptRunner.from_cfg(cfg).adapt()

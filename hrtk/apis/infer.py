@@ -40,7 +40,7 @@ class Inference:
     Attributes:
         metrics: as of :func:`hrtk.apis.adapt`.
         results: folder with an npz per person, see ``docs/en/files.md``.
-        overlay: video of all people, or folder of images.
+        overlay: video of all people, or folder of images; None without a film.
         exports: files for other programs.
         keypoints: the file of 2D keypoints that was used.
         doubts: what speaks against every track, by its name, see :mod:`hrtk.evaluation.evidence`.
@@ -48,7 +48,7 @@ class Inference:
 
     metrics: dict[str, float]
     results: Path
-    overlay: Path
+    overlay: Optional[Path]
     exports: list[Path]
     keypoints: Path
     doubts: dict[str, Doubts] = dataclasses.field(default_factory=dict)
@@ -69,6 +69,7 @@ def infer(
     focal: Optional[float] = None,
     fov: Optional[float] = None,
     repair_sides: bool = True,
+    film: bool = True,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
     """Estimates the bodies of all people in some footage, with or without adaptation.
@@ -95,6 +96,7 @@ def infer(
         fov: field of view along the longer side of the image, degrees, instead of ``focal``.
         repair_sides: whether left and right are put right where the detector exchanged them, see
             :class:`~hrtk.datasets.own.video.VideoDataset`.
+        film: whether the video of all people and the pictures and videos of each person are drawn.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
     Raises:
@@ -126,12 +128,16 @@ def infer(
     for key, value in (('focal', focal), ('fov', fov)):
         if value is not None:
             cfg.dataset[key] = value
+    if not film:
+        cfg.outputs = {**(cfg.get('outputs') or {}), 'pictures': 0, 'video': False}
     metrics = run(cfg, work_dir=output, device=device)
     results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
     dataset = DATASETS.build(cfg.dataset)
     body = body_of(cfg.estimator)
     doubts = report_doubts(dataset, results, body, output / 'metrics.json')
-    overlay = draw_scene(dataset, results, body, output)
+    overlay = None
+    if film:
+        overlay = draw_scene(dataset, results, body, output)
     exports = _export(results, formats)
     return Inference(metrics, results, overlay, exports, Path(keypoints), doubts)
 

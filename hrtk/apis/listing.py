@@ -1,12 +1,18 @@
-"""Classes that configs can name: every registered class, its summary, and the package that provides it."""
+"""Classes that configs can name: every registered class, its summary, and the package that provides it.
+
+The classes of hrtk are read from its source, because importing all of them takes seconds. Plugins are imported, because
+a plugin may register its classes in any way.
+"""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Optional
 
 from hrtk import registry as registries
@@ -15,6 +21,7 @@ from hrtk.registry import Registry
 
 HRTK = 'hrtk'
 CUSTOM_IMPORT = 'custom import'
+PACKAGE = Path(__file__).parents[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +64,42 @@ def list_registered(names: Sequence[str] = (), plugin: Optional[str] = None) -> 
         installed = sorted(set(distributions.values()))
         if plugin not in installed:
             raise InputError(f'there is no plugin {plugin!r}. {suggestion(plugin, installed)}')
+    registries.load_plugins()
     classes = []
-    for registry in selected:
-        known[registry].import_from_location()
-        for name, cls in sorted(known[registry].module_dict.items()):
-            item = _describe(registry, name, cls, distributions)
-            if plugin is None or item.origin == plugin:
-                classes.append(item)
-    return classes
+    for item in (*_declared(), *_registered(known, distributions)):
+        if item.registry in selected and plugin in (None, item.origin):
+            classes.append(item)
+    return sorted(classes, key=lambda item: (selected.index(item.registry), item.name))
+
+
+def _declared() -> Iterator[Registered]:
+    """The classes of hrtk: those that its source decorates with ``@REGISTRY.register_module()``."""
+    for file in sorted(PACKAGE.rglob('*.py')):
+        text = file.read_text(encoding='utf-8')
+        if '.register_module()' not in text:
+            continue
+        module = '.'.join([HRTK, *file.relative_to(PACKAGE).with_suffix('').parts])
+        for node in ast.parse(text).body:
+            if not isinstance(node, ast.ClassDef):
+                continue
+            summary = _first_sentence(ast.get_docstring(node))
+            for decorator in map(ast.unparse, node.decorator_list):
+                registry, _, call = decorator.partition('.')
+                if call == 'register_module()':
+                    path = f'{module}.{node.name}'
+                    yield Registered(registry, node.name, summary, HRTK, path)
+
+
+def _registered(known: dict[str, Registry], distributions: dict[str, str]) -> Iterator[Registered]:
+    """The classes that something else than hrtk has registered: plugins, and modules that the caller imported."""
+    for registry, value in known.items():
+        for name, cls in value.module_dict.items():
+            package = cls.__module__.partition('.')[0]
+            if package != HRTK:
+                origin = distributions.get(package, CUSTOM_IMPORT)
+                summary = _first_sentence(inspect.getdoc(cls))
+                path = f'{cls.__module__}.{cls.__qualname__}'
+                yield Registered(registry, name, summary, origin, path)
 
 
 def _distributions() -> dict[str, str]:
@@ -76,10 +111,7 @@ def _distributions() -> dict[str, str]:
     return distributions
 
 
-def _describe(registry: str, name: str, cls: type, distributions: dict[str, str]) -> Registered:
-    package = cls.__module__.partition('.')[0]
-    origin = distributions.get(package, CUSTOM_IMPORT)
-    docstring = inspect.getdoc(cls) or ''
-    paragraph = ' '.join(docstring.partition('\n\n')[0].split())
-    sentence = re.split(r'\.\s+(?=[A-Z])', paragraph)[0].rstrip('.')
-    return Registered(registry, name, sentence, origin, f'{cls.__module__}.{cls.__qualname__}')
+def _first_sentence(docstring: Optional[str]) -> str:
+    """The first sentence of a docstring, without its full stop."""
+    paragraph = ' '.join((docstring or '').partition('\n\n')[0].split())
+    return re.split(r'\.\s+(?=[A-Z])', paragraph)[0].rstrip('.')

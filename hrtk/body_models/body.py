@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hrtk.body_models.files import BodyData, load_body_file
 from hrtk.body_models.skeletons import EXTRA9, SKELETONS, SMPL24, joint_names
 from hrtk.errors import InputError
+from hrtk.geometry.constants import indices
 from hrtk.registry import BODY_MODELS
 
 H36M17 = SKELETONS['h36m17']
@@ -57,8 +58,8 @@ class _Level(NamedTuple):
     """Joints of one depth of the kinematic tree."""
 
     joints: slice
-    parents: list[int]  # joints
-    slots: list[int]  # indices of the parents within the level above
+    parents: tuple[int, ...]  # joints
+    slots: tuple[int, ...]  # indices of the parents within the level above
 
 
 @BODY_MODELS.register_module()
@@ -110,6 +111,7 @@ class BodyModel(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
         self._levels = _levels(data.parents)
         self._plans: dict[str, _JointPlan] = {}
+        self._regressors: dict[tuple, tuple[Tensor, Tensor]] = {}
 
     @property
     def num_vertices(self) -> int:
@@ -161,11 +163,18 @@ class BodyModel(nn.Module):
 
     def joints_from_mesh(self, output: BodyOutput, skeleton: str = 'spin49') -> Tensor:
         """Regresses the same joints (B, J, 3) from a posed mesh, for callers that need the mesh anyway."""
-        order, rows = self._sources(skeleton)
-        vertices = output.vertices
-        regressor = torch.as_tensor(rows, dtype=vertices.dtype, device=vertices.device)
-        joints = torch.cat([output.joints, regressor @ vertices], dim=1)
-        return joints[:, torch.as_tensor(order, device=joints.device)]
+        regressor, order = self._mesh_regressor(skeleton, output.vertices)
+        return torch.cat([output.joints, regressor @ output.vertices], dim=1)[:, order]
+
+    def _mesh_regressor(self, skeleton: str, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The (N, V) regressor of a list in device and precision of a tensor, and the order of its joints."""
+        key = (skeleton, like.device, like.dtype)
+        if key not in self._regressors:
+            order, rows = self._sources(skeleton)
+            with torch.inference_mode(False):
+                regressor = torch.as_tensor(rows, dtype=like.dtype, device=like.device)
+            self._regressors[key] = (regressor, indices(tuple(order), like))
+        return self._regressors[key]
 
     def _transforms(self, rotmat: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """World rotations (B, 24, 3, 3), skinning translations (B, 24, 3) and posed joints (B, 24, 3)."""
@@ -174,10 +183,11 @@ class BodyModel(nn.Module):
         level_positions = [rest[:, :1]]
         # All joints of one depth at once: 8 steps instead of 23.
         for level in self._levels:
-            parent = level_rotations[-1][:, level.slots]
-            offset = rest[:, level.joints] - rest[:, level.parents]
+            slots = indices(level.slots, rest)
+            parent = level_rotations[-1][:, slots]
+            offset = rest[:, level.joints] - rest[:, indices(level.parents, rest)]
             rotated = (parent @ offset[..., None])[..., 0]
-            level_positions.append(level_positions[-1][:, level.slots] + rotated)
+            level_positions.append(level_positions[-1][:, slots] + rotated)
             level_rotations.append(parent @ rotmat[:, level.joints])
         rotations = torch.cat(level_rotations, dim=1)
         positions = torch.cat(level_positions, dim=1)
@@ -233,6 +243,7 @@ class BodyModel(nn.Module):
             self._plans[skeleton] = plan
         return plan
 
+    @torch.inference_mode(False)
     def _contract(self, skeleton: str) -> _JointPlan:
         order, rows = self._sources(skeleton)
         data = self.data
@@ -263,6 +274,7 @@ class BodyModel(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BodyModel:
         self._plans.clear()
+        self._regressors.clear()
         return super()._apply(fn, recurse)
 
 
@@ -285,5 +297,5 @@ def _levels(parents: np.ndarray) -> list[_Level]:
         group_parents = parents[group]
         joints = slice(int(group[0]), int(group[-1]) + 1)
         slots = np.searchsorted(above, group_parents)
-        levels.append(_Level(joints, group_parents.tolist(), slots.tolist()))
+        levels.append(_Level(joints, tuple(group_parents.tolist()), tuple(slots.tolist())))
     return levels

@@ -23,7 +23,8 @@ def set_up_environment(launcher: str, env_cfg: dict) -> str:
     Args:
         launcher: how the processes were started: ``'none'`` for a single process, ``'pytorch'``, ``'slurm'`` or
             ``'mpi'``.
-        env_cfg: mmengine's options ``cudnn_benchmark``, ``mp_cfg``, ``dist_cfg`` and ``resource_limit``.
+        env_cfg: mmengine's options ``cudnn_benchmark`` (default off: cuDNN is deterministic), ``mp_cfg``, ``dist_cfg``
+            and ``resource_limit``.
 
     Returns:
         The time of the start, the same in all processes, e.g. ``'20240131_235959'``.
@@ -32,6 +33,8 @@ def set_up_environment(launcher: str, env_cfg: dict) -> str:
         InputError: the launcher needs GPUs, and there are none.
     """
     distributed = launcher != 'none'
+    # A resumed run, and one of several processes, must give the digits of an uninterrupted one.
+    torch.backends.cudnn.deterministic = not env_cfg.get('cudnn_benchmark')
     if env_cfg.get('cudnn_benchmark'):
         torch.backends.cudnn.benchmark = True
     if distributed and not is_distributed():

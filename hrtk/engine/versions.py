@@ -13,9 +13,12 @@ from hrtk.version import __version__
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that can change a digit, and the device, for logs and ``run.json``."""
+    """Versions of everything that can change a digit, and the device, for logs and ``run.json``.
+
+    With a GPU also whether it rounds products and convolutions to TF32, 10 bits of mantissa.
+    """
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu'
-    return {
+    found = {
         'hrtk': __version__,
         'torch': torch.__version__,
         'mmengine': mmengine.__version__,
@@ -24,3 +27,15 @@ def versions() -> dict[str, str]:
         'python': platform.python_version(),
         'device': device,
     }
+    if torch.cuda.is_available():
+        found['tf32'] = _rounded_to_tf32()
+    return found
+
+
+def _rounded_to_tf32() -> str:
+    kinds = []
+    if torch.backends.cuda.matmul.allow_tf32:
+        kinds.append('products')
+    if torch.backends.cudnn.allow_tf32:
+        kinds.append('convolutions')
+    return ' and '.join(kinds) or 'nothing'

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hrtk.geometry.constants import constant
+
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
 
@@ -139,8 +141,8 @@ def denormalise(crops: Tensor) -> Tensor:
 
 def _statistics(crops: Tensor) -> tuple[Tensor, Tensor]:
     """ImageNet's mean and standard deviation, (3, 1, 1) each, for grey levels in [0, 255]."""
-    mean = torch.tensor(IMAGE_MEAN, device=crops.device, dtype=crops.dtype)
-    std = torch.tensor(IMAGE_STD, device=crops.device, dtype=crops.dtype)
+    mean = constant(IMAGE_MEAN, crops)
+    std = constant(IMAGE_STD, crops)
     return 255 * mean.view(3, 1, 1), 255 * std.view(3, 1, 1)
 
 

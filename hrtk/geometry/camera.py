@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hrtk.errors import InputError
+from hrtk.geometry.constants import constant
 
 FOCAL = 5000.0
 CROP = 224.0
@@ -260,12 +261,16 @@ def turn_root(rotmat: Tensor, rotation: Tensor) -> Tensor:
 
 def focal_column(focal: Focal, like: Tensor) -> Tensor:
     """A focal length as (1, 1), or focal lengths (F,) as (F, 1)."""
-    return torch.as_tensor(focal, dtype=like.dtype, device=like.device).reshape(-1, 1)
+    if not isinstance(focal, Tensor):
+        return constant((float(focal),), like)[:, None]
+    return focal.to(like).reshape(-1, 1)
 
 
 def point_rows(point: Point, like: Tensor) -> Tensor:
     """A point as (1, 2), or points (F, 2) as they are, in the precision of another tensor."""
-    return torch.as_tensor(point, dtype=like.dtype, device=like.device).reshape(-1, 2)
+    if not isinstance(point, Tensor):
+        return constant((float(point[0]), float(point[1])), like)[None]
+    return point.to(like).reshape(-1, 2)
 
 
 def image_turn(angle: Tensor) -> Tensor:

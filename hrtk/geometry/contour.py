@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from hrtk.geometry.constants import constant
 from hrtk.geometry.coverage import cover
 from hrtk.geometry.mesh_edges import face_orientation, face_sides, mesh_edges, ranks
 from hrtk.geometry.raster import rasterize
@@ -112,7 +113,7 @@ def _fine_mask(points: Tensor, faces: Tensor, size: tuple[int, int], margin: int
     scaled = torch.cat([(scaled[..., :2] + margin) * FINE, scaled[..., 2:]], 2)
     height = FINE * (size[0] + 2 * margin)
     width = FINE * (size[1] + 2 * margin)
-    if points.is_cuda:
+    if not points.is_cpu:
         return cover(scaled, faces, (height, width)).mask
     # Not cover() on the CPU: its barycentrics would take longer than all the rest at this size.
     if scaled.shape[2] == 2:
@@ -154,7 +155,7 @@ def _outline_edges(points: Tensor, faces: Tensor, size: tuple[int, int], reach: 
     # In float64, since the visible part of an edge that extends far out of the image is a small fraction of it.
     start = points[batch, ends[:, 0], :2].double()
     vector = points[batch, ends[:, 1], :2].double() - start
-    border = start.new_tensor([size[1], size[0]]) - 1 + reach
+    border = constant((float(size[1]), float(size[0])), start) - 1 + reach
     low, high = _clip(start, vector, -reach, border)
     left = torch.stack([-vector[:, 1], vector[:, 0]], 1)
     inward = left * (sides[edge, batch] / vector.norm(dim=1))[:, None]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hrtk.errors import InputError
+from hrtk.geometry.constants import constant, indices
 from hrtk.geometry.raster import MIN_AREA, NEXT_CORNER, PREVIOUS_CORNER, edge_functions, rasterize
 
 CHUNK = 1 << 24  # candidate pixels that the CUDA path processes at once, about 150 bytes each
@@ -93,7 +94,7 @@ def cover(points: Tensor, faces: Tensor, size: tuple[int, int], farthest: bool =
     if farthest:
         exact[..., 2] = _reversed(exact[..., 2])
     faces = faces.to(points.device, torch.int64)
-    if points.is_cuda:
+    if not points.is_cpu:
         face = _fill_batch(exact, faces, size)
     else:
         face = _fill_each(exact, faces, size)
@@ -131,8 +132,8 @@ def to_vertices(
 def _reversed(depth: Tensor) -> Tensor:
     """Depths (B, V) in reverse order; those that are not finite or not positive become -1."""
     usable = depth.isfinite() & (depth > 0)
-    nearest = depth.where(usable, depth.new_tensor(torch.inf)).amin(1, keepdim=True)
-    farthest = depth.where(usable, depth.new_tensor(0.0)).amax(1, keepdim=True)
+    nearest = torch.where(usable, depth, torch.inf).amin(1, keepdim=True)
+    farthest = torch.where(usable, depth, 0.0).amax(1, keepdim=True)
     return torch.where(usable, nearest + farthest - depth, -1.0)
 
 
@@ -162,24 +163,28 @@ def _fill_batch(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
         # The bits of positive floats sort as the floats do: depth in the high half, lowest face index first.
         bits = depth.view(torch.int32).long()
         key = (bits << 32) | (k % len(faces))
-        key = key.where(hit, key.new_tensor(NO_KEY))
+        key = torch.where(hit, key, NO_KEY)
         image = k // len(faces)
         pixel = (image * height + row) * width + column
         nearest.scatter_reduce_(0, pixel, key, 'amin')
-    face = (nearest & 0xFFFFFFFF).where(nearest != NO_KEY, nearest.new_tensor(-1))
+    face = torch.where(nearest != NO_KEY, nearest & 0xFFFFFFFF, -1)
     return face.view(len(points), height, width)
 
 
 def _set_up(points: Tensor, faces: Tensor, size: tuple[int, int]) -> _Triangles:
     height, width = size
-    limit = points.new_tensor([width, height])
+    limit = constant((float(width), float(height)), points)
     corners = points[:, faces].flatten(0, 1)
     usable = (corners.isfinite().all(2) & (corners[..., 2] > 0)).all(1)
     corners = corners.where(usable[:, None, None], torch.ones_like(corners))
     xy = corners[..., :2]
     low = xy.amin(1).ceil().clamp_min(0).minimum(limit).long()
     high = (xy.amax(1).floor() + 1).clamp_min(0).minimum(limit).long()
-    edge_x, edge_y, edge_1, area = edge_functions(corners[..., 0], corners[..., 1])
+    following = indices(tuple(NEXT_CORNER), points)
+    preceding = indices(tuple(PREVIOUS_CORNER), points)
+    edge_x, edge_y, edge_1, area = edge_functions(
+        corners[..., 0], corners[..., 1], following, preceding
+    )
     usable &= area.abs() > MIN_AREA
     sign = area.sign()[:, None]
     extent = (high - low).clamp_min(0) * usable[:, None]
@@ -213,7 +218,9 @@ def _screen_weights(points: Tensor, faces: Tensor, face: Tensor) -> Tensor:
     image, y, x = covered.nonzero(as_tuple=True)
     corners = points[image[:, None], faces[face[covered]], :2]
     offsets = corners - torch.stack([x, y], 1)[:, None]
-    areas = _cross(offsets[:, NEXT_CORNER], offsets[:, PREVIOUS_CORNER])
+    following = indices(tuple(NEXT_CORNER), points)
+    preceding = indices(tuple(PREVIOUS_CORNER), points)
+    areas = _cross(offsets[:, following], offsets[:, preceding])
     weights = points.new_zeros(*face.shape, 3)
     weights[covered] = areas / areas.sum(1, keepdim=True)
     return weights

@@ -50,7 +50,7 @@ def chessboard_distance(mask: Tensor, method: str = 'auto') -> Tensor:
     """
     mask = as_mask(mask)
     if method == 'auto':
-        method = 'separable' if mask.is_cuda else 'opencv'
+        method = 'opencv' if mask.is_cpu else 'separable'
     if method == 'opencv':
         return _opencv(mask)
     if method == 'separable':
@@ -122,7 +122,7 @@ def nearest_pixels(mask: Tensor) -> Tensor:
         the indices for a mask of zeros are valid but have no meaning.
     """
     mask = as_mask(mask)
-    if mask.is_cuda:
+    if not mask.is_cpu:
         return _nearest_separable(mask)
     height, width = mask.shape[1:]
     positions = np.empty((len(mask), 2, height, width), np.int32)
@@ -179,7 +179,7 @@ def _thinning(mask: Tensor, n: int = 3) -> Tensor:
 
 def _max_pooled(distance: Tensor, window: int) -> Tensor:
     """Max-pooling within the frame."""
-    if distance.is_cuda:
+    if not distance.is_cpu:
         return F.max_pool2d(distance, window, 1, window // 2)
     kernel = np.ones((window, window), np.uint8)
     pooled = [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Sequence
 
-import torch
 from torch import Tensor
+
+from hrtk.geometry.constants import constant, indices
 
 
 def mirror_points(points: Tensor, order: Sequence[int]) -> Tensor:
@@ -15,7 +16,7 @@ def mirror_points(points: Tensor, order: Sequence[int]) -> Tensor:
         points: (..., J, D), 2D or 3D, x first, relative to the plane of the mirror.
         order: (J,) index of every point's counterpart, see :func:`~hrtk.body_models.skeletons.flip_map`.
     """
-    points = points[..., list(order), :]
+    points = points[..., indices(tuple(order), points), :]
     points[..., 0] *= -1
     return points
 
@@ -27,5 +28,5 @@ def mirror_rotmat(rotmat: Tensor, order: Sequence[int]) -> Tensor:
         rotmat: (..., J, 3, 3).
         order: (J,) as of :func:`mirror_points`.
     """
-    reflect = torch.tensor([-1.0, 1.0, 1.0], device=rotmat.device, dtype=rotmat.dtype)
-    return reflect[:, None] * rotmat[..., list(order), :, :] * reflect
+    reflect = constant((-1.0, 1.0, 1.0), rotmat)
+    return reflect[:, None] * rotmat[..., indices(tuple(order), rotmat), :, :] * reflect

@@ -100,31 +100,47 @@ def interpolate(fragments: Fragments, faces: np.ndarray, attributes: np.ndarray)
     Returns:
         (H, W, C) float32, 0 in the background.
     """
-    mask = fragments.mask
-    image = np.zeros((*mask.shape, np.shape(attributes)[1]), np.float32)
-    image[mask] = interpolate_visible(fragments, faces, attributes)
-    return image
-
-
-def interpolate_visible(
-    fragments: Fragments, faces: np.ndarray, attributes: np.ndarray
-) -> np.ndarray:
-    """Interpolates (V, C) values of the vertices over the N visible pixels alone.
-
-    Returns:
-        (N, C) float32, in the order of ``fragments.mask``.
-    """
     attributes = np.asarray(attributes, np.float32)
     mask = fragments.mask
-    visible_faces = fragments.face[mask]
+    corners = np.asarray(faces)[fragments.face[mask]]
     weights = fragments.barycentric[mask]
     values = np.zeros((len(weights), attributes.shape[1]), np.float32)
     for corner in range(3):
-        of_faces = attributes.take(np.asarray(faces)[:, corner], axis=0)
-        of_pixels = of_faces.take(visible_faces, axis=0)
-        of_pixels *= weights[:, corner, None]
-        values += of_pixels
-    return values
+        values += attributes[corners[:, corner]] * weights[:, corner, None]
+    image = np.zeros((*mask.shape, attributes.shape[1]), np.float32)
+    image[mask] = values
+    return image
+
+
+def mean_over_samples(
+    fragments: Fragments,
+    faces: np.ndarray,
+    attributes: np.ndarray,
+    samples: int,
+    backend: str = 'auto',
+) -> np.ndarray:
+    """Interpolates (V, C) values of the vertices and averages them over blocks of fine pixels: antialiasing.
+
+    Args:
+        fragments: of an image whose sides are multiples of ``samples``.
+        faces: (F, 3) vertex indices.
+        attributes: (V, C).
+        samples: side of a block, fine pixels.
+        backend: as of :func:`rasterize`; both give the same bits.
+
+    Returns:
+        (H / samples, W / samples, C + 1) float32: the mean of the values, counted as 0 in the background, and last
+        the covered share of the block, in [0, 1].
+    """
+    values = np.ascontiguousarray(attributes, np.float32)
+    height, width = fragments.face.shape
+    sums = np.zeros((height // samples, width // samples, values.shape[1] + 1), np.float32)
+    arguments = (fragments.face, fragments.barycentric, np.asarray(faces), values, samples, sums)
+    if _backend(backend) is _fill_numpy:
+        _sum_samples_numpy(*arguments)
+    else:
+        _compile(_sum_samples_loops)(*arguments)
+    return sums / np.float32(samples * samples)
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -155,20 +171,24 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return unit_normals.reshape(vertices.shape)
 
 
-def edge_functions(x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
+def edge_functions(
+    x: Any, y: Any, next_corner: Any = NEXT_CORNER, previous_corner: Any = PREVIOUS_CORNER
+) -> tuple[Any, Any, Any, Any]:
     """Computes the coefficients of the edge functions of K triangles, before the choice of their sign.
 
     Args:
         x: (K, 3) of the corners, px; an array or a tensor.
         y: (K, 3).
+        next_corner: (3,) the indices of this module, as a tensor where the corners are tensors.
+        previous_corner: (3,).
 
     Returns:
         edge_x, edge_y and edge_1 (K, 3), and twice the signed area (K,).
     """
-    next_x = x[:, NEXT_CORNER]
-    next_y = y[:, NEXT_CORNER]
-    previous_x = x[:, PREVIOUS_CORNER]
-    previous_y = y[:, PREVIOUS_CORNER]
+    next_x = x[:, next_corner]
+    next_y = y[:, next_corner]
+    previous_x = x[:, previous_corner]
+    previous_y = y[:, previous_corner]
     edge_x = next_y - previous_y
     edge_y = previous_x - next_x
     edge_1 = next_x * previous_y - previous_x * next_y
@@ -183,12 +203,13 @@ def _backend(name: str) -> Callable[..., None]:
     if name == 'numpy':
         return _fill_numpy
     if name == 'numba':
-        return _compiled()
+        return _compile(_fill_loops)
     raise InputError(f'rasterize: there is no backend {name!r}; use auto, numpy or numba')
 
 
 @functools.cache
-def _compiled() -> Callable[..., None]:
+def _compile(loops: Callable[..., None]) -> Callable[..., None]:
+    """A function of this module, compiled by numba."""
     try:
         import numba
     except ImportError as error:
@@ -196,10 +217,10 @@ def _compiled() -> Callable[..., None]:
             "rasterize: backend 'numba' is not installed; install numba, or use auto or numpy"
         ) from error
     try:
-        return numba.njit(cache=True, nogil=True, error_model='numpy')(_fill_loops)
+        return numba.njit(cache=True, nogil=True, error_model='numpy')(loops)
     except RuntimeError:
         # No writable folder for the cache: every process compiles for itself.
-        return numba.njit(nogil=True, error_model='numpy')(_fill_loops)
+        return numba.njit(nogil=True, error_model='numpy')(loops)
 
 
 def _set_up(points: np.ndarray, faces: np.ndarray, height: int, width: int) -> _Triangles:
@@ -324,3 +345,54 @@ def _weights(
     with np.errstate(all='ignore'):  # non-finite depths are skipped, as in the loops
         depth = ((e[0] + e[1] + e[2]) / total).astype(np.float32)
     return weights, total, depth
+
+
+def _sum_samples_loops(
+    face: np.ndarray,
+    barycentric: np.ndarray,
+    faces: np.ndarray,
+    values: np.ndarray,
+    samples: int,
+    sums: np.ndarray,
+) -> None:
+    """Adds the values and the number of covered fine pixels of every block, by loops, for numba."""
+    channels = values.shape[1]
+    for y in range(sums.shape[0] * samples):
+        for x in range(sums.shape[1] * samples):
+            visible = face[y, x]
+            if visible < 0:
+                continue
+            block = sums[y // samples, x // samples]
+            a = faces[visible, 0]
+            b = faces[visible, 1]
+            c = faces[visible, 2]
+            for channel in range(channels):
+                value = barycentric[y, x, 0] * values[a, channel]
+                value += barycentric[y, x, 1] * values[b, channel]
+                value += barycentric[y, x, 2] * values[c, channel]
+                block[channel] += value
+            block[channels] += np.float32(1)
+
+
+def _sum_samples_numpy(
+    face: np.ndarray,
+    barycentric: np.ndarray,
+    faces: np.ndarray,
+    values: np.ndarray,
+    samples: int,
+    sums: np.ndarray,
+) -> None:
+    """The same sums in the same order, without loops over pixels."""
+    height, width = sums.shape[0] * samples, sums.shape[1] * samples
+    blocks = sums.reshape(-1, sums.shape[2])
+    for row in range(samples):
+        for column in range(samples):
+            of_blocks = face[row:height:samples, column:width:samples].reshape(-1)
+            weights = barycentric[row:height:samples, column:width:samples].reshape(-1, 3)
+            visible = np.flatnonzero(of_blocks >= 0)
+            corners = faces[of_blocks[visible]]
+            total = weights[visible, 0, None] * values[corners[:, 0]]
+            for corner in (1, 2):
+                total += weights[visible, corner, None] * values[corners[:, corner]]
+            blocks[visible, :-1] += total
+            blocks[visible, -1] += 1

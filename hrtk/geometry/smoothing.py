@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.signal import savgol_filter
 from torch import Tensor
 
 from hrtk.geometry.rotation import quaternion_to_rotmat, rotmat_to_quaternion
@@ -92,4 +91,7 @@ def jitter(points: Tensor) -> float:
 
 
 def _filtered(values: np.ndarray, window: int) -> np.ndarray:
+    # scipy.signal imports scipy.stats, a third of a second.
+    from scipy.signal import savgol_filter
+
     return savgol_filter(values, window, ORDER, axis=0, mode='interp')

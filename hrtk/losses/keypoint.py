@@ -7,6 +7,7 @@ from typing import Optional
 from torch import Tensor
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.geometry.constants import indices
 
 
 def keypoint2d_loss(
@@ -53,8 +54,9 @@ def keypoint3d_loss(
         The mean over all ``B * J * 3`` numbers.
     """
     if root is not None:
-        predicted = predicted - predicted[:, list(root)].mean(1, keepdim=True)
-        target = target - target[:, list(root)].mean(1, keepdim=True)
+        joints = indices(root, predicted)
+        predicted = predicted - predicted[:, joints].mean(1, keepdim=True)
+        target = target - target[:, joints].mean(1, keepdim=True)
     squared = (predicted - target).square()
     if confidence is not None:
         squared = confidence[..., None] * squared

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrtk.errors import InputError
+from hrtk.geometry.constants import indices
 from hrtk.registry import LOSSES
 
 # Beyond 40, log(1 + e^x) equals x to the last digit of a float64; torch's default of 20 has an error of 2e-9.
@@ -221,7 +222,7 @@ def _check_option(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _relative_to_root(joints: Tensor, root: Sequence[int]) -> Tensor:
-    return joints - joints[:, list(root)].mean(1, keepdim=True)
+    return joints - joints[:, indices(tuple(root), joints)].mean(1, keepdim=True)
 
 
 @LOSSES.register_module()

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hrtk.errors import InputError
+from hrtk.geometry.constants import constant
 
 IGNORED = 255  # in masks: pixels without a label
 CLASS_WEIGHTS = (0.5, 1.0)  # background, foreground: option 2 of the thesis, section 4.4
@@ -31,7 +32,7 @@ def weighted_cross_entropy(
         InputError: the shapes do not match.
     """
     target = masks.long()
-    weights = torch.as_tensor(class_weights, dtype=logits.dtype, device=logits.device)
+    weights = constant(tuple(class_weights), logits)
     resized = _resized(logits, masks)
     total = F.cross_entropy(resized, target, weights, ignore_index=IGNORED, reduction='sum')
     pixels = torch.stack([(masks == label).sum() for label in (0, 1)])

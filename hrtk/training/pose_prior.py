@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.parametrizations import spectral_norm
 
+from hrtk.geometry.constants import indices
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.losses import keypoint3d_loss, rotmat_loss
 from hrtk.registry import BODY_MODELS, DATASETS, METRICS, MODELS
@@ -129,8 +130,8 @@ def uniform_like(values: Tensor) -> Tensor:
 
 def mix_legs(rotmat: Tensor, share: float) -> Tensor:
     """Gives a random share of poses (B, 23, 3, 3) the legs of the previous pose of the batch."""
-    legs = torch.zeros(rotmat.shape[1], dtype=torch.bool, device=rotmat.device)
-    legs[list(LEGS)] = True
+    joints = torch.arange(rotmat.shape[1], device=rotmat.device)
+    legs = torch.isin(joints, indices(LEGS, joints))
     chosen = torch.rand(len(rotmat), device=rotmat.device) < share
     mixed = (chosen[:, None] & legs)[..., None, None]
     return torch.where(mixed, rotmat.roll(1, 0), rotmat)

@@ -1,13 +1,16 @@
-"""Shaded bodies over images, on the CPU: smooth normals, three soft lights, antialiased edges."""
+"""Shaded bodies over images, on the CPU: smooth normals, three soft lights, antialiased edges.
+
+The light is computed at the vertices and interpolated over the faces (Gouraud, "Continuous shading of curved surfaces",
+IEEE Trans. Computers 1971). A body has far fewer vertices than covered samples, and its faces are a few pixels large.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Optional, Sequence
 
-import cv2
 import numpy as np
 
-from hrtk.geometry.raster import interpolate_visible, rasterize, vertex_normals
+from hrtk.geometry.raster import mean_over_samples, rasterize, vertex_normals
 
 Color = Sequence[float]
 BLUE: Color = (0.70, 0.79, 0.90)
@@ -109,22 +112,25 @@ def _shade(
     # The centre of pixel 0 lies in the middle of fine pixels 0 .. n - 1.
     fine_points[:, :2] = (points[:, :2] - (region.x0, region.y0)) * n + (n - 1) / 2
     fragments = rasterize(fine_points, faces, height * n, width * n)
-    visible = fragments.mask
-    attributes = [vertex_normals(vertices, faces), vertices]
-    if color.ndim == 2:
-        attributes.append(color)
-    values = interpolate_visible(fragments, faces, np.concatenate(attributes, axis=1))
-    normals = values[:, :3]
-    positions = values[:, 3:6]
-    albedo = color[None]
-    if color.ndim == 2:
-        albedo = values[:, 6:]
-    rgba = np.zeros((*visible.shape, 4), np.float32)
-    rgba[visible, :3] = 255 * _light(_unit(normals), _unit(-positions), albedo)
-    rgba[visible, 3] = 1
-    # Over whole pixels, INTER_AREA is the mean of n x n fine pixels.
-    mean = cv2.resize(rgba, (width, height), interpolation=cv2.INTER_AREA)
+    colors = vertex_colors(vertices, faces, color)
+    mean = mean_over_samples(fragments, faces, 255 * colors, n)
     return mean[..., :3], mean[..., 3:]
+
+
+def vertex_colors(vertices: np.ndarray, faces: np.ndarray, color: np.ndarray) -> np.ndarray:
+    """The colours of lit vertices as the camera at the origin sees them.
+
+    Args:
+        vertices: (V, 3) metres in the camera frame.
+        faces: (F, 3) vertex indices, counter-clockwise seen from outside.
+        color: gamma-encoded RGB in [0, 1] of the unlit mesh, (3,) or (V, 3).
+
+    Returns:
+        (V, 3) gamma-encoded RGB in [0, 1].
+    """
+    positions = np.asarray(vertices, np.float32)
+    normals = vertex_normals(positions, faces)
+    return _light(normals, _unit(-positions), np.asarray(color, np.float32))
 
 
 def _light(normals: np.ndarray, to_eye: np.ndarray, albedo: np.ndarray) -> np.ndarray:

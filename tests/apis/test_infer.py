@@ -18,6 +18,7 @@ from hrtk.apis.doubts import stored_doubts
 from hrtk.apis.infer import infer
 from hrtk.apis.look.report import report
 from hrtk.apis.look.stored import bodies_by_role
+from hrtk.cli.main import main
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.detectors import Detector
@@ -460,3 +461,20 @@ def test_tool(clip, two_people, tmp_path, monkeypatch, capsys, arguments, code, 
     assert exit.value.code == code and said in (captured.err if code else captured.out).replace(
         '\n', ''
     )
+
+
+def test_without_a_film_nothing_is_drawn(clip, two_people, tmp_path, monkeypatch, capsys):
+    frozen = dict(adapt=ROOT / 'configs/source/r18_wild.py', output=tmp_path)
+    made = infer(clip, two_people, film=False, **frozen)
+    assert made.overlay is None and len(list(made.results.glob('*.npz'))) == 2
+    drawn = [path.name for path in tmp_path.rglob('*') if path.suffix in ('.mp4', '.png', '.jpg')]
+    assert drawn == []
+    words = ['infer', str(clip), '--keypoints', str(two_people), '--no-film']
+    words += ['--adapt', str(frozen['adapt']), '--output', str(tmp_path)]
+    assert main(words) == 0
+    assert str(made.results) in capsys.readouterr().out
+    # The results are those of a call with a film, which draws them and computes nothing again.
+    stamps = {path: path.stat().st_mtime_ns for path in made.results.glob('*.npz')}
+    again = infer(clip, two_people, **frozen)
+    assert again.results == made.results and again.overlay.is_file()
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}

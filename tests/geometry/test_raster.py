@@ -9,7 +9,13 @@ import pytest
 from scipy.spatial import Delaunay
 
 from hrtk.errors import InputError
-from hrtk.geometry.raster import Fragments, interpolate, rasterize, vertex_normals
+from hrtk.geometry.raster import (
+    Fragments,
+    interpolate,
+    mean_over_samples,
+    rasterize,
+    vertex_normals,
+)
 
 BACKENDS = [
     'numpy',
@@ -222,3 +228,33 @@ def test_bad_input_is_named(
 ) -> None:
     with pytest.raises(InputError, match=message):
         rasterize(points, faces, 4, 4, backend)
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('samples', [1, 2, 3])
+def test_means_over_samples(backend, samples):
+    points, faces = soup(3, faces=12)
+    height, width = 30, 42
+    fragments = rasterize(points, faces, height, width)
+    values = np.random.default_rng(1).uniform(0, 255, (len(points), 4))
+    found = mean_over_samples(fragments, faces, values, samples, backend)
+    expected = np.zeros((height // samples, width // samples, 5))
+    for y in range(height):
+        for x in range(width):
+            if fragments.face[y, x] < 0:
+                continue
+            a, b, c = values[faces[fragments.face[y, x]]]
+            u, v, w = fragments.barycentric[y, x].astype(float)
+            expected[y // samples, x // samples, :4] += u * a + v * b + w * c
+            expected[y // samples, x // samples, 4] += 1
+    np.testing.assert_allclose(found, expected / samples**2, atol=1e-3)
+    assert 0 < found[..., 4].mean() < 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec('numba') is None, reason='numba is not installed')
+def test_means_of_both_backends_have_the_same_bits():
+    points, faces = soup(4)
+    fragments = rasterize(points, faces, 64, 90)
+    values = np.random.default_rng(2).normal(size=(len(points), 3))
+    found = [mean_over_samples(fragments, faces, values, 2, name) for name in ('numpy', 'numba')]
+    np.testing.assert_array_equal(*found)

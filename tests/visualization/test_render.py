@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hrtk.visualization.render import draw_mesh, project_points
+from hrtk.visualization import render
+from hrtk.visualization.render import draw_mesh, project_points, vertex_colors
 
 trimesh = pytest.importorskip('trimesh', reason='trimesh makes the spheres')
 
@@ -100,3 +101,49 @@ def test_projection_is_a_pinhole() -> None:
     )
     np.testing.assert_allclose(points[:2], [[35, -30, 4], [10, 20, 1]])
     assert np.isnan(points[2:]).all()
+
+
+def lit(normal, position, color):
+    """The model of light in float64, written out: ambient by height, three Lambertian lights, Blinn's half vectors."""
+    n = np.array(normal, np.float64)
+    eye = -np.array(position, np.float64) / np.linalg.norm(position)
+    share_above = (1 - n[1]) / 2
+    diffuse = share_above * render.AMBIENT_ABOVE + (1 - share_above) * render.AMBIENT_BELOW
+    gloss = 0.0
+    for direction, strength in render.LIGHTS:
+        light = np.array(direction) / np.sqrt(sum(value * value for value in direction))
+        half = (eye + light) / np.linalg.norm(eye + light)
+        diffuse += strength * max(0.0, float(n @ light))
+        gloss += render.GLOSS * strength * max(0.0, float(n @ half)) ** render.GLOSS_EXPONENT
+    linear = np.array(color, np.float64) ** 2.2 * diffuse + gloss
+    return np.minimum(linear, 1.0) ** (1 / 2.2)
+
+
+def test_colours_of_vertices() -> None:
+    centre = np.array([0.4, -0.2, 5.0])
+    vertices, faces = sphere((0.4, -0.2, 5.0))
+    one = np.array([0.7, 0.5, 0.2])
+    several = np.random.default_rng(0).uniform(0, 1, vertices.shape)
+    for color, of_vertices in ((one, np.tile(one, (len(vertices), 1))), (several, several)):
+        found = vertex_colors(vertices, faces, color)
+        expected = [lit(vertex - centre, vertex, own) for vertex, own in zip(vertices, of_vertices)]
+        # The normals of the mesh differ from those of the sphere by up to half a degree.
+        np.testing.assert_allclose(found, expected, atol=0.01)
+        assert np.abs(found - expected).mean() < 0.001
+
+
+def test_shading_per_vertex_differs_little_from_shading_per_pixel() -> None:
+    vertices, faces = sphere((0.0, 0.0, 6.0))
+    drawn = draw_mesh(np.zeros((101, 101, 3), np.uint8), vertices, faces, 250.0).astype(float)
+    worst = 0.0
+    for y in range(18, 83, 5):
+        for x in range(18, 83, 5):
+            ray = np.array([(x - 50) / 250, (y - 50) / 250, 1.0])
+            # |t ray - (0, 0, 6)| = 1, the nearer solution.
+            a, b, c = ray @ ray, -2 * 6 * ray[2], 35.0
+            if b * b - 4 * a * c < 0.4 * a:
+                continue
+            point = ray * (-b - np.sqrt(b * b - 4 * a * c)) / (2 * a)
+            expected = 255 * lit(point - (0, 0, 6), point, render.BLUE)
+            worst = max(worst, np.abs(drawn[y, x] - expected).max())
+    assert 0 < worst < 4

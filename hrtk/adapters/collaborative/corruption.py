@@ -1,8 +1,10 @@
 """Corruptions of a student's crops; its teacher takes clean ones.
 
 Each maps a batch (B, 3, R, R) of grey levels in [0, 255] to a new one, with separate random numbers for every image.
-These are drawn on the CPU from torch's global generator, so that a seed gives the same numbers on every device, without
-synchronisation.
+These come from torch's global generators. The few numbers of most corruptions are drawn on the CPU, so that a seed
+gives the same ones on every device. Noise on every pixel is drawn on the device of the images, because 8 crops of
+224 px would upload 4.8 MB per step: a seed gives the same noise again on the same kind of device, and other noise on
+another kind.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class GaussianNoise:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, R, R) -> (B, 3, R, R), both in [0, 255]."""
-        return (images + self.sigma * torch.randn(images.shape).to(images)).clamp(0, 255)
+        noise = torch.randn(images.shape, device=images.device).to(images.dtype)
+        return (images + self.sigma * noise).clamp(0, 255)
 
 
 @CORRUPTIONS.register_module()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
+from hrtk.geometry.uploads import upload
 from hrtk.models.estimators import Estimator
 from hrtk.options import check_literals
 from hrtk.registry import DATASETS
@@ -110,17 +111,15 @@ class SourceBank:
         """Returns crops with their labels.
 
         Args:
-            index: (S,) indices of crops.
+            index: (S,) indices of crops, on the CPU.
             trunk: shared layers whose output for the crops is returned and cached; None returns the crops.
         """
         normalise = self._normalise
         assert normalise is not None, 'load() comes first'
-        numbers = (
-            index.tolist()
-        )  # before the indices go to the device, which would have to be waited for
-        index = index.to(self._device)
+        numbers = index.tolist()
         if self.order == 'random':
-            labels = {name: values[index] for name, values in self._pool.items()}
+            rows = upload(index, self._device)
+            labels = {name: values[rows] for name, values in self._pool.items()}
         else:
             labels = self._read(numbers)
         images = labels.pop('image')
@@ -129,7 +128,8 @@ class SourceBank:
         place = {number: position for position, number in enumerate(numbers)}
 
         def read(wanted: Tensor) -> Tensor:
-            return normalise(images[[place[number] for number in wanted.tolist()]])
+            positions = torch.tensor([place[number] for number in wanted.tolist()])
+            return normalise(images[upload(positions, self._device)])
 
         return SourceBatch(self._cache.get(trunk, index, read), **labels)
 
@@ -143,7 +143,8 @@ class SourceBank:
         names = ['image', *LABELS]
         names += [name for name in MEASURED if name in items[0]]
         return {
-            name: torch.stack([item[name] for item in items]).to(self._device) for name in names
+            name: upload(torch.stack([item[name] for item in items]), self._device)
+            for name in names
         }
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.body_models.skeletons import index_map
 from hrtk.geometry.boxes import to_crop, truncate_to_crop_pixels
+from hrtk.geometry.uploads import upload
 from hrtk.structures import Sequence
 
 WITHOUT_EVIDENCE = 'frames_without_evidence'  # name of the count, in results and in metrics.json
@@ -46,7 +47,7 @@ def crop_targets(
     xy = torch.where(visible[..., None], xy, xy.new_zeros(()))
     if truncate:
         xy = truncate_to_crop_pixels(xy)
-    return CropKeypoints(xy.to(device), confidence.to(device))
+    return CropKeypoints(upload(xy, device), upload(confidence, device))
 
 
 def report_unseen(sequence: Sequence, seen: Tensor) -> dict[str, int | float]:

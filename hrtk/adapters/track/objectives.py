@@ -12,13 +12,14 @@ from hrtk.adapters.parts.posed import CropKeypoints
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.body_models.skeletons import joint_names
 from hrtk.geometry.camera import clip_focal, image_middle, viewing_rotation
+from hrtk.geometry.constants import indices
 from hrtk.geometry.perspective import fit_translation
 from hrtk.structures import Prediction, Sequence
 
 SKELETON = 'body12'
 ACCELERATION_SECONDS = 1 / 15  # between the three moments of an acceleration
 LEAST_CONFIDENCE = 1e-3  # of a point in the fit of the translation: a frame may have none
-HIPS = [joint_names(SKELETON).index(f'{side}_hip_lsp') for side in ('left', 'right')]
+HIPS = tuple(joint_names(SKELETON).index(f'{side}_hip_lsp') for side in ('left', 'right'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,4 +183,4 @@ def _triples(
 
 def about_hips(joints: Tensor) -> Tensor:
     """Joints (F, 12, 3) of ``body12``, relative to the middle of the hips."""
-    return joints - joints[:, HIPS].mean(1, keepdim=True)
+    return joints - joints[:, indices(HIPS, joints)].mean(1, keepdim=True)

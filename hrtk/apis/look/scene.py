@@ -12,6 +12,7 @@ from rich.progress import track
 
 from hrtk.body_models import BodyModel
 from hrtk.datasets.own.video import VideoDataset
+from hrtk.prefetch import prefetched
 from hrtk.results import Result
 from hrtk.structures import Prediction
 from hrtk.visualization.overlays import overlay
@@ -94,22 +95,39 @@ def _write_photographs(
 def _draw(
     dataset: VideoDataset, frames: Sequence[int], people: PeopleOfFrame, body: BodyModel
 ) -> Iterator[np.ndarray]:
-    """The frames, at most :data:`HEIGHT` px high, with the bodies of their people."""
+    """The frames, at most :data:`HEIGHT` px high, with the bodies of their people.
+
+    One thread decodes, another one draws, and the caller encodes.
+    """
+    drawn = prefetched(_drawn(dataset, frames, people, body))
+    return iter(track(drawn, total=len(frames), description='overlay'))
+
+
+def _drawn(
+    dataset: VideoDataset, frames: Sequence[int], people: PeopleOfFrame, body: BodyModel
+) -> Iterator[np.ndarray]:
     images = dataset.footage.frames(frames)
-    for index in track(range(len(frames)), description='overlay'):
-        image = images[index]
-        height, width = image.shape[:2]
-        scale = min(1.0, HEIGHT / height)
-        if scale < 1:
-            size = (round(width * scale), HEIGHT)
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        visible = people.get(frames[index], [])
+    small = (_scaled(images[index]) for index in range(len(frames)))
+    for number, (image, scale) in zip(frames, prefetched(small)):
+        visible = people.get(number, [])
         if visible:
             boxes = np.stack([result.boxes[position] for result, position in visible])
             scaled_boxes = torch.as_tensor(boxes * np.float32(scale))
             scaled_boxes[:, :2] += (scale - 1) / 2  # pixel centres lie at integers
             image = overlay(image, _predictions(visible), scaled_boxes, body)
         yield image
+
+
+def _scaled(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """An image of at most :data:`HEIGHT` px in height, and its scale."""
+    height, width = image.shape[:2]
+    scale = min(1.0, HEIGHT / height)
+    if scale == 1:
+        return image, scale
+    # Down to one half, the four neighbours of a bilinear sample cover the area; five times faster than INTER_AREA.
+    interpolation = cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
+    size = (round(width * scale), HEIGHT)
+    return cv2.resize(image, size, interpolation=interpolation), scale
 
 
 def _predictions(visible: list[tuple[Result, int]]) -> Prediction:

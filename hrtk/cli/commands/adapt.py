@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 
-from hrtk.apis import adapt
 from hrtk.cli.options import add_run_arguments, run_overrides
 
 ON_INTERRUPT = 'everything finished is stored: run again to resume'
@@ -19,5 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hrtk.apis import adapt
+
     adapt(args.config, cfg_options=args.cfg_options, **run_overrides(args))
     return 0

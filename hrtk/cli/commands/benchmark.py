@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 
-from hrtk.apis import benchmark
-
 ON_INTERRUPT = 'finished runs are stored: run again to resume'
 
 
@@ -28,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hrtk.apis import benchmark
+
     content = benchmark(**vars(args))
     failed = [row for row in content['rows'] if row['status'] == 'failed']
     return 1 if failed else 0

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 
-from hrtk.apis.craft_uap import craft, load_estimator, save_perturbation
-
 ON_INTERRUPT = 'nothing was written'
 
 
@@ -29,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hrtk.apis.craft_uap import craft, load_estimator, save_perturbation
+
     estimator = load_estimator(args.network, args.weights).to(args.device)
     result = craft(estimator, args.eps, args.steps, args.rescalings, args.seed)
     save_perturbation(args.output, result, args.eps, estimator)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 
-from hrtk.apis import evaluate, evaluate_joints
 from hrtk.cli.options import RESULTS_HELP, add_cfg_options
 
 ON_INTERRUPT = 'nothing was changed'
@@ -29,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hrtk.apis import evaluate, evaluate_joints
+
     if args.config is None:
         evaluate(args.results, protocol=args.protocol)
         return 0

@@ -65,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='keep left and right as detected, even where they are exchanged for some frames',
     )
     parser.add_argument(
+        '--no-film',
+        dest='film',
+        action='store_false',
+        help='draw nothing: no video of all people, no pictures and videos of each person',
+    )
+    parser.add_argument(
         '--seconds',
         type=float,
         metavar='N',
@@ -76,7 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     inference = infer(**vars(args))
     for path in (inference.results, inference.overlay, *inference.exports):
-        print(path)
+        if path is not None:
+            print(path)
     for line in motion_lines(inference.exports):
         print(line, file=sys.stderr)
     return 0

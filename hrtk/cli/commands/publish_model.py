@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 
-from hrtk.apis.zoo.publish import publish
-
 ON_INTERRUPT = 'nothing was written'
 
 
@@ -27,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hrtk.apis.zoo.publish import publish
+
     record = publish(args.work_dir, args.output, args.without)
     size = record['bytes'] / 2**20
     print(f'{args.output}: {size:.1f} MiB, validation {record["validation"][-1:]}')

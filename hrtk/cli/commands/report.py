@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 
-from hrtk.apis.look.report import report
 from hrtk.cli.camera_options import add_focal_arguments, add_viewing_ray_argument
 from hrtk.cli.options import RESULTS_HELP
 
@@ -38,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hrtk.apis.look.report import report
+
     path = report(**vars(args))
     print(f'{path}: {path.stat().st_size / 1e6:.1f} MB')
     return 0

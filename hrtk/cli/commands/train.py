@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 
-from hrtk.apis.train import train
 from hrtk.cli.options import add_run_arguments, run_overrides
 
 ON_INTERRUPT = 'run again to resume from the last checkpoint'
@@ -20,5 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hrtk.apis.train import train
+
     train(args.config, cfg_options=args.cfg_options, **run_overrides(args))
     return 0

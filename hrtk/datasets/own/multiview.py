@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from hrtk.body_models.skeletons import flip_map, index_map, joint_names
 from hrtk.datasets.own.footage import Footage
 from hrtk.datasets.own.keypoint_table import KeypointTable, contradicting_identities
 from hrtk.errors import InputError
+from hrtk.geometry.assignment import best_pairs
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.calibrated_camera import CalibratedCamera
 from hrtk.geometry.triangulation import triangulate
@@ -121,7 +121,7 @@ def match_people(view: View, references: Sequence[Reference]) -> list[dict[int, 
             for j, row in enumerate(rows):
                 costs[i, j] = _distance(detected[row], projected[index][frame])
         costs = np.minimum(costs, 1e6)  # the Hungarian method takes finite numbers
-        for i, j in zip(*linear_sum_assignment(costs)):
+        for i, j in best_pairs(-costs):
             if costs[i, j] <= FARTHEST:
                 matches[people[i]][frame] = rows[j]
     return matches

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
-from scipy.optimize import linear_sum_assignment
 
 from hrtk.body_models.person_similarity import oks_sigmas, similarity
+from hrtk.geometry.assignment import best_pairs
 
 # VIBE's filters of 3DPW's boxes (its script `smooth_bbox.py`): a median over 11 frames, then a Gaussian of 8, at 30 Hz.
 MEDIAN = 11
@@ -51,7 +51,7 @@ def track_people(
         ]
         previous = np.array([last_rows[identity] for identity in active], int)
         scores = similarity(points[previous], boxes[previous], points[rows], boxes[rows], sigmas)
-        for old, new in zip(*linear_sum_assignment(scores, maximize=True)):
+        for old, new in best_pairs(scores):
             if scores[old, new] >= min_similarity:
                 identities[rows[new]] = active[old]
                 last_rows[active[old]] = rows[new]

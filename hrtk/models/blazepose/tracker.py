@@ -8,11 +8,11 @@ from typing import Any, Optional
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from hrtk.body_models.person_similarity import oks_sigmas, similarity
 from hrtk.errors import InputError
+from hrtk.geometry.assignment import best_pairs
 from hrtk.geometry.regions import from_regions, to_regions
 from hrtk.models.blazepose.people import SKELETON, People, Person
 from hrtk.models.blazepose.pipeline import BlazePose
@@ -247,7 +247,7 @@ class PeopleTracker:
         scores = np.maximum(moving, self._similarity(still, points) - STOPPED)
         hidden = np.array([track.missed > 0 for track in self._tracks])
         preferred = scores - HIDDEN * hidden[:, None]
-        for row, column in zip(*linear_sum_assignment(preferred, maximize=True)):
+        for row, column in best_pairs(preferred):
             if scores[row, column] >= LEAST_SIMILARITY:
                 matched[column] = self._tracks[row]
         return matched

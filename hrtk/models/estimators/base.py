@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image, denormalise, normalise
+from hrtk.geometry.uploads import upload
 from hrtk.registry import BODY_MODELS
 from hrtk.structures import Prediction, Sequence
 
@@ -88,7 +89,7 @@ class Estimator(nn.Module):
         images = [
             crop_image(sequence.frames[t], sequence.boxes[t], self.resolution) for t in indices
         ]
-        return self.normalise(torch.stack(images).to(self.device, non_blocking=True))
+        return self.normalise(upload(torch.stack(images), self.device))
 
     def normalise(self, crops: Tensor) -> Tensor:
         """Maps stored crops, (B, 3, R, R) grey levels in [0, 255], to the input of :meth:`forward`."""

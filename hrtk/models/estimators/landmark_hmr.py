@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hrtk.geometry.camera import fit_weak_perspective
 from hrtk.geometry.rotation import rot6d_to_rotmat
+from hrtk.geometry.uploads import upload
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.base import ImageEstimator, hash_tensors
 from hrtk.models.landmarks import (
@@ -97,7 +98,8 @@ class LandmarkHMR(ImageEstimator):
         """
         frames = list(indices)
         landmarks = self._landmarks(sequence, frames)
-        return observe(landmarks, sequence.boxes, frames, sequence.fps).to(self.device)
+        observations = observe(landmarks, sequence.boxes, frames, sequence.fps)
+        return upload(observations, self.device)
 
     def normalise(self, crops: Tensor) -> Tensor:
         """Returns observations as they are."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image, normalise
 from hrtk.geometry.imresize import imresize
+from hrtk.geometry.uploads import upload
 from hrtk.models.backbones.rsc_resnet import resolution_bucket
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.hmr import HMR
@@ -99,7 +100,7 @@ class RSCNet(HMR):
         images = torch.stack(
             [crop_image(sequence.frames[t], sequence.boxes[t], RESOLUTION) for t in indices]
         )
-        small = imresize(images.to(self.device, non_blocking=True), self.size, stretch=True)
+        small = imresize(upload(images, self.device), self.size, stretch=True)
         return normalise(imresize(small, RESOLUTION))
 
     def fingerprint(self) -> dict[str, str]:

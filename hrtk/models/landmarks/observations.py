@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from hrtk.body_models.skeletons import index_map
 from hrtk.errors import InputError
+from hrtk.geometry.constants import indices
 from hrtk.structures import Landmarks
 
 WINDOW = 9
@@ -111,7 +112,7 @@ def observed_keypoints(observations: Tensor, skeleton: str) -> tuple[Tensor, Ten
     Returns:
         (B, K, 2) positions in the crop, and (B, K) visibilities.
     """
-    index = torch.tensor(index_map('blazepose33', skeleton), device=observations.device)
+    index = indices(tuple(index_map('blazepose33', skeleton)), observations)
     middle = observations[:, WINDOW // 2]
     points = middle[:, index.clamp_min(0)]
     return points[..., XY], points[..., VISIBILITY] * (index >= 0)

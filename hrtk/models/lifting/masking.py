@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hrtk.body_models.joint_orders import LIMBS, ORDERS, check_number, check_order, limb_joints
 from hrtk.errors import InputError
+from hrtk.geometry.uploads import upload
 
 # Joints per frame of 17 and share of frames. The first is the published setting; the other two hide as much in total,
 # 71.8 %, up to the rounding to whole joints, and are compared with it in Table B.
@@ -84,8 +85,8 @@ class Masks:
 
     def to(self, device: torch.device | str) -> Masks:
         """Returns the masks on another device."""
-        joints = self.joints.to(device, non_blocking=True)
-        visible = self.visible.to(device, non_blocking=True)
+        joints = upload(self.joints, device)
+        visible = upload(self.visible, device)
         return Masks(joints, visible)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.geometry.constants import constant, indices
 
 # The size and position of people in training images, whose width is two units: means over the training split of
 # MocapLifting, whose cameras stand where those of Human3.6M stood. A metre across the view is 2.292 / 5.4 m units.
@@ -103,24 +104,24 @@ def place_person(pose: Tensor, visible: Tensor, windows: Tensor, skeleton: str) 
     for joint, name in enumerate(names):
         if name in TRUNK:
             joint_weights[joint] = TRUNK_WEIGHT
-    weights = visible * pose.new_tensor(joint_weights)
-    below = pose.new_tensor([BELOW[name] for name in names])
+    weights = visible * constant(tuple(joint_weights), pose)
+    below = constant(tuple(BELOW[name] for name in names), pose)
     mass = weights.sum(1)[windows].sum(1)
     mean = (weights[..., None] * pose).sum(1)[windows].sum(1) / mass[:, None]
     mean_below = (weights * below).sum(1)[windows].sum(1) / mass
     trunk = torch.stack([mean[:, 0], mean[:, 1] - scale * mean_below], 1)
     unit = torch.where(scale > 0, scale, torch.nan) / UNITS_PER_METRE
-    centre = trunk - unit[:, None] * pose.new_tensor(CENTRE)
+    centre = trunk - unit[:, None] * constant(tuple(CENTRE), pose)
     return Placement(centre, torch.where(mass > 0, unit, torch.nan))
 
 
 def _pixels_per_metre(pose: Tensor, visible: Tensor, windows: Tensor, skeleton: str) -> Tensor:
     """Returns the (W,) scales of windows, NaN if no pair of joints is ever visible."""
     bones = _bones(skeleton)
-    start = torch.tensor(bones.start, device=pose.device)
-    end = torch.tensor(bones.end, device=pose.device)
-    metres = pose.new_tensor(bones.metres)
-    bone_weights = pose.new_tensor(bones.weights)
+    start = indices(tuple(bones.start), pose)
+    end = indices(tuple(bones.end), pose)
+    metres = constant(tuple(bones.metres), pose)
+    bone_weights = constant(tuple(bones.weights), pose)
     weights = (visible[:, start] & visible[:, end]) * bone_weights
     pixels = torch.linalg.vector_norm(pose[:, start] - pose[:, end], dim=-1)
     lengths = (pixels * weights).sum(1)

@@ -1,0 +1,205 @@
+"""Everything that is registered on the pretend accelerator: digits of the CPU, no mixture, no needless traffic."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hrtk.training  # noqa: F401  # registers the trainings
+from hrtk.registry import ADAPTERS, ESTIMATORS, LOSSES, MODELS, TEACHERS
+from hrtk.testing.pretend import is_supported
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / 'docs/en/gpu.md'
+pytestmark = pytest.mark.skipif(not is_supported(), reason='this torch has no Python devices')
+
+# By file: the largest number of uploads per step, a frame for adapters, and what they are.
+UPLOADS = {
+    'models/estimators/base.py': (1, 'the crops of the frames'),
+    'models/estimators/rsc_net.py': (1, 'the crops of the frames'),
+    'models/estimators/landmark_hmr.py': (1, 'the observations of the frames'),
+    'adapters/parts/source_bank.py': (2, 'indices of source crops, drawn on the CPU'),
+    'adapters/parts/targets.py': (2, 'keypoints, per sequence'),
+    'adapters/topology/targets.py': (2, 'masks'),
+    'adapters/track/objectives.py': (1, 'camera, per sequence'),
+    'models/lifting/masking.py': (4, 'masks of the training, drawn on the CPU'),
+    'teachers/features.py': (1, 'features, per sequence'),
+    'teachers/temporal.py': (1, 'windows, per sequence'),
+}
+# By file: why the program waits.
+WAITS = {
+    'adapters/parts/learner.py': 'the number of skipped updates, per sequence',
+    'adapters/bilevel/retrieval.py': 'whether the exemplars of the last step are still the nearest',
+    'adapters/bilevel/dynamic.py': 'whether to take another step',
+    'adapters/topology/sessions.py': 'which frames have usable masks',
+    'geometry/coverage.py': 'the number of pixels that faces may cover',
+    'losses/topology_material.py': 'the pixels of outlines and skeletons',
+}
+DOWNLOADS = {'models/estimators/base.py': 'hashes of weights, per sequence of a temporal teacher'}
+# The device has no fused Adam, so that steps round differently; one of 24 bits in the losses of a segmenter.
+TOLERANCE = 5e-5
+
+
+def run_python(*arguments):
+    program = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=HERE, check=False
+    )
+    assert program.returncode == 0, program.stderr
+    return program.stdout
+
+
+@pytest.fixture(scope='module')
+def results():
+    lines = run_python('pretend_cases.py').splitlines()
+    return {line['case']: line for line in map(json.loads, lines)}
+
+
+def by_file(counts):
+    totals = {}
+    for line, count in counts.items():
+        file = line.rpartition(':')[0]
+        totals[file] = totals.get(file, 0) + count
+    return totals
+
+
+def test_everything_computes_the_digits_of_the_cpu_and_mixes_nothing(results):
+    assert {name: line['error'] for name, line in results.items() if 'error' in line} == {}
+    assert all(line['finite'] for line in results.values())
+    wrong = {
+        name: line['difference']
+        for name, line in results.items()
+        if not line['difference'] <= TOLERANCE
+    }
+    assert wrong == {}
+
+
+def test_nothing_is_uploaded_per_step_but_the_frame(results):
+    too_many = []
+    for name, line in results.items():
+        for file, count in by_file(line['uploads']).items():
+            most, _ = UPLOADS.get(file, (0, ''))
+            if name == 'loss of silhouettes':
+                continue  # its one call uploads the faces and a constant
+            if count > most * line['steps']:
+                too_many.append(f'{name}: {file} {count} in {line["steps"]} steps')
+    assert too_many == []
+
+
+def test_a_training_step_uploads_nothing_that_was_not_drawn_on_the_cpu(results):
+    for name, line in results.items():
+        if name.startswith('training'):
+            assert set(by_file(line['uploads'])) <= {'models/lifting/masking.py'}, name
+            assert not line['waits'] and not line['downloads'], name
+
+
+def test_the_program_waits_where_the_page_says(results):
+    waits, downloads = set(), set()
+    for line in results.values():
+        waits.update(by_file(line['waits']))
+        downloads.update(by_file(line['downloads']))
+    assert waits == set(WAITS) and downloads == set(DOWNLOADS)
+    page = PAGE.read_text(encoding='utf-8')
+    assert [file for file in (*WAITS, *DOWNLOADS, *UPLOADS) if f'`{file}`' not in page] == []
+
+
+def test_once_per_sequence_is_not_once_per_frame(results):
+    line = results['adapter Bilevel']
+    assert by_file(line['waits']) == {'adapters/parts/learner.py': 1} and line['steps'] == 3
+    assert by_file(line['uploads'])['adapters/parts/targets.py'] == 2
+
+
+def test_nothing_is_forgotten(results):
+    def ours(registry):
+        names = registry.module_dict
+        return {name for name in names if registry.get(name).__module__.startswith('hrtk.')}
+
+    def ran(kind):
+        names = [name for name in results if name.startswith(f'{kind} ')]
+        return {name.removeprefix(f'{kind} ').split(',')[0] for name in names}
+
+    for registry in (ADAPTERS, ESTIMATORS, LOSSES, TEACHERS, MODELS):
+        registry.import_from_location()
+    assert ran('adapter') == ours(ADAPTERS) and ran('teacher') == ours(TEACHERS)
+    assert ran('estimator') == ours(ESTIMATORS)
+    assert ran('loss') - {'of silhouettes'} == ours(LOSSES)
+    assert ran('training') == {name for name in ours(MODELS) if name.endswith('Training')}
+
+
+SELF_TEST = """
+import copy, io, torch
+from torch.nn import functional as F
+from hrtk.testing import pretend
+
+device = pretend.install()
+assert pretend.install() == device
+x = torch.randn(3, 4, 5)
+y = x.to(device)
+torch.testing.assert_close(y.cpu(), x)
+
+def counts(call):
+    with pretend.record() as traffic:
+        call()
+    fields = (traffic.uploads, traffic.downloads, traffic.waits)
+    return [sum(field.values()) for field in fields]
+
+assert counts(lambda: y * 2 + 1) == [0, 0, 0]
+assert counts(lambda: y[:, [0, 2]]) == [1, 0, 0]
+assert counts(lambda: torch.tensor([1.0, 2.0], device=device)) == [1, 0, 0]
+assert counts(lambda: y.sum().item()) == [0, 0, 1]
+assert counts(lambda: bool((y > 0).any())) == [0, 0, 1]
+assert counts(lambda: y[y > 0]) == [0, 0, 1]
+assert counts(lambda: (y > 0).nonzero()) == [0, 0, 1]
+assert counts(lambda: y.cpu()) == [0, 1, 0]
+for mixture in (lambda: y + x, lambda: torch.cat([y, x]), lambda: y @ x.mT, lambda: F.linear(y, torch.ones(2, 5))):
+    try:
+        mixture()
+    except RuntimeError as error:
+        assert 'device' in str(error)
+    else:
+        raise AssertionError('a mixture passed')
+assert (y * torch.tensor(2.0)).shape == x.shape  # as on a GPU, a number may come from the CPU
+
+# Views of views share memory; bits may be read as another type; shapes that C++ changes alone.
+z = y.clone()
+z.narrow(1, 1, 2).narrow(2, 0, 3).fill_(7)
+w = x.clone()
+w[:, 1:3, 0:3] = 7
+torch.testing.assert_close(z.cpu(), w)
+torch.testing.assert_close(F.pad(y[None], (0, 1, 2, 0)).cpu(), F.pad(x[None], (0, 1, 2, 0)))
+assert torch.equal(y.view(torch.int32).long().cpu(), x.view(torch.int32).long())
+torch.testing.assert_close(y.permute(2, 0, 1)[1:].transpose(0, 1).reshape(3, -1).cpu(),
+                           x.permute(2, 0, 1)[1:].transpose(0, 1).reshape(3, -1))
+
+# Networks, their gradients, copies and files.
+for network, inputs in (
+    (torch.nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.randn(2, 3, 8, 8)),
+    (torch.nn.GRU(5, 4, num_layers=2, batch_first=True, bidirectional=True), torch.randn(2, 6, 5)),
+    (torch.nn.BatchNorm2d(3), torch.randn(2, 3, 4, 4)),
+):
+    there = copy.deepcopy(network).to(device)
+    there = copy.deepcopy(there)
+    results = []
+    for model, values in ((network, inputs), (there, inputs.to(device))):
+        output = model(values)
+        output = output[0] if isinstance(output, tuple) else output
+        gradients = torch.autograd.grad(output.square().sum(), list(model.parameters()))
+        results.append([output, *gradients])
+    for ours, other in zip(*results):
+        torch.testing.assert_close(other.cpu(), ours, rtol=1e-4, atol=1e-4)
+    file = io.BytesIO()
+    torch.save(there.state_dict(), file)
+    file.seek(0)
+    for name, value in torch.load(file, weights_only=True).items():
+        assert torch.equal(value.cpu(), there.state_dict()[name].cpu())
+from hrtk.adapters.parts.guarded_adam import has_fused_adam
+assert not has_fused_adam('pretend') and has_fused_adam('cpu')
+print('passed')
+"""
+
+
+def test_the_device_itself():
+    assert run_python('-c', SELF_TEST).strip() == 'passed'
