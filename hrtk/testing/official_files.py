@@ -39,17 +39,7 @@ MEASURED49 = slice(25, 39)  # the joints of spin49 that 3DHP measures: LSP's 14
 
 SPIN_KEYS = ('imgname', 'center', 'scale', 'pose', 'shape', 'gender')
 BOA_KEYS = ('imgname', 'center', 'scale', 'pose', 'shape', 'part')
-DYNABOA_KEYS = (
-    'imgname',
-    'gender',
-    'center',
-    'scale',
-    'pose',
-    'shape',
-    'j3d',
-    'j2d',
-    'op_j2d',
-)
+DYNABOA_KEYS = ('imgname', 'gender', 'center', 'scale', 'pose', 'shape', 'j3d', 'j2d', 'op_j2d')
 H36M_TEST_KEYS = ('imgname', 'center', 'scale', 'S')
 
 Arrays = dict[str, np.ndarray]

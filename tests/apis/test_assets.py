@@ -12,7 +12,8 @@ import pytest
 from mmengine.config import Config
 
 from hrtk.apis import adapt, build_model
-from hrtk.apis.assets import ABSENT, ASSETS, PRESENT, WRONG, missing_assets, status
+from hrtk.apis.asset_list import ASSETS
+from hrtk.apis.assets import ABSENT, PRESENT, WRONG, missing_assets, status
 from hrtk.errors import InputError
 from hrtk.registry import DATASETS
 from hrtk.testing import write_checkpoint, write_official_files

@@ -20,7 +20,8 @@ import torch
 import yaml
 
 from hrtk.apis import adapt, benchmark, build_model, load_config
-from hrtk.apis.assets import ASSETS, missing_assets
+from hrtk.apis.asset_list import ASSETS
+from hrtk.apis.assets import missing_assets
 from hrtk.apis.config_check import obstacles_of
 from hrtk.apis.tables.table import load_table
 from hrtk.body_models import BodyModel

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from hrtk.apis import benchmark, load_config
-from hrtk.apis.assets import ABSENT, PRESENT, TOPOLOGY_ASSETS, status
+from hrtk.apis.assets import ABSENT, PRESENT, status
 from hrtk.apis.tables.table import load_table
 from hrtk.datasets import SPINFile
 from hrtk.datasets.official import prepare
@@ -225,7 +225,10 @@ def test_a_pretraining_is_checked(tmp_path, monkeypatch):
 
 
 def test_the_assets_of_the_tables(official, tmp_path):
-    for asset in TOPOLOGY_ASSETS:
+    folders = ('imagenet', 'surreal', 'spin/mpii', 'mpii', '3dpw_masks', 'topology')
+    needed = [asset for asset in ASSETS if asset.path.startswith(folders)]
+    assert len(needed) == 8
+    for asset in needed:
         assert status(asset, tmp_path)[0] == ABSENT
         if not asset.path.startswith('imagenet'):  # a smaller network stands for it here
             assert status(asset, official / 'data')[0] == PRESENT, asset.path

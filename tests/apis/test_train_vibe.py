@@ -10,7 +10,8 @@ import torch
 
 from hrtk import apis
 from hrtk.apis import benchmark
-from hrtk.apis.assets import ASSETS, PRESENT, status
+from hrtk.apis.asset_list import ASSETS
+from hrtk.apis.assets import PRESENT, status
 from hrtk.evaluation import pa_mpjpe
 from hrtk.models.estimators import HMR
 from hrtk.models.temporal import VIBE

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from hrtk.apis.assets import ASSETS, known_assets, require_assets
+from hrtk.apis.asset_list import ASSETS
+from hrtk.apis.assets import known_assets, require_assets
 from hrtk.datasets import SequenceDataset
 from hrtk.datasets.base import Asset
 from hrtk.errors import InputError

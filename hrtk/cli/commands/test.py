@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 
-from hrtk.apis import test
 from hrtk.apis.console import output_console
 from hrtk.cli.options import add_cfg_options
 
@@ -30,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from hrtk.apis import test
+
     overrides = {'work_dir': args.work_dir, 'launcher': args.launcher}
     given = {key: value for key, value in overrides.items() if value is not None}
     metrics = test(args.config, args.weights, cfg_options=args.cfg_options, **given)
