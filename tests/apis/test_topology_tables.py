@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from hrtk.apis import benchmark, load_config
+from hrtk.apis.asset_list import ASSETS
 from hrtk.apis.assets import ABSENT, PRESENT, status
 from hrtk.apis.tables.table import load_table
 from hrtk.datasets import SPINFile
