@@ -95,8 +95,10 @@ def _exit_code(run: Callable[[], int], on_interrupt: str) -> int:
         sys.stdout.flush()
         return code
     except InputError as error:
+        # A name of a file that is not UTF-8 cannot be printed as it is.
+        message = str(error).encode('utf-8', 'backslashreplace').decode()
         Console(stderr=True, soft_wrap=True).print(
-            f'error: {error}', style='red', markup=False, highlight=False
+            f'error: {message}', style='red', markup=False, highlight=False
         )
         return 2
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.runner import BaseLoop
 
 from hrtk.engine.computing import ResultComputer
-from hrtk.engine.store import ResultStore
+from hrtk.engine.store import ResultStore, plain_config
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, LOOPS
@@ -245,7 +245,7 @@ class AdaptLoop(BaseLoop):
                     seed=runner.seed,
                     fingerprints=fingerprints,
                     config_file=cfg.filename,
-                    config=cfg.pretty_text,
+                    config=plain_config(cfg.to_dict()),
                 )
             )
         return store

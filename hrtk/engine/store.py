@@ -130,5 +130,19 @@ def _plain(value: Any) -> Any:
     )
 
 
+def plain_config(value: Any) -> Any:
+    """Returns a config as JSON holds it: a class as its path, an array or tuple as a list, other objects as text."""
+    if isinstance(value, dict):
+        return {str(key): plain_config(member) for key, member in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain_config(member) for member in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    try:
+        return _plain(value)
+    except InputError:  # an object that the caller built cannot be built again from its text
+        return str(value)
+
+
 def _warn(message: str) -> None:
     print_log(message, logger='current', level=logging.WARNING)

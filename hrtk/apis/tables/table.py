@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
-import yaml
-
 from hrtk.apis.locations import find_config
 from hrtk.errors import InputError, suggestion
+from hrtk.reading import read_yaml
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,12 +94,9 @@ def load_table(file: str | Path) -> Table:
 
 def _read(file: Path) -> dict[str, Any]:
     """The content of a table file with known keys and lists only."""
-    try:
-        content = yaml.safe_load(file.read_text(encoding='utf-8'))
-    except FileNotFoundError as error:
-        raise InputError(f'there is no table {file}') from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f'{file}: cannot be read as yaml: {error}') from error
+    if not file.exists():
+        raise InputError(f'there is no table {file}')
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise InputError(f'{file}: a table is a mapping with {", ".join(KEYS)}')
     _check_keys(content, KEYS, ('title', 'metrics', 'rows'), str(file))

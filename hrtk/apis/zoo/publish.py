@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
 from hrtk.models.checkpoints import TRAINED, read_checkpoint
+from hrtk.reading.literals import parse_literals
 
 VALIDATED = ('views/', 'lifting/')  # prefixes of validation metrics in a training's log
 NOT_RECORDED = ('work_dir', 'launcher', 'load_from', 'resume')  # keys of the config
@@ -51,7 +51,7 @@ def publish(
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': weights}, output)
-    config = Config.fromstring(checkpoint['meta']['cfg'], '.py').to_dict()
+    config = _config_of(checkpoint, folder)
     record = {
         'config': {key: value for key, value in config.items() if key not in NOT_RECORDED},
         'seed': checkpoint['meta']['seed'],
@@ -62,6 +62,16 @@ def publish(
     }
     output.with_suffix('.json').write_text(json.dumps(record, indent=1, default=str) + '\n')
     return record
+
+
+def _config_of(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The config of a training, from the text in its checkpoint, which is not executed."""
+    try:
+        return parse_literals(checkpoint['meta']['cfg'])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f'{folder}: its last checkpoint holds no config of literals ({error}); train again'
+        ) from error
 
 
 def _network_weights(state: Mapping[str, Tensor], without: Sequence[str]) -> dict[str, Tensor]:
