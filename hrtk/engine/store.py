@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import pickle
 from pathlib import Path
 from typing import Any, Optional
 
@@ -21,7 +20,9 @@ from mmengine.logging import print_log
 
 from hrtk.errors import InputError
 from hrtk.files import escaped_name, write_atomically, write_text_atomically
-from hrtk.results import BROKEN, Result
+from hrtk.reading import read_json
+from hrtk.reading.tensors import read_tensors
+from hrtk.results import Result
 
 
 class ResultStore:
@@ -72,8 +73,9 @@ class ResultStore:
         """Writes ``run.json``; warns if other versions computed earlier results of this folder."""
         path = self.folder / 'run.json'
         try:
-            previous = json.loads(path.read_text())['versions']
-        except BROKEN:  # absent, or truncated on a full disk
+            previous = read_json(path, kind=dict)['versions']
+            previous = dict(previous)
+        except (InputError, KeyError, TypeError, ValueError):  # absent, or truncated on a full disk
             previous = content['versions']
         changed = []
         for name, version in content['versions'].items():
@@ -100,9 +102,9 @@ def read_state(path: Path, consequence: str) -> Optional[dict[str, Any]]:
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except (*BROKEN, RuntimeError, pickle.UnpicklingError) as error:
-        _warn(f'{path}: damaged ({error}). {consequence}.')
+        return read_tensors(path)
+    except InputError as error:
+        _warn(f'{error} {consequence}.')
         return None
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import pickle
 from pathlib import Path
 from typing import Any, Mapping
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from hrtk.errors import InputError, suggestion
+from hrtk.reading.tensors import read_tensors
 
 BUNDLED = Path(__file__).parent / 'weights'
 WRAPPERS = ('model', 'state_dict', 'gen_state_dict')
@@ -200,33 +197,10 @@ def read_checkpoint(path: str | Path) -> dict:
     Raises:
         InputError: the file is unreadable, truncated, or holds something that would have to be executed.
     """
-    try:
-        with _numpy_scalars_allowed():
-            content = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f'{path}: holds something other than tensors, which hrtk does not execute '
-            f'({_first_line(error)}). If you trust its author, load it with plain torch and save '
-            f'its state dict alone.'
-        ) from error
-    except Exception as error:  # a damaged file raises errors of zipfile, struct and the unpickler
-        raise InputError(
-            f'{path}: not a readable checkpoint, perhaps truncated ({_first_line(error)}); download or '
-            f'copy it again'
-        ) from error
+    content = read_tensors(path)
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected a state dict, found a {type(content).__name__}')
     return content
-
-
-def _numpy_scalars_allowed() -> contextlib.AbstractContextManager:
-    if not hasattr(torch.serialization, 'safe_globals'):
-        return contextlib.nullcontext()
-    scalar: Any = np.dtype('f4').type(0).__reduce__()[0]
-    dtypes = [type(np.dtype(code)) for code in ('f4', 'f8', 'i8')]
-    # Files written before numpy 2 name the same function by another module.
-    old_scalar: Any = (scalar, 'numpy.core.multiarray.scalar')
-    return torch.serialization.safe_globals([old_scalar, scalar, np.dtype, *dtypes])
 
 
 def _check_match(
@@ -277,10 +251,3 @@ def _listing(title: str, keys: tuple[str, ...]) -> str:
     if len(keys) > 4:
         names += ', ...'
     return f'{len(keys)} {title} ({names}). '
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    if not lines:
-        return type(error).__name__
-    return lines[0]

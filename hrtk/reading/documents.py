@@ -15,7 +15,7 @@ LARGEST_JSON = 1 << 30  # bytes; COCO's largest annotations have 0.5 GB
 DIGITS = 19  # of an integer: those of 64 bits; more overflow in numpy and torch
 DEEPEST = 60  # nested lists and objects; hrtk's own files need 10
 MOST_NODES = 1_000_000  # values of a YAML file; aliases can stand for any number
-KINDS = {dict: 'an object {...}', list: 'a list [...]'}
+KINDS: dict[type, str] = {dict: 'an object {...}', list: 'a list [...]'}
 
 
 def read_json(path: str | Path, remedy: str = CHECK, kind: Optional[type] = None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from typing import Any
+from typing import Any, Optional
 
 NAMED = {'inf': math.inf, 'nan': math.nan}
 
@@ -32,7 +32,10 @@ def parse_literals(text: str) -> dict[str, Any]:
         target = statement.targets[0]
         if not isinstance(target, ast.Name):
             raise ValueError(f'line {statement.lineno} assigns to something that is not a name')
-        values[target.id] = _value(statement.value)
+        try:
+            values[target.id] = _value(statement.value)
+        except (TypeError, RecursionError) as error:  # a list as a key, or deep nesting
+            raise ValueError(f'line {statement.lineno} is no literal ({error})') from error
     return values
 
 
@@ -52,16 +55,18 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Dict) and None not in node.keys:
         keys = [_value(key) for key in node.keys if key is not None]
         return dict(zip(keys, [_value(value) for value in node.values]))
-    if _is_dict_call(node):
-        return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+    keywords = _keywords(node)
+    if keywords is not None:
+        return {str(keyword.arg): _value(keyword.value) for keyword in keywords}
     raise ValueError(
         f'line {node.lineno} holds code ({type(node).__name__}), which is not executed'
     )
 
 
-def _is_dict_call(node: ast.expr) -> bool:
-    """Whether a node is ``dict(name=value, ...)``."""
-    if not isinstance(node, ast.Call) or node.args:
-        return False
-    named = all(keyword.arg is not None for keyword in node.keywords)
-    return named and isinstance(node.func, ast.Name) and node.func.id == 'dict'
+def _keywords(node: ast.expr) -> Optional[list[ast.keyword]]:
+    """The arguments of ``dict(name=value, ...)``; None for other nodes."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+        return None
+    if node.func.id != 'dict' or any(keyword.arg is None for keyword in node.keywords):
+        return None
+    return node.keywords

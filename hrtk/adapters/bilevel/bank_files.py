@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from hrtk.adapters.parts.source_bank import LABELS
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, hash_tensors
+from hrtk.reading import read_json
 
 FORMAT = 1
 ROWS_AT_ONCE = 1 << 16  # rows of features that are compared at once
@@ -90,8 +91,8 @@ def read_meta(folder: Path) -> dict[str, Any]:
         InputError: there is no bank in the folder, or one of another format.
     """
     try:
-        meta = json.loads((folder / 'bank.json').read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        meta = read_json(folder / 'bank.json', kind=dict)
+    except InputError as error:
         raise InputError(
             f'{folder}: no retrieval bank ({error}). tools/build_retrieval_bank.py writes one; or name a '
             f'`dataset` of labelled views in its place, or set `exemplars=None`'

@@ -13,6 +13,7 @@ from torch import Tensor
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
 from hrtk.models.checkpoints import TRAINED, read_checkpoint
+from hrtk.reading import parse_json, read_text
 from hrtk.reading.literals import parse_literals
 
 VALIDATED = ('views/', 'lifting/')  # prefixes of validation metrics in a training's log
@@ -42,7 +43,7 @@ def publish(
         raise InputError(
             f'{folder}: no last_checkpoint; expected the work_dir of a training by tools/train.py'
         )
-    checkpoint = read_checkpoint(folder / Path(pointer.read_text().strip()).name)
+    checkpoint = read_checkpoint(folder / Path(read_text(pointer).strip()).name)
     weights = _network_weights(checkpoint.get('state_dict', {}), without)
     if not weights:
         raise InputError(
@@ -88,8 +89,8 @@ def _validation(folder: Path) -> list[dict[str, float]]:
     """The validation rows of all logs of a training, in order."""
     rows = {}
     for log in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in log.read_text().splitlines():
-            scalars = json.loads(line)
+        for line in read_text(log).splitlines():
+            scalars = parse_json(line, log)
             metrics = {
                 name.partition('/')[2]: round(value, 2)
                 for name, value in scalars.items()

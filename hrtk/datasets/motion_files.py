@@ -1,0 +1,30 @@
+"""Motion files that a config names: those of :mod:`hrtk.datasets.motion`, within the limits of all readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Optional
+
+from hrtk.datasets.motion import ASSET, MotionClip, load_motion
+from hrtk.errors import InputError
+from hrtk.reading.arrays import read_arrays
+
+
+def read_motion(split: Optional[str] = None, path: str | Path = ASSET) -> list[MotionClip]:
+    """Reads a motion file, see :func:`hrtk.datasets.motion.load_motion`.
+
+    Raises:
+        InputError: the file is missing or damaged, or its arrays are not those of a motion file.
+    """
+    if Path(path) != ASSET:
+        # The code of load_motion is part of the stream's fingerprint, so the checks stand here.
+        read_arrays(path, remedy='leave the path out to read the clips that ship with hrtk')
+    try:
+        return load_motion(split, path)
+    except InputError:
+        raise
+    except Exception as error:  # arrays of other types and shapes fail anywhere in their decoding
+        raise InputError(
+            f'{path}: not the arrays of a motion file ({type(error).__name__}: {error}); make it with '
+            f'tools/fit_motion.py'
+        ) from error
