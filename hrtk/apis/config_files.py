@@ -6,6 +6,7 @@ only code that it can lead to. ``type`` names registered classes, and ``custom_i
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -122,7 +123,7 @@ def _read_data(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for base in bases:
         file = path.parent / base
-        if not file.exists():
+        if not os.path.exists(file):  # False, too, for a name that is too long
             file = find_config(base) or file
         values = _read_base(file, path, (*readers, path.resolve()))
         repeated = sorted(set(values) & set(merged))

@@ -87,7 +87,7 @@ def read_bytes(path: str | Path, remedy: str = CHECK, largest: int = LARGEST) ->
                 f'check that it is the right file'
             )
         with open(path, 'rb') as file:
-            return file.read(largest + 1)[:largest]
+            return file.read(size)  # a read without end could follow a file that grows
     except (OSError, MemoryError) as error:
         reason = getattr(error, 'strerror', None) or type(error).__name__
         raise InputError(f'{path}: cannot be read ({reason}); copy the file again') from error
