@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Optional
 
@@ -16,9 +17,10 @@ def read_motion(split: Optional[str] = None, path: str | Path = ASSET) -> list[M
     Raises:
         InputError: the file is missing or damaged, or its arrays are not those of a motion file.
     """
-    if Path(path) != ASSET:
-        # The code of load_motion is part of the stream's fingerprint, so the checks stand here.
-        read_arrays(path, remedy='leave the path out to read the clips that ship with hrtk')
+    if Path(path) != ASSET and os.path.exists(path):
+        read_arrays(
+            path
+        )  # the code of load_motion is part of the stream's fingerprint, so it is not changed
     try:
         return load_motion(split, path)
     except InputError:

@@ -269,33 +269,43 @@ def clip(tmp_path):
     return path
 
 
+def claim_in_videos(monkeypatch, key, claim):
+    """Makes every video claim a property."""
+    real = cv2.VideoCapture
+
+    class Claiming:
+        def __init__(self, path):
+            self.capture = real(path)
+
+        def isOpened(self):
+            return self.capture.isOpened()
+
+        def get(self, asked):
+            return claim if asked == key else self.capture.get(asked)
+
+    monkeypatch.setattr(cv2, 'VideoCapture', Claiming)
+
+
 @pytest.mark.parametrize(
     'key, claim, message',
     [
-        (cv2.CAP_PROP_FRAME_COUNT, 1e9, 'header counts 1000000000 frames in'),
-        (cv2.CAP_PROP_FRAME_COUNT, float('nan'), 'header counts nan frames'),
+        (cv2.CAP_PROP_FRAME_COUNT, 1e9, 'its header counts 1000000000 frames in'),
+        (cv2.CAP_PROP_FRAME_COUNT, float('nan'), 'its header counts nan frames'),
         (cv2.CAP_PROP_FRAME_WIDTH, 1e7, 'its frames have 480000000 pixels'),
         (cv2.CAP_PROP_FRAME_COUNT, 0.0, 'the header counts no frames'),
     ],
 )
 def test_claims_of_a_video(clip, monkeypatch, key, claim, message):
-    class Claiming(cv2.VideoCapture):
-        def get(self, asked):
-            return claim if asked == key else super().get(asked)
-
     assert len(VideoFrames(clip)) == 5
-    monkeypatch.setattr(cv2, 'VideoCapture', Claiming)
+    claim_in_videos(monkeypatch, key, claim)
     with pytest.raises(InputError, match=f'clip.mp4: {message}'):
         VideoFrames(clip)
 
 
 @pytest.mark.parametrize('rate', [0.0, -1.0, float('nan'), 1e9])
 def test_impossible_rates_count_as_none(clip, monkeypatch, rate):
-    class Claiming(cv2.VideoCapture):
-        def get(self, asked):
-            return rate if asked == cv2.CAP_PROP_FPS else super().get(asked)
+    claim_in_videos(monkeypatch, cv2.CAP_PROP_FPS, rate)
 
-    monkeypatch.setattr(cv2, 'VideoCapture', Claiming)
     assert VideoFrames(clip).fps == 25.0
 
 
