@@ -19,7 +19,7 @@ import torch
 from mmengine.logging import print_log
 
 from hrtk.errors import InputError
-from hrtk.files import escaped_name, write_atomically, write_text_atomically
+from hrtk.files import escaped_name, remove_leftovers, write_atomically, write_text_atomically
 from hrtk.reading import read_json
 from hrtk.reading.tensors import read_tensors
 from hrtk.results import Result
@@ -37,6 +37,7 @@ class ResultStore:
         self.fingerprint = hashlib.sha256(canonical(determinants).encode()).hexdigest()[:12]
         self.folder = Path(work_dir) / 'results' / self.fingerprint
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
 
     def path(self, name: str) -> Path:
         """The file of a sequence's result; ``urllib.parse.unquote`` returns the name.

@@ -110,6 +110,7 @@ def _type(data, draw, marker):
 
 def _other_array(data, draw):
     array = np.load(io.BytesIO(data), allow_pickle=True)
+    plain = np.zeros(2) if array.dtype.hasobject else array
     other = draw.choice(
         [
             np.array(3.0),
@@ -123,7 +124,7 @@ def _other_array(data, draw):
             np.zeros((1, *array.shape), np.float32),
             np.full(array.shape, 2**63 - 1),
             np.full(array.shape, 1e300),
-            np.asfortranarray(array),
+            np.asfortranarray(plain),
             np.zeros(3, 'M8[s]'),
         ]
     )

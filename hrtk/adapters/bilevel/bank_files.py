@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from hrtk.adapters.parts.source_bank import LABELS
 from hrtk.errors import InputError
+from hrtk.files import disk_error, remove_leftovers, reserve
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.reading import read_json
 
@@ -58,6 +59,7 @@ def build_bank(
     folder = Path(folder)
     if count is None or count > len(dataset):
         count = len(dataset)
+    remove_leftovers(folder.parent)
     unfinished = folder.with_name(f'{folder.name}.{os.getpid()}.part')
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -134,7 +136,12 @@ class _BankWriter:
         dtype = np.dtype(self.features_dtype) if name == 'features' else example.dtype
         path = self.folder / f'{name}.npy'
         shape = (self.count, *example.shape[1:])
-        return np.lib.format.open_memmap(path, 'w+', dtype, shape)
+        array = np.lib.format.open_memmap(path, 'w+', dtype, shape)
+        try:
+            reserve(path)
+        except OSError as error:
+            raise disk_error(path, error) from error
+        return array
 
 
 def _publish(unfinished: Path, folder: Path, meta: dict[str, Any]) -> None:
