@@ -106,10 +106,17 @@ class Result:
             InputError: the file is damaged, or has another schema.
         """
         try:
-            return _from_arrays(read_arrays(path))
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            values = read_arrays(path)
+        except InputError as error:
             raise InputError(
                 f'{path}: not a complete {SCHEMA} file ({error}); delete it and run again'
+            ) from error
+        try:
+            return _from_arrays(values)
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise InputError(
+                f'{path}: not a complete {SCHEMA} file ({error}); '
+                f'delete this result and run tools/adapt.py again'
             ) from error
 
     def matches(self, sequence: Sequence) -> bool:
