@@ -138,7 +138,8 @@ def _read_data(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
 
 def _read_base(path: Path, reader: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
     """The values of a base: data, or a config that ships with hrtk."""
-    regular_file(path, f'{reader} names it as {BASES}', 'config')
+    if not os.path.isfile(path):
+        raise InputError(f'{path}: there is no such config; {reader} names it as {BASES}')
     if path.suffix.lower() in DATA:
         return _read_data(path, readers)
     if not path.resolve().is_relative_to(bundled_configs().resolve()):

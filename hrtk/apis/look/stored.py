@@ -126,7 +126,11 @@ def stored_body(folder: Path) -> BodyModel:
         InputError: its file is missing, or differs from the one that the results were computed with.
     """
     path = folder / 'run.json'
-    body = body_of(stored_config(path).estimator)
+    estimator = stored_config(path).estimator
+    try:
+        body = body_of(estimator)
+    except (TypeError, AttributeError) as error:  # options of other types
+        raise InputError(f'{path}: its body cannot be built ({error}); {RUN_AGAIN}') from error
     expected = read_json(path, RUN_AGAIN, dict)
     for key in ('fingerprints', 'estimator', 'body'):
         expected = expected.get(key) if isinstance(expected, dict) else None

@@ -103,6 +103,9 @@ def _read(file: Path) -> dict[str, Any]:
     for key in LISTS:
         if key in content and not isinstance(content[key], list):
             raise InputError(f'{file}: {key} must be a list, not {content[key]!r}')
+    for metric in content['metrics']:
+        if not isinstance(metric, str):
+            raise InputError(f'{file}: metrics are names, not {metric!r}')
     return content
 
 
