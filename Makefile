@@ -4,7 +4,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo table test docs lint clean
+.PHONY: demo table test fuzz docs lint clean
 
 demo: $(READY)  ## bodies of a man in a real video (51 MB are downloaded once), their errors, a report, a GLB
 	$(BIN)/python tools/demo.py
@@ -15,6 +15,10 @@ table: $(READY)  ## runs five configurations on the free synthetic stream, print
 test: $(READY)  ## the types and every test, the documentation's code and build included
 	$(BIN)/python -m mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests
+
+CASES ?= 3000
+fuzz: $(READY)  ## reads thousands of corrupted files with every reader, in children with limits
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/robustness/fuzz.py $(CASES)
 
 docs: $(READY)  ## the documentation as html
 	$(BIN)/python -m sphinx -W -q -b html docs/en docs/en/_build

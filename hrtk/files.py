@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import shutil
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +17,15 @@ from hrtk.errors import InputError
 
 LONGEST_NAME = 240  # characters; file systems allow 255 bytes, and a suffix follows
 READ_BYTES = 1 << 20
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+LEFTOVER = re.compile(
+    r'\.(\d+)\.(tmp|part)(\.\w+)?$'
+)  # names of unfinished files: the process, and its kind
+LEFTOVER_AGE = 3600.0  # s; a process on another machine writes no file for so long
+
+
+class DiskError(InputError, OSError):
+    """A file cannot be written: the disk is full, or read-only. The message names file and disk."""
 
 
 def cache_folder(kind: str) -> Path:
@@ -60,6 +72,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     Args:
         path: of the file.
         write: writes the content to an open binary file.
+
+    Raises:
+        DiskError: the disk is full, or the folder cannot be written.
     """
     temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
     try:
@@ -68,8 +83,90 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+        if isinstance(error, RuntimeError) and _free_bytes(path) > READ_BYTES:
+            raise
+        raise disk_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def disk_error(path: str | Path, error: Exception) -> DiskError:
+    """Returns the message about a file that cannot be written.
+
+    Args:
+        path: the file.
+        error: what writing it raised.
+    """
+    reason = getattr(error, 'strerror', None) or error
+    folder = Path(path).absolute().parent
+    return DiskError(
+        f'{path}: cannot be opened or written ({reason}); the disk of {folder} has {_free_bytes(folder) / 1e6:.0f} MB '
+        f'free. Files that were finished before are kept: free some space or allow writing, and run again'
+    )
+
+
+def reserve(path: Path) -> None:
+    """Reserves the blocks of a sparse file: writing to a mapped one on a full disk would end the process (SIGBUS).
+
+    Raises:
+        OSError: the disk has too little space.
+    """
+    if not hasattr(os, 'posix_fallocate'):  # macOS and Windows
+        return
+    with open(path, 'r+b') as file:
+        size = os.fstat(file.fileno()).st_size
+        if size:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Removes unfinished files of processes that were killed, and returns their paths.
+
+    Args:
+        folder: it is searched without its subfolders. A file stays if its process is alive, or if it was changed in the
+            last hour, because a process of another machine may write it.
+    """
+    removed = []
+    for path in folder.glob('*'):
+        match = LEFTOVER.search(path.name)
+        if match is None or _is_alive(int(match[1])):
+            continue
+        try:
+            if time.time() - path.lstat().st_mtime > LEFTOVER_AGE:
+                _remove(path)
+                removed.append(path)
+        except OSError:  # another process has removed it
+            continue
+    return removed
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # the folder cannot be written
+        pass
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it belongs to somebody else
+        return True
+    return True
+
+
+def _free_bytes(path: Path) -> int:
+    """Free bytes of the disk of a path that need not exist."""
+    for folder in (path, *path.absolute().parents):
+        if folder.is_dir():
+            return shutil.disk_usage(folder).free
+    return 0
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -6,12 +6,18 @@ A plugin is an installed package with an entry point in the group ``hrtk.plugins
     my_plugin = "my_package"
 
 The first look-up of any name imports the module of every entry point once; the module registers its own classes.
+
+A name in a config never imports anything else: a ``type`` is the name of a registered class. mmengine's own registries
+would import ``'os.system'`` and call it, so :func:`check_names` examines a config before they see it.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
+from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any, Optional
 
 from mmengine import registry as root
@@ -19,6 +25,12 @@ from mmengine.config import Config, ConfigDict
 
 from hrtk.errors import InputError, nearest, suggestion
 from hrtk.options import check_literals
+
+SCOPES = ('hrtk', 'mmengine')
+# Keys of a config whose value is a name that a registry looks up, and those that name a package of registries.
+NAMING = ('type', 'constructor', 'ema_type', 'runner_type', 'check_fn', 'init_fn', 'param_init_fn')
+NAMING_ENDING = '_policy'  # of mmengine's options for sharded models
+SCOPING = ('_scope_', 'default_scope')
 
 
 class Registry(root.Registry):
@@ -35,9 +47,14 @@ class Registry(root.Registry):
         load_plugins()
 
     def get(self, key: str) -> Optional[type]:
-        """Returns the class of a name, or None if the name is not registered."""
+        """Returns the class of a name, or None if the name is not registered.
+
+        Args:
+            key: the name, perhaps behind ``'hrtk.'`` or ``'mmengine.'``, or the path of a registered class, as a
+                pure-Python config stores it. No module is imported for it.
+        """
         self.import_from_location()
-        return super().get(key)
+        return _registered(key, [self, *_ancestors(self)])
 
     def names(self) -> list[str]:
         """Every name that a config may use as ``type``, sorted, including those of the parent and of plugins."""
@@ -70,7 +87,9 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
     type_or_name = options.pop('type', None)
     options.pop('_scope_', None)
     if type_or_name is None:
-        raise InputError(f'a {registry.name} needs a `type`; this one has only {sorted(options)}')
+        raise InputError(
+            f'a {registry.name} needs a `type`; this one has only {sorted(map(str, options))}'
+        )
     cls = _resolve(type_or_name, registry)
     label = f'{registry.name} {cls.__name__}'
     check_literals(cls, options, label)
@@ -84,8 +103,12 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
 
 def _resolve(type_or_name: Any, registry: Registry) -> type:
     """The class of a config's ``type``, which is a registered name or the class itself."""
-    if not isinstance(type_or_name, str):
+    if callable(type_or_name):
         return type_or_name
+    if not isinstance(type_or_name, str):
+        raise InputError(
+            f'the `type` of a {registry.name} is the name of a class, not {type_or_name!r}'
+        )
     cls = registry.get(type_or_name)
     if cls is None:
         hint = suggestion(type_or_name, registry.names(), count=3)
@@ -94,6 +117,98 @@ def _resolve(type_or_name: Any, registry: Registry) -> type:
             f'installed in this environment.'
         )
     return cls
+
+
+def check_names(config: Any, source: str) -> None:
+    """Refuses names in a config that no registry has and that mmengine would import.
+
+    Args:
+        config: dicts and lists at any depth.
+        source: file, for messages.
+
+    Raises:
+        InputError: a name has dots or is that of a module, and no registered class has it; or a scope is not that of
+            hrtk or mmengine.
+    """
+    for key, value in _strings(config):
+        if key in SCOPING and value not in SCOPES:
+            raise InputError(
+                f'{source}: {key}={value!r}: names are looked up in hrtk and mmengine only; classes of other '
+                f'packages come by the entry point hrtk.plugins'
+            )
+        if (key in NAMING or key.endswith(NAMING_ENDING)) and not _is_harmless(value):
+            raise InputError(
+                f'{source}: {key}={value!r}: no class is registered under this name, and a config does not '
+                f'import one. Register the class, and install its package as a plugin (entry point hrtk.plugins)'
+            )
+
+
+def _strings(config: Any) -> Iterator[tuple[str, str]]:
+    """All pairs of a key and a string, at any depth."""
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if isinstance(value, str):
+                yield str(key), value
+            else:
+                yield from _strings(value)
+    elif isinstance(config, (list, tuple)):
+        for member in config:
+            yield from _strings(member)
+
+
+def _is_harmless(name: str) -> bool:
+    """Whether mmengine finds a registered class under a name, or nothing that it can import."""
+    if '.' not in name and not _is_module(name):
+        return True
+    registries = [*_all_registries(Registry), *_all_registries(root.Registry)]
+    for registry in registries:
+        if _registered(name, [registry]) is None:
+            registry.import_from_location()
+        if _registered(name, [registry]) is not None:
+            return True
+    return False
+
+
+def _is_module(name: str) -> bool:
+    """Whether a name without dots can be imported; finding out does not import it."""
+    try:
+        return name in sys.modules or find_spec(name) is not None
+    except ValueError:  # an empty name, or a module without a specification
+        return name in sys.modules
+
+
+def _all_registries(kind: type) -> list[root.Registry]:
+    """The registries of hrtk, or of mmengine."""
+    values = globals().values() if kind is Registry else vars(root).values()
+    return [value for value in values if isinstance(value, kind)]
+
+
+def _registered(name: str, registries: Iterable[root.Registry]) -> Optional[type]:
+    """The class of a name in loaded registries, or None."""
+    scope, _, rest = name.partition('.')
+    names = [name]
+    if scope in SCOPES:
+        names.append(rest)
+    module_name, _, attribute = name.rpartition('.')
+    found = getattr(sys.modules.get(module_name), attribute, None)
+    for registry in registries:
+        classes = registry.module_dict
+        for candidate in names:
+            if candidate in classes:
+                return classes[candidate]
+        for cls in classes.values():
+            path = f'{cls.__module__}.{getattr(cls, "__qualname__", "")}'
+            if cls is found or path == name:
+                return cls
+    return None
+
+
+def _ancestors(registry: root.Registry) -> Iterator[root.Registry]:
+    """The parents of a registry, those of mmengine."""
+    parent = registry.parent
+    while parent is not None:
+        yield parent
+        parent = parent.parent
 
 
 def _unknown_options(cls: type, options: dict) -> str:

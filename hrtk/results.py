@@ -26,8 +26,6 @@ name, schema          ()              name of the sequence; ``hrtk-result-1``
 from __future__ import annotations
 
 import dataclasses
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Optional
 
@@ -36,14 +34,15 @@ import torch
 
 from hrtk.errors import InputError
 from hrtk.files import write_atomically
+from hrtk.reading.arrays import read_arrays
 from hrtk.structures import Prediction, Sequence
 
 SCHEMA = 'hrtk-result-1'
 REPORT = 'report_'
 BEFORE = 'before_'
-PARAMETERS = ('rotmat', 'betas', 'camera')
+SHAPES = {'rotmat': (24, 3, 3), 'betas': (10,), 'camera': (3,)}  # of one frame
+PARAMETERS = tuple(SHAPES)
 OPTIONAL = 'joint_spread'  # of a prediction; estimators without it store none
-BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,12 +106,17 @@ class Result:
             InputError: the file is damaged, or has another schema.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
-                values = {key: data[key] for key in data.files}
-            return _from_arrays(values)
-        except (*BROKEN, TypeError) as error:
+            values = read_arrays(path)
+        except InputError as error:
             raise InputError(
                 f'{path}: not a complete {SCHEMA} file ({error}); delete it and run again'
+            ) from error
+        try:
+            return _from_arrays(values)
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            raise InputError(
+                f'{path}: not a complete {SCHEMA} file ({error}); '
+                f'delete this result and run tools/adapt.py again'
             ) from error
 
     def matches(self, sequence: Sequence) -> bool:
@@ -154,7 +158,36 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> Result:
             fields[key] = array
     fields['frame_ids'] = tuple(fields['frame_ids'].tolist())
     fields['image_size'] = tuple(fields['image_size'].tolist())
-    return Result(before=before, after=after, report=report, **fields)
+    result = Result(before=before, after=after, report=report, **fields)
+    _check(result)
+    return result
+
+
+def _check(result: Result) -> None:
+    """Raises ValueError unless the fields have the types and shapes of the schema."""
+    frames = len(result.frame_ids)
+    for prediction in (result.before, result.after):
+        for name, shape in SHAPES.items():
+            _check_array(name, getattr(prediction, name).numpy(), (frames, *shape))
+        if prediction.joint_spread is not None and len(prediction.joint_spread) != frames:
+            raise ValueError(f'joint_spread of {len(prediction.joint_spread)} frames of {frames}')
+    _check_array('boxes', result.boxes, (frames, 3))
+    _check_array('keypoints2d', result.keypoints2d, (frames, *result.keypoints2d.shape[1:2], 3))
+    texts = (result.name, result.keypoints_source, result.skeleton, *result.frame_ids)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError('a name is not text')
+    numbers = [result.fps, result.ms_per_frame, result.before_ms_per_frame]
+    numbers += [*result.image_size, *result.report.values()]
+    if result.focal is not None:
+        numbers.append(result.focal)
+    if len(result.image_size) != 2 or not all(isinstance(x, (int, float)) for x in numbers):
+        raise ValueError('fps, times, image_size, focal and counters must be numbers')
+
+
+def _check_array(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != np.float32:
+        found = f'{array.dtype} {array.shape}' if isinstance(array, np.ndarray) else repr(array)
+        raise ValueError(f'{name} is {found}, expected float32 {shape}')
 
 
 def _pop_prediction(arrays: dict[str, np.ndarray], prefix: str) -> Prediction:

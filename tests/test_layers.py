@@ -33,6 +33,7 @@ BASE = (
     'options',
     'files',
     'prefetch',
+    'reading',
     'structures',
     'results',
     'registry',
@@ -104,7 +105,7 @@ def test_every_package_has_a_layer():
         path.name for path in (ROOT / 'hrtk').iterdir() if path.is_dir() and any(path.glob('*.py'))
     }
     modules = {path.stem for path in (ROOT / 'hrtk').glob('*.py')} - {'__init__'}
-    assert packages <= set(LAYERS) and modules <= set(BASE)
+    assert packages <= {*LAYERS, *BASE} and modules <= set(BASE)
 
 
 def test_imports_look_down():

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from hrtk.registry import BACKBONES
 
@@ -43,8 +42,8 @@ def test_unknown_until_it_is_installed():
     assert BACKBONES.get('TinyConvNet') is None
 
 
-def test_dotted_path_needs_no_registration():
-    assert BACKBONES.get('torch.nn.Identity') is torch.nn.Identity
+def test_dotted_path_of_an_unregistered_class_is_not_imported():
+    assert BACKBONES.get('torch.nn.Identity') is None
 
 
 def test_its_own_tests_pass_where_it_is_installed(installed):

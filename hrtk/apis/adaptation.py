@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 import os
-import traceback
 from pathlib import Path
 from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.dist import is_distributed
-from mmengine.utils import import_modules_from_strings
 from torch import distributed
 
 from hrtk.apis.assets import require_assets
+from hrtk.apis.config_files import check_imports, read_config
 from hrtk.apis.locations import bundled_configs, bundled_name, find_config
 from hrtk.errors import InputError, nearest
+from hrtk.registry import check_names
 
 
 def adapt(
@@ -65,7 +65,7 @@ def load_config(
 
     Raises:
         InputError: there is no such file (similar names are listed), the file cannot be read (file and line are
-            named), or the options do not fit the config.
+            named), the options do not fit the config, or a ``type`` is not the name of a registered class.
     """
     cfg = _read_config(config)
     # A copy: merging removes `_delete_` from dicts that belong to the caller.
@@ -76,6 +76,8 @@ def load_config(
         cfg.merge_from_dict(merged)
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f'the options {merged} do not fit the config: {error}') from error
+    check_imports(merged, 'the options')
+    check_names(cfg.to_dict(), cfg.filename or 'the config')
     if cfg.get('launcher', 'none') == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
         # Started by torchrun: separate runs would overwrite each other's files.
         cfg.launcher = 'pytorch'
@@ -101,19 +103,12 @@ def _read_config(config: str | Path | dict | Config) -> Config:
     if isinstance(config, Config):
         return Config(config.to_dict(), filename=config.filename)
     if isinstance(config, dict):
-        if config.get('custom_imports'):
-            import_modules_from_strings(**config['custom_imports'])
+        check_imports(config, 'the config')
         return Config(config)
     path = find_config(config)
     if path is None:
         raise InputError(f'there is no config {config}. {_similar_configs(Path(config))}')
-    try:
-        return Config.fromfile(path)
-    except Exception as error:  # a config is a program, so it can raise anything
-        message = error.msg if isinstance(error, SyntaxError) else error
-        raise InputError(
-            f'{_error_location(path, error)}: {type(error).__name__}: {message}'
-        ) from error
+    return read_config(path)
 
 
 def _similar_configs(path: Path) -> str:
@@ -140,18 +135,3 @@ def _similar_bundled(name: str) -> list[str]:
     if similar:
         return similar
     return sorted(other for other in bundled if Path(other).name == name)[:5]
-
-
-def _error_location(path: Path, error: Exception) -> str:
-    """File and line that raised, in the config or in one of its bases."""
-    location = str(path)
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        code = frame.f_code
-        if code.co_name == '<module>' and code.co_filename.endswith('.py'):
-            location = f'{code.co_filename}:{line}'
-        elif isinstance(error, SyntaxError):
-            # mmengine parses without passing the file's name on, so it is read from mmengine's own frame.
-            name = frame.f_locals.get('filename')
-            if isinstance(name, str) and Path(name).is_file():
-                location = f'{name}:{error.lineno}'
-    return location

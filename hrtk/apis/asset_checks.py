@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
-import numpy as np
-
 from hrtk.apis.zoo.building import build_model
 from hrtk.body_models import load_body_file
 from hrtk.datasets.official.amass import read_amass
@@ -24,6 +22,7 @@ from hrtk.errors import InputError
 from hrtk.models.backbones import ResNet
 from hrtk.models.checkpoints import load_backbone
 from hrtk.models.priors.gmm import read_gmm
+from hrtk.reading.arrays import map_npy
 
 SMPL_VERTICES = (6890, 3)
 SMPL_FACES = (13776, 3)
@@ -44,10 +43,7 @@ def check_array(*shape: int) -> Callable[[Path], str]:
     """An .npy of this shape."""
 
     def check(path: Path) -> str:
-        try:
-            array = np.load(path, mmap_mode='r', allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f'{path}: not a plain .npy ({error})') from error
+        array = map_npy(path)
         if array.shape != shape:
             raise InputError(f'{path}: shape {array.shape}, expected {shape}')
         return ' x '.join(map(str, shape))

@@ -15,6 +15,7 @@ from hrtk.datasets.own.footage import Footage
 from hrtk.detectors import ClipSession, Detector, Findings, batched
 from hrtk.errors import InputError
 from hrtk.files import write_text_atomically
+from hrtk.reading import parse_json, read_bytes, read_json
 
 _log = logging.getLogger(__name__)
 STATE = 'state'  # of a session after a frame; only in the unfinished file
@@ -93,7 +94,7 @@ def _header(footage: Footage, detector: Detector, fps: Optional[float]) -> dict[
 def _is_finished(path: Path, header: dict[str, Any]) -> bool:
     if not path.exists():
         return False
-    content = json.loads(path.read_text())
+    content = read_json(path, 'delete it, and the keypoints are detected again', dict)
     content.pop('frames', None)
     content.pop('left_out', None)
     return content == header
@@ -103,12 +104,13 @@ def _stored_entries(part: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
     """The frames of an interrupted run of the same footage and detector; a truncated last line is removed."""
     if not part.exists():
         return []
-    lines = part.read_bytes().splitlines(keepends=True)
+    lines = read_bytes(part).splitlines(keepends=True)
     complete = [line for line in lines if line.endswith(b'\n')]
-    if not complete or json.loads(complete[0]) != header:
+    remedy = 'delete it, and the keypoints are detected again'
+    if not complete or parse_json(complete[0], part, remedy) != header:
         return []
     part.write_bytes(b''.join(complete))
-    return [json.loads(line) for line in complete[1:]]
+    return [parse_json(line, part, remedy) for line in complete[1:]]
 
 
 def _remaining_entries(
@@ -215,7 +217,7 @@ def _keep_people(entry: dict[str, Any], clip: str, false: set[tuple[str, int]]) 
 
 def _check_somebody(path: Path, detector: Detector) -> list[dict[str, Any]]:
     """The frames of a finished file; raises InputError if nobody is in them."""
-    content = json.loads(path.read_text())
+    content = read_json(path, kind=dict)
     entries = content['frames']
     if any(entry['keypoints'] for entry in entries):
         return entries

@@ -15,10 +15,12 @@ from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import index_map, joint_names, on_body
 from hrtk.datasets.own.sides import Sides
 from hrtk.datasets.own.video import VideoDataset
+from hrtk.errors import InputError
 from hrtk.evaluation.evidence import DoubtLimits, Doubts, TrackEvidence, find_doubts, track_evidence
 from hrtk.files import write_text_atomically
 from hrtk.geometry.boxes import to_image
 from hrtk.geometry.camera import project
+from hrtk.reading import read_json
 from hrtk.results import Result
 from hrtk.structures import Landmarks, Sequence
 
@@ -175,8 +177,8 @@ def stored_doubts(metrics: Path, fingerprint: str) -> dict[str, str]:
         fingerprint: of the run.
     """
     try:
-        content = json.loads(metrics.read_text())
-    except (OSError, ValueError):
+        content = read_json(metrics, kind=dict)
+    except InputError:
         return {}
     if content.get('fingerprint') != fingerprint:
         return {}
@@ -208,7 +210,7 @@ def _entry(evidence: TrackEvidence, doubts: Doubts, text: str) -> dict[str, Any]
 
 
 def _store(path: Path, entries: dict[str, dict[str, Any]]) -> None:
-    content = json.loads(path.read_text())
+    content = read_json(path, kind=dict)
     for sequence in content.get('per_sequence', []):
         if sequence['name'] in entries:
             sequence['doubts'] = entries[sequence['name']]

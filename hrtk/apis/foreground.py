@@ -13,6 +13,7 @@ from hrtk.body_models.skeletons import index_map, joint_names, limbs
 from hrtk.datasets.mask_sources import MaskFiles
 from hrtk.errors import InputError
 from hrtk.geometry.capsules import capsule_mask
+from hrtk.reading.pictures import decode_picture
 from hrtk.structures import Keypoints2D, Sequence
 
 CORNERS = ('left_shoulder', 'right_shoulder', 'right_hip_lsp', 'left_hip_lsp')
@@ -133,12 +134,7 @@ def read_probability(path: Path, size: tuple[int, int]) -> np.ndarray:
     Raises:
         InputError: the image cannot be decoded, or has another size than (H, W) or several channels.
     """
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    if image is None:
-        raise InputError(
-            f'{path}: OpenCV cannot decode this mask ({len(data)} bytes); write it as PNG again'
-        )
+    image = decode_picture(path, cv2.IMREAD_UNCHANGED, 'mask')
     if image.shape != tuple(size) or image.dtype.name not in DEPTHS:
         raise InputError(
             f'{path}: a mask of {"x".join(map(str, image.shape))} ({image.dtype}), its frame is '

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
 from hrtk.evaluation.evidence import Doubts
 from hrtk.geometry.camera import clip_focal
+from hrtk.reading import read_json
 from hrtk.registry import DATASETS
 
 ALIASES = {'npz': 'amass'}
@@ -131,7 +131,7 @@ def infer(
     if not film:
         cfg.outputs = {**(cfg.get('outputs') or {}), 'pictures': 0, 'video': False}
     metrics = run(cfg, work_dir=output, device=device)
-    results = output / 'results' / json.loads((output / 'metrics.json').read_text())['fingerprint']
+    results = output / 'results' / read_json(output / 'metrics.json', kind=dict)['fingerprint']
     dataset = DATASETS.build(cfg.dataset)
     body = body_of(cfg.estimator)
     doubts = report_doubts(dataset, results, body, output / 'metrics.json')

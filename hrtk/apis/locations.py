@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Optional
 
@@ -25,13 +26,13 @@ def find_config(name: str | Path, suffix: str = '.py') -> Optional[Path]:
         suffix: of the files, ``'.py'`` or ``'.yaml'``.
     """
     path = Path(name).expanduser()
-    if path.is_file():
+    if os.path.isfile(path):  # False, too, for a name that is too long
         return path
     if path.is_absolute() or '..' in path.parts:
         return None
     bundled = bundled_configs() / bundled_name(path)
     for candidate in (bundled, bundled.with_name(bundled.name + suffix)):
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
     return None
 

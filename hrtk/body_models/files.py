@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -14,6 +13,7 @@ import numpy as np
 from hrtk.body_models.safe_pickle import load_pickle, read_bytes, unpickle
 from hrtk.body_models.skeletons import SMPL_VERTEX_IDS
 from hrtk.errors import InputError
+from hrtk.reading.arrays import OBJECTS, Archive, read_npy
 
 __all__ = ['BodyData', 'load_body_file', 'load_pickle']
 
@@ -143,22 +143,19 @@ def _read_npz(data: bytes, file: Path) -> dict[str, Any]:
     key = 'the list of arrays'
     arrays = {}
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            keys = archive.files
+        with Archive(file, content=data) as archive:
+            keys = archive.names
             if 'format' not in keys:
-                keys = [key for key in OFFICIAL_KEYS if key in archive.files]
+                keys = [key for key in OFFICIAL_KEYS if key in archive.names]
             for key in keys:
-                arrays[key] = archive[key]
-    # A damaged file fails in zipfile, in zlib or in numpy's header reader, with any kind of exception.
-    except Exception as error:
-        if 'allow_pickle' in str(error):
+                arrays[key] = archive.array(key)
+    except InputError as error:
+        if OBJECTS in str(error):
             raise InputError(
                 f'{file}: {key} is not a plain array; Python objects inside an .npz are not read. Use the official '
                 f'.pkl, or save a dense numeric array under this key'
             ) from error
-        raise InputError(
-            f'{file}: broken at {key} ({type(error).__name__}: {error}); copy or download it again'
-        ) from error
+        raise
     return arrays
 
 
@@ -278,23 +275,17 @@ def _has_shape(array: np.ndarray, shape: tuple[str | int | None, ...]) -> bool:
 def _read_regressor(file: Path, rows: int, vertices: int, body: Path) -> np.ndarray:
     source = 'SPIN distributes it (https://github.com/nkolot/SPIN); the open body contains its own'
     data = read_bytes(file, source)
-    try:
-        value = np.load(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # as of a damaged .npz
-        raise InputError(
-            f'{file}: not a plain .npy array ({error}); use the .npy of SPIN'
-        ) from error
-    shape = getattr(value, 'shape', None)
+    value = read_npy(file, content=data)
+    shape = value.shape
     if shape != (rows, vertices):
-        description = 'several arrays' if shape is None else str(shape)
         hint = 'Use the file that belongs to this mesh'
-        if shape is not None and shape[-1:] == (SMPL_VERTICES,) != (vertices,):
+        if shape[-1:] == (SMPL_VERTICES,) != (vertices,):
             hint = (
                 f'A regressor of 6890 columns is for the SMPL mesh; this body has {vertices} vertices. The open '
                 f'body contains its own regressors: omit this argument'
             )
         raise InputError(
-            f'{file}: shape {description}, expected ({rows}, {vertices}) for the body {body}. {hint}'
+            f'{file}: shape {shape}, expected ({rows}, {vertices}) for the body {body}. {hint}'
         )
     if value.dtype.kind != 'f' or not np.isfinite(value).all():
         raise InputError(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hrtk import reading
 from hrtk.errors import InputError
 
 
@@ -70,11 +71,7 @@ def read_bytes(file: Path, remedy: str) -> bytes:
     Raises:
         InputError: the path is missing, a folder, an empty file, or a web page that was saved instead of the file.
     """
-    if not file.exists():
-        raise InputError(f'{file}: there is no such file; {remedy}')
-    if file.is_dir():
-        raise InputError(f'{file}: this is a folder; pass one file in it')
-    data = file.read_bytes()
+    data = reading.read_bytes(file, remedy)
     if not data:
         raise InputError(f'{file}: the file is empty; copy or download it again')
     if data[:64].lstrip()[:1] == b'<':
@@ -136,6 +133,10 @@ class _Coo(_Stub):
 class _Csr(_Coo):
     def index(self) -> tuple[np.ndarray, np.ndarray]:
         starts = self.state['indptr']
+        if starts[-1] != len(
+            self.state['indices']
+        ):  # else a few bytes could claim any number of entries
+            raise pickle.UnpicklingError(f'a sparse matrix of {starts[-1]} entries')
         rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         return rows, self.state['indices']
 
@@ -166,7 +167,7 @@ def _no_bytes() -> bytes:
 
 def _dtype(code: str, align: bool = False, copy: bool = True) -> np.dtype:
     # Plain kinds only: the state of a structured dtype contains byte offsets that would not be checked.
-    if not re.fullmatch(r'[biufcOSU]\d+', code):
+    if not re.fullmatch(r'[biufcOSU]\d{1,6}', code):
         raise pickle.UnpicklingError(f'an array of dtype {code!r}')
     return np.dtype(code, copy=bool(copy))
 

@@ -14,6 +14,7 @@ from typing import Optional
 from rich.console import Console
 
 from hrtk.errors import InputError, suggestion
+from hrtk.files import DISK_ERRORS, disk_error
 from hrtk.version import __version__
 
 COMMANDS = Path(__file__).with_name('commands')
@@ -95,10 +96,7 @@ def _exit_code(run: Callable[[], int], on_interrupt: str) -> int:
         sys.stdout.flush()
         return code
     except InputError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f'error: {error}', style='red', markup=False, highlight=False
-        )
-        return 2
+        return _report(str(error))
     except KeyboardInterrupt:
         Console(stderr=True).print(f'interrupted; {on_interrupt}', style='yellow')
         return 130
@@ -106,6 +104,20 @@ def _exit_code(run: Callable[[], int], on_interrupt: str) -> int:
         # e.g. `hrtk list | head`. Python flushes stdout again when it exits, so it needs an open file.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in DISK_ERRORS or error.filename is None:
+            raise
+        return _report(str(disk_error(error.filename, error)))
+
+
+def _report(message: str) -> int:
+    """Prints a message about bad input and returns the exit code."""
+    # A name of a file that is not UTF-8 cannot be printed as it is.
+    message = message.encode('utf-8', 'backslashreplace').decode()
+    Console(stderr=True, soft_wrap=True).print(
+        f'error: {message}', style='red', markup=False, highlight=False
+    )
+    return 2
 
 
 def _summary(path: Path) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -16,16 +14,8 @@ from torch import Tensor
 
 from hrtk.errors import InputError
 from hrtk.files import write_atomically
+from hrtk.reading.arrays import Archive, read_arrays
 
-_READ_ERRORS = (
-    ValueError,
-    OSError,
-    EOFError,
-    KeyError,
-    AttributeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 _log = logging.getLogger(__name__)
 
 
@@ -43,28 +33,12 @@ def read_npz(
     Raises:
         InputError: the file is missing or broken, holds Python objects, or lacks a required array.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such file; {remedy}')
     arrays = {}
-    available: list[str] = []
-    position = 'the list of arrays'
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            available = file.files
-            for key in keys:
-                if key in available:
-                    position = key
-                    arrays[key] = file[key]
-    except _READ_ERRORS as error:
-        if 'allow_pickle' in str(error):
-            raise InputError(
-                f'{path}: {position} holds Python objects, which are not read; save it as a plain array of '
-                f'numbers or strings'
-            ) from error
-        raise InputError(
-            f'{path}: cannot be read as an npz at {position} ({error}); copy or download it again'
-        ) from error
+    with Archive(path, remedy) as archive:
+        available = archive.names
+        for key in keys:
+            if key in available:
+                arrays[key] = archive.array(key)
     missing = [key for key in required if key not in arrays]
     if missing:
         raise InputError(
@@ -93,9 +67,8 @@ def cached_arrays(
     A folder that cannot be written costs time, not the run: the arrays are then computed again every time.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return read_arrays(path)
+    except InputError:
         pass
     arrays = compute()
     try:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from hrtk.errors import InputError
+from hrtk.reading.pictures import decode_picture, open_video, video_rate
 
 
 class ImageFrames:
@@ -81,11 +82,11 @@ class VideoFrames:
 
     def __init__(self, path: str | Path, indices: Optional[Sequence[int]] = None) -> None:
         self.path = Path(path)
-        capture = _open(self.path)
+        capture = open_video(self.path)
         width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
         height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         self.count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.fps: float = capture.get(cv2.CAP_PROP_FPS) or 25.0
+        self.fps: float = video_rate(capture) or 25.0
         self.size = (int(width), int(height))
         if self.count < 1:
             raise InputError(
@@ -171,7 +172,7 @@ class _Decoder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.capture = _open(path)
+        self.capture = open_video(path)
         self.next = 0
         self.process = os.getpid()
 
@@ -211,30 +212,8 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         InputError: the file is missing, empty, truncated, or not an image.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such image; check the folder and the file name')
-    data = path.read_bytes()
-    # Decoded from memory, because cv2.imread shows a truncated JPEG as half grey without an error.
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise InputError(
-            f'{path}: OpenCV cannot decode this image ({len(data)} bytes); it is truncated, damaged or of '
-            f'an unknown format. Copy it again or convert it to PNG or JPEG'
-        )
+    image = decode_picture(path, cv2.IMREAD_COLOR)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def _open(path: Path) -> cv2.VideoCapture:
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such video file; check the path')
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise InputError(
-            f'{path}: OpenCV cannot open this video; it may be truncated before its index was written. '
-            f'Copy it again, or re-encode it: ffmpeg -i {path.name} -c:v libx264 fixed.mp4'
-        )
-    return capture
 
 
 def _position(index: int, length: int) -> int:

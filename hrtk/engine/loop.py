@@ -12,7 +12,7 @@ from mmengine.runner import BaseLoop
 
 from hrtk.engine.computing import ResultComputer
 from hrtk.engine.preparation import SharedPreparations
-from hrtk.engine.store import ResultStore, fingerprint
+from hrtk.engine.store import ResultStore, fingerprint, plain_config
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, LOOPS
@@ -272,7 +272,7 @@ class AdaptLoop(BaseLoop):
                     seed=runner.seed,
                     fingerprints=fingerprints,
                     config_file=cfg.filename,
-                    config=cfg.pretty_text,
+                    config=plain_config(cfg.to_dict()),
                 )
             )
         return store, determinants

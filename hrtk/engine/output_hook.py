@@ -201,7 +201,7 @@ class _ResultStamp:
         """Whether all files exist and show this result; if not, the stamp is removed until they do."""
         current = (
             self.path.exists()
-            and self.path.read_text() == self.digest
+            and self.path.read_text(errors='replace') == self.digest
             and all(file.exists() for file in files)
         )
         if not current:

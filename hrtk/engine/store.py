@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import pickle
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,8 +19,10 @@ import torch
 from mmengine.logging import print_log
 
 from hrtk.errors import InputError
-from hrtk.files import escaped_name, write_atomically, write_text_atomically
-from hrtk.results import BROKEN, Result
+from hrtk.files import escaped_name, remove_leftovers, write_atomically, write_text_atomically
+from hrtk.reading import read_json
+from hrtk.reading.tensors import read_tensors
+from hrtk.results import Result
 
 
 class ResultStore:
@@ -36,6 +37,7 @@ class ResultStore:
         self.fingerprint = fingerprint(determinants)
         self.folder = Path(work_dir) / 'results' / self.fingerprint
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
 
     def path(self, name: str) -> Path:
         """The file of a sequence's result; ``urllib.parse.unquote`` returns the name.
@@ -72,8 +74,9 @@ class ResultStore:
         """Writes ``run.json``; warns if other versions computed earlier results of this folder."""
         path = self.folder / 'run.json'
         try:
-            previous = json.loads(path.read_text())['versions']
-        except BROKEN:  # absent, or truncated on a full disk
+            previous = read_json(path, kind=dict)['versions']
+            previous = dict(previous)
+        except (InputError, KeyError, TypeError, ValueError):  # absent, or truncated on a full disk
             previous = content['versions']
         changed = []
         for name, version in content['versions'].items():
@@ -105,9 +108,9 @@ def read_state(path: Path, consequence: str) -> Optional[dict[str, Any]]:
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
-    except (*BROKEN, RuntimeError, pickle.UnpicklingError) as error:
-        _warn(f'{path}: damaged ({error}). {consequence}.')
+        return read_tensors(path)
+    except InputError as error:
+        _warn(f'{error} {consequence}.')
         return None
 
 
@@ -133,6 +136,20 @@ def _plain(value: Any) -> Any:
         f'a config may hold plain types, arrays and classes only, not {value!r}: results are stored under '
         f'a fingerprint of the config'
     )
+
+
+def plain_config(value: Any) -> Any:
+    """Returns a config as JSON holds it: a class as its path, an array or tuple as a list, other objects as text."""
+    if isinstance(value, dict):
+        return {str(key): plain_config(member) for key, member in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain_config(member) for member in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    try:
+        return _plain(value)
+    except InputError:  # an object that the caller built cannot be built again from its text
+        return str(value)
 
 
 def _warn(message: str) -> None:

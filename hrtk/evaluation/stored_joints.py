@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Optional
 
@@ -16,6 +15,7 @@ from hrtk.evaluation.calibrated import crop_rotations, ray_errors, true_image
 from hrtk.evaluation.functional import mpjpe, pa_mpjpe
 from hrtk.evaluation.measuring import Measured
 from hrtk.evaluation.protocols import Protocol
+from hrtk.reading import read_json
 from hrtk.structures import Sequence
 
 LAYOUT = (
@@ -53,14 +53,16 @@ def read_joints(path: Path) -> StoredJoints:
     if not path.is_file():
         raise InputError(f'{path}: there is no such file of joints; expected {LAYOUT}')
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path, f'expected {LAYOUT}', dict)
         names = tuple(str(name) for name in content['joints'])
         frame_ids = tuple(str(frame) for frame in content['frame_ids'])
         xyz = np.array(content['xyz'], np.float64)
         uv = None
         if content.get('uv') is not None:
             uv = np.array(content['uv'], np.float64)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f'{path}: not a file of joints ({type(error).__name__}: {error}); expected {LAYOUT}'
         ) from error

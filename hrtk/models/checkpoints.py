@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
-import pickle
 from pathlib import Path
 from typing import Any, Mapping
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from hrtk.errors import InputError, suggestion
 from hrtk.models.tensor_pickle import load_tensors
+from hrtk.reading.tensors import read_tensors
 
 _log = logging.getLogger(__name__)
 BUNDLED = Path(__file__).parent / 'weights'
@@ -244,40 +241,10 @@ def read_checkpoint(path: str | Path) -> dict:
         InputError: the file is unreadable, truncated, or holds something that would have to be executed.
     """
     path = Path(path)
-    try:
-        content = _content(path)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f'{path}: holds something other than tensors, which hrtk does not execute '
-            f'({_first_line(error)}). If you trust its author, load it with plain torch and save '
-            f'its state dict alone.'
-        ) from error
-    except Exception as error:  # a damaged file raises errors of zipfile, struct and the unpickler
-        raise InputError(
-            f'{path}: not a readable checkpoint, perhaps truncated ({_first_line(error)}); download or '
-            f'copy it again'
-        ) from error
+    content = read_tensors(path, foreign=load_tensors)
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected a state dict, found a {type(content).__name__}')
     return content
-
-
-def _content(path: Path) -> Any:
-    try:
-        with _numpy_scalars_allowed():
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError:
-        return load_tensors(path)
-
-
-def _numpy_scalars_allowed() -> contextlib.AbstractContextManager:
-    if not hasattr(torch.serialization, 'safe_globals'):
-        return contextlib.nullcontext()
-    scalar: Any = np.dtype('f4').type(0).__reduce__()[0]
-    dtypes = [type(np.dtype(code)) for code in ('f4', 'f8', 'i8')]
-    # Files written before numpy 2 name the same function by another module.
-    old_scalar: Any = (scalar, 'numpy.core.multiarray.scalar')
-    return torch.serialization.safe_globals([old_scalar, scalar, np.dtype, *dtypes])
 
 
 def _check_match(
@@ -343,10 +310,3 @@ def _listing(title: str, keys: tuple[str, ...]) -> str:
     if len(keys) > 4:
         names += ', ...'
     return f'{len(keys)} {title} ({names}). '
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    if not lines:
-        return type(error).__name__
-    return lines[0]

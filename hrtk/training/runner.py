@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.evaluator import Evaluator
@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hrtk.engine.runner import build_evaluator, build_hook
+from hrtk.models.checkpoints import read_checkpoint
 from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
 
 
@@ -40,6 +41,21 @@ class TrainRunner(Runner):
         if isinstance(dataloader, dict):
             dataloader = {**dataloader, 'dataset': DATASETS.build(dataloader['dataset'])}
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
+        """Loads a checkpoint that :func:`read_checkpoint` reads without executing anything.
+
+        Raises:
+            InputError: the file is missing or damaged, or holds something other than tensors and plain values.
+        """
+        read_checkpoint(
+            filename
+        )  # mmengine's own reader executes pickles with older versions of torch
+        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        meta = checkpoint.get('meta')
+        if isinstance(meta, dict):
+            meta.pop('config', None)  # mmengine would execute this text when it resumes
+        return checkpoint
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
         """Builds the optimizer."""

@@ -1,5 +1,6 @@
 """Stored results scored again: the digits of the run, other protocols, no network, and what it refuses."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -91,9 +92,10 @@ def test_refuses_part_of_the_results(tmp_path):
 def test_refuses_results_of_other_data(tmp_path):
     adapt(CONFIG, work_dir=tmp_path, cfg_options=OPTIONS)
     record = next(tmp_path.glob('results/*/run.json'))
-    text = record.read_text()
-    assert "noise='detector'" in text
-    record.write_text(text.replace("noise='detector'", "noise='clean'"))
+    content = json.loads(record.read_text())
+    assert content['config']['dataset']['noise'] == 'detector'
+    content['config']['dataset']['noise'] = 'clean'
+    record.write_text(json.dumps(content))
     with pytest.raises(InputError, match='keypoints of .* changed'):
         evaluate(tmp_path)
 

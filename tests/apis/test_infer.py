@@ -246,7 +246,8 @@ def test_adapts_as_a_config_says(clip, two_people, tmp_path):
     assert [path.name for path in made.results.glob('*.npz')] == ['mine_person0.npz']
     assert made.metrics['Bilevel/reprojection_px'] < made.metrics['Source/reprojection_px']
     run = json.loads((made.results / 'run.json').read_text())
-    assert 'steps=2' in run['config'] and "protocol='open'" in run['config']
+    assert run['config']['adapter']['steps'] == 2
+    assert run['config']['evaluator']['protocol'] == 'open'
 
 
 def test_photographs(tmp_path):

@@ -481,8 +481,8 @@ def test_files_that_are_no_body(tmp_path):
         'list.pkl': 'contains a list',
         'other.npz': 'lacks v_template',
         'future.npz': 'hrtk-body-9',
-        'cut.npz': 'broken',
-        'bit.npz': 'broken',
+        'cut.npz': 'cannot be read as an npz at the list of arrays',
+        'bit.npz': 'cannot be read as an npz at ',
         'part.npz': "without 'mirror'",
         'unfit.npz': 'do not match',
     }.items():

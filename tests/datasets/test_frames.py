@@ -121,7 +121,7 @@ def test_files_that_are_no_picture(tmp_path):
         'empty.jpg': '0 bytes',
         'text.jpg': 'cannot decode',
         'missing.jpg': 'no such image',
-        '.': 'no such image',
+        '.': 'this is a folder',
     }.items():
         with pytest.raises(InputError, match=complaint) as caught:
             read_image(tmp_path / name)

@@ -170,3 +170,15 @@ def test_malformed_answers(tmp_path, content, complaint):
 def test_malformed_arrays(tmp_path, arrays, complaint):
     with pytest.raises(InputError, match=f'kp.npz.*{complaint}'):
         read_keypoints(save(tmp_path / 'kp.npz', **arrays))
+
+
+@pytest.mark.parametrize('far', [1e6, -1e6, 1e30])
+def test_far_points_are_absent_and_counted(tmp_path, caplog, far):
+    points = np.tile([[10.0, 20.0]], (2, 17, 1))
+    points[1, 3, 0] = far
+    np.savez(tmp_path / 'a.npz', keypoints=points, scores=np.ones((2, 17)), frame=np.arange(2))
+    table = read_keypoints(tmp_path / 'a.npz')
+    expected = np.tile(np.float32([10, 20, 1]), (2, 17, 1))
+    expected[1, 3] = 0
+    np.testing.assert_array_equal(table.points, expected)
+    assert 'a.npz: 1 of 34 points lie more than 65535 px' in caplog.text

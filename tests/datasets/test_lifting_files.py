@@ -122,7 +122,7 @@ def test_h36m_refusals(files, tmp_path):
 
     tried('none.npz: there is no such file; DATASETS.md', motion=tmp_path / 'none.npz')
     (tmp_path / 'cut.npz').write_bytes(motion.read_bytes()[:3000])
-    tried('cut.npz: cannot be read as an npz at positions_3d', motion=tmp_path / 'cut.npz')
+    tried('cut.npz: cannot be read as an npz at the list of arrays', motion=tmp_path / 'cut.npz')
     tried('lacks positions_3d; it has positions_2d, metadata', motion=seen)
     np.savez(tmp_path / 'plain.npz', positions_3d=np.zeros(3))
     tried(r'positions_3d is an array of float64 \(3,\)', motion=tmp_path / 'plain.npz')

@@ -37,7 +37,7 @@ def test_result_file(config, tmp_path):
     run = json.loads((folder / 'run.json').read_text())
     assert (
         run['seed'] == 0
-        and 'Jiggle' in run['config']
+        and run['config']['adapter']['type'] == 'Jiggle'
         and run['versions']['torch'] == torch.__version__
     )
     assert not list(folder.glob('*.tmp'))

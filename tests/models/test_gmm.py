@@ -172,7 +172,7 @@ def test_bad_files_are_named(tmp_path, damage, message):
 
 
 def test_bad_input(tmp_path):
-    with pytest.raises(InputError, match='not found'):
+    with pytest.raises(InputError, match='none.pkl: there is no such file'):
         GMMPosePrior(tmp_path / 'none.pkl')
     with pytest.raises(InputError, match=r'\(2, 72\)'):
         GMMPosePrior()(torch.zeros(2, 72))

@@ -180,7 +180,7 @@ def test_a_run_on_an_smpl_file(run: Path, tmp_path: Path) -> None:
     file, record = tmp_path / 'body_models/smpl/SMPL_MALE.pkl', results(run) / 'run.json'
     content = json.loads(record.read_text())
     body = BodyModel(file)
-    content['config'] = content['config'].replace("file='open'", f'file={str(file)!r}')
+    content['config']['estimator']['body']['file'] = str(file)
     content['fingerprints']['estimator']['body'] = body.data.sha256
     record.write_text(json.dumps(content))
     written = export(run, ['amass', 'obj'], world='z-up')
@@ -218,7 +218,10 @@ def other_body(run: Path) -> None:
 
 def missing_body(run: Path) -> None:
     record = results(run) / 'run.json'
-    record.write_text(record.read_text().replace("file='open'", "file='gone/SMPL_NEUTRAL.pkl'"))
+    content = json.loads(record.read_text())
+    assert content['config']['estimator']['body']['file'] == 'open'
+    content['config']['estimator']['body']['file'] = 'gone/SMPL_NEUTRAL.pkl'
+    record.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(

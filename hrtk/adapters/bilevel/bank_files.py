@@ -22,7 +22,9 @@ from torch.nn import functional as F
 
 from hrtk.adapters.parts.source_bank import LABELS, MEASURED
 from hrtk.errors import InputError
+from hrtk.files import disk_error, remove_leftovers, reserve
 from hrtk.models.estimators import Estimator, hash_tensors
+from hrtk.reading import read_json
 from hrtk.structures import evenly_spaced
 
 FORMAT = 1
@@ -60,6 +62,7 @@ def build_bank(
     if count is None:
         count = len(dataset)
     picked = evenly_spaced(len(dataset), count)
+    remove_leftovers(folder.parent)
     unfinished = folder.with_name(f'{folder.name}.{os.getpid()}.part')
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -97,8 +100,8 @@ def read_meta(folder: Path) -> dict[str, Any]:
         InputError: there is no bank in the folder, or one of another format.
     """
     try:
-        meta = json.loads((folder / 'bank.json').read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        meta = read_json(folder / 'bank.json', kind=dict)
+    except InputError as error:
         raise InputError(
             f'{folder}: no retrieval bank ({error}). tools/build_retrieval_bank.py writes one; or name a '
             f'`dataset` of labelled views in its place, or leave `exemplars` away'
@@ -140,7 +143,12 @@ class _BankWriter:
         dtype = np.dtype(self.features_dtype) if name == 'features' else example.dtype
         path = self.folder / f'{name}.npy'
         shape = (self.count, *example.shape[1:])
-        return np.lib.format.open_memmap(path, 'w+', dtype, shape)
+        array = np.lib.format.open_memmap(path, 'w+', dtype, shape)
+        try:
+            reserve(path)
+        except OSError as error:
+            raise disk_error(path, error) from error
+        return array
 
 
 def _publish(unfinished: Path, folder: Path, meta: dict[str, Any]) -> None:

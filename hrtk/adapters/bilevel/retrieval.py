@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Optional
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,6 +20,7 @@ from hrtk.errors import InputError
 from hrtk.files import cache_folder
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.options import check_literals
+from hrtk.reading.arrays import map_npy
 from hrtk.registry import DATASETS
 
 CLUSTER_ARRAYS = ('centers', 'members', 'counts')
@@ -320,8 +320,8 @@ def _map_array(path: Path) -> Tensor:
     """Memory-maps an array of a bank."""
     try:
         # 'c' is copy-on-write: torch warns about read-only arrays.
-        return torch.from_numpy(np.load(path, mmap_mode='c', allow_pickle=False))
-    except (OSError, ValueError) as error:
+        return torch.from_numpy(map_npy(path, 'c'))
+    except (InputError, TypeError) as error:
         remedy = 'build the bank again with tools/build_retrieval_bank.py'
         if path.stem in CLUSTER_ARRAYS:
             remedy += ', with --clusters'

@@ -15,6 +15,7 @@ from hrtk.apis.look.stored import result_folders, stored_body
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError, suggestion
 from hrtk.files import write_atomically, write_text_atomically
+from hrtk.reading import read_json
 from hrtk.results import Result
 from hrtk.visualization import export as files
 
@@ -113,7 +114,7 @@ def motion_lines(written: Iterable[Path]) -> list[str]:
     """One line about every motion beside the files that :func:`export` wrote: focal length, jitter, sliding, floor."""
     lines = []
     for folder in sorted({path.parents[1] for path in written}):
-        for name, facts in json.loads((folder / FACTS).read_text()).items():
+        for name, facts in read_json(folder / FACTS, kind=dict).items():
             lines.append(files.describe(name, facts))
     return lines
 
@@ -153,7 +154,7 @@ def _write_facts(path: Path, placed: Mapping[str, files.Placed]) -> None:
     """Writes the facts of motions, beside those of other motions that the file has already."""
     facts = {}
     if path.is_file():
-        facts = json.loads(path.read_text())
+        facts = read_json(path, 'delete it', dict)
     facts.update({stem: person.facts for stem, person in placed.items()})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(path, json.dumps(facts, indent=1) + '\n')

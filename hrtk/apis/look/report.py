@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import math
 from pathlib import Path
 from typing import Any, Optional
@@ -25,6 +24,7 @@ from hrtk.errors import InputError
 from hrtk.evaluation.protocols import Protocol
 from hrtk.evaluation.report import COLUMNS, WORSE_RULE, Record
 from hrtk.files import write_text_atomically
+from hrtk.reading import read_json
 from hrtk.visualization.export import Placing
 from hrtk.visualization.playback import encode_video, pelvis_meshes
 from hrtk.visualization.report import (
@@ -150,7 +150,7 @@ def _row_names(comparison: Comparison, tracks: list[Track]) -> dict[str, str]:
 
 def _facts(run: ScoredRun, reference: Optional[ScoredRun]) -> list[tuple[str, Any]]:
     """Config, data and versions of the run."""
-    stored = json.loads((run.folder / 'run.json').read_text())
+    stored = read_json(run.folder / 'run.json', kind=dict)
     facts = [('config', stored.get('config_file') or 'none'), ('results', run.folder)]
     if reference is not None:
         facts.append(('compared with', reference.folder))

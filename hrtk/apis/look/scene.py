@@ -55,7 +55,7 @@ def draw_scene(dataset: VideoDataset, results: Path, body: BodyModel, folder: Pa
     stamp_file = folder / '.overlay.shows'
     newest = max(file.stat().st_mtime_ns for file in files)
     stamp = f'{results.name} {target.name} {newest}'
-    if target.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
+    if target.exists() and stamp_file.exists() and stamp_file.read_text(errors='replace') == stamp:
         return target
     stamp_file.unlink(missing_ok=True)
     people = _people_of_frames(dataset, files)

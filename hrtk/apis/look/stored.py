@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-import tempfile
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -15,10 +13,15 @@ from hrtk.errors import InputError
 from hrtk.evaluation.calibrated import crop_rotations
 from hrtk.evaluation.protocols import Protocol
 from hrtk.geometry.camera import turn_root
-from hrtk.registry import ADAPTERS, BODY_MODELS, ESTIMATORS
+from hrtk.reading import read_json
+from hrtk.reading.literals import parse_literals
+from hrtk.registry import ADAPTERS, BODY_MODELS, ESTIMATORS, check_names
 from hrtk.results import Result
 from hrtk.structures import Sequence
 from hrtk.visualization.export import Placing
+
+RUN_AGAIN = 'run tools/adapt.py again'
+PARTS = ('estimator', 'dataset', 'adapter', 'evaluator')
 
 
 def result_folders(folder: Path) -> list[Path]:
@@ -48,8 +51,8 @@ def latest_folder(folder: Path) -> Path:
     if len(folders) == 1:
         return folders[0]
     try:
-        fingerprint = json.loads((folder / 'metrics.json').read_text())['fingerprint']
-    except (OSError, ValueError, KeyError):
+        fingerprint = read_json(folder / 'metrics.json', kind=dict).get('fingerprint')
+    except InputError:
         fingerprint = None
     for path in folders:
         if path.name == fingerprint:
@@ -61,24 +64,44 @@ def latest_folder(folder: Path) -> Path:
 
 
 def stored_config(path: Path) -> Config:
-    """Returns the config that results were computed with, from their ``run.json``.
+    """Returns the config that results were computed with, from their ``run.json``, without executing anything.
+
+    Earlier versions stored the config as text; that is read if it consists of literals.
 
     Raises:
-        InputError: the config cannot be read.
+        InputError: the config cannot be read, lacks a part, or a ``type`` in it is not registered.
     """
+    run = read_json(path, RUN_AGAIN, dict)
+    content = run.get('config')
+    if isinstance(content, str):
+        try:
+            content = parse_literals(content)
+        except ValueError as error:
+            raise InputError(f'{path}: its config cannot be read ({error}); {RUN_AGAIN}') from error
+    _check_parts(content, path)
+    content.pop('custom_imports', None)  # names modules that are not imported here
+    check_names(content, str(path))
     try:
-        run = json.loads(path.read_text())
-        # mmengine imports a config's custom_imports only when it reads a file.
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / 'stored.py'
-            file.write_text(run['config'])
-            cfg = Config.fromfile(file)
-    except (OSError, ValueError, KeyError, SyntaxError, ImportError) as error:
-        raise InputError(
-            f'{path}: its config cannot be read ({type(error).__name__}: {error})'
-        ) from error
+        cfg = Config(content)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InputError(f'{path}: its config cannot be read ({error}); {RUN_AGAIN}') from error
     cfg._config_file = run.get('config_file')
     return cfg
+
+
+def _check_parts(content: Any, path: Path) -> None:
+    """Raises InputError unless a stored config has the parts that a run is described by."""
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: holds no config; {RUN_AGAIN}')
+    for key in PARTS:
+        parts = content.get(key)
+        if not isinstance(parts, (list, tuple)) or key != 'evaluator':
+            parts = [parts]
+        for part in parts:
+            if not isinstance(part, dict) or not isinstance(part.get('type'), str):
+                raise InputError(
+                    f'{path}: its config has no {key} with the name of a class as `type`; {RUN_AGAIN}'
+                )
 
 
 def body_of(estimator: dict) -> Any:
@@ -103,9 +126,14 @@ def stored_body(folder: Path) -> BodyModel:
         InputError: its file is missing, or differs from the one that the results were computed with.
     """
     path = folder / 'run.json'
-    body = body_of(stored_config(path).estimator)
-    fingerprints = json.loads(path.read_text()).get('fingerprints', {})
-    expected = fingerprints.get('estimator', {}).get('body')
+    estimator = stored_config(path).estimator
+    try:
+        body = body_of(estimator)
+    except (TypeError, AttributeError) as error:  # options of other types
+        raise InputError(f'{path}: its body cannot be built ({error}); {RUN_AGAIN}') from error
+    expected = read_json(path, RUN_AGAIN, dict)
+    for key in ('fingerprints', 'estimator', 'body'):
+        expected = expected.get(key) if isinstance(expected, dict) else None
     if expected not in (None, body.data.sha256):
         raise InputError(
             f'{body.data.path}: not the body file that the results in {folder} were computed with; '

@@ -17,6 +17,7 @@ from hrtk.apis.tables.cost_rows import cost_of
 from hrtk.apis.train import TEST_PARTS, train
 from hrtk.errors import InputError
 from hrtk.files import write_text_atomically
+from hrtk.reading import read_json
 from hrtk.registry import MODELS
 from hrtk.training.kept_checkpoints import FOLDER as KEPT
 from hrtk.version import __version__
@@ -78,7 +79,7 @@ def score_network(run: Run) -> dict[str, Any]:
     tested = report is None or report['fingerprint'] != wanted
     if tested:
         test(cfg, work_dir=run.folder)
-        report = json.loads((run.folder / REPORT).read_text())
+        report = read_json(run.folder / REPORT, kind=dict)
     assert report is not None
     metrics: dict[str, float] = {}
     for name, value in report['metrics'].items():
@@ -188,6 +189,6 @@ def _last(folder: Path) -> Optional[Path]:
 
 def _stored_report(path: Path) -> Optional[dict[str, Any]]:
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):  # absent, or truncated on a full disk
+        return read_json(path, kind=dict)
+    except InputError:  # absent, or truncated on a full disk
         return None

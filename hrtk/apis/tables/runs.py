@@ -17,6 +17,7 @@ from hrtk.apis.scoring import evaluate_joints
 from hrtk.apis.tables.network_rows import pretrained_weights, score_network
 from hrtk.engine.store import canonical
 from hrtk.files import write_text_atomically
+from hrtk.reading import read_json
 
 OUTCOME = 'outcome.json'
 OUTPUT = 'output.txt'
@@ -107,7 +108,7 @@ def _score(run: Run) -> dict[str, Any]:
             run.joints, run.config, cfg_options=run.options, work_dir=run.folder
         )
     adapter = [name.split('/')[0] for name in metrics if '/' in name][-1]
-    report = json.loads((run.folder / 'metrics.json').read_text())
+    report = read_json(run.folder / 'metrics.json', kind=dict)
     return {
         'adapter': adapter,
         'fingerprint': report['fingerprint'],
@@ -149,7 +150,7 @@ def execute_in_process(run: Run, jobs: int) -> dict[str, Any]:
             env=environment,
         )
     if path.exists():
-        return json.loads(path.read_text())
+        return read_json(path, kind=dict)
     return {
         'error': f'the process ended with exit code {process.returncode}, see {run.folder / OUTPUT}',
         'seconds': time.perf_counter() - begin,

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
-import yaml
-
 from hrtk.apis.locations import find_config
 from hrtk.errors import InputError, suggestion
+from hrtk.reading import read_yaml
 
 # The options that receive the checkpoint of a pretraining, of a later training and of an adaptation.
 START = 'model.network.pretrained'
@@ -144,18 +143,18 @@ def load_table(file: str | Path) -> Table:
 
 def _read(file: Path) -> dict[str, Any]:
     """The content of a table file with known keys and lists only."""
-    try:
-        content = yaml.safe_load(file.read_text(encoding='utf-8'))
-    except FileNotFoundError as error:
-        raise InputError(f'there is no table {file}') from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f'{file}: cannot be read as yaml: {error}') from error
+    if not file.exists():
+        raise InputError(f'there is no table {file}')
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise InputError(f'{file}: a table is a mapping with {", ".join(KEYS)}')
     _check_keys(content, KEYS, ('title', 'metrics', 'rows'), str(file))
     for key in LISTS:
         if key in content and not isinstance(content[key], list):
             raise InputError(f'{file}: {key} must be a list, not {content[key]!r}')
+    for metric in content['metrics']:
+        if not isinstance(metric, str):
+            raise InputError(f'{file}: metrics are names, not {metric!r}')
     return content
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import nn
 
 from hrtk.apis.adaptation import load_config
 from hrtk.apis.locations import bundled_configs
 from hrtk.apis.zoo.building import network_names
 from hrtk.errors import InputError, suggestion
+from hrtk.reading import read_yaml
 from hrtk.registry import ESTIMATORS, LIFTERS, MODELS, SEGMENTERS, TEMPORAL
 
 KEYS = ('Name', 'In Collection', 'Config', 'Weights', 'Metadata', 'Results')
@@ -115,7 +115,7 @@ def list_models(pattern: str = '*', pretrained: bool = False) -> list[str]:
 
 def _read(path: Path) -> Iterator[ZooModel]:
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content = read_yaml(path)
         collections = {entry['Name']: entry for entry in content['Collections']}
         for entry in content['Models']:
             unknown = sorted(set(entry) - set(KEYS))
@@ -134,7 +134,7 @@ def _read(path: Path) -> Iterator[ZooModel]:
                 results=tuple(entry.get('Results') or ()),
                 page=collection['README'],
             )
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(
             f'{path}: not a metafile with Collections and Models ({error!r})'
         ) from error

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
 from hrtk.models.checkpoints import TRAINED, read_checkpoint
+from hrtk.reading import parse_json, read_text
+from hrtk.reading.literals import parse_literals
 
 VALIDATED = ('views/', 'lifting/')  # prefixes of validation metrics in a training's log
 NOT_RECORDED = ('work_dir', 'launcher', 'load_from', 'resume')  # keys of the config
@@ -42,7 +43,7 @@ def publish(
         raise InputError(
             f'{folder}: no last_checkpoint; expected the work_dir of a training by tools/train.py'
         )
-    checkpoint = read_checkpoint(folder / Path(pointer.read_text().strip()).name)
+    checkpoint = read_checkpoint(folder / Path(read_text(pointer).strip()).name)
     weights = _network_weights(checkpoint.get('state_dict', {}), without)
     if not weights:
         raise InputError(
@@ -51,7 +52,7 @@ def publish(
         )
     output.parent.mkdir(parents=True, exist_ok=True)
     torch.save({'state_dict': weights}, output)
-    config = Config.fromstring(checkpoint['meta']['cfg'], '.py').to_dict()
+    config = _config_of(checkpoint, folder)
     record = {
         'config': {key: value for key, value in config.items() if key not in NOT_RECORDED},
         'seed': checkpoint['meta']['seed'],
@@ -62,6 +63,16 @@ def publish(
     }
     output.with_suffix('.json').write_text(json.dumps(record, indent=1, default=str) + '\n')
     return record
+
+
+def _config_of(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The config of a training, from the text in its checkpoint, which is not executed."""
+    try:
+        return parse_literals(checkpoint['meta']['cfg'])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f'{folder}: its last checkpoint holds no config of literals ({error}); train again'
+        ) from error
 
 
 def _network_weights(state: Mapping[str, Tensor], without: Sequence[str]) -> dict[str, Tensor]:
@@ -78,8 +89,8 @@ def _validation(folder: Path) -> list[dict[str, float]]:
     """The validation rows of all logs of a training, in order."""
     rows = {}
     for log in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in log.read_text().splitlines():
-            scalars = json.loads(line)
+        for line in read_text(log).splitlines():
+            scalars = parse_json(line, log)
             metrics = {
                 name.partition('/')[2]: round(value, 2)
                 for name, value in scalars.items()

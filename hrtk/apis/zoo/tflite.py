@@ -15,6 +15,7 @@ from typing import Optional
 import numpy as np
 
 from hrtk.errors import InputError
+from hrtk.reading import read_bytes
 
 IDENTIFIER = b'TFL3'
 # Numbers of schema.fbs.
@@ -111,7 +112,7 @@ def read_convolutions(path: str | Path) -> list[ConvolutionWeights]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f'{path}: no such file; expected a .tflite')
-    data = path.read_bytes()
+    data = read_bytes(path)
     if data[4:8] != IDENTIFIER:
         raise InputError(f'{path}: not a TFLite file (no {IDENTIFIER!r} in bytes 4 to 8)')
     try:

@@ -12,7 +12,8 @@ import torch
 from torch import Generator, Tensor
 
 from hrtk.body_models.skeletons import SMPL24
-from hrtk.datasets.motion import ASSET, load_motion
+from hrtk.datasets.motion import ASSET
+from hrtk.datasets.motion_files import read_motion
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 
 ARM = ('collar', 'shoulder', 'elbow', 'wrist', 'hand')
@@ -94,7 +95,7 @@ class RandomMotion:
         variety: Variety,
         path: str | Path = ASSET,
     ) -> None:
-        clips = load_motion(split, path)
+        clips = read_motion(split, path)
         clips = clips + [clip.mirrored() for clip in clips]
         self.variety = variety
         self.frames = frames

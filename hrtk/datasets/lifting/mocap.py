@@ -16,7 +16,8 @@ from hrtk.body_models.joint_orders import check_order
 from hrtk.datasets.lifting.cameras import look_at, normalised_intrinsics, project, world_to_camera
 from hrtk.datasets.lifting.joints import from_regressor
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
-from hrtk.datasets.motion import ASSET, SPLITS, MotionClip, load_motion
+from hrtk.datasets.motion import ASSET, SPLITS, MotionClip
+from hrtk.datasets.motion_files import read_motion
 from hrtk.errors import InputError
 from hrtk.files import sha256
 from hrtk.geometry.rotation import axis_angle_to_rotmat
@@ -202,7 +203,7 @@ def posed_motion(path: Path) -> tuple[tuple[MotionClip, np.ndarray], ...]:
 
     Computed once per process, in double precision, for all clips at once.
     """
-    clips = load_motion(None, path)
+    clips = read_motion(None, path)
     poses = np.concatenate([clip.poses for clip in clips])
     body = BodyModel('open').double()
     with torch.inference_mode():

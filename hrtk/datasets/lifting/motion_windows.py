@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hrtk.datasets.motion import ASSET, load_motion
+from hrtk.datasets.motion import ASSET
+from hrtk.datasets.motion_files import read_motion
 from hrtk.errors import InputError
 from hrtk.registry import DATASETS
 
@@ -65,7 +66,7 @@ class MotionWindows(BodyPoseWindows):
         mirror: bool = False,
         path: str | Path = ASSET,
     ) -> None:
-        clips = load_motion(split, path)
+        clips = read_motion(split, path)
         if mirror:
             clips = clips + [clip.mirrored() for clip in clips]
         step = max(round(clips[0].fps / fps), 1)

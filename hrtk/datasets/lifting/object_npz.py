@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +10,7 @@ import numpy as np
 
 from hrtk.body_models.safe_pickle import Forbidden, SafeUnpickler, refusal
 from hrtk.errors import InputError
-
-_HEADER_READERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-_READ_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    OSError,
-    EOFError,
-    KeyError,
-    NotImplementedError,
-)
+from hrtk.reading.arrays import Archive
 
 
 def read_object(path: str | Path, key: str, remedy: str) -> dict:
@@ -41,8 +26,6 @@ def read_object(path: str | Path, key: str, remedy: str) -> dict:
             plain arrays do not need.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such file; {remedy}')
     data = _read_pickle(path, key, remedy)
     try:
         value = SafeUnpickler(io.BytesIO(data), encoding='latin1').load()
@@ -64,23 +47,12 @@ def read_object(path: str | Path, key: str, remedy: str) -> dict:
 
 def _read_pickle(path: Path, key: str, remedy: str) -> bytes:
     """The bytes of a pickled scalar array of an npz."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            available = [name.removesuffix('.npy') for name in archive.namelist()]
-            if key not in available:
-                raise InputError(
-                    f'{path}: lacks {key}; it has {", ".join(available) or "nothing"}. {remedy}'
-                )
-            with archive.open(f'{key}.npy') as file:
-                read_header = _HEADER_READERS[np.lib.format.read_magic(file)]
-                shape, _, dtype = read_header(file)
-                data = file.read()
-    except InputError:
-        raise
-    except _READ_ERRORS as error:
-        raise InputError(
-            f'{path}: cannot be read as an npz at {key} ({error}); copy or download it again'
-        ) from error
+    with Archive(path, remedy) as archive:
+        if key not in archive.names:
+            available = ', '.join(archive.names) or 'nothing'
+            raise InputError(f'{path}: lacks {key}; it has {available}. {remedy}')
+        header, data = archive.pickled(key)
+    dtype, shape = header.dtype, header.shape
     if dtype.kind != 'O' or shape != ():
         raise InputError(
             f'{path}: {key} is an array of {dtype} {shape}, expected one pickled dict; {remedy}'

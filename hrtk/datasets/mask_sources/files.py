@@ -12,6 +12,7 @@ from hrtk.datasets.mask_sources.base import LazyMasks, MaskSource
 from hrtk.errors import InputError
 from hrtk.files import sha256
 from hrtk.geometry.masks import binary, check_mask
+from hrtk.reading.pictures import decode_picture
 from hrtk.registry import MASK_SOURCES
 from hrtk.structures import Frames, Sequence
 
@@ -102,13 +103,6 @@ def read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     Raises:
         InputError: the file cannot be decoded, has another size, or has values other than 0 and 1, or 0 and 255.
     """
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    mask = None
-    if len(data):
-        mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise InputError(
-            f'{path}: OpenCV cannot decode this mask ({len(data)} bytes); write it as PNG again'
-        )
+    mask = decode_picture(path, cv2.IMREAD_GRAYSCALE, 'mask')
     check_mask(mask, size, str(path))
     return binary(mask, str(path))

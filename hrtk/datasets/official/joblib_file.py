@@ -21,14 +21,16 @@ import numpy as np
 
 from hrtk.body_models.safe_pickle import Forbidden, SafeUnpickler, refusal
 from hrtk.errors import InputError
+from hrtk.reading import regular_file
+from hrtk.reading.arrays import EXPANSION, SMALL
 
 # First bytes of compressed dumps; zlib's second byte depends on the level.
-DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
-    b'\x1f\x8b': gzip.decompress,
-    b'BZ': bz2.decompress,
-    b'\xfd7': lzma.decompress,
-    b'\x5d\x00': lzma.decompress,
-    b'\x78': zlib.decompress,
+DECOMPRESSORS: dict[bytes, Callable[[BinaryIO, int], bytes]] = {
+    b'\x1f\x8b': lambda stream, most: gzip.GzipFile(fileobj=stream).read(most),
+    b'BZ': lambda stream, most: bz2.BZ2File(stream).read(most),
+    b'\xfd7': lambda stream, most: lzma.LZMAFile(stream).read(most),
+    b'\x5d\x00': lambda stream, most: lzma.LZMAFile(stream).read(most),
+    b'\x78': lambda stream, most: zlib.decompressobj().decompress(stream.read(), most),
 }
 CHUNK = 1 << 24  # bytes
 
@@ -41,9 +43,10 @@ def load_joblib(path: str | Path) -> dict[str, Any]:
             not need.
     """
     path = Path(path)
+    size = regular_file(path).stat().st_size
     try:
         with open(path, 'rb') as file:
-            value = _JoblibUnpickler(_decompressed(file)).load()
+            value = _JoblibUnpickler(_decompressed(file, max(SMALL, EXPANSION * size))).load()
     except OSError as error:
         raise InputError(
             f'{path}: cannot be read ({error.strerror or error}); check the path, or copy the file '
@@ -113,11 +116,18 @@ def _read_array(state: dict[str, Any], stream: BinaryIO) -> np.ndarray:
     return array.reshape(shape)
 
 
-def _decompressed(stream: BinaryIO) -> BinaryIO:
-    """The stream itself, or its decompressed content."""
+def _decompressed(stream: BinaryIO, most: int) -> BinaryIO:
+    """The stream itself, or its decompressed content.
+
+    Raises:
+        ValueError: the content has more than ``most`` bytes.
+    """
     start = stream.read(2)
     stream.seek(0)
     for magic, decompress in DECOMPRESSORS.items():
         if start.startswith(magic):
-            return BytesIO(decompress(stream.read()))
+            data = decompress(stream, most + 1)
+            if len(data) > most:
+                raise ValueError(f'it expands to more than {most} bytes')
+            return BytesIO(data)
     return stream

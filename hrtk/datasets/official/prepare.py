@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
 from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.arrays import read_npz, save_npz
+from hrtk.datasets.frames import read_image
 from hrtk.datasets.official.joblib_file import load_joblib
 from hrtk.datasets.official.mpii_mat import read_mpii
 from hrtk.datasets.official.spin_npz import read_spin_npz
@@ -112,9 +112,7 @@ def _table_of_3dhp(
     names = [(images / f'img_{frame + 1:06d}.jpg').as_posix() for frame in valid]
     points = annotation['annot2'].reshape(-1, 17, 2)[valid].astype(np.float64)
     joints = annotation['univ_annot3'].reshape(-1, 17, 3)[valid].astype(np.float64) / 1000
-    first = cv2.imread(str(root / names[0]))
-    if first is None:
-        raise InputError(f'{root / names[0]}: no such image; unpack the whole test set')
+    first = read_image(root / names[0])
     height, width = first.shape[:2]  # all images of one subject have one size
     inside = ((points >= 0) & (points < (width, height))).all((1, 2))
     visible = np.ones((len(valid), 17, 1))

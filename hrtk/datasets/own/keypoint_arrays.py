@@ -155,7 +155,7 @@ def _joined(keypoints: Any, scores: Any, path: Path, label: str) -> np.ndarray:
 
 
 def _check_column(name: str, values: np.ndarray, count: int, path: Path) -> None:
-    if len(values) != count or values.dtype.kind not in 'iu':
+    if values.shape != (count,) or values.dtype.kind not in 'iu':
         raise InputError(
             f'{path}: {name} must be {count} whole numbers, one per row of keypoints, it is '
             f'{values.shape} {values.dtype}; expected {NPZ_LAYOUT}'

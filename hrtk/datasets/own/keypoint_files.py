@@ -7,7 +7,6 @@ rtmlib's output or plain arrays (:mod:`hrtk.datasets.own.keypoint_arrays`). The 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +30,7 @@ from hrtk.datasets.own.keypoint_table import (
     optional_size,
 )
 from hrtk.errors import InputError
+from hrtk.reading import read_json, regular_file
 
 COCO_NAMES = tuple(name.removesuffix('_lsp') for name in joint_names('coco17'))
 LAYOUTS = (
@@ -80,14 +80,8 @@ def read_keypoints(path: str | Path, skeleton: Optional[str] = None) -> Keypoint
 
 
 def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such keypoint file; check the path')
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:  # bad json and bad unicode are ValueErrors
-        raise InputError(
-            f'{path}: not json, or truncated ({error}); write or copy it again'
-        ) from error
+    regular_file(path, noun='keypoint file')
+    return read_json(path, 'write or copy it again')
 
 
 def _is_rtmlib(content: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -17,6 +18,8 @@ from hrtk.errors import InputError
 SKELETON_OF_COUNT = {17: 'coco17', 25: 'openpose25', 18: 'openpose18'}
 # Lists whose first 17 points are COCO's: Halpe, COCO-WholeBody, Halpe with hands and face.
 COCO_FIRST = (26, 133, 136)
+FARTHEST = 65_535  # px; the largest side of a JPEG
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +96,7 @@ def make_table(rows: list[Row], path: Path, skeleton: Optional[str], source: str
     else:
         count = len(joint_names(skeleton))
     points = _stack(rows, path, skeleton, count)
+    _drop_far_points(points, path)
     visibility = points[..., 2]
     if source == 'annotated':
         _check_visibility(visibility, path)
@@ -229,6 +233,27 @@ def _stack(rows: list[Row], path: Path, skeleton: str, count: int) -> np.ndarray
                 f'0, 0, 0 for a point that was not found'
             )
     return points
+
+
+def _drop_far_points(points: np.ndarray, path: Path) -> None:
+    """Makes points that no camera can see absent, and counts them in the log.
+
+    One such point would make the box of a person, and with it every crop, as large as its distance.
+
+    Args:
+        points: (N, K, 3) float32 x, y (px) and confidence; changed in place.
+        path: of the file.
+    """
+    far = (np.abs(points[..., :2]) > FARTHEST).any(-1)
+    if far.any():
+        points[far] = 0
+        _log.warning(
+            '%s: %d of %d points lie more than %d px from the corner of the image and count as absent',
+            path,
+            far.sum(),
+            far.size,
+            FARTHEST,
+        )
 
 
 def _check_visibility(visibility: np.ndarray, path: Path) -> None:

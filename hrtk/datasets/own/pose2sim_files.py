@@ -20,6 +20,7 @@ import numpy as np
 from hrtk.errors import InputError
 from hrtk.files import natural, write_text_atomically
 from hrtk.geometry.calibrated_camera import CalibratedCamera
+from hrtk.reading import read_bytes, read_text, regular_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -93,9 +94,8 @@ def read_trc(path: Path) -> Markers:
     Raises:
         InputError: the file is missing or not a TRC file.
     """
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such TRC file; check the path')
-    lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
+    regular_file(path, noun='TRC file')
+    lines = read_bytes(path).decode('utf-8', 'replace').splitlines()
     try:
         header = dict(zip(lines[1].split('\t'), lines[2].split('\t')))
         rate = float(header['DataRate'])
@@ -147,9 +147,10 @@ def _trc_row(line: str, length: int) -> list[float]:
 
 
 def _toml_cameras(path: Path) -> list[CalibratedCamera]:
+    text = read_text(path)
     try:
-        content = tomllib.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:  # bad toml and bad unicode are ValueErrors
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(f'{path}: not toml ({error}); write or copy it again') from error
     cameras = []
     for key, table in content.items():
@@ -196,7 +197,7 @@ def _toml_camera(key: str, table: dict[str, Any], path: Path) -> CalibratedCamer
 
 def _qca_cameras(path: Path) -> list[CalibratedCamera]:
     try:
-        root = ElementTree.fromstring(path.read_bytes())
+        root = ElementTree.fromstring(read_bytes(path))
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: not Qualisys' calibration in XML ({error})") from error
     cameras = []

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrtk.errors import InputError
+from hrtk.reading.arrays import read_arrays
 from hrtk.registry import HEADS
 
 SIZES = {'pose': 144, 'shape': 10, 'cam': 3}
@@ -111,6 +112,11 @@ class IterativeRegressor(nn.Module):
         return x
 
 
+MEAN_PARAMS = (
+    "expected SPIN's smpl_mean_params.npz with the keys pose (144), shape (10) and cam (3)"
+)
+
+
 def start_state(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
     """Returns the parameters before the first iteration: (1, 144) pose, (1, 10) shape and (1, 3) cam."""
     if mean_params is None:
@@ -120,13 +126,12 @@ def start_state(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
         camera = torch.tensor([[0.9, 0.0, 0.0]])
         return {'pose': pose[None], 'shape': torch.zeros(1, 10), 'cam': camera}
     try:
-        with np.load(mean_params, allow_pickle=False) as data:
-            return {
-                name: torch.as_tensor(data[name].astype(np.float32)).reshape(1, size)
-                for name, size in SIZES.items()
-            }
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{mean_params}: expected SPIN's smpl_mean_params.npz with the keys pose (144), shape (10) "
-            f'and cam (3); {error}'
-        ) from error
+        data = read_arrays(mean_params, SIZES, MEAN_PARAMS)
+        return {
+            name: torch.as_tensor(data[name].astype(np.float32)).reshape(1, size)
+            for name, size in SIZES.items()
+        }
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f'{mean_params}: {MEAN_PARAMS}; {error}') from error

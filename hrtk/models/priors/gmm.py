@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
-from typing import Mapping
+from typing import Any, Mapping
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from hrtk.body_models.files import load_pickle
 from hrtk.errors import InputError
+from hrtk.reading import regular_file
+from hrtk.reading.arrays import read_arrays
 from hrtk.registry import LOSSES
 
 OPEN_GMM = Path(__file__).parent / 'assets' / 'pose_gmm.npz'
@@ -99,11 +101,9 @@ def read_gmm(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: the file is missing, unreadable, or not such a mixture.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f'{path}: not found; {REMEDY}')
+    path = regular_file(path, REMEDY)
     if zipfile.is_zipfile(path):
-        arrays = _read_npz(path)
+        arrays: Mapping[str, Any] = read_arrays(path)
     else:
         arrays = load_pickle(path)
     missing = [key for key in KEYS if key not in arrays]
@@ -111,7 +111,12 @@ def read_gmm(path: str | Path) -> dict[str, np.ndarray]:
         raise InputError(
             f'{path}: lacks {", ".join(missing)}, has {", ".join(map(str, arrays))}; {REMEDY}'
         )
-    mixture = {key: np.array(arrays[key], np.float64) for key in KEYS}
+    try:
+        mixture = {key: np.array(arrays[key], np.float64) for key in KEYS}
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f'{path}: holds something other than numbers ({error}); {REMEDY}'
+        ) from error
     _check_arrays(mixture, path)
     weights = mixture['weights']
     if (weights <= 0).any() or abs(weights.sum() - 1) > 1e-3:
@@ -120,16 +125,6 @@ def read_gmm(path: str | Path) -> dict[str, np.ndarray]:
         )
     mixture['weights'] = weights / weights.sum()
     return mixture
-
-
-def _read_npz(path: Path) -> Mapping[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f'{path}: cannot be read as an .npz of plain arrays ({error}); {REMEDY}'
-        ) from error
 
 
 def _check_arrays(mixture: Mapping[str, np.ndarray], path: Path) -> None:

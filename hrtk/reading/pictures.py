@@ -1,0 +1,231 @@
+"""Images and videos through OpenCV, with limits on the size that a header claims."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Optional
+
+import cv2
+import numpy as np
+
+from hrtk.errors import InputError
+from hrtk.reading.regular import CHECK, read_bytes, regular_file, utf8_name
+
+MOST_PIXELS = 100_000_000  # of an image; a decoded one has 3 bytes per pixel, and a copy
+MOST_FRAMES = 10_000_000  # of a video: 92 hours at 30 frames per second
+MOST_FPS = 10_000.0
+# First bytes of playlists, which FFmpeg follows to other files and addresses.
+PLAYLISTS = (b'#EXTM3U', b'ffconcat', b'[playlist]', b'<?xml', b'<MPD', b'v=0', b'<smil', b'<asx')
+PLAYLIST_SUFFIXES = (
+    '.m3u8',
+    '.m3u',
+    '.mpd',
+    '.pls',
+    '.ffconcat',
+    '.concat',
+    '.sdp',
+    '.asx',
+    '.xspf',
+)
+Size = Optional[tuple[int, int]]
+
+
+def decode_picture(path: str | Path, flags: int, noun: str = 'image') -> np.ndarray:
+    """Reads an image file.
+
+    Args:
+        path: the file.
+        flags: as of ``cv2.imdecode``, e.g. ``cv2.IMREAD_COLOR``.
+        noun: what the file is, for messages.
+
+    Returns:
+        The image in the channel order of OpenCV.
+
+    Raises:
+        InputError: the file is missing, no regular file, empty, truncated, no image, or claims more than 100 million
+            pixels.
+    """
+    path = Path(path)
+    regular_file(path, 'check the folder and the file name', noun)
+    data = read_bytes(path)
+    size = claimed_size(data)
+    if size is not None and size[0] * size[1] > MOST_PIXELS:
+        raise InputError(
+            f'{path}: claims to be {size[0]}x{size[1]} px; a {noun} has at most {MOST_PIXELS} pixels'
+        )
+    image = None
+    # Decoded from memory, because cv2.imread shows a truncated JPEG as half grey without an error. A format whose size
+    # is not known before decoding is not decoded.
+    if size is not None:
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except (cv2.error, MemoryError):  # e.g. a header of impossible size
+            image = None
+    if image is None:
+        raise InputError(
+            f'{path}: OpenCV cannot decode this {noun} ({len(data)} bytes); it is truncated, damaged or of '
+            f'an unknown format. Copy it again or convert it to PNG or JPEG'
+        )
+    return image
+
+
+def open_video(path: str | Path) -> cv2.VideoCapture:
+    """Opens a video file.
+
+    Raises:
+        InputError: the file is missing, no regular file, a playlist, not a video, or claims a number or size of frames
+            that it cannot have.
+    """
+    path = Path(path)
+    regular_file(path, CHECK, 'video file')
+    name = utf8_name(path)
+    _refuse_playlist(path)
+    try:
+        capture = cv2.VideoCapture(name)
+    except cv2.error as error:
+        raise InputError(f'{path}: OpenCV cannot open this video; {CHECK}') from error
+    if not capture.isOpened():
+        raise InputError(
+            f'{path}: OpenCV cannot open this video; it may be truncated before its index was written. '
+            f'Copy it again, or re-encode it: ffmpeg -i {path.name} -c:v libx264 fixed.mp4'
+        )
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    size = path.stat().st_size
+    if not math.isfinite(count) or count > min(size, MOST_FRAMES):
+        raise InputError(
+            f'{path}: its header counts {count:.0f} frames in {size} bytes; the file is damaged. Copy it '
+            f'again, or re-encode it'
+        )
+    if not 0 < pixels <= MOST_PIXELS:
+        raise InputError(
+            f'{path}: its frames have {pixels:.0f} pixels, at most {MOST_PIXELS} are read; re-encode it'
+        )
+    return capture
+
+
+def video_rate(capture: cv2.VideoCapture) -> Optional[float]:
+    """Frames per second of an open video; None if the file does not give a possible number."""
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    if math.isfinite(fps) and 0 < fps <= MOST_FPS:
+        return fps
+    return None
+
+
+def _refuse_playlist(path: Path) -> None:
+    with open(path, 'rb') as file:
+        start = file.read(64).lstrip()
+    if path.suffix.lower() in PLAYLIST_SUFFIXES or start.startswith(PLAYLISTS):
+        raise InputError(
+            f'{path}: a playlist, which leads to other files or addresses; give the video itself'
+        )
+
+
+def claimed_size(data: bytes) -> Size:
+    """Returns (width, height) that the header of an image claims, px; None for formats that are not known here."""
+    for start, reader in HEADERS.items():
+        if data.startswith(start):
+            try:
+                return reader(data)
+            except (struct.error, IndexError, ValueError):
+                return None
+    return None
+
+
+def _png(data: bytes) -> Size:
+    return struct.unpack('>II', data[16:24])
+
+
+def _jpeg(data: bytes) -> Size:
+    """The first frame header behind the segments."""
+    position = 2
+    while position + 9 < len(data):
+        if data[position] != 0xFF:  # decoders skip what stands between the segments
+            position += 1
+            continue
+        marker = data[position + 1]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack('>HH', data[position + 5 : position + 9])
+            return width, height
+        position += 2 + struct.unpack('>H', data[position + 2 : position + 4])[0]
+    return None
+
+
+def _bmp(data: bytes) -> Size:
+    width, height = struct.unpack('<ii', data[18:26])
+    return abs(width), abs(height)
+
+
+def _gif(data: bytes) -> Size:
+    return struct.unpack('<HH', data[6:10])
+
+
+def _webp(data: bytes) -> Size:
+    kind = data[12:16]
+    if kind == b'VP8X':
+        width = int.from_bytes(data[24:27], 'little') + 1
+        return width, int.from_bytes(data[27:30], 'little') + 1
+    if kind == b'VP8L':
+        bits = int.from_bytes(data[21:25], 'little')
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b'VP8 ':
+        width, height = struct.unpack('<HH', data[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _tiff(data: bytes) -> Size:
+    """Width and height of the first directory."""
+    order = '<' if data[:2] == b'II' else '>'
+    (start,) = struct.unpack(f'{order}I', data[4:8])
+    (entries,) = struct.unpack(f'{order}H', data[start : start + 2])
+    found = {}
+    for index in range(min(entries, 200)):
+        entry = data[start + 2 + 12 * index : start + 14 + 12 * index]
+        tag, kind, _ = struct.unpack(f'{order}HHI', entry[:8])
+        if tag in (256, 257):
+            code = 'H' if kind == 3 else 'I'
+            (found[tag],) = struct.unpack(f'{order}{code}', entry[8 : 8 + struct.calcsize(code)])
+    if len(found) < 2:
+        return None
+    return found[256], found[257]
+
+
+def _boxes(data: bytes) -> Size:
+    """The header box of JPEG 2000, or that of AVIF."""
+    start = data.find(b'ihdr', 0, 1 << 12)
+    if start >= 0:
+        height, width = struct.unpack('>II', data[start + 4 : start + 12])
+        return width, height
+    sizes = []
+    start = data.find(b'ispe', 0, 1 << 16)
+    while start >= 0:
+        sizes.append(struct.unpack('>II', data[start + 8 : start + 16]))
+        start = data.find(b'ispe', start + 4, 1 << 16)
+    return max(sizes, default=None)
+
+
+def _netpbm(data: bytes) -> Size:
+    lines = [line.partition(b'#')[0] for line in data[2:512].split(b'\n')]
+    words = b' '.join(lines).split()
+    return int(words[0]), int(words[1])
+
+
+HEADERS: dict[bytes, Callable[[bytes], Size]] = {
+    b'\x89PNG': _png,
+    b'\xff\xd8': _jpeg,
+    b'BM': _bmp,
+    b'GIF8': _gif,
+    b'RIFF': _webp,
+    b'II*\x00': _tiff,
+    b'MM\x00*': _tiff,
+    b'\x00\x00\x00\x0cjP': _boxes,
+    **{bytes([0, 0, 0, length]) + b'ftypavi': _boxes for length in range(16, 64, 4)},
+    **{b'P%d' % kind: _netpbm for kind in range(1, 7)},
+}

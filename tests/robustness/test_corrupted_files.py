@@ -1,0 +1,38 @@
+"""Corrupted files of every reader: a message that names the file, no code, no traceback, no hang, no gigabytes."""
+
+import fuzz
+from corrupted_readers import READERS
+
+
+def test_valid_files_are_read(tmp_path):
+    for name, (write, read) in READERS.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        assert read(write(folder)) is not None, name
+
+
+def test_corrupted_files():
+    outcomes = fuzz.run(200)
+    failures = [outcome for outcome in outcomes if outcome.failed]
+    assert failures == []
+    statuses = [outcome.status for outcome in outcomes]
+    assert statuses.count('message') > 100  # most corruptions are seen
+
+
+def test_generator_sees_failures(tmp_path, monkeypatch):
+    """What the generator has to report is reported."""
+
+    def big(path):
+        return bytearray(b'x') * (fuzz.MEMORY + (200 << 20))
+
+    def silent(path):
+        raise fuzz.InputError('something is wrong')
+
+    def broken(path):
+        raise KeyError('a')
+
+    found = []
+    for read in (big, silent, broken):
+        monkeypatch.setitem(fuzz.READERS, 'fake', (READERS['png'][0], read))
+        found.append(fuzz.try_case('fake', 'flip', 0, tmp_path).status)
+    assert found == ['memory', 'nameless', 'traceback']

@@ -1,0 +1,109 @@
+"""hrtk.files: full and read-only disks, and what killed runs leave behind."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from hrtk.cli import main as cli
+from hrtk.datasets.arrays import cached_arrays
+from hrtk.engine.store import ResultStore
+from hrtk.errors import InputError
+from hrtk.files import DiskError, remove_leftovers, reserve, write_atomically
+
+
+def full(file):
+    file.write(b'half')
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path):
+    path = tmp_path / 'a.npz'
+    path.write_bytes(b'old')
+    with pytest.raises(InputError, match=r'a.npz: .*No space left on device.* MB free.*are kept'):
+        write_atomically(path, full)
+    assert path.read_bytes() == b'old' and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_device_without_space(tmp_path):
+    """/dev/full is a real disk that is always full."""
+    if not os.path.exists('/dev/full'):
+        pytest.skip('this system has no /dev/full')
+
+    def write(file):
+        with open('/dev/full', 'wb', buffering=0) as device:
+            device.write(b'x')
+
+    with pytest.raises(DiskError, match='No space left'):
+        write_atomically(tmp_path / 'a', write)
+
+
+def test_errors_of_the_content_stay_as_they_are(tmp_path):
+    def wrong(file):
+        raise RuntimeError('a tensor is wrong')
+
+    with pytest.raises(RuntimeError, match='a tensor is wrong'):
+        write_atomically(tmp_path / 'a.pt', wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_on_a_full_disk_costs_time_only(tmp_path, monkeypatch):
+    monkeypatch.setattr('hrtk.datasets.arrays.save_npz', lambda file, arrays: full(file))
+    found = cached_arrays(tmp_path / 'a.npz', lambda: {'a': np.ones(3)})
+    assert found['a'].sum() == 3 and list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, capsys):
+    """What raises outside of the atomic writer becomes one line, too."""
+
+    def run():
+        raise OSError(errno.EROFS, 'Read-only file system', str(tmp_path / 'out'))
+
+    assert cli._exit_code(run, '') == 2
+    message = capsys.readouterr().err
+    assert message.startswith('error: ') and 'Read-only file system' in message and 'out' in message
+
+
+def test_a_closed_pipe_is_no_full_disk(monkeypatch):
+    def run():
+        raise BrokenPipeError(errno.EPIPE, 'Broken pipe')
+
+    with open(os.devnull, 'w') as null:
+        monkeypatch.setattr(sys, 'stdout', null)
+        assert cli._exit_code(run, '') == 1
+
+
+def test_leftovers_of_dead_runs(tmp_path):
+    ended = subprocess.Popen([sys.executable, '-c', ''])
+    ended.wait()
+    store = ResultStore(tmp_path, {'a': 1})
+    names = {
+        f'a.npz.{ended.pid}.tmp': True,
+        f'.clip.{ended.pid}.part.mp4': True,
+        f'bank.{ended.pid}.part': True,
+        f'b.npz.{os.getpid()}.tmp': False,
+        'keypoints.json.part': False,
+        'c.npz': False,
+    }
+    for name in names:
+        (store.folder / name).write_bytes(b'x')
+    (store.folder / f'young.npz.{ended.pid}.tmp').write_bytes(b'x')
+    old = time.time() - 7200
+    for name in names:
+        os.utime(store.folder / name, (old, old))
+    ResultStore(tmp_path, {'a': 1})
+    left = {path.name for path in store.folder.iterdir()}
+    assert left == {*(n for n, gone in names.items() if not gone), f'young.npz.{ended.pid}.tmp'}
+    assert remove_leftovers(store.folder) == []
+
+
+def test_reserved_blocks(tmp_path):
+    path = tmp_path / 'a.npy'
+    np.lib.format.open_memmap(path, 'w+', np.float32, (1 << 20,))
+    before = path.stat().st_blocks
+    reserve(path)
+    assert path.stat().st_blocks * 512 >= path.stat().st_size > before * 512
