@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.body_models.skeletons import index_map
+from hrtk.errors import InputError
 from hrtk.geometry.boxes import to_crop, truncate_to_crop_pixels
 from hrtk.geometry.uploads import upload
 from hrtk.structures import Sequence
@@ -34,10 +35,18 @@ def crop_targets(
     Returns:
         (F, K, 2) positions and (F, K) confidences. Frames without a visible keypoint, e.g. those of 3DPW whose camera
         is not aligned, have confidence 0 only: no adapter may take a step on them, see :func:`report_unseen`.
+
+    Raises:
+        InputError: the data set gives no keypoints at all, or none that the skeleton has.
     """
     keypoints = sequence.keypoints2d
     source = torch.as_tensor(index_map(keypoints.skeleton, skeleton, nearest=True))
     available = source >= 0
+    if keypoints.source == 'none' or not available.any():
+        raise InputError(
+            f'{sequence.name}: its {keypoints.skeleton} keypoints ({keypoints.source}) have no point that {skeleton} '
+            f'can use; adaptation needs 2D keypoints, so choose others in the data set'
+        )
     source = source.clamp_min(0)
     xy = to_crop(keypoints.xy, sequence.boxes)[:, source]
     confidence = keypoints.confidence[:, source] * available
