@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 import os
 import subprocess
@@ -88,6 +89,7 @@ def execute(run: Run) -> dict[str, Any]:
     except Exception as error:  # the other runs continue, and the table shows the error
         (run.folder / ERROR).write_text(traceback.format_exc())
         outcome = {'error': f'{type(error).__name__}: {error}'}
+    gc.collect()  # runner and loop refer to each other, and their networks would pile up run by run
     return {
         'computed': _modification_times(run.folder) != stored,
         **outcome,
