@@ -52,11 +52,13 @@ class SupervisedTraining(BaseModel):
         has_body: Optional[Tensor] = None,
         confidence: Optional[Tensor] = None,
         mode: str = 'tensor',
+        **measured: Tensor,
     ) -> dict[str, Tensor] | list[dict[str, float]]:
         """One batch of views, see :class:`~hrtk.datasets.open_stream.views.OpenViews`.
 
         ``has_body`` and ``confidence`` are those of :class:`~hrtk.datasets.official.spin_views.SPINViews` with
-        ``weak=True``; None: every view has a body and all keypoints.
+        ``weak=True``; None: every view has a body and all keypoints. ``measured``, the labels ``S`` and ``part`` of
+        :class:`~hrtk.datasets.official.spin_views.SPINViews`, are not used.
 
         Returns:
             For mmengine's mode ``'loss'`` the weighted losses, else the error of every view.

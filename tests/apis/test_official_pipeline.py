@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
@@ -90,6 +91,8 @@ def official(tmp_path_factory):
 @pytest.fixture
 def beside(official, monkeypatch):
     monkeypatch.chdir(official)
+    yield
+    gc.collect()  # networks of a run that ended
 
 
 def run(name, work_dir):
