@@ -21,6 +21,8 @@ from hrtk.body_models.safe_pickle import SafeUnpickler
 # A checkpoint that names one of these was made to run commands; its tensors are not worth reading.
 HOSTILE_MODULES = (
     'os',
+    'io',
+    '_io',
     'posix',
     'nt',
     'sys',

@@ -133,12 +133,13 @@ def checked_parts(row: Row, cfg: Config, tested: bool = True) -> list[Any]:
         return [cfg[key] for key in PARTS]
     if row.cost:
         return [cfg.model.network]
-    if row.train:
-        check_keys(cfg, KEYS, REQUIRED)
-    parts = [cfg.model]
+    parts = []
     if tested:
         part = part_to_test(cfg)
         parts += [part.dataloader['dataset'], part.evaluator]
+    if row.train:
+        check_keys(cfg, KEYS, REQUIRED)
+    parts.append(cfg.model)
     if row.train:
         parts.append(cfg.train_dataloader['dataset'])
         if cfg.get('val_dataloader'):
