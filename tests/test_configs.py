@@ -80,6 +80,8 @@ for _name, _part, _file in (
     NEEDS[f'topology/{_name}.py'][_part] = _file
 NEEDS.update({name: {'dataset': 'real4'} for name in LEAVES if name.startswith('real4/')})
 _SETS = {
+    'internet': {'dataset': 'alphapose-results.json'},
+    'h36m': {'dataset': 'h36m_valid_protocol2.npz'},
     '3dpw_ps': {'dataset': 'SMPL_MALE.pkl', 'evaluator': 'SMPL_MALE.pkl'},
     '3dpw_ph': {'dataset': '3dpw_ph.npz'},
     '3dhp': {'dataset': 'mpi_inf_3dhp_test.npz'},
@@ -90,6 +92,7 @@ NEEDS.update(
         f'{method}/r50_{name}.py': dict(parts, estimator='SMPL_NEUTRAL.pkl', adapter='gmm_08.pkl')
         for method in ('boa', 'dynaboa')
         for name, parts in _SETS.items()
+        if f'{method}/r50_{name}.py' in LEAVES
     }
 )
 NEEDS.update(
@@ -103,6 +106,13 @@ NEEDS.update(
         if name.startswith(('3dhrco/', 'source/')) and name.endswith('_3dpw.py')
     }
 )
+NEEDS['boa/spin_3dpw.py'] = dict(
+    _SETS['3dpw_ps'], estimator='SMPL_NEUTRAL.pkl', adapter='gmm_08.pkl'
+)
+for _name in ('3dhp', 'h36m', 'internet'):
+    NEEDS[f'source/spin_{_name}.py'] = dict(_SETS[_name], estimator='SMPL_NEUTRAL.pkl')
+    _adapted = f'3dhrco/spin_mpn_{"" if _name == "internet" else "pre_"}{_name}.py'
+    NEEDS[_adapted] = dict(NEEDS[f'source/spin_{_name}.py'], adapter=_TEACHERS['mpn'])
 
 
 @pytest.fixture(autouse=True)
@@ -151,8 +161,9 @@ def test_no_base_swallows_a_dict():
             if isinstance(node, ast.keyword) and getattr(node.value, 'value', 0) is None:
                 found.add((path.stem, node.arg))
     assert found == {
-        ('pre_adapt_lifter', 'corruption')
-    }  # not the default; nobody is told to add one
+        ('pre_adapt_lifter', 'corruption'),  # not the default; nobody is told to add one
+        ('few_shot_open', 'augment'),  # a number, which replaces None
+    }
 
 
 def test_options_replace_none_by_a_dict():
