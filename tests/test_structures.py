@@ -21,6 +21,7 @@ def prediction(count: int, features: bool = True) -> Prediction:
         features=torch.randn(count, 7),
         hidden=torch.randn(count, 5),
         joint_spread=torch.rand(count, 24),
+        latent=torch.rand(count, 32),
     )
     if features:
         return result

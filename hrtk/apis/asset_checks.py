@@ -147,8 +147,8 @@ def check_clips(layout: str) -> Callable[[Path], str]:
     """A VIBE database of this layout, as its training reads it."""
 
     def check(path: Path) -> str:
-        clips = VIBEClips(path, layout, overlap=0.0)
-        return f'{len(clips.features)} rows, {len(clips)} clips of {clips.frames} frames'
+        clips = VIBEClips(path, layout, frames=1, overlap=0.0)
+        return f'{len(clips.features)} rows'
 
     return check
 

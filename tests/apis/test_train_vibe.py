@@ -97,7 +97,7 @@ def test_checks_of_the_files(data):
     states = {Path(asset.path).name: status(asset, 'data') for asset in checked}
     states.pop('3dpw_test_db.pt')  # its check wants features of 2048 numbers
     assert {state for state, _ in states.values()} == {PRESENT} and len(states) == 7
-    assert states['3dpw_train_db.pt'][1] == '40 rows, 2 clips of 16 frames'
+    assert states['3dpw_train_db.pt'][1] == '40 rows'
     assert states['amass_db.pt'][1] == '40 rows, 1 recordings'
 
 
