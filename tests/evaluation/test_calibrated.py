@@ -350,8 +350,8 @@ def test_joints_and_frames_are_found_by_name(truth, tmp_path):
     'text, message',
     [
         (None, 'no such file of joints'),
-        ('{', 'not a file of joints'),
-        ('[]', 'not a file of joints'),
+        ('{', 'not json, or truncated.*expected a json object with `joints`'),
+        ('[]', 'expected an object.*expected a json object with `joints`'),
         (json.dumps(content(xyz=[[1, 2, 3]])), r'12 frame_ids and 13 joints, but xyz is \(1, 3\)'),
         (json.dumps(content(uv=[[1, 2]])), r'uv \(1, 2\)'),
         (json.dumps(content(frames=F - 2)), 'lacks 2 of 12 frames of the sequence: 000010, 000011'),

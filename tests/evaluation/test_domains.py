@@ -31,7 +31,7 @@ def test_3dpw(tmp_path, monkeypatch):
     found = domain_gaps.main([str(ROOT / 'configs/source/spin_3dpw.py')])['spin_3dpw']
     focal, bones, distance = [], [], []
     for file in sorted(Path('data/3dpw/sequenceFiles/test').glob('*.pkl')):
-        raw = pickle.loads(file.read_bytes())
+        raw = pickle.loads(file.read_bytes(), encoding='latin1')
         for person, gender in enumerate(raw['genders']):
             name = {'m': 'MALE', 'f': 'FEMALE'}[gender]
             body = BodyModel(

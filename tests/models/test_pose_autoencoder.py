@@ -115,7 +115,7 @@ def test_wrong_files(tmp_path):
     for name, message in (
         ('other', 'not a checkpoint of PoseAutoEncoder'),
         ('part', 'missing'),
-        ('object', 'other than tensors'),
+        ('object', 'no key matches'),  # the module itself is left out
         ('short', 'not a readable checkpoint'),
         ('none', 'no such'),
     ):
