@@ -270,7 +270,8 @@ def _scored(record: Record) -> np.ndarray:
 def _accelerations(joints: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
     """(F,) errors of acceleration and accelerations of the prediction, NaN for the first and the last frame."""
     arrays = dict(
-        accel_mm=accel_error(joints, truth), accel_pred_mm=accel_error(joints, np.zeros_like(joints))
+        accel_mm=accel_error(joints, truth),
+        accel_pred_mm=accel_error(joints, np.zeros_like(joints)),
     )
     return {
         key: np.pad(values, 1, constant_values=np.nan)[: len(joints)]
