@@ -25,10 +25,9 @@ from typing import Any
 
 import yaml
 
-from hrtk.apis import load_config
 from hrtk.apis.assets import ROOT as DATA
-from hrtk.apis.assets import assets_of
 from hrtk.apis.listing import HRTK, list_registered
+from hrtk.apis.tables.planning import files_of_rows
 from hrtk.apis.tables.table import Table, load_table
 from hrtk.apis.zoo.metafiles import ZooModel, read_zoo
 from hrtk.moved import MOVED
@@ -167,21 +166,12 @@ def _table_lines(entry: Table) -> list[str]:
         lines.append(f'* paper: {entry.paper}')
     if entry.time:
         lines.append(f'* time: {entry.time}')
-    files = _files_of(entry)
+    files = files_of_rows(entry)
     if files:
         lines.append(f'* files below `{DATA}/`: {", ".join(f"`{file}`" for file in files)}')
     else:
         lines.append('* files: none besides those of hrtk')
     return lines
-
-
-def _files_of(entry: Table) -> list[str]:
-    """The licensed files that the rows of a table need, each once."""
-    files: dict[str, None] = {}
-    for row in entry.rows:
-        for asset in assets_of(load_config(row.config, row.options)):
-            files[asset.path] = None
-    return list(files)
 
 
 # The methods

@@ -11,6 +11,7 @@ from typing import Optional
 
 from hrtk.apis.zoo.building import build_model
 from hrtk.body_models import load_body_file
+from hrtk.datasets.lifting.object_npz import read_object
 from hrtk.datasets.official.amass import read_amass
 from hrtk.datasets.official.spin_npz import read_spin_npz
 from hrtk.datasets.official.surreal_clip import find_clips, read_clip
@@ -59,6 +60,16 @@ def check_rows(published: Optional[int] = None) -> Callable[[Path], str]:
         if published is None or rows == published:
             return f'{rows} rows'
         return f'{rows} rows (published numbers: {published})'
+
+    return check
+
+
+def check_lifting(*keys: str) -> Callable[[Path], str]:
+    """An npz of dicts of poses, as lifting projects distribute them."""
+
+    def check(path: Path) -> str:
+        entries = [read_object(path, key, 'see docs/en/lifting_data.md') for key in keys]
+        return f'{len(entries[0])} entries of {keys[0]}'
 
     return check
 

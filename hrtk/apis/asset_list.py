@@ -9,6 +9,7 @@ from hrtk.apis.asset_checks import (
     check_clips,
     check_database,
     check_images,
+    check_lifting,
     check_masks,
     check_mixture,
     check_motion,
@@ -27,6 +28,8 @@ PW3D = 'https://virtualhumans.mpi-inf.mpg.de/3DPW'
 H36M = 'http://vision.imar.ro/human3.6m'
 MPI_INF_3DHP = 'https://vcai.mpi-inf.mpg.de/3dhp-dataset'
 BOA = 'https://github.com/syguan96/BOA'
+VIDEOPOSE3D = 'https://github.com/facebookresearch/VideoPose3D'
+P_STMO = 'https://github.com/paTRICK-swk/P-STMO'
 VIBE = 'https://github.com/mkocabas/VIBE'
 ONLINE_METHODS = '3DHR-Co, BOA, DynaBOA with the published networks'
 RENAME = 'SMPL for Python after registration; rename its basicmodel_{}_lbs_10_207_0 file'
@@ -317,5 +320,53 @@ ASSETS = (
         url='docs/en/adapters/topology.md',
         instructions="SPIN's h36m_valid_protocol2.npz with your OpenPose detections as `openpose`",
         check=check_rows(),
+    ),
+    Asset(
+        path='h36m/data_3d_h36m.npz',
+        needed_by='lifting: MPM on Human3.6M',
+        url=VIDEOPOSE3D,
+        instructions="VideoPose3D's script on Human3.6M; docs/en/lifting_data.md",
+        check=check_lifting('positions_3d'),
+        by_folder=False,
+    ),
+    Asset(
+        path='h36m/data_2d_h36m_gt.npz',
+        needed_by='lifting: MPM on Human3.6M, true 2D joints',
+        url=VIDEOPOSE3D,
+        instructions="VideoPose3D's script on Human3.6M",
+        check=check_lifting('positions_2d', 'metadata'),
+        by_folder=False,
+    ),
+    Asset(
+        path='h36m/data_2d_h36m_cpn_ft_h36m_dbb.npz',
+        needed_by='lifting: MPM on Human3.6M, 2D joints of CPN',
+        url=VIDEOPOSE3D,
+        instructions="VideoPose3D's download of 2D detections",
+        check=check_lifting('positions_2d', 'metadata'),
+        by_folder=False,
+    ),
+    Asset(
+        path='3dhp/data_train_3dhp.npz',
+        needed_by='lifting: MPM on MPI-INF-3DHP',
+        url=P_STMO,
+        instructions="P-STMO's preprocessed MPI-INF-3DHP; accept the licence of the data set first",
+        check=check_lifting('data'),
+        by_folder=False,
+    ),
+    Asset(
+        path='3dhp/data_test_3dhp.npz',
+        needed_by='lifting: MPM on MPI-INF-3DHP',
+        url=P_STMO,
+        instructions="P-STMO's preprocessed MPI-INF-3DHP; accept the licence of the data set first",
+        check=check_lifting('data'),
+        by_folder=False,
+    ),
+    Asset(
+        path='amass/amass.npz',
+        needed_by='lifting: pre-training of MPM',
+        url='https://amass.is.tue.mpg.de',
+        instructions="MPM's file was not published; make one of your copy, docs/en/lifting_data.md",
+        check=check_lifting('poses'),
+        by_folder=False,
     ),
 )

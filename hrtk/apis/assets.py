@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
@@ -69,10 +70,35 @@ def assets_of(cfg: Config | dict) -> list[Asset]:
     found = []
     for asset in known_assets():
         path = Path(ROOT) / asset.path
-        folders = path.parents[:-2]  # without the data folder itself
+        folders: Sequence[Path] = ()
+        if asset.by_folder:
+            folders = path.parents[:-2]  # without the data folder itself
         if path in containing or not named.isdisjoint([path, *folders]):
             found.append(asset)
     return found
+
+
+def files_of(cfg: Config | dict) -> list[str]:
+    """The files and folders that a config names below the data folder: :func:`assets_of`, then others, each once."""
+    values = cfg.to_dict() if isinstance(cfg, Config) else cfg
+    known = [asset.path for asset in known_assets()]
+    files = [asset.path for asset in assets_of(values)]
+    for text in strings_in(values):
+        name = text.removeprefix(f'{ROOT}/')
+        if name != text and '{' not in name and not _is_listed(name, known):
+            files.append(name)
+    return list(dict.fromkeys(files))
+
+
+def missing_files(cfg: Config | dict) -> list[str]:
+    """Those of :func:`files_of` that are missing, with where to get each."""
+    origins = {asset.path: f'{asset.instructions}: {asset.url}' for asset in known_assets()}
+    texts = []
+    for name in files_of(cfg):
+        if not any(Path(ROOT).glob(name)):
+            origin = origins.get(name, 'see the comments of the configs that name it')
+            texts.append(f'{ROOT}/{name} ({origin})')
+    return texts
 
 
 def missing_assets(cfg: Config | dict) -> list[Asset]:
@@ -138,12 +164,18 @@ def print_assets(
 
 def _other_files() -> dict[str, list[str]]:
     """The files that bundled configs name and :func:`known_assets` lacks, with these configs."""
-    known = [Path(asset.path) for asset in known_assets()]
-    others = {}
-    for name, configs in files_of_configs(ROOT).items():
-        path = Path(name)
-        if not any(
-            asset == path or asset in path.parents or path in asset.parents for asset in known
-        ):
-            others[name] = configs
-    return others
+    known = [asset.path for asset in known_assets()]
+    return {
+        name: configs
+        for name, configs in files_of_configs(ROOT).items()
+        if not _is_listed(name, known)
+    }
+
+
+def _is_listed(name: str, known: list[str]) -> bool:
+    """Whether a path is one of the known ones, below one or above one."""
+    path = Path(name)
+    return any(
+        asset == path or asset in path.parents or path in asset.parents
+        for asset in map(Path, known)
+    )

@@ -9,7 +9,7 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from hrtk import registry as registries
-from hrtk.apis.assets import ROOT, missing_assets
+from hrtk.apis.assets import missing_files
 from hrtk.engine.store import canonical
 from hrtk.errors import InputError, suggestion
 from hrtk.registry import Registry
@@ -42,16 +42,16 @@ REGISTRIES = (
 def obstacles_of(cfg: Config, cache: Optional[dict[str, Optional[str]]] = None) -> list[str]:
     """The reasons why the parts of an adapt config cannot be built on this machine; empty if they can.
 
-    These are all licensed files that are missing; if none is missing, the errors that the parts raise when they are
-    built.
+    These are all files below the data folder that are missing; if none is missing, the errors that the parts raise
+    when they are built.
 
     Args:
         cfg: the config.
         cache: filled with the results, for further configs with the same parts.
     """
-    missing = missing_assets({key: cfg[key] for key in PARTS})
+    missing = missing_files({key: cfg[key] for key in PARTS})
     if missing:
-        return [f'{ROOT}/{asset.path} ({asset.instructions}: {asset.url})' for asset in missing]
+        return missing
     if cache is None:
         cache = {}
     reasons = []

@@ -22,6 +22,7 @@ class Asset:
         url: the web page of its owner.
         instructions: what to download there.
         check: reads it and returns a short description of its content; raises InputError if the content is wrong.
+        by_folder: whether a config that names a folder above it needs it too.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Asset:
     url: str
     instructions: str
     check: Callable[[Path], str]
+    by_folder: bool = True
 
 
 class SequenceDataset(Dataset[Sequence]):

@@ -123,7 +123,8 @@ class MeshEvaluator(BaseMetric):
 
         Returns:
             ``'<row>/<metric>'`` numbers: ``mpjpe_mm``, ``pa_mpjpe_mm``, ``pve_mm``, ``accel_mm`` (per frame squared),
-            ``reprojection_px``, ``ms_per_frame`` and other metrics of the protocol (``pve_boa_mm``, ``pck``, ...);
+            ``reprojection_px``, ``ms_per_frame`` and other metrics of the protocol (``pve_boa_mm``, ``pck``,
+            ``accel_pred_mm``, the acceleration of the prediction itself, ...);
             for the adapted row also ``worse_share`` (0..1), ``skipped_updates`` and, if there are any,
             ``frames_without_evidence`` and ``tracks_without_evidence``; and ``sequences``, ``frames``,
             ``unscored_frames``.
@@ -244,20 +245,19 @@ def _accelerate_across(records: list[Record]) -> list[Record]:
     if sum(array.shape[1] for array in joints) == 0:
         return records
     before, after, truth = np.concatenate(joints, axis=1)
-    before_accel = _padded_accel_error(before, truth)
-    after_accel = _padded_accel_error(after, truth)
+    before_accel = _accelerations(before, truth)
+    after_accel = _accelerations(after, truth)
     changed = []
     start = 0
     for record in records:
         if record.joints is not None and record.before is not None:
             scored = _scored(record)
-            stop = start + int(scored.sum())
             record = dataclasses.replace(
                 record,
-                before=_with_accel(record.before, before_accel[start:stop], scored),
-                after=_with_accel(record.after, after_accel[start:stop], scored),
+                before={**record.before, **_of_frames(before_accel, start, scored)},
+                after={**record.after, **_of_frames(after_accel, start, scored)},
             )
-            start = stop
+            start += int(scored.sum())
         changed.append(record)
     return changed
 
@@ -267,15 +267,24 @@ def _scored(record: Record) -> np.ndarray:
     return ~np.isnan(record.after['mpjpe_mm'])
 
 
-def _padded_accel_error(joints: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(F,) acceleration errors, NaN for the first and the last frame."""
-    return np.pad(accel_error(joints, truth), 1, constant_values=np.nan)[: len(joints)]
+def _accelerations(joints: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """(F,) errors of acceleration and accelerations of the prediction, NaN for the first and the last frame."""
+    arrays = dict(
+        accel_mm=accel_error(joints, truth),
+        accel_pred_mm=accel_error(joints, np.zeros_like(joints)),
+    )
+    return {
+        key: np.pad(values, 1, constant_values=np.nan)[: len(joints)]
+        for key, values in arrays.items()
+    }
 
 
-def _with_accel(
-    errors: dict[str, np.ndarray], accel: np.ndarray, scored: np.ndarray
+def _of_frames(
+    values: dict[str, np.ndarray], start: int, scored: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Replaces the acceleration errors of the scored frames; all others are NaN."""
-    values = np.full(len(scored), np.nan)
-    values[scored] = accel
-    return {**errors, 'accel_mm': values}
+    """Values of a sequence whose first scored frame is ``start``; NaN where a frame is not scored."""
+    parts = {}
+    for key, array in values.items():
+        parts[key] = np.full(len(scored), np.nan)
+        parts[key][scored] = array[start : start + int(scored.sum())]
+    return parts

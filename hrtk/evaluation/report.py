@@ -37,6 +37,7 @@ COLUMNS = {
     'pa_pck': 'PA-PCK150\n%',
     'pa_auc': 'PA-AUC\n%',
     'accel_mm': 'Accel\nmm/frame²',
+    'accel_pred_mm': 'Accel of\nprediction',
     'root_path_mm': 'root path\nmm',
     'foot_sliding_mm': 'sliding\nmm/frame',
     'reprojection_px': '2D\npx',

@@ -13,15 +13,16 @@ from mmengine.config import Config
 
 from hrtk.apis import adapt, build_model
 from hrtk.apis.asset_list import ASSETS
-from hrtk.apis.assets import ABSENT, PRESENT, WRONG, missing_assets, status
+from hrtk.apis.assets import ABSENT, PRESENT, WRONG, assets_of, missing_assets, status
 from hrtk.errors import InputError
 from hrtk.registry import DATASETS
-from hrtk.testing import write_checkpoint, write_official_files
+from hrtk.testing import write_checkpoint, write_lifting_files, write_official_files
 
 ROOT = Path(__file__).parents[2]
 # Databases of VIBE that `write_official_files` writes.
 WRITTEN = {'vibe/3dpw_test_db.pt', 'vibe/3dpw_val_db.pt', 'vibe/mpii3d_train_db.pt'}
 TOPOLOGY = ('imagenet', 'surreal', 'spin/mpii', 'mpii', '3dpw_masks', 'topology')
+LIFTING = ('h36m/data_', '3dhp/', 'amass/')
 SETS = {
     'threedpw': 3,
     'threedpw_dynaboa': 3,
@@ -61,7 +62,8 @@ def test_every_file_that_is_written_passes(data):
     training = {path for path in states if path.startswith('vibe/') and '_db.' in path}
     # Those of silhouette topology in test_topology_tables.py.
     topology = {path for path in states if path.startswith(TOPOLOGY)}
-    unwritten = networks | topology | training - WRITTEN
+    lifting = {path for path in states if path.startswith(LIFTING)}
+    unwritten = networks | topology | lifting | training - WRITTEN
     assert {path for path, state in states.items() if state == ABSENT} == unwritten
     assert {state for path, state in states.items() if path not in unwritten} == {PRESENT}
     assert status(by_path('spin/3dpw_test.npz'), data)[1] == '8 rows (published numbers: 35515)'
@@ -69,6 +71,20 @@ def test_every_file_that_is_written_passes(data):
         status(by_path('3dpw/sequenceFiles/test'), data)[1]
         == '2 sequences, 3 people, 8 valid frames'
     )
+
+
+def test_files_of_lifting(tmp_path):
+    write_lifting_files(tmp_path, frames=10)
+    assets = [asset for asset in ASSETS if asset.path.startswith(LIFTING)]
+    assert len(assets) == 6
+    for asset in assets:
+        assert status(asset, tmp_path) == (PRESENT, asset.check(tmp_path / asset.path))
+    (tmp_path / '3dhp/data_test_3dhp.npz').rename(tmp_path / 'h36m/data_3d_h36m.npz')
+    state, told = status(by_path('h36m/data_3d_h36m.npz'), tmp_path)
+    assert state == WRONG and 'positions_3d' in told
+    # A config of images of the same data set does not need them.
+    named = [asset.path for asset in assets_of(dict(image_root='data/h36m'))]
+    assert named == ['h36m/images']
 
 
 def test_wrong_files_are_seen(tmp_path):

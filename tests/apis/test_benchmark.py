@@ -201,6 +201,18 @@ def test_dry_run_writes_nothing(table, tmp_path, capfd):
     assert '3 rows, 2 runs; 1 rows lack files' in capfd.readouterr().out
 
 
+def test_a_wide_table_is_printed_in_parts(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    content = benchmark(ROOT / 'configs/mpm/tables/table1_cpn.yaml', dry_run=True)
+    shown = capfd.readouterr().out
+    assert len(content['metrics']) == 16
+    for row in content['rows']:
+        for value in row['paper'].values():
+            assert f'{value:.2f}' in shown
+    assert '\N{HORIZONTAL ELLIPSIS}' not in shown
+    assert max(map(len, shown.splitlines()[:20])) <= 160
+
+
 def test_vary(tmp_path):
     path = tmp_path / 't.yaml'
     path.write_text(

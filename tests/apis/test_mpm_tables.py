@@ -15,7 +15,8 @@ from hrtk.testing import write_lifting_files
 
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / 'configs/mpm/tables'
-TRAINED = sorted(path.stem for path in TABLES.glob('mpm_*.yaml') if not path.stem.endswith('_open'))
+TRAINED = sorted(path.stem for path in TABLES.glob('*.yaml') if not path.stem.endswith('_open'))
+assert len(TRAINED) == 12, TRAINED
 FRAMES = {243: 27, 81: 9, 27: 9}  # tiny windows, as many different ones as in the table
 # Some of many similar rows.
 ONLY = {

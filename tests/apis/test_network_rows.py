@@ -240,3 +240,28 @@ def test_interrupted_shared_preparation_goes_on(monkeypatch):
     for label, row in whole.items():
         assert number(finished[label]) == number(row)
     assert json.loads(Path('whole/epochs/table.json').read_text())['rows']
+
+
+@pytest.mark.parametrize(
+    'checkpoint, message',
+    [
+        ('epoch_4', 'writes no checkpoint epoch_4; its train_cfg is .*max_epochs=3'),
+        ('iter_5', 'writes no checkpoint iter_5'),
+        ('best', 'save_best'),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_is_refused_before_the_training(checkpoint, message, steps):
+    Path('lifter.yaml').write_text(LIFTER.replace('epoch_3]', f'{checkpoint}]'))
+    with pytest.raises(InputError, match=message):
+        benchmark('lifter.yaml')
+    assert not steps and not Path('work_dirs').exists()
+
+
+def test_a_misspelt_metric_is_named(capfd):
+    Path('lifter.yaml').write_text(LIFTER.replace('[mpjpe_mm]', '[mpjpe_mm, pa_mpjpe]'))
+    benchmark('lifter.yaml', only='last')
+    shown = capfd.readouterr().out
+    assert (
+        "no run reports the metric 'pa_mpjpe'. Did you mean" in shown and "'pa_mpjpe_mm'" in shown
+    )
+    assert "metric 'mpjpe_mm'" not in shown

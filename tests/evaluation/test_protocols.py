@@ -276,15 +276,17 @@ def vibe_by_hand(body, pairs):
     predicted, true = np.array(predicted), np.array(true)
     predicted = predicted - (predicted[:, [2]] + predicted[:, [3]]) / 2
     true = true - (true[:, [2]] + true[:, [3]]) / 2
-    accel = []
+    accel, accel_pred = [], []
     for t in range(1, len(true) - 1):
         ours, theirs = (x[t - 1] - 2 * x[t] + x[t + 1] for x in (predicted, true))
         accel.append(1000 * np.mean([np.linalg.norm(a - b) for a, b in zip(ours, theirs)]))
+        accel_pred.append(1000 * np.mean([np.linalg.norm(a) for a in ours]))
     return dict(
         mpjpe_mm=mean_distance(predicted, true),
         pa_mpjpe_mm=mean_distance(aligned(predicted, true), true),
         pve_mm=np.mean(meshes),
         accel_mm=np.mean(accel),
+        accel_pred_mm=np.mean(accel_pred),
     ), len(true)
 
 

@@ -24,6 +24,7 @@ from hrtk.version import __version__
 
 if TYPE_CHECKING:
     from hrtk.apis.tables.runs import Run
+    from hrtk.apis.tables.table import Row
 
 BEST = 'best'
 FINISHED = 'finished.json'  # in the folder of a training
@@ -58,6 +59,37 @@ def training_fingerprint(cfg: Config) -> str:
         key: value for key, value in parts['model'].items() if key not in test_options
     }
     return fingerprint(dict(parts, hrtk=__version__))
+
+
+def check_checkpoint(row: Row, cfg: Config, source: str) -> None:
+    """Checks that a training reaches the checkpoint of a row, before anything is trained.
+
+    Args:
+        row: the row.
+        cfg: its config.
+        source: file and row of the table, for messages.
+
+    Raises:
+        InputError: the training ends earlier, counts otherwise, or keeps no best checkpoint.
+    """
+    if row.checkpoint is None:
+        return
+    if row.checkpoint == BEST:
+        hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        if not hook.get('save_best'):
+            raise InputError(
+                f'{source}: checkpoint best needs default_hooks.checkpoint.save_best, which '
+                f'{row.config.name} does not set'
+            )
+        return
+    unit, number = row.checkpoint.split('_')
+    key = {'epoch': 'max_epochs', 'iter': 'max_iters'}[unit]
+    last = cfg.train_cfg.get(key)
+    if last is None or int(number) > last:
+        length = ', '.join(f'{name}={value}' for name, value in cfg.train_cfg.items())
+        raise InputError(
+            f'{source}: the training writes no checkpoint {row.checkpoint}; its train_cfg is {length}'
+        )
 
 
 def score_network(run: Run) -> dict[str, Any]:

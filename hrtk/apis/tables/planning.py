@@ -11,10 +11,10 @@ from typing import Any, Optional
 from mmengine.config import Config
 
 from hrtk.apis.adaptation import load_config
-from hrtk.apis.assets import ROOT, missing_assets
+from hrtk.apis.assets import ROOT, files_of, missing_files
 from hrtk.apis.config_check import PARTS, check_arguments, obstacles_of
 from hrtk.apis.network_test import fingerprint, part_to_test
-from hrtk.apis.tables.network_rows import training_fingerprint
+from hrtk.apis.tables.network_rows import check_checkpoint, training_fingerprint
 from hrtk.apis.tables.runs import Run
 from hrtk.apis.tables.table import Row, Table
 from hrtk.apis.train import KEYS, REQUIRED
@@ -36,6 +36,7 @@ def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
         for stage in _stages(row):
             parts = checked_parts(stage, _read(table, stage, table.seeds[0]), stage is row)
             check_arguments(parts, f'{table.file}, {row.label!r}')
+        check_checkpoint(row, configs[row.label], f'{table.file}, {row.label!r}')
     cache: dict[str, Optional[str]] = {}
     obstacles = {}
     for row in table.rows:
@@ -152,34 +153,32 @@ def _missing_of_network(row: Row, cfg: Config, tested: bool) -> list[str]:
 
     Its parts are not built here: the data of a training can take minutes.
     """
-    parts = checked_parts(row, cfg, tested)
-    if row.train and row.pretraining is None:
-        parts.append(cfg.get('load_from'))
-    assets = missing_assets({'parts': parts})
-    reasons = [f'{ROOT}/{asset.path} ({asset.instructions}: {asset.url})' for asset in assets]
-    explained = {f'{ROOT}/{asset.path}' for asset in assets}
-    for path in _data_paths(parts):
-        if path not in explained and not Path(path).exists():
-            reasons.append(f'{path} (named by {row.config.name})')
-    if row.weights is not None:
+    reasons = missing_files({'parts': _parts_with_files(row, cfg, tested)})
+    if row.weights is not None and not row.weights.startswith(f'{ROOT}/'):
         try:
             find_weights(row.weights)
         except InputError as error:
             reasons.append(str(error))
-    return list(dict.fromkeys(reasons))
+    return reasons
 
 
-def _data_paths(value: Any) -> Iterator[str]:
-    """The paths below ``data/`` that parts of a config name."""
-    if isinstance(value, str):
-        if value.startswith(f'{ROOT}/') and '{' not in value:
-            yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _data_paths(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _data_paths(item)
+def _parts_with_files(row: Row, cfg: Config, tested: bool) -> list[Any]:
+    """The parts of a row's config that name the files that it needs."""
+    parts = checked_parts(row, cfg, tested)
+    if row.train and row.pretraining is None:
+        parts.append(cfg.get('load_from'))
+    return [*parts, row.weights]
+
+
+def files_of_rows(table: Table) -> list[str]:
+    """The files and folders below the data folder that the rows of a table and their pretrainings name, each once."""
+    files: dict[str, None] = {}
+    for row in table.rows:
+        for stage in _stages(row):
+            cfg = _read(table, stage, table.seeds[0])
+            parts = _parts_with_files(stage, cfg, stage is row)
+            files.update(dict.fromkeys(files_of({'parts': parts})))
+    return list(files)
 
 
 def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:

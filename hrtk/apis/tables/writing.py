@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from hrtk.apis.tables.content import ABSENT
+from hrtk.errors import suggestion
 from hrtk.evaluation.report import COLUMNS, SCALES
 from hrtk.files import write_text_atomically
 
@@ -48,8 +51,10 @@ class Column:
     kind: str
 
     def heading(self, line_break: str) -> str:
-        metric = COLUMNS.get(self.metric, self.metric).replace('\n', ' ')
-        return f'{metric}{line_break}{KINDS[self.kind]}'
+        """Name of the metric, with that of a part (``'mpjpe_mm/Walking'``) in a line of its own, and of the kind."""
+        name, _, part = self.metric.partition('/')
+        lines = [COLUMNS.get(name, name).replace('\n', ' '), part, KINDS[self.kind]]
+        return line_break.join(filter(None, lines))
 
 
 def write_table(content: dict[str, Any], folder: Path) -> None:
@@ -67,15 +72,15 @@ def write_table(content: dict[str, Any], folder: Path) -> None:
 
 
 def print_table(content: dict[str, Any], console: Console) -> None:
-    """Prints the table and its remarks."""
-    columns = _columns(content)
-    table = RichTable('')
-    for column in columns:
-        table.add_column(column.heading('\n'), justify='right')
-    for row in content['rows']:
-        table.add_row(*_cells(row, columns))
+    """Prints the table, in several parts where it is wider than the terminal, and its remarks."""
     console.print(content['title'], highlight=False, markup=False)
-    console.print(table)
+    for columns in _columns_that_fit(content, console.width):
+        table = RichTable('')
+        for column in columns:
+            table.add_column(column.heading('\n'), justify='right', no_wrap=True)
+        for row in content['rows']:
+            table.add_row(*map(escape, _cells(row, columns)))
+        console.print(table)
     for line in _remarks(content):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -141,6 +146,31 @@ def _columns(content: dict[str, Any]) -> list[Column]:
     return columns
 
 
+def _columns_that_fit(content: dict[str, Any], width: int) -> Iterator[list[Column]]:
+    """The columns, in groups that are not wider than a terminal; those of one metric stay together."""
+    labels = [len(row['label']) for row in content['rows']]
+    room = width - min(max(labels), width // 3) - 4
+    group: list[Column] = []
+    taken = 0
+    for _, columns in itertools.groupby(_columns(content), key=lambda column: column.metric):
+        of_metric = list(columns)
+        needed = sum(_width(content, column) for column in of_metric)
+        if group and taken + needed > room:
+            yield group
+            group = []
+            taken = 0
+        group += of_metric
+        taken += needed
+    yield group
+
+
+def _width(content: dict[str, Any], column: Column) -> int:
+    """Width of a printed column in characters, with its border and padding."""
+    texts = column.heading('\n').split('\n')
+    texts += [_cell(row, column) for row in content['rows']]
+    return 3 + max(map(len, texts))
+
+
 def _cells(row: dict[str, Any], columns: list[Column]) -> list[str]:
     """The texts of a row, its label first."""
     return [row['label'], *(_cell(row, column) for column in columns)]
@@ -180,10 +210,25 @@ def _remarks(content: dict[str, Any]) -> list[str]:
         labels = 'no row could be computed' if all_absent else '; '.join(absent)
         lines.append(f'{ABSENT} here: {labels}')
         lines += [f'needed: {reason}' for reason in _needed(content)]
+    lines += _metrics_without_values(content)
     for row, run in _runs(content):
         if 'error' in run:
             lines.append(f'failed ({row["label"]}, seed {run["seed"]}): {run["error"]}')
     return lines
+
+
+def _metrics_without_values(content: dict[str, Any]) -> list[str]:
+    """Metrics that no finished run reports, such as misspelt ones, with those that the runs report."""
+    reported: set[str] = set()
+    for _, run in _runs(content):
+        reported.update(run.get('metrics', ()))
+    if not reported:
+        return []
+    return [
+        f'no run reports the metric {metric!r}. {suggestion(metric, sorted(reported), count=3)}'
+        for metric in content['metrics']
+        if metric not in reported
+    ]
 
 
 def _comparisons(content: dict[str, Any]) -> list[str]:
