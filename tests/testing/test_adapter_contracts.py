@@ -28,6 +28,7 @@ TEACHER = dict(
         regressor=dict(type='IterativeRegressor', hidden=8),
     ),
 )
+UNTIL = 40.0  # px, of 224: some frames of the trial are below it, some above
 NO_LABELS = dict(pose=0, betas=0, camera=0)
 
 
@@ -69,6 +70,12 @@ ADAPTERS_OF_HRTK = {
     'Bilevel, frame': dict(type='Bilevel', reset='frame', order='first', **ONLINE),
     'DynamicBilevel': dict(
         type='DynamicBilevel', max_extra=1, exemplars=dict(dataset=VIEWS, batch=2), **ONLINE
+    ),
+    'Bilevel, until': dict(
+        type='Bilevel', scheme='one-stage', steps=3, until=UNTIL, pull=0.01, reset='never', **ONLINE
+    ),
+    'DynamicBilevel, until': dict(
+        type='DynamicBilevel', max_extra=2, until=UNTIL, temporal_every=2, **ONLINE
     ),
     'PreAdapt': dict(
         type='PreAdapt', teacher=TEACHER, epochs=2, sequences=1, frames=2, save_every=1

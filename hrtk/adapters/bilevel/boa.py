@@ -9,6 +9,7 @@ passes over one small batch, one Hessian-vector product with ``order='second'``,
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from hrtk.adapters.bilevel.online import Frame, OnlineAdapter, OnlineSession
-from hrtk.adapters.parts.gradients import bilevel_gradient
+from hrtk.adapters.parts.gradients import bilevel_gradient, twice_differentiable
 from hrtk.adapters.parts.posed import PosedPrediction
 from hrtk.adapters.parts.source_bank import (
     SourceBank,
@@ -43,7 +44,7 @@ class Bilevel(OnlineAdapter):
     3DPW and (0.2, 0.999) for 3DHP, and:
 
     Args:
-        steps: steps per frame, T of Algorithm 1.
+        steps: steps per frame, T of Algorithm 1; with ``until`` the largest number of steps.
         scheme: ``'bilevel'``; ``'one-stage'`` takes one Adam step on ``upper`` alone (B1 to B3 of Table 5);
             ``'two-stage'`` differs from ``'bilevel'``, first order, only in the weights that Adam's step starts from:
             those of the probe (B4, B5). Its first step is the probe's, plain gradient descent with ``inner_lr``.
@@ -110,6 +111,8 @@ class BilevelSession(OnlineSession):
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
         """Takes all steps on one frame."""
+        if self.options.until is not None:
+            return self._adapt_until(frame, past)
         if self.options.predict == 'before':
             prediction = self.state.predict(frame.inputs)
             self._take_steps(frame, past)
@@ -143,15 +146,52 @@ class BilevelSession(OnlineSession):
         if options.teacher_update == 'frame':
             self.state.update_teacher(options.teacher_keep)
 
+    def _adapt_until(self, frame: Frame, past: Optional[Frame]) -> Prediction:
+        """Takes steps until the evidence is met; the pass that meets it, or the one after the last step, predicts."""
+        options = self.options
+        teacher = None
+        step = 0
+        first = present = self._pass(frame, has_graph=options.steps > 0)
+        while step < options.steps and not self.evidence_is_met(present, frame):
+            if step == 0 or options.teacher_update == 'step':
+                teacher = self._ask_teacher(frame)
+            self._step(frame, past, teacher, present)
+            if options.teacher_update == 'step':
+                self.state.update_teacher(options.teacher_keep)
+            step += 1
+            present = self._pass(frame, has_graph=step < options.steps)
+        self.steps_taken.append(step)
+        if options.teacher_update == 'frame':
+            self.state.update_teacher(options.teacher_keep)
+        if options.predict == 'before':
+            return first.prediction.detach()
+        return present.prediction.detach()
+
+    def _pass(self, frame: Frame, has_graph: bool) -> PosedPrediction:
+        """Runs the network on a frame alone, at the present weights."""
+        context: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        if self.options.scheme == 'bilevel' and self.options.order == 'second':
+            context = twice_differentiable()
+        with torch.set_grad_enabled(has_graph), context:
+            prediction = self.state.run(self.state.weights, frame.inputs)
+            return PosedPrediction.of(prediction, self.estimator.required_body)
+
     def _ask_teacher(self, frame: Frame) -> Optional[PosedPrediction]:
         """Returns the mean teacher's prediction of a frame, or None if its loss is not in use."""
         if 'temporal' not in self.options.upper or not self.options.loss_weights.teacher:
             return None
+        if not frame.temporal:
+            return None
         return self.state.predict_as_teacher(frame.inputs)
 
     def _step(
-        self, frame: Frame, past: Optional[Frame], teacher: Optional[PosedPrediction]
+        self,
+        frame: Frame,
+        past: Optional[Frame],
+        teacher: Optional[PosedPrediction],
+        present: Optional[PosedPrediction] = None,
     ) -> None:
+        """Takes one step; ``present`` is the frame's prediction at the present weights, with its graph, if known."""
         options = self.options
         state = self.state
         source = None
@@ -159,10 +199,13 @@ class BilevelSession(OnlineSession):
             source = self.source.draw(state.trunk)
 
         def lower(weights: Mapping[str, Tensor]) -> Tensor:
-            return self._loss(weights, options.lower, frame, None, None, source)
+            return self._loss(weights, options.lower, frame, None, None, source, present)
 
         def upper(weights: Mapping[str, Tensor]) -> Tensor:
-            return self._loss(weights, options.upper, frame, past, teacher, source)
+            known = None
+            if weights is state.weights:
+                known = present
+            return self._loss(weights, options.upper, frame, past, teacher, source, known)
 
         if options.scheme == 'bilevel':
             gradient, losses = bilevel_gradient(
@@ -182,8 +225,19 @@ class BilevelSession(OnlineSession):
         past: Optional[Frame],
         teacher: Optional[PosedPrediction],
         source: Optional[SourceBatch],
+        known: Optional[PosedPrediction] = None,
     ) -> Tensor:
-        """Returns the sum of losses, from one forward pass over the frame, the past frame and the source crops."""
+        """Returns the sum of losses, from one forward pass over the past frame, the source crops and the frame.
+
+        Args:
+            weights: of the network.
+            terms: groups of losses.
+            frame: the frame.
+            past: the frame ``interval`` frames ago, or None.
+            teacher: the mean teacher's prediction of the frame, or None.
+            source: labelled crops, or None.
+            known: prediction of the frame at these weights, with its graph; None computes it in the same pass.
+        """
         objectives = self.objectives
         if 'frame' not in terms:
             source = None
@@ -191,21 +245,30 @@ class BilevelSession(OnlineSession):
             teacher = None
         if 'temporal' not in terms or objectives.loss_weights.motion <= 0:
             past = None
-        inputs = [frame.inputs]
+        inputs = []
+        if known is None:
+            inputs.append(frame.inputs)
         if past is not None:
             inputs.append(past.inputs)
         if source is not None:
             inputs.append(source.images)
         body = self.estimator.required_body
-        posed = PosedPrediction.of(self.state.run(weights, torch.cat(inputs)), body)
-        now = posed[:1]
+        posed = None
+        if inputs:
+            posed = PosedPrediction.of(self.state.run(weights, torch.cat(inputs)), body)
+        now = known
+        others = posed
+        if now is None:
+            assert posed is not None
+            now = posed[:1]
+            others = posed[1:]
         loss = frame.inputs.new_zeros(())
         if 'frame' in terms:
             loss = loss + objectives.frame(now, frame.keypoints)
-        if source is not None:
-            loss = loss + objectives.source(posed[-len(source) :], source, body)
+        if source is not None and others is not None:
+            loss = loss + objectives.source(others[-len(source) :], source, body)
         if teacher is not None:
             loss = loss + objectives.teacher(now, teacher)
-        if past is not None:
-            loss = loss + objectives.motion(now, posed[1:2], frame.keypoints, past.keypoints)
+        if past is not None and others is not None:
+            loss = loss + objectives.motion(now, others[:1], frame.keypoints, past.keypoints)
         return loss
