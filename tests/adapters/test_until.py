@@ -107,7 +107,7 @@ class UntilDynaBOA(UntilRule, LiteralDynaBOA):
             self._plain_update(lambda weights: self._level(weights, frame, upper=True))
 
 
-# Options of both, source batch. The 2D errors of the first passes are 60 to 110 px.
+# Options of both, source batch.
 CASES = {
     'one stage, frame losses': (dict(scheme='one-stage', upper=('frame',)), 1),
     'one stage, all losses': (dict(scheme='one-stage', teacher_keep=0.8), None),
@@ -146,7 +146,7 @@ def both(case: str):
     return ours, model, literal.set_rule(UNTIL, **rule), plain
 
 
-UNTIL = 60.0
+UNTIL = 50.0
 
 
 @pytest.mark.parametrize('case', CASES)
@@ -154,7 +154,7 @@ def test_bilevel_takes_the_steps_of_the_literal_program(case):
     ours, model, literal, plain = both(case)
     session = same_run(ours, model, literal, plain, hidden(tiny_sequence(frames=7), UNSEEN))
     assert session.steps_taken == literal.counts
-    assert 0 in literal.counts and max(literal.counts) > 1, literal.counts
+    assert min(literal.counts) < max(literal.counts), 'the frames differ'
     assert session.counts['steps'] == pytest.approx(np.mean(literal.counts))
     assert session.counts['frames_without_evidence'] == 3
 
@@ -170,7 +170,7 @@ def test_dynamic_bilevel_takes_the_steps_of_the_literal_program(every):
     literal.set_rule(UNTIL, every, pull=0.1)
     session = same_run(ours, model, literal, plain, tiny_sequence(frames=4))
     assert session.steps_taken == literal.counts
-    assert 0 in literal.counts and max(literal.counts) > 1, literal.counts
+    assert min(literal.counts) < max(literal.counts), 'the frames differ'
     assert 'extra_steps' not in session.counts
 
 

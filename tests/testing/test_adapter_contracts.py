@@ -99,6 +99,17 @@ ADAPTERS_OF_HRTK = {
     'TopologyAdapter, fit': dict(MASKS, mode='fit'),
     'TrackFit': dict(type='TrackFit', steps=2, lr=1e-5, shape_lr=1e-3, segment=2),
     'TrackFit, never': dict(type='TrackFit', steps=2, lr=1e-5, shape_lr=1e-3, reset='never'),
+    'TrackFit, batches': dict(
+        type='TrackFit',
+        steps=3,
+        lr=1e-5,
+        shape_lr=1e-3,
+        batch=2,
+        until=UNTIL,
+        weights=dict(source=0.1, pose_prior=1e-4),
+        source=dict(batch=1, pool=4, dataset=VIEWS, order='sequential'),
+        reset='never',
+    ),
 }
 
 

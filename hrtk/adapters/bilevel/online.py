@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Literal, Optional
 from torch import Tensor, nn
 
 from hrtk.adapters.base import Adapter, Session
-from hrtk.adapters.bilevel.objectives import LossWeights, Objectives, SourceLabels
+from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
 from hrtk.adapters.bilevel.state import BilevelState
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
+from hrtk.adapters.parts.source_loss import SourceLabels
 from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, hash_tensors
