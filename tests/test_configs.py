@@ -66,6 +66,7 @@ NEEDS.update(
         for name, parts in _SETS.items()
     }
 )
+NEEDS['boa/r50_until_3dpw_ps.py'] = NEEDS['boa/r50_3dpw_ps.py']
 NEEDS.update(
     {
         name: dict(

@@ -3,7 +3,8 @@
 _base_ = ['../source/r18_wild.py', '../_base_/datasets/studio_views.py']
 
 adapter = dict(
-    type='TrackFit', lr=2e-4, shape_lr=0.01, adam_betas=(0.5, 0.999), steps=15, batch=8, robust=1.0,
+    type='TrackFit', lr=2e-4, shape_lr=0.01, adam_betas=(0.5, 0.999), steps=15, batch=8, until=4.5,
+    robust=1.0,
     weights=dict(
-        keypoints2d=10.0, depth=0.0, pose=0.0, shape=1e-3, acceleration=6e-5, pose_prior=1e-4, source=0.3),
+        keypoints2d=5.0, depth=0.0, pose=0.0, shape=1e-3, acceleration=6e-5, pose_prior=1e-4, source=0.3),
     source=dict(batch=1, pool=512, dataset=_base_.pop('studio_views')))
