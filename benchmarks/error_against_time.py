@@ -2,8 +2,10 @@
 
 Every config adapts the same sequences, which are read once; after each sequence the next config has its turn, so that a
 busy machine slows all alike. A config may be followed by options, ``boa/r18_until:adapter.until=4``. Times are those of
-adaptation and prediction on one thread, without the reading of footage; the ratio is the time of the first config over
-that of the row. Errors are those of ``tools/adapt.py``: its random numbers of a sequence are the same.
+adaptation and prediction on one thread, without the decoding of footage and what a method computes once for all runs
+(source crops, exemplars); the ratio is the time of the first config over that of the row. Errors are those of
+``tools/adapt.py``: its random numbers of a sequence are the same. A seed is that of the run, and of the free stream if
+that is the data set.
 """
 
 from __future__ import annotations
@@ -150,7 +152,8 @@ def in_memory(sequence: Sequence) -> Sequence:
 
 def compare(texts: list[str], seed: int, shared: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Runs all configs on one seed; returns their numbers by label."""
-    shared = {**shared, 'dataset.seed': seed}
+    if load_config(texts[0].split(':')[0]).dataset.type == 'OpenStream':
+        shared = {**shared, 'dataset.seed': seed}
     contenders = [Contender(text, seed, shared) for text in texts]
     dataset = DATASETS.build(contenders[0].config.dataset)
     sequences = [in_memory(dataset[index]) for index in range(len(dataset))]
