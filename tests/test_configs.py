@@ -95,6 +95,7 @@ NEEDS.update(
         if f'{method}/r50_{name}.py' in LEAVES
     }
 )
+NEEDS['boa/r50_until_3dpw_ps.py'] = NEEDS['boa/r50_3dpw_ps.py']
 NEEDS.update(
     {
         name: dict(

@@ -28,6 +28,7 @@ TEACHER = dict(
         regressor=dict(type='IterativeRegressor', hidden=8),
     ),
 )
+UNTIL = 40.0  # px, of 224: some frames of the trial are below it, some above
 NO_LABELS = dict(pose=0, betas=0, camera=0)
 
 
@@ -79,6 +80,12 @@ ADAPTERS_OF_HRTK = {
     'DynamicBilevel': dict(
         type='DynamicBilevel', max_extra=1, exemplars=dict(dataset=VIEWS, batch=2), **ONLINE
     ),
+    'Bilevel, until': dict(
+        type='Bilevel', scheme='one-stage', steps=3, until=UNTIL, pull=0.01, reset='never', **ONLINE
+    ),
+    'DynamicBilevel, until': dict(
+        type='DynamicBilevel', max_extra=2, until=UNTIL, temporal_every=2, **ONLINE
+    ),
     'PreAdapt': dict(
         type='PreAdapt', teacher=TEACHER, epochs=2, sequences=1, frames=2, save_every=1
     ),
@@ -99,6 +106,17 @@ ADAPTERS_OF_HRTK = {
     'TopologyAdapter, fit': dict(MASKS, mode='fit'),
     'TrackFit': dict(type='TrackFit', steps=2, lr=1e-5, shape_lr=1e-3, segment=2),
     'TrackFit, never': dict(type='TrackFit', steps=2, lr=1e-5, shape_lr=1e-3, reset='never'),
+    'TrackFit, batches': dict(
+        type='TrackFit',
+        steps=3,
+        lr=1e-5,
+        shape_lr=1e-3,
+        batch=2,
+        until=UNTIL,
+        weights=dict(source=0.1, pose_prior=1e-4),
+        source=dict(batch=1, pool=4, dataset=VIEWS, order='sequential'),
+        reset='never',
+    ),
 }
 
 

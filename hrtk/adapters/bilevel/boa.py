@@ -9,6 +9,7 @@ passes over one small batch, one Hessian-vector product with ``order='second'``,
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from hrtk.adapters.bilevel.online import Frame, OnlineAdapter, OnlineSession
-from hrtk.adapters.parts.gradients import bilevel_gradient
+from hrtk.adapters.parts.gradients import Weights, bilevel_gradient, twice_differentiable
 from hrtk.adapters.parts.posed import PosedPrediction
 from hrtk.adapters.parts.source_bank import (
     SourceBank,
@@ -43,7 +44,7 @@ class Bilevel(OnlineAdapter):
     3DPW and (0.2, 0.999) for 3DHP, and:
 
     Args:
-        steps: steps per frame, T of Algorithm 1.
+        steps: steps per frame, T of Algorithm 1; with ``until`` the largest number of steps.
         scheme: ``'bilevel'``; ``'one-stage'`` takes one Adam step on ``upper`` alone (B1 to B3 of Table 5);
             ``'two-stage'`` differs from ``'bilevel'``, first order, only in the weights that Adam's step starts from:
             those of the probe (B4, B5). Its first step is the probe's, plain gradient descent with ``inner_lr``.
@@ -110,6 +111,8 @@ class BilevelSession(OnlineSession):
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
         """Takes all steps on one frame."""
+        if self.options.until is not None:
+            return self._adapt_until(frame, past)
         if self.options.predict == 'before':
             prediction = self.state.predict(frame.inputs)
             self._take_steps(frame, past)
@@ -134,7 +137,7 @@ class BilevelSession(OnlineSession):
         options = self.options
         teacher = self._ask_teacher(frame)
         for step in range(options.steps):
-            self._step(frame, past, teacher)
+            self._step(frame, past, teacher, self._draw())
             if options.teacher_update == 'step':
                 self.state.update_teacher(options.teacher_keep)
                 is_last = step == options.steps - 1
@@ -143,26 +146,83 @@ class BilevelSession(OnlineSession):
         if options.teacher_update == 'frame':
             self.state.update_teacher(options.teacher_keep)
 
+    def _adapt_until(self, frame: Frame, past: Optional[Frame]) -> Prediction:
+        """Takes steps until the evidence is met; the pass that meets it, or the one after the last step, predicts.
+
+        Every other pass is also the first pass of the step that follows, with the step's past frame and source crops:
+        a convolution takes less time for one batch than for two.
+        """
+        options = self.options
+        predictions = []
+        teacher = None
+        for count in range(options.steps + 1):
+            if count == options.steps:
+                predictions.append(self.state.predict(frame.inputs))
+                break
+            source = self._draw()
+            present = self._first_pass(frame, past, source)
+            predictions.append(present[:1].prediction.detach())
+            if self.evidence_is_met(present[:1], frame):
+                break
+            if count == 0 or options.teacher_update == 'step':
+                teacher = self._ask_teacher(frame)
+            self._step(frame, past, teacher, source, present)
+            if options.teacher_update == 'step':
+                self.state.update_teacher(options.teacher_keep)
+        self.steps_taken.append(count)
+        if options.teacher_update == 'frame':
+            self.state.update_teacher(options.teacher_keep)
+        if options.predict == 'before':
+            return predictions[0]
+        return predictions[-1]
+
+    def _draw(self) -> Optional[SourceBatch]:
+        """Draws the source crops of one step."""
+        if self.source is None:
+            return None
+        return self.source.draw(self.state.trunk)
+
     def _ask_teacher(self, frame: Frame) -> Optional[PosedPrediction]:
         """Returns the mean teacher's prediction of a frame, or None if its loss is not in use."""
         if 'temporal' not in self.options.upper or not self.options.loss_weights.teacher:
             return None
+        if not frame.temporal:
+            return None
         return self.state.predict_as_teacher(frame.inputs)
 
+    def _first_pass(
+        self, frame: Frame, past: Optional[Frame], source: Optional[SourceBatch]
+    ) -> PosedPrediction:
+        """Runs the pass of a step that is at the present weights: that of its lower level, if it has one."""
+        options = self.options
+        if options.scheme == 'one-stage':
+            return self._pass(self.state.weights, options.upper, frame, past, source)
+        context: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        if options.scheme == 'bilevel' and options.order == 'second':
+            context = twice_differentiable()
+        with context:
+            return self._pass(self.state.weights, options.lower, frame, None, source)
+
     def _step(
-        self, frame: Frame, past: Optional[Frame], teacher: Optional[PosedPrediction]
+        self,
+        frame: Frame,
+        past: Optional[Frame],
+        teacher: Optional[PosedPrediction],
+        source: Optional[SourceBatch],
+        present: Optional[PosedPrediction] = None,
     ) -> None:
+        """Takes one step; ``present`` is its pass at the present weights, if that was made already."""
         options = self.options
         state = self.state
-        source = None
-        if self.source is not None:
-            source = self.source.draw(state.trunk)
 
-        def lower(weights: Mapping[str, Tensor]) -> Tensor:
-            return self._loss(weights, options.lower, frame, None, None, source)
+        def lower(weights: Weights) -> Tensor:
+            return self._loss(weights, options.lower, frame, None, None, source, present)
 
-        def upper(weights: Mapping[str, Tensor]) -> Tensor:
-            return self._loss(weights, options.upper, frame, past, teacher, source)
+        def upper(weights: Weights) -> Tensor:
+            known = None
+            if weights is state.weights:
+                known = present
+            return self._loss(weights, options.upper, frame, past, teacher, source, known)
 
         if options.scheme == 'bilevel':
             gradient, losses = bilevel_gradient(
@@ -174,38 +234,49 @@ class BilevelSession(OnlineSession):
         else:
             state.learner.descend(upper)
 
+    def _pass(
+        self,
+        weights: Weights,
+        terms: tuple[str, ...],
+        frame: Frame,
+        past: Optional[Frame],
+        source: Optional[SourceBatch],
+    ) -> PosedPrediction:
+        """Runs the network once on the frame, and on the past frame and the source crops that the terms use."""
+        inputs = [frame.inputs]
+        if past is not None and self._uses_past(terms):
+            inputs.append(past.inputs)
+        if source is not None and 'frame' in terms:
+            inputs.append(source.images)
+        prediction = self.state.run(weights, torch.cat(inputs))
+        return PosedPrediction.of(prediction, self.estimator.required_body)
+
+    def _uses_past(self, terms: tuple[str, ...]) -> bool:
+        return 'temporal' in terms and self.objectives.loss_weights.motion > 0
+
     def _loss(
         self,
-        weights: Mapping[str, Tensor],
+        weights: Weights,
         terms: tuple[str, ...],
         frame: Frame,
         past: Optional[Frame],
         teacher: Optional[PosedPrediction],
         source: Optional[SourceBatch],
+        posed: Optional[PosedPrediction] = None,
     ) -> Tensor:
-        """Returns the sum of losses, from one forward pass over the frame, the past frame and the source crops."""
+        """Returns the sum of losses, from one forward pass; ``posed`` is this pass, if it was made already."""
         objectives = self.objectives
-        if 'frame' not in terms:
-            source = None
-        if 'temporal' not in terms:
-            teacher = None
-        if 'temporal' not in terms or objectives.loss_weights.motion <= 0:
-            past = None
-        inputs = [frame.inputs]
-        if past is not None:
-            inputs.append(past.inputs)
-        if source is not None:
-            inputs.append(source.images)
-        body = self.estimator.required_body
-        posed = PosedPrediction.of(self.state.run(weights, torch.cat(inputs)), body)
+        if posed is None:
+            posed = self._pass(weights, terms, frame, past, source)
         now = posed[:1]
         loss = frame.inputs.new_zeros(())
         if 'frame' in terms:
             loss = loss + objectives.frame(now, frame.keypoints)
-        if source is not None:
+        if source is not None and 'frame' in terms:
+            body = self.estimator.required_body
             loss = loss + objectives.source(posed[-len(source) :], source, body)
-        if teacher is not None:
+        if teacher is not None and 'temporal' in terms:
             loss = loss + objectives.teacher(now, teacher)
-        if past is not None:
+        if past is not None and self._uses_past(terms):
             loss = loss + objectives.motion(now, posed[1:2], frame.keypoints, past.keypoints)
         return loss

@@ -54,7 +54,8 @@ class DynamicBilevel(OnlineAdapter):
     Args:
         exemplars: config of the labelled crops, see :class:`~hrtk.adapters.bilevel.retrieval.RetrievalBank`; None
             disables their loss.
-        threshold: 1 - cosine between the features before and after a step, above which another step follows.
+        threshold: 1 - cosine between the features before and after a step, above which another step follows; without
+            effect if ``until`` is set, which takes its place.
         max_extra: maximum number of steps after the first one.
         extra: kind of these steps: ``'single'``, plain Adam steps on the upper level, as released, or ``'bilevel'``.
         certain_motion: compute the motion loss only where both confidences are exactly one, as the released code does.
@@ -156,12 +157,10 @@ class DynamicBilevelSession(OnlineSession):
         self.lookup: Optional[ExemplarLookup] = None
         if options.exemplar_bank is not None:
             self.lookup = ExemplarLookup(options.exemplar_bank)
-        self._extra_steps: list[int] = []
 
     def start_sequence(self) -> None:
         """Resets the counts and the last location of the exemplars."""
         super().start_sequence()
-        self._extra_steps = []
         if self.lookup is not None:
             # Expected exemplars share a pass with the frame, which rounds differently. After the reset, results do not
             # depend on the previous sequence.
@@ -172,20 +171,27 @@ class DynamicBilevelSession(OnlineSession):
         options = self.options
         if not options.loss_weights.motion:
             past = None
-        first = self._observe(self.state.weights, frame, 'lower')
+        level: Optional[Level] = None
+        if options.until is None:
+            level = 'lower'
+        first = self._observe(self.state.weights, frame, level)
         self._require_hidden(first)
         latest = first
-        for step in range(options.max_extra + 1):
+        step = 0
+        while step <= options.max_extra and not self.evidence_is_met(latest.frame, frame):
             before = latest
             is_bilevel = step == 0 or options.extra == 'bilevel'
             self._step(frame, past, before, is_bilevel)
-            is_last = step == options.max_extra
+            step += 1
+            is_last = step > options.max_extra
             # The next step needs the graph; the last pass is only the prediction.
             with torch.set_grad_enabled(not is_last):
                 latest = self._observe(self.state.weights, frame)
+            if options.until is not None:
+                continue
             if is_last or not _direction_change(before.hidden, latest.hidden) > options.threshold:
                 break
-        self._extra_steps.append(step)
+        self.steps_taken.append(step)
         if options.teacher_update == 'frame':
             self.state.update_teacher(options.teacher_keep)
         if options.predict == 'before':
@@ -196,12 +202,14 @@ class DynamicBilevelSession(OnlineSession):
     def counts(self) -> dict[str, int | float]:
         """Adds ``extra_steps``, the mean number of extra steps per frame that was adapted to."""
         counts = super().counts
-        if self._extra_steps:
-            counts['extra_steps'] = sum(self._extra_steps) / len(self._extra_steps)
+        if self.steps_taken and self.until is None:
+            extra_steps = sum(self.steps_taken) - len(self.steps_taken)
+            counts['extra_steps'] = extra_steps / len(self.steps_taken)
         return counts
 
     def _require_hidden(self, observation: Observation) -> None:
-        if self.options.max_extra and observation.hidden is None:
+        needs_hidden = self.options.max_extra and self.options.until is None
+        if needs_hidden and observation.hidden is None:
             raise InputError(
                 f'DynamicBilevel: the predictions of {type(self.estimator).__name__} have no `hidden`, which the '
                 f'stopping rule compares; use the head IterativeRegressor, or max_extra=0'
@@ -221,7 +229,7 @@ class DynamicBilevelSession(OnlineSession):
         options = self.options
         state = self.state
         teacher = None
-        if options.loss_weights.teacher:
+        if options.loss_weights.teacher and frame.temporal:
             teacher = state.predict_as_teacher(frame.inputs, SKELETON)
 
         def lower(weights: Weights) -> Tensor:

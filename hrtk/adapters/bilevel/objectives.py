@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, Optional
+from typing import Optional
 
-import torch
 from torch import Tensor, nn
 
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.source_bank import SourceBatch
+from hrtk.adapters.parts.source_loss import SourceLabels, source_loss
 from hrtk.body_models import BodyModel
-from hrtk.errors import InputError
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.losses import (
     hips,
@@ -21,9 +20,6 @@ from hrtk.losses import (
     parameter_loss,
     shape_prior,
 )
-from hrtk.structures import Prediction
-
-SourceLabels = Literal['measured', 'body']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,17 +43,6 @@ class LossWeights:
     teacher: float = 0.1
 
 
-def _measured(joints: Optional[Tensor], name: str) -> tuple[Tensor, Tensor]:
-    """Splits measured joints (S, 24, 3 or 4) into positions and confidences (S, 24)."""
-    if joints is None:
-        raise InputError(
-            f"source_labels='measured' compares with joints that were measured, and the source data have no {name!r}; "
-            f"name data that have it, e.g. dict(type='SPINViews'), or set source_labels='body', which takes the joints "
-            f'of the labelled bodies'
-        )
-    return joints[..., :-1], joints[..., -1]
-
-
 class Objectives:
     """The weighted losses.
 
@@ -68,7 +53,7 @@ class Objectives:
         teacher_skeleton: the joints that are compared between student and teacher: ``'spin24'`` relative to the
             mid-hip, as in BOA, or ``'spin49'`` in the camera frame, as in DynaBOA.
         certain_motion: compute the motion loss only where both confidences are exactly one, as DynaBOA's code does.
-        source_labels: ``'measured'`` or ``'body'``, see :meth:`source`.
+        source_labels: of :func:`~hrtk.adapters.parts.source_loss.source_loss`.
     """
 
     def __init__(
@@ -85,10 +70,9 @@ class Objectives:
         self.normalise = normalise
         self.certain_motion = certain_motion
         self.source_labels = source_labels
-        self.hips = hips(SKELETON)
         self._teacher_root: Optional[tuple[int, ...]] = None
         if teacher_skeleton == SKELETON:
-            self._teacher_root = self.hips
+            self._teacher_root = hips(SKELETON)
 
     def frame(self, posed: PosedPrediction, keypoints: CropKeypoints) -> Tensor:
         """Returns the single-frame losses: reprojection and both priors (the unlabelled part of Eq. 2)."""
@@ -105,30 +89,12 @@ class Objectives:
         return loss
 
     def source(self, posed: PosedPrediction, batch: SourceBatch, body: BodyModel) -> Tensor:
-        """Returns the supervised loss on source crops.
-
-        The weights are those of BOA's code: 5 for 3D joints relative to the hips, 5 for 2D joints, 1 for rotmat, 0.001
-        for betas. With ``source_labels='measured'`` the joints are, as in BOA's and DynaBOA's code, those that were
-        measured, weighted by their confidences (17 of the 24 in Human3.6M); with ``'body'`` all 24 joints of the
-        labelled body, for source data without measured joints.
+        """Returns the supervised loss on source crops, see :func:`~hrtk.adapters.parts.source_loss.source_loss`.
 
         Raises:
             InputError: the source data have no measured joints.
         """
-        confidence3d = None
-        confidence2d = torch.ones_like(posed.spin24_joints2d[..., 0])
-        if self.source_labels == 'measured':
-            joints3d, confidence3d = _measured(batch.S, 'S')
-            joints2d, confidence2d = _measured(batch.part, 'part')
-        else:
-            joints2d = batch.keypoints2d
-            with torch.no_grad():
-                joints3d = body.joints(batch.rotmat, batch.betas, SKELETON)
-        labels = Prediction(batch.rotmat, batch.betas, posed.prediction.camera)
-        error3d = keypoint3d_loss(posed.spin24_joints3d, joints3d, confidence3d, self.hips)
-        error2d = keypoint2d_loss(posed.spin24_joints2d, joints2d, confidence2d)
-        parameters = parameter_loss(posed.prediction, labels)
-        return self.loss_weights.source * (5 * error3d + 5 * error2d + parameters)
+        return self.loss_weights.source * source_loss(posed, batch, body, self.source_labels)
 
     def teacher(self, student: PosedPrediction, teacher: PosedPrediction) -> Tensor:
         """Returns the consistency with the mean teacher (Eq. 4): the source loss with its prediction as label."""

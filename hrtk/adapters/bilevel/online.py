@@ -11,11 +11,14 @@ from typing import Any, ClassVar, Literal, Optional
 from torch import Tensor, nn
 
 from hrtk.adapters.base import Adapter, Session
-from hrtk.adapters.bilevel.objectives import LossWeights, Objectives, SourceLabels
+from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
 from hrtk.adapters.bilevel.state import BilevelState
+from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
-from hrtk.adapters.parts.posed import CropKeypoints
+from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
+from hrtk.adapters.parts.source_loss import SourceLabels
 from hrtk.adapters.parts.targets import crop_targets, report_unseen
+from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import LOSSES
 from hrtk.structures import Prediction, Sequence
@@ -28,10 +31,12 @@ class Frame:
     Attributes:
         inputs: the frame's crop (1, 3, R, R), or the output of a shared trunk for this crop.
         keypoints: the frame's 2D keypoints, (1, 24).
+        temporal: whether the temporal losses apply to the frame, see ``temporal_every`` of :class:`OnlineAdapter`.
     """
 
     inputs: Tensor
     keypoints: CropKeypoints
+    temporal: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,14 @@ class OnlineAdapter(Adapter):
             they all lie behind the estimator's cut, the frozen part runs once per crop.
         predict: ``'after'`` the update, as in all published numbers, or ``'before'`` it.
         truncate: replay the official loaders' 2D targets in whole pixels.
+        until: 2D error of a frame at which its steps end, px per coordinate on a crop of 224 px, see
+            :func:`~hrtk.adapters.parts.evidence.keypoint_error`: the noise of the keypoints, 4 for the noise model
+            ``'detector'``. The forward pass whose error is not above it is the prediction, and a frame that has no
+            greater error at first makes no step; the number of steps of the method is then the largest number. The
+            error is read once per pass, which waits for the GPU. None: the method's own number of steps.
+        temporal_every: n; the temporal losses (motion and mean teacher) are computed on every n-th frame only.
+        pull: share of the way back to the start weights with which every step ends, see
+            :class:`~hrtk.adapters.parts.learner.Learner`; 0 in both papers.
         reset: when a new session starts, see :class:`~hrtk.adapters.base.Adapter`.
 
     Raises:
@@ -78,11 +91,20 @@ class OnlineAdapter(Adapter):
     parameters: str = 'all'
     predict: Literal['after', 'before'] = 'after'
     truncate: bool = False
+    until: Optional[float] = None
+    temporal_every: int = 1
+    pull: float = 0.0
 
     DEFAULT_LOSS_WEIGHTS: ClassVar[LossWeights] = LossWeights()
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        label = type(self).__name__
+        check_until(label, self.until)
+        if self.temporal_every < 1 or not 0 <= self.pull < 1:
+            raise InputError(
+                f'{label}: temporal_every is at least 1 and pull in [0, 1), not {self.temporal_every} and {self.pull}'
+            )
         # Build these now, so that bad options fail at construction.
         self.objectives
 
@@ -134,7 +156,12 @@ class OnlineSession(Session):
         self.objectives = options.objectives
         if self.objectives.pose_prior is not None:
             self.objectives.pose_prior.to(estimator.device)
-        self.state = BilevelState(estimator, options.parameters, options.lr, options.adam_betas)
+        self.state = BilevelState(
+            estimator, options.parameters, options.lr, options.adam_betas, options.pull
+        )
+        self.until = options.until
+        self.temporal_every = options.temporal_every
+        self.steps_taken: list[int] = []
         self._unseen: dict[str, int | float] = {}
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
@@ -146,9 +173,20 @@ class OnlineSession(Session):
         """
         raise NotImplementedError
 
+    def evidence_is_met(self, posed: PosedPrediction, frame: Frame) -> bool:
+        """Whether the 2D error of a frame's prediction is not above ``until``; False without that option, or for NaN.
+
+        Waits for the GPU.
+        """
+        if self.until is None:
+            return False
+        error = keypoint_error(posed.spin24_joints2d.detach(), frame.keypoints)
+        return error.item() <= self.until
+
     def start_sequence(self) -> None:
         """Resets the counts of the last sequence."""
         self.estimator.eval()
+        self.steps_taken = []
         self.state.learner.reset_counts()
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
@@ -163,14 +201,17 @@ class OnlineSession(Session):
         seen = keypoints.seen.cpu()
         self._unseen = report_unseen(sequence, seen)
         history: collections.deque[Frame] = collections.deque(maxlen=self.interval)
+        frames_seen = 0
         for t in range(len(sequence)):
             inputs = self.state.trunk(self.estimator.crops(sequence, [t]))
             if not seen[t]:
                 yield self.state.predict(inputs)
                 continue
-            frame = Frame(inputs, keypoints[t : t + 1])
+            frames_seen += 1
+            is_temporal = frames_seen % self.temporal_every == 0
+            frame = Frame(inputs, keypoints[t : t + 1], is_temporal)
             past = None
-            if len(history) == self.interval:
+            if is_temporal and len(history) == self.interval:
                 past = history[0]
             prediction = self.adapt_to(frame, past)
             history.append(frame)
@@ -181,12 +222,15 @@ class OnlineSession(Session):
         """Counts of the last sequence.
 
         ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any:
-        frames without a visible keypoint.
+        frames without a visible keypoint; with ``until``, ``steps``: the mean number of steps per frame with one.
         """
-        return {'skipped_updates': self.state.learner.skipped, **self._unseen}
+        counts = {'skipped_updates': self.state.learner.skipped, **self._unseen}
+        if self.until is not None and self.steps_taken:
+            counts['steps'] = sum(self.steps_taken) / len(self.steps_taken)
+        return counts
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments and the mean teacher."""
+        """Returns Adam's moments, the mean teacher and, with ``pull``, the start weights."""
         return self.state.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ class BilevelState:
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
         lr: learning rate of Adam.
         adam_betas: decay rates of Adam's moments.
+        pull: of :class:`~hrtk.adapters.parts.learner.Learner`.
 
     Attributes:
         learner: the weights and Adam.
@@ -33,10 +34,15 @@ class BilevelState:
     """
 
     def __init__(
-        self, model: Estimator, parameters: str, lr: float, adam_betas: tuple[float, float]
+        self,
+        model: Estimator,
+        parameters: str,
+        lr: float,
+        adam_betas: tuple[float, float],
+        pull: float = 0.0,
     ) -> None:
         self.model = model
-        self.learner = Learner(model, parameters, lr, adam_betas)
+        self.learner = Learner(model, parameters, lr, adam_betas, pull=pull)
         self.trunk = Trunk(model, self.learner.weights)
         detached = {name: weight.detach() for name, weight in self.learner.weights.items()}
         self.teacher = copy.deepcopy(detached)
@@ -75,13 +81,18 @@ class BilevelState:
         torch._foreach_lerp_(list(self.teacher.values()), student, 1 - keep)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments and the teacher; the student's weights are the estimator's."""
-        return {'optimizer': self.learner.state_dict()[ADAM], 'teacher': dict(self.teacher)}
+        """Returns Adam's moments, the teacher and the start weights; the student's weights are the estimator's."""
+        return {
+            'optimizer': self.learner.state_dict()[ADAM],
+            'teacher': dict(self.teacher),
+            'start': dict(self.learner.start),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Resumes from a :meth:`state_dict`."""
         self.learner.load_state_dict({ADAM: state['optimizer']})
         device = self.model.device
+        self.learner.start = {name: value.to(device) for name, value in state['start'].items()}
         self.teacher = {name: value.to(device) for name, value in state['teacher'].items()}
 
 

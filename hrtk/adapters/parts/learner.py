@@ -34,10 +34,14 @@ class Learner:
         adam_betas: decay rates of every Adam's moments.
         max_norm: maximum norm of the gradient, which is scaled down to it; None disables this.
         optimisers: names of the Adams; all optimise the same weights, and each has its own moments.
+        pull: share of the way back to the start weights that every step ends with, in [0, 1): the decoupled form of
+            L2-SP (Li et al., "Explicit Inductive Bias for Transfer Learning with Convolutional Networks", ICML 2018,
+            Eq. 2).
 
     Attributes:
         weights: the selected parameters by name; the same tensors as in the estimator.
         adams: the optimisers by name.
+        start: the start weights by name; empty without ``pull``.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Learner:
         adam_betas: tuple[float, float],
         max_norm: Optional[float] = None,
         optimisers: SequenceOf[str] = (ADAM,),
+        pull: float = 0.0,
     ) -> None:
         self.estimator = estimator.eval().requires_grad_(False)
         self.max_norm = max_norm
@@ -57,6 +62,10 @@ class Learner:
         self.adams = {
             name: GuardedAdam(self.weights.values(), lr, adam_betas) for name in optimisers
         }
+        self.pull = pull
+        self.start: dict[str, Tensor] = {}
+        if pull:
+            self.start = {name: weight.detach().clone() for name, weight in self.weights.items()}
 
     def descend(self, objective: Objective, optimiser: str = ADAM) -> Tensor:
         """Takes one step down an objective and returns the loss before it.
@@ -91,7 +100,19 @@ class Learner:
         self, gradient: SequenceOf[Tensor], losses: SequenceOf[Tensor], optimiser: str = ADAM
     ) -> None:
         """Takes one step with a gradient in the order of :attr:`weights`; skipped where a value is not finite."""
-        self.adams[optimiser].step(gradient, losses)
+        adam = self.adams[optimiser]
+        skipped = adam.skipped
+        adam.step(gradient, losses)
+        if self.pull:
+            self._pull_back(1 + skipped - adam.skipped)
+
+    @torch.no_grad()
+    def _pull_back(self, made: Tensor) -> None:
+        """Moves the weights towards the start weights; ``made`` is 1, or 0 after a skipped step."""
+        weights = list(self.weights.values())
+        way = torch._foreach_sub(list(self.start.values()), weights)
+        torch._foreach_mul_(way, made.to(weights[0].dtype))
+        torch._foreach_add_(weights, way, alpha=self.pull)
 
     def set_lr(self, lr: float) -> None:
         """Sets the learning rate of the next steps."""

@@ -13,15 +13,25 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hrtk.adapters.base import Adapter, Session
+from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.posed import PosedPrediction
+from hrtk.adapters.parts.source_bank import SourceBank, SourceSampler, warn_without_labels
+from hrtk.adapters.parts.source_loss import source_loss
 from hrtk.adapters.parts.targets import report_unseen
-from hrtk.adapters.track.objectives import SKELETON, LossWeights, Objectives, TrackTargets
+from hrtk.adapters.track.objectives import (
+    SKELETON,
+    LossWeights,
+    Objectives,
+    TrackTargets,
+    projected,
+)
 from hrtk.errors import InputError
 from hrtk.geometry.perspective import fit_crop_camera
-from hrtk.models.estimators import Estimator
-from hrtk.registry import ADAPTERS, ESTIMATORS
+from hrtk.models.estimators import Estimator, hash_tensors
+from hrtk.registry import ADAPTERS, ESTIMATORS, LOSSES
 from hrtk.structures import Prediction, Sequence
 
 BATCH_SIZE = 32  # crops that are read at once
@@ -43,12 +53,23 @@ class TrackFit(Adapter):
         lr: rate of Adam for the weights.
         shape_lr: rate of Adam for the betas of the track, standard deviations per step.
         adam_betas: decay rates of Adam's moments.
-        steps: steps of Adam, each over a whole segment.
+        steps: passes over a segment; without ``batch`` each pass is one step of Adam.
+        batch: frames per step of Adam, consecutive ones, so that accelerations are known; None is the whole segment. A
+            start model that is far from the keypoints needs many steps, and with batches a pass makes many.
+        until: 2D error at which a frame leaves the passes, px per coordinate on a crop of 224 px, see
+            :func:`~hrtk.adapters.parts.evidence.keypoint_error`: the noise of the keypoints. Once all frames have left,
+            their errors are measured again, and those above the limit return while passes remain. None: every frame is
+            in all passes.
         segment: longest number of frames that are fitted together; longer tracks are cut.
         weights: overrides of the loss weights, see :class:`~hrtk.adapters.track.objectives.LossWeights`.
         robust: of :class:`~hrtk.adapters.track.objectives.Objectives`.
         anchor: config of the estimator whose depth and pose are kept; None is the estimator itself with the weights
             that the session starts with.
+        source: config of the labelled source crops that are in every step if ``weights.source`` is above 0, see
+            :class:`~hrtk.adapters.parts.source_bank.SourceBank`: they keep the depth of a start model whose own
+            predictions are too poor to be an anchor.
+        pose_prior: config of the pose prior, if ``weights.pose_prior`` is above 0; default the mixture fitted to the
+            free motion.
         parameters: which weights adapt, see :func:`~hrtk.adapters.parts.parameter_selection.select_parameters`.
         reset: of :class:`~hrtk.adapters.Adapter`.
 
@@ -61,10 +82,14 @@ class TrackFit(Adapter):
     shape_lr: float = 0.05
     adam_betas: tuple[float, float] = (0.9, 0.99)
     steps: int = 60
+    batch: Optional[int] = None
+    until: Optional[float] = None
     segment: int = 256
     weights: Optional[Mapping[str, float]] = None
     robust: float = 0.1
     anchor: Optional[Mapping[str, Any]] = None
+    source: Optional[Mapping[str, Any]] = None
+    pose_prior: Optional[Mapping[str, Any]] = None
     parameters: str = 'all'
 
     def __post_init__(self) -> None:
@@ -74,14 +99,31 @@ class TrackFit(Adapter):
                 f'TrackFit: steps is not negative, segment and robust are positive, not {self.steps}, '
                 f'{self.segment} and {self.robust}'
             )
-        self.objectives  # noqa: B018  # bad weights fail at construction
+        if self.batch is not None and self.batch < 1:
+            raise InputError(f'TrackFit: batch is at least 1 or None, not {self.batch}')
+        check_until('TrackFit', self.until)
+        # Build these now, so that bad options fail at construction.
+        self.objectives
+        self.source_bank
 
     @functools.cached_property
     def objectives(self) -> Objectives:
         """The losses."""
         defaults = dataclasses.asdict(LossWeights())
-        merged = merged_loss_weights(type(self).__name__, defaults, self.weights)
-        return Objectives(LossWeights(**merged), self.robust)
+        loss_weights = LossWeights(
+            **merged_loss_weights(type(self).__name__, defaults, self.weights)
+        )
+        prior = None
+        if loss_weights.pose_prior:
+            prior = LOSSES.build(self.pose_prior or dict(type='GMMPosePrior'))
+        return Objectives(loss_weights, self.robust, prior)
+
+    @functools.cached_property
+    def source_bank(self) -> Optional[SourceBank]:
+        """The labelled crops, or None if their loss is disabled."""
+        if self.source is None or not self.objectives.loss_weights.source:
+            return None
+        return SourceBank(**self.source)
 
     @functools.cached_property
     def anchor_network(self) -> Optional[Estimator]:
@@ -91,15 +133,36 @@ class TrackFit(Adapter):
         return ESTIMATORS.build(dict(self.anchor)).eval()
 
     def start(self, estimator: Estimator) -> TrackFitSession:
-        """Starts a session with the estimator's present weights."""
+        """Reads the source crops and starts a session with the estimator's present weights."""
+        warn_without_labels('TrackFit', 'source', self.source, self.objectives.loss_weights.source)
+        if self.source_bank is not None:
+            self.source_bank.load(estimator)
         return TrackFitSession(self, estimator)
 
     def fingerprint(self) -> dict[str, str]:
-        """Returns the hashes of the anchor."""
-        if self.anchor_network is None:
-            return {}
-        hashes = self.anchor_network.fingerprint()
-        return {f'anchor_{name}': value for name, value in hashes.items()}
+        """Returns the hashes of the anchor, of the pose prior and of the source data."""
+        hashes = {}
+        if self.anchor_network is not None:
+            for name, value in self.anchor_network.fingerprint().items():
+                hashes[f'anchor_{name}'] = value
+        prior = self.objectives.pose_prior
+        if prior is not None:
+            hashes['pose_prior'] = hash_tensors(dict(prior.named_buffers()))
+        if self.source_bank is not None:
+            hashes.update(self.source_bank.fingerprint())
+        return hashes
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fit:
+    """What the steps on F frames share: their crops, evidence and anchor, and their shape with its Adam."""
+
+    inputs: Tensor
+    targets: TrackTargets
+    anchor: Prediction
+    anchor_joints: Tensor
+    shape: Tensor
+    shape_adam: GuardedAdam
 
 
 class TrackFitSession(Session):
@@ -118,13 +181,22 @@ class TrackFitSession(Session):
         self.start_weights = {
             name: weight.detach().clone() for name, weight in self.learner.weights.items()
         }
+        self.source: Optional[SourceSampler] = None
+        if options.source_bank is not None:
+            self.source = SourceSampler(options.source_bank)
+        if options.objectives.pose_prior is not None:
+            options.objectives.pose_prior.to(estimator.device)
         self._unseen: dict[str, int | float] = {}
+        self._visits = 0
+        self._seen = 0
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Adapts to one segment after the other and yields the predictions of each."""
         self.learner.reset_counts()
+        self._visits = 0
         targets = TrackTargets.of(sequence, self.estimator.device)
         self._unseen = report_unseen(sequence, targets.keypoints.seen)
+        self._seen = int(targets.keypoints.seen.sum())
         for start in range(0, len(sequence), self.options.segment):
             stop = min(start + self.options.segment, len(sequence))
             prediction = self._fit(sequence, range(start, stop), targets[start:stop])
@@ -136,18 +208,30 @@ class TrackFitSession(Session):
         """Counts of the last sequence.
 
         ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any:
-        frames without a visible keypoint.
+        frames without a visible keypoint; with ``until``, ``steps``: the mean number of passes that a frame was in.
         """
-        return {'skipped_updates': self.learner.skipped, **self._unseen}
+        counts = {'skipped_updates': self.learner.skipped, **self._unseen}
+        if self.options.until is not None and self._seen:
+            counts['steps'] = self._visits / self._seen
+        return counts
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments and the weights of the anchor."""
-        return {'learner': self.learner.state_dict(), 'start': self.start_weights}
+        """Returns Adam's moments, the weights of the anchor and the position in the source."""
+        position = 0
+        if self.source is not None:
+            position = self.source.next
+        return {
+            'learner': self.learner.state_dict(),
+            'start': self.start_weights,
+            'source': position,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resumes from a :meth:`state_dict`."""
         self.learner.load_state_dict(state['learner'])
         self.start_weights = dict(state['start'])
+        if self.source is not None:
+            self.source.next = state['source']
 
     def _fit(self, sequence: Sequence, frames: range, targets: TrackTargets) -> Prediction:
         """Adapts to the frames of a segment with a visible keypoint, and predicts all of them."""
@@ -165,22 +249,78 @@ class TrackFitSession(Session):
         self, sequence: Sequence, frames: list[int], inputs: Tensor, targets: TrackTargets
     ) -> Tensor:
         """Takes all steps on frames and returns their shape, (1, 10)."""
+        options = self.options
         anchor = self._anchor(sequence, frames, inputs)
-        anchor_joints = self._joints(anchor)
         shape = anchor.betas.mean(0, keepdim=True).clone().requires_grad_()
-        shape_adam = GuardedAdam([shape], self.options.shape_lr, self.options.adam_betas)
-        leaves = [*self.learner.weights.values(), shape]
-        for _ in range(self.options.steps):
-            prediction = self._with_shape(self.estimator(inputs), shape)
-            loss = self.options.objectives(
-                self._joints(prediction), prediction, anchor_joints, anchor, targets
-            )
-            *gradient, shape_gradient = torch.autograd.grad(
-                loss, leaves, allow_unused=True, materialize_grads=True
-            )
-            self.learner.step(gradient, [loss.detach()])
-            shape_adam.step([shape_gradient], [loss.detach()])
+        fit = _Fit(
+            inputs,
+            targets,
+            anchor,
+            self._joints(anchor),
+            shape,
+            GuardedAdam([shape], options.shape_lr, options.adam_betas),
+        )
+        errors = inputs.new_full((len(inputs),), float('inf'))
+        for number in range(options.steps):
+            behind = torch.arange(len(inputs), device=inputs.device)
+            if options.until is not None and number:
+                behind = torch.nonzero(~(errors <= options.until)).flatten()
+                if not len(behind):
+                    errors = self._errors(fit)
+                    behind = torch.nonzero(~(errors <= options.until)).flatten()
+            if not len(behind):
+                break
+            for rows in self._batches(behind):
+                errors[rows] = self._step(fit, rows).to(errors.dtype)
+            self._visits += len(behind)
         return shape.detach()
+
+    def _batches(self, frames: Tensor) -> SequenceOf[Tensor]:
+        """Cuts frames into runs at a random place, and returns them in random order; each is sorted."""
+        batch = self.options.batch
+        if batch is None or batch >= len(frames):
+            return [frames]
+        offset = int(torch.randint(batch, ()))
+        runs = [frames[:offset], *frames[offset:].split(batch)]
+        runs = [run for run in runs if len(run)]
+        return [runs[index] for index in torch.randperm(len(runs)).tolist()]
+
+    def _step(self, fit: _Fit, rows: Tensor) -> Tensor:
+        """Takes a step of both Adams on frames, and returns their 2D errors before it."""
+        shape = fit.shape
+        targets = fit.targets[rows]
+        inputs = fit.inputs[rows]
+        source = None
+        if self.source is not None:
+            source = self.source.draw()
+            inputs = torch.cat([inputs, source.images])
+        raw = self.estimator(inputs)
+        prediction = self._with_shape(raw[: len(rows)], shape)
+        joints = self._joints(prediction)
+        loss = self.options.objectives(
+            joints, prediction, fit.anchor_joints[rows], fit.anchor[rows], targets
+        )
+        if source is not None:
+            posed = PosedPrediction.of(raw[len(rows) :], self.body)
+            weight = self.options.objectives.loss_weights.source
+            loss = loss + weight * source_loss(posed, source, self.body)
+        leaves = [*self.learner.weights.values(), shape]
+        *gradient, shape_gradient = torch.autograd.grad(
+            loss, leaves, allow_unused=True, materialize_grads=True
+        )
+        self.learner.step(gradient, [loss.detach()])
+        fit.shape_adam.step([shape_gradient], [loss.detach()])
+        if self.options.until is None:
+            return loss.new_zeros(())
+        return keypoint_error(projected(joints.detach(), targets), targets.keypoints)
+
+    @torch.no_grad()
+    def _errors(self, fit: _Fit) -> Tensor:
+        """The 2D errors of all frames at the present weights."""
+        prediction = self._with_shape(self.estimator(fit.inputs), fit.shape)
+        return keypoint_error(
+            projected(self._joints(prediction), fit.targets), fit.targets.keypoints
+        )
 
     @torch.no_grad()
     def _final(self, inputs: Tensor, shape: Tensor, targets: TrackTargets) -> Prediction:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Optional
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hrtk.adapters.parts.posed import CropKeypoints
 from hrtk.adapters.parts.targets import crop_targets
@@ -14,6 +14,7 @@ from hrtk.body_models.skeletons import joint_names
 from hrtk.geometry.camera import clip_focal, image_middle, viewing_rotation
 from hrtk.geometry.constants import indices
 from hrtk.geometry.perspective import fit_translation
+from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.structures import Prediction, Sequence
 
 SKELETON = 'body12'
@@ -33,6 +34,8 @@ class LossWeights:
         shape: of the squared betas.
         acceleration: of the squared acceleration of the joints about the hips over about 1/15 s, m^2/s^4. Over single
             frames the noise of a fast camera would outweigh all other losses.
+        pose_prior: of the energy of the body pose under a mixture of Gaussians.
+        source: of :func:`~hrtk.adapters.parts.source_loss.source_loss` on labelled source crops.
     """
 
     keypoints2d: float = 10.0
@@ -40,6 +43,8 @@ class LossWeights:
     pose: float = 1.0
     shape: float = 1e-3
     acceleration: float = 6e-5
+    pose_prior: float = 0.0
+    source: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,11 +104,15 @@ class Objectives:
         loss_weights: the loss weights.
         robust: distance from a 2D keypoint at which its loss has reached half of its limit (Geman and McClure), crop
             coordinates.
+        pose_prior: maps (B, 69) axis-angle to (B,) energies; None if its loss weight is zero.
     """
 
-    def __init__(self, loss_weights: LossWeights, robust: float) -> None:
+    def __init__(
+        self, loss_weights: LossWeights, robust: float, pose_prior: Optional[nn.Module] = None
+    ) -> None:
         self.loss_weights = loss_weights
         self.robust = robust
+        self.pose_prior = pose_prior
 
     def __call__(
         self,
@@ -131,6 +140,9 @@ class Objectives:
             + weights.pose * (prediction.rotmat - anchor.rotmat).square().mean()
             + weights.shape * prediction.betas.square().mean()
         )
+        if self.pose_prior is not None:
+            body_pose = rotmat_to_axis_angle(prediction.rotmat[:, 1:]).flatten(1)
+            loss = loss + weights.pose_prior * self.pose_prior(body_pose).mean()
         step = max(round(ACCELERATION_SECONDS * targets.fps), 1)
         before, middle, after = _triples(len(joints), step, targets.places)
         if weights.acceleration and len(before):
@@ -140,23 +152,38 @@ class Objectives:
         return loss
 
     def reprojection(self, joints: Tensor, targets: TrackTargets) -> Tensor:
-        """The robust 2D error under the perspective camera of the whole image, the body where it fits best.
-
-        A weak-perspective camera would tilt a body that is near: at three metres the feet are seen from above.
-        """
-        xy = targets.keypoints.xy
+        """The robust 2D error under the perspective camera of the whole image, see :func:`projected`."""
         confidence = targets.keypoints.confidence
-        turned = joints @ targets.rays.mT
-        translation = fit_translation(
-            turned, xy, targets.focal, targets.principal_point, confidence + LEAST_CONFIDENCE
-        )
-        placed = turned + translation[:, None]
-        focal = targets.focal[:, None, None]
-        projected = focal * placed[..., :2] / placed[..., 2:] + targets.principal_point[:, None]
-        squared = (projected - xy).square().sum(-1)
+        squared = (projected(joints, targets) - targets.keypoints.xy).square().sum(-1)
         limit = self.robust**2
         robust = limit * squared / (limit + squared)
         return (confidence * robust).sum() / confidence.sum().clamp_min(1)
+
+
+def projected(joints: Tensor, targets: TrackTargets) -> Tensor:
+    """Projects joints by the perspective camera of the whole image, the body where it fits the keypoints best.
+
+    A weak-perspective camera would tilt a body that is near: at three metres the feet are seen from above.
+
+    Args:
+        joints: (F, 12, 3) metres, axes of the crops.
+        targets: of the same frames.
+
+    Returns:
+        (F, 12, 2) crop coordinates.
+    """
+    confidence = targets.keypoints.confidence
+    turned = joints @ targets.rays.mT
+    translation = fit_translation(
+        turned,
+        targets.keypoints.xy,
+        targets.focal,
+        targets.principal_point,
+        confidence + LEAST_CONFIDENCE,
+    )
+    placed = turned + translation[:, None]
+    focal = targets.focal[:, None, None]
+    return focal * placed[..., :2] / placed[..., 2:] + targets.principal_point[:, None]
 
 
 def _triples(
