@@ -136,6 +136,7 @@ class OnlineSession(Session):
             self.objectives.pose_prior.to(estimator.device)
         self.state = BilevelState(estimator, options.parameters, options.lr, options.adam_betas)
         self._unseen: dict[str, int | float] = {}
+        self._history: collections.deque[tuple[int, Frame]] = collections.deque()
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
         """Adapts on one frame and returns its prediction.
@@ -159,22 +160,61 @@ class OnlineSession(Session):
         no step, does not move the mean teacher and is no past of a later frame.
         """
         self.start_sequence()
+        yield from self._run_frames(sequence, 0, [])
+
+    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+        """Returns the session's state, the frames of the motion history and the counts of the sequence."""
+        return {
+            'session': self.state_dict(),
+            'history': [t for t, _ in self._history],
+            'skipped': self.state.learner.skipped_by_name,
+        }
+
+    def run_from(
+        self, sequence: Sequence, done: int, state: dict[str, Any]
+    ) -> Iterator[Prediction]:
+        """Continues behind the first ``done`` frames; reads the frames of the motion history again."""
+        self.start_sequence()
+        self.load_state_dict(state['session'])
+        self.load_midway(state)
+        yield from self._run_frames(sequence, done, state['history'])
+
+    def load_midway(self, state: Mapping[str, Any]) -> None:
+        """Restores what a sequence changes besides :meth:`state_dict`."""
+        self.state.learner.load_skipped(state['skipped'])
+
+    def _run_frames(
+        self, sequence: Sequence, first: int, history: list[int]
+    ) -> Iterator[Prediction]:
+        """Adapts on the frames from ``first`` on.
+
+        Args:
+            sequence: all its frames.
+            first: index of a frame.
+            history: indices of at most ``interval`` frames that were adapted to before.
+        """
         keypoints = crop_targets(sequence, truncate=self.truncate, device=self.estimator.device)
         seen = keypoints.seen.cpu()
         self._unseen = report_unseen(sequence, seen)
-        history: collections.deque[Frame] = collections.deque(maxlen=self.interval)
-        for t in range(len(sequence)):
-            inputs = self.state.trunk(self.estimator.crops(sequence, [t]))
+        self._history = collections.deque(maxlen=self.interval)
+        for t in history:
+            self._history.append((t, Frame(self._inputs(sequence, t), keypoints[t : t + 1])))
+        for t in range(first, len(sequence)):
+            inputs = self._inputs(sequence, t)
             if not seen[t]:
                 yield self.state.predict(inputs)
                 continue
             frame = Frame(inputs, keypoints[t : t + 1])
             past = None
-            if len(history) == self.interval:
-                past = history[0]
+            if len(self._history) == self.interval:
+                past = self._history[0][1]
             prediction = self.adapt_to(frame, past)
-            history.append(frame)
+            self._history.append((t, frame))
             yield prediction
+
+    def _inputs(self, sequence: Sequence, t: int) -> Tensor:
+        """Input of the adapting part for one frame."""
+        return self.state.trunk(self.estimator.crops(sequence, [t]))
 
     @property
     def counts(self) -> dict[str, int | float]:

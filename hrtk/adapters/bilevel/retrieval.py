@@ -121,6 +121,11 @@ class RetrievalBank:
             arrays = {name: array.to(estimator.device) for name, array in arrays.items()}
         self._arrays = arrays
 
+    @property
+    def device(self) -> torch.device:
+        """Where the features, and therefore all locations, are."""
+        return self._arrays['features'].device
+
     def random_numbers(self) -> Optional[Tensor]:
         """Draws the random numbers of one look-up from torch's CPU generator.
 
@@ -264,6 +269,17 @@ class ExemplarLookup:
         """Resets the last location; the next call of :meth:`expected_crops` returns None."""
         self._last = None
         self._location_unchanged = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the last location and, per level, whether it was unchanged."""
+        return {'last': self._last, 'unchanged': dict(self._location_unchanged)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resumes from a :meth:`state_dict`, after :meth:`RetrievalBank.load`."""
+        self._last = state['last']
+        if self._last is not None:
+            self._last = self._last.to(self.bank.device)
+        self._location_unchanged = dict(state['unchanged'])
 
     def expected_crops(
         self, level: str, random_numbers: Optional[Tensor], trunk: Trunk
