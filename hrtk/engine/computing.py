@@ -19,6 +19,7 @@ from hrtk.adapters.run import AdapterRun, copied_weights
 from hrtk.engine.midway import Midway, MidwayStore
 from hrtk.engine.preparation import SharedPreparations, StoredPreparation
 from hrtk.engine.store import ResultStore
+from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, predict_chunks
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Prediction, Sequence
@@ -110,6 +111,9 @@ class ResultComputer:
         self._adapt(self._adapter_run, sequence, progress, store)
         before = Prediction.cat(progress.before)
         after = Prediction.cat(progress.after)
+        name = type(self.adapter).__name__
+        check_finite(before, sequence, 'the start model', 'its weights or the picture are damaged')
+        check_finite(after, sequence, name, 'it diverged: lower its learning rate or its steps')
         to_ms_per_frame = 1000 / len(sequence)
         height, width = sequence.frames[0].shape[:2]
         counts = self._adapter_run.counts
@@ -200,6 +204,29 @@ def _frozen_copy(estimator: Estimator) -> Estimator:
     memo = {id(estimator.body): estimator.body}
     frozen = copy.deepcopy(estimator, memo)
     return frozen.eval().requires_grad_(False)
+
+
+def check_finite(prediction: Prediction, sequence: Sequence, author: str, reason: str) -> None:
+    """Refuses predictions that are not finite.
+
+    Args:
+        prediction: F predictions.
+        sequence: F frames.
+        author: of the predictions, for the message.
+        reason: end of the message.
+
+    Raises:
+        InputError: names the sequence and its first frame with such a value.
+    """
+    finite = prediction.rotmat.flatten(1).isfinite().all(1)
+    finite = finite & prediction.betas.isfinite().all(1) & prediction.camera.isfinite().all(1)
+    if bool(finite.all()):
+        return
+    first = int(torch.nonzero(~finite)[0])
+    raise InputError(
+        f'{sequence.name}: frame {first} ({sequence.frame_ids[first]}): the prediction of {author} is not finite, and '
+        f'those of {int((~finite).sum())} of {len(sequence)} frames are not; {reason}. The result is not stored'
+    )
 
 
 def _move(pending: list[Prediction], stored: list[Prediction]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Optional
 
+import torch
 from torch import Tensor, nn
 
 from hrtk.adapters.base import Adapter, Session
@@ -15,6 +17,7 @@ from hrtk.adapters.bilevel.objectives import LossWeights, Objectives, SourceLabe
 from hrtk.adapters.bilevel.state import BilevelState
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import CropKeypoints
+from hrtk.adapters.parts.rollback import GoodWeights, is_finite
 from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import LOSSES
@@ -136,6 +139,9 @@ class OnlineSession(Session):
             self.objectives.pose_prior.to(estimator.device)
         self.state = BilevelState(estimator, options.parameters, options.lr, options.adam_betas)
         self._unseen: dict[str, int | float] = {}
+        self.predicts_before = options.predict == 'before'
+        self._good: Optional[GoodWeights] = None
+        self._rolled_back = 0
         self._history: collections.deque[tuple[int, Frame]] = collections.deque()
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
@@ -151,6 +157,7 @@ class OnlineSession(Session):
         """Resets the counts of the last sequence."""
         self.estimator.eval()
         self.state.learner.reset_counts()
+        self._rolled_back = 0
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Adapts on one frame after the other and yields the prediction of each.
@@ -164,10 +171,15 @@ class OnlineSession(Session):
 
     def midway_state(self, done: int) -> Optional[dict[str, Any]]:
         """Returns the session's state, the frames of the motion history and the counts of the sequence."""
+        good = {}
+        if self._good is not None:
+            good = self._good.state_dict()
         return {
             'session': self.state_dict(),
             'history': [t for t, _ in self._history],
             'skipped': self.state.learner.skipped_by_name,
+            'rolled_back': self._rolled_back,
+            'good': good,
         }
 
     def run_from(
@@ -182,6 +194,10 @@ class OnlineSession(Session):
     def load_midway(self, state: Mapping[str, Any]) -> None:
         """Restores what a sequence changes besides :meth:`state_dict`."""
         self.state.learner.load_skipped(state['skipped'])
+        self._rolled_back = state['rolled_back']
+        if state['good']:
+            self._good = GoodWeights(self.state.learner, self.predicts_before)
+            self._good.load_state_dict(state['good'])
 
     def _run_frames(
         self, sequence: Sequence, first: int, history: list[int]
@@ -208,9 +224,44 @@ class OnlineSession(Session):
             past = None
             if len(self._history) == self.interval:
                 past = self._history[0][1]
-            prediction = self.adapt_to(frame, past)
+            prediction = self._adapt_safely(sequence, t, frame, past)
             self._history.append((t, frame))
             yield prediction
+
+    def _adapt_safely(
+        self, sequence: Sequence, t: int, frame: Frame, past: Optional[Frame]
+    ) -> Prediction:
+        """Adapts on a frame; returns to the last good weights where its prediction is not finite.
+
+        On the CPU only: the check waits for a GPU, once per frame.
+        """
+        if self.estimator.device.type != 'cpu':
+            return self.adapt_to(frame, past)
+        if self._good is None:
+            self._good = GoodWeights(self.state.learner, self.predicts_before)
+        self._good.remember()
+        prediction = None
+        try:
+            prediction = self.adapt_to(frame, past)
+        except torch.linalg.LinAlgError:  # of matrices that are not finite
+            pass
+        if prediction is not None and is_finite(prediction):
+            self._good.confirm()
+            return prediction
+        with torch.no_grad():
+            fallback = self.state.run(self._good.as_dict(), frame.inputs)
+        if prediction is not None and not is_finite(fallback):  # the picture is not finite
+            return prediction
+        if not self._rolled_back:
+            warnings.warn(
+                f'{sequence.name}: the prediction of frame {t} ({sequence.frame_ids[t]}) is not finite after the steps '
+                f'on it; the last good weights return, here and on later frames. Is the learning rate too high?',
+                stacklevel=2,
+            )
+        self._rolled_back += 1
+        self._good.restore()
+        self.state.reset_teacher()
+        return fallback
 
     def _inputs(self, sequence: Sequence, t: int) -> Tensor:
         """Input of the adapting part for one frame."""
@@ -221,9 +272,13 @@ class OnlineSession(Session):
         """Counts of the last sequence.
 
         ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any:
-        frames without a visible keypoint.
+        frames without a visible keypoint; ``rolled_back_frames``, if there are any: frames whose steps were undone,
+        because their prediction was not finite.
         """
-        return {'skipped_updates': self.state.learner.skipped, **self._unseen}
+        counts = {'skipped_updates': self.state.learner.skipped, **self._unseen}
+        if self._rolled_back:
+            counts['rolled_back_frames'] = self._rolled_back
+        return counts
 
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments and the mean teacher."""

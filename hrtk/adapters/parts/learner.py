@@ -98,6 +98,11 @@ class Learner:
         for adam in self.adams.values():
             adam.lr = lr
 
+    def restart(self) -> None:
+        """Every Adam begins again, without moments."""
+        for adam in self.adams.values():
+            adam.restart()
+
     @property
     def skipped(self) -> int:
         """Number of skipped steps; synchronises with the GPU."""
