@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hrtk.models.estimators import Estimator, predict_frames
-from hrtk.options import check_literals
+from hrtk.options import check_options
 from hrtk.structures import Prediction, Sequence
 
 Reset = Literal['frame', 'sequence', 'never']
@@ -186,7 +186,7 @@ class Adapter:
             )
 
     def __post_init__(self) -> None:
-        check_literals(type(self), vars(self), type(self).__name__)
+        check_options(type(self), vars(self), type(self).__name__)
 
     @property
     def states(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
 from hrtk.files import cache_folder
 from hrtk.models.estimators import Estimator, hash_tensors
-from hrtk.options import check_literals
+from hrtk.options import check_options
 from hrtk.reading.arrays import map_npy
 from hrtk.registry import DATASETS
 
@@ -65,7 +65,10 @@ class RetrievalBank:
             raise InputError(
                 'exemplars: name either the `folder` of a retrieval bank or a `dataset` of labelled views'
             )
-        check_literals(RetrievalBank, dict(mode=mode), 'exemplars')
+        options = dict(
+            pool=pool, batch=batch, mode=mode, topk=topk, clusters=clusters, resident=resident
+        )
+        check_options(RetrievalBank, options, 'exemplars')
         if topk is not None and topk < batch:
             raise InputError(f'exemplars: topk={topk} is less than batch={batch}')
         if mode == 'cluster' and dataset is not None and not clusters:
