@@ -1,14 +1,159 @@
-"""Checks the options of a configured class against the class's type annotations."""
+"""Checks the options of a configured class against the class's type annotations, and numbers against their ranges."""
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
+import math
+import numbers
+import pathlib
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Optional, Union
 
 from hrtk.errors import InputError
+
+# The least value of numeric options, by name, for all classes: one name means the same everywhere.
+LEAST: dict[str, float] = {
+    **dict.fromkeys(
+        (
+            'batch',
+            'batch_size',
+            'check_every',
+            'clip',
+            'depth',
+            'every',
+            'frames',
+            'hidden',
+            'hop',
+            'interval',
+            'layers',
+            'length',
+            'max_people',
+            'min_length',
+            'passes',
+            'pool',
+            'resolution',
+            'save_every',
+            'segment',
+            'sequences',
+            'topk',
+            'tracks',
+            'width',
+            'window',
+        ),
+        1,
+    ),
+    **dict.fromkeys(('size',), 8),
+    **dict.fromkeys(
+        (
+            'clusters',
+            'epochs',
+            'fitting_rate',
+            'fitting_steps',
+            'inner_lr',
+            'iterations',
+            'lr',
+            'max_extra',
+            'max_gap',
+            'max_norm',
+            'patches',
+            'resident',
+            'shape_lr',
+            'shots',
+            'sigma',
+            'steps',
+            'threshold',
+        ),
+        0,
+    ),
+}
+PLAIN = (str, bytes, bool, int, float, list, tuple, set)
+WORDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a text'}
+
+
+def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
+    """Checks the options of a class: :func:`check_literals`, the types of plain values, and ranges of numbers.
+
+    Checked are annotations of ``int``, ``float``, ``bool``, ``str``, ``Path``, tuples, lists and mappings, and unions
+    of them. A list may stand for a tuple, as in JSON, and an object that is built already for a mapping. No number may be
+    NaN, and those of :data:`LEAST` have a least value.
+
+    Args:
+        cls: the class that receives the options, a dataclass or a class with an ``__init__``.
+        options: name to value.
+        label: names the class in the message, e.g. ``'adapter Bilevel'``.
+
+    Raises:
+        InputError: a value has another type than its annotation, or lies outside its range.
+    """
+    check_literals(cls, options, label)
+    hints = _type_hints(cls)
+    for option, value in options.items():
+        if option not in hints:
+            continue
+        if not _fits(value, hints[option]):
+            raise InputError(f'{label}: {option} is {_described(hints[option])}, not {value!r}')
+        if isinstance(value, numbers.Real) and not isinstance(value, bool):
+            least = LEAST.get(option)
+            if math.isnan(value) or least is not None and value < least:
+                expected = 'a number' if least is None else f'at least {least:g}'
+                raise InputError(f'{label}: {option} is {expected}, not {value!r}')
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value has the type of an annotation; True for an annotation that is not checked."""
+    origin = typing.get_origin(hint)
+    members = typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, member) for member in members)
+    if origin is Literal:
+        return value in members
+    if hint is None or hint is type(None):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool) or type(value).__name__ in ('bool', 'bool_')
+    if hint in (int, float):
+        kind = numbers.Integral if hint is int else numbers.Real
+        return isinstance(value, kind) and not isinstance(value, bool)
+    if hint in (str, pathlib.Path):
+        return isinstance(value, (str, pathlib.Path))
+    if (origin or hint) in (tuple, list, collections.abc.Sequence):
+        return _members_fit(value, origin, members)
+    if (origin or hint) in (dict, Mapping):
+        return not isinstance(value, PLAIN) and value is not None
+    return True
+
+
+def _members_fit(value: Any, origin: Any, members: tuple[Any, ...]) -> bool:
+    """Whether a list or tuple, or an array that stands for one, has members of the annotated types."""
+    if isinstance(value, (str, bytes, bool, int, float, Mapping)) or value is None:
+        return False
+    if not isinstance(value, (list, tuple)) or not members:
+        return True
+    if origin is tuple and Ellipsis not in members:
+        return len(value) == len(members) and all(map(_fits, value, members))
+    return all(_fits(member, members[0]) for member in value)
+
+
+def _described(hint: Any) -> str:
+    """An annotation in words."""
+    origin = typing.get_origin(hint)
+    members = typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return ' or '.join(_described(member) for member in members)
+    if hint is None or hint is type(None):
+        return 'None'
+    if origin is Literal:
+        return ' or '.join(map(repr, members))
+    if (origin or hint) in (dict, Mapping):
+        return 'a dict'
+    if origin is tuple and Ellipsis not in members:
+        return f'{len(members)} values ({", ".join(map(_described, members))})'
+    if (origin or hint) in (tuple, list, collections.abc.Sequence):
+        return 'a list'
+    return WORDS.get(hint, getattr(hint, '__name__', str(hint)))
 
 
 def check_literals(cls: type, options: Mapping[str, Any], label: str) -> None:

@@ -24,7 +24,7 @@ from mmengine import registry as root
 from mmengine.config import Config, ConfigDict
 
 from hrtk.errors import InputError, nearest, suggestion
-from hrtk.options import check_literals
+from hrtk.options import check_options
 
 SCOPES = ('hrtk', 'mmengine')
 # Keys of a config whose value is a name that a registry looks up, and those that name a package of registries.
@@ -78,8 +78,8 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
     """Builds an object from ``dict(type=..., **options)``; returns an object that is built already.
 
     Raises:
-        InputError: the name is unknown (similar names are listed), the class has no such option, or an option that is
-            annotated as a Literal has another value.
+        InputError: the name is unknown (similar names are listed), the class has no such option, or an option has
+            another type or range than its annotation.
     """
     if not isinstance(cfg, (dict, ConfigDict, Config)):
         return cfg
@@ -92,7 +92,7 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
         )
     cls = _resolve(type_or_name, registry)
     label = f'{registry.name} {cls.__name__}'
-    check_literals(cls, options, label)
+    check_options(cls, options, label)
     try:
         return cls(**options)
     except TypeError as error:

@@ -168,7 +168,10 @@ def _check(result: Result) -> None:
     frames = len(result.frame_ids)
     for prediction in (result.before, result.after):
         for name, shape in SHAPES.items():
-            _check_array(name, getattr(prediction, name).numpy(), (frames, *shape))
+            array = getattr(prediction, name).numpy()
+            _check_array(name, array, (frames, *shape))
+            if not np.isfinite(array).all():
+                raise ValueError(f'{name} has values that are not finite')
         if prediction.joint_spread is not None and len(prediction.joint_spread) != frames:
             raise ValueError(f'joint_spread of {len(prediction.joint_spread)} frames of {frames}')
     _check_array('boxes', result.boxes, (frames, 3))

@@ -27,6 +27,7 @@ LAYERS = (
 )
 # A registry knows its modules by name only, so it stands below them.
 BASE = (
+    'interrupts',
     'moved',
     'version',
     'errors',

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import sys
 import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Optional, Union
 
+import numpy as np
 import pytest
 
 from hrtk.errors import InputError
-from hrtk.options import check_literals
-from hrtk.registry import DETECTORS, Registry
+from hrtk.options import check_literals, check_options
+from hrtk.registry import ADAPTERS, DETECTORS, Registry
 
 if TYPE_CHECKING:
     from nowhere import Unknown
@@ -62,6 +65,97 @@ def test_unhashable_value():
 
 def test_other_annotations_and_unknown_options_are_not_checked():
     check_literals(Plain, dict(size=3, name=4, misspelt=5), 'thing Plain')
+    check_options(Plain, dict(misspelt=5), 'thing Plain')
+
+
+class Typed:
+    def __init__(
+        self,
+        steps: int = 1,
+        lr: float = 1e-3,
+        flag: bool = False,
+        name: str = '',
+        file: str | Path | None = None,
+        betas: tuple[float, float] = (0.5, 0.9),
+        terms: tuple[str, ...] = (),
+        body: Optional[dict] = None,
+        weights: Optional[Mapping[str, float]] = None,
+        size: Union[Literal['auto'], int] = 'auto',
+        resolution: int = 224,
+        hook: Optional[Callable] = None,
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(steps=0, lr=1, flag=True, name='x', file=Path('x'), betas=[0, 1], terms=['a']),
+        dict(lr=0.0, file='x', body={}, weights=None, size='auto', resolution=np.int64(32)),
+        dict(lr=np.float32(1), size=9, body=object(), hook=print, terms=()),
+        dict(lr=float('inf'), flag=np.bool_(True)),
+    ],
+)
+def test_allowed_values(options):
+    check_options(Typed, options, 'thing Typed')
+
+
+@pytest.mark.parametrize(
+    ('option', 'value', 'words'),
+    [
+        ('steps', -1, 'at least 0'),
+        ('steps', 1.5, 'a whole number'),
+        ('steps', True, 'a whole number'),
+        ('steps', '2', 'a whole number'),
+        ('steps', None, 'a whole number'),
+        ('lr', float('nan'), 'at least 0'),
+        ('lr', -1.0, 'at least 0'),
+        ('lr', 'fast', 'a number'),
+        ('lr', [1e-3], 'a number'),
+        ('flag', 1, 'True or False'),
+        ('flag', 'no', 'True or False'),
+        ('name', 3, 'a text'),
+        ('file', 3, 'a text or Path or None'),
+        ('betas', 0.5, '2 values'),
+        ('betas', [0.5], '2 values'),
+        ('betas', [0.5, 'x'], '2 values'),
+        ('terms', 'frame', 'a list'),
+        ('terms', [1], 'a list'),
+        ('body', 'BodyModel', 'a dict or None'),
+        ('weights', 3, 'a dict or None'),
+        ('size', 1, 'at least 8'),
+        ('size', 'large', "'auto' or a whole number"),
+        ('resolution', 0, 'at least 1'),
+    ],
+)
+def test_wrong_types_and_ranges(option, value, words):
+    with pytest.raises(InputError) as error:
+        check_options(Typed, {option: value}, 'thing Typed')
+    assert str(error.value) == f'thing Typed: {option} is {_words(option, words)}, not {value!r}'
+
+
+def _words(option, words):
+    return {'betas': '2 values (a number, a number)'}.get(option, words)
+
+
+@pytest.mark.parametrize(
+    'config',
+    [
+        dict(type='Bilevel', steps=-1),
+        dict(type='Bilevel', lr=float('nan')),
+        dict(type='Bilevel', adam_betas=0.5),
+        dict(type='Bilevel', upper='frame'),
+        dict(type='DynamicBilevel', max_extra='many'),
+        dict(type='DynamicBilevel', exemplars=dict(folder='x', batch=0)),
+        dict(type='TrackFit', segment=0),
+        dict(type='Source', batch_size=0),
+        dict(type='Source', batch_size='all'),
+        dict(type='PreAdapt', epochs=2.5),
+    ],
+)
+def test_adapters_refuse_them(config):
+    with pytest.raises(InputError, match='(is|are) '):
+        ADAPTERS.build(config)
 
 
 def test_dataclass_fields():

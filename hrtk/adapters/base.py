@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hrtk.models.estimators import Estimator, predict_frames
-from hrtk.options import check_literals
+from hrtk.options import check_options
 from hrtk.structures import Prediction, Sequence
 
 Reset = Literal['frame', 'sequence', 'never']
@@ -95,6 +95,36 @@ class Session:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resumes from a :meth:`state_dict`."""
 
+    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+        """Returns the state inside a sequence, from which :meth:`run_from` continues.
+
+        Called while :meth:`run` waits at a ``yield``.
+
+        Args:
+            done: number of frames of the sequence that are predicted.
+
+        Returns:
+            Tensors and plain types, without the estimator's weights and the random generators, which the run stores;
+            None, the default, where the session cannot continue behind this frame: after a kill, the run goes back to
+            an earlier frame, or to the start of the sequence.
+        """
+        return None
+
+    def run_from(
+        self, sequence: Sequence, done: int, state: dict[str, Any]
+    ) -> Iterator[Prediction]:
+        """Yields the predictions of the frames behind the first ``done``, as :meth:`run` would have done.
+
+        The session began with the weights with which the interrupted one began, and the estimator has the weights of
+        the interruption.
+
+        Args:
+            sequence: all its frames.
+            done: number of frames that were predicted before the interruption.
+            state: result of :meth:`midway_state`.
+        """
+        raise NotImplementedError
+
 
 class FrozenSession(Session):
     """Predicts with unchanged weights.
@@ -110,7 +140,19 @@ class FrozenSession(Session):
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Yields the prediction of every frame."""
-        return predict_frames(self.estimator, sequence, self.batch_size)
+        return self.run_from(sequence, 0, {})
+
+    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+        """An empty state between two batches; None inside a batch, and for a subclass that replaces :meth:`run`."""
+        if done % self.batch_size or type(self).run is not FrozenSession.run:
+            return None
+        return {}
+
+    def run_from(
+        self, sequence: Sequence, done: int, state: dict[str, Any]
+    ) -> Iterator[Prediction]:
+        """Yields the predictions of the frames behind the first ``done``."""
+        return predict_frames(self.estimator, sequence, self.batch_size, done)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,7 +186,7 @@ class Adapter:
             )
 
     def __post_init__(self) -> None:
-        check_literals(type(self), vars(self), type(self).__name__)
+        check_options(type(self), vars(self), type(self).__name__)
 
     @property
     def states(self) -> tuple[str, ...]:

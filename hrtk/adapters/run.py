@@ -32,15 +32,54 @@ class AdapterRun:
         self.counts: dict[str, int | float] = {}
         self._start_weights = copied_weights(estimator)
         self._session: Optional[Session] = None
+        self._frame_counts: list[Mapping[str, int | float]] = []  # of reset='frame'
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Yields one prediction of batch size one per frame."""
         if self.adapter.reset == 'frame':
-            yield from self._run_frames(sequence)
+            self._frame_counts = []
+            yield from self._run_frames(sequence, 0)
             return
         if self.adapter.reset == 'sequence' or self._session is None:
             self._session = self._new_session()
         yield from self._session.run(sequence)
+        self.counts = dict(self._session.counts)
+
+    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+        """Returns the weights and the state of the session inside a sequence, or None where it cannot continue.
+
+        Called while :meth:`run` waits at a ``yield``.
+
+        Args:
+            done: number of frames of the sequence that are predicted.
+        """
+        if self.adapter.reset == 'frame':
+            return dict(
+                weights={}, session=dict(counts=[dict(each) for each in self._frame_counts])
+            )
+        assert self._session is not None, 'run() comes first'
+        state = self._session.midway_state(done)
+        if state is None:
+            return None
+        return dict(weights=self.estimator.state_dict(), session=state)
+
+    def run_from(
+        self, sequence: Sequence, done: int, state: dict[str, Any]
+    ) -> Iterator[Prediction]:
+        """Yields the predictions of the frames behind the first ``done``, as an uninterrupted :meth:`run` does.
+
+        Args:
+            sequence: all its frames.
+            done: number of frames that were predicted before the interruption.
+            state: result of :meth:`midway_state`.
+        """
+        if self.adapter.reset == 'frame':
+            self._frame_counts = list(state['session']['counts'])
+            yield from self._run_frames(sequence, done)
+            return
+        self._session = self._new_session()
+        self.estimator.load_state_dict(state['weights'])
+        yield from self._session.run_from(sequence, done, state['session'])
         self.counts = dict(self._session.counts)
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,13 +101,14 @@ class AdapterRun:
         # that is derived from the start weights, such as a mean teacher.
         self._session.load_state_dict(state)
 
-    def _run_frames(self, sequence: Sequence) -> Iterator[Prediction]:
-        counts = []
-        for t in range(len(sequence)):
+    def _run_frames(self, sequence: Sequence, first: int) -> Iterator[Prediction]:
+        for t in range(first, len(sequence)):
             session = self._new_session()
-            yield from session.run(sequence.part(t, t + 1))
-            counts.append(session.counts)
-        self.counts = _merged(counts)
+            # To its end, so that the counts are complete when the state behind the frame is stored.
+            predictions = list(session.run(sequence.part(t, t + 1)))
+            self._frame_counts.append(session.counts)
+            yield from predictions
+        self.counts = _merged(self._frame_counts)
 
     def _new_session(self) -> Session:
         self.estimator.load_state_dict(self._start_weights)

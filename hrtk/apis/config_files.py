@@ -6,6 +6,7 @@ only code that it can lead to. ``type`` names registered classes, and ``custom_i
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import traceback
@@ -75,6 +76,7 @@ def _refusal(source: str) -> InputError:
 
 def _execute(path: Path) -> Config:
     """Runs a config in Python."""
+    _refuse_circles(path, ())
     try:
         cfg = Config.fromfile(path)
         _import_classes(cfg._cfg_dict)
@@ -88,6 +90,41 @@ def _execute(path: Path) -> Config:
             f'{_error_location(path, error)}: {type(error).__name__}: {message}'
         ) from error
     return cfg
+
+
+def _refuse_circles(path: Path, readers: tuple[Path, ...]) -> None:
+    """Refuses a config that is its own base, directly or through others, before anything of it is executed.
+
+    Args:
+        path: of the config.
+        readers: the configs that name it as their base.
+    """
+    if path.resolve() in readers:
+        raise InputError(f'{path}: is its own {BASES}, through {readers[-1]}; remove one of them')
+    for base in _literal_bases(path):
+        file = path.parent / base
+        if file.suffix == '.py' and file.is_file():
+            _refuse_circles(file, (*readers, path.resolve()))
+
+
+def _literal_bases(path: Path) -> list[str]:
+    """The paths that a Python config names as ``_base_``; none if it computes them, or is not readable."""
+    try:
+        tree = ast.parse(path.read_text(encoding='utf-8'))
+    except (OSError, SyntaxError, ValueError):  # reported when the config is executed
+        return []
+    for statement in tree.body:
+        if not isinstance(statement, ast.Assign):
+            continue
+        if any(isinstance(target, ast.Name) and target.id == BASES for target in statement.targets):
+            try:
+                bases = ast.literal_eval(statement.value)
+            except ValueError:
+                return []
+            if isinstance(bases, str):
+                bases = [bases]
+            return [base for base in bases if isinstance(base, str)]
+    return []
 
 
 def _import_classes(value: Any) -> None:

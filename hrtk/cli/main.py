@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
 
-from rich.console import Console
-
+from hrtk import interrupts
 from hrtk.errors import InputError, suggestion
 from hrtk.files import DISK_ERRORS, disk_error
 from hrtk.version import __version__
@@ -34,6 +33,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     Returns:
         The exit code of the command; 2 if there is no such command.
     """
+    owns_process = arguments is None
     if arguments is None:
         arguments = sys.argv[1:]
     if not arguments or arguments[0] in ('-h', '--help'):
@@ -50,7 +50,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print(f'error: there is no command {name!r}. {hint}', file=sys.stderr)
         return 2
     try:
-        return run_command(name, arguments[1:], prog=f'hrtk {name}')
+        return _run(name, arguments[1:], f'hrtk {name}', owns_process)
     except SystemExit as stop:  # argparse raises it after --help and after a usage error
         if stop.code is None:
             return 0
@@ -75,31 +75,52 @@ def run_command(
         prog: the command in the usage line; default: the file name of the script.
 
     Returns:
-        The exit code: 0 after success, 2 for bad input, 130 after an interrupt, 1 if the reader of the output is gone;
-        some commands have further ones.
+        The exit code: 0 after success, 2 for bad input, 130 after an interrupt, 143 after SIGTERM, 1 if the reader of
+        the output is gone; some commands have further ones.
     """
-    command = importlib.import_module(f'hrtk.cli.commands.{name.replace("-", "_")}')
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description=command.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_arguments(parser)
-    args = parser.parse_args(arguments)
-    return _exit_code(lambda: command.run(args), command.ON_INTERRUPT)
+    return _run(name, arguments, prog, arguments is None)
 
 
-def _exit_code(run: Callable[[], int], on_interrupt: str) -> int:
-    """Runs a command; prints one line instead of a traceback for bad input and interrupts."""
+def _run(
+    name: str, arguments: Optional[Sequence[str]], prog: Optional[str], owns_process: bool
+) -> int:
+    """Runs a command; ``owns_process`` if the process ends with it."""
+    note = interrupts.STARTING
+    if owns_process:
+        interrupts.exit_at_once(note)
+    try:
+        command = importlib.import_module(f'hrtk.cli.commands.{name.replace("-", "_")}')
+        parser = argparse.ArgumentParser(
+            prog=prog,
+            description=command.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(parser)
+        args = parser.parse_args(arguments)
+        note = command.ON_INTERRUPT
+        with interrupts.raised():
+            code = _exit_code(lambda: command.run(args))
+    except (KeyboardInterrupt, Exception) as error:
+        stop = interrupts.cause(error)
+        if stop is None:
+            raise
+        code = interrupts.exit_code(stop)
+        _print(f'{interrupts.WORDS[code]}; {note}', 'yellow')
+    if owns_process:
+        interrupts.exit_at_once(interrupts.ENDED)
+    return code
+
+
+def _exit_code(run: Callable[[], int]) -> int:
+    """Runs a command; prints one line instead of a traceback for bad input."""
     try:
         code = run()
         sys.stdout.flush()
         return code
     except InputError as error:
+        if interrupts.cause(error) is not None:
+            raise
         return _report(str(error))
-    except KeyboardInterrupt:
-        Console(stderr=True).print(f'interrupted; {on_interrupt}', style='yellow')
-        return 130
     except BrokenPipeError:
         # e.g. `hrtk list | head`. Python flushes stdout again when it exits, so it needs an open file.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -112,12 +133,17 @@ def _exit_code(run: Callable[[], int], on_interrupt: str) -> int:
 
 def _report(message: str) -> int:
     """Prints a message about bad input and returns the exit code."""
+    _print(f'error: {message}', 'red')
+    return 2
+
+
+def _print(message: str, style: str) -> None:
+    """Prints one line to stderr."""
+    from rich.console import Console  # takes a tenth of a second to import
+
     # A name of a file that is not UTF-8 cannot be printed as it is.
     message = message.encode('utf-8', 'backslashreplace').decode()
-    Console(stderr=True, soft_wrap=True).print(
-        f'error: {message}', style='red', markup=False, highlight=False
-    )
-    return 2
+    Console(stderr=True, soft_wrap=True).print(message, style=style, markup=False, highlight=False)
 
 
 def _summary(path: Path) -> str:

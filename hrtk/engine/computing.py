@@ -7,16 +7,20 @@ import dataclasses
 import random
 import time
 import zlib
+from collections.abc import Callable
 from typing import Any, Optional
+from typing import Sequence as SequenceOf
 
 import numpy as np
 import torch
 
 from hrtk.adapters import Adapter
 from hrtk.adapters.run import AdapterRun, copied_weights
+from hrtk.engine.midway import Midway, MidwayStore
 from hrtk.engine.preparation import SharedPreparations, StoredPreparation
 from hrtk.engine.store import ResultStore
-from hrtk.models.estimators import Estimator, predict_sequence
+from hrtk.errors import InputError
+from hrtk.models.estimators import Estimator, predict_chunks
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Prediction, Sequence
 
@@ -34,6 +38,9 @@ class ResultComputer:
         store: its folder holds the states of the preparation.
         resume: whether stored states are used.
         shared: where the states of the preparation lie, if several runs share them.
+
+    Attributes:
+        midway: stores the state inside a sequence.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class ResultComputer:
         self.shared = shared
         self.estimator: Estimator = runner.model
         self.frozen = _frozen_copy(self.estimator)
+        self.midway = MidwayStore(store.folder, runner.cfg.get('midway'), resume)
         self._adapter_run: Optional[AdapterRun] = None
 
     @property
@@ -85,22 +93,34 @@ class ResultComputer:
         if state is not None:
             self._adapter_run.resume(state['estimator'], state['adapter'])
 
-    def compute(self, sequence: Sequence) -> Result:
-        """Predicts a sequence with the frozen model and with the adapter."""
+    def compute(self, sequence: Sequence, finished: SequenceOf[str] = ()) -> Result:
+        """Predicts a sequence with the frozen model and with the adapter.
+
+        Args:
+            sequence: the sequence; if its computation was interrupted, it continues behind the last stored frame.
+            finished: names of the sequences that the session has adapted to before, with ``reset='never'``.
+        """
         assert self._adapter_run is not None, 'prepare() comes first'
         self._seed(sequence.name)
-        start = _synchronised_time()
-        before = predict_sequence(self.frozen, sequence)
-        adaptation_start = _synchronised_time()
-        after = self._adapt(self._adapter_run, sequence)
-        end = _synchronised_time()
+        progress = self.midway.start(sequence, list(finished))
+
+        def store() -> None:
+            self.midway.save(sequence, list(finished), progress)
+
+        self._predict_frozen(sequence, progress, store)
+        self._adapt(self._adapter_run, sequence, progress, store)
+        before = Prediction.cat(progress.before)
+        after = Prediction.cat(progress.after)
+        name = type(self.adapter).__name__
+        check_finite(before, sequence, 'the start model', 'its weights or the picture are damaged')
+        check_finite(after, sequence, name, 'it diverged: lower its learning rate or its steps')
         to_ms_per_frame = 1000 / len(sequence)
         height, width = sequence.frames[0].shape[:2]
         counts = self._adapter_run.counts
         return Result(
             name=sequence.name,
-            before=_stored_parameters(before),
-            after=_stored_parameters(after),
+            before=before,
+            after=after,
             boxes=sequence.boxes.cpu().numpy(),
             keypoints2d=keypoint_array(sequence),
             keypoints_source=sequence.keypoints2d.source,
@@ -108,8 +128,8 @@ class ResultComputer:
             frame_ids=tuple(sequence.frame_ids),
             image_size=(width, height),
             fps=float(sequence.fps),
-            ms_per_frame=(end - adaptation_start) * to_ms_per_frame,
-            before_ms_per_frame=(adaptation_start - start) * to_ms_per_frame,
+            ms_per_frame=progress.seconds * to_ms_per_frame,
+            before_ms_per_frame=progress.before_seconds * to_ms_per_frame,
             report={name: float(value) for name, value in counts.items()},
             focal=sequence.focal,
         )
@@ -119,23 +139,57 @@ class ResultComputer:
         assert self._adapter_run is not None, 'prepare() comes first'
         return dict(estimator=self.estimator.state_dict(), adapter=self._adapter_run.state_dict())
 
-    def _adapt(self, adapter_run: AdapterRun, sequence: Sequence) -> Prediction:
+    def _predict_frozen(
+        self, sequence: Sequence, progress: Midway, store: Callable[[], None]
+    ) -> None:
+        """Adds the frozen model's predictions of the frames that it has not predicted yet."""
+        start = _synchronised_time()
+        for prediction in predict_chunks(self.frozen, sequence, progress.frames_before):
+            progress.before.append(_stored_parameters(prediction))
+            if self.midway.is_due(progress):
+                progress.before_seconds += _synchronised_time() - start
+                store()
+                start = _synchronised_time()
+        progress.before_seconds += _synchronised_time() - start
+
+    def _adapt(
+        self,
+        adapter_run: AdapterRun,
+        sequence: Sequence,
+        progress: Midway,
+        store: Callable[[], None],
+    ) -> None:
+        """Adds the adapter's predictions of the frames that it has not predicted yet."""
         name = type(self.adapter).__name__
-        predictions = []
-        for index, prediction in enumerate(adapter_run.run(sequence)):
+        if progress.adaptation is None:
+            predictions = adapter_run.run(sequence)
+        else:
+            predictions = adapter_run.run_from(sequence, progress.frames, progress.adaptation)
+        pending: list[Prediction] = []  # on the device: moving each at once would wait for it
+        start = _synchronised_time()
+        for index, prediction in enumerate(predictions, progress.frames):
             if not torch.is_grad_enabled():
                 raise RuntimeError(
                     f'{name} yields inside torch.no_grad(), which disables gradients for its caller'
                 )
-            predictions.append(_parameters(prediction).detach())
+            pending.append(_parameters(prediction).detach())
             self.runner.call_hook('after_frame', sequence=sequence, index=index)
-        count = sum(map(len, predictions))
-        if count != len(sequence):
+            if index + 1 < len(sequence) and self.midway.is_due(progress, len(pending)):
+                state = adapter_run.midway_state(index + 1)
+                if state is None:
+                    continue
+                progress.seconds += _synchronised_time() - start
+                progress.adaptation = state
+                _move(pending, progress.after)
+                store()
+                start = _synchronised_time()
+        progress.seconds += _synchronised_time() - start
+        _move(pending, progress.after)
+        if progress.frames != len(sequence):
             raise RuntimeError(
-                f'{name} gave {count} predictions for the {len(sequence)} frames of {sequence.name!r}; a session '
-                f'yields one per frame'
+                f'{name} gave {progress.frames} predictions for the {len(sequence)} frames of {sequence.name!r}; a '
+                f'session yields one per frame'
             )
-        return Prediction.cat(predictions)
 
     def _seed(self, name: str) -> None:
         seed = zlib.crc32(f'{self.runner.seed}/{name}'.encode())
@@ -150,6 +204,35 @@ def _frozen_copy(estimator: Estimator) -> Estimator:
     memo = {id(estimator.body): estimator.body}
     frozen = copy.deepcopy(estimator, memo)
     return frozen.eval().requires_grad_(False)
+
+
+def check_finite(prediction: Prediction, sequence: Sequence, author: str, reason: str) -> None:
+    """Refuses predictions that are not finite.
+
+    Args:
+        prediction: F predictions.
+        sequence: F frames.
+        author: of the predictions, for the message.
+        reason: end of the message.
+
+    Raises:
+        InputError: names the sequence and its first frame with such a value.
+    """
+    finite = prediction.rotmat.flatten(1).isfinite().all(1)
+    finite = finite & prediction.betas.isfinite().all(1) & prediction.camera.isfinite().all(1)
+    if bool(finite.all()):
+        return
+    first = int(torch.nonzero(~finite)[0])
+    raise InputError(
+        f'{sequence.name}: frame {first} ({sequence.frame_ids[first]}): the prediction of {author} is not finite, and '
+        f'those of {int((~finite).sum())} of {len(sequence)} frames are not; {reason}. The result is not stored'
+    )
+
+
+def _move(pending: list[Prediction], stored: list[Prediction]) -> None:
+    """Moves predictions to a list of predictions in host memory."""
+    stored.extend(map(_stored_parameters, pending))
+    pending.clear()
 
 
 def _synchronised_time() -> float:

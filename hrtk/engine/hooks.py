@@ -52,6 +52,7 @@ class ProgressHook(Hook):
         self.finished_sequences = 0
         self.computed_sequences = 0
         self.computed_frames = 0  # of the current sequence
+        self.first_frame = 0  # of those
 
     def before_test(self, runner: Any) -> None:
         """Starts the clock and, on a terminal, the bar."""
@@ -90,6 +91,8 @@ class ProgressHook(Hook):
 
     def after_frame(self, runner: Any, sequence: Sequence, index: int) -> None:
         """Counts a frame."""
+        if self.computed_frames == 0:
+            self.first_frame = index  # above zero after an interruption inside the sequence
         self.computed_frames = index + 1
         now = time.perf_counter()
         if self.bar is not None:
@@ -148,7 +151,7 @@ class ProgressHook(Hook):
 
     def _speed(self, now: float) -> str:
         seconds = max(now - self.sequence_start, 1e-9)
-        return f'{self.computed_frames / seconds:.1f} frames/s'
+        return f'{(self.computed_frames - self.first_frame) / seconds:.1f} frames/s'
 
     def _time_left(self, now: float) -> str:
         remaining = self.sequences - self.finished_sequences

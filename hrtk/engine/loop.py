@@ -124,11 +124,13 @@ class AdaptLoop(BaseLoop):
         if not self.computer.is_prepared:
             self._announce_work()
             self._prepare()
-        result = self.computer.compute(sequence)
+        before = self._finished if self._keeps_session else []
+        result = self.computer.compute(sequence, before)
         self.store.save(result)
         if self._keeps_session:
             finished = [*self._finished, sequence.name]
             self.store.save_state(dict(finished=finished, **self.computer.state_dict()))
+        self.computer.midway.remove(sequence.name)
         return result
 
     def _stored_result(self, sequence: Sequence) -> Optional[Result]:

@@ -46,6 +46,7 @@ KEYS = (
     'visualizer',
     'device',
     'preparations',
+    'midway',
 )
 _RUN_NUMBERS = itertools.count()
 
@@ -70,8 +71,9 @@ class AdaptRunner:
             the ``OverlayHook``, or None for no images), ``work_dir`` (default ``work_dirs/<config>``), ``randomness``
             (default ``dict(seed=0)``), ``resume`` (default True), ``device`` (default the GPU that PyTorch sees, else
             the CPU), ``preparations`` (the ``folder``, ``option`` and ``keep`` by which rows of a table share theirs,
-            see :class:`~hrtk.engine.preparation.SharedPreparations`), and mmengine's keys of :data:`KEYS`. Keys that
-            start with an underscore are variables of the config.
+            see :class:`~hrtk.engine.preparation.SharedPreparations`), ``midway`` (how often the state inside a
+            sequence is stored, default ``dict(seconds=60)``, see :class:`~hrtk.engine.midway.MidwayStore`), and
+            mmengine's keys of :data:`KEYS`. Keys that start with an underscore are variables of the config.
 
     Raises:
         InputError: a key is unknown or missing, or an object cannot be built.

@@ -55,7 +55,7 @@ class ResultStore:
         try:
             return Result.load(path)
         except InputError as error:
-            _warn(f'{error}. It is computed again.')
+            warn(f'{error}. It is computed again.')
             return None
 
     def save(self, result: Result) -> None:
@@ -83,7 +83,7 @@ class ResultStore:
             if previous.get(name) != version:
                 changed.append(f'{name} {previous.get(name)} (now {version})')
         if changed:
-            _warn(
+            warn(
                 f'{self.folder} holds results made with {", ".join(changed)}; their digits may differ from what '
                 f'this run would compute. --no-resume computes them again.'
             )
@@ -110,7 +110,7 @@ def read_state(path: Path, consequence: str) -> Optional[dict[str, Any]]:
     try:
         return read_tensors(path)
     except InputError as error:
-        _warn(f'{error} {consequence}.')
+        warn(f'{error} {consequence}.')
         return None
 
 
@@ -152,5 +152,6 @@ def plain_config(value: Any) -> Any:
         return str(value)
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """Logs a warning."""
     print_log(message, logger='current', level=logging.WARNING)

@@ -48,6 +48,7 @@ COLUMNS = {
     'ms_per_frame': 'time\nms/frame',
     'worse_share': 'worse\n% frames',
     'skipped_updates': 'skipped\nupdates',
+    'rolled_back_frames': 'undone\nframes',
     'frames_without_evidence': 'unseen\nframes',
     'tracks_without_evidence': 'unseen\ntracks',
     'mpjpe_true_depth_mm': 'MPJPE, true\nroot depth, mm',
@@ -55,7 +56,12 @@ COLUMNS = {
     'params_k': 'parameters\nK',
     'flops_m': 'FLOPs\nM',
 }
-WHOLE_NUMBERS = ('skipped_updates', 'frames_without_evidence', 'tracks_without_evidence')
+WHOLE_NUMBERS = (
+    'skipped_updates',
+    'rolled_back_frames',
+    'frames_without_evidence',
+    'tracks_without_evidence',
+)
 SCALES = {
     'worse_share': 100,
     'loss_correlation': 100,
@@ -124,6 +130,9 @@ def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     if not np.isnan(worse).all():
         after['worse_share'] = float(np.nanmean(worse))
     after['skipped_updates'] = sum(record.report.get('skipped_updates', 0) for record in records)
+    undone = sum(record.report.get('rolled_back_frames', 0) for record in records)
+    if undone:
+        after['rolled_back_frames'] = undone
     after.update(_without_evidence(records))
     return {BEFORE: before, records[0].adapter: after}
 

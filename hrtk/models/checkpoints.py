@@ -89,9 +89,28 @@ def load_official(
         else:
             unexpected.append(key)
     _check_match(module, name, matched, mismatched)
+    check_weights(matched, name)
     module.load_state_dict(matched, strict=False)
     missing = _unmatched(own, matched)
     return LoadReport(tuple(loaded), missing, tuple(unexpected), tuple(dropped))
+
+
+def check_weights(state_dict: Mapping[str, Tensor], name: str) -> None:
+    """Refuses weights that are not finite, e.g. of a training that diverged.
+
+    Args:
+        state_dict: key names to tensors.
+        name: of the state dict in the message, e.g. its path.
+
+    Raises:
+        InputError: names the first such key.
+    """
+    for key, value in state_dict.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise InputError(
+                f'{name}: {key} has values that are not finite: the file is damaged, or its training diverged; take '
+                f'an earlier checkpoint'
+            )
 
 
 def load_weights(
@@ -156,6 +175,7 @@ def load_pretrained(
             matched[target] = value
     unmatched = _unmatched(own, matched)
     differing = tuple(key for key in unmatched if not key.startswith(heads))
+    check_weights(matched, str(path))
     if differing:
         raise InputError(
             f'{path}: not a network that {type(module).__name__} can start from: before its heads, '

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import random
 from collections.abc import Iterable, Iterator
 from typing import Any, Optional
 from typing import Sequence as SequenceOf
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -21,9 +23,11 @@ from hrtk.testing.contracts import Contracts
 from hrtk.testing.trial import (
     Killed,
     MemoryPreparation,
+    Outcome,
     Setting,
     Trial,
     difference,
+    seed,
     through_a_file,
 )
 
@@ -197,6 +201,34 @@ def state(setting: Setting) -> Iterator[str]:
     problem = difference(resumed.adapt(second), trial.adapt(second))
     if problem:
         yield f'in a run that was interrupted between two sequences, {problem}'
+
+
+@ADAPTER_CONTRACTS.add(
+    'a session with a `midway_state` continues inside a sequence with the same digits',
+    f'{BASE}, Session.midway_state',
+)
+def midway(setting: Setting) -> Iterator[str]:
+    sequence = setting.sequences[1]
+    whole = setting.baseline.outcome.tensors()
+    for done in range(1, len(sequence)):
+        trial = Trial(setting)
+        seed(sequence.name)
+        predictions = trial.run.run(sequence)
+        first = [next(predictions) for _ in range(done)]
+        state = trial.run.midway_state(done)
+        if state is None:
+            continue
+        state = through_a_file(state)
+        generators = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        predictions.close()
+        resumed = Trial(setting)
+        random.setstate(generators[0])
+        np.random.set_state(generators[1])
+        torch.set_rng_state(generators[2])
+        rest = list(resumed.run.run_from(sequence, done, state))
+        problem = difference(Outcome([*first, *rest], []).tensors(), whole)
+        if problem:
+            yield f'in a run that was interrupted behind frame {done}, {problem}'
 
 
 @ADAPTER_CONTRACTS.add(

@@ -15,6 +15,7 @@ from hrtk.training.part_optimizers import PartOptimizers
 from hrtk.training.plain_checkpoints import PlainCheckpoints
 from hrtk.training.pose_prior import PosePriorQuality, PosePriorTraining
 from hrtk.training.runner import TrainRunner
+from hrtk.training.seeded_steps import SeededSteps
 from hrtk.training.segmentation import SegmentationTraining
 from hrtk.training.supervised import SupervisedTraining
 from hrtk.training.temporal import TemporalTraining
@@ -34,6 +35,7 @@ __all__ = [
     'PosePriorQuality',
     'PosePriorTraining',
     'RefineTraining',
+    'SeededSteps',
     'SegmentationTraining',
     'SupervisedTraining',
     'TemporalTraining',

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from hrtk.engine.runner import build_evaluator, build_hook
 from hrtk.models.checkpoints import read_checkpoint
 from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
+from hrtk.training.seeded_steps import SeededSteps
 
 
 class TrainRunner(Runner):
@@ -32,6 +33,15 @@ class TrainRunner(Runner):
         """Registers a hook."""
         hook, priority = build_hook(hook, priority)
         super().register_hook(hook, priority)
+
+    def register_hooks(
+        self,
+        default_hooks: Optional[dict[str, Hook | dict]] = None,
+        custom_hooks: Optional[list[Hook | dict]] = None,
+    ) -> None:
+        """Registers the hooks of the config and :class:`~hrtk.training.seeded_steps.SeededSteps`."""
+        super().register_hooks(default_hooks, custom_hooks)
+        self.register_hook(SeededSteps())
 
     @staticmethod
     def build_dataloader(

@@ -6,7 +6,9 @@ the plotly wheel, which every page contains in compressed form.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import html
 import importlib.util
 import json
@@ -109,7 +111,8 @@ def page_html(page: Page) -> str:
     Raises:
         InputError: plotly is not installed, or a mesh cannot be packed.
     """
-    plotly = compressed(plotly_script().encode())
+    plotly = plotly_script()
+    script = (PAGE_FOLDER / 'player.js').read_text(encoding='utf-8')
     facts = [_element('dt', name) + _element('dd', text) for name, text in page.facts]
     options = [
         f'<option value="{i}">{_escaped(track.name)}</option>'
@@ -119,15 +122,41 @@ def page_html(page: Page) -> str:
     return _template('page.html').substitute(
         title=_escaped(page.title),
         style=(PAGE_FOLDER / 'style.css').read_text(encoding='utf-8'),
-        script=(PAGE_FOLDER / 'player.js').read_text(encoding='utf-8'),
+        script=script,
+        policy=_policy([script, plotly]),
         facts=''.join(facts),
         tables=''.join(map(_table_html, page.tables)),
         remarks=_elements('li', page.remarks),
         options=''.join(options),
         tracks=''.join(tracks),
         common=_json(dict(rows=page.rows, faces=np.asarray(page.faces).tolist())),
-        plotly=plotly,
+        plotly=compressed(plotly.encode()),
     )
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """The content-security policy of a page: these inline scripts run and no others, and nothing is loaded or sent.
+
+    ``'unsafe-eval'`` is for plotly, whose drawing of meshes compiles functions; it lets no script of a name or a text
+    in, because those would first have to run.
+
+    Args:
+        scripts: the texts of the scripts, exactly as the page runs them.
+    """
+    hashes = []
+    for script in scripts:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        hashes.append(f"'sha256-{digest}'")
+    rules = (
+        "default-src 'none'",
+        f"script-src {' '.join(hashes)} 'unsafe-eval'",
+        "style-src 'unsafe-inline'",
+        'img-src data: blob:',
+        'media-src data: blob:',
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return '; '.join(rules)
 
 
 def plotly_script() -> str:

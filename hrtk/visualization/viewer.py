@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import threading
 from typing import Any, Callable, Sequence
 
@@ -90,7 +92,7 @@ class MeshViewer:
 
     def _add_controls(self, title: str, rows: dict[str, str]) -> None:
         gui = self.server.gui
-        gui.add_markdown(f'**{title}**')
+        gui.add_markdown(f'**{escaped(title)}**')
         self.playing = gui.add_checkbox('Play', False)
         single_frame = len(self.labels) == 1
         self.time = gui.add_slider(
@@ -124,6 +126,12 @@ class MeshViewer:
         while not self._stopped.wait(1 / self.speed.value):
             if self.playing.value:
                 self.time.value = (int(self.time.value) + 1) % len(self.labels)
+
+
+def escaped(name: str) -> str:
+    """A name for Markdown, which a viewer shows as it is: without markup, links, HTML or lines of its own."""
+    name = html.escape(' '.join(name.split()), quote=False)
+    return re.sub(r'([\\`*_{}\[\]()#+\-.!|~:/@])', r'\\\1', name)
 
 
 def _import_viser() -> Any:

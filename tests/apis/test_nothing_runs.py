@@ -221,6 +221,17 @@ def test_published_checkpoint(marker):
         publish(folder, folder / 'weights.pt')
 
 
+@pytest.mark.parametrize('chain', [['a'], ['a', 'b'], ['a', 'b', 'c']])
+def test_a_python_config_that_is_its_own_base(tmp_path, chain):
+    for name, base in zip(chain, [*chain[1:], chain[0]]):
+        (tmp_path / f'{name}.py').write_text(
+            f"_base_ = ['{base}.py']\nopen({str(tmp_path / 'executed')!r}, 'w')\n"
+        )
+    with pytest.raises(InputError, match=r'a\.py: is its own _base_, through .*\.py'):
+        load_config(tmp_path / 'a.py')
+    assert not (tmp_path / 'executed').exists()
+
+
 def test_exit_in_a_config_names_the_file(tmp_path, capsys):
     path = tmp_path / 'run.py'
     path.write_text('import sys\nsys.exit(0)\n')

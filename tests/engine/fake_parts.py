@@ -146,6 +146,27 @@ class JiggleSession(Session):
 
 @ADAPTERS.register_module()
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Walk(Jiggle):
+    """Like its base class, and resumes inside a sequence."""
+
+    def start(self, estimator):
+        return WalkSession(estimator, self.step)
+
+
+class WalkSession(JiggleSession):
+    def run(self, sequence: Sequence) -> Iterator[Prediction]:
+        return self.run_from(sequence, 0, self.state_dict())
+
+    def midway_state(self, done: int) -> dict:
+        return self.state_dict()
+
+    def run_from(self, sequence: Sequence, done: int, state: dict) -> Iterator[Prediction]:
+        self.load_state_dict(state)
+        yield from super().run(sequence.part(done, len(sequence)))
+
+
+@ADAPTERS.register_module()
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Careless(Jiggle):
     """Breaks the ``rule`` of generators: ``'no_grad'``, or one prediction per frame."""
 

@@ -187,15 +187,23 @@ class GoodSession(Session):
         self.momentum = memory['momentum'] if rule == 'isolation' else 0.0
 
     def run(self, sequence):
+        return self.run_from(sequence, 0, self.state_dict())
+
+    def midway_state(self, done):
+        return {} if self.rule == 'midway' else self.state_dict()
+
+    def run_from(self, sequence, done, state):
+        if done:
+            self.load_state_dict(state)
         self.memory['runs'] += 1
         estimator = self.estimator
-        frames = list(range(len(sequence)))
+        frames = list(range(done, len(sequence)))
         if self.rule == 'order':
             frames[0], frames[-1] = frames[-1], frames[0]
         if self.rule == 'frames':
             frames = frames[1:]
         if self.rule == 'one_frame':
-            assert len(frames) > 1, 'there is no motion in one frame'
+            assert len(sequence) > 1, 'there is no motion in one frame'
         confidence, xy = sequence.keypoints2d.confidence, sequence.keypoints2d.xy
         if self.rule == 'no_keypoints' and not (confidence > 0).any(1).all():
             raise ValueError('a frame without keypoints')

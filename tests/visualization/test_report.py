@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import importlib.util
 import json
 import re
@@ -137,6 +138,24 @@ def test_nothing_comes_from_elsewhere(page):
         for _, text in page.texts
         if re.search(r'url\(|@import|https?://|fetch\(|XMLHttp', text)
     ]
+
+
+def test_only_the_scripts_of_the_page_run(monkeypatch):
+    monkeypatch.setattr(report, 'plotly_script', lambda: '/* stand-in: ünïcode */')
+    page = page_html(make_page())
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)[1]
+    rules = dict(rule.split(' ', 1) for rule in policy.split('; '))
+    assert rules['default-src'] == "'none'" and 'unsafe-inline' not in rules['script-src']
+    assert 'connect-src' not in rules and 'http' not in policy
+    # The hashes are those of the text between the tags, which a browser computes.
+    (script,) = re.findall(r'<script>(.*?)</script>', page, re.S)
+    packed = re.search(r'<script type="text/plain" id="plotly">([^<]*)</script>', page)[1]
+    library = gzip.decompress(base64.b64decode(packed)).decode()
+    for text in (script, library):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in rules['script-src']
+    assert page.index('Content-Security-Policy') < page.index('<script')
+    assert not re.search(r'<[^>]+\son\w+=', page[: page.index('<script type="text/plain"')])
 
 
 def test_names_cannot_break_the_page(page):

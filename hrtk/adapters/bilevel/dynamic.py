@@ -207,6 +207,21 @@ class DynamicBilevelSession(OnlineSession):
             counts['extra_steps'] = extra_steps / len(self.steps_taken)
         return counts
 
+    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+        """Adds the last location of the exemplars and the numbers of extra steps."""
+        state = super().midway_state(done)
+        lookup = None
+        if self.lookup is not None:
+            lookup = self.lookup.state_dict()
+        return {**(state or {}), 'lookup': lookup, 'extra_steps': list(self._extra_steps)}
+
+    def load_midway(self, state: Mapping[str, Any]) -> None:
+        """Restores what a sequence changes besides the session's state."""
+        super().load_midway(state)
+        self._extra_steps = list(state['extra_steps'])
+        if self.lookup is not None:
+            self.lookup.load_state_dict(state['lookup'])
+
     def _require_hidden(self, observation: Observation) -> None:
         needs_hidden = self.options.max_extra and self.options.until is None
         if needs_hidden and observation.hidden is None:

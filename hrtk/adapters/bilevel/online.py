@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Optional
 
+import torch
 from torch import Tensor, nn
 
 from hrtk.adapters.base import Adapter, Session
@@ -16,6 +18,7 @@ from hrtk.adapters.bilevel.state import BilevelState
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
+from hrtk.adapters.parts.rollback import GoodWeights, is_finite
 from hrtk.adapters.parts.source_loss import SourceLabels
 from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.errors import InputError
@@ -163,6 +166,10 @@ class OnlineSession(Session):
         self.temporal_every = options.temporal_every
         self.steps_taken: list[int] = []
         self._unseen: dict[str, int | float] = {}
+        self.predicts_before = options.predict == 'before'
+        self._good: Optional[GoodWeights] = None
+        self._rolled_back = 0
+        self._history: collections.deque[tuple[int, Frame]] = collections.deque()
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
         """Adapts on one frame and returns its prediction.
@@ -188,6 +195,7 @@ class OnlineSession(Session):
         self.estimator.eval()
         self.steps_taken = []
         self.state.learner.reset_counts()
+        self._rolled_back = 0
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Adapts on one frame after the other and yields the prediction of each.
@@ -197,13 +205,59 @@ class OnlineSession(Session):
         no step, does not move the mean teacher and is no past of a later frame.
         """
         self.start_sequence()
+        yield from self._run_frames(sequence, 0, [])
+
+    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+        """Returns the session's state, the frames of the motion history and the counts of the sequence."""
+        good = {}
+        if self._good is not None:
+            good = self._good.state_dict()
+        return {
+            'session': self.state_dict(),
+            'history': [t for t, _ in self._history],
+            'skipped': self.state.learner.skipped_by_name,
+            'rolled_back': self._rolled_back,
+            'steps_taken': self.steps_taken,
+            'good': good,
+        }
+
+    def run_from(
+        self, sequence: Sequence, done: int, state: dict[str, Any]
+    ) -> Iterator[Prediction]:
+        """Continues behind the first ``done`` frames; reads the frames of the motion history again."""
+        self.start_sequence()
+        self.load_state_dict(state['session'])
+        self.load_midway(state)
+        yield from self._run_frames(sequence, done, state['history'])
+
+    def load_midway(self, state: Mapping[str, Any]) -> None:
+        """Restores what a sequence changes besides :meth:`state_dict`."""
+        self.state.learner.load_skipped(state['skipped'])
+        self._rolled_back = state['rolled_back']
+        self.steps_taken = list(state['steps_taken'])
+        if state['good']:
+            self._good = GoodWeights(self.state.learner, self.predicts_before)
+            self._good.load_state_dict(state['good'])
+
+    def _run_frames(
+        self, sequence: Sequence, first: int, history: list[int]
+    ) -> Iterator[Prediction]:
+        """Adapts on the frames from ``first`` on.
+
+        Args:
+            sequence: all its frames.
+            first: index of a frame.
+            history: indices of at most ``interval`` frames that were adapted to before.
+        """
         keypoints = crop_targets(sequence, truncate=self.truncate, device=self.estimator.device)
         seen = keypoints.seen.cpu()
         self._unseen = report_unseen(sequence, seen)
-        history: collections.deque[Frame] = collections.deque(maxlen=self.interval)
-        frames_seen = 0
-        for t in range(len(sequence)):
-            inputs = self.state.trunk(self.estimator.crops(sequence, [t]))
+        frames_seen = int(seen[:first].sum())
+        self._history = collections.deque(maxlen=self.interval)
+        for t in history:
+            self._history.append((t, Frame(self._inputs(sequence, t), keypoints[t : t + 1])))
+        for t in range(first, len(sequence)):
+            inputs = self._inputs(sequence, t)
             if not seen[t]:
                 yield self.state.predict(inputs)
                 continue
@@ -211,20 +265,63 @@ class OnlineSession(Session):
             is_temporal = frames_seen % self.temporal_every == 0
             frame = Frame(inputs, keypoints[t : t + 1], is_temporal)
             past = None
-            if is_temporal and len(history) == self.interval:
-                past = history[0]
-            prediction = self.adapt_to(frame, past)
-            history.append(frame)
+            if is_temporal and len(self._history) == self.interval:
+                past = self._history[0][1]
+            prediction = self._adapt_safely(sequence, t, frame, past)
+            self._history.append((t, frame))
             yield prediction
+
+    def _adapt_safely(
+        self, sequence: Sequence, t: int, frame: Frame, past: Optional[Frame]
+    ) -> Prediction:
+        """Adapts on a frame; returns to the last good weights where its prediction is not finite.
+
+        On the CPU only: the check waits for a GPU, once per frame.
+        """
+        if self.estimator.device.type != 'cpu':
+            return self.adapt_to(frame, past)
+        if self._good is None:
+            self._good = GoodWeights(self.state.learner, self.predicts_before)
+        self._good.remember()
+        prediction = None
+        try:
+            prediction = self.adapt_to(frame, past)
+        except torch.linalg.LinAlgError:  # of matrices that are not finite
+            pass
+        if prediction is not None and is_finite(prediction):
+            self._good.confirm()
+            return prediction
+        with torch.no_grad():
+            fallback = self.state.run(self._good.as_dict(), frame.inputs)
+        if prediction is not None and not is_finite(fallback):  # the picture is not finite
+            return prediction
+        if not self._rolled_back:
+            warnings.warn(
+                f'{sequence.name}: the prediction of frame {t} ({sequence.frame_ids[t]}) is not finite after the steps '
+                f'on it; the last good weights return, here and on later frames. Is the learning rate too high?',
+                stacklevel=2,
+            )
+        self._rolled_back += 1
+        self._good.restore()
+        self.state.reset_teacher()
+        return fallback
+
+    def _inputs(self, sequence: Sequence, t: int) -> Tensor:
+        """Input of the adapting part for one frame."""
+        return self.state.trunk(self.estimator.crops(sequence, [t]))
 
     @property
     def counts(self) -> dict[str, int | float]:
         """Counts of the last sequence.
 
         ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any:
-        frames without a visible keypoint; with ``until``, ``steps``: the mean number of steps per frame with one.
+        frames without a visible keypoint; ``rolled_back_frames``, if there are any: frames whose steps were undone,
+        because their prediction was not finite; with ``until``, ``steps``: the mean number of steps per frame with a
+        visible keypoint.
         """
         counts = {'skipped_updates': self.state.learner.skipped, **self._unseen}
+        if self._rolled_back:
+            counts['rolled_back_frames'] = self._rolled_back
         if self.until is not None and self.steps_taken:
             counts['steps'] = sum(self.steps_taken) / len(self.steps_taken)
         return counts

@@ -19,7 +19,7 @@ from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
 from hrtk.files import cache_folder
 from hrtk.models.estimators import Estimator, hash_tensors
-from hrtk.options import check_literals
+from hrtk.options import check_options
 from hrtk.reading.arrays import map_npy
 from hrtk.registry import DATASETS
 
@@ -65,7 +65,10 @@ class RetrievalBank:
             raise InputError(
                 'exemplars: name either the `folder` of a retrieval bank or a `dataset` of labelled views'
             )
-        check_literals(RetrievalBank, dict(mode=mode), 'exemplars')
+        options = dict(
+            pool=pool, batch=batch, mode=mode, topk=topk, clusters=clusters, resident=resident
+        )
+        check_options(RetrievalBank, options, 'exemplars')
         if topk is not None and topk < batch:
             raise InputError(f'exemplars: topk={topk} is less than batch={batch}')
         if mode == 'cluster' and dataset is not None and not clusters:
@@ -120,6 +123,11 @@ class RetrievalBank:
         if total_bytes <= self.resident:
             arrays = {name: array.to(estimator.device) for name, array in arrays.items()}
         self._arrays = arrays
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features, and therefore all locations, are."""
+        return self._arrays['features'].device
 
     def random_numbers(self) -> Optional[Tensor]:
         """Draws the random numbers of one look-up from torch's CPU generator.
@@ -264,6 +272,17 @@ class ExemplarLookup:
         """Resets the last location; the next call of :meth:`expected_crops` returns None."""
         self._last = None
         self._location_unchanged = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the last location and, per level, whether it was unchanged."""
+        return {'last': self._last, 'unchanged': dict(self._location_unchanged)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Resumes from a :meth:`state_dict`, after :meth:`RetrievalBank.load`."""
+        self._last = state['last']
+        if self._last is not None:
+            self._last = self._last.to(self.bank.device)
+        self._location_unchanged = dict(state['unchanged'])
 
     def expected_crops(
         self, level: str, random_numbers: Optional[Tensor], trunk: Trunk

@@ -80,6 +80,12 @@ class BilevelState:
         student = [weight.detach() for weight in self.weights.values()]
         torch._foreach_lerp_(list(self.teacher.values()), student, 1 - keep)
 
+    @torch.no_grad()
+    def reset_teacher(self) -> None:
+        """Sets the teacher to the student, as at the start of a session."""
+        student = [weight.detach() for weight in self.weights.values()]
+        torch._foreach_copy_(list(self.teacher.values()), student)
+
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments, the teacher and the start weights; the student's weights are the estimator's."""
         return {

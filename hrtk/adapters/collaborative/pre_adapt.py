@@ -198,10 +198,12 @@ class PreAdaptedSession(FrozenSession):
         self.skeleton = skeleton
         self._unseen: dict[str, int | float] = {}
 
-    def run(self, sequence: Sequence) -> Iterator[Prediction]:
-        """Yields the prediction of every frame."""
+    def run_from(
+        self, sequence: Sequence, done: int, state: dict[str, Any]
+    ) -> Iterator[Prediction]:
+        """Yields the predictions of the frames behind the first ``done``."""
         self._unseen = report_unseen(sequence, crop_targets(sequence, self.skeleton).seen)
-        return super().run(sequence)
+        return super().run_from(sequence, done, state)
 
     @property
     def counts(self) -> dict[str, int | float]:

@@ -55,6 +55,10 @@ class GuardedAdam:
         else:
             self._plain_update(laid_out, not_finite)
 
+    def restart(self) -> None:
+        """Forgets the moments and the number of steps."""
+        self._steps, self._means, self._squares = [], [], []
+
     def reset_count(self) -> None:
         """Sets :attr:`skipped` to zero."""
         self.skipped = torch.zeros_like(self.skipped)
@@ -74,7 +78,7 @@ class GuardedAdam:
         self.betas = tuple(group['betas'])
         self._make_moments()
         if not state['state']:
-            self._steps, self._means, self._squares = [], [], []
+            self.restart()
             return
         for index in range(len(self.weights)):
             moments = state['state'][index]

@@ -119,6 +119,11 @@ class Learner:
         for adam in self.adams.values():
             adam.lr = lr
 
+    def restart(self) -> None:
+        """Every Adam begins again, without moments."""
+        for adam in self.adams.values():
+            adam.restart()
+
     @property
     def skipped(self) -> int:
         """Number of skipped steps; synchronises with the GPU."""
@@ -128,6 +133,16 @@ class Learner:
         """Sets :attr:`skipped` to zero."""
         for adam in self.adams.values():
             adam.reset_count()
+
+    @property
+    def skipped_by_name(self) -> dict[str, int]:
+        """Number of skipped steps of each optimiser."""
+        return {name: int(adam.skipped) for name, adam in self.adams.items()}
+
+    def load_skipped(self, counts: Mapping[str, int]) -> None:
+        """Continues to count from :attr:`skipped_by_name`."""
+        for name, adam in self.adams.items():
+            adam.skipped = torch.full_like(adam.skipped, counts[name])
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the optimisers' moments by name; the weights are in the estimator's state dict."""

@@ -6,6 +6,8 @@ Example: hrtk view work_dirs/r18_wild --sequence wild_s0_003
 from __future__ import annotations
 
 import argparse
+import ipaddress
+import sys
 import time
 
 from hrtk.apis.look.view import view
@@ -26,9 +28,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_viewing_ray_argument(parser)
 
 
+def is_local(host: str) -> bool:
+    """Whether an address accepts connections of this computer only."""
+    if host == 'localhost':
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or empty for all addresses
+        return False
+
+
 def run(args: argparse.Namespace) -> int:
     """Runs until it is interrupted."""
     viewer = view(**vars(args))
+    if not is_local(args.host):
+        print(
+            f'warning: {args.host} is open to other computers: everybody who reaches this one sees the footage and the '
+            f'bodies, without a password. --host 127.0.0.1 is for this computer alone',
+            file=sys.stderr,
+            flush=True,
+        )
     print(f'{viewer.url} (Ctrl-C to stop)', flush=True)
     try:
         while True:

@@ -5,7 +5,7 @@ from hrtk.models.estimators.foreground_hmr import ForegroundHMR
 from hrtk.models.estimators.hmr import HMR
 from hrtk.models.estimators.landmark_hmr import LandmarkHMR
 from hrtk.models.estimators.latent_hmr import LatentHMR
-from hrtk.models.estimators.prediction import predict_frames, predict_sequence
+from hrtk.models.estimators.prediction import predict_chunks, predict_frames, predict_sequence
 from hrtk.models.estimators.rsc_net import RSCNet
 from hrtk.models.estimators.video_hmr import VideoHMR
 
@@ -20,6 +20,7 @@ __all__ = [
     'RSCNet',
     'VideoHMR',
     'hash_tensors',
+    'predict_chunks',
     'predict_frames',
     'predict_sequence',
 ]

@@ -13,7 +13,7 @@ BATCH_SIZE = 32
 
 
 def predict_frames(
-    estimator: Estimator, sequence: Sequence, batch_size: int = BATCH_SIZE
+    estimator: Estimator, sequence: Sequence, batch_size: int = BATCH_SIZE, first: int = 0
 ) -> Iterator[Prediction]:
     """Yields the prediction of every frame of a sequence, in order.
 
@@ -25,14 +25,16 @@ def predict_frames(
         estimator: maps crops to predictions.
         sequence: F frames.
         batch_size: frames per forward pass.
+        first: index of the first frame to predict, a multiple of ``batch_size``: a network rounds differently in
+            another batch.
 
     Yields:
-        F predictions of batch size one, on the estimator's device.
+        Predictions of batch size one, on the estimator's device.
 
     Raises:
         InputError: a frame cannot be read.
     """
-    for chunk in _chunks(len(sequence), batch_size):
+    for chunk in _chunks(len(sequence), batch_size, first):
         prediction = _predict_chunk(estimator, sequence, chunk)
         for i in range(len(chunk)):
             yield prediction[i : i + 1]
@@ -58,8 +60,25 @@ def predict_sequence(
     return Prediction.cat([_predict_chunk(estimator, sequence, chunk) for chunk in chunks])
 
 
-def _chunks(length: int, batch_size: int) -> Iterator[range]:
-    for start in range(0, length, batch_size):
+def predict_chunks(
+    estimator: Estimator, sequence: Sequence, first: int = 0
+) -> Iterator[Prediction]:
+    """Yields the predictions of :func:`predict_sequence` in batches of ``BATCH_SIZE`` frames.
+
+    Args:
+        estimator: maps crops to predictions.
+        sequence: F frames.
+        first: index of the first frame to predict, a multiple of ``BATCH_SIZE``, or F.
+
+    Raises:
+        InputError: a frame cannot be read.
+    """
+    for chunk in _chunks(len(sequence), BATCH_SIZE, first):
+        yield _predict_chunk(estimator, sequence, chunk)
+
+
+def _chunks(length: int, batch_size: int, first: int = 0) -> Iterator[range]:
+    for start in range(first, length, batch_size):
         yield range(start, min(start + batch_size, length))
 
 
