@@ -69,7 +69,7 @@ def raised() -> Iterator[None]:
             os._exit(TERMINATED)
         raise Terminated
 
-    handlers: dict[int, Any] = {}
+    handlers: dict[signal.Signals, Any] = {}
     for number in _handled():
         handler: Any = terminate if number == signal.SIGTERM else signal.default_int_handler
         handlers[number] = signal.signal(number, handler)

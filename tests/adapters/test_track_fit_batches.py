@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from literal.boa import LiteralBOA  # conftest.py puts its folder on the path
-from test_evidence import track_sequence
+from test_no_evidence import track_sequence
 from tiny_parts import SIZE, VIEWS, RandomViews, Tiny, predict_all, weights_of
 
 from hrtk.adapters import TrackFit

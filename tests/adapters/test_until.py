@@ -9,7 +9,7 @@ import pytest
 import torch
 from literal.boa import LiteralBOA  # conftest.py puts its folder on the path
 from literal.dynamic import LiteralDynaBOA
-from test_evidence import UNSEEN, hidden
+from test_no_evidence import UNSEEN, hidden
 from tiny_parts import (
     SIZE,
     VIEWS,
