@@ -77,8 +77,8 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
     """Checks the options of a class: :func:`check_literals`, the types of plain values, and ranges of numbers.
 
     Checked are annotations of ``int``, ``float``, ``bool``, ``str``, ``Path``, tuples, lists and mappings, and unions
-    of them. A list may stand for a tuple, as in JSON, and an object that is built already for a mapping. No number may be
-    NaN, and those of :data:`LEAST` have a least value.
+    of them. A list may stand for a tuple, as in JSON, and an object that is built already for a mapping. No number may
+    be NaN, and those of :data:`LEAST` have a least value.
 
     Args:
         cls: the class that receives the options, a dataclass or a class with an ``__init__``.
