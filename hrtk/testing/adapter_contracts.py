@@ -213,7 +213,7 @@ def midway(setting: Setting) -> Iterator[str]:
     for done in range(1, len(sequence)):
         trial = Trial(setting)
         seed(sequence.name)
-        predictions = trial.run.run(sequence)
+        predictions: Any = trial.run.run(sequence)  # a generator
         first = [next(predictions) for _ in range(done)]
         state = trial.run.midway_state(done)
         if state is None:
