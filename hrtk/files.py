@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Optional
 from urllib.parse import quote
 
 from hrtk.errors import InputError
@@ -104,6 +104,20 @@ def disk_error(path: str | Path, error: Exception) -> DiskError:
         f'{path}: cannot be opened or written ({reason}); the disk of {folder} has {_free_bytes(folder) / 1e6:.0f} MB '
         f'free. Files that were finished before are kept: free some space or allow writing, and run again'
     )
+
+
+def written_error(error: Optional[BaseException]) -> Optional[OSError]:
+    """The error of a disk that cannot be written among an error and its causes, or None.
+
+    torch.save and zipfile raise errors of their own from it, and the first one need not name a file.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return error
+        if isinstance(error, RuntimeError) and 'PytorchStreamWriter' in str(error):
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def reserve(path: Path) -> None:

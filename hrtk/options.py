@@ -23,7 +23,6 @@ LEAST: dict[str, float] = {
             'check_every',
             'clip',
             'depth',
-            'every',
             'frames',
             'hidden',
             'hop',
@@ -50,6 +49,7 @@ LEAST: dict[str, float] = {
         (
             'clusters',
             'epochs',
+            'every',
             'fitting_rate',
             'fitting_steps',
             'inner_lr',
@@ -98,8 +98,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
         if isinstance(value, numbers.Real) and not isinstance(value, bool):
             least = LEAST.get(option)
             if math.isnan(value) or least is not None and value < least:
-                expected = 'a number' if least is None else f'at least {least:g}'
-                raise InputError(f'{label}: {option} is {expected}, not {value!r}')
+                raise InputError(f'{label}: {option} is {_range(least)}, not {value!r}')
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -135,6 +134,15 @@ def _members_fit(value: Any, origin: Any, members: tuple[Any, ...]) -> bool:
     if origin is tuple and Ellipsis not in members:
         return len(value) == len(members) and all(map(_fits, value, members))
     return all(_fits(member, members[0]) for member in value)
+
+
+def _range(least: Optional[float]) -> str:
+    """A range in words."""
+    if least is None:
+        return 'a number'
+    if least == 1:
+        return 'a positive number'
+    return f'at least {least:g}'
 
 
 def _described(hint: Any) -> str:

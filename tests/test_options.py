@@ -125,7 +125,7 @@ def test_allowed_values(options):
         ('weights', 3, 'a dict or None'),
         ('size', 1, 'at least 8'),
         ('size', 'large', "'auto' or a whole number"),
-        ('resolution', 0, 'at least 1'),
+        ('resolution', 0, 'a positive number'),
     ],
 )
 def test_wrong_types_and_ranges(option, value, words):

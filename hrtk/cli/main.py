@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import Optional
 
 from hrtk import interrupts
 from hrtk.errors import InputError, suggestion
-from hrtk.files import DISK_ERRORS, disk_error
+from hrtk.files import disk_error, written_error
 from hrtk.version import __version__
 
 COMMANDS = Path(__file__).with_name('commands')
@@ -88,6 +89,9 @@ def _run(
     note = interrupts.STARTING
     if owns_process:
         interrupts.exit_at_once(note)
+        logging.raiseExceptions = (
+            False  # a log on a full disk loses lines, without a traceback for each
+        )
     try:
         command = importlib.import_module(f'hrtk.cli.commands.{name.replace("-", "_")}')
         parser = argparse.ArgumentParser(
@@ -99,7 +103,7 @@ def _run(
         args = parser.parse_args(arguments)
         note = command.ON_INTERRUPT
         with interrupts.raised():
-            code = _exit_code(lambda: command.run(args))
+            code = _exit_code(lambda: command.run(args), _output_folder(args))
     except (KeyboardInterrupt, Exception) as error:
         stop = interrupts.cause(error)
         if stop is None:
@@ -111,8 +115,17 @@ def _run(
     return code
 
 
-def _exit_code(run: Callable[[], int]) -> int:
-    """Runs a command; prints one line instead of a traceback for bad input."""
+def _output_folder(args: argparse.Namespace) -> str:
+    """Where a command writes, for a message about an error that names no file."""
+    for name in ('work_dir', 'output', 'folder'):
+        value = getattr(args, name, None)
+        if isinstance(value, str):
+            return value
+    return os.curdir
+
+
+def _exit_code(run: Callable[[], int], output: str) -> int:
+    """Runs a command; prints one line instead of a traceback for bad input, and for a disk that cannot be written."""
     try:
         code = run()
         sys.stdout.flush()
@@ -125,10 +138,11 @@ def _exit_code(run: Callable[[], int]) -> int:
         # e.g. `hrtk list | head`. Python flushes stdout again when it exits, so it needs an open file.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        if error.errno not in DISK_ERRORS or error.filename is None:
+    except (OSError, RuntimeError) as error:
+        cause = written_error(error)
+        if cause is None:
             raise
-        return _report(str(disk_error(error.filename, error)))
+        return _report(str(disk_error(cause.filename or output, cause)))
 
 
 def _report(message: str) -> int:

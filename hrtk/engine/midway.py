@@ -200,8 +200,8 @@ def _joined(predictions: list[Prediction]) -> list[dict[str, Tensor]]:
 
 def _random_state() -> dict[str, Any]:
     """The state of all generators that a session may draw from, as plain types and tensors."""
-    numpy_state: Any = np.random.get_state(legacy=True)
-    kind, keys, position, has_gauss, gauss = numpy_state
+    legacy: Any = np.random.get_state(legacy=True)
+    kind, keys, position, has_gauss, gauss = legacy
     state = dict(
         python=random.getstate(),
         numpy=(kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any, Optional
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hrtk.engine.runner import build_evaluator, build_hook
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import read_checkpoint
 from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
 from hrtk.training.seeded_steps import SeededSteps
@@ -61,7 +63,13 @@ class TrainRunner(Runner):
         read_checkpoint(
             filename
         )  # mmengine's own reader executes pickles with older versions of torch
-        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        try:
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        except pickle.UnpicklingError as error:
+            raise InputError(
+                f'{filename}: holds something other than tensors and plain values, which hrtk does not execute; save '
+                f'its state dict alone'
+            ) from error
         meta = checkpoint.get('meta')
         if isinstance(meta, dict):
             meta.pop('config', None)  # mmengine would execute this text when it resumes

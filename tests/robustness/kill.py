@@ -265,7 +265,7 @@ def _end(log):
     return text[max(text.find('Traceback'), len(text) - 3000) :]
 
 
-def trial(name, run, whole, seconds, folder, rng):
+def trial(run, whole, seconds, folder, rng):
     """Kills a run several times and lets it finish; returns (number of kills, complaint)."""
     output = folder / 'run'
     log = folder / 'log.txt'
@@ -311,13 +311,17 @@ def run_trials(count, seed=0, names=tuple(RUNS), echo=lambda line: None):
             inputs.mkdir(parents=True)
             run = RUNS[name](inputs)
             seconds = finish(run, root / name / 'whole', root / name / 'log.txt')
+            # Again, because the first one fills the cache, and another program may have slowed it down.
+            again = finish(run, root / name / 'again', root / name / 'log.txt')
+            assert run.digits(root / name / 'again') == run.digits(root / name / 'whole')
+            seconds = min(seconds, again)
             references[name] = (run, run.digits(root / name / 'whole'), seconds)
             echo(f'{name}: {seconds:.1f} s undisturbed, {len(references[name][1])} values')
         for index in range(count):
             name = names[index % len(names)]
             folder = root / name / f'trial{index}'
             folder.mkdir()
-            kills, complaint = trial(name, *references[name], folder, rng)
+            kills, complaint = trial(*references[name], folder, rng)
             outcomes.append((name, kills, complaint))
             echo(f'{index + 1} {name}: {kills} kills, {complaint or "same bits"}')
             shutil.rmtree(folder, ignore_errors=True)

@@ -208,17 +208,16 @@ class DynamicBilevelSession(OnlineSession):
         return counts
 
     def midway_state(self, done: int) -> Optional[dict[str, Any]]:
-        """Adds the last location of the exemplars and the numbers of extra steps."""
+        """Adds the last location of the exemplars."""
         state = super().midway_state(done)
         lookup = None
         if self.lookup is not None:
             lookup = self.lookup.state_dict()
-        return {**(state or {}), 'lookup': lookup, 'extra_steps': list(self._extra_steps)}
+        return {**(state or {}), 'lookup': lookup}
 
     def load_midway(self, state: Mapping[str, Any]) -> None:
         """Restores what a sequence changes besides the session's state."""
         super().load_midway(state)
-        self._extra_steps = list(state['extra_steps'])
         if self.lookup is not None:
             self.lookup.load_state_dict(state['lookup'])
 

@@ -217,7 +217,7 @@ class OnlineSession(Session):
             'history': [t for t, _ in self._history],
             'skipped': self.state.learner.skipped_by_name,
             'rolled_back': self._rolled_back,
-            'steps_taken': self.steps_taken,
+            'steps_taken': list(self.steps_taken),
             'good': good,
         }
 
