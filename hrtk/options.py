@@ -64,7 +64,6 @@ LEAST: dict[str, float] = {
             'shots',
             'sigma',
             'steps',
-            'threshold',
         ),
         0,
     ),
