@@ -22,7 +22,10 @@ UPLOADS = {
     'models/estimators/base.py': (1, 'the crops of the frames'),
     'models/estimators/rsc_net.py': (1, 'the crops of the frames'),
     'models/estimators/landmark_hmr.py': (1, 'the observations of the frames'),
-    'adapters/parts/source_bank.py': (5, 'indices of source crops, or the crops of a sequential source'),
+    'adapters/parts/source_bank.py': (
+        5,
+        'indices of source crops, or the crops of a sequential source',
+    ),
     'adapters/parts/targets.py': (2, 'keypoints, per sequence'),
     'adapters/topology/targets.py': (2, 'masks'),
     'adapters/track/objectives.py': (1, 'camera, per sequence'),
