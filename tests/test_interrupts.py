@@ -114,5 +114,7 @@ def test_an_interrupt_that_a_package_turned_into_its_own_error(monkeypatch, caps
 def test_ranks_end_at_once(monkeypatch):
     # A rank that waits for another one in C++ runs no handler of Python.
     monkeypatch.setenv('WORLD_SIZE', '2')
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with interrupts.raised():
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    signal.signal(signal.SIGTERM, before)

@@ -22,10 +22,7 @@ UPLOADS = {
     'models/estimators/base.py': (1, 'the crops of the frames'),
     'models/estimators/rsc_net.py': (1, 'the crops of the frames'),
     'models/estimators/landmark_hmr.py': (1, 'the observations of the frames'),
-    'adapters/parts/source_bank.py': (
-        5,
-        'indices of source crops, or the crops of a sequential source',
-    ),
+    'adapters/parts/source_bank.py': (8, 'indices of source crops, per batch, or sequential crops'),
     'adapters/parts/targets.py': (2, 'keypoints, per sequence'),
     'adapters/topology/targets.py': (2, 'masks'),
     'adapters/track/objectives.py': (1, 'camera, per sequence'),
@@ -49,7 +46,11 @@ WAITS = {
 }
 # Not run on the pretend device: their steps are those of LiftingTraining and of VideoTraining.
 NOT_RUN = {'RefineTraining', 'MixedVideoTraining'}
-DOWNLOADS = {'models/estimators/base.py': 'hashes of weights, per sequence of a temporal teacher'}
+DOWNLOADS = {
+    'models/estimators/base.py': 'hashes of weights, per sequence of a temporal teacher',
+    'adapters/bilevel/online.py': 'which frames have keypoints, per sequence',
+    'adapters/track/fit.py': 'which frames have keypoints, per sequence',
+}
 # The device has no fused Adam, so that steps round differently; one of 24 bits in the losses of a segmenter.
 TOLERANCE = 5e-5
 
