@@ -10,6 +10,7 @@ from hrtk import apis
 from hrtk.adapters.collaborative import pre_adapt
 from hrtk.apis import benchmark
 from hrtk.apis.tables import network_rows
+from hrtk.apis.tables.planning import planned_runs
 from hrtk.apis.tables.table import load_table
 from hrtk.apis.train import train
 from hrtk.errors import InputError
@@ -211,6 +212,20 @@ def test_rows_share_a_preparation(monkeypatch, jobs):
     assert len(folders) == 1
     if jobs == 1:
         assert len(epochs) == 4 + 2 + 1 + 4 + 2 + 2
+
+
+def test_preparations_after_one_training_run_one_after_the_other():
+    Path('trained.yaml').write_text(
+        PREPARED.replace(
+            '- label:', f'- pretraining: {{config: {ROOT}/configs/hmr/r18_studio.py}}\n  label:'
+        )
+    )
+    table = load_table('trained.yaml')
+    runs = planned_runs(table, table.rows, Path('work_dirs'))
+    assert len({run.pretraining['folder'] for run in runs}) == 1
+    assert [run.preparations is not None for run in runs] == [True, True, True, False]
+    # Two processes would write the files of the training at the same time.
+    assert len({run.shares for run in runs}) == 1
 
 
 def test_interrupted_shared_preparation_goes_on(monkeypatch):

@@ -193,10 +193,9 @@ def _in_parallel(groups: list[list[Run]], jobs: int, console: Console) -> GroupO
 
 def _queues(groups: list[list[Run]]) -> list[deque[list[Run]]]:
     """Groups that run one after the other, since they work in the same folder."""
-    queues: dict[str, deque[list[Run]]] = {}
+    queues: dict[Path, deque[list[Run]]] = {}
     for group in groups:
-        key = group[0].shares or str(group[0].folder)
-        queues.setdefault(key, deque()).append(group)
+        queues.setdefault(group[0].shares, deque()).append(group)
     return list(queues.values())
 
 

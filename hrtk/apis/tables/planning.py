@@ -202,10 +202,6 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
         if row.pretraining is not None:
             parts['pretraining'] = _training_name(table, row.pretraining, seed)
         digest = _digest(parts)
-    pretraining = _pretraining(table, row.pretraining, seed, work_dir)
-    shares = str(training) if training else None
-    if pretraining is not None:
-        shares = _first_folder(pretraining)
     return Run(
         label=row.label,
         config=row.config,
@@ -216,17 +212,9 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
         weights=row.weights,
         training=training,
         checkpoint=row.checkpoint,
-        shares=shares,
-        pretraining=pretraining,
+        pretraining=_pretraining(table, row.pretraining, seed, work_dir),
         cost=row.cost,
     )
-
-
-def _first_folder(pretraining: dict[str, Any]) -> str:
-    """Folder of the first of several stages, which rows that share it must not train at the same time."""
-    while pretraining['pretraining'] is not None:
-        pretraining = pretraining['pretraining']
-    return pretraining['folder']
 
 
 def _digest(parts: dict[str, Any]) -> str:
@@ -264,7 +252,7 @@ def _with_shared_preparations(runs: list[Run], work_dir: Path) -> list[Run]:
                 option=option,
                 keep=values,
             )
-            run = dataclasses.replace(run, preparations=preparations, shares=key)
+            run = dataclasses.replace(run, preparations=preparations)
         planned.append(run)
     return _longest_first(planned, {folder: entry[2] for folder, entry in keys.items()})
 
@@ -289,12 +277,12 @@ def _longest_first(runs: list[Run], lengths: dict[Path, int]) -> list[Run]:
     order: dict[str, int] = {}
     for index, run in enumerate(runs):
         if run.preparations is not None:
-            order.setdefault(str(run.shares), index)
+            order.setdefault(run.preparations['folder'], index)
 
     def position(entry: tuple[int, Run]) -> tuple[int, int, int]:
         index, run = entry
         if run.preparations is None:
             return index, 0, index
-        return order[str(run.shares)], -lengths[run.folder], index
+        return order[run.preparations['folder']], -lengths[run.folder], index
 
     return [run for _, run in sorted(enumerate(runs), key=position)]

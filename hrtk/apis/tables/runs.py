@@ -47,7 +47,6 @@ class Run:
         pretraining: the training before this training or adaptation: its ``config``, ``options``, ``folder``, the
             ``start`` option of the later stage, and a ``pretraining`` of its own, or None.
         cost: parts of the config's network that are counted.
-        shares: runs with an equal text work in the same folder, so they run one after the other.
     """
 
     label: str
@@ -61,7 +60,6 @@ class Run:
     checkpoint: Optional[str] = None
     keep: tuple[str, ...] = ()
     preparations: Optional[dict[str, Any]] = None
-    shares: Optional[str] = None
     pretraining: Optional[dict[str, Any]] = None
     cost: tuple[str, ...] = ()
 
@@ -69,6 +67,20 @@ class Run:
     def tests_network(self) -> bool:
         """Whether the run tests a network by a training config, see :mod:`hrtk.apis.tables.network_rows`."""
         return self.weights is not None or self.training is not None or bool(self.cost)
+
+    @property
+    def shares(self) -> Path:
+        """The first folder that this run works in; runs with the same one must run one after the other."""
+        stage = self.pretraining
+        if stage is not None:
+            while stage['pretraining'] is not None:
+                stage = stage['pretraining']
+            return Path(stage['folder'])
+        if self.training is not None:
+            return self.training
+        if self.preparations is not None:
+            return Path(self.preparations['folder'])
+        return self.folder
 
 
 def execute(run: Run) -> dict[str, Any]:
