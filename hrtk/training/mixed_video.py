@@ -8,7 +8,7 @@ from torch import Tensor
 from hrtk.geometry.camera import project
 from hrtk.registry import MODELS
 from hrtk.structures import Prediction
-from hrtk.training.supervision import centred
+from hrtk.training.supervision import centred, mean_of_labelled
 from hrtk.training.video import VideoTraining
 
 COMMON14 = slice(25, 39)  # the rows of spin49 that are compared in 3D
@@ -44,11 +44,11 @@ class MixedVideoTraining(VideoTraining):
         has_body = data['has_body'].flatten()
         losses = dict(
             keypoints2d=(keypoints2d[..., 2:] * distance2d).mean(),
-            joints3d=mean_of_frames((joints - true_joints).square(), has_joints3d),
-            rotmat=mean_of_frames(
+            joints3d=mean_of_labelled((joints - true_joints).square(), has_joints3d),
+            rotmat=mean_of_labelled(
                 (frames.rotmat - data['rotmat'].flatten(0, 1)).square(), has_body
             ),
-            betas=mean_of_frames((frames.betas - data['betas'].flatten(0, 1)).square(), has_body),
+            betas=mean_of_labelled((frames.betas - data['betas'].flatten(0, 1)).square(), has_body),
         )
         clips = predicted.rotmat.shape[:2]
         chosen = data['has_joints3d'].bool().all(1)
@@ -95,12 +95,6 @@ class MixedVideoTraining(VideoTraining):
             distance = (mesh.vertices - truth.vertices).norm(dim=-1)
             errors[chosen] = MM_PER_METRE * distance.mean(1)
         return errors
-
-
-def mean_of_frames(errors: Tensor, weights: Tensor) -> Tensor:
-    """Mean of errors (N, ...) over the frames with weight 1 of (N,); 0 without such frames."""
-    per_frame = errors.flatten(1).mean(1)
-    return (weights * per_frame).sum() / weights.sum().clamp_min(1)
 
 
 def _flat(predicted: Prediction) -> Prediction:

@@ -62,20 +62,20 @@ def supervise(
     if confidence is not None:
         reprojection = reprojection * confidence[..., None]
     losses = dict(
-        rotmat=_mean((predicted.rotmat - rotmat).square(), has_body),
-        joints3d=_mean(distance(centred_joints - true_joints), has_body),
+        rotmat=mean_of_labelled((predicted.rotmat - rotmat).square(), has_body),
+        joints3d=mean_of_labelled(distance(centred_joints - true_joints), has_body),
         keypoints2d=reprojection.mean(),
-        betas=_mean((predicted.betas - betas).square(), has_body),
+        betas=mean_of_labelled((predicted.betas - betas).square(), has_body),
     )
     return Supervision(losses, centred_joints, true_joints)
 
 
-def _mean(values: Tensor, has_body: Optional[Tensor]) -> Tensor:
-    """The mean of (B, ...) over the labelled rows; 0 without any."""
-    if has_body is None:
+def mean_of_labelled(values: Tensor, labelled: Optional[Tensor]) -> Tensor:
+    """The mean of (B, ...) over the rows with 1 in ``labelled`` (B,), 0 without any; None: over all rows."""
+    if labelled is None:
         return values.mean()
     rows = values.flatten(1).mean(1)
-    return (rows * has_body).sum() / has_body.sum().clamp_min(1)
+    return (rows * labelled).sum() / labelled.sum().clamp_min(1)
 
 
 def centred(joints: Tensor) -> Tensor:
