@@ -92,6 +92,12 @@ def _execute(path: Path) -> Config:
     return cfg
 
 
+def _check_circle(path: Path, readers: tuple[Path, ...]) -> None:
+    """Raises InputError if a config is one of its readers, the configs that name it as their base."""
+    if path.resolve() in readers:
+        raise InputError(f'{path}: is its own {BASES}, through {readers[-1]}; remove one of them')
+
+
 def _refuse_circles(path: Path, readers: tuple[Path, ...]) -> None:
     """Refuses a config that is its own base, directly or through others, before anything of it is executed.
 
@@ -99,8 +105,7 @@ def _refuse_circles(path: Path, readers: tuple[Path, ...]) -> None:
         path: of the config.
         readers: the configs that name it as their base.
     """
-    if path.resolve() in readers:
-        raise InputError(f'{path}: is its own {BASES}, through {readers[-1]}; remove one of them')
+    _check_circle(path, readers)
     for base in _literal_bases(path):
         file = path.parent / base
         if file.suffix == '.py' and file.is_file():
@@ -144,8 +149,7 @@ def _read_data(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
         path: of the config.
         readers: the configs that name it as their base.
     """
-    if path.resolve() in readers:
-        raise InputError(f'{path}: is its own {BASES}, through {readers[-1]}; remove one of them')
+    _check_circle(path, readers)
     read = read_json if path.suffix.lower() == '.json' else read_yaml
     content = read(path, 'see "Configs" in docs/en/files.md')
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
