@@ -46,10 +46,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str = '') -> None:
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of a run by config: CONFIG, work dir, launcher, resume and config options."""
     parser.add_argument('config', help='path of a config, or name of a bundled one')
-    parser.add_argument('--work-dir', help='folder for all files of the run')
-    parser.add_argument(
-        '--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), help='how processes are started'
-    )
+    add_place_arguments(parser)
     parser.add_argument(
         '--resume',
         action=argparse.BooleanOptionalAction,
@@ -58,7 +55,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_cfg_options(parser, ', e.g. adapter.steps=2')
 
 
+def add_place_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds where a run writes, and how its processes are started."""
+    parser.add_argument('--work-dir', help='folder for all files of the run')
+    parser.add_argument(
+        '--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), help='how processes are started'
+    )
+
+
 def run_overrides(args: argparse.Namespace) -> dict[str, Any]:
-    """The keys of :func:`add_run_arguments` that replace values of the config, without those not set."""
-    overrides = {'work_dir': args.work_dir, 'launcher': args.launcher, 'resume': args.resume}
+    """The keys of :func:`add_run_arguments` that replace values of the config, without those not set or not there."""
+    overrides = {key: getattr(args, key, None) for key in ('work_dir', 'launcher', 'resume')}
     return {key: value for key, value in overrides.items() if value is not None}

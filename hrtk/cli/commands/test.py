@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from hrtk.apis.console import output_console
-from hrtk.cli.options import add_cfg_options
+from hrtk.cli.options import add_cfg_options, add_place_arguments, run_overrides
 
 ON_INTERRUPT = 'nothing was written'
 
@@ -21,19 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='FILE',
         help='weights of the network: a checkpoint, or open:NAME (default: those in the config)',
     )
-    parser.add_argument('--work-dir', help='folder for metrics.json and the log')
-    parser.add_argument(
-        '--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), help='how processes are started'
-    )
+    add_place_arguments(parser)
     add_cfg_options(parser, ', e.g. test_dataloader.batch_size=8')
 
 
 def run(args: argparse.Namespace) -> int:
     from hrtk.apis import test
 
-    overrides = {'work_dir': args.work_dir, 'launcher': args.launcher}
-    given = {key: value for key, value in overrides.items() if value is not None}
-    metrics = test(args.config, args.weights, cfg_options=args.cfg_options, **given)
+    metrics = test(args.config, args.weights, cfg_options=args.cfg_options, **run_overrides(args))
     console = output_console()
     for name, value in metrics.items():
         console.print(f'{name} {value:.2f}', highlight=False, markup=False)
