@@ -47,9 +47,9 @@ def _texts(file: Path) -> Iterator[str]:
 
 
 def strings_in(value: Any) -> Iterator[str]:
-    """All strings in nested dicts, lists and tuples."""
-    if isinstance(value, str):
-        yield value
+    """All strings and paths in nested dicts, lists and tuples, as text."""
+    if isinstance(value, (str, Path)):
+        yield str(value)
     elif isinstance(value, dict):
         for item in value.values():
             yield from strings_in(item)

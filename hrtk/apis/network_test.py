@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, Optional
 from mmengine.config import Config
 
 from hrtk.apis.adaptation import load_config
+from hrtk.apis.asset_configs import strings_in
 from hrtk.apis.assets import require_assets
 from hrtk.apis.train import KEYS, PARTS
 from hrtk.engine.runner import check_keys
-from hrtk.engine.store import canonical
+from hrtk.engine.store import fingerprint
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
 from hrtk.files import sha256, write_text_atomically
@@ -174,17 +175,16 @@ def fingerprint_of_test(cfg: Config) -> str:
         evaluator=part.evaluator,
         randomness=cfg.get('randomness'),
     )
-    return fingerprint(parts)
+    return fingerprint_with_files(parts)
 
 
-def fingerprint(parts: Mapping[str, Any]) -> str:
+def fingerprint_with_files(parts: Mapping[str, Any]) -> str:
     """A hash of parts of a config and of the files that they name.
 
     Raises:
         InputError: a value has no lasting text form.
     """
-    content = dict(parts, files=dict(_named_files(parts)))
-    return hashlib.sha256(canonical(content).encode()).hexdigest()[:12]
+    return fingerprint(dict(parts, files=dict(_named_files(parts))))
 
 
 def with_weights(cfg: Config, weights: Optional[str | Path]) -> Config:
@@ -215,18 +215,12 @@ def _weights_record(cfg: Config) -> dict[str, str]:
 
 def _named_files(value: Any) -> Iterator[tuple[str, str]]:
     """The files that a config names, each with its hash; bundled weights too."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _named_files(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _named_files(item)
-    elif isinstance(value, (str, Path)):
-        path = Path(value)
-        if str(value).startswith('open:'):
-            path = find_weights(value)
-        if len(str(value)) < 1000 and path.is_file():
-            yield str(value), _hash(path)
+    for text in strings_in(value):
+        path = Path(text)
+        if text.startswith('open:'):
+            path = find_weights(text)
+        if os.path.isfile(path):  # False, too, for a text that is too long for a name
+            yield text, _hash(path)
 
 
 def _hash(path: Path) -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hrtk import apis
+from hrtk.apis.network_test import fingerprint_with_files
 from hrtk.apis.train import train
 from hrtk.cli.main import run_command
 from hrtk.datasets import MocapLifting
@@ -146,3 +147,9 @@ def test_bundled_weights_by_the_command(capsys):
     command = ['pose_prior/aae_open', '--weights', 'open:pose_aae_open', '--cfg-options', *options]
     assert run_command('test', command) == 0
     assert 'views/mpjpe_mm' in capsys.readouterr().out
+
+
+def test_a_long_text_in_a_config_is_no_file():
+    text = 'x' * 300  # longer than a file system allows for a name
+    fingerprints = {fingerprint_with_files(dict(note=note)) for note in (text, text[:-1])}
+    assert len(fingerprints) == 2

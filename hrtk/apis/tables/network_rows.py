@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Optional
 from mmengine.config import Config
 
 from hrtk.apis.adaptation import load_config
-from hrtk.apis.network_test import REPORT, fingerprint, fingerprint_of_test, test, with_weights
+from hrtk.apis.network_test import (
+    REPORT,
+    fingerprint_of_test,
+    fingerprint_with_files,
+    test,
+    with_weights,
+)
 from hrtk.apis.tables.cost_rows import cost_of
 from hrtk.apis.train import TEST_PARTS, train
 from hrtk.errors import InputError
@@ -58,7 +64,7 @@ def training_fingerprint(cfg: Config) -> str:
     parts['model'] = {
         key: value for key, value in parts['model'].items() if key not in test_options
     }
-    return fingerprint(dict(parts, hrtk=__version__))
+    return fingerprint_with_files(dict(parts, hrtk=__version__))
 
 
 def check_checkpoint(row: Row, cfg: Config, source: str) -> None:
@@ -133,28 +139,27 @@ def _trained_weights(run: Run, folder: Path) -> tuple[bool, Path]:
     Raises:
         InputError: the training writes no such checkpoint.
     """
-    needed = [*run.keep, *([run.checkpoint] if run.checkpoint else [])]
-    if _is_finished(folder) and all(_stored(folder, name) for name in needed):
+    if _is_finished(folder) and all(_stored(folder, name) for name in run.keep):
         return False, _checkpoint(run, folder)
     # A training that went past a checkpoint without keeping it is repeated, and gives the same weights.
     resumed = _last(folder) is not None and not _is_finished(folder)
     if resumed:
-        _train(run, folder, needed)
-    if not resumed or not all(_stored(folder, name) for name in needed):
+        _train(run, folder)
+    if not resumed or not all(_stored(folder, name) for name in run.keep):
         _clear(folder)
-        _train(run, folder, needed)
+        _train(run, folder)
     write_text_atomically(folder / FINISHED, json.dumps(dict(config=str(run.config))) + '\n')
     return True, _checkpoint(run, folder)
 
 
-def _train(run: Run, folder: Path, needed: list[str]) -> None:
+def _train(run: Run, folder: Path) -> None:
     """Trains, or goes on where an interrupted training ended."""
     options = dict(run.options)
     if run.pretraining is not None:
         options[run.pretraining['start']] = str(pretrained_weights(run))
     cfg = load_config(run.config, options)
     cfg.resume = True
-    hook = dict(type='KeptCheckpoints', names=list(dict.fromkeys(needed)))
+    hook = dict(type='KeptCheckpoints', names=list(run.keep))
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
     name = f'{run.config.stem}-train-{next(_RUN_NUMBERS)}_{time.time_ns()}'
     train(cfg, work_dir=str(folder), experiment_name=name)

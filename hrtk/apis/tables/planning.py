@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -13,13 +12,13 @@ from mmengine.config import Config
 from hrtk.apis.adaptation import load_config
 from hrtk.apis.assets import ROOT, files_of, missing_files
 from hrtk.apis.config_check import PARTS, check_arguments, obstacles_of
-from hrtk.apis.network_test import fingerprint, part_to_test
+from hrtk.apis.network_test import fingerprint_with_files, part_to_test
 from hrtk.apis.tables.network_rows import check_checkpoint, training_fingerprint
 from hrtk.apis.tables.runs import Run
 from hrtk.apis.tables.table import Row, Table
 from hrtk.apis.train import KEYS, REQUIRED
 from hrtk.engine.runner import check_keys
-from hrtk.engine.store import canonical
+from hrtk.engine.store import fingerprint
 from hrtk.errors import InputError
 from hrtk.models.checkpoints import find_weights
 from hrtk.registry import ADAPTERS
@@ -31,22 +30,21 @@ def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
     Raises:
         InputError: a config is wrong; all of them are checked before any part is built.
     """
-    configs = {row.label: _read(table, row, table.seeds[0]) for row in table.rows}
+    stages = {row.label: _configs_of_stages(table, row) for row in table.rows}
     for row in table.rows:
-        for stage in _stages(row):
-            parts = checked_parts(stage, _read(table, stage, table.seeds[0]), stage is row)
-            check_arguments(parts, f'{table.file}, {row.label!r}')
-        check_checkpoint(row, configs[row.label], f'{table.file}, {row.label!r}')
+        source = f'{table.file}, {row.label!r}'
+        for stage, cfg in stages[row.label]:
+            check_arguments(checked_parts(stage, cfg, stage is row), source)
+        check_checkpoint(row, stages[row.label][0][1], source)
     cache: dict[str, Optional[str]] = {}
     obstacles = {}
     for row in table.rows:
         reasons: list[str] = []
-        for stage in _stages(row):
+        for stage, cfg in stages[row.label]:
             if stage.tests_network:
-                cfg = _read(table, stage, table.seeds[0])
                 reasons += _missing_of_network(stage, cfg, stage is row)
             else:
-                reasons += obstacles_of(configs[row.label], cache)
+                reasons += obstacles_of(cfg, cache)
         if reasons:
             obstacles[row.label] = list(dict.fromkeys(reasons))
     return obstacles
@@ -83,12 +81,14 @@ def _options(table: Table, row: Row, seed: int) -> dict[str, Any]:
     return {'outputs': None, **row.options, **seeds}
 
 
-def _stages(row: Row) -> Iterator[Row]:
-    """A row and the trainings before it."""
+def _configs_of_stages(table: Table, row: Row) -> list[tuple[Row, Config]]:
+    """A row and the trainings before it, with their configs at the table's first seed."""
+    stages = []
     stage: Optional[Row] = row
     while stage is not None:
-        yield stage
+        stages.append((stage, _read(table, stage, table.seeds[0])))
         stage = stage.pretraining
+    return stages
 
 
 def _start_of(table: Table, row: Row, seed: int) -> dict[str, str]:
@@ -174,8 +174,7 @@ def files_of_rows(table: Table) -> list[str]:
     """The files and folders below the data folder that the rows of a table and their pretrainings name, each once."""
     files: dict[str, None] = {}
     for row in table.rows:
-        for stage in _stages(row):
-            cfg = _read(table, stage, table.seeds[0])
+        for stage, cfg in _configs_of_stages(table, row):
             parts = _parts_with_files(stage, cfg, stage is row)
             files.update(dict.fromkeys(files_of({'parts': parts})))
     return list(files)
@@ -187,27 +186,27 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
     training = None
     if row.cost:
         parts: dict[str, Any] = dict(network=cfg.model.network, cost=row.cost)
-        digest = fingerprint(parts)[:8]
+        digest = fingerprint_with_files(parts)
     elif row.tests_network:
         part = part_to_test(cfg)
         parts = dict(model=cfg.model, test=part, weights=row.weights)
         if row.train:
             training = work_dir / 'trainings' / _training_name(table, row, seed)
             parts.update(training=training.name, checkpoint=row.checkpoint)
-        digest = fingerprint(parts)[:8]
+        digest = fingerprint_with_files(parts)
     else:
         parts = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
         if row.joints is not None:
             parts['joints'] = row.joints
         if row.pretraining is not None:
             parts['pretraining'] = _training_name(table, row.pretraining, seed)
-        digest = _digest(parts)
+        digest = fingerprint(parts)
     return Run(
         label=row.label,
         config=row.config,
         seed=seed,
         options=_options(table, row, seed),
-        folder=work_dir / 'runs' / f'{name}-{digest}',
+        folder=work_dir / 'runs' / f'{name}-{digest[:8]}',
         joints=row.joints,
         weights=row.weights,
         training=training,
@@ -215,10 +214,6 @@ def _run(table: Table, row: Row, seed: int, work_dir: Path) -> Run:
         pretraining=_pretraining(table, row.pretraining, seed, work_dir),
         cost=row.cost,
     )
-
-
-def _digest(parts: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical(parts).encode()).hexdigest()[:8]
 
 
 def _with_kept_checkpoints(runs: list[Run]) -> list[Run]:
@@ -269,7 +264,7 @@ def _length_of_preparation(run: Run) -> Optional[tuple[str, str, int]]:
         return None
     length = adapter.pop(option, getattr(cls, option))
     parts = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
-    return _digest({**parts, 'adapter': adapter}), option, int(length)
+    return fingerprint({**parts, 'adapter': adapter})[:8], option, int(length)
 
 
 def _longest_first(runs: list[Run], lengths: dict[Path, int]) -> list[Run]:

@@ -41,7 +41,7 @@ class Run:
         weights: weights of a network that is tested.
         training: folder of a training, which is finished before its checkpoint is tested.
         checkpoint: of the training; None for the last.
-        keep: checkpoints of the training that other rows need.
+        keep: checkpoints of the training that this row and others need.
         preparations: of the adapter, shared with rows that continue them, see
             :class:`hrtk.engine.preparation.SharedPreparations`.
         pretraining: the training before this training or adaptation: its ``config``, ``options``, ``folder``, the
