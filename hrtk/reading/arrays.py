@@ -7,10 +7,11 @@ file, before it reserves memory. zip stores a CRC for every member, which is che
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Optional
@@ -98,7 +99,7 @@ class Archive:
         with self._open(name) as (file, claimed):
             header = _read_header(file)
             if header.dtype.hasobject:
-                raise _Wrong(f'{self.path}: {name} {OBJECTS}')
+                raise InputError(f'{self.path}: {name} {OBJECTS}')
             _check_size(header, claimed - file.tell())
             array = _read_values(file, header)
             if file.read(1):  # also compares the CRC at the end of the member
@@ -120,8 +121,17 @@ class Archive:
             f'{self.path}: cannot be read as an npz at {position} ({reason}); {AGAIN}'
         )
 
-    def _open(self, name: str) -> _Member:
-        return _Member(self, self._zip, name)
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[tuple[Any, int]]:
+        """An open member and its size; whatever goes wrong inside ``with`` is reported with the member's name."""
+        try:
+            member = self._zip.getinfo(f'{name}.npy')
+            with self._zip.open(member) as file:
+                yield file, member.file_size
+        except InputError:
+            raise
+        except Exception as error:
+            raise self.broken(name, _reason(error)) from error
 
     def _check_members(self, size: int) -> None:
         members = self._zip.infolist()
@@ -141,38 +151,6 @@ class Archive:
                 raise self.broken(member.filename, 'it is encrypted')
             if member.compress_type not in METHODS:
                 raise self.broken(member.filename, 'a compression that numpy does not write')
-
-
-class _Wrong(InputError):
-    """A message that is complete already."""
-
-
-class _Member:
-    """An open member of an archive; whatever goes wrong inside ``with`` is reported with its name."""
-
-    def __init__(self, archive: Archive, zip_file: zipfile.ZipFile, name: str) -> None:
-        self.archive = archive
-        self.zip_file = zip_file
-        self.name = name
-        self.file: Any = None
-
-    def __enter__(self) -> tuple[Any, int]:
-        try:
-            member = f'{self.name}.npy'
-            self.file = self.zip_file.open(member)
-            return self.file, self.zip_file.getinfo(member).file_size
-        except Exception as error:
-            raise self.archive.broken(self.name, _reason(error)) from error
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.file.close()
-        if isinstance(error, Exception) and not isinstance(error, InputError):
-            raise self.archive.broken(self.name, _reason(error)) from error
 
 
 def read_arrays(
