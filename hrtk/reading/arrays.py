@@ -19,11 +19,9 @@ from typing import Any, BinaryIO, NamedTuple, Optional
 import numpy as np
 
 from hrtk.errors import InputError
-from hrtk.reading.regular import CHECK, regular_file
+from hrtk.reading.regular import CHECK, EXPANSION, most_expanded, regular_file
 
 AGAIN = 'copy or download it again'
-SMALL = 1 << 28  # bytes that an archive of any size may expand to
-EXPANSION = 40  # times the size of the archive; arrays of measured numbers compress 1.1 to 10 times
 MEMBERS = 100_000
 HEADER = 1 << 16  # bytes of the header of an array
 CHUNK = 1 << 20  # bytes
@@ -138,7 +136,7 @@ class Archive:
         if len(members) > MEMBERS:
             raise self.broken('the list of arrays', f'{len(members)} members')
         claimed = sum(member.file_size for member in members)
-        if claimed > max(SMALL, EXPANSION * size):
+        if claimed > most_expanded(size):
             raise self.broken(
                 'the list of arrays',
                 f'its {size} bytes claim to expand to {claimed}; at most {EXPANSION} times its size is read',
