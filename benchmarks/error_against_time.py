@@ -15,14 +15,11 @@ import ast
 import copy
 import dataclasses
 import json
-import random
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from measuring import use_one_thread
 
 from hrtk.adapters import Preparation
@@ -31,8 +28,9 @@ from hrtk.apis import load_config
 from hrtk.evaluation import MeshEvaluator
 from hrtk.models.estimators import predict_sequence
 from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS
-from hrtk.results import Result
+from hrtk.results import Result, keypoint_array
 from hrtk.structures import Prediction, Sequence
+from hrtk.testing import trial
 
 METRICS = ('mpjpe_mm', 'pa_mpjpe_mm', 'accel_mm', 'reprojection_px', 'worse_share')
 
@@ -66,7 +64,7 @@ class Contender:
     def prepare(self, sequences: list[Sequence]) -> None:
         """Adapts to the whole target, where the adapter does so."""
         weights = copy.deepcopy(self.estimator.state_dict())
-        seed_everything(self.seed, 'prepare')
+        trial.seed(f'{self.seed}/prepare')
         start = time.process_time()
         prepared = self.adapter.prepare(self.estimator, sequences, Preparation())
         self.cpu += time.process_time() - start
@@ -78,7 +76,7 @@ class Contender:
     def adapt(self, sequence: Sequence) -> None:
         """Predicts one sequence, timed, and scores it."""
         before = predict_sequence(self.frozen, sequence)
-        seed_everything(self.seed, sequence.name)
+        trial.seed(f'{self.seed}/{sequence.name}')  # as in a run
         start = time.process_time()
         after = Prediction.cat([parameters(prediction) for prediction in self.run.run(sequence)])
         self.cpu += time.process_time() - start
@@ -108,14 +106,6 @@ def parsed(options: list[str]) -> dict[str, Any]:
     return values
 
 
-def seed_everything(seed: int, name: str) -> None:
-    """Seeds all generators as a run does for a sequence, see docs/en/design.md."""
-    number = zlib.crc32(f'{seed}/{name}'.encode())
-    random.seed(number)
-    np.random.seed(number)
-    torch.manual_seed(number)
-
-
 def parameters(prediction: Prediction) -> Prediction:
     """The parts that a run stores."""
     stored = Prediction(prediction.rotmat, prediction.betas, prediction.camera)
@@ -131,7 +121,7 @@ def result_of(sequence: Sequence, before: Prediction, after: Prediction) -> Resu
         before=before,
         after=after,
         boxes=sequence.boxes.numpy(),
-        keypoints2d=torch.cat([keypoints.xy, keypoints.confidence[..., None]], -1).numpy(),
+        keypoints2d=keypoint_array(sequence),
         keypoints_source=keypoints.source,
         skeleton=keypoints.skeleton,
         frame_ids=tuple(sequence.frame_ids),

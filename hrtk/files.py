@@ -18,9 +18,8 @@ from hrtk.errors import InputError
 LONGEST_NAME = 240  # characters; file systems allow 255 bytes, and a suffix follows
 READ_BYTES = 1 << 20
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
-LEFTOVER = re.compile(
-    r'\.(\d+)\.(tmp|part)(\.\w+)?$'
-)  # names of unfinished files: the process, and its kind
+# Names of unfinished files: the process, and its kind.
+LEFTOVER = re.compile(r'\.(\d+)\.(tmp|part)(\.\w+)?$')
 LEFTOVER_AGE = 3600.0  # s; a process on another machine writes no file for so long
 
 

@@ -6,7 +6,7 @@ order, and nothing but this module knows which joint is the root.
 
 from __future__ import annotations
 
-from hrtk.body_models.skeletons import joint_names
+from hrtk.body_models.skeletons import joint_names, mirrored
 from hrtk.errors import InputError
 
 H36M17 = joint_names('human36m17')
@@ -95,18 +95,9 @@ def limb_joints(joints: str, limb: str) -> tuple[int, ...]:
 def mirror_order(joints: str) -> tuple[int, ...]:
     """The joint that each joint of the mirrored body comes from: left and right are exchanged."""
     names = ORDERS[joints]
-    return tuple(names.index(_other_side(name)) for name in names)
+    return tuple(names.index(mirrored(name)) for name in names)
 
 
 def _points(joints: str) -> list[str]:
     """Names without the suffix of regressed joints."""
     return [name.removesuffix('_mocap') for name in ORDERS[joints]]
-
-
-def _other_side(name: str) -> str:
-    """``'left_knee'`` -> ``'right_knee'`` and back; other names stay the same."""
-    if name.startswith('left_'):
-        return 'right_' + name.removeprefix('left_')
-    if name.startswith('right_'):
-        return 'left_' + name.removeprefix('right_')
-    return name

@@ -133,9 +133,8 @@ class _Coo(_Stub):
 class _Csr(_Coo):
     def index(self) -> tuple[np.ndarray, np.ndarray]:
         starts = self.state['indptr']
-        if starts[-1] != len(
-            self.state['indices']
-        ):  # else a few bytes could claim any number of entries
+        # Otherwise a few bytes could claim any number of entries.
+        if starts[-1] != len(self.state['indices']):
             raise pickle.UnpicklingError(f'a sparse matrix of {starts[-1]} entries')
         rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         return rows, self.state['indices']

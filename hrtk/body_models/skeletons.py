@@ -213,7 +213,7 @@ def flip_map(skeleton: str) -> tuple[int, ...]:
         keys.append((name, count))
         counts[name] = count + 1
     indices = {key: i for i, key in enumerate(keys)}
-    return tuple(indices[_mirrored(name), count] for name, count in keys)
+    return tuple(indices[mirrored(name), count] for name, count in keys)
 
 
 def limbs(skeleton: str) -> tuple[tuple[int, int], ...]:
@@ -242,7 +242,8 @@ def _nearest_index(name: str, indices: dict[str, int]) -> int:
     return indices.get(name, indices.get(substitute, -1))
 
 
-def _mirrored(name: str) -> str:
+def mirrored(name: str) -> str:
+    """``'left_knee'`` -> ``'right_knee'`` and back; other names stay the same."""
     side, _, point = name.partition('_')
     opposite = {'left': 'right', 'right': 'left'}
     if side not in opposite:

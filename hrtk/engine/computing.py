@@ -144,7 +144,7 @@ class ResultComputer:
     ) -> None:
         """Adds the frozen model's predictions of the frames that it has not predicted yet."""
         start = _synchronised_time()
-        for prediction in predict_chunks(self.frozen, sequence, progress.frames_before):
+        for prediction in predict_chunks(self.frozen, sequence, first=progress.frames_before):
             progress.before.append(_stored_parameters(prediction))
             if self.midway.is_due(progress):
                 progress.before_seconds += _synchronised_time() - start

@@ -16,10 +16,8 @@ from hrtk.reading.tensors import read_tensors
 _log = logging.getLogger(__name__)
 BUNDLED = Path(__file__).parent / 'weights'
 WRAPPERS = ('model', 'state_dict', 'gen_state_dict')
-TRAINED = (
-    'estimator.',
-    'network.',
-)  # prefixes of the trained network in the checkpoints of hrtk's trainings
+# Prefixes of the trained network in the checkpoints of hrtk's trainings.
+TRAINED = ('estimator.', 'network.')
 CLASSIFIERS = ('fc.', 'classifier.', 'head.')  # key prefixes in networks that classify images
 COUNTER = 'num_batches_tracked'  # of batch norms, of no use for predictions
 

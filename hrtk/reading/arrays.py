@@ -7,10 +7,11 @@ file, before it reserves memory. zip stores a CRC for every member, which is che
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Optional
@@ -18,11 +19,9 @@ from typing import Any, BinaryIO, NamedTuple, Optional
 import numpy as np
 
 from hrtk.errors import InputError
-from hrtk.reading.regular import CHECK, regular_file
+from hrtk.reading.regular import CHECK, EXPANSION, most_expanded, regular_file
 
 AGAIN = 'copy or download it again'
-SMALL = 1 << 28  # bytes that an archive of any size may expand to
-EXPANSION = 40  # times the size of the archive; arrays of measured numbers compress 1.1 to 10 times
 MEMBERS = 100_000
 HEADER = 1 << 16  # bytes of the header of an array
 CHUNK = 1 << 20  # bytes
@@ -98,7 +97,7 @@ class Archive:
         with self._open(name) as (file, claimed):
             header = _read_header(file)
             if header.dtype.hasobject:
-                raise _Wrong(f'{self.path}: {name} {OBJECTS}')
+                raise InputError(f'{self.path}: {name} {OBJECTS}')
             _check_size(header, claimed - file.tell())
             array = _read_values(file, header)
             if file.read(1):  # also compares the CRC at the end of the member
@@ -120,15 +119,24 @@ class Archive:
             f'{self.path}: cannot be read as an npz at {position} ({reason}); {AGAIN}'
         )
 
-    def _open(self, name: str) -> _Member:
-        return _Member(self, self._zip, name)
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[tuple[Any, int]]:
+        """An open member and its size; whatever goes wrong inside ``with`` is reported with the member's name."""
+        try:
+            member = self._zip.getinfo(f'{name}.npy')
+            with self._zip.open(member) as file:
+                yield file, member.file_size
+        except InputError:
+            raise
+        except Exception as error:
+            raise self.broken(name, _reason(error)) from error
 
     def _check_members(self, size: int) -> None:
         members = self._zip.infolist()
         if len(members) > MEMBERS:
             raise self.broken('the list of arrays', f'{len(members)} members')
         claimed = sum(member.file_size for member in members)
-        if claimed > max(SMALL, EXPANSION * size):
+        if claimed > most_expanded(size):
             raise self.broken(
                 'the list of arrays',
                 f'its {size} bytes claim to expand to {claimed}; at most {EXPANSION} times its size is read',
@@ -141,38 +149,6 @@ class Archive:
                 raise self.broken(member.filename, 'it is encrypted')
             if member.compress_type not in METHODS:
                 raise self.broken(member.filename, 'a compression that numpy does not write')
-
-
-class _Wrong(InputError):
-    """A message that is complete already."""
-
-
-class _Member:
-    """An open member of an archive; whatever goes wrong inside ``with`` is reported with its name."""
-
-    def __init__(self, archive: Archive, zip_file: zipfile.ZipFile, name: str) -> None:
-        self.archive = archive
-        self.zip_file = zip_file
-        self.name = name
-        self.file: Any = None
-
-    def __enter__(self) -> tuple[Any, int]:
-        try:
-            member = f'{self.name}.npy'
-            self.file = self.zip_file.open(member)
-            return self.file, self.zip_file.getinfo(member).file_size
-        except Exception as error:
-            raise self.archive.broken(self.name, _reason(error)) from error
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.file.close()
-        if isinstance(error, Exception) and not isinstance(error, InputError):
-            raise self.archive.broken(self.name, _reason(error)) from error
 
 
 def read_arrays(

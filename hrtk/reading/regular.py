@@ -12,6 +12,8 @@ from hrtk.errors import InputError
 CHECK = 'check the path'
 LARGEST = 1 << 34  # bytes; larger files are memory-mapped or streamed, never read at once
 LARGEST_TEXT = 1 << 28  # bytes of a text file that is written by hand or by a tool
+SMALL = 1 << 28  # bytes that a file of any size may expand to
+EXPANSION = 40  # times the size of the file; arrays of measured numbers compress 1.1 to 10 times
 KINDS = {
     stat.S_IFDIR: 'a folder',
     stat.S_IFIFO: 'a named pipe',
@@ -50,6 +52,11 @@ def regular_file(path: str | Path, remedy: str = CHECK, noun: str = 'file') -> P
         kind = KINDS.get(stat.S_IFMT(mode), 'no regular file')
         raise InputError(f'{shown}: this is {kind}, not a file; {CHECK}')
     return path
+
+
+def most_expanded(size: int) -> int:
+    """Number of bytes that the arrays or tensors of a file of ``size`` bytes may claim."""
+    return max(SMALL, EXPANSION * size)
 
 
 def utf8_name(path: Path) -> str:

@@ -17,10 +17,8 @@ import torch
 from torch import Tensor
 
 from hrtk.errors import InputError
-from hrtk.reading.regular import CHECK, regular_file
+from hrtk.reading.regular import CHECK, most_expanded, regular_file
 
-SMALL = 1 << 28  # bytes that tensors may claim in a file of any size
-EXPANSION = 40  # times the size of the file; tensors that repeat one value share it
 CODE = 1 << 26  # bytes of the pickle beside the tensors
 CHUNK = 1 << 20
 DEEPEST = 60
@@ -51,7 +49,7 @@ def read_tensors(
     try:
         _check_zip(path)
         content = _load(path, foreign)
-        _check_tensors(content, max(SMALL, EXPANSION * path.stat().st_size))
+        _check_tensors(content, most_expanded(path.stat().st_size))
     except pickle.UnpicklingError as error:
         raise InputError(
             f'{path}: holds something other than tensors, which hrtk does not execute '

@@ -11,12 +11,12 @@ from typing import Sequence as SequenceOf
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from hrtk.adapters import RESETS
 from hrtk.adapters.run import copied_weights
 from hrtk.errors import InputError
+from hrtk.geometry.assignment import best_pairs
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Keypoints2D, Sequence
 from hrtk.testing.contracts import Contracts
@@ -146,7 +146,7 @@ def order(setting: Setting) -> Iterator[str]:
     after = trial.outcome.tensors()['rotmat'].to(before).flatten(1)
     # A change that adaptation makes to all frames alike does not depend on their order.
     distance = torch.cdist(after - after.mean(0), before - before.mean(0))
-    best = linear_sum_assignment(distance.numpy())[1].tolist()
+    best = [frame for _, frame in best_pairs(-distance.numpy())]
     if best != list(range(len(sequence))):
         yield f"compared with the start model's predictions, they are nearest to the frames {best}"
 

@@ -30,9 +30,8 @@ def gru_cell(
     reset = torch.sigmoid(reset_in + reset_hidden)
     update = torch.sigmoid(update_in + update_hidden)
     new = torch.tanh(new_in + reset * new_hidden)
-    before = hidden
-    kept = torch.cat([reset, update, new, before, new_hidden], dim=1)
-    return new + update * (before - new), kept
+    kept = torch.cat([reset, update, new, hidden, new_hidden], dim=1)
+    return new + update * (hidden - new), kept
 
 
 def gru_cell_backward(
@@ -40,13 +39,12 @@ def gru_cell_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Optional[Tensor], Optional[Tensor]]:
     """Gradients of both gates (B, 3 H), of the hidden state before (B, H), and of both biases (3 H,)."""
     reset, update, new, before, new_hidden = kept.chunk(5, dim=1)
-    outer = gradient
-    to_new = outer * (1 - update) * (1 - new * new)
-    to_update = outer * (before - new) * update * (1 - update)
+    to_new = gradient * (1 - update) * (1 - new * new)
+    to_update = gradient * (before - new) * update * (1 - update)
     to_reset = to_new * new_hidden * reset * (1 - reset)
     to_inputs = torch.cat([to_reset, to_update, to_new], dim=1)
     to_hidden = torch.cat([to_reset, to_update, to_new * reset], dim=1)
     biases: list[Optional[Tensor]] = [None, None]
     if has_bias:
         biases = [to_inputs.sum(0), to_hidden.sum(0)]
-    return to_inputs, to_hidden, outer * update, biases[0], biases[1]
+    return to_inputs, to_hidden, gradient * update, biases[0], biases[1]

@@ -92,9 +92,9 @@ def write_official_files(
 
     ``body_models/smpl``, ``spin`` (regressors, mean parameters, pose prior, ``3dpw_test.npz``,
     ``h36m_valid_protocol1.npz`` and ``2``, ``h36m_train.npz``, ``mpi_inf_3dhp_test.npz``), ``boa`` (``3dpw_vid``,
-    ``3dpw_ph.npz``), ``dynaboa``, ``vibe`` (``3dpw_test_db.pt``,
-    ``3dpw_val_db.pt``, ``mpii3d_train_db.pt``), ``3dpw`` (``sequenceFiles``, ``imageFiles``), ``h36m`` and
-    ``mpi_inf_3dhp`` and ``mpi_inf_3dhp_train`` (images). Network weights are not written; see :func:`write_checkpoint`.
+    ``3dpw_ph.npz``), ``dynaboa``, ``vibe`` (``3dpw_test_db.pt``, ``3dpw_val_db.pt``, ``mpii3d_train_db.pt``), ``3dpw``
+    (``sequenceFiles``, ``imageFiles``), and ``h36m``, ``mpi_inf_3dhp`` and ``mpi_inf_3dhp_train`` (images). Network
+    weights are not written; see :func:`write_checkpoint`.
 
     Args:
         root: the folder.

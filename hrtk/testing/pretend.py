@@ -147,9 +147,8 @@ def _is_here(tensor: Tensor) -> bool:
 
 def _shell(numbers: Tensor) -> Tensor:
     """A tensor of the device for a CPU tensor."""
-    with torch.inference_mode(
-        False
-    ):  # a view of an ordinary tensor cannot be one of inference mode
+    # A view of an ordinary tensor cannot be one of inference mode.
+    with torch.inference_mode(False):
         shell = torch._C._acc.create_empty_tensor(numbers.shape, numbers.dtype)
     # By storage, because autograd keeps copies that share the storage and are other Python objects.
     _numbers[shell.untyped_storage()._cdata] = numbers
@@ -160,14 +159,20 @@ def _unwrapped(tensor: Tensor) -> Tensor:
     """The CPU tensor of a shell; CPU tensors as they are."""
     if not _is_here(tensor):
         return tensor
-    numbers = _numbers[tensor.untyped_storage()._cdata]
-    if numbers.dtype != tensor.dtype:  # the same bits, read as another type
-        numbers = numbers.contiguous().view(tensor.dtype)
+    numbers = _stored(tensor)
     as_stored = tensor.is_contiguous() and not tensor.storage_offset()
     if numbers.shape == tensor.shape and as_stored:
         return numbers
     # C++ has reshaped or transposed the shell without telling the fallback.
     return _strided(numbers, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    """The CPU tensor of a shell's storage."""
+    numbers = _numbers[tensor.untyped_storage()._cdata]
+    if numbers.dtype != tensor.dtype:  # the same bits, read as another type
+        return numbers.contiguous().view(tensor.dtype)
+    return numbers
 
 
 def _strided(numbers: Tensor, size: Any, stride: Any, offset: int) -> Tensor:
@@ -376,11 +381,8 @@ def _factory(operator: Any) -> Callable[..., Tensor]:
 def _as_strided(
     tensor: Tensor, size: Any, stride: Any, storage_offset: Optional[int] = None
 ) -> Tensor:
-    numbers = _numbers[tensor.untyped_storage()._cdata]
-    if numbers.dtype != tensor.dtype:
-        numbers = numbers.contiguous().view(tensor.dtype)
     # Counted from the start of the storage, not from that of the tensor.
-    return _shell(_strided(numbers, size, stride, storage_offset or 0))
+    return _shell(_strided(_stored(tensor), size, stride, storage_offset or 0))
 
 
 def _as_strided_in_place(

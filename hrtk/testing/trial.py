@@ -18,6 +18,7 @@ from hrtk.adapters import Adapter, Preparation, PreparationStep
 from hrtk.adapters.run import AdapterRun, copied_weights
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS, ESTIMATORS
+from hrtk.results import PARAMETERS
 from hrtk.structures import Prediction, Sequence
 from hrtk.testing.random_sequences import coloured_sequence
 
@@ -27,7 +28,6 @@ TINY = dict(
     head=dict(type='IterativeRegressor', hidden=16, dropout=0.5),
     resolution=32,
 )
-PARAMETERS = ('rotmat', 'betas', 'camera')
 
 
 class Killed(Exception):

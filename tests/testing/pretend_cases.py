@@ -29,8 +29,9 @@ from hrtk.geometry.rotation import axis_angle_to_rotmat  # noqa: E402
 from hrtk.losses.topology import alignment_losses  # noqa: E402
 from hrtk.losses.topology_target import silhouette_target  # noqa: E402
 from hrtk.registry import ESTIMATORS, LOSSES, MODELS, TEACHERS  # noqa: E402
+from hrtk.results import PARAMETERS  # noqa: E402
 from hrtk.testing import coloured_sequence, pretend  # noqa: E402
-from hrtk.testing.trial import PARAMETERS, Setting, Trial, seed  # noqa: E402
+from hrtk.testing.trial import Setting, Trial, seed  # noqa: E402
 
 IMAGE = ESTIMATORS_OF_HRTK['HMR']
 TEMPORAL = dict(

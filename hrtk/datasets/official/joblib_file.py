@@ -22,7 +22,7 @@ import numpy as np
 from hrtk.body_models.safe_pickle import Forbidden, SafeUnpickler, refusal
 from hrtk.errors import InputError
 from hrtk.reading import regular_file
-from hrtk.reading.arrays import EXPANSION, SMALL
+from hrtk.reading.regular import most_expanded
 
 # First bytes of compressed dumps; zlib's second byte depends on the level.
 DECOMPRESSORS: dict[bytes, Callable[[BinaryIO, int], bytes]] = {
@@ -46,7 +46,7 @@ def load_joblib(path: str | Path) -> dict[str, Any]:
     size = regular_file(path).stat().st_size
     try:
         with open(path, 'rb') as file:
-            value = _JoblibUnpickler(_decompressed(file, max(SMALL, EXPANSION * size))).load()
+            value = _JoblibUnpickler(_decompressed(file, most_expanded(size))).load()
     except OSError as error:
         raise InputError(
             f'{path}: cannot be read ({error.strerror or error}); check the path, or copy the file '

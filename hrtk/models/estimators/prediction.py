@@ -34,9 +34,8 @@ def predict_frames(
     Raises:
         InputError: a frame cannot be read.
     """
-    for chunk in _chunks(len(sequence), batch_size, first):
-        prediction = _predict_chunk(estimator, sequence, chunk)
-        for i in range(len(chunk)):
+    for prediction in predict_chunks(estimator, sequence, batch_size, first):
+        for i in range(len(prediction)):
             yield prediction[i : i + 1]
 
 
@@ -56,30 +55,26 @@ def predict_sequence(
     Raises:
         InputError: a frame cannot be read.
     """
-    chunks = _chunks(len(sequence), batch_size)
-    return Prediction.cat([_predict_chunk(estimator, sequence, chunk) for chunk in chunks])
+    return Prediction.cat(list(predict_chunks(estimator, sequence, batch_size)))
 
 
 def predict_chunks(
-    estimator: Estimator, sequence: Sequence, first: int = 0
+    estimator: Estimator, sequence: Sequence, batch_size: int = BATCH_SIZE, first: int = 0
 ) -> Iterator[Prediction]:
-    """Yields the predictions of :func:`predict_sequence` in batches of ``BATCH_SIZE`` frames.
+    """Yields the predictions of :func:`predict_sequence` in batches.
 
     Args:
         estimator: maps crops to predictions.
         sequence: F frames.
-        first: index of the first frame to predict, a multiple of ``BATCH_SIZE``, or F.
+        batch_size: frames per forward pass.
+        first: index of the first frame to predict, a multiple of ``batch_size``, or F.
 
     Raises:
         InputError: a frame cannot be read.
     """
-    for chunk in _chunks(len(sequence), BATCH_SIZE, first):
+    for start in range(first, len(sequence), batch_size):
+        chunk = range(start, min(start + batch_size, len(sequence)))
         yield _predict_chunk(estimator, sequence, chunk)
-
-
-def _chunks(length: int, batch_size: int, first: int = 0) -> Iterator[range]:
-    for start in range(first, length, batch_size):
-        yield range(start, min(start + batch_size, length))
 
 
 @torch.no_grad()

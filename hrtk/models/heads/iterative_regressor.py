@@ -125,13 +125,11 @@ def start_state(mean_params: Optional[str | Path]) -> dict[str, Tensor]:
         # The camera [0.9, 0, 0] shows a standing body at about the size that SPIN's boxes give.
         camera = torch.tensor([[0.9, 0.0, 0.0]])
         return {'pose': pose[None], 'shape': torch.zeros(1, 10), 'cam': camera}
+    data = read_arrays(mean_params, SIZES, MEAN_PARAMS)
     try:
-        data = read_arrays(mean_params, SIZES, MEAN_PARAMS)
         return {
             name: torch.as_tensor(data[name].astype(np.float32)).reshape(1, size)
             for name, size in SIZES.items()
         }
-    except InputError:
-        raise
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f'{mean_params}: {MEAN_PARAMS}; {error}') from error

@@ -19,7 +19,7 @@ from hrtk.models.landmarks.observations import (
     XY,
 )
 
-HIPS = list(index_map('blazepose33', 'body12'))[6:8]
+HIPS = index_map('blazepose33', 'body12')[6:8]
 POSE = 144
 SHAPE = 10
 JOINTS = 'spin24'  # of the spread
@@ -96,7 +96,7 @@ class LandmarkLifter(nn.Module):
         return LifterOutput(
             (direct + mirror_rot6d(mirrored)) / 2,
             torch.stack(betas.chunk(2)).mean(0),
-            (spread + mirrored_spread[:, indices(tuple(flip_map(JOINTS)), spread)]) / 2,
+            (spread + mirrored_spread[:, indices(flip_map(JOINTS), spread)]) / 2,
             torch.stack(features.chunk(2)).mean(0),
         )
 
@@ -121,12 +121,12 @@ def mirror_observations(observations: Tensor) -> Tensor:
     sign = observations.new_ones(CHANNELS)
     sign[XY.start] = -1
     sign[WORLD.start] = -1
-    return observations[:, :, indices(tuple(flip_map('blazepose33')), observations)] * sign
+    return observations[:, :, indices(flip_map('blazepose33'), observations)] * sign
 
 
 def mirror_rot6d(pose: Tensor) -> Tensor:
     """Mirrors 6-D rotations (B, 144), in the layout of :func:`~hrtk.geometry.rotation.rot6d_to_rotmat`."""
-    rotations = pose.unflatten(1, (24, 3, 2))[:, indices(tuple(flip_map('smpl24')), pose)]
+    rotations = pose.unflatten(1, (24, 3, 2))[:, indices(flip_map('smpl24'), pose)]
     # Reflection of x: R[i, j] changes its sign where exactly one of i and j is x.
     sign = constant((1.0, -1.0, -1.0, 1.0, -1.0, 1.0), rotations).view(3, 2)
     return (rotations * sign).flatten(1)
@@ -140,7 +140,7 @@ def normalised_inputs(observations: Tensor) -> tuple[Tensor, Tensor]:
     """
     present = (observations[..., VISIBILITY] > 0).any(-1)[..., None]
     middle = observations[:, WINDOW // 2, :, XY]
-    hips = middle[:, indices(tuple(HIPS), middle)].mean(1, keepdim=True)
+    hips = middle[:, indices(HIPS, middle)].mean(1, keepdim=True)
     size = (middle - hips).norm(dim=-1).mean(1)[:, None, None, None].clamp_min(1e-4)
     xy = (observations[..., XY] - hips[:, None]) / size
     world = WORLD_SCALE * observations[..., WORLD]

@@ -112,7 +112,7 @@ def observed_keypoints(observations: Tensor, skeleton: str) -> tuple[Tensor, Ten
     Returns:
         (B, K, 2) positions in the crop, and (B, K) visibilities.
     """
-    index = indices(tuple(index_map('blazepose33', skeleton)), observations)
+    index = indices(index_map('blazepose33', skeleton), observations)
     middle = observations[:, WINDOW // 2]
     points = middle[:, index.clamp_min(0)]
     return points[..., XY], points[..., VISIBILITY] * (index >= 0)

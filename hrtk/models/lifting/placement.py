@@ -111,7 +111,7 @@ def place_person(pose: Tensor, visible: Tensor, windows: Tensor, skeleton: str) 
     mean_below = (weights * below).sum(1)[windows].sum(1) / mass
     trunk = torch.stack([mean[:, 0], mean[:, 1] - scale * mean_below], 1)
     unit = torch.where(scale > 0, scale, torch.nan) / UNITS_PER_METRE
-    centre = trunk - unit[:, None] * constant(tuple(CENTRE), pose)
+    centre = trunk - unit[:, None] * constant(CENTRE, pose)
     return Placement(centre, torch.where(mass > 0, unit, torch.nan))
 
 
