@@ -19,6 +19,7 @@ from hrtk.datasets.official.surreal_clip import (
     HEIGHT,
     WIDTH,
     SurrealClip,
+    clip_name,
     find_clips,
     info_file,
     project,
@@ -96,7 +97,7 @@ class SURREAL(SequenceDataset):
 
     def names(self) -> list[str]:
         """The names of all clips, without reading them."""
-        return [f'{stem.parent.parent.name}_{stem.name}' for stem in self.stems]
+        return [clip_name(stem) for stem in self.stems]
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of all label files; videos and segmentations are assumed to be unchanged."""
