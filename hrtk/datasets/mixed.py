@@ -138,10 +138,10 @@ def _common_keys(parts: list[Dataset]) -> tuple[str, ...]:
         raise InputError(
             f'MixedDataset: no key is in the items of all parts; the first has {", ".join(reference)}'
         )
+    # Those of EQUAL come first: their message says more than one of shapes.
+    checked = sorted(keys, key=lambda key: key not in EQUAL)
     for name, first in firsts[1:]:
-        for key in sorted(
-            keys, key=lambda key: key not in EQUAL
-        ):  # their message says more than one of shapes
+        for key in checked:
             _check_equal(name, key, reference[key], first[key])
     return keys
 

@@ -17,10 +17,9 @@ def read_motion(split: Optional[str] = None, path: str | Path = ASSET) -> list[M
     Raises:
         InputError: the file is missing or damaged, or its arrays are not those of a motion file.
     """
+    # The code of load_motion is part of the stream's fingerprint, so the limits are checked before it.
     if Path(path) != ASSET and os.path.exists(path):
-        read_arrays(
-            path
-        )  # the code of load_motion is part of the stream's fingerprint, so it is not changed
+        read_arrays(path)
     try:
         return load_motion(split, path)
     except InputError:

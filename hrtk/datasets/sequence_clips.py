@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,7 +13,7 @@ from hrtk.body_models.skeletons import index_map
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image, to_crop
 from hrtk.registry import DATASETS
-from hrtk.structures import GroundTruth, Sequence
+from hrtk.structures import GroundTruth, Sequence, evenly_spaced
 
 COMMON14 = 14  # the first joints of spin24, LSP's: those that VIBE supervises in 3D
 
@@ -63,11 +62,9 @@ class SequenceClips(Dataset):
                 f'SequenceClips: {type(self.dataset).__name__} has no {frames} consecutive frames with a body or with '
                 f'the 14 joints of LSP in 3D; take fewer frames or another data set'
             )
-        count = len(clips)
-        if length is not None:
-            count = min(length, count)
-        positions = np.linspace(0, len(clips) - 1, count).round().astype(int)
-        self.clips = [clips[position] for position in positions]
+        if length is None:
+            length = len(clips)
+        self.clips = [clips[position] for position in evenly_spaced(len(clips), length)]
 
     def __len__(self) -> int:
         return len(self.clips)

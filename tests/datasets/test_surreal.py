@@ -155,6 +155,17 @@ def test_an_npz_of_the_same_keys_replaces_the_mat(data, tmp_path):
     assert SURREAL(tmp_path, 'val')[0].truth.translation is None
 
 
+def test_the_fingerprint_of_views_depends_on_every_clip(data, tmp_path):
+    folder = tmp_path / 'cmu/train/run0/01_01'
+    folder.mkdir(parents=True)
+    for number in range(12):
+        (folder / f'01_01_c{number:04d}_info.mat').touch()
+    before = SURREALViews(tmp_path, neutral_of(data)).fingerprint()
+    assert SURREALViews(tmp_path, neutral_of(data)).fingerprint() == before
+    (folder / '01_01_c0011_info.mat').rename(folder / '01_01_c0012_info.mat')
+    assert SURREALViews(tmp_path, neutral_of(data)).fingerprint() != before
+
+
 def test_contracts_of_the_tracks(data):
     check_dataset(
         dict(type='SURREAL', root=str(data / 'surreal'), split='train', bodies=bodies_of(data))

@@ -149,6 +149,11 @@ def test_files_of_amass(tmp_path, numbers):
     (tmp_path / 'none').mkdir()
     with pytest.raises(InputError, match='holds no recording'):
         AMASSMotion(tmp_path / 'none')
+    with pytest.raises(InputError, match='amass.is.tue.mpg.de'):
+        AMASSMotion(tmp_path / 'amass_db.pt')
+    (folder / 'broken.npz').write_bytes(b'no zip')
+    with pytest.raises(InputError, match='broken.npz: cannot be read as an npz'):
+        AMASSMotion(tmp_path / 'CMU', frames=2)
 
 
 def test_batches_have_the_shares_of_vibe(tmp_path, numbers):

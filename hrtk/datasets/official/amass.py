@@ -5,8 +5,6 @@ Mahmood et al., "AMASS: Archive of Motion Capture as Surface Shapes", ICCV 2019:
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from hrtk.datasets.official.vibe_db import read_table
 from hrtk.errors import InputError
 from hrtk.files import sha256, sha256_of_all
 from hrtk.geometry.rotation import axis_angle_to_rotmat
+from hrtk.reading.arrays import Archive
 from hrtk.registry import DATASETS
 
 FPS = 25.0  # of VIBE's database, to which its script samples AMASS
@@ -115,7 +114,7 @@ def read_amass(file: str | Path, fps: float = FPS) -> tuple[np.ndarray, np.ndarr
     path = Path(file)
     if path.is_dir():
         return _read_folder(path, fps)
-    table = read_table(path, ('theta', 'vid_name'), ('theta', 'vid_name'))
+    table = read_table(path, ('theta', 'vid_name'), ('theta', 'vid_name'), REMEDY)
     theta = table['theta']
     if theta.ndim != 2 or theta.shape[1] != 82 or len(theta) != len(table['vid_name']):
         raise InputError(
@@ -136,8 +135,9 @@ def _read_folder(folder: Path, fps: float) -> tuple[np.ndarray, np.ndarray]:
     poses = []
     names = []
     for path in _recordings(folder):
-        # shape.npz of every subject has no motion.
-        if 'poses' not in _arrays_of(path):
+        with Archive(path, REMEDY) as archive:
+            has_motion = 'poses' in archive.names
+        if not has_motion:  # shape.npz of every subject
             continue
         recording = read_npz(
             path, ('poses', 'mocap_framerate'), ('poses', 'mocap_framerate'), REMEDY
@@ -159,14 +159,3 @@ def _read_folder(folder: Path, fps: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _recordings(folder: Path) -> list[Path]:
     return sorted(folder.rglob('*.npz'))
-
-
-def _arrays_of(path: Path) -> Iterator[str]:
-    """The names of the arrays of an npz."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return iter([name.removesuffix('.npy') for name in file.namelist()])
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f'{path}: cannot be read as an npz ({error}); copy or download it again'
-        ) from error

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-import scipy.io
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.datasets.official.mat_file import read_mat
 from hrtk.errors import InputError
 
 # MPII's 16 joints in the order of their ids, by their names in SPIN's layout.
@@ -78,12 +78,7 @@ def read_mpii(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _release(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such file; {REMEDY}')
-    try:
-        content = scipy.io.loadmat(path, struct_as_record=False, squeeze_me=True)
-    except Exception as error:  # a damaged file raises errors of zlib, struct and scipy
-        raise InputError(f'{path}: cannot be read as a mat file ({error}); {REMEDY}') from error
+    content = read_mat(path, REMEDY, struct_as_record=False, squeeze_me=True)
     if 'RELEASE' not in content:
         raise InputError(f'{path}: has no RELEASE; {REMEDY}')
     return content['RELEASE']

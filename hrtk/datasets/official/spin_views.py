@@ -130,10 +130,8 @@ class SPINViews(Dataset):
         """(N,) bool: rows that have a body."""
         table = self.table
         count = len(table['imgname'])
-        missing = [key for key in ('pose', 'shape') if key not in table]
-        if 'part' not in table:
-            missing.insert(0, 'part')
-        if missing and not (self.weak and 'part' in table):
+        missing = [key for key in ('part', 'pose', 'shape') if key not in table]
+        if missing and (not self.weak or 'part' in missing):
             raise InputError(
                 f'{self.file}: labelled views need {", ".join(missing)}; the file has {", ".join(table)}. weak=True '
                 f'reads rows with 2D joints (part) alone'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
@@ -19,6 +20,7 @@ from hrtk.datasets.official.surreal_clip import (
     HEIGHT,
     WIDTH,
     SurrealClip,
+    clip_name,
     find_clips,
     info_file,
     project,
@@ -96,7 +98,7 @@ class SURREAL(SequenceDataset):
 
     def names(self) -> list[str]:
         """The names of all clips, without reading them."""
-        return [f'{stem.parent.parent.name}_{stem.name}' for stem in self.stems]
+        return [clip_name(stem) for stem in self.stems]
 
     def fingerprint(self) -> dict[str, str]:
         """A hash of all label files; videos and segmentations are assumed to be unchanged."""
@@ -184,7 +186,7 @@ class SURREALViews(Dataset):
         """Hashes of the list of clips, of the first one's labels and of the body."""
         names = ' '.join(str(stem.relative_to(self.root)) for stem in self.stems)
         return {
-            'clips': f'{len(self.stems)} {names[:200]}',
+            'clips': hashlib.sha256(names.encode()).hexdigest(),
             'first': sha256(info_file(self.stems[0])),
             'body': self.body.data.sha256,
         }

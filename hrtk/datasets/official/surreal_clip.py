@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 import torch
 from torch import Tensor
 
 from hrtk.datasets.arrays import float_tensor, read_npz
 from hrtk.datasets.frames import VideoFrames
 from hrtk.datasets.mask_sources.base import LazyMasks
+from hrtk.datasets.official.mat_file import read_mat
 from hrtk.datasets.official.rows import rotmat_of_pose
 from hrtk.datasets.transforms.base import MappedFrames
 from hrtk.errors import InputError
@@ -38,11 +38,8 @@ FOCAL = 600.0  # px: a lens of 60 mm before a sensor of 32 mm and 320 px
 CENTRE = (WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5)
 # World to the camera of the mirrored image; SURREAL's own has the first row negated.
 CAMERA = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
-UPRIGHT = (
-    torch.pi / 2,
-    0.0,
-    0.0,
-)  # axis-angle: SMPL's bodies of SURREAL have z upwards, its world y downwards
+# Axis-angle: SMPL's bodies of SURREAL have z upwards, its world y downwards.
+UPRIGHT = (torch.pi / 2, 0.0, 0.0)
 GENDERS = ('female', 'male')  # by number
 # Keys that are read, with the lengths of their axes before the axis of frames.
 LAYOUT = {
@@ -85,8 +82,8 @@ class SurrealClip:
 
     @property
     def name(self) -> str:
-        """``<run>_<clip>``; clips of the three runs of one motion have the same names."""
-        return f'{self.stem.parent.parent.name}_{self.stem.name}'
+        """See :func:`clip_name`."""
+        return clip_name(self.stem)
 
     @property
     def intrinsics(self) -> Tensor:
@@ -190,6 +187,11 @@ def with_ending(stem: Path, ending: str) -> Path:
     return stem.with_name(stem.name + ending)
 
 
+def clip_name(stem: Path) -> str:
+    """``<run>_<clip>``; clips of the three runs of one motion have the same file names."""
+    return f'{stem.parent.parent.name}_{stem.name}'
+
+
 def project(points: Tensor) -> Tensor:
     """(..., 3) points in the camera of the mirrored image -> (..., 2) px of that image."""
     return points[..., :2] / points[..., 2:] * FOCAL + torch.tensor(CENTRE)
@@ -216,12 +218,7 @@ def _read_info(path: Path) -> dict[str, np.ndarray]:
 
 
 def _load_mat(path: Path, keys: list[str]) -> dict[str, Any]:
-    try:
-        return scipy.io.loadmat(path, variable_names=keys)
-    except FileNotFoundError as error:
-        raise InputError(f'{path}: there is no such file; {REMEDY}') from error
-    except Exception as error:  # a damaged file raises errors of zlib, struct and scipy
-        raise InputError(f'{path}: cannot be read as a mat file ({error}); {REMEDY}') from error
+    return read_mat(path, REMEDY, variable_names=keys)
 
 
 def _gender(path: Path, values: np.ndarray) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -12,7 +10,7 @@ from typing import Optional
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from hrtk.body_models.skeletons import SPIN24, joint_names
 from hrtk.datasets.arrays import float_tensor
@@ -25,9 +23,8 @@ from hrtk.registry import DATASETS
 KEYS = ('vid_name', 'features', 'joints2D', 'joints3D', 'bbox', 'pose', 'shape')
 CROP = 224  # px, the side of the crops that InstaVariety's joints are in
 COMMON14 = slice(25, 39)  # the rows of spin49 that VIBE compares in 3D: common14
-BLOCK24 = len(joint_names('spin49')) - len(
-    SPIN24
-)  # first row of the joints of data sets; OpenPose's precede them
+# First row of the joints of data sets; OpenPose's precede them.
+BLOCK24 = len(joint_names('spin49')) - len(SPIN24)
 # Orders of 2D joints that no other file has, in the names of hrtk; those of OpenPose without a suffix.
 # fmt: off
 PENN13 = (
@@ -207,7 +204,7 @@ class VIBEClips(Dataset):
 
 
 @DATASETS.register_module()
-class MixedClips(Dataset):
+class MixedClips(ConcatDataset):
     """Clips with 2D labels, and behind them clips with 3D labels; a sampler mixes them in every batch.
 
     Args:
@@ -225,18 +222,9 @@ class MixedClips(Dataset):
         if not spatial:
             raise InputError('MixedClips: spatial is empty; name a set with 3D labels')
         planar_sets = [DATASETS.build(config) for config in planar]
-        self.sets = [*planar_sets, *[DATASETS.build(config) for config in spatial]]
-        self.ends = list(itertools.accumulate(map(len, self.sets)))
+        spatial_sets = [DATASETS.build(config) for config in spatial]
+        super().__init__([*planar_sets, *spatial_sets])
         self.planar_clips = sum(map(len, planar_sets))
-
-    def __len__(self) -> int:
-        return self.ends[-1]
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        number = bisect.bisect_right(self.ends, index)
-        return self.sets[number][index - self.ends[number] + len(self.sets[number])]
 
 
 def clip_starts(names: np.ndarray, frames: int, stride: int) -> list[int]:

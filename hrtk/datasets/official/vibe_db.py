@@ -171,30 +171,39 @@ def read_vibe_db(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_table(
-    path: str | Path, keys: Iterable[str], required: Iterable[str]
+    path: str | Path, keys: Iterable[str], required: Iterable[str], remedy: str = REMEDY
 ) -> dict[str, np.ndarray]:
     """Reads arrays of a joblib dump, of an npz or, like InstaVariety's, of an HDF5 file of the same keys.
+
+    Args:
+        path: the file.
+        keys: arrays to read.
+        required: those of them that must be there.
+        remedy: end of the messages: where the file comes from.
 
     Raises:
         InputError: the file is missing, damaged or unsafe, or lacks a required key.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f'{path}: there is no such file; {REMEDY}')
+        raise InputError(f'{path}: there is no such file; {remedy}')
     if path.suffix == '.npz':
-        return read_npz(path, keys, required, REMEDY)
-    content = _load_hdf5(path) if path.suffix == '.h5' else load_joblib(path)
-    table = {key: np.asarray(value) for key, value in content.items() if key in set(keys)}
+        return read_npz(path, keys, required, remedy)
+    if path.suffix == '.h5':
+        table = _load_hdf5(path, keys)
+    else:
+        content = load_joblib(path)
+        table = {key: np.asarray(content[key]) for key in keys if key in content}
     missing = [key for key in required if key not in table]
     if missing:
         raise InputError(
             f'{path}: lacks {", ".join(missing)}; it has {", ".join(table) or "none of the known keys"}. '
-            f'{REMEDY}'
+            f'{remedy}'
         )
     return table
 
 
-def _load_hdf5(path: Path) -> dict[str, np.ndarray]:
+def _load_hdf5(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
     try:
         import h5py
     except ImportError as error:
@@ -203,7 +212,7 @@ def _load_hdf5(path: Path) -> dict[str, np.ndarray]:
         ) from error
     try:
         with h5py.File(path, 'r') as file:
-            content = {key: np.asarray(file[key]) for key in file}
+            content = {key: np.asarray(file[key]) for key in keys if key in file}
     except OSError as error:
         raise InputError(
             f'{path}: cannot be read as HDF5 ({error}); copy or download it again'
