@@ -158,6 +158,16 @@ def test_adapters_refuse_them(config):
         ADAPTERS.build(config)
 
 
+@pytest.mark.parametrize('option', ['batch', 'pool'])
+@pytest.mark.parametrize(
+    'adapter', [dict(type='Bilevel'), dict(type='TrackFit', weights=dict(source=1.0))]
+)
+def test_a_source_without_crops_is_refused(adapter, option):
+    source = {'dataset': dict(type='OpenViews'), option: 0}
+    with pytest.raises(InputError, match=f'source: {option} is a positive number, not 0'):
+        ADAPTERS.build(dict(adapter, source=source))
+
+
 def test_dataclass_fields():
     with pytest.raises(InputError, match="mode is one of 'fast', 'exact', not 3"):
         check_literals(Fields, dict(mode=3), 'thing Fields')
