@@ -108,13 +108,6 @@ class TopologyAdapter(PreparingAdapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one = min(self.batch, self.tracks)
-        at_least_zero = min(self.iterations, self.every, self.fitting_steps)
-        if at_least_one < 1 or at_least_zero < 0:
-            raise InputError(
-                f'TopologyAdapter: batch and tracks are at least 1, iterations, every and fitting_steps 0; not '
-                f'{self.batch}, {self.tracks}, {self.iterations}, {self.every} and {self.fitting_steps}'
-            )
         if self.target is not None and self.mode != 'set':
             raise InputError(
                 f"TopologyAdapter: target needs mode='set'; mode={self.mode!r} learns from the frames that it predicts"
