@@ -16,6 +16,7 @@ from typing import Sequence as SequenceOf
 from hrtk.adapters.base import Preparation, PreparationStep, Session
 from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.parts.preparing import PreparingAdapter
+from hrtk.adapters.parts.source_bank import dataset_fingerprint
 from hrtk.adapters.topology.learner import (
     BodyFitter,
     FittingOptions,
@@ -211,7 +212,7 @@ class TopologyAdapter(PreparingAdapter):
         if self.loaded_prior is not None:
             hashes['pose_prior'] = hash_tensors(self.loaded_prior.state_dict())
         for index, dataset in enumerate(self.target_datasets):
-            for name, value in dataset.fingerprint().items():
+            for name, value in dataset_fingerprint(dataset).items():
                 hashes[f'target.{index}.{name}'] = value
         return hashes
 
