@@ -205,7 +205,7 @@ class OnlineSession(Session):
         self.start_sequence()
         yield from self._run_frames(sequence, 0, [])
 
-    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+    def midway_state(self, done: int) -> dict[str, Any]:
         """Returns the session's state, the frames of the motion history and the counts of the sequence."""
         good = {}
         if self._good is not None:
