@@ -148,6 +148,12 @@ def _words(option, words):
         dict(type='DynamicBilevel', max_extra='many'),
         dict(type='DynamicBilevel', exemplars=dict(folder='x', batch=0)),
         dict(type='TrackFit', segment=0),
+        dict(type='TrackFit', steps=-1),
+        dict(type='TrackFit', batch=0),
+        dict(type='TopologyAdapter', tracks=0),
+        dict(type='TopologyAdapter', fitting_steps=-1),
+        dict(type='PreAdapt', sequences=0),
+        dict(type='Bilevel', temporal_every=0),
         dict(type='Source', batch_size=0),
         dict(type='Source', batch_size='all'),
         dict(type='PreAdapt', epochs=2.5),
@@ -156,6 +162,16 @@ def _words(option, words):
 def test_adapters_refuse_them(config):
     with pytest.raises(InputError, match='(is|are) '):
         ADAPTERS.build(config)
+
+
+@pytest.mark.parametrize('option', ['batch', 'pool'])
+@pytest.mark.parametrize(
+    'adapter', [dict(type='Bilevel'), dict(type='TrackFit', weights=dict(source=1.0))]
+)
+def test_a_source_without_crops_is_refused(adapter, option):
+    source = {'dataset': dict(type='OpenViews'), option: 0}
+    with pytest.raises(InputError, match=f'source: {option} is a positive number, not 0'):
+        ADAPTERS.build(dict(adapter, source=source))
 
 
 def test_dataclass_fields():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Optional
 
+import torch
 from torch import Tensor
 
 from hrtk.adapters.base import Adapter, Session
@@ -46,7 +47,7 @@ class AdapterRun:
         self.counts = dict(self._session.counts)
 
     def midway_state(self, done: int) -> Optional[dict[str, Any]]:
-        """Returns the weights and the state of the session inside a sequence, or None where it cannot continue.
+        """Returns the changed weights and the session's state inside a sequence, or None where it cannot continue.
 
         Called while :meth:`run` waits at a ``yield``.
 
@@ -61,7 +62,12 @@ class AdapterRun:
         state = self._session.midway_state(done)
         if state is None:
             return None
-        return dict(weights=self.estimator.state_dict(), session=state)
+        changed = {
+            name: value
+            for name, value in self.estimator.state_dict().items()
+            if not torch.equal(value, self._start_weights[name])
+        }
+        return dict(weights=changed, session=state)
 
     def run_from(
         self, sequence: Sequence, done: int, state: dict[str, Any]
@@ -78,7 +84,7 @@ class AdapterRun:
             yield from self._run_frames(sequence, done)
             return
         self._session = self._new_session()
-        self.estimator.load_state_dict(state['weights'])
+        self.estimator.load_state_dict({**self._start_weights, **state['weights']})
         yield from self._session.run_from(sequence, done, state['session'])
         self.counts = dict(self._session.counts)
 

@@ -230,8 +230,9 @@ def check_finite(prediction: Prediction, sequence: Sequence, author: str, reason
 
 
 def _move(pending: list[Prediction], stored: list[Prediction]) -> None:
-    """Moves predictions to a list of predictions in host memory."""
-    stored.extend(map(_stored_parameters, pending))
+    """Moves predictions, joined to one, to a list of predictions in host memory."""
+    if pending:
+        stored.append(_stored_parameters(Prediction.cat(pending)))
     pending.clear()
 
 

@@ -1,8 +1,8 @@
 """The state inside a sequence: a run that was killed within a long track continues behind its last stored frame.
 
 The state lies next to the results, as ``midway_<hash of the name>.pt``, until the sequence is finished. It holds the
-predictions so far, the weights, the state of the session and the random generators, so that the resumed run has the
-digits of an uninterrupted one.
+predictions so far, the weights that changed, the state of the session and the random generators, so that the resumed
+run has the digits of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Midway:
         before_seconds: wall time of the frozen model.
         after: predictions of the adapter.
         seconds: wall time of the adapter.
-        adaptation: weights and state of the adapter behind the frames of ``after``, see
+        adaptation: changed weights and state of the adapter behind the frames of ``after``, see
             :meth:`hrtk.adapters.run.AdapterRun.midway_state`; None before the first one.
     """
 

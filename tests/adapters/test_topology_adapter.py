@@ -438,3 +438,8 @@ def test_a_target_of_its_own_replaces_the_predicted_one():
     assert torch.isfinite(run(adapter(**options), model, tiny_sequence(frames=2))).all()
     with pytest.raises(InputError, match="target needs mode='set'"):
         adapter(mode='fit', target=[dict(type='OtherTracks')])
+
+
+def test_a_target_without_files_has_no_hashes(monkeypatch):
+    monkeypatch.delattr(OtherTracks, 'fingerprint')
+    assert adapter(target=[dict(type='OtherTracks')]).fingerprint() == {}

@@ -204,7 +204,7 @@ def test_another_estimator_may_be_the_anchor(person, monkeypatch):
 
 
 def test_bad_options():
-    with pytest.raises(InputError, match='segment and robust are positive'):
+    with pytest.raises(InputError, match='robust is positive, not 0.0'):
         TrackFit(robust=0.0)
     with pytest.raises(InputError, match='keypoints2d'):
         TrackFit(weights=dict(keypoint2d=1.0))

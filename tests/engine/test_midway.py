@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from hrtk.adapters.run import AdapterRun
 from hrtk.apis import adapt
 from hrtk.engine import Result
 from hrtk.engine.computing import ResultComputer
@@ -161,6 +162,17 @@ def test_killed_at_every_frame(tmp_path, name, reset):
         assert_same(again, whole)
         for key, value in computer.state_dict()['estimator'].items():
             assert torch.equal(value, weights[key]), key
+
+
+@pytest.mark.parametrize('name, parts', [('Source', ()), ('Bilevel, in order', ('head',))])
+def test_only_changed_weights_are_stored(name, parts):
+    torch.manual_seed(0)
+    run = AdapterRun(ADAPTERS.build(METHODS[name]), ESTIMATORS.build(dict(TINY)).eval())
+    predictions = run.run(coloured_sequence('track', FRAMES, 64, 0))
+    for _ in range(2):
+        next(predictions)
+    state = run.midway_state(2)
+    assert {weight.split('.')[0] for weight in state['weights']} == set(parts)
 
 
 @pytest.mark.parametrize('stop', [2, 3, 4])

@@ -207,13 +207,12 @@ class DynamicBilevelSession(OnlineSession):
             counts['extra_steps'] = extra_steps / len(self.steps_taken)
         return counts
 
-    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+    def midway_state(self, done: int) -> dict[str, Any]:
         """Adds the last location of the exemplars."""
         state = super().midway_state(done)
-        lookup = None
         if self.lookup is not None:
-            lookup = self.lookup.state_dict()
-        return {**(state or {}), 'lookup': lookup}
+            state['lookup'] = self.lookup.state_dict()
+        return state
 
     def load_midway(self, state: Mapping[str, Any]) -> None:
         """Restores what a sequence changes besides the session's state."""

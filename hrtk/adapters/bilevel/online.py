@@ -104,10 +104,8 @@ class OnlineAdapter(Adapter):
         super().__post_init__()
         label = type(self).__name__
         check_until(label, self.until)
-        if self.temporal_every < 1 or not 0 <= self.pull < 1:
-            raise InputError(
-                f'{label}: temporal_every is at least 1 and pull in [0, 1), not {self.temporal_every} and {self.pull}'
-            )
+        if not 0 <= self.pull < 1:
+            raise InputError(f'{label}: pull is in [0, 1), not {self.pull}')
         # Build these now, so that bad options fail at construction.
         self.objectives
 
@@ -207,7 +205,7 @@ class OnlineSession(Session):
         self.start_sequence()
         yield from self._run_frames(sequence, 0, [])
 
-    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+    def midway_state(self, done: int) -> dict[str, Any]:
         """Returns the session's state, the frames of the motion history and the counts of the sequence."""
         good = {}
         if self._good is not None:

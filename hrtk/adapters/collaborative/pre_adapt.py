@@ -96,11 +96,6 @@ class PreAdapt(PreparingAdapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.sequences, self.frames) < 1 or self.epochs < 0:
-            raise InputError(
-                f'PreAdapt: sequences and frames are at least 1 and epochs 0, not {self.sequences}, {self.frames} '
-                f'and {self.epochs}'
-            )
         if self.max_norm is not None and not self.max_norm > 0:
             raise InputError(f'PreAdapt: max_norm is above 0 or None, not {self.max_norm}')
         # Build these now, so that bad options fail at construction.

@@ -37,7 +37,6 @@ from hrtk.structures import Sequence
 LOSS_WEIGHTS = dict(
     keypoints2d=300.0, joints3d=300.0, rotmat=60.0, betas=0.06, metric=0.1, metric_joints=0.0
 )
-LEAST = dict(batch=1, clip=1, check_every=1, shots=0, steps=0, leave_out=0)
 
 
 @ADAPTERS.register_module()
@@ -120,12 +119,6 @@ class FewShotMetric(PreparingAdapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if value < least:
-                raise InputError(f'FewShotMetric: {name} is at least {least}, not {value}')
-        if self.augment is not None and self.augment < 0:
-            raise InputError(f'FewShotMetric: augment is 0, above 0 or None, not {self.augment}')
         beyond = self.shots % self.clip
         if beyond:
             fewer = self.shots - beyond

@@ -76,10 +76,10 @@ class GuardedAdam:
         group = state['param_groups'][0]
         self.lr = group['lr']
         self.betas = tuple(group['betas'])
-        self._make_moments()
         if not state['state']:
             self.restart()
             return
+        self._make_moments()
         for index in range(len(self.weights)):
             moments = state['state'][index]
             self._steps[index].copy_(moments['step'])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hrtk.adapters.base import Adapter, Preparation, PreparationStep
 from hrtk.adapters.parts.learner import Learner
+from hrtk.adapters.run import copied_weights
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Sequence
 
@@ -106,14 +107,10 @@ class PreparingAdapter(Adapter):
             if done == total or done % self.save_every == 0:
                 _save(process.learner, done, preparation)
             if preparation.wants(done):
-                preparation.keep(done, _weights(estimator))
+                preparation.keep(done, copied_weights(estimator))
             preparation.report(PreparationStep('adapt', done, total, numbers))
         estimator.requires_grad_(False).zero_grad(set_to_none=True)
-        return _weights(estimator)
-
-
-def _weights(estimator: Estimator) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
+        return copied_weights(estimator)
 
 
 def _resume(learner: Learner, preparation: Preparation) -> int:

@@ -6,8 +6,6 @@ far too large, e.g. with a learning rate of one, behind which the network overfl
 
 from __future__ import annotations
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
@@ -69,9 +67,7 @@ class GoodWeights:
         return [weight.clone() for weight in self._weights()]
 
 
-def is_finite(prediction: Optional[Prediction]) -> bool:
+def is_finite(prediction: Prediction) -> bool:
     """Whether all body parameters and cameras are finite; waits for a GPU."""
-    if prediction is None:
-        return False
     total = prediction.rotmat.sum() + prediction.betas.sum() + prediction.camera.sum()
     return bool(total.isfinite())

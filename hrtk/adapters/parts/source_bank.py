@@ -14,7 +14,7 @@ from hrtk.adapters.parts.trunk import Trunk, TrunkCache
 from hrtk.errors import InputError
 from hrtk.geometry.uploads import upload
 from hrtk.models.estimators import Estimator
-from hrtk.options import check_literals
+from hrtk.options import check_options
 from hrtk.registry import DATASETS
 from hrtk.structures import evenly_spaced
 
@@ -59,7 +59,7 @@ class SourceBank:
             first to the last, then again from the first. They are read one by one and not kept.
 
     Raises:
-        InputError: ``order`` has a value that is not allowed.
+        InputError: ``batch``, ``pool`` or ``order`` has a value that is not allowed.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SourceBank:
         pool: int = 512,
         order: Literal['random', 'sequential'] = 'random',
     ) -> None:
-        check_literals(SourceBank, dict(order=order), 'source')
+        check_options(SourceBank, dict(batch=batch, pool=pool, order=order), 'source')
         self.dataset: Any = DATASETS.build(dataset)
         self.batch = batch
         self.order = order

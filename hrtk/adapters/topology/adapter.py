@@ -16,6 +16,7 @@ from typing import Sequence as SequenceOf
 from hrtk.adapters.base import Preparation, PreparationStep, Session
 from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.parts.preparing import PreparingAdapter
+from hrtk.adapters.parts.source_bank import dataset_fingerprint
 from hrtk.adapters.topology.learner import (
     BodyFitter,
     FittingOptions,
@@ -108,13 +109,6 @@ class TopologyAdapter(PreparingAdapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one = min(self.batch, self.tracks)
-        at_least_zero = min(self.iterations, self.every, self.fitting_steps)
-        if at_least_one < 1 or at_least_zero < 0:
-            raise InputError(
-                f'TopologyAdapter: batch and tracks are at least 1, iterations, every and fitting_steps 0; not '
-                f'{self.batch}, {self.tracks}, {self.iterations}, {self.every} and {self.fitting_steps}'
-            )
         if self.target is not None and self.mode != 'set':
             raise InputError(
                 f"TopologyAdapter: target needs mode='set'; mode={self.mode!r} learns from the frames that it predicts"
@@ -218,7 +212,7 @@ class TopologyAdapter(PreparingAdapter):
         if self.loaded_prior is not None:
             hashes['pose_prior'] = hash_tensors(self.loaded_prior.state_dict())
         for index, dataset in enumerate(self.target_datasets):
-            for name, value in dataset.fingerprint().items():
+            for name, value in dataset_fingerprint(dataset).items():
                 hashes[f'target.{index}.{name}'] = value
         return hashes
 

@@ -94,13 +94,8 @@ class TrackFit(Adapter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < 0 or self.segment < 1 or not self.robust > 0:
-            raise InputError(
-                f'TrackFit: steps is not negative, segment and robust are positive, not {self.steps}, '
-                f'{self.segment} and {self.robust}'
-            )
-        if self.batch is not None and self.batch < 1:
-            raise InputError(f'TrackFit: batch is at least 1 or None, not {self.batch}')
+        if not self.robust > 0:
+            raise InputError(f'TrackFit: robust is positive, not {self.robust}')
         check_until('TrackFit', self.until)
         # Build these now, so that bad options fail at construction.
         self.objectives
