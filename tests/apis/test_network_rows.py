@@ -228,6 +228,22 @@ def test_preparations_after_one_training_run_one_after_the_other():
     assert len({run.shares for run in runs}) == 1
 
 
+def test_preparations_of_other_start_weights_are_not_shared():
+    config = f'{ROOT}/configs/hmr/r18_studio.py'
+    rows = []
+    for index, epochs in enumerate((1, 2)):
+        rows.append(
+            f'- label: run {index}\n  config: {ROOT}/configs/3dhrco/r18_mpn_pre_open.py\n'
+            f'  options: {{adapter.epochs: {epochs}}}\n'
+            f'  pretraining: {{config: {config}, options: {{train_cfg.max_iters: {100 + index}}}}}\n'
+        )
+    Path('two.yaml').write_text('title: two\nmetrics: [mpjpe_mm]\nrows:\n' + ''.join(rows))
+    table = load_table('two.yaml')
+    runs = planned_runs(table, table.rows, Path('work_dirs'))
+    assert len({run.pretraining['folder'] for run in runs}) == 2
+    assert [run.preparations for run in runs] == [None, None]
+
+
 def test_interrupted_shared_preparation_goes_on(monkeypatch):
     Path('epochs.yaml').write_text(
         PREPARED.replace('adapter.frames: 4', 'adapter.frames: 4, adapter.save_every: 1')

@@ -264,6 +264,8 @@ def _length_of_preparation(run: Run) -> Optional[tuple[str, str, int]]:
         return None
     length = adapter.pop(option, getattr(cls, option))
     parts = {key: cfg.get(key) for key in (*PARTS, 'randomness')}
+    if run.pretraining is not None:
+        parts['pretraining'] = run.pretraining['folder']  # decides the start weights
     return fingerprint({**parts, 'adapter': adapter})[:8], option, int(length)
 
 
