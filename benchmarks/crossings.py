@@ -73,9 +73,7 @@ def full_tracker(crossing: Crossing, colours: bool) -> Identities:
     look = None
     if colours:
         look = crossing.look
-    return identify(
-        crossing.frames, crossing.points, crossing.boxes, SKELETON, fps=FPS, look=look
-    )
+    return identify(crossing.frames, crossing.points, crossing.boxes, SKELETON, fps=FPS, look=look)
 
 
 TRACKERS: dict[str, Callable[[Crossing], np.ndarray]] = {
@@ -132,7 +130,9 @@ def _print_doubts(crossings: list[Crossing]) -> None:
         doubtful = any(one.margin < LEAST_MARGIN for one in found.crossings)
         exchanged = score(crossing.truth, crossing.frames, found.of_rows).exchanged
         counts[int(exchanged), int(doubtful)] += 1
-    print(f'\ndoubtful: {counts[1, 1]} of {counts[1].sum()} exchanged, {counts[0, 1]} of {counts[0].sum()} others')
+    print(
+        f'\ndoubtful: {counts[1, 1]} of {counts[1].sum()} exchanged, {counts[0, 1]} of {counts[0].sum()} others'
+    )
 
 
 if __name__ == '__main__':

@@ -270,9 +270,7 @@ def _detect(
         seen[behind] &= (points[behind, ..., 2] > 0).sum(1) >= 3
     if view == 'one wrong':
         pulled = points[behind, ..., :2] + rng.uniform(0.2, 1) * (exact[front] - exact[behind])
-        pulled = pulled + 5 * ERROR * heights[behind][:, None, None] * rng.normal(
-            size=pulled.shape
-        )
+        pulled = pulled + 5 * ERROR * heights[behind][:, None, None] * rng.normal(size=pulled.shape)
         points[behind, covered, :2] = pulled[covered]
     if view == 'both lost':
         middle = int(np.abs(x[0] - x[1]).argmin())

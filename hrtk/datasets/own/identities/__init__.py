@@ -11,6 +11,7 @@ Two passes, described in ``docs/en/tracking.md``:
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Optional
 
 import numpy as np
@@ -38,6 +39,21 @@ class Identities:
 
     of_rows: np.ndarray
     crossings: tuple[Crossing, ...]
+
+    def margin(self, identity: int, frames: Sequence[int]) -> Optional[np.ndarray]:
+        """Where a person could be another one: of some frames, in ascending order, the margins.
+
+        Returns:
+            (F,) logarithms of the odds against the next best answer, in frames in which identities could be exchanged
+            and in the first one after; NaN in others. None if there is no such frame.
+        """
+        margins = np.full(len(frames), np.nan)
+        numbers = np.array(frames)
+        for crossing in self.crossings:
+            if crossing.identity == identity:
+                within = (numbers > crossing.first) & (numbers <= crossing.last)
+                margins[within] = np.fmin(margins[within], crossing.margin)
+        return margins if np.isfinite(margins).any() else None
 
 
 def identify(

@@ -126,9 +126,14 @@ class Follower:
         frames = self._people.frames
         order = np.argsort(frames, kind='stable')
         starts = np.flatnonzero(np.diff(frames[order], prepend=frames[order[0]] - 1))
+        previous = int(frames.min())
         for rows in np.split(order, starts[1:]):
+            frame = int(frames[rows[0]])
+            if frame > previous + 1:  # nobody is seen: who of them is hidden by whom is found here
+                self._step(previous + 1, rows[:0])
+            previous = frame
             largest_first = np.argsort(-self._people.boxes[rows, 2], kind='stable')
-            self._step(int(frames[rows[0]]), rows[largest_first])
+            self._step(frame, rows[largest_first])
         hidden = [identity for identity, track in self._tracks.items() if track.hidden]
         return Following(self._identities, self._uncertain, frozenset(hidden))
 
@@ -141,7 +146,8 @@ class Follower:
         scores, boxes = self._scores(active, frame, rows)
         matched = self._match(active, frame, rows, scores)
         self._find_uncertain(scores, matched, rows, frame, active)
-        self._mark_hidden(active, matched, boxes, rows)
+        self._mark_hidden(active, matched, boxes, rows[list(matched.values())])
+        self._mark_covered(rows)
         for old, new in matched.items():
             self._update(self._tracks[active[old]], rows[new], frame)
             self._identities[rows[new]] = active[old]
@@ -209,13 +215,27 @@ class Follower:
     def _mark_hidden(
         self, active: list[int], matched: dict[int, int], boxes: np.ndarray, rows: np.ndarray
     ) -> None:
+        """Marks people who are not seen, where somebody else who is known is or is expected."""
         missing = [position for position in range(len(active)) if position not in matched]
         if not missing:
             return
-        overlap = iou(boxes[missing], self._people.boxes[rows].astype(np.float64)).max(1)
+        expected = iou(boxes[missing], boxes)
+        expected[np.arange(len(missing)), missing] = 0
+        seen = iou(boxes[missing], self._people.boxes[rows].astype(np.float64))
+        overlap = np.concatenate([expected, seen], axis=1).max(1)
         for position, value in zip(missing, overlap):
             if value > OVERLAP:
                 self._tracks[active[position]].hidden = True
+
+    def _mark_covered(self, rows: np.ndarray) -> None:
+        """Marks people whose torso is not wholly seen, where somebody else is."""
+        if len(rows) < 2:
+            return
+        boxes = self._people.boxes[rows].astype(np.float64)
+        overlap = iou(boxes, boxes)
+        np.fill_diagonal(overlap, 0)
+        covered = (overlap.max(1) > OVERLAP) & (self._people.factors[rows] > 1)
+        self._uncertain[rows[covered]] = True
 
     def _update(self, track: _Track, row: int, frame: int) -> None:
         people = self._people

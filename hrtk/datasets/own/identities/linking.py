@@ -1,8 +1,8 @@
 """The second pass: tracks are cut where people could be exchanged, and joined again by all that is known of both sides.
 
-A cut track is a set of pieces. The pieces that end and those that begin are joined one to one, at the least cost, by the
-Hungarian method. The cost of a joint is a negative logarithmic likelihood: of the motion from the end of one piece to
-the start of the other, of the change of size, and of the colours that both show (:mod:`.appearance`).
+A cut track is a set of pieces. The pieces that end and those that begin are joined one to one, at the least cost, by
+the Hungarian method. The cost of a joint is a negative logarithmic likelihood: of the motion from the end of one piece
+to the start of the other, of the change of size, and of the colours that both show (:mod:`.appearance`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Look = Callable[[int], Appearance]  # what the person of a row looks like
 SHORTEST = 3  # rows of a piece; shorter ones beside uncertain rows are uncertain, too
 COLOURS = 40.0  # nats for a Hellinger distance of 1
 UNSEEN = 0.5  # Hellinger distance that is assumed where colours are not known
-NO_JOINT = 35.0  # nats for one piece that ends and another that begins
+NO_JOINT = 45.0  # nats for one piece that ends and another that begins
 STAY = 1.0  # nats in favour of what the first pass followed
 LOOKS = 4  # frames in which a piece is looked at
 LOOK_SECONDS = 3.0  # from the end of a piece
