@@ -9,29 +9,81 @@
   with colours.
 
 Printed are the crossings in which the identities are exchanged, those with more identities than people, IDF1, the
-association accuracy of HOTA, and milliseconds per person and frame (``hrtk``: without the colours).
+association accuracy of HOTA, and milliseconds per person and frame, without those in which pixels are read.
+
+``--composites DIR`` uses people cut out of real pictures (:mod:`hrtk.testing.composites`) instead; ``DIR`` is a folder
+of test data.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
-from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from hrtk.body_models.person_similarity import iou, oks_sigmas, similarity
 from hrtk.datasets.own.identities import Identities, identify
+from hrtk.datasets.own.identities.appearance import Appearance
 from hrtk.geometry.assignment import best_pairs
-from hrtk.testing.crossings import FPS, MOTIONS, SKELETON, VIEWS, Crossing, Score, score, simulate
+from hrtk.testing.composites import Composite, composites
+from hrtk.testing.crossings import (
+    FPS,
+    MOTIONS,
+    SKELETON,
+    VIEWS,
+    Crossing,
+    Score,
+    score,
+    simulate,
+)
 
 MAX_GAP = 10
 MIN_SIMILARITY = 0.2
 STEADINESS = 0.5  # weight of the velocity so far beside that of the last frame
-LEAST_MARGIN = 3.0
+LEAST_MARGIN = 5.0  # of the default of DoubtLimits.identity
+
+NAMES = (
+    'boxes',
+    'boxes and keypoints',
+    'constant velocity',
+    'hrtk without images',
+    'hrtk',
+)
+Case = Crossing | Composite
 
 
-def simple_tracker(crossing: Crossing, keypoints: bool, moving: bool) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A tracker's answer to one crossing.
+
+    Attributes:
+        score: how good it is.
+        seconds: without those in which pixels were read.
+        margin: the smallest of the answer; infinite for trackers that give none.
+    """
+
+    score: Score
+    seconds: float
+    margin: float = np.inf
+
+
+def run(name: str, crossing: Case) -> Run:
+    """Lets a tracker of :data:`NAMES` work."""
+    begin = time.perf_counter()
+    if name.startswith('hrtk'):
+        found, reading = full_tracker(crossing, colours=name == 'hrtk')
+        seconds = time.perf_counter() - begin - reading
+        margin = min((one.margin for one in found.crossings), default=np.inf)
+        return Run(score(crossing.truth, crossing.frames, found.of_rows), seconds, margin)
+    names = simple_tracker(crossing, name != 'boxes', name == 'constant velocity')
+    seconds = time.perf_counter() - begin
+    return Run(score(crossing.truth, crossing.frames, names), seconds)
+
+
+def simple_tracker(crossing: Case, keypoints: bool, moving: bool) -> np.ndarray:
     """(N,) identities by the similarity to the last appearance, which may be moved on at constant velocity."""
     frames = crossing.frames
     sigmas = oks_sigmas(SKELETON)
@@ -68,50 +120,60 @@ def simple_tracker(crossing: Crossing, keypoints: bool, moving: bool) -> np.ndar
     return identities
 
 
-def full_tracker(crossing: Crossing, colours: bool) -> Identities:
-    """The identities of :func:`identify`."""
-    look = None
-    if colours:
-        look = crossing.look
-    return identify(crossing.frames, crossing.points, crossing.boxes, SKELETON, fps=FPS, look=look)
+def full_tracker(crossing: Case, colours: bool) -> tuple[Identities, float]:
+    """The identities of :func:`identify`, and the seconds in which pixels were read."""
+    reading = 0.0
 
+    def look(row: int) -> Appearance:
+        nonlocal reading
+        begin = time.perf_counter()
+        seen = crossing.look(row)
+        reading += time.perf_counter() - begin
+        return seen
 
-TRACKERS: dict[str, Callable[[Crossing], np.ndarray]] = {
-    'boxes': lambda crossing: simple_tracker(crossing, keypoints=False, moving=False),
-    'boxes and keypoints': lambda crossing: simple_tracker(crossing, keypoints=True, moving=False),
-    'constant velocity': lambda crossing: simple_tracker(crossing, keypoints=True, moving=True),
-    'hrtk without images': lambda crossing: full_tracker(crossing, colours=False).of_rows,
-    'hrtk': lambda crossing: full_tracker(crossing, colours=True).of_rows,
-}
+    found = identify(
+        crossing.frames,
+        crossing.points,
+        crossing.boxes,
+        SKELETON,
+        fps=FPS,
+        look=look if colours else None,
+    )
+    return found, reading
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--per-kind', type=int, default=15, help='crossings of each of 25 kinds')
+    parser.add_argument('--composites', type=Path, metavar='DIR', help='folder of test data')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
-    crossings = list(simulate(args.per_kind, args.seed))
-    print(f'{len(crossings)} crossings, seed {args.seed}')
+    if args.composites is None:
+        cases: list[Case] = list(simulate(args.per_kind, args.seed))
+    else:
+        cases = list(composites(args.composites, 25 * args.per_kind, args.seed))
+    print(f'{len(cases)} crossings, seed {args.seed}')
     print('tracker               exchanged  fragmented  IDF1   AssA   ms')
-    by_tracker = {}
-    for name, tracker in TRACKERS.items():
-        begin = time.perf_counter()
-        found = [tracker(crossing) for crossing in crossings]
-        seconds = time.perf_counter() - begin
-        scores = [score(one.truth, one.frames, names) for one, names in zip(crossings, found)]
-        by_tracker[name] = scores
-        rows = sum(len(crossing.frames) for crossing in crossings)
-        print(f'{name:22s}{_line(scores)}  {1000 * seconds / rows:.2f}')
+    rows = sum(len(case.frames) for case in cases)
+    runs = {}
+    for name in NAMES:
+        runs[name] = [run(name, case) for case in cases]
+        ms = 1000 * sum(one.seconds for one in runs[name]) / rows
+        print(f'{name:22s}{_line([one.score for one in runs[name]])}  {ms:.2f}')
     for kind, values in (('motion', MOTIONS), ('view', VIEWS)):
         print(f'\nexchanged by {kind}')
         for value in values:
-            chosen = [i for i, one in enumerate(crossings) if getattr(one, kind) == value]
+            chosen = [i for i, case in enumerate(cases) if getattr(case, kind) == value]
             counts = []
-            for name, scores in by_tracker.items():
-                exchanged = sum(scores[i].exchanged for i in chosen)
+            for name in NAMES:
+                exchanged = sum(runs[name][i].score.exchanged for i in chosen)
                 counts.append(f'{name} {exchanged}')
             print(f'{value:12s} of {len(chosen)}: {", ".join(counts)}')
-    _print_doubts(crossings)
+    alike = [i for i, case in enumerate(cases) if case.same]
+    exchanged = sum(runs['hrtk'][i].score.exchanged for i in alike)
+    print(f'\nhrtk, the same clothes: {exchanged} of {len(alike)} exchanged')
+    for name in NAMES[3:]:
+        _print_doubts(name, runs[name])
 
 
 def _line(scores: list[Score]) -> str:
@@ -122,16 +184,12 @@ def _line(scores: list[Score]) -> str:
     return f'{exchanged:9d}  {fragmented:10d}  {idf1:.3f}  {association:.3f}'
 
 
-def _print_doubts(crossings: list[Crossing]) -> None:
+def _print_doubts(name: str, runs: list[Run]) -> None:
     """How many of the exchanges, and of the other crossings, the tracker calls doubtful."""
-    counts = np.zeros((2, 2), int)
-    for crossing in crossings:
-        found = full_tracker(crossing, colours=True)
-        doubtful = any(one.margin < LEAST_MARGIN for one in found.crossings)
-        exchanged = score(crossing.truth, crossing.frames, found.of_rows).exchanged
-        counts[int(exchanged), int(doubtful)] += 1
+    wrong = [one.margin < LEAST_MARGIN for one in runs if one.score.exchanged]
+    right = [one.margin < LEAST_MARGIN for one in runs if not one.score.exchanged]
     print(
-        f'\ndoubtful: {counts[1, 1]} of {counts[1].sum()} exchanged, {counts[0, 1]} of {counts[0].sum()} others'
+        f'{name}: doubtful {sum(wrong)} of {len(wrong)} exchanged, {sum(right)} of {len(right)} others'
     )
 
 

@@ -78,6 +78,11 @@ class Crossing:
     clothes: np.ndarray
     seed: int
 
+    @property
+    def same(self) -> bool:
+        """Whether both wear the same."""
+        return bool((self.clothes[0] == self.clothes[1]).all())
+
     def look(self, row: int) -> Appearance:
         """What the person of a row looks like: noisy pixels, a sixth of them of the background."""
         rng = np.random.default_rng([self.seed, row])
@@ -180,7 +185,7 @@ def _gaits() -> list[np.ndarray]:
 
 
 def _crossing(rng: np.random.Generator, motion: str, view: str) -> Crossing:
-    heights, middles = _ways(rng, motion)
+    heights, middles = draw_ways(rng, motion)
     exact = np.empty((2, FRAMES, 17, 2))
     for person in range(2):
         gait = _gaits()[rng.integers(len(_gaits()))]
@@ -191,18 +196,26 @@ def _crossing(rng: np.random.Generator, motion: str, view: str) -> Crossing:
         x = turned * gait[..., 0] + slant * gait[..., 2]
         local = np.stack([x, gait[..., 1]], axis=-1)
         exact[person] = middles[person][:, None] + heights[person][:, None, None] * local
-    points, seen = _detect(rng, view, exact, heights, middles[..., 0])
+    points, seen = draw_detections(rng, view, exact, heights, middles[..., 0])
+    frames, truth, rows, boxes = as_rows(rng, points, seen)
+    clothes = np.stack([_clothes(rng), _clothes(rng)])
+    if rng.random() < SAME_CLOTHES:
+        clothes[1] = clothes[0]
+    seed = int(rng.integers(2**31))
+    return Crossing(motion, view, frames, truth, rows, boxes, clothes, seed)
+
+
+def as_rows(
+    rng: np.random.Generator, points: np.ndarray, seen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The detected people, in any order: (N,) frames, (N,) who it is, (N, 17, 3) keypoints and (N, 3) boxes."""
     frames, truth = np.nonzero(seen.T)
     shuffled = rng.permutation(len(frames))
     frames = frames[shuffled]
     truth = truth[shuffled]
     rows = points[truth, frames].astype(np.float32)
     boxes = boxes_from_keypoints(torch.from_numpy(rows[..., :2]), torch.from_numpy(rows[..., 2]))
-    clothes = np.stack([_clothes(rng), _clothes(rng)])
-    if rng.random() < SAME_CLOTHES:
-        clothes[1] = clothes[0]
-    seed = int(rng.integers(2**31))
-    return Crossing(motion, view, frames, truth, rows, boxes.numpy(), clothes, seed)
+    return frames, truth, rows, boxes.numpy()
 
 
 def _clothes(rng: np.random.Generator) -> np.ndarray:
@@ -213,8 +226,16 @@ def _clothes(rng: np.random.Generator) -> np.ndarray:
     return np.stack([upper, upper, sleeves, lower, lower, skin])
 
 
-def _ways(rng: np.random.Generator, motion: str) -> tuple[np.ndarray, np.ndarray]:
-    """(2, F) heights and (2, F, 2) places of the pelvis, px."""
+def draw_ways(rng: np.random.Generator, motion: str) -> tuple[np.ndarray, np.ndarray]:
+    """Where two people go who meet in the middle of an image of 1280 x 720.
+
+    Args:
+        rng: random numbers.
+        motion: of :data:`MOTIONS`.
+
+    Returns:
+        (2, F) heights and (2, F, 2) places of the pelvis, px.
+    """
     times = np.arange(FRAMES) / FPS
     meeting = rng.uniform(1.6, 2.4)
     height = rng.uniform(160, 400)
@@ -249,10 +270,21 @@ def _ways(rng: np.random.Generator, motion: str) -> tuple[np.ndarray, np.ndarray
     return heights, places
 
 
-def _detect(
+def draw_detections(
     rng: np.random.Generator, view: str, exact: np.ndarray, heights: np.ndarray, x: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(2, F, 17, 3) keypoints, and (2, F) who is detected."""
+    """What a detector finds of two people.
+
+    Args:
+        rng: random numbers.
+        view: of :data:`VIEWS`.
+        exact: (2, F, 17, 2) px.
+        heights: (2, F) px.
+        x: (2, F) of the pelvis, px.
+
+    Returns:
+        (2, F, 17, 3) keypoints, and (2, F) bool, who is detected. The smaller person is behind.
+    """
     behind = int(np.argmin(heights.mean(1)))
     front = 1 - behind
     error = ERROR * heights[..., None, None] * rng.normal(size=exact.shape)

@@ -108,7 +108,6 @@ class Linker:
         self._pieces = self._cut()
         self._ends = [self._fit(piece, last=True) for piece in self._pieces]
         self._starts = [self._fit(piece, last=False) for piece in self._pieces]
-        self._looks: dict[tuple[int, bool], Optional[Appearance]] = {}
 
     def run(self) -> tuple[np.ndarray, list[Crossing]]:
         """(N,) identities, and the stretches in which they could have been exchanged."""
@@ -169,27 +168,38 @@ class Linker:
                 cost = joining_cost(self._motion, self._ends[end], self._starts[start])
                 if piece.track == self._pieces[start].track:
                     cost -= STAY
-                if self._look is not None and cost < NO_JOINT:
-                    cost += COLOURS * (self._distance(end, start) - UNSEEN)
                 costs[end, start] = min(cost, NO_JOINT)
+        if self._look is not None:
+            self._add_colours(costs, self._look)
         return costs
 
-    def _distance(self, end: int, start: int) -> float:
-        """How differently the person of the end of one piece and that of the start of another look."""
-        first = self._appearance(end, True)
-        second = self._appearance(start, False)
-        if first is None or second is None:
-            return UNSEEN
-        distance = first.distance(second)
-        return UNSEEN if np.isnan(distance) else distance
+    def _add_colours(self, costs: np.ndarray, look: Look) -> None:
+        """Adds to all costs how differently the people of both pieces look, in place."""
+        pairs = np.argwhere(costs < NO_JOINT)
+        ends = self._appearances(np.unique(pairs[:, 0]), True, look)
+        starts = self._appearances(np.unique(pairs[:, 1]), False, look)
+        for end, start in pairs:
+            distance = UNSEEN
+            if end in ends and start in starts:
+                measured = ends[end].distance(starts[start])
+                distance = UNSEEN if np.isnan(measured) else measured
+            cost = costs[end, start] + COLOURS * (distance - UNSEEN)
+            costs[end, start] = min(cost, NO_JOINT)
 
-    def _appearance(self, index: int, last: bool) -> Optional[Appearance]:
-        """What somebody looks like near the end or the start of a piece; None if never seen alone."""
-        if (index, last) not in self._looks:
-            rows = self._rows_alone(np.array(self._pieces[index].rows), last)
-            looks = [self._look(int(row)) for row in rows] if self._look else []
-            self._looks[index, last] = Appearance.mean(looks) if looks else None
-        return self._looks[index, last]
+    def _appearances(self, pieces: np.ndarray, last: bool, look: Look) -> dict[int, Appearance]:
+        """What people look like near the ends or the starts of some pieces; without those never seen alone."""
+        rows = {}
+        for piece in pieces:
+            rows[int(piece)] = self._rows_alone(np.array(self._pieces[piece].rows), last)
+        # In order of time, because videos are decoded forward.
+        needed = {int(row) for of_piece in rows.values() for row in of_piece}
+        order = sorted(needed, key=lambda row: int(self._people.frames[row]))
+        looks = {row: look(row) for row in order}
+        return {
+            piece: Appearance.mean([looks[int(row)] for row in of_piece])
+            for piece, of_piece in rows.items()
+            if len(of_piece)
+        }
 
     def _rows_alone(self, rows: np.ndarray, last: bool) -> np.ndarray:
         """Up to :data:`LOOKS` rows near the end or the start of a piece in which nobody else is near."""
@@ -258,8 +268,10 @@ class Linker:
         people = self._people
         distances = np.empty((len(rows), len(across)))
         for column, joint in enumerate(across):
-            place = between(self._ends[joint.end], self._starts[joint.start], time)
-            away = np.linalg.norm(people.middles[rows] - place, axis=1) / people.boxes[rows, 2]
+            end = self._ends[joint.end]
+            start = self._starts[joint.start]
+            away = np.linalg.norm(people.middles[rows] - between(end, start, time), axis=1)
+            away = away / np.sqrt(end.side * start.side)
             same = self._following.identities[rows] == self._pieces[joint.end].track
             distances[:, column] = away - FOLLOWED * same
         return distances
