@@ -25,10 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hrtk.body_models.person_similarity import iou, oks_sigmas, similarity
 from hrtk.datasets.own.identities import Identities, identify
 from hrtk.datasets.own.identities.appearance import Appearance
-from hrtk.geometry.assignment import best_pairs
 from hrtk.testing.composites import Composite, composites
 from hrtk.testing.crossings import (
     FPS,
@@ -38,12 +36,11 @@ from hrtk.testing.crossings import (
     Crossing,
     Score,
     score,
+    similarity_tracker,
     simulate,
 )
 
 MAX_GAP = 10
-MIN_SIMILARITY = 0.2
-STEADINESS = 0.5  # weight of the velocity so far beside that of the last frame
 LEAST_MARGIN = 5.0  # of the default of DoubtLimits.identity
 
 NAMES = (
@@ -82,48 +79,9 @@ def run(name: str, crossing: Case) -> Run:
         return Run(score(crossing.truth, crossing.frames, found.of_rows), seconds, margin)
     gap = 2 * FPS if name.endswith('2 seconds') else MAX_GAP
     moving = name in NAMES[2:4]
-    names = simple_tracker(crossing, name != 'boxes', moving, gap)
+    names = similarity_tracker(crossing, name != 'boxes', moving, gap)
     seconds = time.perf_counter() - begin
     return Run(score(crossing.truth, crossing.frames, names), seconds)
-
-
-def simple_tracker(
-    crossing: Case, keypoints: bool, moving: bool, max_gap: int = MAX_GAP
-) -> np.ndarray:
-    """(N,) identities by the similarity to the last appearance, which may be moved on at constant velocity."""
-    frames = crossing.frames
-    sigmas = oks_sigmas(SKELETON)
-    identities = np.full(len(frames), -1)
-    last_rows: list[int] = []
-    velocities: list[np.ndarray] = []
-    for frame in np.unique(frames):
-        rows = np.flatnonzero(frames == frame)
-        active = [i for i, row in enumerate(last_rows) if frame - frames[row] <= max_gap + 1]
-        last = np.array([last_rows[i] for i in active], int)
-        steps = np.array([velocities[i] for i in active]).reshape(-1, 2)
-        moves = moving * steps * (frame - frames[last])[:, None]
-        points = crossing.points[last].copy()
-        points[..., :2] += moves[:, None]
-        boxes = crossing.boxes[last].copy()
-        boxes[:, :2] += moves
-        scores = iou(boxes, crossing.boxes[rows])
-        if keypoints:
-            scores = similarity(points, boxes, crossing.points[rows], crossing.boxes[rows], sigmas)
-        for old, new in best_pairs(scores):
-            if scores[old, new] < MIN_SIMILARITY:
-                continue
-            identity = active[old]
-            row = rows[new]
-            step = crossing.boxes[row, :2] - crossing.boxes[last[old], :2]
-            step = step / (frame - frames[last[old]])
-            velocities[identity] = STEADINESS * velocities[identity] + (1 - STEADINESS) * step
-            identities[row] = identity
-            last_rows[identity] = row
-        for row in rows[identities[rows] < 0]:
-            identities[row] = len(last_rows)
-            last_rows.append(int(row))
-            velocities.append(np.zeros(2))
-    return identities
 
 
 def full_tracker(crossing: Case, colours: bool) -> tuple[Identities, float]:

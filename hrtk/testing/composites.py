@@ -32,7 +32,9 @@ PHOTOS = ('t5', 'tada_photo', 'test_a', 'test_c', 'test_m', 'test_y', 'y1')
 FIXED = ('test_a', 'test_c', 'test_m', 'test_y', 'y1')  # from one camera that did not move
 SIZE = (640, 360)
 SCALE = 0.5  # of the simulated ways, which cross an image of 1280 x 720
+FILMED = 5  # pictures of the clip
 HOLD = 6  # frames for which a picture of the clip is shown
+TALL = 180  # px of a sprite
 SAME = 0.25  # share of composites with one person twice, in different poses
 
 
@@ -87,7 +89,7 @@ class Composite:
             scale = self.heights[person, frame] / sprite.height
             shift = self.places[person, frame] - scale * sprite.pelvis
             matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-            moved = cv2.warpAffine(sprite.image, matrix, SIZE, flags=cv2.INTER_AREA)
+            moved = cv2.warpAffine(sprite.image, matrix, SIZE)
             mask = cv2.warpAffine(sprite.mask, matrix, SIZE)[..., None]
             canvas = canvas * (1 - mask) + moved * mask
         rng = np.random.default_rng(frame)
@@ -137,15 +139,15 @@ def photo_sprites(folder: Path) -> list[Sprite]:
 
 
 def clip_sprites(folder: Path) -> list[Sprite]:
-    """The man of the clip, in ten frames with keypoints that were drawn by hand, and BlazePose's masks."""
+    """The man of the clip, in five frames with keypoints that were drawn by hand, and BlazePose's masks."""
     annotated = _annotated(folder / 'annotations/single_person_coco.json')
     network = BlazePose()
     sprites = []
-    for name, points in annotated.items():
+    for name in sorted(annotated)[:FILMED]:
         image = read_image(folder / 'clips/single_person' / name.rsplit('/')[-1])
         (person, *_) = network(image, masks=True)
         mask = person.image_mask(*image.shape[:2]).numpy().astype(np.float32)
-        sprites.append(_sprite(image, mask, points))
+        sprites.append(_sprite(image, mask, annotated[name]))
     return sprites
 
 
@@ -189,9 +191,13 @@ def _sprite(image: np.ndarray, mask: np.ndarray, points: np.ndarray) -> Sprite:
     pelvis = moved[[11, 12], :2].mean(0)
     # Raised arms do not make a person taller: from the nose to the ankles, which is 0.85 of the stature.
     height = float(np.ptp(moved[[0, 15, 16], 1])) / 0.85
-    return Sprite(
-        image[top:bottom, left:right], mask[top:bottom, left:right], moved, pelvis, height
-    )
+    # Reduced without aliasing to a size from which little is left to reduce.
+    scale = TALL / height
+    size = (round(scale * (right - left)), round(scale * (bottom - top)))
+    small = cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
+    small_mask = cv2.resize(mask[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
+    moved[:, :2] *= scale
+    return Sprite(small, small_mask, moved, scale * pelvis, float(TALL))
 
 
 def _composite(

@@ -12,13 +12,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
 from hrtk.body_models import BodyModel
+from hrtk.body_models.person_similarity import iou, oks_sigmas, similarity
 from hrtk.datasets.motion import load_motion
-from hrtk.datasets.own.identities.appearance import REGIONS, Appearance, describe
+from hrtk.datasets.own.identities.appearance import BONES, Appearance, describe
+from hrtk.geometry.assignment import best_pairs
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 
@@ -32,6 +35,9 @@ ERROR = 0.01  # standard deviation of a keypoint, body heights
 MISSED = 0.02  # share of people whom the detector overlooks anywhere
 WIDTH = 0.28  # body heights between two people at which one hides the other
 SAME_CLOTHES = 0.25
+# Of the plain tracker.
+LEAST_SIMILARITY = 0.2
+STEADINESS = 0.5  # weight of the velocity so far beside that of the last frame
 # Clothes, and skin and hair, RGB.
 CLOTHES = np.array(
     [
@@ -51,7 +57,7 @@ CLOTHES = np.array(
     float,
 )
 SKIN = np.array([(225, 185, 160), (190, 140, 110), (120, 80, 60), (80, 55, 40)], float)
-PIXELS = (90, 60, 60, 60, 60, 60)  # of each region
+PIXELS = 60  # of each region
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +94,8 @@ class Crossing:
         rng = np.random.default_rng([self.seed, row])
         light = rng.normal(1, 0.08)
         pixels = []
-        for region in range(len(REGIONS)):
-            colours = np.tile(self.clothes[self.truth[row], region], (PIXELS[region], 1))
+        for region in range(len(BONES)):
+            colours = np.tile(self.clothes[self.truth[row], region], (PIXELS, 1))
             background = rng.random(len(colours)) < 1 / 6
             colours[background] = rng.uniform(30, 220, 3)
             noisy = light * colours + rng.normal(0, 18, colours.shape)
@@ -162,6 +168,55 @@ def score(crossing_truth: np.ndarray, frames: np.ndarray, found: np.ndarray) -> 
         float(counts[rows, columns].sum() / len(truth)),
         float((counts / union)[truth, name].mean()),
     )
+
+
+def similarity_tracker(
+    crossing: Any, keypoints: bool, moving: bool, max_gap: int = 10
+) -> np.ndarray:
+    """A plain tracker to compare with: the Hungarian method on the similarity to the last appearance.
+
+    Args:
+        crossing: with ``frames``, ``points`` and ``boxes`` as of :class:`Crossing`.
+        keypoints: whether the similarity is the mean of the boxes' overlap and OKS, instead of the overlap.
+        moving: whether the last appearance is moved on at constant velocity.
+        max_gap: frames in which a track may miss its person and still continue.
+
+    Returns:
+        (N,) identities.
+    """
+    frames = crossing.frames
+    sigmas = oks_sigmas(SKELETON)
+    identities = np.full(len(frames), -1)
+    last_rows: list[int] = []
+    velocities: list[np.ndarray] = []
+    for frame in np.unique(frames):
+        rows = np.flatnonzero(frames == frame)
+        active = [i for i, row in enumerate(last_rows) if frame - frames[row] <= max_gap + 1]
+        last = np.array([last_rows[i] for i in active], int)
+        steps = np.array([velocities[i] for i in active]).reshape(-1, 2)
+        moves = moving * steps * (frame - frames[last])[:, None]
+        points = crossing.points[last].copy()
+        points[..., :2] += moves[:, None]
+        boxes = crossing.boxes[last].copy()
+        boxes[:, :2] += moves
+        scores = iou(boxes, crossing.boxes[rows])
+        if keypoints:
+            scores = similarity(points, boxes, crossing.points[rows], crossing.boxes[rows], sigmas)
+        for old, new in best_pairs(scores):
+            if scores[old, new] < LEAST_SIMILARITY:
+                continue
+            identity = active[old]
+            row = rows[new]
+            step = crossing.boxes[row, :2] - crossing.boxes[last[old], :2]
+            step = step / (frame - frames[last[old]])
+            velocities[identity] = STEADINESS * velocities[identity] + (1 - STEADINESS) * step
+            identities[row] = identity
+            last_rows[identity] = row
+        for row in rows[identities[rows] < 0]:
+            identities[row] = len(last_rows)
+            last_rows.append(int(row))
+            velocities.append(np.zeros(2))
+    return identities
 
 
 @functools.cache

@@ -11,21 +11,16 @@ import dataclasses
 
 import numpy as np
 
-from hrtk.body_models.skeletons import joint_names
+from hrtk.body_models.pairs import SIDES, first_indices
 
-# Every region: the bones, each between the means of some joints.
-TRUNK = (
-    (('left_shoulder',), ('left_hip',)),
-    (('right_shoulder',), ('right_hip',)),
-    (('left_shoulder', 'right_shoulder'), ('left_hip', 'right_hip')),
-)
-REGIONS: tuple[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...], ...] = (
-    TRUNK,
-    ((('left_shoulder',), ('left_elbow',)), (('right_shoulder',), ('right_elbow',))),
-    ((('left_elbow',), ('left_wrist',)), (('right_elbow',), ('right_wrist',))),
-    ((('left_hip',), ('left_knee',)), (('right_hip',), ('right_knee',))),
-    ((('left_knee',), ('left_ankle',)), (('right_knee',), ('right_ankle',))),
-    ((('nose',), ('left_ear',)), (('nose',), ('right_ear',))),
+# The bone of every region, on both sides of the body.
+BONES: tuple[tuple[str, str], ...] = (
+    ('shoulder', 'hip'),
+    ('shoulder', 'elbow'),
+    ('elbow', 'wrist'),
+    ('hip', 'knee'),
+    ('knee', 'ankle'),
+    ('nose', 'ear'),
 )
 ALONG = np.linspace(0.15, 0.85, 10)  # places along a bone
 ACROSS = np.array([-0.08, 0.0, 0.08])  # beside it, in lengths of the bone
@@ -82,18 +77,17 @@ def look(image: np.ndarray, points: np.ndarray, skeleton: str) -> Appearance:
 
 def region_places(points: np.ndarray, skeleton: str) -> list[np.ndarray]:
     """For each region the (P, 2) places, px, whose colours count; none for bones with a missing joint."""
-    names = joint_names(skeleton)
-    index = {name: position for position, name in enumerate(names)}
+    index = first_indices(skeleton)
     places = []
-    for bones in REGIONS:
+    for start, stop in BONES:
         of_region = [np.empty((0, 2))]
-        for ends in bones:
-            joints = [index.get(name) for names_of_end in ends for name in names_of_end]
-            if None in joints or (points[joints, 2] <= 0).any():
+        for side in SIDES:
+            ends = [index.get((side, joint), index.get(('', joint))) for joint in (start, stop)]
+            if None in ends or (points[ends, 2] <= 0).any():
                 continue
-            start, stop = (points[[index[name] for name in end], :2].mean(0) for end in ends)
-            bone = (stop - start).astype(np.float64)
-            middle = start + ALONG[:, None] * bone
+            first, last = points[ends, :2].astype(np.float64)
+            bone = last - first
+            middle = first + ALONG[:, None] * bone
             beside = ACROSS[:, None] * [-bone[1], bone[0]]
             of_region.append((middle[:, None] + beside).reshape(-1, 2))
         places.append(np.concatenate(of_region))

@@ -9,9 +9,9 @@ import dataclasses
 
 import numpy as np
 
-from hrtk.body_models.skeletons import joint_names
+from hrtk.body_models.pairs import first_indices
 
-TORSO = ('left_shoulder', 'right_shoulder', 'left_hip', 'right_hip')
+TORSO = (('left', 'shoulder'), ('right', 'shoulder'), ('left', 'hip'), ('right', 'hip'))
 LEAST_TORSO = 3  # visible joints of four; from fewer the middle of the torso is uncertain
 UNCERTAIN = 5.0  # times the noise of such a middle
 PERIODS = 0.4  # s at the end of a piece of a track from which its velocity is estimated
@@ -60,8 +60,8 @@ def body_middles(
         (N, 2) middles, px, those of the boxes where less than three joints of the torso are visible; and (N,) how many
         times as uncertain as others they are.
     """
-    names = joint_names(skeleton)
-    joints = [names.index(name) for name in TORSO if name in names]
+    index = first_indices(skeleton)
+    joints = [index[joint] for joint in TORSO if joint in index]
     middles = boxes[:, :2].astype(np.float64)
     factors = np.full(len(points), UNCERTAIN)
     if not joints:
