@@ -30,8 +30,8 @@ from hrtk.testing.crossings import (
 
 PHOTOS = ('t5', 'tada_photo', 'test_a', 'test_c', 'test_m', 'test_y', 'y1')
 FIXED = ('test_a', 'test_c', 'test_m', 'test_y', 'y1')  # from one camera that did not move
-SIZE = (640, 360)
-SCALE = 0.5  # of the simulated ways, which cross an image of 1280 x 720
+SIZE = (480, 270)
+SCALE = 0.375  # of the simulated ways, which cross an image of 1280 x 720
 FILMED = 5  # pictures of the clip
 HOLD = 6  # frames for which a picture of the clip is shown
 TALL = 180  # px of a sprite
@@ -91,10 +91,11 @@ class Composite:
             matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
             moved = cv2.warpAffine(sprite.image, matrix, SIZE)
             mask = cv2.warpAffine(sprite.mask, matrix, SIZE)[..., None]
-            canvas = canvas * (1 - mask) + moved * mask
+            canvas += mask * (moved - canvas)
         rng = np.random.default_rng(frame)
         light = rng.normal(1, 0.03)
-        return (light * canvas + rng.normal(0, 3, canvas.shape)).clip(0, 255).astype(np.uint8)
+        noise = 3 * rng.standard_normal(canvas.shape, np.float32)
+        return (np.float32(light) * canvas + noise).clip(0, 255).astype(np.uint8)
 
     def look(self, row: int) -> Appearance:
         """What the person of a row looks like in the composite."""
