@@ -82,8 +82,8 @@ def region_places(points: np.ndarray, skeleton: str) -> list[np.ndarray]:
     for start, stop in BONES:
         of_region = [np.empty((0, 2))]
         for side in SIDES:
-            ends = [index.get((side, joint), index.get(('', joint))) for joint in (start, stop)]
-            if None in ends or (points[ends, 2] <= 0).any():
+            ends = [index.get((side, joint), index.get(('', joint), -1)) for joint in (start, stop)]
+            if min(ends) < 0 or (points[ends, 2] <= 0).any():
                 continue
             first, last = points[ends, :2].astype(np.float64)
             bone = last - first
