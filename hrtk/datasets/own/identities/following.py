@@ -149,6 +149,8 @@ class Follower:
         self._mark_hidden(active, matched, boxes, rows[list(matched.values())])
         self._mark_covered(rows)
         for old, new in matched.items():
+            if self._tracks[active[old]].hidden:  # who comes out could be anybody who was there
+                self._uncertain[rows[new]] = True
             self._update(self._tracks[active[old]], rows[new], frame)
             self._identities[rows[new]] = active[old]
         for row in rows[self._identities[rows] < 0]:
