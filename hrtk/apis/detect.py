@@ -28,7 +28,11 @@ NAMED = 5  # images in a message
 
 
 def detect(
-    footage: Footage, detector: Detector | Callable, path: str | Path, fps: Optional[float] = None
+    footage: Footage,
+    detector: Detector | Callable,
+    path: str | Path,
+    fps: Optional[float] = None,
+    frames: Optional[range] = None,
 ) -> Path:
     """Detects the people of every frame and writes a file that :mod:`hrtk.datasets.own.keypoint_files` reads.
 
@@ -44,6 +48,7 @@ def detect(
         path: of the json.
         fps: declares images to be the frames of clips; replaces the rate of a video's header. Images without it are
             photographs.
+        frames: indices of the frames that are looked at; None for all. Each keeps its number.
 
     Returns:
         ``path``.
@@ -56,6 +61,10 @@ def detect(
     detector = batched(detector)
     fps = fps or footage.fps
     header = _header(footage, detector, fps)
+    first = 0
+    if frames is not None:
+        first = frames.start
+        header['range'] = [frames.start, frames.stop]
     if not _is_finished(path, header):
         part = path.with_name(f'{path.name}.part')
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,17 +73,18 @@ def detect(
             if not entries:
                 file.truncate(0)
                 file.write(f'{json.dumps(header)}\n')
-            for entry in _remaining_entries(footage, detector, fps, entries):
+            for entry in _remaining_entries(footage, detector, fps, frames, entries):
                 file.write(f'{json.dumps(entry)}\n')
                 file.flush()
                 entries.append(entry)
         for entry in entries:
             entry.pop(STATE, None)
-        notes = _leave_out_false_tracks(entries, footage, fps, path)
+        clips = [footage.clip(first + index) for index in range(len(entries))]
+        notes = _leave_out_false_tracks(entries, clips, fps, path)
         write_text_atomically(path, json.dumps({**header, **notes, 'frames': entries}))
         part.unlink()
     entries = _check_somebody(path, detector)
-    _warn_of_missing_people(entries, footage, detector, path)
+    _warn_of_missing_people(entries, footage, detector, path, first)
     return path
 
 
@@ -114,25 +124,31 @@ def _stored_entries(part: Path, header: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _remaining_entries(
-    footage: Footage, detector: Detector, fps: Optional[float], stored: list[dict[str, Any]]
+    footage: Footage,
+    detector: Detector,
+    fps: Optional[float],
+    chosen: Optional[range],
+    stored: list[dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """The entries of the frames behind those that are stored."""
-    start = len(stored)
+    if chosen is None:
+        chosen = range(len(footage))
+    start = chosen.start + len(stored)
     state = None
     if stored:
         state = stored[-1].get(STATE)
     session = detector.session(fps, state)
     frames = footage.frames(range(len(footage)))
     if session is None:
-        starts = range(start, len(footage), detector.batch_size)
+        starts = range(start, chosen.stop, detector.batch_size)
         for first in track(starts, description='2D keypoints'):
-            batch = range(first, min(first + detector.batch_size, len(footage)))
+            batch = range(first, min(first + detector.batch_size, chosen.stop))
             people = _detect_batch(detector, [frames[index] for index in batch])
             for index, points in zip(batch, people):
                 yield _entry(footage, index, Findings(points))
         return
-    for index in track(range(start, len(footage)), description='2D keypoints'):
-        if index > 0 and footage.clip(index) != footage.clip(index - 1):
+    for index in track(range(start, chosen.stop), description='2D keypoints'):
+        if index > chosen.start and footage.clip(index) != footage.clip(index - 1):
             session = detector.session(fps)
         assert session is not None
         yield _session_entry(footage, index, session, frames[index])
@@ -179,15 +195,14 @@ def _rounded(values: np.ndarray, places: int) -> list:
 
 
 def _leave_out_false_tracks(
-    entries: list[dict[str, Any]], footage: Footage, fps: Optional[float], path: Path
+    entries: list[dict[str, Any]], clips: list[str], fps: Optional[float], path: Path
 ) -> dict[str, Any]:
     """Removes short and uncertain tracks from the entries, and says how many there were."""
     if fps is None:
         return {}
     flags: dict[tuple[str, int], list[float]] = {}
     lengths: dict[str, int] = {}
-    for index, entry in enumerate(entries):
-        clip = footage.clip(index)
+    for clip, entry in zip(clips, entries):
         lengths[clip] = lengths.get(clip, 0) + 1
         for position, person in enumerate(entry.get('persons', [])):
             flags.setdefault((clip, person), []).append(entry['landmarks']['flag'][position])
@@ -199,8 +214,8 @@ def _leave_out_false_tracks(
             false.add((clip, person))
     if not false:
         return {}
-    for index, entry in enumerate(entries):
-        _keep_people(entry, footage.clip(index), false)
+    for clip, entry in zip(clips, entries):
+        _keep_people(entry, clip, false)
     frames = sum(len(flags[key]) for key in false)
     _log.info('%s: left out %d short or uncertain tracks of %d', path, len(false), len(flags))
     return {'left_out': dict(tracks=len(false), people=frames)}
@@ -237,7 +252,7 @@ def _check_somebody(path: Path, detector: Detector) -> list[dict[str, Any]]:
 
 
 def _warn_of_missing_people(
-    entries: list[dict[str, Any]], footage: Footage, detector: Detector, path: Path
+    entries: list[dict[str, Any]], footage: Footage, detector: Detector, path: Path, first: int
 ) -> None:
     """Names photographs without people, and says if people are so small that others may have been missed."""
     empty = [entry['image'] for entry in entries if 'image' in entry and not entry['keypoints']]
@@ -257,7 +272,7 @@ def _warn_of_missing_people(
         return
     points = np.array(entries[fullest]['keypoints'], np.float64)
     extents = (points.max(1) - points.min(1)).max(1)
-    smallest = float(extents.min()) / max(footage.size(fullest))
+    smallest = float(extents.min()) / max(footage.size(first + fullest))
     tiles = getattr(getattr(detector, 'network', None), 'tiles', 1)
     if smallest < SMALL / tiles:
         _log.warning(

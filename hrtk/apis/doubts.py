@@ -48,6 +48,7 @@ REASONS = {
     'spread': 'the estimator expects large errors',
     'frames': 'many frames contradict themselves',
     'side_margin': 'left and right of the whole track are a guess',
+    'identity': 'it may be another person after people crossed',
 }
 
 
@@ -72,8 +73,10 @@ def report_doubts(
     console = Console(soft_wrap=True)
     doubts = {}
     entries = {}
+    margins = {track.name: track.identity_margin for track in dataset.tracks}
     for sequence, result in stored_pairs(results, dataset):
-        evidence = evidence_of(sequence, result, body, dataset.sides.get(sequence.name))
+        sides = dataset.sides.get(sequence.name)
+        evidence = evidence_of(sequence, result, body, sides, margins[sequence.name])
         found = find_doubts(evidence, limits)
         doubts[sequence.name] = found
         text = describe(evidence, found)
@@ -90,7 +93,11 @@ def report_doubts(
 
 
 def evidence_of(
-    sequence: Sequence, result: Result, body: BodyModel, sides: Optional[Sides]
+    sequence: Sequence,
+    result: Result,
+    body: BodyModel,
+    sides: Optional[Sides],
+    identity: Optional[np.ndarray] = None,
 ) -> TrackEvidence:
     """Collects what speaks for and against a track and its result.
 
@@ -99,8 +106,9 @@ def evidence_of(
         result: of the sequence.
         body: the model of the result.
         sides: what was found about left and right, or None.
+        identity: (F,) margins of the identity, or None.
     """
-    evidence: dict[str, Any] = {}
+    evidence: dict[str, Any] = {'identity': identity}
     if sides is not None:
         # Only what is still exchanged is wrong.
         evidence['exchanged'] = sides.found & ~sides.exchanged
@@ -125,7 +133,11 @@ def describe(evidence: TrackEvidence, doubts: Doubts) -> str:
     parts = []
     for reason in doubts.reasons:
         text = REASONS[reason]
-        if reason in doubts.frame_reasons:
+        if reason == 'identity':
+            frames = np.flatnonzero(doubts.frame_reasons[reason])
+            margin = float(evidence.identity[frames].min())
+            text = f'{text} (frames {frames[0]} to {frames[-1]} of the track, margin {margin:.1f})'
+        elif reason in doubts.frame_reasons:
             share = doubts.frame_reasons[reason].mean()
             values = getattr(evidence, reason)
             median = float(np.nanmedian(values[doubts.frame_reasons[reason]]))
@@ -198,6 +210,8 @@ def _entry(evidence: TrackEvidence, doubts: Doubts, text: str) -> dict[str, Any]
         known = np.isfinite(values)
         if known.any():
             means[name] = round(float(values[known].mean()), 4)
+    if np.isfinite(evidence.identity).any():
+        means['identity_margin'] = round(float(np.nanmin(evidence.identity)), 2)
     if np.isfinite(evidence.side_margin):
         means['side_margin'] = round(evidence.side_margin, 2)
     return dict(

@@ -22,6 +22,7 @@ from hrtk.apis.look.exporting import export as export_results
 from hrtk.apis.look.scene import draw_scene
 from hrtk.apis.look.stored import body_of
 from hrtk.apis.zoo.building import model_config
+from hrtk.datasets.own.choosing import frame_range, parse_frame, parse_person
 from hrtk.datasets.own.footage import open_footage
 from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
@@ -70,6 +71,9 @@ def infer(
     fov: Optional[float] = None,
     repair_sides: bool = True,
     film: bool = True,
+    person: int | str | None = None,
+    begin: float | str | None = None,
+    end: float | str | None = None,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
     """Estimates the bodies of all people in some footage, with or without adaptation.
@@ -96,6 +100,10 @@ def infer(
         fov: field of view along the longer side of the image, degrees, instead of ``focal``.
         repair_sides: whether left and right are put right where the detector exchanged them, see
             :class:`~hrtk.datasets.own.video.VideoDataset`.
+        person: the only person whose body is estimated: the number in the names of results, or ``'largest'``.
+        begin, end: the stretch of the footage that is used, from a time up to another: seconds, ``'00:01:03.5'``, or
+            ``'f105'`` for a frame, counted from 0, see :func:`hrtk.datasets.own.choosing.frame_range`. Results keep the
+            frame numbers of the whole footage.
         film: whether the video of all people and the pictures and videos of each person are drawn.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
@@ -116,6 +124,10 @@ def infer(
     planned = keypoints or output / 'keypoints.json'
     # Wrong configs and options are reported before the long work.
     _config(str(images), planned, adapt, max_people, fps, cfg_options, repair_sides)
+    parse_person(person)
+    for option, value in (('--from', begin), ('--to', end)):
+        if value is not None:
+            parse_frame(value, fps or 1.0, option)  # raises for what is no time
     if keypoints is None:
         if camera is None:
             open_footage(images)  # a wrong path is reported before the detector loads its weights
@@ -123,9 +135,15 @@ def infer(
         if camera is not None:
             fps = _record(camera, images, seconds)
         rate = fps or _rate_of(cfg_options)
-        keypoints = detect(open_footage(images), detector, output / 'keypoints.json', rate)
+        opened = open_footage(images)
+        frames = None
+        if begin is not None or end is not None:
+            clock = rate or opened.fps
+            frames = frame_range(begin, end, len(opened), clock, str(images))
+        keypoints = detect(opened, detector, output / 'keypoints.json', rate, frames)
     cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options, repair_sides)
-    for key, value in (('focal', focal), ('fov', fov)):
+    choices = dict(focal=focal, fov=fov, person=person, begin=begin, end=end)
+    for key, value in choices.items():
         if value is not None:
             cfg.dataset[key] = value
     if not film:

@@ -47,6 +47,8 @@ class TrackEvidence:
         spread: (F,) mean expected error of the joints by the estimator's own judgement, metres.
         seconds: between two frames.
         side_margin: of :class:`hrtk.datasets.own.sides.Sides`; NaN if sides were not examined.
+        identity: (F,) logarithm of the odds that the person is the one of the track, in frames around which people
+            overlapped, see :func:`hrtk.datasets.own.identities.identify`.
     """
 
     visible: np.ndarray
@@ -59,6 +61,7 @@ class TrackEvidence:
     spread: np.ndarray
     seconds: float
     side_margin: float
+    identity: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +79,7 @@ class DoubtLimits:
         reprojection: largest mean distance, body heights.
         spread: largest mean expected error, metres.
         side_margin: smallest margin of a track.
+        identity: smallest margin of an identity; one such frame makes a track doubtful.
         share: largest share of doubtful frames in a track that is not doubtful.
     """
 
@@ -88,6 +92,7 @@ class DoubtLimits:
     reprojection: float = 0.05
     spread: float = 0.15
     side_margin: float = 2.0
+    identity: float = 5.0
     share: float = 0.2
 
 
@@ -98,7 +103,8 @@ class Doubts:
     Attributes:
         doubtful: whether the track is doubtful.
         reasons: why: names of reasons that concern more than the allowed share of frames, ``'frames'`` if only all
-            reasons together do, ``'side_margin'`` if the sides of the track are a guess.
+            reasons together do, ``'side_margin'`` if the sides of the track are a guess, ``'identity'`` if the person
+            may be another one from some frame on.
         frames: (F,) bool, the doubtful frames.
         frame_reasons: for each reason (F,) bool: ``'visible'``, ``'unseen'``, ``'jump'``, ``'exchanged'``,
             ``'side_disagreement'``, ``'bone_deviation'``, ``'reprojection'``, ``'spread'``.
@@ -126,6 +132,7 @@ def track_evidence(
     projected2d: Optional[np.ndarray] = None,
     joint_spread: Optional[np.ndarray] = None,
     image_size: Optional[tuple[int, int]] = None,
+    identity: Optional[np.ndarray] = None,
 ) -> TrackEvidence:
     """Collects the evidence of a track of F consecutive frames.
 
@@ -140,6 +147,7 @@ def track_evidence(
         projected2d: (F, K, 2) joints of the reconstructed body, projected, px; NaN for joints that it lacks.
         joint_spread: (F, J) of :class:`hrtk.structures.Prediction`, metres.
         image_size: (width, height), px; joints outside are not visible, whatever the detector says. None for no limit.
+        identity: (F,) margins of :class:`hrtk.datasets.own.choosing.Track`.
 
     Raises:
         InputError: an array has another shape than these.
@@ -161,6 +169,9 @@ def track_evidence(
     bone_deviation = nothing
     reprojection = nothing
     spread = nothing
+    if identity is None:
+        identity = nothing
+    _check_shape(identity, (count,), 'identity')
     if joint_spread is not None:
         spread = np.asarray(joint_spread, np.float64).mean(1)
     if landmarks3d is not None:
@@ -181,6 +192,7 @@ def track_evidence(
         spread=spread,
         seconds=1 / fps,
         side_margin=float(side_margin),
+        identity=np.asarray(identity, np.float64),
     )
 
 
@@ -200,11 +212,14 @@ def find_doubts(evidence: TrackEvidence, limits: DoubtLimits = DoubtLimits()) ->
         'bone_deviation': evidence.bone_deviation > limits.bone_deviation,
         'reprojection': evidence.reprojection > limits.reprojection,
         'spread': evidence.spread > limits.spread,
+        'identity': evidence.identity < limits.identity,
     }
     frames = np.any(list(frame_reasons.values()), axis=0)
     reasons = [reason for reason, of in frame_reasons.items() if of.mean() > limits.share]
     if not reasons and frames.mean() > limits.share:
         reasons.append('frames')
+    if frame_reasons['identity'].any() and 'identity' not in reasons:
+        reasons.append('identity')
     if evidence.side_margin < limits.side_margin:
         reasons.append('side_margin')
     return Doubts(bool(reasons), tuple(reasons), frames, frame_reasons)

@@ -479,3 +479,30 @@ def test_without_a_film_nothing_is_drawn(clip, two_people, tmp_path, monkeypatch
     again = infer(clip, two_people, **frozen)
     assert again.results == made.results and again.overlay.is_file()
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+
+
+def test_whom_and_when(clip, two_people, tmp_path):
+    """--person, --from and --to as the command takes them; frames keep their numbers."""
+    common = [str(clip), '--no-film', '--output', str(tmp_path)]
+    main(['infer', *common, '--keypoints', str(two_people), '--person', '1', '--from', '00:00.2'])
+    (file,) = tmp_path.glob('results/*/*.npz')
+    result = Result.load(file)
+    assert file.name == 'clip_person1.npz' and result.keypoints2d[0, :, 0].min() > 99
+    assert list(result.frame_ids) == [f'{t:06d}' for t in range(2, FRAMES)]
+    stub = Stub()
+    made = infer(clip, pose2d=stub, begin='f1', end=0.6, output=tmp_path / 'cut', film=False)
+    content = json.loads(made.keypoints.read_text())
+    assert stub.asked == 5 and [entry['frame'] for entry in content['frames']] == [1, 2, 3, 4, 5]
+    (file,) = made.results.glob('*.npz')
+    assert list(Result.load(file).frame_ids) == [f'{t:06d}' for t in range(1, 6)]
+    detect(open_footage(clip), stub, made.keypoints, frames=range(1, 6))
+    assert stub.asked == 5  # the same frames, nothing is detected again
+    for options, message in (
+        (dict(person=7), 'there is no person 7; there are 0, 1'),
+        (dict(person='tall'), "person is 'tall'; it is the number in the name of a result"),
+        (dict(begin='soon'), "--from is 'soon'; write seconds like 3.5"),
+        (dict(end=-1), '--to is -1; write'),
+        (dict(begin=9), '--from 9 is behind the last frame; there are 7 frames, 0.700 s'),
+    ):
+        with pytest.raises(InputError, match=message):
+            infer(clip, two_people, output=tmp_path / 'wrong', film=False, **options)

@@ -8,7 +8,8 @@ from pycocotools.cocoeval import COCOeval, Params
 from scipy.ndimage import convolve1d
 
 from hrtk.body_models.person_similarity import iou, oks, oks_sigmas, similarity
-from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
+from hrtk.datasets.own.identities import identify
+from hrtk.datasets.own.tracking import interpolate, smooth_boxes
 from hrtk.geometry.boxes import boxes_from_keypoints
 
 BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (60, 160)
@@ -29,7 +30,7 @@ def boxes_of(points):
 def followed(people, **options):
     """Identities of people given as (frame, points)."""
     frames, points = np.array([f for f, _ in people]), np.stack([p for _, p in people])
-    return track_people(frames, points, boxes_of(points), 'coco17', **options).tolist()
+    return identify(frames, points, boxes_of(points), 'coco17', **options).of_rows.tolist()
 
 
 def test_sigmas_are_those_of_coco():

@@ -129,7 +129,7 @@ def test_two_people_short_tracks_and_long_gaps(clip, tmp_path, caplog):
     assert [(s.name, s.frame_ids[0], len(s)) for s in dataset] == [
         ('two_person0', '000000', 20),
         ('two_person1', '000000', 20),
-        ('two_person3', '000031', 9),
+        ('two_person1_part2', '000031', 9),  # lost while beside somebody else
     ]
     assert dataset[0].keypoints2d.xy[19, 0, 0] - dataset[0].keypoints2d.xy[
         0, 0, 0
@@ -465,3 +465,49 @@ def test_real_clip(data_root):
         int
     )
     assert np.abs(sequence.frames[20] - picture).mean() < 2
+
+
+def meeting(folder, colours):
+    """Two people of one size who meet and turn back, in two colours; 30 frames without identities."""
+    path = folder / 'kp.json'
+    (folder / 'frames').mkdir()
+    entries = {}
+    for t in range(30):
+        away = 3.0 * abs(t - 15)
+        image = np.full((120, 220, 3), 128, np.uint8)
+        for x, colour in zip((90 - away, 90 + away), colours):
+            image[15:105, int(x) - 5 : int(x) + 35] = colour
+        cv2.imwrite(str(folder / f'frames/{t:02d}.png'), image)
+        both = [person(90 - away), person(90 + away)]
+        entries[f'{t:02d}.png'] = [] if abs(t - 15) < 4 else both[:: -1 if t % 2 else 1]
+    return keypoints(path, entries)
+
+
+@pytest.mark.parametrize('colours', [(20, 230), (230, 20), (120, 120)])
+def test_people_who_turn_back_are_known_by_their_colours(tmp_path, colours):
+    file = meeting(tmp_path, colours)
+    tracks = VideoDataset(tmp_path / 'frames', file, fps=15, smooth=False).tracks
+    sides = [np.sign(track.boxes[[0, -1], 0] - 105).tolist() for track in tracks]
+    alike = colours[0] == colours[1]
+    assert len(tracks) == 2 and (alike or sides[0][0] == sides[0][1] != sides[1][0])
+    for track in tracks:
+        uncertain = np.isfinite(track.identity_margin)
+        assert uncertain[15] and not uncertain[[0, 1, 2, 27, 28, 29]].any()
+    blind = VideoDataset(tmp_path / 'frames', file, fps=15, smooth=False, colours=False).tracks
+    # Motion alone says that they passed each other.
+    assert sorted(np.sign(track.boxes[[0, -1], 0] - 105).tolist() for track in blind) == [
+        [-1, 1],
+        [1, -1],
+    ]
+
+
+def test_a_stretch_and_a_person(clip, tmp_path):
+    file = keypoints(
+        tmp_path / 'kp.json', {t: [person(100), person(2 * t, scale=1.2)] for t in range(COUNT)}
+    )
+    dataset = VideoDataset(clip, file, begin='0.5', end='f25', person='largest')
+    (track,) = dataset.tracks
+    assert track.frames == tuple(range(5, 25)) and track.identity == 0
+    assert dataset[0].frame_ids[0] == '000005' and number(dataset[0].frames[0]) == 5
+    with pytest.raises(InputError, match='no person 4; there are 0, 1'):
+        VideoDataset(clip, file, person=4)

@@ -158,3 +158,14 @@ def test_an_estimator_that_expects_large_errors():
     assert 'spread' not in find_doubts(sure).reasons
     unsure = track_evidence(points, 'coco17', 25.0, joint_spread=spread + 0.15)
     assert 'spread' in find_doubts(unsure).reasons
+
+
+def test_one_uncertain_crossing_makes_a_track_doubtful():
+    margins = np.full(F, np.nan)
+    margins[7:9] = (2.0, 30.0)
+    doubts = find_doubts(track_evidence(upright(), 'coco17', 30, identity=margins))
+    assert doubts.doubtful and doubts.reasons == ('identity',)
+    assert np.flatnonzero(doubts.frames).tolist() == [7] and doubts.reasons_of(7) == ('identity',)
+    assert not find_doubts(track_evidence(upright(), 'coco17', 30, identity=margins + 4)).doubtful
+    with pytest.raises(InputError, match='identity'):
+        track_evidence(upright(), 'coco17', 30, identity=margins[1:])

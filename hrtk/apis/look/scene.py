@@ -32,8 +32,8 @@ PeopleOfFrame = dict[int, list[tuple[Result, int]]]
 def draw_scene(dataset: VideoDataset, results: Path, body: BodyModel, folder: Path) -> Path:
     """Draws the bodies of all people together.
 
-    A video begins with the footage and ends with the last frame of the last track. An overlay that already shows these
-    results is not drawn again.
+    A video begins with the first frame that the data set uses and ends with the last frame of the last track. An
+    overlay that already shows these results is not drawn again.
 
     Args:
         dataset: the people.
@@ -62,7 +62,7 @@ def draw_scene(dataset: VideoDataset, results: Path, body: BodyModel, folder: Pa
     if dataset.photographs:
         _write_photographs(target, dataset, people, body)
     else:
-        images = _draw(dataset, range(max(people) + 1), people, body)
+        images = _draw(dataset, range(dataset.range.start, max(people) + 1), people, body)
         if as_video:
             write_video(target, _letterboxed(images), dataset.fps)
         else:

@@ -47,6 +47,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--max-people', type=int, metavar='N', help='only the N largest and longest tracks'
     )
     parser.add_argument(
+        '--person',
+        metavar='N|largest',
+        help='only this person: the number in the names of results, e.g. 1 for clip_person1, or largest',
+    )
+    parser.add_argument(
+        '--from',
+        dest='begin',
+        metavar='TIME',
+        help='begin at this time: seconds (3.5), [hours:]minutes:seconds (00:01:03.5), or a frame (f105)',
+    )
+    parser.add_argument(
+        '--to', dest='end', metavar='TIME', help='end before this time or frame, written likewise'
+    )
+    parser.add_argument(
         '--fps', type=float, metavar='N', help='the images are frames of a video, N per second'
     )
     add_focal_arguments(parser)

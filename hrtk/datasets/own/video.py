@@ -13,12 +13,20 @@ import torch
 
 from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.mask_sources.base import MaskSource
+from hrtk.datasets.own.choosing import (
+    Track,
+    choose_person,
+    frame_range,
+    largest_tracks,
+    parse_person,
+)
+from hrtk.datasets.own.clip_identities import ClipIdentities, largest_of_each
 from hrtk.datasets.own.footage import open_footage
+from hrtk.datasets.own.identities import Identities
 from hrtk.datasets.own.keypoint_files import read_keypoints
-from hrtk.datasets.own.keypoint_table import contradicting_identities
 from hrtk.datasets.own.sides import Sides
 from hrtk.datasets.own.track_sides import repair_message, repair_track
-from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
+from hrtk.datasets.own.tracking import interpolate, smooth_boxes
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.camera import clip_focal
@@ -26,23 +34,6 @@ from hrtk.registry import DATASETS, MASK_SOURCES
 from hrtk.structures import Keypoints2D, Landmarks, Sequence
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Track:
-    """One person in F frames of one clip.
-
-    Attributes:
-        name: of the sequence.
-        frames: F indices in the footage.
-        boxes: (F, 3) float32 ``[cx, cy, side]``, px.
-        rows: F rows of the keypoint table, -1 where the person was not detected.
-    """
-
-    name: str
-    frames: tuple[int, ...]
-    boxes: np.ndarray
-    rows: tuple[int, ...]
 
 
 @DATASETS.register_module()
@@ -53,7 +44,8 @@ class VideoDataset(SequenceDataset):
     ``person_id`` (OpenPose) or ``persons`` (rtmlib).
 
     - ``'tracked'``: the identities of the file if every visible person of a clip has one and no frame of the clip
-      holds one twice, else those of :func:`hrtk.datasets.own.tracking.track_people`.
+      holds one twice, else those of :func:`hrtk.datasets.own.identities.identify`, which also examines those that
+      BlazePose noted. Where people overlap it reads some images.
     - ``'annotated'``: the identities of the file; people without one are left out. A file without any identity gives
       one track, the largest person of every frame. Of two people with one identity in a frame the larger one counts.
 
@@ -81,7 +73,7 @@ class VideoDataset(SequenceDataset):
         max_gap: frames.
         min_length: tracks with fewer frames in which the person was detected are left out; at most the number of
             frames of the clip.
-        min_similarity: of :func:`hrtk.datasets.own.tracking.track_people`.
+        min_similarity: of :func:`hrtk.datasets.own.identities.identify`.
         max_people: the number of tracks, of which those with the largest sum of box sides over all frames remain;
             None for all.
         masks: config of a mask source, see :mod:`hrtk.datasets.mask_sources`; None for no masks.
@@ -94,11 +86,17 @@ class VideoDataset(SequenceDataset):
             :class:`~hrtk.datasets.own.sides.SideRepair`; the log reports every repaired track. 3D landmarks and
             mirrored runs in the keypoint file are used, and landmarks are exchanged, too. Photographs stay as they
             are.
+        colours: whether the colours of clothes help to tell who is who after people overlapped.
+        person: the only person who counts: the number in the names of tracks, or ``'largest'`` for that with the
+            largest sum of box sides over all frames.
+        begin, end: the frames from one time to another, which are the only ones that count; see
+            :func:`~hrtk.datasets.own.choosing.frame_range`. Frames keep their numbers.
 
     Attributes:
         footage: the frames on disk.
         table: the keypoints of all people.
-        tracks: the :class:`Track` of every sequence.
+        range: indices of the frames that count.
+        tracks: the :class:`~hrtk.datasets.own.choosing.Track` of every sequence.
         photographs: whether every frame is a clip of its own.
         sides: with ``repair_sides`` what was found about the sides of every track, by its name.
 
@@ -132,6 +130,10 @@ class VideoDataset(SequenceDataset):
         focal: Optional[float] = None,
         fov: Optional[float] = None,
         repair_sides: bool = False,
+        colours: bool = True,
+        person: int | str | None = None,
+        begin: float | str | None = None,
+        end: float | str | None = None,
     ) -> None:
         class_name = type(self).__name__
         if fps is not None and not fps > 0:
@@ -161,6 +163,8 @@ class VideoDataset(SequenceDataset):
         self.min_similarity = min_similarity
         self.people = people
         self.fill_gaps = fill_gaps
+        self.colours = colours
+        self.person = parse_person(person)
         self.masks: Optional[MaskSource] = None
         if masks is not None:
             self.masks = MASK_SOURCES.build(masks)
@@ -169,7 +173,10 @@ class VideoDataset(SequenceDataset):
         xy, confidence = torch.from_numpy(self._points).split((2, 1), dim=-1)
         self._boxes = boxes_from_keypoints(xy, confidence[..., 0], scale=box_scale).numpy()
         self._found = self.table.landmarks
-        self.tracks = self._largest_tracks(self._find_tracks(), max_people)
+        self.range = frame_range(
+            begin, end, len(self.footage), self._clock(), str(self.footage.path)
+        )
+        self.tracks = self._chosen(self._find_tracks(), max_people)
         self.sides: dict[str, Sides] = {}
         if repair_sides and not self.photographs:
             self.sides = {track.name: self._repair_sides(track) for track in self.tracks}
@@ -206,6 +213,10 @@ class VideoDataset(SequenceDataset):
         if self.masks is not None:
             hashes.update(self.masks.fingerprint())
         return hashes
+
+    def _clock(self) -> Optional[float]:
+        """Frames per second; None for photographs, which have no times."""
+        return None if self.photographs else self.fps
 
     def _focal(self, frame: int) -> Optional[float]:
         """The focal length of the camera of a frame, px; None if nothing is known about it."""
@@ -273,30 +284,38 @@ class VideoDataset(SequenceDataset):
         frame_of_row = self.footage.locate(self.table)
         rows_of_clip: dict[str, list[int]] = {}
         for row in self._usable_rows():
-            rows_of_clip.setdefault(self._clip(frame_of_row[row]), []).append(row)
-        clip_lengths = Counter(self._clip(frame) for frame in range(len(self.footage)))
+            if frame_of_row[row] in self.range:
+                rows_of_clip.setdefault(self._clip(frame_of_row[row]), []).append(row)
+        clip_lengths = Counter(self._clip(frame) for frame in self.range)
+        find = ClipIdentities(
+            self.table,
+            self._points,
+            self._boxes,
+            self.footage,
+            self.fps,
+            self.people,
+            self.colours,
+            self.max_gap,
+            self.min_similarity,
+        )
         tracks: list[Track] = []
         duplicates = 0
-        tracked: list[str] = []
         for clip in sorted(rows_of_clip):
             rows = rows_of_clip[clip]
             frames = [frame_of_row[row] for row in rows]
-            noted = [self.table.persons[row] for row in rows]
-            contradicting = contradicting_identities(noted, frames)
-            if contradicting and self.people == 'tracked':
-                tracked.append(f'{contradicting[0]} in {clip or self.name}')
-                noted = [None] * len(rows)
-            people = self._group(self._identities(noted, rows, frames), rows, frames)
+            found = find(clip, rows, frames)
+            people = largest_of_each(found, rows, frames, self._boxes)
             duplicates += len(rows) - sum(map(len, people.values()))
-            tracks.extend(self._tracks_of_clip(clip, people, clip_lengths[clip]))
+            tracks.extend(self._tracks_of_clip(clip, people, clip_lengths[clip], found))
         self._warn_about_people(
             duplicates, 'smaller than another of the same identity in the same frame'
         )
-        if tracked:
-            effect = f'{len(tracked)} clips are tracked without the identities of the file'
-            _log.warning(
-                '%s: a frame holds identity %s twice; %s', self.keypoints, tracked[0], effect
+        for clip, identity in list(find.contradicting.items())[:1]:
+            place = f'{identity} in {clip or self.name}'
+            effect = (
+                f'{len(find.contradicting)} clips are tracked without the identities of the file'
             )
+            _log.warning('%s: a frame holds identity %s twice; %s', self.keypoints, place, effect)
         return tracks
 
     def _usable_rows(self) -> list[int]:
@@ -335,38 +354,8 @@ class VideoDataset(SequenceDataset):
             return self.footage.stem(frame)
         return self.footage.clip(frame)
 
-    def _identities(
-        self, noted: list[Optional[int]], rows: list[int], frames: list[int]
-    ) -> list[int]:
-        """The identity of every row of one clip, the noted ones if all rows have one."""
-        identities = [person for person in noted if person is not None]
-        if len(identities) == len(rows):
-            return identities
-        if self.people == 'annotated':
-            return [0] * len(rows)
-        return track_people(
-            np.array(frames),
-            self._points[rows],
-            self._boxes[rows],
-            self.table.skeleton,
-            self.max_gap,
-            self.min_similarity,
-        ).tolist()
-
-    def _group(
-        self, identities: list[int], rows: list[int], frames: list[int]
-    ) -> dict[int, dict[int, int]]:
-        """``{identity: {frame: row}}`` with the largest person of an identity in each frame."""
-        people: dict[int, dict[int, int]] = {}
-        for identity, row, frame in zip(identities, rows, frames):
-            row_of_frame = people.setdefault(identity, {})
-            rival = row_of_frame.get(frame)
-            if rival is None or self._boxes[row, 2] > self._boxes[rival, 2]:
-                row_of_frame[frame] = row
-        return people
-
     def _tracks_of_clip(
-        self, clip: str, people: dict[int, dict[int, int]], clip_length: int
+        self, clip: str, people: dict[int, dict[int, int]], clip_length: int, found: Identities
     ) -> list[Track]:
         min_length = min(self.min_length, clip_length)
         tracks = []
@@ -376,7 +365,10 @@ class VideoDataset(SequenceDataset):
             long = [segment for segment in segments if len(segment) >= min_length]
             short += len(segments) - len(long)
             for number, segment in enumerate(long, start=1):
-                tracks.append(self._track(self._track_name(clip, identity, number), segment))
+                name = self._track_name(clip, identity, number)
+                track = self._track(name, segment, identity)
+                margin = found.margin(identity, track.frames)
+                tracks.append(dataclasses.replace(track, identity_margin=margin))
         if short:
             location = f' in {clip}' if clip else ''
             _log.warning(
@@ -418,7 +410,7 @@ class VideoDataset(SequenceDataset):
             parts.append(f'part{number}')
         return '_'.join(parts)
 
-    def _track(self, name: str, segment: dict[int, int]) -> Track:
+    def _track(self, name: str, segment: dict[int, int], identity: int) -> Track:
         detected = list(segment)
         frames = detected
         boxes = self._boxes[list(segment.values())]
@@ -428,23 +420,24 @@ class VideoDataset(SequenceDataset):
         if self.smooth:
             boxes = smooth_boxes(boxes, self.fps)
         rows = tuple(segment.get(frame, -1) for frame in frames)
-        return Track(name, tuple(frames), boxes.astype(np.float32), rows)
+        return Track(name, tuple(frames), boxes.astype(np.float32), rows, identity)
 
-    def _largest_tracks(self, tracks: list[Track], count: Optional[int]) -> list[Track]:
+    def _chosen(self, tracks: list[Track], count: Optional[int]) -> list[Track]:
+        """The tracks of the person or people that are asked for."""
         if not tracks:
             raise InputError(
                 f'{self.keypoints}: no track is left of {len(self.table.persons)} people: a track needs two visible '
                 f'points per frame in {self.min_length} frames; lower min_confidence or min_length'
             )
-        if count is None or len(tracks) <= count:
-            return tracks
-        _log.warning(
-            '%s: left out %d of %d tracks (max_people = %d)',
-            self.keypoints,
-            len(tracks) - count,
-            len(tracks),
-            count,
-        )
-        sizes = np.array([float(track.boxes[:, 2].sum()) for track in tracks])
-        largest = np.argsort(-sizes, kind='stable')[:count]
-        return [tracks[index] for index in sorted(largest)]
+        chosen = largest_tracks(choose_person(tracks, self.person, str(self.keypoints)), count)
+        if len(chosen) < len(tracks):
+            asked = {'max_people': count, 'person': self.person}
+            reasons = [f'{name} = {value}' for name, value in asked.items() if value is not None]
+            _log.warning(
+                '%s: left out %d of %d tracks (%s)',
+                self.keypoints,
+                len(tracks) - len(chosen),
+                len(tracks),
+                ', '.join(reasons),
+            )
+        return chosen
