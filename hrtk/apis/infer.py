@@ -70,6 +70,7 @@ def infer(
     fov: Optional[float] = None,
     repair_sides: bool = True,
     film: bool = True,
+    first_frame: Optional[int] = None,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
     """Estimates the bodies of all people in some footage, with or without adaptation.
@@ -96,6 +97,7 @@ def infer(
         fov: field of view along the longer side of the image, degrees, instead of ``focal``.
         repair_sides: whether left and right are put right where the detector exchanged them, see
             :class:`~hrtk.datasets.own.video.VideoDataset`.
+        first_frame: number of the first frame of a video in the keypoint file; None finds out whether 0 or 1.
         film: whether the video of all people and the pictures and videos of each person are drawn.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
@@ -125,7 +127,7 @@ def infer(
         rate = fps or _rate_of(cfg_options)
         keypoints = detect(open_footage(images), detector, output / 'keypoints.json', rate)
     cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options, repair_sides)
-    for key, value in (('focal', focal), ('fov', fov)):
+    for key, value in (('focal', focal), ('fov', fov), ('first_frame', first_frame)):
         if value is not None:
             cfg.dataset[key] = value
     if not film:

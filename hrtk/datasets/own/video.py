@@ -16,6 +16,7 @@ from hrtk.datasets.mask_sources.base import MaskSource
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.datasets.own.keypoint_table import contradicting_identities
+from hrtk.datasets.own.placing import place, shortest_track
 from hrtk.datasets.own.sides import Sides
 from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
@@ -80,7 +81,7 @@ class VideoDataset(SequenceDataset):
         smooth: whether to smooth boxes; needs ``fill_gaps``.
         max_gap: frames.
         min_length: tracks with fewer frames in which the person was detected are left out; at most the number of
-            frames of the clip.
+            frames of the clip. None is 5, or 1 for COCO annotations that carry identities.
         min_similarity: of :func:`hrtk.datasets.own.tracking.track_people`.
         max_people: the number of tracks, of which those with the largest sum of box sides over all frames remain;
             None for all.
@@ -94,6 +95,7 @@ class VideoDataset(SequenceDataset):
             :class:`~hrtk.datasets.own.sides.SideRepair`; the log reports every repaired track. 3D landmarks and
             mirrored runs in the keypoint file are used, and landmarks are exchanged, too. Photographs stay as they
             are.
+        first_frame: number of a video's first frame in the keypoint file; None finds out whether 0 or 1.
 
     Attributes:
         footage: the frames on disk.
@@ -122,7 +124,7 @@ class VideoDataset(SequenceDataset):
         box_scale: float = 1.2,
         smooth: bool = True,
         max_gap: int = 10,
-        min_length: int = 5,
+        min_length: Optional[int] = None,
         min_similarity: float = 0.2,
         max_people: Optional[int] = None,
         masks: Optional[dict] = None,
@@ -132,6 +134,7 @@ class VideoDataset(SequenceDataset):
         focal: Optional[float] = None,
         fov: Optional[float] = None,
         repair_sides: bool = False,
+        first_frame: Optional[int] = None,
     ) -> None:
         class_name = type(self).__name__
         if fps is not None and not fps > 0:
@@ -148,8 +151,9 @@ class VideoDataset(SequenceDataset):
         self.focal = focal
         self.fov = fov
         self.keypoints = Path(keypoints)
-        self.table = read_keypoints(keypoints, skeleton)
+        table = read_keypoints(keypoints, skeleton)
         self.footage = open_footage(images)
+        self.table, self._frame_of_row = place(table, self.footage, first_frame)
         self.name = name or self.footage.path.stem
         self.source = source or self.table.source
         self.fps = fps or self.footage.fps or 25.0
@@ -157,7 +161,7 @@ class VideoDataset(SequenceDataset):
         self.min_confidence = min_confidence
         self.smooth = smooth
         self.max_gap = max_gap
-        self.min_length = min_length
+        self.min_length = shortest_track(self.table, min_length)
         self.min_similarity = min_similarity
         self.people = people
         self.fill_gaps = fill_gaps
@@ -270,17 +274,16 @@ class VideoDataset(SequenceDataset):
 
     def _find_tracks(self) -> list[Track]:
         """All tracks, ordered by clip and person."""
-        frame_of_row = self.footage.locate(self.table)
         rows_of_clip: dict[str, list[int]] = {}
         for row in self._usable_rows():
-            rows_of_clip.setdefault(self._clip(frame_of_row[row]), []).append(row)
+            rows_of_clip.setdefault(self._clip(self._frame_of_row[row]), []).append(row)
         clip_lengths = Counter(self._clip(frame) for frame in range(len(self.footage)))
         tracks: list[Track] = []
         duplicates = 0
         tracked: list[str] = []
         for clip in sorted(rows_of_clip):
             rows = rows_of_clip[clip]
-            frames = [frame_of_row[row] for row in rows]
+            frames = [self._frame_of_row[row] for row in rows]
             noted = [self.table.persons[row] for row in rows]
             contradicting = contradicting_identities(noted, frames)
             if contradicting and self.people == 'tracked':
@@ -289,14 +292,12 @@ class VideoDataset(SequenceDataset):
             people = self._group(self._identities(noted, rows, frames), rows, frames)
             duplicates += len(rows) - sum(map(len, people.values()))
             tracks.extend(self._tracks_of_clip(clip, people, clip_lengths[clip]))
-        self._warn_about_people(
-            duplicates, 'smaller than another of the same identity in the same frame'
-        )
+        reason = 'smaller than another of the same identity in the same frame'
+        self._warn_about_people(duplicates, reason)
         if tracked:
             effect = f'{len(tracked)} clips are tracked without the identities of the file'
-            _log.warning(
-                '%s: a frame holds identity %s twice; %s', self.keypoints, tracked[0], effect
-            )
+            first = f'a frame holds identity {tracked[0]} twice'
+            _log.warning('%s: %s; %s', self.keypoints, first, effect)
         return tracks
 
     def _usable_rows(self) -> list[int]:
@@ -312,9 +313,8 @@ class VideoDataset(SequenceDataset):
         if self.people == 'tracked' or self._lacks_identities():
             return visible
         usable = [row for row in visible if self.table.persons[row] is not None]
-        self._warn_about_people(
-            len(visible) - len(usable), 'without an identity, beside people who have one'
-        )
+        reason = 'without an identity, beside people who have one'
+        self._warn_about_people(len(visible) - len(usable), reason)
         return usable
 
     def _lacks_identities(self) -> bool:
