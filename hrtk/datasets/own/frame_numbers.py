@@ -13,9 +13,9 @@ _log = logging.getLogger(__name__)
 
 
 def last_number(name: str) -> Optional[int]:
-    """The last number in a name, ``12`` of ``'cam2_frame_0012'``; None without one."""
-    digits = re.findall(r'\d+', name)
-    return int(digits[-1]) if digits else None
+    """The last number in a name, ``12`` of ``'cam2_frame_0012'``; None without one. Of long ones the last 18 digits."""
+    digits = re.findall(r'[0-9]+', name)
+    return int(digits[-1][-18:]) if digits else None
 
 
 def noted_number(frame: FrameRef) -> Optional[int]:

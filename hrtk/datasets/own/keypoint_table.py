@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -217,7 +218,7 @@ def whole_number(value: Any, left_out: LeftOut, noun: str, label: str) -> Option
         noun: what is left out then, a plural.
         label: what messages call the value.
     """
-    if isinstance(value, str) and value.strip().isdecimal():
+    if isinstance(value, str) and re.fullmatch(r'[0-9]{1,18}', value.strip()):
         return int(value)
     try:
         number = optional_number(value, left_out.path, label)

@@ -10,6 +10,7 @@ from typing import Optional
 
 import numpy as np
 
+from hrtk.datasets.own.frame_numbers import last_number
 from hrtk.datasets.own.keypoint_readers.base import Reader, Source
 from hrtk.datasets.own.keypoint_report import LeftOut
 from hrtk.datasets.own.keypoint_table import Content, FrameRef, Row
@@ -90,7 +91,7 @@ def _frame(cells: list[str], label: str, left_out: LeftOut) -> Optional[FrameRef
     """The frame of a row, from the columns before the first coordinate."""
     path = '/'.join(cell.strip().replace('\\', '/') for cell in cells if cell.strip())
     if path.isdecimal():
-        return FrameRef('', int(path))
+        return FrameRef('', last_number(path))
     if not path:
         complaint = f'{label} has neither a frame number nor the path of an image'
         left_out.add(NOUN, 'have no frame and are left out', label, complaint)

@@ -1,9 +1,9 @@
-"""Predictions of MMPose 1.x: demo scripts with ``--save-predictions``, and ``MMPoseInferencer`` with ``pred_out_dir``.
+"""Predictions of MMPose 1.x: demo scripts with ``--save-predictions``, and ``MMPoseInferencer``.
 
-The demo scripts write ``{"meta_info": ..., "instance_info": [{"frame_id": 1, "instances": [...]}, ...]}``, or for an image
-its instances instead of frames. The inferencer writes a list of the frames of a video, with ``frame_id`` from 0, and a
-file with a list of instances for each image. An instance has ``keypoints`` K x 2 (K x 3 from a lifting network) and
-``keypoint_scores``.
+The demo scripts write ``{"meta_info": ..., "instance_info": [{"frame_id": 1, "instances": [...]}, ...]}``, or, for an
+image, its instances instead of frames. The inferencer (``pred_out_dir``) writes a list of the frames of a video, with
+``frame_id`` from 0, and a file with a list of instances for each image. An instance has ``keypoints`` K x 2 (K x 3 from
+a lifting network) and ``keypoint_scores``.
 """
 
 from __future__ import annotations

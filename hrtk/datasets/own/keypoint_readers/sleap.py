@@ -1,6 +1,7 @@
 """SLEAP's analysis csv: ``track``, ``frame_idx``, ``instance.score``, then x, y and score of every node.
 
-The columns of a node are ``<node>.x``, ``<node>.y``, ``<node>.score``. A row is one animal, here a person, in one frame; frames count from 0, and a node that was not found is empty.
+The columns of a node are ``<node>.x``, ``<node>.y``, ``<node>.score``. A row is one animal, here a person, in one
+frame; frames count from 0, and a node that was not found is empty.
 """
 
 from __future__ import annotations

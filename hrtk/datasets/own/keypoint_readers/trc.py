@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hrtk.datasets.own.frame_numbers import last_number
 from hrtk.datasets.own.keypoint_readers.base import Reader, Source
 from hrtk.datasets.own.keypoint_report import LeftOut
 from hrtk.datasets.own.keypoint_table import Content, FrameRef, Row
@@ -41,7 +42,7 @@ def _rows(table: TrcTable, file: Path, several: bool, left_out: LeftOut) -> list
     order = NamedPoints(table.names, left_out)
     person = None
     if several:
-        person = re.sub(r'.*_px_?', '', file.stem)
+        person = last_number(file.stem)
     points = np.ones(table.values.shape)
     points[..., :2] = table.values[..., :2]
     missing = (table.values[..., :2] == 0).all(-1)
@@ -61,7 +62,7 @@ READER = Reader(
     program='Sports2D trc',
     recognised='a `*_px_*.trc`, or a folder of them, one for each person; points in px, not in metres',
     frame='the time of the first row and the numbers of the rows',
-    person='the file',
+    person='the number of the file',
     skeleton='coco17, by the names of the markers',
     source='sports2d',
     recognises=_recognises,

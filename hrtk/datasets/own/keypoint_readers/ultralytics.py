@@ -1,10 +1,12 @@
 """Ultralytics' pose results: ``Results.to_json()`` and the label files of ``save_txt``.
 
-``to_json`` gives a list of the detections of an image, each with ``name``, ``class``, ``confidence``, ``box``, ``track_id`` and
-``keypoints``, ``{"x": [...], "y": [...], "visible": [...]}``, in px or, with ``normalize=True``, as fractions of the image. The list of
-these lists is a video. ``save_txt`` writes a file per frame, ``<video>_<frame>.txt`` with frames from 1, or per image,
-and a line per person: class, box (4), x, y and confidence (or x, y) of 17 points as fractions of the image, then the
-confidence of the box with ``save_conf``, then the identity of a tracker.
+``to_json`` gives a list of the detections of an image, each with ``name``, ``class``, ``confidence``, ``box``, perhaps
+``track_id``, and ``keypoints`` ``{"x": [...], "y": [...], "visible": [...]}``, in px or, with ``normalize=True``, as
+fractions of the image. The list of these lists is a video.
+
+``save_txt`` writes a file per frame, ``<video>_<frame>.txt`` with frames from 1, or per image. A line is a person:
+class, box (4), x, y and confidence (or x, y) of 17 points as fractions of the image, then the confidence of the box with
+``save_conf``, then the identity of a tracker.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ def _corner(detection: dict[str, Any]) -> float:
     box = detection.get('box')
     if not isinstance(box, dict):
         return 0.0
-    return max([float(v) for v in box.values() if isinstance(v, (int, float))], default=0.0)
+    return max([v for v in box.values() if isinstance(v, (int, float))], default=0.0)
 
 
 def _is_text(source: Source) -> bool:

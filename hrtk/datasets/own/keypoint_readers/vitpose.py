@@ -1,9 +1,9 @@
-"""easy_ViTPose's ``--save-json`` and the results of ViTPose in Transformers.
+"""easy_ViTPose's ``--save-json``, and the results of ViTPose in Transformers.
 
 easy_ViTPose writes ``{"keypoints": [...], "skeleton": {"0": "nose", ...}}`` with an entry for each frame,
-``{identity: K x [y, x, score]}``; y comes first. In Transformers, ``post_process_pose_estimation`` gives a list of images
-with a list of people, ``{"keypoints": K x 2, "scores": K, "labels": K, ...}``; labels are the numbers of the points if
-some are left out. The original ViTPose writes COCO results.
+``{identity: K x [y, x, score]}``; y comes first. In Transformers, ``post_process_pose_estimation`` gives a list of
+images with a list of people, ``{"keypoints": K x 2, "scores": K, "labels": K, ...}``; labels are the numbers of the
+points if some are left out. The original ViTPose writes COCO results.
 """
 
 from __future__ import annotations
