@@ -6,6 +6,7 @@ of six frames, the second one not in frame 1.
 
 import csv
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -502,3 +503,13 @@ def test_the_help_names_the_programs():
     assert all(reader.program in words for reader in READERS)
     arguments = parser.parse_args(['clip.mp4', '--keypoints', 'a.json', '--first-frame', '1'])
     assert arguments.first_frame == 1
+
+
+def test_the_page_has_the_table():
+    page = (Path(__file__).parents[2] / 'docs/en/keypoint_files.md').read_text()
+    rows = [line for line in page.splitlines() if line.startswith('| ')]
+    expected = [
+        f'| {r.program} | {r.recognised} | {r.frame} | {r.person} | {r.skeleton} | `{r.source}` |'
+        for r in READERS
+    ]
+    assert rows[2:] == expected  # below the heads

@@ -74,7 +74,7 @@ COCO_READER = Reader(
 )
 ALPHAPOSE_READER = Reader(
     program='AlphaPose',
-    recognised='such a list with `idx`, or with names in `image_id`',
+    recognised='a json list with `image_id` and `keypoints`, and with `idx` or names in `image_id`',
     frame='`image_id`',
     person='`idx`',
     skeleton='by number',
