@@ -63,7 +63,8 @@ class LeftOut:
 
     def note(self, text: str) -> None:
         """Adds something to the line that is no loss."""
-        self._notes.append(text)
+        if text not in self._notes:
+            self._notes.append(text)
 
     def finish(self) -> None:
         """Writes the line to the log, if there is anything to tell.

@@ -5,8 +5,8 @@
 fractions of the image. The list of these lists is a video.
 
 ``save_txt`` writes a file per frame, ``<video>_<frame>.txt`` with frames from 1, or per image. A line is a person:
-class, box (4), x, y and confidence (or x, y) of 17 points as fractions of the image, then with ``save_conf`` the confidence of
-the box, then the identity of a tracker.
+class, box (4), x, y and confidence (or x, y) of 17 points as fractions of the image, then with ``save_conf`` the
+confidence of the box, then the identity of a tracker.
 """
 
 from __future__ import annotations
