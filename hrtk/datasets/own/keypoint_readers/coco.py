@@ -39,16 +39,16 @@ def _read(source: Source, left_out: LeftOut) -> Content:
     for category in categories:
         if str(category.get('id')) not in others:
             skeleton = skeleton or coco_skeleton(category.get('keypoints'), source, 'categories')
-    rows = []
+    rows: list[Row] = []
     annotations = entries(source.content[NOUN], path, NOUN, 'image_id')
     left_out.total(NOUN, len(annotations))
     for entry in annotations:
         label = f'annotation {entry.get("id", "without id")} of image {entry["image_id"]}'
-        category = others.get(str(entry.get('category_id')))
-        if category is not None:
-            complaint = f'{label} is of the category {category!r}; no annotation is of a person'
+        other = others.get(str(entry.get('category_id')))
+        if other is not None:
+            complaint = f'{label} is of the category {other!r}; no annotation is of a person'
             reason = 'are of other categories and left out'
-            left_out.add(NOUN, reason, f'{label}, a {category}', complaint)
+            left_out.add(NOUN, reason, f'{label}, a {other}', complaint)
             continue
         frame = frames.get(str(entry['image_id']))
         if frame is None:
