@@ -92,7 +92,7 @@ def _read_transformers(source: Source, left_out: LeftOut) -> Content:
 def _labelled(person: dict[str, Any], path: Path, label: str) -> Any:
     """[x, y, score] of all points; those that the threshold left out have score 0."""
     values = with_scores(person.get('keypoints'), person.get('scores'), f'{path}: {label}')
-    labels = person.get('labels')
+    labels: Any = person.get('labels')
     if not is_list_of(labels, int) or not is_list_of(values, list) or len(labels) != len(values):
         return values
     if len(labels) >= POINTS or min(labels) < 0 or max(labels) >= POINTS:
