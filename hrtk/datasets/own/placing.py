@@ -40,7 +40,7 @@ def _in_pixels(table: KeypointTable, footage: Footage, indices: Sequence[int]) -
     sizes = {index: footage.size(index) for index in set(indices)}
     points = table.points.copy()
     for row, index in enumerate(indices):
-        points[row, :, :2] *= np.float32(sizes[index])
+        points[row, :, :2] *= np.array(sizes[index], np.float32)
     left_out = LeftOut(table.path)
     clear_far_points(points, left_out)
     left_out.total('points', points[..., 0].size)
