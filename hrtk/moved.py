@@ -53,7 +53,7 @@ MOVED = {
     'hrtk.datasets.footage': 'hrtk.datasets.own.footage',
     'hrtk.datasets.foreground_views': 'hrtk.datasets.open_stream.foreground',
     'hrtk.datasets.joblib_file': 'hrtk.datasets.official.joblib_file',
-    'hrtk.datasets.keypoint_arrays': 'hrtk.datasets.own.keypoint_arrays',
+    'hrtk.datasets.keypoint_arrays': 'hrtk.datasets.own.keypoint_readers.rtmlib',
     'hrtk.datasets.keypoint_files': 'hrtk.datasets.own.keypoint_files',
     'hrtk.datasets.keypoint_table': 'hrtk.datasets.own.keypoint_table',
     'hrtk.datasets.motion_windows': 'hrtk.datasets.lifting.motion_windows',

@@ -52,6 +52,7 @@ LEAST: dict[str, float] = {
             'clusters',
             'epochs',
             'every',
+            'first_frame',
             'fitting_rate',
             'fitting_steps',
             'inner_lr',

@@ -74,6 +74,7 @@ def infer(
     person: int | str | None = None,
     begin: float | str | None = None,
     end: float | str | None = None,
+    first_frame: Optional[int] = None,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
     """Estimates the bodies of all people in some footage, with or without adaptation.
@@ -104,6 +105,7 @@ def infer(
         begin, end: the stretch of the footage that is used, from a time up to another: seconds, ``'00:01:03.5'``, or
             ``'f105'`` for a frame, counted from 0, see :func:`hrtk.datasets.own.choosing.frame_range`. Results keep the
             frame numbers of the whole footage.
+        first_frame: number of the first frame of a video in the keypoint file; None finds out whether 0 or 1.
         film: whether the video of all people and the pictures and videos of each person are drawn.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
@@ -142,7 +144,9 @@ def infer(
             frames = frame_range(begin, end, len(opened), clock, str(images))
         keypoints = detect(opened, detector, output / 'keypoints.json', rate, frames)
     cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options, repair_sides)
-    choices = dict(focal=focal, fov=fov, person=person, begin=begin, end=end)
+    choices = dict(
+        focal=focal, fov=fov, person=person, begin=begin, end=end, first_frame=first_frame
+    )
     for key, value in choices.items():
         if value is not None:
             cfg.dataset[key] = value

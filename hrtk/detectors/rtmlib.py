@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Optional
+from pathlib import Path
+from typing import Any, Optional
 
 import cv2
 import numpy as np
@@ -14,6 +16,9 @@ from hrtk.files import sha256
 from hrtk.registry import DETECTORS
 
 MODES = ('lightweight', 'balanced', 'performance')
+# Sides of the square inputs of YOLOX by the size in its name, px (https://github.com/Megvii-BaseDetection/YOLOX).
+YOLOX_SIDES = {'nano': 416, 'tiny': 416, 's': 640, 'm': 640, 'l': 640, 'x': 640}
+Size = tuple[int, int]  # (width, height), px
 
 
 @DETECTORS.register_module()
@@ -25,9 +30,13 @@ class RTMLib(Detector):
         device: ``'cpu'``, ``'cuda'`` or ``'mps'``; ``'cuda'`` needs the package onnxruntime-gpu.
         detector: a local .onnx of YOLOX; None uses the one of the mode, which rtmlib downloads.
         pose: a local .onnx of RTMPose, likewise.
+        detector_size: (width, height) in px of the input of the local ``detector``; None takes it from the file, else
+            from its name.
+        pose_size: of the local ``pose``, likewise.
 
     Raises:
-        InputError: rtmlib is not installed, the mode is unknown, or the download of the weights failed.
+        InputError: rtmlib is not installed, the mode is unknown, the download of the weights failed, or nothing tells
+            the input size of a local network.
     """
 
     skeleton = 'coco17'
@@ -39,6 +48,8 @@ class RTMLib(Detector):
         device: str = 'cpu',
         detector: Optional[str] = None,
         pose: Optional[str] = None,
+        detector_size: Optional[Size] = None,
+        pose_size: Optional[Size] = None,
     ) -> None:
         if mode not in MODES:
             raise InputError(f'RTMLib: there is no mode {mode!r}. {suggestion(mode, MODES)}')
@@ -50,9 +61,15 @@ class RTMLib(Detector):
                 'rtmlib, or `pip install "hrtk[pose2d]"` to detect them with rtmlib, which downloads its '
                 f'weights at its first use ({error})'
             ) from error
+        options: dict[str, Any] = {}
+        # Body takes the sizes of its mode for networks that it downloads, and one size for all local ones.
+        if detector is not None:
+            options['det_input_size'] = input_size(detector, 'detector', detector_size)
+        if pose is not None:
+            options['pose_input_size'] = input_size(pose, 'pose', pose_size)
         try:
             self._body = Body(
-                mode=mode, backend='onnxruntime', device=device, det=detector, pose=pose
+                mode=mode, backend='onnxruntime', device=device, det=detector, pose=pose, **options
             )
         except OSError as error:  # urllib's errors are OSErrors
             raise InputError(
@@ -77,3 +94,59 @@ class RTMLib(Detector):
         keypoints, scores = self._body.pose_model(bgr, bboxes=boxes)
         points = np.concatenate([keypoints, np.asarray(scores)[..., None]], axis=-1)
         return points.astype(np.float32)
+
+
+def input_size(file: str, option: str, given: Optional[Size] = None) -> Size:
+    """The (width, height) in px of the input of a local network.
+
+    It is the given one, or what the network says of its input (batch, 3, height, width), or follows from the names of
+    the file and its folder: RTMPose's has ``256x192``, height and width, YOLOX's its size, ``yolox_m``.
+
+    Args:
+        file: the .onnx.
+        option: ``'detector'`` or ``'pose'``, for the message.
+        given: by the user.
+
+    Raises:
+        InputError: nothing of this is there, or the given size is no pair of positive numbers.
+    """
+    if given is not None:
+        if len(given) != 2 or not all(isinstance(side, int) and side > 0 for side in given):
+            raise InputError(f'RTMLib: {option}_size must be (width, height) in px, not {given!r}')
+        return given[0], given[1]
+    size = _size_in_file(file) or _size_in_name(file)
+    if size is None:
+        raise InputError(
+            f'{file}: neither the network nor its name tells the size of its input; give {option}_size=(width, height) '
+            f'in px'
+        )
+    return size
+
+
+def _size_in_file(file: str) -> Optional[Size]:
+    """What onnxruntime says; None without it, for a file that it cannot read, and for inputs of any size."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    try:
+        session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
+        shape = session.get_inputs()[0].shape
+    except Exception:  # onnxruntime has many kinds of errors; loading the network reports them
+        return None
+    if len(shape) != 4 or not all(isinstance(side, int) and side > 0 for side in shape[2:]):
+        return None
+    return shape[3], shape[2]
+
+
+def _size_in_name(file: str) -> Optional[Size]:
+    name = '/'.join(Path(file).parts[-2:]).lower()
+    sides = re.findall(r'(?<!\d)(\d{2,4})x(\d{2,4})(?!\d)', name)
+    if sides:
+        height, width = sides[-1]
+        return int(width), int(height)
+    yolox = re.search(r'yolox[_-](nano|tiny|[smlx])(?![a-z])', name)
+    if yolox is None:
+        return None
+    side = YOLOX_SIDES[yolox[1]]
+    return side, side

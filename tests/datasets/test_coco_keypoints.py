@@ -329,22 +329,8 @@ def _without(where, key):
 @pytest.mark.parametrize(
     'content, complaint',
     [
-        (
-            _with('annotations', keypoints=points(count=16)),
-            'annotation 101 of image 1: keypoints must be 51.*there are 48',
-        ),
-        (_with('annotations', keypoints=points()[:50]), 'there are 50'),
-        (_with('annotations', keypoints='all'), 'there are 0'),
-        (
-            _with('annotations', keypoints=[float('nan')] + points()[1:]),
-            'annotation 101 .*nose is not a finite number',
-        ),
-        (_with('annotations', keypoints=[None] * 51), 'not a finite number|must be numbers'),
-        (_with('annotations', keypoints=['a'] * 51), 'keypoints must be numbers'),
         (_with('annotations', keypoints=points(third=3)), 'visibility 0, 1 or 2'),
         (_with('annotations', keypoints=points(third=-1)), 'visibility 0, 1 or 2'),
-        (_with('annotations', image_id=77), 'annotation 101 of image 77: no such id in images'),
-        (_with('annotations', track_id='left man'), 'track_id must be a whole number'),
         (_without('annotations', 'image_id'), 'entry 1 of annotations lacks image_id'),
         (_without('images', 'file_name'), 'entry 1 of images lacks file_name'),
         (_with('images', width='wide'), 'width must be a whole number'),
@@ -373,6 +359,86 @@ def test_malformed_keypoints(tmp_path, folder, content, complaint):
     with pytest.raises(InputError, match=complaint) as caught:
         CocoKeypointsDataset(folder, file)
     assert str(tmp_path) in str(caught.value)
+
+
+NAN = float('nan')
+
+
+@pytest.mark.parametrize(
+    'change, told, complaint',
+    [
+        (
+            dict(keypoints=points(count=16)),
+            '1 of 3 people have no 17 points of coco17 and are left out (the first: annotation 101 of image 1)',
+            'annotation 100 of image 0: keypoints must be 51.*there are 48',
+        ),
+        (dict(keypoints=points()[:50]), '1 of 3 people have no 17 points', 'there are 50'),
+        (dict(keypoints='all'), '1 of 3 people have no 17 points', 'there are 0'),
+        (dict(keypoints=[None] * 51), '17 of 51 points are no finite', 'annotation 100 .*nose is'),
+        (dict(keypoints=['a'] * 51), '17 of 51 points are no', 'keypoints must be numbers'),
+        (
+            dict(image_id=77),
+            '1 of 3 annotations are of images that the file does not list and left out (the first: annotation 101 of',
+            'annotation 100 of image 77: no such id in images',
+        ),
+        (
+            dict(category_id=2),
+            '1 of 3 annotations are of other categories and left out (the first: annotation 101 of image 1, a dog)',
+            'no annotation is of a person',
+        ),
+        (
+            dict(track_id=0.5),
+            '1 of 3 people have an identity that is no whole number and is ignored (the first: annotation 101 of',
+            'track_id must be a whole number, not 0.5',
+        ),
+    ],
+)
+def test_one_bad_value_and_only_bad_values(tmp_path, folder, caplog, change, told, complaint):
+    content = coco()
+    content['categories'].append({'id': 2, 'name': 'dog', 'keypoints': ['nose', 'tail']})
+    content['annotations'][1].update(change)
+    sequence = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0]
+    assert grey(sequence) == ([1, 2, 10] if 'track_id' in change else [1, 10])
+    np.testing.assert_allclose(
+        sequence.keypoints2d.xy[-1].ravel(), np.delete(points(0), np.s_[2::3]), rtol=1e-6
+    )
+    (line,) = [text for text in caplog.messages if told in text]
+    assert line.startswith(str(tmp_path / 'kp.json'))
+    for annotation in content['annotations']:
+        annotation.update(change)
+    with pytest.raises(InputError, match=complaint):
+        CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
+
+
+def test_a_point_that_is_no_number_is_absent(tmp_path, folder, caplog):
+    content = coco()
+    for index, bad in enumerate((NAN, None, 'far')):
+        content['annotations'][index]['keypoints'][3] = bad
+    sequence = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0]
+    assert (sequence.keypoints2d.confidence == 0).nonzero().tolist() == [[0, 1], [1, 1], [2, 1]]
+    told = '3 of 51 points are no finite numbers and count as absent (the first: left_eye of annotation 100 of image 0)'
+    assert told in caplog.text
+
+
+def test_identities_that_are_texts(tmp_path, folder, caplog):
+    content = coco(track_id='left man')
+    content['annotations'][0]['track_id'] = '0'
+    content['annotations'][2]['track_id'] = '0.0'
+    dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
+    assert [(s.name, grey(s)) for s in dataset] == [('kp_person0', [1, 10]), ('kp_person1', [2])]
+    assert "identities are names: 'left man' is person 1" in caplog.text
+
+
+@pytest.mark.parametrize('with_visibility', [True, False])
+def test_points_in_nested_lists(tmp_path, folder, with_visibility):
+    content = coco()
+    for annotation in content['annotations']:
+        nested = np.reshape(annotation['keypoints'], (17, 3)).tolist()
+        annotation['keypoints'] = [point[: 2 + with_visibility] for point in nested]
+    nested = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0]
+    flat = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', coco()))[0]
+    assert torch.equal(nested.keypoints2d.xy, flat.keypoints2d.xy)
+    assert torch.equal(nested.keypoints2d.confidence, flat.keypoints2d.confidence)
 
 
 def test_frames_without_anybody_are_dropped_and_counted(tmp_path, folder, caplog):

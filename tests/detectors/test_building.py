@@ -96,9 +96,10 @@ def test_rtmlib_by_name(rtmlib, text, mode):
 
 
 def test_local_weights_are_hashed(rtmlib, tmp_path):
-    (tmp_path / 'pose.onnx').write_bytes(b'weights')
+    file = tmp_path / 'rtmpose-m_256x192.onnx'
+    file.write_bytes(b'weights')
     assert RTMLib().fingerprint() == {}
-    assert list(RTMLib(pose=str(tmp_path / 'pose.onnx')).fingerprint()) == ['pose']
+    assert list(RTMLib(pose=str(file)).fingerprint()) == ['pose']
 
 
 def test_a_plugin_by_name_config_and_object():

@@ -161,6 +161,28 @@ COCO = {
 }
 RTMLIB = {'frames': [{'frame': 0, 'keypoints': [[[1.0, 2.0]] * 17], 'scores': [[0.5] * 17]}]}
 OPENPOSE = {'people': [{'person_id': [-1], 'pose_keypoints_2d': [1.0, 2.0, 0.5] * 25}]}
+PARTS = [f'{side}{part}' for side in 'LR' for part in ('Hip', 'Knee', 'Ankle', 'Wrist')]
+INSTANCE = {'keypoints': [[1.0, 2.0]] * 17, 'keypoint_scores': [0.5] * 17}
+MMPOSE = {'instance_info': [{'frame_id': 1, 'instances': [INSTANCE]}], 'meta_info': {}}
+XY = {'x': [1.0] * 17, 'y': [2.0] * 17, 'visible': [0.5] * 17}
+ULTRALYTICS = [[{'name': 'person', 'box': {'x1': 0.0, 'x2': 9.0}, 'track_id': 1, 'keypoints': XY}]]
+VITPOSE = {
+    'keypoints': [{'0': [[1.0, 2.0, 0.5]] * 8}],
+    'skeleton': dict(enumerate(PARTS)),
+}
+MEDIAPIPE = [[{'x': 0.5, 'y': 0.25, 'z': 0.0, 'visibility': 0.9}] * 33]
+LABEL = '0 0.5 0.5 0.4 0.6 ' + '0.25 0.5 0.75 ' * 17 + '0.9 3\n'
+DEEPLABCUT = '\n'.join(
+    [
+        'scorer,' + 'me,me,' * 8,
+        'bodyparts,' + ''.join(f'{part},{part},' for part in PARTS),
+        'coords,' + 'x,y,' * 8,
+        '0,' + '3.5,4.5,' * 8,
+    ]
+)
+SLEAP = '\n'.join(
+    ['track,frame_idx,' + ','.join(f'{part}.x,{part}.y' for part in PARTS), 'a,0' + ',3.5,4.5' * 8]
+)
 JOINTS = {'joints': ['hip'], 'frame_ids': ['a'], 'xyz': [[[0.0, 1.0, 2.0]]], 'axes': 'camera'}
 TABLE = {
     'title': 't',
@@ -207,6 +229,13 @@ READERS = {
         ),
         read_keypoints,
     ),
+    'mmpose': (_text('mmpose.json', MMPOSE), read_keypoints),
+    'ultralytics': (_text('ultralytics.json', ULTRALYTICS), read_keypoints),
+    'labels': (_text('clip_1.txt', LABEL), read_keypoints),
+    'vitpose': (_text('vitpose.json', VITPOSE), read_keypoints),
+    'mediapipe': (_text('mediapipe.json', MEDIAPIPE), read_keypoints),
+    'deeplabcut': (_text('dlc.csv', DEEPLABCUT), read_keypoints),
+    'sleap': (_text('sleap.csv', SLEAP), read_keypoints),
     'joints': (_text('joints.json', JOINTS), read_joints),
     'run': (_run_record, _read_run),
     'yaml_config': (_text('run.yaml', DATA_CONFIG), load_config),

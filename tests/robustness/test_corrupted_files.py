@@ -12,7 +12,7 @@ def test_valid_files_are_read(tmp_path):
 
 
 def test_corrupted_files():
-    outcomes = fuzz.run(200)
+    outcomes = fuzz.run(len(READERS) * len(fuzz.KINDS))
     failures = [outcome for outcome in outcomes if outcome.failed]
     assert failures == []
     statuses = [outcome.status for outcome in outcomes]

@@ -13,7 +13,9 @@ from hrtk.apis.infer import ALIASES, infer
 from hrtk.apis.look.exporting import FORMATS, motion_lines
 from hrtk.cli.camera_options import add_focal_arguments
 from hrtk.cli.options import add_cfg_options
+from hrtk.datasets.own.keypoint_readers import READERS
 
+PROGRAMS = '; '.join(reader.program for reader in READERS)
 ON_INTERRUPT = 'everything finished is stored: run again to resume'
 
 
@@ -24,8 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--keypoints',
         metavar='FILE',
-        help='2D keypoints of COCO, OpenPose (file or folder), AlphaPose or rtmlib, or arrays in an npz '
-        '(default: detected by --pose2d)',
+        help=f'2D keypoints, a file or a folder of one of: {PROGRAMS} (default: detected by --pose2d)',
+    )
+    parser.add_argument(
+        '--first-frame',
+        type=int,
+        metavar='N',
+        help='number of the first frame of the video in the keypoint file (default: 0 or 1, found by itself and said '
+        'where it matters)',
     )
     parser.add_argument(
         '--adapt',

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import logging
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Optional
 
 from hrtk.datasets.frames import ImageFrames, VideoFrames, read_image
+from hrtk.datasets.own.frame_numbers import first_frame as find_first_frame
+from hrtk.datasets.own.frame_numbers import last_number, noted_number
 from hrtk.datasets.own.keypoint_table import FrameRef, KeypointTable
 from hrtk.errors import InputError
 from hrtk.files import natural
@@ -16,6 +18,7 @@ from hrtk.structures import Frames
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 Size = tuple[int, int]  # (width, height), px
+_log = logging.getLogger(__name__)
 
 
 class Footage:
@@ -68,8 +71,12 @@ class Footage:
         """
         raise NotImplementedError
 
-    def locate(self, table: KeypointTable) -> list[int]:
+    def locate(self, table: KeypointTable, first_frame: Optional[int] = None) -> list[int]:
         """The frame index of every row of a keypoint file.
+
+        Args:
+            table: of the keypoint file.
+            first_frame: number of the first frame of a video in the keypoint file; None finds it.
 
         Raises:
             InputError: a frame does not exist, cannot be identified, or was annotated on a video of another size.
@@ -123,28 +130,38 @@ class VideoFootage(Footage):
     ) -> Frames:
         return VideoFrames(self.path, indices)
 
-    def locate(self, table: KeypointTable) -> list[int]:
-        """The frame number that the file gives, or else the last number in the name of the frame."""
-        indices = [self._index(frame) for frame in table.frames]
-        VideoFrames(self.path, sorted(set(indices)))  # raises for numbers outside the video
+    def locate(self, table: KeypointTable, first_frame: Optional[int] = None) -> list[int]:
+        """The place that the file gives, or its frame number, or else the last number in the name of the frame.
+
+        Numbers count from 0 or 1, see :func:`hrtk.datasets.own.frame_numbers.first_frame`.
+        """
+        for frame in table.frames:
+            self._check_frame(frame)
+        first = find_first_frame(table, len(self), first_frame)
+        indices = []
+        for frame in table.frames:
+            number = noted_number(frame)
+            assert number is not None  # checked above
+            indices.append(number - first if frame.place is None else frame.place)
+        try:
+            VideoFrames(self.path, sorted(set(indices)))  # raises for numbers outside the video
+        except InputError as error:
+            hint = f'; frames of {table.path} are numbered from {first}'
+            raise InputError(f'{error}{hint}, first_frame says otherwise') from error
         return indices
 
-    def _index(self, frame: FrameRef) -> int:
+    def _check_frame(self, frame: FrameRef) -> None:
         width, height = self._video.size
         if frame.size is not None and frame.size != (width, height):
             raise InputError(
                 f'{self.path}: the video is {width}x{height} px, {frame.name!r} was annotated on '
                 f'{frame.size[0]}x{frame.size[1]} px; use the video that was annotated'
             )
-        if frame.number is not None:
-            return frame.number
-        number = _last_number(frame.name.rsplit('/')[-1])
-        if number is None:
+        if noted_number(frame) is None:
             raise InputError(
                 f'{self.path}: the frame {frame.name!r} has no number; the keypoint file must give '
                 f'`frame_index`, or end the name with the frame number, counted from 0'
             )
-        return number
 
     def _files(self, indices: Iterable[int]) -> Sequence[Path]:
         return [self.path]
@@ -209,28 +226,32 @@ class ImageFootage(Footage):
     ) -> Frames:
         return ImageFrames([self.files[index] for index in indices], sizes)
 
-    def locate(self, table: KeypointTable) -> list[int]:
-        """The image of the same path below the folder or of the same name.
+    def locate(self, table: KeypointTable, first_frame: Optional[int] = None) -> list[int]:
+        """The image at the place that the file gives, of the same path below the folder, or of the same name.
 
         Names without a suffix (OpenPose) are compared with the stems of the images, and frame numbers with the last
-        number in each stem. A name that several images share is ambiguous.
+        number in each stem. A name that several images share is ambiguous. Files that list their frames without any
+        name give the places: entry i belongs to image i in the order of :attr:`files`.
         """
         by_path = self._unique_indices(lambda file: self._relative(file).as_posix())
         by_name = self._unique_indices(lambda file: file.name)
         by_stem = self._unique_indices(lambda file: file.stem)
-        by_number = self._unique_indices(lambda file: _last_number(file.stem))
+        by_number = self._unique_indices(lambda file: last_number(file.stem))
         indices: dict[FrameRef, int] = {}
         missing = []
         for frame in dict.fromkeys(table.frames):
             name = frame.name.rsplit('/')[-1]
-            if not name:
+            index: Optional[int]
+            if frame.place is not None:
+                index = frame.place if frame.place < len(self.files) else None
+            elif not name:
                 index = by_number.get(frame.number)
             elif name.lower().endswith(IMAGE_SUFFIXES):
                 index = by_path.get(frame.name, by_name.get(name))
             else:
                 index = by_stem.get(name)
             if index is None:
-                missing.append(frame.name or f'number {frame.number}')
+                missing.append(_called(frame))
             else:
                 indices[frame] = index
         if missing:
@@ -240,7 +261,22 @@ class ImageFootage(Footage):
                 f'{len(self.files)} images like {min(self.files).name}. Copy them, or use the folder '
                 f'that was annotated'
             )
+        self._compare_counts(table)
         return [indices[frame] for frame in table.frames]
+
+    def _compare_counts(self, table: KeypointTable) -> None:
+        """Says if a file that lists its frames by place has another number of them than the folder."""
+        places = [frame.place for frame in table.listed if frame.place is not None]
+        if places and max(places) + 1 != len(self.files):
+            _log.warning(
+                '%s: lists %d frames without their names, %s has %d images; entry i is taken for image i in the order '
+                'of the names, beginning with %s',
+                table.path,
+                max(places) + 1,
+                self.path,
+                len(self.files),
+                self.files[0].name,
+            )
 
     def _relative(self, file: Path) -> Path:
         return file.relative_to(self._root)
@@ -271,6 +307,7 @@ def open_footage(path: str | Path) -> Footage:
     return VideoFootage(path)
 
 
-def _last_number(name: str) -> Optional[int]:
-    digits = re.findall(r'\d+', name)
-    return int(digits[-1]) if digits else None
+def _called(frame: FrameRef) -> str:
+    if frame.place is not None:
+        return f'entry {frame.place}, counted from 0'
+    return frame.name or f'number {frame.number}'

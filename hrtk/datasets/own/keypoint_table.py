@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -11,6 +12,7 @@ from typing import Any, Optional
 import numpy as np
 
 from hrtk.body_models.skeletons import joint_names
+from hrtk.datasets.own.keypoint_report import LeftOut
 from hrtk.detectors.findings import FoundLandmarks
 from hrtk.errors import InputError
 
@@ -19,7 +21,6 @@ SKELETON_OF_COUNT = {17: 'coco17', 25: 'openpose25', 18: 'openpose18'}
 # Lists whose first 17 points are COCO's: Halpe, COCO-WholeBody, Halpe with hands and face.
 COCO_FIRST = (26, 133, 136)
 FARTHEST = 65_535  # px; the largest side of a JPEG
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +31,14 @@ class FrameRef:
         name: file name, with the folders that the file notes; without suffix from OpenPose; empty if there is none.
         number: frame number, or None if the file gives none.
         size: (width, height) px noted for the frame, or None.
+        place: position among the frames of the footage, from 0, where the file lists its frames in their order; it
+            decides, whatever the frames are called.
     """
 
     name: str
     number: Optional[int] = None
     size: Optional[tuple[int, int]] = None
+    place: Optional[int] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +51,13 @@ class KeypointTable:
         points: (N, K, 3) float32, x and y in px and confidence in [0, 1].
         skeleton: joint list of the K points.
         source: origin of the keypoints: ``'annotated'``, ``'openpose'``, ``'alphapose'``, ``'rtmlib'``,
-            ``'detected'`` (a COCO results list, or arrays), or the ``source`` that the file gives.
+            ``'detected'`` (a COCO results list, or arrays), the name of another reader of
+            :data:`hrtk.datasets.own.keypoint_readers.READERS`, or the ``source`` that the file gives.
         landmarks: of every row, NaN in rows without; None if no row has any.
+        listed: all frames that the file lists, also those without people.
+        first_frame: number of the first frame in the names of the file, if its layout says so.
+        normalised: x and y are fractions of the width and height of the image, and no px yet.
+        path: the file.
     """
 
     frames: tuple[FrameRef, ...]
@@ -57,6 +66,10 @@ class KeypointTable:
     skeleton: str
     source: str
     landmarks: Optional[FoundLandmarks] = None
+    listed: tuple[FrameRef, ...] = ()
+    first_frame: Optional[int] = None
+    normalised: bool = False
+    path: Path = Path()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,40 +78,83 @@ class Row:
 
     Attributes:
         frame: the frame.
-        person: identity, or None.
-        values: x, y, confidence of every point in one list, if the file is valid.
-        label: what error messages call the row.
+        person: identity as the file gives it, or None.
+        values: x, y, confidence of every point in one list, or a list of [x, y, confidence], if the file is valid.
+        label: what messages call the row.
         landmarks: of one person, or None.
+        person_key: what messages call the identity.
     """
 
     frame: FrameRef
-    person: Optional[int]
+    person: Any
     values: Any
     label: str
     landmarks: Optional[FoundLandmarks] = None
+    person_key: str = 'person'
 
 
-def make_table(rows: list[Row], path: Path, skeleton: Optional[str], source: str) -> KeypointTable:
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What a reader found in a file.
+
+    Attributes:
+        rows: the people.
+        source: of :class:`KeypointTable`.
+        skeleton: joint list of the points; None takes it from their number.
+        listed: of :class:`KeypointTable`.
+        first_frame: of :class:`KeypointTable`.
+        normalised: of :class:`KeypointTable`.
+    """
+
+    rows: list[Row]
+    source: str
+    skeleton: Optional[str] = None
+    listed: tuple[FrameRef, ...] = ()
+    first_frame: Optional[int] = None
+    normalised: bool = False
+
+
+def make_table(
+    content: Content, path: Path, skeleton: Optional[str], left_out: LeftOut
+) -> KeypointTable:
     """Checks the rows of a file and joins them.
 
-    COCO's visibilities 0, 1, 2 become the confidences 0, 1, 1; a detector's scores are clipped to [0, 1].
+    COCO's visibilities 0, 1, 2 become the confidences 0, 1, 1; a detector's scores are clipped to [0, 1]. Points that
+    are no finite numbers are absent, people with another number of points are left out, and people whose identity
+    cannot be read have none; ``left_out`` tells how many.
 
     Raises:
-        InputError: there is no row, rows differ in their number of points, or a value is not a finite number.
+        InputError: there is no row, or no row is as the layout says.
     """
+    rows = content.rows
     if not rows:
+        left_out.finish()
         raise InputError(
             f'{path}: no person with keypoints in it; check that the detector found somebody'
         )
+    arrays = [points_array(row.values) for row in rows]
+    skeleton = skeleton or content.skeleton
     if skeleton is None:
-        count = _value_count(rows[0]) // 3
-        skeleton = _default_skeleton(count, rows[0], path)
+        skeleton, count = _most_common_skeleton(arrays, rows, path)
     else:
         count = len(joint_names(skeleton))
-    points = _stack(rows, path, skeleton, count)
-    _drop_far_points(points, path)
+    fits = [len(values) == count for values in arrays]
+    _refuse_other_counts(rows, arrays, count, skeleton, left_out)
+    left_out.total('people', len(rows))
+    rows = [row for row, fitting in zip(rows, fits) if fitting]
+    names = joint_names(skeleton)
+    points = np.empty((0, len(names), 3), np.float32)
+    if rows:
+        kept = [values[: len(names)] for values, fitting in zip(arrays, fits) if fitting]
+        points = np.stack(kept).astype(np.float32)
+    _clear_non_numbers(points, rows, names, left_out)
+    if not content.normalised:
+        clear_far_points(points, left_out)
+    persons = _identities(rows, left_out)
+    left_out.total('points', points[..., 0].size)
+    left_out.finish()
     visibility = points[..., 2]
-    if source == 'annotated':
+    if content.source == 'annotated':
         _check_visibility(visibility, path)
     points[..., 2] = visibility.clip(0, 1)
     landmarks = None
@@ -106,12 +162,35 @@ def make_table(rows: list[Row], path: Path, skeleton: Optional[str], source: str
         landmarks = FoundLandmarks.join([row.landmarks for row in rows])
     return KeypointTable(
         tuple(row.frame for row in rows),
-        tuple(row.person for row in rows),
+        persons,
         points,
         skeleton,
-        source,
+        content.source,
         landmarks,
+        content.listed or tuple(dict.fromkeys(row.frame for row in content.rows)),
+        content.first_frame,
+        content.normalised,
+        path,
     )
+
+
+def points_array(values: Any) -> np.ndarray:
+    """(K, 3) float64 of x, y, confidence in one list, or of a list of [x, y, confidence] or of [x, y].
+
+    Points without a confidence have confidence 1. A value that is no number is NaN. What is no list of points, and a
+    flat list whose length is no multiple of three, has K = 0.
+    """
+    if not isinstance(values, (list, np.ndarray)) or not len(values):
+        return np.empty((0, 3))
+    if isinstance(values, list) and isinstance(values[0], (list, dict)):
+        return np.array([_point(point) for point in values])
+    try:
+        numbers = np.asarray(values, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.array([_number(value) for value in values])
+    if numbers.size % 3:
+        return np.empty((0, 3))
+    return numbers.reshape(-1, 3)
 
 
 def optional_number(value: Any, path: Path, label: str) -> Optional[int]:
@@ -130,29 +209,25 @@ def optional_number(value: Any, path: Path, label: str) -> Optional[int]:
     raise InputError(f'{path}: {label} must be a whole number, not {value!r}')
 
 
-def optional_identity(value: Any, path: Path, label: str) -> Optional[int]:
-    """The identity of a person, or None without one.
+def whole_number(value: Any, left_out: LeftOut, noun: str, label: str) -> Optional[int]:
+    """The number of a frame; None, and counted, if the value is no whole number.
 
-    Trackers write a number, ``[3.0]``, and AlphaPose lists of lists, one number for each detection that it merged into
-    the person. Merged detections of several identities have none, and a negative number means "not tracked".
-
-    Raises:
-        InputError: a value is not a whole number.
+    Args:
+        value: as the file gives it; digits in a text count as a number.
+        left_out: counts the entry.
+        noun: what is left out then, a plural.
+        label: what messages call the value.
     """
-    numbers = set()
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, list):
-            pending.extend(item)
-        else:
-            numbers.add(optional_number(item, path, label))
-    if len(numbers) != 1:
-        return None
-    identity = numbers.pop()
-    if identity is not None and identity < 0:
-        return None
-    return identity
+    if isinstance(value, str) and re.fullmatch(r'[0-9]{1,18}', value.strip()):
+        return int(value)
+    try:
+        number = optional_number(value, left_out.path, label)
+    except InputError:
+        number = None
+    if number is None:
+        complaint = f'{label} must be a whole number, not {value!r}'
+        left_out.add(noun, 'have no frame number and are left out', f'{label} {value!r}', complaint)
+    return number
 
 
 def contradicting_identities(
@@ -192,68 +267,160 @@ def optional_size(
     return width, height
 
 
+def clear_far_points(points: np.ndarray, left_out: LeftOut) -> None:
+    """Makes points that no camera can see absent, and counts them.
+
+    One such point would make the box of a person, and with it every crop, as large as its distance.
+
+    Args:
+        points: (N, K, 3) float32 x, y (px) and confidence; changed in place.
+        left_out: counts them.
+    """
+    far = (np.abs(points[..., :2]) > FARTHEST).any(-1)
+    if far.any():
+        points[far] = 0
+        reason = f'lie more than {FARTHEST} px from the corner of the image and count as absent'
+        row, point = np.argwhere(far)[0]
+        first = f'point {point} of person {row}'
+        left_out.add('points', reason, first, f'all points {reason}', int(far.sum()))
+
+
+def _point(point: Any) -> list[float]:
+    if not isinstance(point, list) or len(point) not in (2, 3):
+        return [np.nan] * 3
+    numbers = [_number(value) for value in point]
+    return [*numbers, 1.0][:3]
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+
+
 def _value_count(row: Row) -> int:
-    return len(row.values) if isinstance(row.values, list) else 0
+    """How many numbers a row gives."""
+    if not isinstance(row.values, (list, np.ndarray)):
+        return 0
+    if isinstance(row.values, list) and not any(isinstance(v, list) for v in row.values[:1]):
+        return len(row.values)
+    return 3 * len(row.values)
 
 
-def _default_skeleton(count: int, row: Row, path: Path) -> str:
-    """The skeleton of so many points."""
+def _most_common_skeleton(arrays: list[np.ndarray], rows: list[Row], path: Path) -> tuple[str, int]:
+    """The skeleton of the number of points that most people have, and this number."""
+    count = Counter(map(len, arrays)).most_common(1)[0][0]
     if count in COCO_FIRST:
-        return 'coco17'
+        return 'coco17', count
     if count not in SKELETON_OF_COUNT:
+        row = rows[[len(values) for values in arrays].index(count)]
         known = ', '.join(f'{number} ({name})' for number, name in SKELETON_OF_COUNT.items())
         raise InputError(
             f'{path}: {row.label} has {count} keypoints; known are {known}, and '
             f'{", ".join(map(str, COCO_FIRST))}, of which the first 17 are used. Export one of these, or '
             f'name the list of hrtk.body_models.skeletons with `skeleton=`'
         )
-    return SKELETON_OF_COUNT[count]
+    return SKELETON_OF_COUNT[count], count
 
 
-def _stack(rows: list[Row], path: Path, skeleton: str, count: int) -> np.ndarray:
-    """(N, K, 3) float32 of rows with ``count`` points each, of which the first K are used, see COCO_FIRST."""
-    names = joint_names(skeleton)
-    expected = 3 * count
-    points = np.empty((len(rows), len(names), 3), np.float32)
-    for target, row in zip(points, rows):
-        length = _value_count(row)
-        if length != expected:
-            raise InputError(
-                f'{path}: {row.label}: keypoints must be {expected} numbers (x, y, confidence for '
-                f'{count} points of {skeleton}), there are {length}'
+def _refuse_other_counts(
+    rows: list[Row], arrays: list[np.ndarray], count: int, skeleton: str, left_out: LeftOut
+) -> None:
+    """Counts the people who have another number of points than the file's skeleton."""
+    for row, values in zip(rows, arrays):
+        if len(values) != count:
+            complaint = (
+                f'{row.label}: keypoints must be {3 * count} numbers (x, y, confidence for '
+                f'{count} points of {skeleton}), there are {_value_count(row)}'
             )
-        try:
-            target[:] = np.asarray(row.values[: 3 * len(names)], dtype=np.float32).reshape(-1, 3)
-        except (TypeError, ValueError) as error:
-            raise InputError(f'{path}: {row.label}: keypoints must be numbers ({error})') from error
-        finite = np.isfinite(target).all(1)
-        if not finite.all():
-            raise InputError(
-                f'{path}: {row.label}: {names[int(np.argmin(finite))]} is not a finite number; write '
-                f'0, 0, 0 for a point that was not found'
-            )
-    return points
+            reason = f'have no {count} points of {skeleton} and are left out'
+            left_out.add('people', reason, row.label, complaint)
 
 
-def _drop_far_points(points: np.ndarray, path: Path) -> None:
-    """Makes points that no camera can see absent, and counts them in the log.
-
-    One such point would make the box of a person, and with it every crop, as large as its distance.
-
-    Args:
-        points: (N, K, 3) float32 x, y (px) and confidence; changed in place.
-        path: of the file.
-    """
-    far = (np.abs(points[..., :2]) > FARTHEST).any(-1)
-    if far.any():
-        points[far] = 0
-        _log.warning(
-            '%s: %d of %d points lie more than %d px from the corner of the image and count as absent',
-            path,
-            far.sum(),
-            far.size,
-            FARTHEST,
+def _clear_non_numbers(
+    points: np.ndarray, rows: list[Row], names: Sequence[str], left_out: LeftOut
+) -> None:
+    """Makes points absent that are no finite numbers, and counts them; in place."""
+    missing = ~np.isfinite(points).all(-1)
+    for index, point in np.argwhere(missing).tolist():
+        label = rows[index].label
+        complaint = (
+            f'{label}: {names[point]} is not a finite number, nor is any other point; keypoints must be numbers, '
+            f'0, 0, 0 for a point that was not found'
         )
+        reason = 'are no finite numbers and count as absent'
+        left_out.add('points', reason, f'{names[point]} of {label}', complaint)
+    points[missing] = 0
+
+
+def _identities(rows: list[Row], left_out: LeftOut) -> tuple[Optional[int], ...]:
+    """The identity of every row as a number, or None.
+
+    Trackers write a number, ``[3.0]``, and AlphaPose lists of lists, one number for each detection that it merged into
+    the person. Merged detections of several identities have none, and a negative number means "not tracked". Names get
+    the numbers that are free, in the order in which they appear.
+    """
+    found = [_identity(row, left_out) for row in rows]
+    taken = {identity for identity in found if isinstance(identity, int)}
+    number_of_name: dict[str, int] = {}
+    free = 0
+    for name in found:
+        if isinstance(name, str) and name not in number_of_name:
+            while free in taken:
+                free += 1
+            number_of_name[name] = free
+            taken.add(free)
+    if number_of_name:
+        pairs = [f'{name!r} is person {number}' for name, number in number_of_name.items()]
+        more = ', ...' if len(pairs) > 5 else ''
+        left_out.note(f'identities are names: {", ".join(pairs[:5])}{more}')
+    identities: list[Optional[int]] = []
+    for identity in found:
+        if isinstance(identity, str):
+            identities.append(number_of_name[identity])
+        else:
+            identities.append(identity)
+    return tuple(identities)
+
+
+def _identity(row: Row, left_out: LeftOut) -> int | str | None:
+    """The identity of a row: a number, a name, or None."""
+    values = set()
+    pending = [row.person]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(item)
+        elif isinstance(item, str):
+            values.add(_number_or_name(item))
+        else:
+            try:
+                values.add(optional_number(item, left_out.path, row.person_key))
+            except InputError:
+                label = f'{row.label}: {row.person_key}'
+                complaint = f'{label} must be a whole number, not {item!r}'
+                reason = 'have an identity that is no whole number and is ignored'
+                left_out.add('people', reason, f'{label} {item!r}', complaint)
+                return None
+    if len(values) != 1:
+        return None
+    identity = values.pop()
+    if isinstance(identity, int) and identity < 0:
+        return None
+    return identity
+
+
+def _number_or_name(text: str) -> int | str | None:
+    """``'3'`` and ``'3.0'`` are 3, an empty text is no identity, any other text is a name."""
+    text = text.strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text or None
+    if number.is_integer():
+        return int(number)
+    return text
 
 
 def _check_visibility(visibility: np.ndarray, path: Path) -> None:

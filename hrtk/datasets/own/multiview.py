@@ -12,6 +12,7 @@ import torch
 from hrtk.body_models.skeletons import flip_map, index_map, joint_names
 from hrtk.datasets.own.footage import Footage
 from hrtk.datasets.own.keypoint_table import KeypointTable, contradicting_identities
+from hrtk.datasets.own.placing import place
 from hrtk.errors import InputError
 from hrtk.geometry.assignment import best_pairs
 from hrtk.geometry.boxes import boxes_from_keypoints
@@ -89,11 +90,12 @@ def make_view(
     Raises:
         InputError: keypoints and footage do not fit each other.
     """
+    table, indices = place(table, footage)
     points = table.points.copy()
     points[points[..., 2] < min_confidence, 2] = 0
     xy, confidence = torch.from_numpy(points).split((2, 1), dim=-1)
     boxes = boxes_from_keypoints(xy, confidence[..., 0], scale=box_scale).numpy()
-    frames = np.array(footage.locate(table)) - offset
+    frames = np.array(indices) - offset
     return View(camera, footage, offset, table, frames, points, boxes)
 
 

@@ -28,6 +28,7 @@ from hrtk.datasets.own.multiview import (
     people_by_identity,
     triangulated_references,
 )
+from hrtk.datasets.own.named_points import joint_of
 from hrtk.datasets.own.pose2sim_files import Markers, person_of_trc, read_calibration, read_trc
 from hrtk.datasets.own.real4 import REAL4, check_real4
 from hrtk.datasets.own.sides import SideRepair
@@ -40,17 +41,6 @@ from hrtk.structures import GroundTruth, Keypoints2D, Sequence
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.m4v', '.mpg', '.mpeg', '.mts', '.webm')
 REFERENCES = ('trc', 'triangulated')
-PARTS = {
-    'shoulder': 'shoulder',
-    'elbow': 'elbow',
-    'elb': 'elbow',
-    'wrist': 'wrist',
-    'hip': 'hip_lsp',
-    'hiplsp': 'hip_lsp',
-    'knee': 'knee',
-    'ankle': 'ankle',
-    'ank': 'ankle',
-}
 _log = logging.getLogger(__name__)
 
 
@@ -340,7 +330,7 @@ def _joints_of_markers(markers: Markers, path: Path) -> tuple[np.ndarray, np.nda
     Raises:
         InputError: the file lacks a joint.
     """
-    position = {_joint_of_marker(name): index for index, name in enumerate(markers.names)}
+    position = {joint_of(name): index for index, name in enumerate(markers.names)}
     missing = [name for name in joint_names(SKELETON) if name not in position]
     if missing:
         raise InputError(
@@ -349,18 +339,6 @@ def _joints_of_markers(markers: Markers, path: Path) -> tuple[np.ndarray, np.nda
         )
     indices = [position[name] for name in joint_names(SKELETON)]
     return markers.points[:, indices], markers.frames
-
-
-def _joint_of_marker(name: str) -> str:
-    """The joint of a marker: ``RHip``, ``right_hip`` and ``hip_r`` are ``right_hip_lsp``; '' for other points."""
-    letters = ''.join(letter for letter in name.lower() if letter.isalpha())
-    for side in ('right', 'left'):
-        for mark in (side, side[0]):
-            if letters.startswith(mark) and letters.removeprefix(mark) in PARTS:
-                return f'{side}_{PARTS[letters.removeprefix(mark)]}'
-        if name.lower().endswith(f'_{side[0]}') and letters[:-1] in PARTS:
-            return f'{side}_{PARTS[letters[:-1]]}'
-    return ''
 
 
 def _calibration_file(root: Path, given: Optional[str]) -> Path:

@@ -31,6 +31,7 @@ else:
 NO_CAMERAS = ('metadata', 'capture_volume', 'charuco', 'checkerboard')
 SUBPIXELS = 64  # Qualisys writes lengths on the sensor in 1/64 px
 MM = 1000.0
+SCALES = {'m': 1.0, 'mm': MM}
 TO_WORLD = [2, 0, 1]  # world coordinates are these of a TRC file
 TO_TRC = [1, 2, 0]
 HEADER_LINES = 5
@@ -51,6 +52,27 @@ class Markers:
     frames: np.ndarray
     points: np.ndarray
     rate: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TrcTable:
+    """A TRC file as it is.
+
+    Attributes:
+        names: M names.
+        frames: (F,) numbers of the rows.
+        times: (F,) s.
+        values: (F, M, 3) float64 in the unit and axes of the file; NaN for empty cells.
+        rate: frames per second.
+        unit: as the file calls it.
+    """
+
+    names: tuple[str, ...]
+    frames: np.ndarray
+    times: np.ndarray
+    values: np.ndarray
+    rate: float
+    unit: str
 
 
 def read_calibration(path: Path) -> list[CalibratedCamera]:
@@ -94,25 +116,42 @@ def read_trc(path: Path) -> Markers:
     Raises:
         InputError: the file is missing or not a TRC file.
     """
+    table = read_trc_table(path)
+    if table.unit not in SCALES:
+        raise InputError(
+            f'{path}: not a TRC file of 3D markers, its unit is {table.unit!r}; it must be m or mm'
+        )
+    points = table.values[..., TO_WORLD] / SCALES[table.unit]
+    points[(points == 0).all(-1)] = np.nan
+    return Markers(table.names, table.frames, points, table.rate)
+
+
+def read_trc_table(path: Path) -> TrcTable:
+    """Reads a TRC file as it is.
+
+    Raises:
+        InputError: the file is missing or not a TRC file.
+    """
     regular_file(path, noun='TRC file')
     lines = read_bytes(path).decode('utf-8', 'replace').splitlines()
     try:
         header = dict(zip(lines[1].split('\t'), lines[2].split('\t')))
         rate = float(header['DataRate'])
-        scale = {'m': 1.0, 'mm': MM}[header['Units'].strip()]
+        unit = header['Units'].strip()
         names = [name.strip() for name in lines[3].rstrip('\n').split('\t')[2:]]
         names = [name for name in names if name]
         rows = [line for line in lines[HEADER_LINES:] if line.strip()]
         values = np.array([_trc_row(row, 2 + 3 * len(names)) for row in rows])
         frames = values[:, 0].astype(int)
+        if not len(frames) or not np.isfinite(values[0, 1]) or not np.isfinite(rate):
+            raise ValueError('no row with a time')
     except (IndexError, KeyError, ValueError) as error:
         raise InputError(
             f'{path}: not a TRC file of Pose2Sim, or damaged ({type(error).__name__}: {error}); expected its five '
             f'header lines (DataRate, Units m or mm, marker names) and a row of numbers per frame'
         ) from error
-    points = values[:, 2:].reshape(len(values), len(names), 3)[..., TO_WORLD] / scale
-    points[(points == 0).all(-1)] = np.nan
-    return Markers(tuple(names), frames, points, rate)
+    points = values[:, 2:].reshape(len(values), len(names), 3)
+    return TrcTable(tuple(names), frames, values[:, 1], points, rate, unit)
 
 
 def write_trc(path: Path, markers: Markers) -> None:

@@ -24,6 +24,7 @@ from hrtk.datasets.own.clip_identities import ClipIdentities, largest_of_each
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.identities import Identities
 from hrtk.datasets.own.keypoint_files import read_keypoints
+from hrtk.datasets.own.placing import place, shortest_track
 from hrtk.datasets.own.sides import Sides
 from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes
@@ -72,7 +73,7 @@ class VideoDataset(SequenceDataset):
         smooth: whether to smooth boxes; needs ``fill_gaps``.
         max_gap: frames.
         min_length: tracks with fewer frames in which the person was detected are left out; at most the number of
-            frames of the clip.
+            frames of the clip. None is 5, or 1 for COCO annotations that carry identities.
         min_similarity: of :func:`hrtk.datasets.own.identities.identify`.
         max_people: the number of tracks, of which those with the largest sum of box sides over all frames remain;
             None for all.
@@ -91,6 +92,7 @@ class VideoDataset(SequenceDataset):
             largest sum of box sides over all frames.
         begin, end: the frames from one time to another, which are the only ones that count; see
             :func:`~hrtk.datasets.own.choosing.frame_range`. Frames keep their numbers.
+        first_frame: number of a video's first frame in the keypoint file; None finds out whether 0 or 1.
 
     Attributes:
         footage: the frames on disk.
@@ -120,7 +122,7 @@ class VideoDataset(SequenceDataset):
         box_scale: float = 1.2,
         smooth: bool = True,
         max_gap: int = 10,
-        min_length: int = 5,
+        min_length: Optional[int] = None,
         min_similarity: float = 0.2,
         max_people: Optional[int] = None,
         masks: Optional[dict] = None,
@@ -134,6 +136,7 @@ class VideoDataset(SequenceDataset):
         person: int | str | None = None,
         begin: float | str | None = None,
         end: float | str | None = None,
+        first_frame: Optional[int] = None,
     ) -> None:
         class_name = type(self).__name__
         if fps is not None and not fps > 0:
@@ -150,8 +153,9 @@ class VideoDataset(SequenceDataset):
         self.focal = focal
         self.fov = fov
         self.keypoints = Path(keypoints)
-        self.table = read_keypoints(keypoints, skeleton)
+        table = read_keypoints(keypoints, skeleton)
         self.footage = open_footage(images)
+        self.table, self._frame_of_row = place(table, self.footage, first_frame)
         self.name = name or self.footage.path.stem
         self.source = source or self.table.source
         self.fps = fps or self.footage.fps or 25.0
@@ -159,7 +163,7 @@ class VideoDataset(SequenceDataset):
         self.min_confidence = min_confidence
         self.smooth = smooth
         self.max_gap = max_gap
-        self.min_length = min_length
+        self.min_length = shortest_track(self.table, min_length)
         self.min_similarity = min_similarity
         self.people = people
         self.fill_gaps = fill_gaps
@@ -281,11 +285,10 @@ class VideoDataset(SequenceDataset):
 
     def _find_tracks(self) -> list[Track]:
         """All tracks, ordered by clip and person."""
-        frame_of_row = self.footage.locate(self.table)
         rows_of_clip: dict[str, list[int]] = {}
         for row in self._usable_rows():
-            if frame_of_row[row] in self.range:
-                rows_of_clip.setdefault(self._clip(frame_of_row[row]), []).append(row)
+            if self._frame_of_row[row] in self.range:
+                rows_of_clip.setdefault(self._clip(self._frame_of_row[row]), []).append(row)
         clip_lengths = Counter(self._clip(frame) for frame in self.range)
         find = ClipIdentities(
             self.table,
@@ -302,7 +305,7 @@ class VideoDataset(SequenceDataset):
         duplicates = 0
         for clip in sorted(rows_of_clip):
             rows = rows_of_clip[clip]
-            frames = [frame_of_row[row] for row in rows]
+            frames = [self._frame_of_row[row] for row in rows]
             found = find(clip, rows, frames)
             people = largest_of_each(found, rows, frames, self._boxes)
             duplicates += len(rows) - sum(map(len, people.values()))
@@ -331,9 +334,8 @@ class VideoDataset(SequenceDataset):
         if self.people == 'tracked' or self._lacks_identities():
             return visible
         usable = [row for row in visible if self.table.persons[row] is not None]
-        self._warn_about_people(
-            len(visible) - len(usable), 'without an identity, beside people who have one'
-        )
+        reason = 'without an identity, beside people who have one'
+        self._warn_about_people(len(visible) - len(usable), reason)
         return usable
 
     def _lacks_identities(self) -> bool:
