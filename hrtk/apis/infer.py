@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,9 @@ from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
 from hrtk.evaluation.evidence import Doubts
 from hrtk.geometry.camera import clip_focal
+from hrtk.models.estimators.hmr import PRECISIONS
 from hrtk.reading import read_json
-from hrtk.registry import DATASETS
+from hrtk.registry import DATASETS, ESTIMATORS
 
 ALIASES = {'npz': 'amass'}
 
@@ -70,6 +72,7 @@ def infer(
     fov: Optional[float] = None,
     repair_sides: bool = True,
     film: bool = True,
+    precision: Optional[str] = None,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
     """Estimates the bodies of all people in some footage, with or without adaptation.
@@ -97,6 +100,8 @@ def infer(
         repair_sides: whether left and right are put right where the detector exchanged them, see
             :class:`~hrtk.datasets.own.video.VideoDataset`.
         film: whether the video of all people and the pictures and videos of each person are drawn.
+        precision: ``'float32'`` or ``'bfloat16'``, the option of image networks such as
+            :class:`~hrtk.models.estimators.HMR`; None leaves it as the config has it.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
     Raises:
@@ -115,7 +120,8 @@ def infer(
         images = output / 'recording'
     planned = keypoints or output / 'keypoints.json'
     # Wrong configs and options are reported before the long work.
-    _config(str(images), planned, adapt, max_people, fps, cfg_options, repair_sides)
+    first = _config(str(images), planned, adapt, max_people, fps, cfg_options, repair_sides)
+    set_precision(first, precision)
     if keypoints is None:
         if camera is None:
             open_footage(images)  # a wrong path is reported before the detector loads its weights
@@ -125,6 +131,7 @@ def infer(
         rate = fps or _rate_of(cfg_options)
         keypoints = detect(open_footage(images), detector, output / 'keypoints.json', rate)
     cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options, repair_sides)
+    set_precision(cfg, precision)
     for key, value in (('focal', focal), ('fov', fov)):
         if value is not None:
             cfg.dataset[key] = value
@@ -140,6 +147,28 @@ def infer(
         overlay = draw_scene(dataset, results, body, output)
     exports = _export(results, formats)
     return Inference(metrics, results, overlay, exports, Path(keypoints), doubts)
+
+
+def set_precision(cfg: Config, precision: Optional[str]) -> None:
+    """Sets the precision of the estimator, or of its image network, in an adapt config; None leaves it.
+
+    Raises:
+        InputError: the estimator has no such option, or it is none of its values.
+    """
+    if precision is None:
+        return
+    if precision not in PRECISIONS:
+        raise InputError(f'precision is one of {PRECISIONS}, not {precision!r}')
+    config = cfg.estimator
+    if 'image' in config:  # VideoHMR
+        config = config.image
+    network = ESTIMATORS.get(config.type)
+    if 'precision' not in inspect.signature(network).parameters:
+        raise InputError(
+            f'{network.__name__} has no option precision: it computes in float32. bfloat16 is for image networks; '
+            f'name the config of one with --adapt, e.g. boa/r18_wild'
+        )
+    config.precision = precision
 
 
 def _rate_of(options: Optional[dict[str, Any]]) -> Optional[float]:
