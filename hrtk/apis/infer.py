@@ -163,6 +163,8 @@ def set_precision(cfg: Config, precision: Optional[str]) -> None:
     if 'image' in config:  # VideoHMR
         config = config.image
     network = ESTIMATORS.get(config.type)
+    if network is None:
+        return  # the run names what is registered
     if 'precision' not in inspect.signature(network).parameters:
         raise InputError(
             f'{network.__name__} has no option precision: it computes in float32. bfloat16 is for image networks; '
