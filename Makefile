@@ -4,7 +4,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo table test fuzz kill docs lint clean
+.PHONY: demo table test fuzz kill benchmarks docs lint clean
 
 demo: $(READY)  ## bodies of a man in a real video (51 MB are downloaded once), their errors, a report, a GLB
 	$(BIN)/python tools/demo.py
@@ -23,6 +23,9 @@ fuzz: $(READY)  ## reads thousands of corrupted files with every reader, in chil
 TRIALS ?= 30
 kill: $(READY)  ## kills and interrupts runs at random and compares their results bit by bit
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/robustness/kill.py $(TRIALS)
+
+benchmarks: $(READY)  ## every benchmark of speed, a table of ratios in benchmarks/results; resumes
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/all.py
 
 docs: $(READY)  ## the documentation as html
 	$(BIN)/python -m sphinx -W -q -b html docs/en docs/en/_build

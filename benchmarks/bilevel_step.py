@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import torch
 
@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from literal.boa import LiteralBOA  # noqa: E402
 from literal.scene import DoubleHMR, RandomViews, random_sequence  # noqa: E402
+from measuring import floor_ms, record  # noqa: E402
 
 from hrtk.adapters import Bilevel  # noqa: E402
 from hrtk.models.estimators import HMR  # noqa: E402
@@ -56,7 +57,7 @@ class Setting(NamedTuple):
         return options
 
 
-# The settings of BOA for 3DPW, and those of configs/boa/r18_wild.py.
+# The settings of BOA for 3DPW, those of configs/boa/r18_wild.py, and a network that only shows that a program runs.
 NETS = {
     'r50': Setting(
         network=dict(backbone=dict(type='ResNet', depth=50, norm='gn')),
@@ -75,7 +76,18 @@ NETS = {
         options=dict(lr=3e-4, inner_lr=3e-4, interval=1, teacher_keep=0.9, normalise='visible'),
         loss_weights=dict(shape_prior=1e-3, source=0.3, motion=1.0),
     ),
+    'tiny': Setting(
+        network=dict(
+            backbone=dict(type='ResNet', depth=18, width=8),
+            head=dict(type='IterativeRegressor', hidden=32, dropout=0.0),
+        ),
+        resolution=32,
+        batch=1,
+        options=dict(lr=3e-4, inner_lr=3e-4, interval=1, teacher_keep=0.9, normalise='visible'),
+        loss_weights={},
+    ),
 }
+MEASURED = ('r50', 'r18')
 
 
 class Side:
@@ -155,7 +167,7 @@ def compare(
         **setting.loss_weights,
     )
     warm_up = setting.options['interval'] + 1
-    sequence = random_sequence('noise', warm_up + frames, 256, dtype=dtype)
+    sequence = random_sequence('noise', warm_up + frames + 1, 256, dtype=dtype)
     ours = Side(adapter.start(model).run(sequence))
     theirs = Side(literal.adapt(sequence))
     largest = 0.0
@@ -167,32 +179,37 @@ def compare(
             predictions[side] = side.step(t >= warm_up)
         difference = predictions[ours].rotmat - predictions[theirs]['rotmat']
         largest = max(largest, difference.abs().max().item())
+    changes = weight_differences(model, twin, start)
     return dict(
+        floor=floor_ms(lambda: ours.step(False)),
         ours=1e3 * ours.cpu / frames,
         literal=1e3 * theirs.cpu / frames,
         ratio=theirs.cpu / ours.cpu,
         wall_ratio=theirs.wall / ours.wall,
         bare_ratio=(theirs.cpu - literal.probe_seconds) / ours.cpu,
         prediction=largest,
-        **weight_differences(model, twin, start),
+        **changes,
     )
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--net', nargs='+', choices=NETS, default=list(NETS), help='which networks')
+    parser.add_argument('--net', nargs='+', choices=NETS, default=MEASURED, help='which networks')
     parser.add_argument(
         '--order', nargs='+', choices=['first', 'second'], default=['first', 'second']
     )
     parser.add_argument('--frames', type=int, default=8, help='timed frames')
     parser.add_argument(
-        '--check', type=int, default=1, help='frames of the comparison in float64, after two others'
+        '--check',
+        type=int,
+        default=1,
+        help='frames of the comparison in float64, after two others; 0 for none',
     )
     parser.add_argument(
         '--threads', type=int, default=1, help='of torch; CPU time is summed over them'
     )
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     print(
         f'CPU ms per frame over {args.frames} frames, {args.threads} thread(s), torch {torch.__version__}\n'
@@ -202,7 +219,11 @@ def main() -> None:
     for net in args.net:
         for order in args.order:
             row = compare(net, order, args.frames)
-            exact = compare(net, order, args.check, torch.float64)
+            exact = dict.fromkeys(row, float('nan'))
+            if args.check:
+                exact = compare(net, order, args.check, torch.float64)
+            name = f'Bilevel, one frame, {net}, {order} order'
+            record(name, row['ours'], row['literal'], 'literal/boa.py', row['floor'])
             print(
                 f'{net:<4} {order:<7} {row["ours"]:8.1f} {row["literal"]:8.1f} {row["ratio"]:6.2f} '
                 f'{row["wall_ratio"]:6.2f} {row["bare_ratio"]:9.2f}   {exact["prediction"]:14.1e} '

@@ -19,10 +19,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Optional
 
 import cv2
 import numpy as np
 import torch
+from measuring import floor_ms, record
 
 from hrtk.body_models.skeletons import index_map
 from hrtk.geometry.regions import crop_regions
@@ -68,7 +70,9 @@ def speed(args: argparse.Namespace) -> None:
         'one look, with crop and decoding': lambda: network._look_once(image, region, False),
     }
     for name, call in parts.items():
-        print(f'{name:38} {cpu_ms(call):6.1f} ms')
+        spent = cpu_ms(call, args.repeat)
+        record(f'BlazePose, {name}', spent, floor=floor_ms(call) or None)
+        print(f'{name:38} {spent:6.1f} ms')
 
 
 def annotated(path: Path, images: Path) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
@@ -172,7 +176,7 @@ def _distance(person: Person, wanted: dict[str, np.ndarray], number: int) -> np.
     return np.stack([px, mm])
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -193,7 +197,8 @@ def main() -> None:
         command.add_argument('--passes', type=int, default=2)
         command.add_argument('--tiles', type=int, default=1)
         command.add_argument('--step', type=int, default=4)
-    args = parser.parse_args()
+        command.add_argument('--repeat', type=int, default=20, help='calls that are timed')
+    args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     args.run(args)
 

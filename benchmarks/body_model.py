@@ -11,13 +11,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from literal.body import WholeMesh  # noqa: E402
+from measuring import record  # noqa: E402
 
 from hrtk.body_models import BodyModel, load_body_file  # noqa: E402
 from hrtk.body_models.body import BodyOutput  # noqa: E402
@@ -72,7 +73,7 @@ def smplx_path(file: Path, body: BodyModel) -> Path24:
     return path
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--file', default='open', help="a body with SPIN's extra joints")
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument('--batch', type=int, nargs='+', default=[1, 8, 64], help='bodies per call')
     parser.add_argument('--repeat', type=int, default=30, help='calls of each')
     parser.add_argument('--smplx', action='store_true', help='see above; needs smplx')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     folder = tempfile.TemporaryDirectory()
     if args.smplx:
@@ -108,6 +109,8 @@ def main() -> None:
         for backward in (False, True):
             passes = 'both' if backward else 'forward'
             times = cpu_ms(paths, batch, backward, args.repeat)
+            name = f'24 joints of {batch} bodies, {passes}'
+            record(name, times['joints only'], times['literal'], 'literal/body.py')
             for name, ms in times.items():
                 ratio = ms / times['joints only']
                 print(f'{batch:5d} {passes:<8} {name:<12} {ms:8.2f} {ratio:14.1f}')

@@ -19,7 +19,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import torch
 
@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bilevel_step import NETS, Side, build_network, weight_differences  # noqa: E402
 from literal.dynamic import LiteralDynaBOA  # noqa: E402
 from literal.scene import RandomPhotos, random_sequence  # noqa: E402
+from measuring import floor_ms, record  # noqa: E402
 
 from hrtk.adapters import DynamicBilevel, Preparation  # noqa: E402
 from hrtk.models.estimators import HMR  # noqa: E402
@@ -97,7 +98,7 @@ def compare(
     }
     warm_up = NETS[net].options['interval'] + 1
     dtype = torch.float64 if double else torch.float32
-    sequence = random_sequence('noise', warm_up + frames, 256, dtype=dtype)
+    sequence = random_sequence('noise', warm_up + frames + 1, 256, dtype=dtype)
     sides = {'literal': Side(literal.adapt(sequence))}
     for name in ('hrtk', 'part'):
         adapter, model = compared[name]
@@ -115,7 +116,9 @@ def compare(
     plain = sides['literal'].cpu
     part = sides['part'].cpu
     bare = plain - literal.probe_seconds - literal.read_seconds
+    changes = weight_differences(compared['hrtk'].model, compared['literal'].model, start)
     return dict(
+        floor=floor_ms(lambda: sides['hrtk'].step(False)),
         ours=1e3 * ours / frames,
         literal=1e3 * plain / frames,
         part=1e3 * part / frames,
@@ -124,7 +127,7 @@ def compare(
         gain=ours / part,
         over=plain / part,
         prediction=largest,
-        **weight_differences(compared['hrtk'].model, compared['literal'].model, start),
+        **changes,
     )
 
 
@@ -134,6 +137,8 @@ def print_row(net: str, extra: int, order: str, frames: int, check: int) -> None
     exact = dict.fromkeys(row, float('nan'))
     if check:
         exact = compare(net, extra, order, check, double=True)
+    name = f'DynamicBilevel, one frame, {net}, {order} order, {extra} extra steps'
+    record(name, row['ours'], row['literal'], 'literal/dynamic.py', row['floor'])
     print(
         f'{net:<4} {order:<7} {extra:5d} {row["ours"]:8.1f} {row["literal"]:8.1f} '
         f'{row["ratio"]:6.2f} {row["bare_ratio"]:6.2f} {row["part"]:12.1f} {row["gain"]:7.2f} '
@@ -143,7 +148,7 @@ def print_row(net: str, extra: int, order: str, frames: int, check: int) -> None
     )
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--net', nargs='+', choices=NETS, default=['r50'], help='which networks')
@@ -158,7 +163,7 @@ def main() -> None:
     parser.add_argument(
         '--threads', type=int, default=1, help='of torch; CPU time is summed over them'
     )
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as cache:
         os.environ['HRTK_CACHE'] = cache

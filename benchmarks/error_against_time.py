@@ -5,7 +5,8 @@ busy machine slows all alike. A config may be followed by options, ``boa/r18_unt
 adaptation and prediction on one thread, without the decoding of footage and what a method computes once for all runs
 (source crops, exemplars); the ratio is the time of the first config over that of the row. Errors are those of
 ``tools/adapt.py``: its random numbers of a sequence are the same. A seed is that of the run, and of the free stream if
-that is the data set.
+that is the data set. ``--plot`` draws error against time with the Pareto front, ``--csv`` writes the numbers, and
+``--read`` adds those that earlier calls have written with ``--out``.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
-from measuring import use_one_thread
+from measuring import record, use_one_thread
+from pareto import draw, write_csv
 
 from hrtk.adapters import Preparation
 from hrtk.adapters.run import AdapterRun
 from hrtk.apis import load_config
 from hrtk.evaluation import MeshEvaluator
 from hrtk.models.estimators import predict_sequence
+from hrtk.reading import read_json
 from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Prediction, Sequence
@@ -140,6 +143,11 @@ def in_memory(sequence: Sequence) -> Sequence:
     return dataclasses.replace(sequence, frames=frames)
 
 
+def numbers_of(row: dict[str, float], digits: int) -> str:
+    """Names and numbers on one line."""
+    return '  '.join(f'{name} {value:.{digits}f}' for name, value in row.items())
+
+
 def compare(texts: list[str], seed: int, shared: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Runs all configs on one seed; returns their numbers by label."""
     if load_config(texts[0].split(':')[0]).dataset.type == 'OpenStream':
@@ -152,34 +160,66 @@ def compare(texts: list[str], seed: int, shared: dict[str, Any]) -> dict[str, di
     for sequence in sequences:
         for contender in contenders:
             contender.adapt(sequence)
+            row = contender.row()
+            print(f'{sequence.name}  {contender.label}: {numbers_of(row, 3)}', flush=True)
     return {contender.label: contender.row() for contender in contenders}
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('configs', nargs='+')
+    parser.add_argument('configs', nargs='*')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0])
     parser.add_argument('--cfg-options', nargs='*', default=[], help='of all configs')
     parser.add_argument('--out', type=Path, help='json file')
-    args = parser.parse_args()
+    parser.add_argument('--read', type=Path, nargs='+', default=[], help='json files of --out')
+    parser.add_argument('--plot', type=Path, help='picture, e.g. pareto.png')
+    parser.add_argument('--csv', type=Path, help='csv file')
+    args = parser.parse_args(arguments)
+    if not args.configs and not args.read:
+        parser.error('name configs, or files with --read')
     use_one_thread()
+    rows: dict[str, list[dict[str, float]]] = {}
+    for path in args.read:
+        for label, of_seeds in read_json(path, kind=dict).items():
+            rows.setdefault(label, []).extend(of_seeds)
+    measure(args, rows)
+    summarise(rows)
+    if args.csv:
+        write_csv(rows, args.csv)
+    if args.plot:
+        draw(rows, args.plot)
+
+
+def measure(args: argparse.Namespace, rows: dict[str, list[dict[str, float]]]) -> None:
+    """Adds the numbers of all configs and seeds to ``rows``, and stores them after every seed."""
+    if not args.configs:
+        return
     shared = parsed(args.cfg_options)
-    rows: dict[str, list[dict[str, float]]] = {text: [] for text in args.configs}
+    for text in args.configs:
+        rows.setdefault(text, [])
     for seed in args.seeds:
         for label, row in compare(args.configs, seed, shared).items():
             rows[label].append(row)
-            numbers = '  '.join(f'{name} {value:.3f}' for name, value in row.items())
-            print(f'seed {seed}  {label}: {numbers}', flush=True)
+            print(f'seed {seed}  {label}: {numbers_of(row, 3)}', flush=True)
         if args.out:
             args.out.write_text(json.dumps(rows, indent=1))
-    first = np.mean([row['ms'] for row in rows[args.configs[0]]])
+
+
+def summarise(rows: dict[str, list[dict[str, float]]]) -> None:
+    """Prints and records the means of all seeds, and ratios to the first config."""
+    first_label = next(iter(rows))
+    first = float(np.mean([row['ms'] for row in rows[first_label]]))
     print()
     for label, of_seeds in rows.items():
-        means = {name: np.mean([row[name] for row in of_seeds]) for name in of_seeds[0]}
-        numbers = '  '.join(f'{name} {value:.2f}' for name, value in means.items())
-        print(f'{label}: ratio {first / means["ms"]:.2f}  {numbers}')
+        means = {name: float(np.mean([row[name] for row in of_seeds])) for name in of_seeds[0]}
+        name = f'{label}, one frame'
+        if label == first_label:
+            record(name, means['ms'])
+        else:
+            record(name, means['ms'], first, first_label)
+        print(f'{label}: ratio {first / means["ms"]:.2f}  {numbers_of(means, 2)}')
 
 
 if __name__ == '__main__':

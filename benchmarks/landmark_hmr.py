@@ -10,9 +10,11 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Callable
+from typing import Optional
 
 import numpy as np
 import torch
+from measuring import floor_ms, record
 
 from hrtk.adapters import Bilevel, TrackFit
 from hrtk.apis import load_model
@@ -22,12 +24,12 @@ from hrtk.models.landmarks import WINDOW
 from hrtk.structures import Landmarks, Sequence
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--frames', type=int, default=100)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     sequence = with_landmarks(OpenStream(sequences=1, frames=args.frames, fps=30.0, seed=77)[0])
     model = load_model('lifter')
@@ -37,12 +39,18 @@ def main() -> None:
         'lifter, batches of 32': lambda: predict_sequence(model, sequence),
         'TrackFit': lambda: list(TrackFit().start(load_model('lifter')).run(sequence)),
     }
-    for name, run in rows.items():
-        print(f'{name:30}{milliseconds(run) / count:8.2f} ms per frame')
+    spent = {name: milliseconds(run) / count for name, run in rows.items()}
+    for name, value in spent.items():
+        print(f'{name:30}{value:8.2f} ms per frame')
     boa = Bilevel(lr=2e-5, inner_lr=3e-5, steps=5, order='first', interval=3)
-    part = sequence.part(0, 10)
-    spent = milliseconds(lambda: list(boa.start(load_model('lifter')).run(part)))
-    print(f'{"BOA, five steps":30}{spent / len(part):8.2f} ms per frame')
+    part = sequence.part(0, min(10, count))
+    steps = milliseconds(lambda: list(boa.start(load_model('lifter')).run(part))) / len(part)
+    print(f'{"BOA, five steps":30}{steps:8.2f} ms per frame')
+    single, batched, fit = spent
+    least = floor_ms(rows[batched]) / count
+    record(f'LandmarkHMR, {batched}', spent[batched], spent[single], 'one frame at a time', least)
+    least = floor_ms(rows[fit]) / count
+    record('LandmarkHMR, TrackFit', spent[fit], steps, "BOA's five steps", least)
 
 
 def with_landmarks(sequence: Sequence) -> Sequence:

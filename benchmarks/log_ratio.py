@@ -16,9 +16,10 @@ import argparse
 import multiprocessing
 import sys
 from pathlib import Path
+from typing import Optional
 
 import torch
-from measuring import best_ms, peak_mib, use_one_thread
+from measuring import best_ms, peak_mib, record, use_one_thread
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -122,7 +123,7 @@ def measure(
     return best_ms(call, repeat, device, warm_up=0), peak, triplets
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -139,7 +140,7 @@ def main() -> None:
         '--repeat', type=int, default=10, help='runs of which the best counts; two of the loop'
     )
     parser.add_argument('--device', default='cpu')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     use_one_thread()
     context = multiprocessing.get_context('spawn')
     shape = tuple(args.shape)
@@ -158,6 +159,8 @@ def main() -> None:
                     rows.append(pool.apply(measure, setting))
             (ms, mib, triplets), (loop_ms, loop_mib, _) = rows
             factor = triplets / args.limit
+            name = f'log-ratio loss, {variant}, {task}'
+            record(name, ms, loop_ms * factor, 'literal/log_ratio.py, part of it scaled')
             print(
                 f'{variant:<8} {task:<8} {triplets:8d} {ms:9.1f} {mib:6.1f} {loop_ms * factor / 1000:8.1f} '
                 f'{loop_mib * factor / 1024:6.1f} {loop_ms * factor / ms:7.0f}',

@@ -1,20 +1,87 @@
-"""Times and memory of calls, for all benchmarks."""
+"""Times and memory of calls, the least time of arithmetic, and rows of the table of speeds: for all benchmarks."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import resource
 import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Optional
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from hrtk.apis.tables.content import mean_interval
 
 CPU = torch.device('cpu')
 MIB = 2**20
 SAMPLING = 0.001  # seconds between samples of the memory
+PRODUCT = 768  # rows and columns of the matrices whose product gives the rate of the machine
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of the table of speeds, see ``benchmarks/README.md``.
+
+    Attributes:
+        name: what was timed.
+        this: its time.
+        reference: the time of the same work done otherwise; None if nothing was timed beside it.
+        against: how the reference does it.
+        floor: the least time of this work on this machine, see :func:`floor_ms`; None if it was not found.
+        unit: of the times.
+    """
+
+    name: str
+    this: float
+    reference: Optional[float] = None
+    against: str = ''
+    floor: Optional[float] = None
+    unit: str = 'ms'
+
+    @property
+    def ratio(self) -> Optional[float]:
+        """The reference's time over this one's."""
+        if self.reference is None:
+            return None
+        return self.reference / self.this
+
+
+ROWS: list[Row] = []  # of this process, in the order of their measurement
+
+
+def record(
+    name: str,
+    this: float,
+    reference: Optional[float] = None,
+    against: str = '',
+    floor: Optional[float] = None,
+    unit: str = 'ms',
+) -> None:
+    """Adds a :class:`Row` to :data:`ROWS`, which ``benchmarks/all.py`` writes down."""
+    ROWS.append(Row(name, this, reference, against, floor, unit))
+
+
+@functools.cache
+def operations_per_ms(dtype: torch.dtype = torch.float32) -> float:
+    """Multiplications and additions per millisecond in a product of two matrices, the best of five, on the CPU."""
+    matrices = torch.ones(2, PRODUCT, PRODUCT, dtype=dtype)
+    return 2 * PRODUCT**3 / best_ms(lambda: matrices[0] @ matrices[1], 5)
+
+
+def floor_ms(call: Callable[[], object], dtype: torch.dtype = torch.float32) -> float:
+    """The least time of a call: its multiplications and additions at the rate of a product of large matrices.
+
+    Counted are matrix products and convolutions, forward and backward, while the call runs once; norms, activations
+    and everything else count as free. The rate is that of the CPU and its present number of threads.
+    """
+    counter = FlopCounterMode(display=False)
+    with counter:
+        call()
+    return counter.get_total_flops() / operations_per_ms(dtype)
 
 
 def use_one_thread() -> None:

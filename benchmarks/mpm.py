@@ -16,9 +16,10 @@ import multiprocessing
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Optional
 
 import torch
-from measuring import best_ms, peak_mib, use_one_thread
+from measuring import best_ms, peak_mib, record, use_one_thread
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -182,7 +183,7 @@ def measure(
     return poses / seconds, peak
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -194,7 +195,7 @@ def main() -> None:
     parser.add_argument('--rows', type=int, default=1944, help='frames per call, so batch * frames')
     parser.add_argument('--repeat', type=int, default=5, help='runs of which the best counts')
     parser.add_argument('--device', default='cpu')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     use_one_thread()
     context = multiprocessing.get_context('spawn')
     print(
@@ -211,6 +212,12 @@ def main() -> None:
                 with context.Pool(1) as pool:
                     rows.append(pool.apply(measure, setting))
             (speed, memory), (literal_speed, literal_memory) = rows
+            record(
+                f'MPM, {name}, 1000 poses in windows of {frames}',
+                1e6 / speed,
+                1e6 / literal_speed,
+                'literal/mpm.py',
+            )
             print(
                 f'{frames:6d} {batch:5d} {name:<7} {speed:15.0f} {literal_speed:9.0f} '
                 f'{speed / literal_speed:6.2f} {memory:10.0f} {literal_memory:8.0f}',

@@ -12,18 +12,24 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import Optional
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bilevel_step import NETS, build_network  # noqa: E402
+from bilevel_step import MEASURED, NETS, build_network  # noqa: E402
 from literal.scene import random_sequence  # noqa: E402
+from measuring import record  # noqa: E402
 
 from hrtk.adapters import PreAdapt, Preparation, PreparationStep  # noqa: E402
 from hrtk.models.estimators import HMR  # noqa: E402
 
-TEACHERS = {'r50': dict(type='MPSNet'), 'r18': dict(type='MPSNet', features=256, hidden=256)}
+TEACHERS = {
+    'r50': dict(type='MPSNet'),
+    'r18': dict(type='MPSNet', features=256, hidden=256),
+    'tiny': dict(type='MPSNet', features=64, hidden=64),
+}
 
 
 class Clock(Preparation):
@@ -84,20 +90,28 @@ def measure(net: str, epochs: int, device: torch.device) -> dict[str, float]:
     )
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Prints a line per network."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--nets', nargs='+', choices=sorted(NETS), default=sorted(NETS))
+    parser.add_argument('--nets', nargs='+', choices=sorted(NETS), default=MEASURED)
     parser.add_argument('--epochs', type=int, default=4)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--device', default='cpu')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     for net in args.nets:
         row = measure(net, args.epochs, device)
+        per_frame = {name: 1e3 / row[name] for name in ('epoch', 'live', 'floor')}
+        record(
+            f'PreAdapt, one frame of an epoch, {net}',
+            per_frame['epoch'],
+            per_frame['live'],
+            'the teacher labels every batch anew (wall time)',
+            per_frame['floor'],
+        )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(
             f'{net}: labelling {row["label"]:.1f} frames/s; epochs {row["epoch"]:.1f} frames/s '

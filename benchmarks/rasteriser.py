@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+from typing import Optional
 
 import numpy as np
-from measuring import best_ms
+from measuring import best_ms, record
 
 from hrtk.body_models import load_body_file
 from hrtk.geometry.raster import rasterize
@@ -45,14 +46,14 @@ def body_in_image(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([pixels, vertices[:, 2]]), data.f
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         '--sizes', type=int, nargs='+', default=[64, 224, 512], help='sides of the images, px'
     )
     parser.add_argument('--repeat', type=int, default=10, help='runs of which the best counts')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     backends = ['numpy']
     if importlib.util.find_spec('numba') is not None:
         backends.append('numba')
@@ -65,6 +66,8 @@ def main() -> None:
             print(f'{size:5d} {len(faces):6d} {"plain loop":<11} {loop_ms:9.2f} {1:13.1f}')
         for backend in backends:
             ms = best_ms(lambda: rasterize(points, faces, size, size, backend), args.repeat)
+            name = f'z-buffer, {size} px, {backend}'
+            record(name, ms, loop_ms, 'a plain loop over triangles')
             speed_up = ''
             if loop_ms is not None:
                 speed_up = f'{loop_ms / ms:.1f}'

@@ -15,6 +15,9 @@ import resource
 import statistics
 import subprocess
 import sys
+from typing import Optional
+
+from measuring import record
 
 COMMAND = 'from hrtk.cli.main import main; main({arguments!r})'
 EVERYTHING = """
@@ -43,6 +46,8 @@ ROWS = {
     'one step of GuardedAdam': GUARDED_ADAM,
 }
 
+NEED_TORCH = ('from hrtk.apis import load_model', 'one step of GuardedAdam')
+
 
 def cpu_seconds(code: str, environment: dict[str, str]) -> float:
     """User and system seconds of a Python that runs the code."""
@@ -54,13 +59,13 @@ def cpu_seconds(code: str, environment: dict[str, str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--repeat', type=int, default=5, help='runs of each row (%(default)s)')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
     times: dict[str, list[float]] = {name: [] for name in ROWS}
     for turn in range(args.repeat + 1):
@@ -69,9 +74,15 @@ def main() -> None:
             if turn:  # the first turn warms the page cache
                 times[name].append(seconds)
     everything = statistics.median(times['everything'])
+    torch_alone = statistics.median(times['import torch'])
     print(f'{"":<34}{"CPU s":>8}{"ratio":>8}')
     for name, values in times.items():
         seconds = statistics.median(values)
+        floor = None
+        if name in NEED_TORCH:
+            floor = torch_alone
+        if name not in ('everything', 'import torch'):
+            record(f'start, {name}', seconds, everything, 'everything imported', floor, 's')
         print(f'{name:<34}{seconds:8.2f}{everything / seconds:8.1f}')
 
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import torch
-from measuring import best_ms
+from measuring import best_ms, record
 from torch import Tensor
 
 from hrtk.body_models import BodyModel, load_body_file
@@ -103,7 +104,7 @@ def measure(body: BodyModel, batch: int, size: int, grad: str, repeat: int) -> t
     return losses_ms / batch, step_ms / batch
 
 
-def main() -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--batch', type=int, default=16)
@@ -113,7 +114,7 @@ def main() -> None:
     )
     parser.add_argument('--repeat', type=int, default=5, help='runs of which the best counts')
     parser.add_argument('--device', default='cpu')
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     print(
         f'{"body":<10} {"faces":>6} {"grad":<9} {"losses ms":>10} {"fitting step ms":>16}   per image, '
@@ -126,6 +127,8 @@ def main() -> None:
             body = BodyModel(file).to(args.device)
             for grad in args.grad:
                 losses, step = measure(body, args.batch, args.size, grad, args.repeat)
+                record(f'silhouette topology, losses with gradient, {name}, {grad}', losses)
+                record(f'silhouette topology, fitting step, {name}, {grad}', step)
                 print(f'{name:<10} {len(body.faces):6d} {grad:<9} {losses:10.2f} {step:16.2f}')
 
 

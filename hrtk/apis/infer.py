@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -28,8 +29,9 @@ from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
 from hrtk.evaluation.evidence import Doubts
 from hrtk.geometry.camera import clip_focal
+from hrtk.models.estimators.hmr import PRECISIONS
 from hrtk.reading import read_json
-from hrtk.registry import DATASETS
+from hrtk.registry import DATASETS, ESTIMATORS
 
 ALIASES = {'npz': 'amass'}
 
@@ -75,6 +77,7 @@ def infer(
     begin: float | str | None = None,
     end: float | str | None = None,
     first_frame: Optional[int] = None,
+    precision: Optional[str] = None,
     cfg_options: Optional[dict[str, Any]] = None,
 ) -> Inference:
     """Estimates the bodies of all people in some footage, with or without adaptation.
@@ -107,6 +110,8 @@ def infer(
             frame numbers of the whole footage.
         first_frame: number of the first frame of a video in the keypoint file; None finds out whether 0 or 1.
         film: whether the video of all people and the pictures and videos of each person are drawn.
+        precision: ``'float32'`` or ``'bfloat16'``, the option of image networks such as
+            :class:`~hrtk.models.estimators.HMR`; None leaves it as the config has it.
         cfg_options: replacements by dotted key, e.g. ``{'dataset.max_gap': 5, 'adapter.steps': 2}``.
 
     Raises:
@@ -125,7 +130,8 @@ def infer(
         images = output / 'recording'
     planned = keypoints or output / 'keypoints.json'
     # Wrong configs and options are reported before the long work.
-    _config(str(images), planned, adapt, max_people, fps, cfg_options, repair_sides)
+    first = _config(str(images), planned, adapt, max_people, fps, cfg_options, repair_sides)
+    set_precision(first, precision)
     parse_person(person)
     for option, value in (('--from', begin), ('--to', end)):
         if value is not None:
@@ -144,6 +150,7 @@ def infer(
             frames = frame_range(begin, end, len(opened), clock, str(images))
         keypoints = detect(opened, detector, output / 'keypoints.json', rate, frames)
     cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options, repair_sides)
+    set_precision(cfg, precision)
     choices = dict(
         focal=focal, fov=fov, person=person, begin=begin, end=end, first_frame=first_frame
     )
@@ -162,6 +169,30 @@ def infer(
         overlay = draw_scene(dataset, results, body, output)
     exports = _export(results, formats)
     return Inference(metrics, results, overlay, exports, Path(keypoints), doubts)
+
+
+def set_precision(cfg: Config, precision: Optional[str]) -> None:
+    """Sets the precision of the estimator, or of its image network, in an adapt config; None leaves it.
+
+    Raises:
+        InputError: the estimator has no such option, or it is none of its values.
+    """
+    if precision is None:
+        return
+    if precision not in PRECISIONS:
+        raise InputError(f'precision is one of {PRECISIONS}, not {precision!r}')
+    config = cfg.estimator
+    if 'image' in config:  # VideoHMR
+        config = config.image
+    network = ESTIMATORS.get(config.type)
+    if network is None:
+        return  # the run names what is registered
+    if 'precision' not in inspect.signature(network).parameters:
+        raise InputError(
+            f'{network.__name__} has no option precision: it computes in float32. bfloat16 is for image networks; '
+            f'name the config of one with --adapt, e.g. boa/r18_wild'
+        )
+    config.precision = precision
 
 
 def _rate_of(options: Optional[dict[str, Any]]) -> Optional[float]:

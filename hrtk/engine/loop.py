@@ -13,7 +13,7 @@ from mmengine.runner import BaseLoop
 from hrtk.engine.computing import ResultComputer
 from hrtk.engine.preparation import SharedPreparations
 from hrtk.engine.store import ResultStore, fingerprint, plain_config
-from hrtk.engine.versions import versions
+from hrtk.engine.versions import computing, versions
 from hrtk.errors import InputError
 from hrtk.registry import ADAPTERS, LOOPS
 from hrtk.results import Result
@@ -271,6 +271,7 @@ class AdaptLoop(BaseLoop):
             store.write_run(
                 dict(
                     versions=versions(),
+                    computing=computing(self.estimator),
                     seed=runner.seed,
                     fingerprints=fingerprints,
                     config_file=cfg.filename,

@@ -9,6 +9,7 @@ import mmengine
 import numpy as np
 import torch
 
+from hrtk.models.estimators import Estimator
 from hrtk.version import __version__
 
 
@@ -30,6 +31,16 @@ def versions() -> dict[str, str]:
     if torch.cuda.is_available():
         found['tf32'] = _rounded_to_tf32()
     return found
+
+
+def computing(estimator: torch.nn.Module) -> dict[str, str | int]:
+    """How a run computes, for ``run.json``: the ``precision`` of convolutions and the ``threads`` of torch.
+
+    A change of the precision gives other results, which lie in another folder; a change of the threads may change
+    digits by rounding.
+    """
+    precision = getattr(estimator, 'precision', Estimator.precision)  # a plugin's may be any module
+    return {'precision': precision, 'threads': torch.get_num_threads()}
 
 
 def _rounded_to_tf32() -> str:

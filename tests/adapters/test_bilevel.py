@@ -15,6 +15,7 @@ from tiny_parts import (
     Tiny,
     equal,
     predict_all,
+    random_sequence,
     run,
     tiny_sequence,
     weights_of,
@@ -32,6 +33,7 @@ from hrtk.adapters.run import AdapterRun
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import normalise
+from hrtk.models.estimators import HMR
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Keypoints2D
 
@@ -168,6 +170,28 @@ def test_a_stream_killed_between_sequences_goes_on_to_the_same_digits(tmp_path, 
     second.resume(stored['model'], stored['adapter'])
     assert torch.equal(predict_all(second, sequences[1], seed=11), expected)
     assert equal(weights_of(resumed), weights_of(model))
+
+
+@pytest.mark.parametrize('order', ['first', 'second'])
+def test_in_bfloat16_the_gradient_is_nearly_the_same_and_all_but_convolutions_stay_float32(order):
+    frame = random_sequence('noise', 1, 40, 0)
+    source = dict(dataset=dict(type='RandomViews', resolution=32), order='sequential')
+    gradients = []
+    for precision in ('float32', 'bfloat16'):
+        torch.manual_seed(0)
+        backbone = dict(type='ResNet', depth=18, width=8)
+        head = dict(type='IterativeRegressor', hidden=16, dropout=0.0)
+        model = HMR(backbone, head, 32, precision=precision).eval()
+        session = make(order=order, inner_lr=0.1, source=source).start(model)
+        (prediction,) = session.run(frame)
+        moments = session.state_dict()['optimizer']['state'].values()
+        first = [moment['exp_avg'].flatten() for moment in moments]  # the gradient, scaled
+        assert session.counts['skipped_updates'] == 0
+        assert {x.dtype for x in (prediction.rotmat, *first, *model.parameters())} == {
+            torch.float32
+        }
+        gradients.append(torch.cat(first))
+    assert 0.98 < torch.nn.functional.cosine_similarity(*gradients, dim=0) < 1 - 1e-7
 
 
 def test_predict_before_the_update():

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from hrtk.apis.adaptation import load_config
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
 from hrtk.apis.doubts import stored_doubts
-from hrtk.apis.infer import infer
+from hrtk.apis.infer import infer, set_precision
 from hrtk.apis.look.report import report
 from hrtk.apis.look.stored import bodies_by_role
 from hrtk.cli.main import main
@@ -25,6 +26,7 @@ from hrtk.detectors import Detector
 from hrtk.errors import InputError
 from hrtk.evaluation import get_protocol
 from hrtk.geometry.camera import viewing_rotation
+from hrtk.registry import ESTIMATORS
 from hrtk.results import Result
 from hrtk.structures import GroundTruth
 from hrtk.visualization.export import Placing
@@ -416,6 +418,28 @@ def test_wrong_config_is_reported_before_the_detection(clip, tmp_path):
         infer(clip, pose2d=stub, adapt='nowhere.py', output=tmp_path)
     with pytest.raises(InputError, match='do not fit the config'):
         infer(clip, pose2d=stub, output=tmp_path, cfg_options={'adapter.type.x': 1})
+    assert stub.asked == 0
+
+
+@pytest.mark.parametrize(
+    'config, key', [('boa/r18_wild', 'precision'), ('vibe/r18_vibe_wild', 'image.precision')]
+)
+def test_precision_is_that_of_the_image_network(config, key):
+    cfg = load_config(config)
+    set_precision(cfg, None)
+    assert cfg.to_dict() == load_config(config).to_dict()
+    set_precision(cfg, 'bfloat16')
+    expected = load_config(config, {f'estimator.{key}': 'bfloat16'})
+    assert cfg.to_dict() == expected.to_dict()
+    assert ESTIMATORS.build(cfg.estimator).precision == 'bfloat16'
+
+
+def test_precision_of_a_network_without_one(clip, tmp_path):
+    stub = Stub()
+    with pytest.raises(InputError, match='LandmarkHMR has no option precision.*--adapt'):
+        infer(clip, pose2d=stub, output=tmp_path, precision='bfloat16')
+    with pytest.raises(InputError, match="precision is one of .* not 'float16'"):
+        infer(clip, pose2d=stub, output=tmp_path, adapt='boa/r18_wild', precision='float16')
     assert stub.asked == 0
 
 

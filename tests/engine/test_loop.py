@@ -40,6 +40,7 @@ def test_result_file(config, tmp_path):
         and run['config']['adapter']['type'] == 'Jiggle'
         and run['versions']['torch'] == torch.__version__
     )
+    assert run['computing'] == {'precision': 'float32', 'threads': torch.get_num_threads()}
     assert not list(folder.glob('*.tmp'))
 
 

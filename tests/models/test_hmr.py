@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from golden_rule import golden_weights, normal
 from torch import nn
 
 from hrtk.errors import InputError
+from hrtk.models.backbones.layout import lay_out_convolutions
 from hrtk.models.checkpoints import load_official
 from hrtk.models.estimators import HMR
 from hrtk.models.heads import RegressorOutput
@@ -255,3 +257,25 @@ def test_bfloat16_is_close_and_leaves_weights_and_gradients_whole(images):
         assert nn.functional.cosine_similarity(whole, half, dim=0) > least
     with pytest.raises(InputError, match='float16'):
         HMR(precision='float16')
+
+
+def test_kernels_lie_with_channels_last_and_the_numbers_are_those_of_the_other_layout(images):
+    tiny = dict(type='ResNet', depth=18, width=8)
+    network = HMR(tiny, dict(type='IterativeRegressor', hidden=32), 64, body=None).eval()
+    twin = copy.deepcopy(network)
+    lay_out_convolutions(twin, torch.contiguous_format)
+    kernels = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+    assert twin.backbone.layer4[1].conv2.weight.is_contiguous()
+    assert network.fingerprint() == twin.fingerprint()
+    pictures = images[:, :, :64, :64]
+    found = []
+    for model in (network, twin):
+        prediction = model(pictures)
+        loss = prediction.rotmat.square().sum((1, 2, 3)).mul(torch.tensor([1.0, 2.0])).sum()
+        gradient = torch.autograd.grad(loss + prediction.betas.sum(), list(model.parameters()))
+        found.append((prediction.rotmat, torch.cat([g.flatten() for g in gradient])))
+    for last, first in zip(*found):
+        assert (last - first).abs().max() < 1e-5 * first.abs().max()
+    network.load_state_dict(twin.state_dict())
+    assert kernels[-1].is_contiguous(memory_format=torch.channels_last)

@@ -242,3 +242,13 @@ def test_configs_of_the_official_networks(name, kind, tmp_path, monkeypatch):
         ESTIMATORS.build(cfg)
     with pytest.raises(InputError, match=cfg.weights):
         ESTIMATORS.build(dict(cfg, body=None))
+
+
+def test_bfloat16_is_close(images):
+    network = RSCNet(**TINY, precision='bfloat16').eval()
+    pictures = images[:1]
+    rough = network(pictures)
+    network.precision = 'float32'
+    exact = network(pictures)
+    assert rough.rotmat.dtype == rough.features.dtype == torch.float32
+    assert 0 < (exact.rotmat - rough.rotmat).abs().max() < 0.01

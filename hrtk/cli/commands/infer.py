@@ -14,6 +14,7 @@ from hrtk.apis.look.exporting import FORMATS, motion_lines
 from hrtk.cli.camera_options import add_focal_arguments
 from hrtk.cli.options import add_cfg_options
 from hrtk.datasets.own.keypoint_readers import READERS
+from hrtk.models.estimators.hmr import PRECISIONS
 
 PROGRAMS = '; '.join(reader.program for reader in READERS)
 ON_INTERRUPT = 'everything finished is stored: run again to resume'
@@ -73,6 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_focal_arguments(parser)
     parser.add_argument('--device', help='cpu, cuda, ... (default: a GPU if PyTorch finds one)')
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        help='of convolutions: bfloat16 is faster on GPUs and processors with bfloat16 units, and less exact '
+        "(default: the config's, usually float32)",
+    )
     parser.add_argument(
         '--pose2d',
         default='blazepose',

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.errors import InputError
+from hrtk.models.backbones.layout import lay_out_convolutions
 from hrtk.registry import BACKBONES
 
 Norm = Callable[[int], nn.Module]
@@ -92,7 +93,8 @@ LAYOUTS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] 
 class ResNet(nn.Module):
     """ResNet without a classifier: images to pooled features.
 
-    It is cut before its last stage, see :class:`~hrtk.models.backbones.base.StagedBackbone`.
+    It is cut before its last stage, see :class:`~hrtk.models.backbones.base.StagedBackbone`. Its kernels lie in memory
+    with channels last, see :func:`~hrtk.models.backbones.layout.lay_out_convolutions`.
 
     Args:
         depth: 18, 34, 50 or 101; SPIN and BOA use 50.
@@ -136,6 +138,7 @@ class ResNet(nn.Module):
             setattr(self, f'layer{index + 1}', self.stage(blocks))
         self.out_channels = inputs
         initialise_convolutions(self)
+        lay_out_convolutions(self)
 
     @staticmethod
     def stage(blocks: list[Block]) -> nn.Module:

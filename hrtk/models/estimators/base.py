@@ -29,7 +29,12 @@ class Estimator(nn.Module):
     Args:
         resolution: R, side of the square crops, px.
         body: config of the body model that the predicted parameters belong to, or None for parameters only.
+
+    Attributes:
+        precision: ``'float32'``, or ``'bfloat16'`` if convolutions are computed in it.
     """
+
+    precision = 'float32'
 
     def __init__(self, resolution: int, body: Optional[dict] = None) -> None:
         super().__init__()

@@ -35,8 +35,10 @@ class HMR(ImageEstimator):
         weights: ``'open:<name>'`` for weights that ship with hrtk, a path to a checkpoint, or None for random ones.
         backbone_weights: a file for the backbone alone, such as torchvision's ``resnet50-*.pth`` of ImageNet, to start
             a training from, see :func:`~hrtk.models.checkpoints.load_backbone`; not read with ``weights``.
-        precision: ``'float32'``, or ``'bfloat16'``: convolutions in half the bits (torch's autocast), weights and
-            regressor in float32. The numbers differ; a ResNet-50 is faster on processors and GPUs with bfloat16 units.
+        precision: ``'float32'``, or ``'bfloat16'``: convolutions in half the bits (torch's autocast), while weights,
+            regressor, body model, losses and optimisers stay in float32. Both orders of bilevel adaptation work. The
+            numbers differ. It is faster on GPUs and on processors with bfloat16 units (AVX512-BF16, AMX) and slower on
+            others, see ``docs/en/estimators.md``.
 
     Raises:
         InputError: the weights are missing, unreadable or those of another network, or the precision is unknown.

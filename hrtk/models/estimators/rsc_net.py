@@ -14,7 +14,6 @@ from hrtk.geometry.uploads import upload
 from hrtk.models.backbones.rsc_resnet import resolution_bucket
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.hmr import HMR
-from hrtk.models.heads import RegressorOutput
 from hrtk.registry import ESTIMATORS
 from hrtk.structures import Prediction, Sequence
 
@@ -33,6 +32,7 @@ class RSCNet(HMR):
         backbone: config of a backbone that takes buckets.
         body: config of the body model, default the bundled free body; None for parameters only.
         weights: a path to a checkpoint (``RSC-Net.pt``), or None for random ones.
+        precision: of :class:`~hrtk.models.estimators.hmr.HMR`.
 
     Attributes:
         bucket: the gains of ``size``, see :func:`~hrtk.models.backbones.rsc_resnet.resolution_bucket`.
@@ -49,6 +49,7 @@ class RSCNet(HMR):
         backbone: Optional[dict] = None,
         body: Optional[dict] = dict(type='BodyModel'),
         weights: Optional[str] = None,
+        precision: str = 'float32',
     ) -> None:
         if not 1 <= size <= RESOLUTION:
             raise InputError(f'RSCNet: size is from 1 to {RESOLUTION} px, not {size}')
@@ -57,6 +58,7 @@ class RSCNet(HMR):
             dict(type='IterativeRegressor', activation='relu'),
             RESOLUTION,
             body,
+            precision=precision,
         )
         self.size = size
         self.bucket = resolution_bucket(size)
@@ -80,14 +82,16 @@ class RSCNet(HMR):
         """Runs the backbone up to its last stage."""
         if bucket is None:
             bucket = self.bucket
-        return self.backbone.trunk(images, bucket)
+        with self._autocast(images):
+            return self.backbone.trunk(images, bucket)
 
     def from_trunk(self, maps: Tensor, bucket: Optional[int] = None) -> Prediction:
         """Runs the backbone's last stage and the head."""
         if bucket is None:
             bucket = self.bucket
-        features = self.backbone.from_trunk(maps, bucket)
-        return self.decode(RegressorOutput(*self.head(features)), features)
+        with self._autocast(maps):
+            features = self.backbone.from_trunk(maps, bucket)
+        return self._regress(features)
 
     def behind_trunk(self, name: str) -> bool:
         """Returns whether a parameter belongs to the backbone's last stage, to the head or to the projection."""

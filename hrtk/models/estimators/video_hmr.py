@@ -48,6 +48,7 @@ class VideoHMR(ClipEstimator):
         image_network: Estimator = ESTIMATORS.build(dict(image, body=None))
         super().__init__(image_network.resolution, body)
         self.image = image_network
+        self.precision = image_network.precision
         self.network = TEMPORAL.build(network or dict(type='VIBE'))
         self.window = window
 
