@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -117,25 +118,46 @@ def _remaining_entries(
     footage: Footage, detector: Detector, fps: Optional[float], stored: list[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """The entries of the frames behind those that are stored."""
-    start = len(stored)
     state = None
     if stored:
         state = stored[-1].get(STATE)
     session = detector.session(fps, state)
-    frames = footage.frames(range(len(footage)))
+    images = _images_from(footage, len(stored))
     if session is None:
-        starts = range(start, len(footage), detector.batch_size)
-        for first in track(starts, description='2D keypoints'):
-            batch = range(first, min(first + detector.batch_size, len(footage)))
-            people = _detect_batch(detector, [frames[index] for index in batch])
-            for index, points in zip(batch, people):
+        for batch in _batches(images, detector.batch_size):
+            people = _detect_batch(detector, [image for _, image in batch])
+            for (index, _), points in zip(batch, people):
                 yield _entry(footage, index, Findings(points))
         return
-    for index in track(range(start, len(footage)), description='2D keypoints'):
+    for index, image in images:
         if index > 0 and footage.clip(index) != footage.clip(index - 1):
             session = detector.session(fps)
         assert session is not None
-        yield _session_entry(footage, index, session, frames[index])
+        yield _session_entry(footage, index, session, image)
+
+
+def _images_from(footage: Footage, start: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The frames from one index on with their indices, up to the end of the stream.
+
+    Their number is not asked for: that of a header may be wrong, and to count them a video is decoded once more.
+    """
+    frames = footage.frames()
+    total = footage.expected()
+    if total is not None:
+        total = max(0, total - start)
+    for index in track(itertools.count(start), description='2D keypoints', total=total):
+        try:
+            image = frames[index]
+        except IndexError:
+            return
+        yield index, image
+
+
+def _batches(
+    items: Iterator[tuple[int, np.ndarray]], size: int
+) -> Iterator[list[tuple[int, np.ndarray]]]:
+    while batch := list(itertools.islice(items, size)):
+        yield batch
 
 
 def _session_entry(

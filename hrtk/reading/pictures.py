@@ -1,8 +1,7 @@
-"""Images and videos through OpenCV, with limits on the size that a header claims."""
+"""Images through OpenCV, with limits on the size that a header claims."""
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,24 +11,9 @@ import cv2
 import numpy as np
 
 from hrtk.errors import InputError
-from hrtk.reading.regular import CHECK, read_bytes, regular_file, utf8_name
+from hrtk.reading.regular import read_bytes, regular_file
 
 MOST_PIXELS = 100_000_000  # of an image; a decoded one has 3 bytes per pixel, and a copy
-MOST_FRAMES = 10_000_000  # of a video: 92 hours at 30 frames per second
-MOST_FPS = 10_000.0
-# First bytes of playlists, which FFmpeg follows to other files and addresses.
-PLAYLISTS = (b'#EXTM3U', b'ffconcat', b'[playlist]', b'<?xml', b'<MPD', b'v=0', b'<smil', b'<asx')
-PLAYLIST_SUFFIXES = (
-    '.m3u8',
-    '.m3u',
-    '.mpd',
-    '.pls',
-    '.ffconcat',
-    '.concat',
-    '.sdp',
-    '.asx',
-    '.xspf',
-)
 Size = Optional[tuple[int, int]]
 
 
@@ -70,58 +54,6 @@ def decode_picture(path: str | Path, flags: int, noun: str = 'image') -> np.ndar
             f'an unknown format. Copy it again or convert it to PNG or JPEG'
         )
     return image
-
-
-def open_video(path: str | Path) -> cv2.VideoCapture:
-    """Opens a video file.
-
-    Raises:
-        InputError: the file is missing, no regular file, a playlist, not a video, or claims a number or size of frames
-            that it cannot have.
-    """
-    path = Path(path)
-    regular_file(path, CHECK, 'video file')
-    name = utf8_name(path)
-    _refuse_playlist(path)
-    try:
-        capture = cv2.VideoCapture(name)
-    except cv2.error as error:
-        raise InputError(f'{path}: OpenCV cannot open this video; {CHECK}') from error
-    if not capture.isOpened():
-        raise InputError(
-            f'{path}: OpenCV cannot open this video; it may be truncated before its index was written. '
-            f'Copy it again, or re-encode it: ffmpeg -i {path.name} -c:v libx264 fixed.mp4'
-        )
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    size = path.stat().st_size
-    if not math.isfinite(count) or count > min(size, MOST_FRAMES):
-        raise InputError(
-            f'{path}: its header counts {count:.0f} frames in {size} bytes; the file is damaged. Copy it '
-            f'again, or re-encode it'
-        )
-    if not 0 < pixels <= MOST_PIXELS:
-        raise InputError(
-            f'{path}: its frames have {pixels:.0f} pixels, at most {MOST_PIXELS} are read; re-encode it'
-        )
-    return capture
-
-
-def video_rate(capture: cv2.VideoCapture) -> Optional[float]:
-    """Frames per second of an open video; None if the file does not give a possible number."""
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    if math.isfinite(fps) and 0 < fps <= MOST_FPS:
-        return fps
-    return None
-
-
-def _refuse_playlist(path: Path) -> None:
-    with open(path, 'rb') as file:
-        start = file.read(64).lstrip()
-    if path.suffix.lower() in PLAYLIST_SUFFIXES or start.startswith(PLAYLISTS):
-        raise InputError(
-            f'{path}: a playlist, which leads to other files or addresses; give the video itself'
-        )
 
 
 def claimed_size(data: bytes) -> Size:

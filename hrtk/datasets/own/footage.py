@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Optional
 
+import numpy as np
+
 from hrtk.datasets.frames import ImageFrames, VideoFrames, read_image
 from hrtk.datasets.own.keypoint_table import FrameRef, KeypointTable
 from hrtk.errors import InputError
@@ -57,13 +59,23 @@ class Footage:
         """A key that sorts annotated frames of one clip by time."""
         raise NotImplementedError
 
+    def expected(self) -> Optional[int]:
+        """About how many frames there are, known without decoding a video; None if its header does not tell."""
+        return len(self)
+
+    def seconds(self) -> Optional[np.ndarray]:
+        """(N,) float64 seconds of every frame after the first; None for images and for videos without time stamps."""
+        return None
+
     def frames(
-        self, indices: Sequence[int], sizes: Optional[Sequence[Optional[Size]]] = None
+        self,
+        indices: Optional[Sequence[int]] = None,
+        sizes: Optional[Sequence[Optional[Size]]] = None,
     ) -> Frames:
         """Lazy frames.
 
         Args:
-            indices: the frames.
+            indices: the frames; None for all, which may be read up to an ``IndexError`` without asking for their number.
             sizes: the (width, height) in px that a keypoint file notes for each frame, checked when an image is read.
         """
         raise NotImplementedError
@@ -100,6 +112,12 @@ class VideoFootage(Footage):
     def __len__(self) -> int:
         return self._video.count
 
+    def expected(self) -> Optional[int]:
+        return self._video.claimed
+
+    def seconds(self) -> Optional[np.ndarray]:
+        return self._video.timeline().seconds()
+
     def clip(self, index: int) -> str:
         return ''
 
@@ -119,13 +137,16 @@ class VideoFootage(Footage):
         return index, 0
 
     def frames(
-        self, indices: Sequence[int], sizes: Optional[Sequence[Optional[Size]]] = None
+        self,
+        indices: Optional[Sequence[int]] = None,
+        sizes: Optional[Sequence[Optional[Size]]] = None,
     ) -> Frames:
         return VideoFrames(self.path, indices)
 
     def locate(self, table: KeypointTable) -> list[int]:
         """The frame number that the file gives, or else the last number in the name of the frame."""
         indices = [self._index(frame) for frame in table.frames]
+        len(self)  # the number of the stream; that of the header may be too high
         VideoFrames(self.path, sorted(set(indices)))  # raises for numbers outside the video
         return indices
 
@@ -205,8 +226,12 @@ class ImageFootage(Footage):
         return number, index
 
     def frames(
-        self, indices: Sequence[int], sizes: Optional[Sequence[Optional[Size]]] = None
+        self,
+        indices: Optional[Sequence[int]] = None,
+        sizes: Optional[Sequence[Optional[Size]]] = None,
     ) -> Frames:
+        if indices is None:
+            indices = range(len(self))
         return ImageFrames([self.files[index] for index in indices], sizes)
 
     def locate(self, table: KeypointTable) -> list[int]:
