@@ -1,5 +1,6 @@
 """Videos whose headers say other things than their streams, varying rates, codecs and both decoders."""
 
+import json
 import logging
 
 import cv2
@@ -19,6 +20,7 @@ from hrtk.apis.detect import detect
 from hrtk.datasets.frames import VideoFrames
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
+from hrtk.datasets.own.video import VideoDataset
 from hrtk.detectors import Detector
 from hrtk.errors import InputError
 from hrtk.reading import videos
@@ -221,3 +223,23 @@ def test_no_time_stamps(tmp_path, caplog, monkeypatch):
         assert frames.timeline().seconds() is None
     assert 'no usable time stamps' in caplog.text and '25.00 per second' in caplog.text
     assert [number_of(frames[t]) for t in (20, 3, 22, 0)] == [20, 3, 22, 0]
+
+
+def test_people_keep_the_times_of_the_video(tmp_path):
+    path = set_frame_times(write_clip(tmp_path / 'clip.mp4'), FAST_THEN_SLOW)
+    points = np.random.default_rng(0).uniform(5, 40, (17, 2)).tolist()
+    frame = dict(keypoints=[points], scores=[[0.9] * 17])
+    frames = [dict(frame, frame=t) for t in range(3, 24)]
+    file = tmp_path / 'keypoints.json'
+    file.write_text(json.dumps(dict(skeleton='coco17', frames=frames)))
+    true = np.cumsum([0, *FAST_THEN_SLOW[:-1]]) / 1000
+    dataset = VideoDataset(path, file)
+    (sequence,) = dataset
+    np.testing.assert_allclose(sequence.times.numpy(), true[3:], atol=1e-9)
+    np.testing.assert_allclose(sequence.part(9, 12).times.numpy(), true[12:15], atol=1e-9)
+    assert sequence.fps == pytest.approx(23 / true[-1])  # the film of the bodies lasts as long
+    again = VideoDataset(path, file, fps=30)[0]
+    assert again.times is None and again.fps == 30
+    even = VideoDataset(write_clip(tmp_path / 'even.mp4', fps=12.5), file)[0]
+    assert even.fps == 12.5
+    np.testing.assert_allclose(even.times.numpy(), np.arange(3, 24) / 12.5, atol=1e-6)

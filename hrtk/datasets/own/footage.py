@@ -14,6 +14,7 @@ from hrtk.datasets.frames import ImageFrames, VideoFrames, read_image
 from hrtk.datasets.own.keypoint_table import FrameRef, KeypointTable
 from hrtk.errors import InputError
 from hrtk.files import natural
+from hrtk.reading.frame_times import mean_rate
 from hrtk.structures import Frames
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -67,6 +68,16 @@ class Footage:
         """(N,) float64 seconds of every frame after the first; None for images and for videos without time stamps."""
         return None
 
+    def clock(self, fps: Optional[float]) -> tuple[float, Optional[np.ndarray]]:
+        """Frames per second, and :meth:`seconds`. A rate that the user gives stands for the times of a file, too."""
+        if fps is not None:
+            return fps, None
+        rate = self.fps or 25.0
+        seconds = self.seconds()
+        if seconds is not None:
+            rate = mean_rate(seconds, rate)
+        return rate, seconds
+
     def frames(
         self,
         indices: Optional[Sequence[int]] = None,
@@ -75,7 +86,7 @@ class Footage:
         """Lazy frames.
 
         Args:
-            indices: the frames; None for all, which may be read up to an ``IndexError`` without asking for their number.
+            indices: the frames; None for all, which may be read up to an ``IndexError`` without knowing how many.
             sizes: the (width, height) in px that a keypoint file notes for each frame, checked when an image is read.
         """
         raise NotImplementedError

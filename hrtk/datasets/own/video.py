@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections import Counter
 from pathlib import Path
@@ -17,6 +16,7 @@ from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.datasets.own.keypoint_table import contradicting_identities
 from hrtk.datasets.own.sides import Sides
+from hrtk.datasets.own.track import Track
 from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes, track_people
 from hrtk.errors import InputError
@@ -26,23 +26,6 @@ from hrtk.registry import DATASETS, MASK_SOURCES
 from hrtk.structures import Keypoints2D, Landmarks, Sequence
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Track:
-    """One person in F frames of one clip.
-
-    Attributes:
-        name: of the sequence.
-        frames: F indices in the footage.
-        boxes: (F, 3) float32 ``[cx, cy, side]``, px.
-        rows: F rows of the keypoint table, -1 where the person was not detected.
-    """
-
-    name: str
-    frames: tuple[int, ...]
-    boxes: np.ndarray
-    rows: tuple[int, ...]
 
 
 @DATASETS.register_module()
@@ -71,7 +54,7 @@ class VideoDataset(SequenceDataset):
     Args:
         images: a video, a folder of images or one image, see :func:`~hrtk.datasets.own.footage.open_footage`.
         keypoints: a file or folder that :func:`hrtk.datasets.own.keypoint_files.read_keypoints` reads.
-        fps: frames per second of an image sequence, None for photographs; replaces the rate of a video's header.
+        fps: frames per second of an image sequence, None for photographs; replaces the times of a video.
         name: the beginning of every sequence's name; default that of ``images``.
         source: origin of the keypoints, printed beside every result; None takes it from the file.
         skeleton: joint list of the points; None takes it from the file.
@@ -100,6 +83,9 @@ class VideoDataset(SequenceDataset):
         table: the keypoints of all people.
         tracks: the :class:`Track` of every sequence.
         photographs: whether every frame is a clip of its own.
+        fps: frames per second; of a video the mean rate of its frames, which is that of its header if that is right.
+        seconds: (N,) seconds of every frame of a video after its first one; None for images, for videos without time
+            stamps, and where ``fps`` was given.
         sides: with ``repair_sides`` what was found about the sides of every track, by its name.
 
     Raises:
@@ -152,7 +138,7 @@ class VideoDataset(SequenceDataset):
         self.footage = open_footage(images)
         self.name = name or self.footage.path.stem
         self.source = source or self.table.source
-        self.fps = fps or self.footage.fps or 25.0
+        self.fps, self.seconds = self.footage.clock(fps)
         self.photographs = self.footage.fps is None and fps is None and not image_sequence
         self.min_confidence = min_confidence
         self.smooth = smooth
@@ -188,6 +174,7 @@ class VideoDataset(SequenceDataset):
             fps=self.fps,
             focal=self._focal(track.frames[0]),
             landmarks=self._landmarks_of(track),
+            times=self._times_of(track),
         )
         if self.masks is not None:
             sequence = self.masks.attach(sequence)
@@ -206,6 +193,12 @@ class VideoDataset(SequenceDataset):
         if self.masks is not None:
             hashes.update(self.masks.fingerprint())
         return hashes
+
+    def _times_of(self, track: Track) -> Optional[torch.Tensor]:
+        """(F,) float64 seconds of the frames since the first one of the clip; None if they are even."""
+        if self.seconds is None:
+            return None
+        return torch.from_numpy(self.seconds[list(track.frames)])
 
     def _focal(self, frame: int) -> Optional[float]:
         """The focal length of the camera of a frame, px; None if nothing is known about it."""
@@ -253,6 +246,8 @@ class VideoDataset(SequenceDataset):
     def _repair_sides(self, track: Track) -> Sides:
         """Exchanges left and right of the frames in which the detector exchanged them, in points and landmarks."""
         times = np.array(track.frames) / self.fps
+        if self.seconds is not None:
+            times = self.seconds[list(track.frames)]
         # A keypoint file may order images otherwise than by their names.
         if (np.diff(times) <= 0).any():
             times = np.arange(len(times)) / self.fps
