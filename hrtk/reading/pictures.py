@@ -15,6 +15,16 @@ from hrtk.reading.regular import read_bytes, regular_file
 
 MOST_PIXELS = 100_000_000  # of an image; a decoded one has 3 bytes per pixel, and a copy
 Size = Optional[tuple[int, int]]
+# Formats of images that hrtk does not read: the packages that read HEIC contain code under the GPL, and what OpenCV's
+# wheels read of the others differs between systems.
+UNREAD_SUFFIXES = {
+    '.heic': 'HEIC',
+    '.heif': 'HEIC',
+    '.hif': 'HEIC',
+    '.avif': 'AVIF',
+    '.jxl': 'JPEG XL',
+}
+HEIC_BRANDS = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
 
 
 def decode_picture(path: str | Path, flags: int, noun: str = 'image') -> np.ndarray:
@@ -49,11 +59,44 @@ def decode_picture(path: str | Path, flags: int, noun: str = 'image') -> np.ndar
         except (cv2.error, MemoryError):  # e.g. a header of impossible size
             image = None
     if image is None:
+        unread = _unread_format(data)
+        if unread is not None:
+            raise unread_picture(path, unread)
         raise InputError(
             f'{path}: OpenCV cannot decode this {noun} ({len(data)} bytes); it is truncated, damaged or of '
             f'an unknown format. Copy it again or convert it to PNG or JPEG'
         )
     return image
+
+
+def unread_picture(path: Path, name: str, count: int = 1) -> InputError:
+    """The message about images of a format that is not read, with the commands that convert them.
+
+    Args:
+        path: of an image.
+        name: of the format.
+        count: number of such images in its folder.
+    """
+    suffix = path.suffix or '.heic'
+    one = f'magick "{path.name}" "{path.stem}.jpg" (ImageMagick)'
+    mac = f'sips -s format jpeg "{path.name}" --out "{path.stem}.jpg" (macOS)'
+    begin = f'{path}: {name} images are not read'
+    if count > 1:
+        begin = f'{path.parent}: {count} {name} images like {path.name} are not read'
+        one = f'magick mogrify -format jpg *{suffix} (ImageMagick)'
+        mac = f'sips -s format jpeg *{suffix} --out . (macOS)'
+    return InputError(f'{begin}; convert to JPEG: {one}, or {mac}')
+
+
+def _unread_format(data: bytes) -> Optional[str]:
+    """The name of a format that is not read, from the first bytes of a file, whatever its name ends with."""
+    if data[4:8] == b'ftyp' and data[8:12] in HEIC_BRANDS:
+        return 'HEIC'
+    if data[4:8] == b'ftyp' and data[8:12] in (b'avif', b'avis'):
+        return 'AVIF'
+    if data.startswith((b'\xff\x0a', b'\x00\x00\x00\x0cJXL ')):
+        return 'JPEG XL'
+    return None
 
 
 def claimed_size(data: bytes) -> Size:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
@@ -13,12 +15,14 @@ import numpy as np
 from hrtk.datasets.frames import ImageFrames, VideoFrames, read_image
 from hrtk.datasets.own.keypoint_table import FrameRef, KeypointTable
 from hrtk.errors import InputError
-from hrtk.files import natural
+from hrtk.files import content_hash, is_hidden, natural
 from hrtk.reading.frame_times import mean_rate
+from hrtk.reading.pictures import UNREAD_SUFFIXES, unread_picture
 from hrtk.structures import Frames
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 Size = tuple[int, int]  # (width, height), px
+_log = logging.getLogger(__name__)
 
 
 class Footage:
@@ -100,8 +104,12 @@ class Footage:
         raise NotImplementedError
 
     def fingerprint(self, indices: Iterable[int] = ()) -> str:
-        """A hash of the name and the size in bytes of the video, or of the images with these indices (default: all)."""
-        lines = [f'{file.name} {file.stat().st_size}' for file in self._files(indices)]
+        """A hash of the names and contents of the video, or of the images with these indices (default: all).
+
+        Neither the folder nor the times of the files count, so that results of moved or copied footage are found. Of
+        images all bytes count, of a video of more than 256 MiB those that :func:`hrtk.files.content_hash` samples.
+        """
+        lines = [f'{file.name} {content_hash(file)}' for file in self._files(indices)]
         return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
     def _files(self, indices: Iterable[int]) -> Sequence[Path]:
@@ -185,6 +193,9 @@ class VideoFootage(Footage):
 class ImageFootage(Footage):
     """Images; the index of a frame is its position in :attr:`files`.
 
+    Hidden files and folders, as macOS and file managers leave them (``._frame.jpg``, ``.thumbnails``), do not count.
+    Images of a format that is not read (HEIC, AVIF, JPEG XL) are left out beside others, with a warning.
+
     Args:
         path: one image, or a folder whose subfolders are searched, too.
 
@@ -192,7 +203,7 @@ class ImageFootage(Footage):
         files: the images, folder by folder, in natural order of their names.
 
     Raises:
-        InputError: the folder holds no image.
+        InputError: the folder holds no image that can be read.
     """
 
     fps = None
@@ -201,14 +212,10 @@ class ImageFootage(Footage):
         self.path = path
         if path.is_dir():
             self._root = path
-            files = [file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES]
+            files = _images_below(path)
         else:
             self._root = path.parent
             files = [path]
-        if not files:
-            raise InputError(
-                f'{path}: no image in this folder ({", ".join(IMAGE_SUFFIXES)}); check the path'
-            )
         self.files = sorted(files, key=lambda file: (file.parent, natural(file.name)))
 
     def __len__(self) -> int:
@@ -304,7 +311,43 @@ def open_footage(path: str | Path) -> Footage:
         raise InputError(f'{path}: there is no such folder or video; check the path')
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFootage(path)
+    if path.suffix.lower() in UNREAD_SUFFIXES:
+        raise unread_picture(path, UNREAD_SUFFIXES[path.suffix.lower()])
     return VideoFootage(path)
+
+
+def _images_below(folder: Path) -> list[Path]:
+    """The images in a folder and its subfolders that can be read.
+
+    Raises:
+        InputError: there is none.
+    """
+    images = []
+    unread = []
+    for file in sorted(folder.rglob('*')):
+        if is_hidden(file, folder):
+            continue
+        suffix = file.suffix.lower()
+        if suffix in IMAGE_SUFFIXES:
+            images.append(file)
+        elif suffix in UNREAD_SUFFIXES:
+            unread.append(file)
+    if unread:
+        name = UNREAD_SUFFIXES[unread[0].suffix.lower()]
+        refusal = unread_picture(unread[0], name, len(unread))
+        if not images:
+            raise refusal
+        _warn_once(f'{refusal}; the {len(images)} other images are used')
+    if not images:
+        raise InputError(
+            f'{folder}: no image in this folder ({", ".join(IMAGE_SUFFIXES)}); check the path'
+        )
+    return images
+
+
+@functools.lru_cache(maxsize=1024)  # a run opens its folder several times
+def _warn_once(text: str) -> None:
+    _log.warning(text)
 
 
 def _last_number(name: str) -> Optional[int]:

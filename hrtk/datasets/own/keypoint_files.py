@@ -30,6 +30,7 @@ from hrtk.datasets.own.keypoint_table import (
     optional_size,
 )
 from hrtk.errors import InputError
+from hrtk.files import visible
 from hrtk.reading import read_json, regular_file
 
 COCO_NAMES = tuple(name.removesuffix('_lsp') for name in joint_names('coco17'))
@@ -155,7 +156,7 @@ def _result_rows(content: list, path: Path) -> Iterator[Row]:
 
 
 def _openpose_folder(folder: Path) -> list[Row]:
-    files = sorted(folder.glob('*_keypoints.json')) or sorted(folder.glob('*.json'))
+    files = visible(folder, '*_keypoints.json') or visible(folder, '*.json')
     if not files:
         raise InputError(
             f'{folder}: this folder has no *_keypoints.json nor other *.json; give the folder that OpenPose wrote with '
