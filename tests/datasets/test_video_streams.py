@@ -100,6 +100,27 @@ def test_times_of_a_varying_rate(tmp_path, caplog):
     assert [number_of(frame) for frame in VideoFrames(path, [23, 4, 13, 0])] == [23, 4, 13, 0]
 
 
+def test_a_header_with_the_ticks_of_a_clock(tmp_path, monkeypatch):
+    """Cut files claim 1000 frames per second; a tracker would take everybody for a flicker."""
+
+    class Ticking:
+        def __init__(self, name):
+            self.inner = REAL(name)
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def get(self, key):
+            return 1000.0 if key == cv2.CAP_PROP_FPS else self.inner.get(key)
+
+    path = write_clip(tmp_path / 'clip.mp4')
+    monkeypatch.setattr(cv2, 'VideoCapture', Ticking)
+    assert open_footage(path).fps == pytest.approx(25)
+    assert write_clip(tmp_path / 'fast.mp4', fps=200.0) and open_footage(
+        tmp_path / 'fast.mp4'
+    ).fps == pytest.approx(200)
+
+
 def test_even_times_are_not_called_varying(tmp_path, caplog):
     path = write_clip(tmp_path / 'clip.mp4', fps=30000 / 1001)
     times = VideoFrames(path).timeline().seconds()

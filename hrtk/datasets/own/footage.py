@@ -21,6 +21,7 @@ from hrtk.reading.pictures import UNREAD_SUFFIXES, unread_picture
 from hrtk.structures import Frames
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+USUAL_FPS = 120.5  # a header with a higher rate is checked against the stream
 Size = tuple[int, int]  # (width, height), px
 _log = logging.getLogger(__name__)
 
@@ -127,6 +128,10 @@ class VideoFootage(Footage):
         self.path = path
         self._video = VideoFrames(path)
         self.fps = self._video.fps
+        if (
+            self.fps > USUAL_FPS
+        ):  # cut files may have the ticks of their clock there, 1000 per second
+            self.fps, _ = self.clock(None)
 
     def __len__(self) -> int:
         return self._video.count
