@@ -53,6 +53,7 @@ CODECS = {
     'MP4V': 'MPEG-4',
     'MJPG': 'Motion JPEG',
 }
+UNKNOWN = 'unknown codec'
 NOT_IN_OPENCV = ('AV1',)  # not tried where PyAV is there, because FFmpeg prints errors
 SEEK_AHEAD = 64  # frames that are decoded behind a seek to reach the right one
 
@@ -178,6 +179,8 @@ class PyAVReader(VideoReader):
         except (av.error.FFmpegError, IndexError, ValueError) as error:
             raise InputError(f'{path}: PyAV cannot open this video ({error}); {CHECK}') from error
         context = self._stream.codec_context
+        if context is None or context.codec is None:
+            raise InputError(f'{path}: PyAV does not know the codec of this video; {CHECK}')
         self._stream.thread_type = 'AUTO'
         self.codec = _codec_name_of_ffmpeg(context.codec.canonical_name)
         self.rate = _possible(float(self._stream.average_rate or 0), MOST_FPS)
@@ -409,7 +412,11 @@ def _check_pixels(reader: VideoReader) -> None:
 
 def _codec_name(fourcc: float) -> str:
     """The name of a codec from OpenCV's number of four characters."""
-    text = int(fourcc).to_bytes(4, 'little', signed=False).decode('latin-1')
+    if not math.isfinite(fourcc) or fourcc <= 0:
+        return UNKNOWN
+    text = (int(fourcc) & 0xFFFFFFFF).to_bytes(4, 'little').decode('latin-1')
+    if not text.isprintable():
+        return UNKNOWN
     return CODECS.get(text.upper(), text)
 
 

@@ -179,6 +179,20 @@ def test_a_codec_that_opencv_lacks_is_named(tmp_path, monkeypatch):
     assert 'ffmpeg -i clip.mp4 -c:v libx264 -crf 18 clip_h264.mp4' in message
 
 
+def test_names_of_codecs():
+    def name(text):
+        return videos._codec_name(float(int.from_bytes(text, 'little')))
+
+    assert [name(text) for text in (b'av01', b'hvc1', b'avc1', b'apch')] == [
+        'AV1',
+        'H.265',
+        'H.264',
+        'apch',
+    ]
+    for odd in (0.0, -1.0, float('nan'), float(0x01020304)):
+        assert videos._codec_name(odd) == 'unknown codec'
+
+
 def test_pyav_reads_what_opencv_cannot(tmp_path, monkeypatch):
     pytest.importorskip('av', reason='PyAV is optional')
     path = set_frame_times(write_clip(tmp_path / 'clip.mp4'), FAST_THEN_SLOW)
