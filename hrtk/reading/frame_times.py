@@ -56,7 +56,8 @@ def mean_rate(times: np.ndarray, claimed: float) -> float:
 def playing_rate(times: np.ndarray) -> float:
     """An even rate, frames per second, that loses little of uneven frames.
 
-    That of the median interval, or if a tenth of the intervals is much shorter, that of those.
+    That of the intervals about the median, or if a tenth of all is much shorter, about those. A mean of them, because
+    containers round times to milliseconds.
 
     Args:
         times: (N,) rising seconds, N > 1.
@@ -66,4 +67,5 @@ def playing_rate(times: np.ndarray) -> float:
     fast = float(np.quantile(intervals, FAST_SHARE))
     if fast < usual * (1 - 2 * UNEVEN):
         usual = fast
-    return 1 / usual
+    alike = intervals[np.abs(intervals - usual) <= 2 * UNEVEN * usual]
+    return 1 / float(alike.mean())

@@ -135,6 +135,8 @@ def test_rates_of_times():
     uneven = np.cumsum([0, *FAST_THEN_SLOW]) / 1000
     assert not is_even(uneven) and mean_rate(uneven, 25.0) == pytest.approx(24 / 1.896)
     assert playing_rate(uneven) == pytest.approx(1000 / 33)
+    rounded_then_slow = np.append(np.round(np.arange(13) / 30, 3), 0.4 + np.arange(1, 12) / 8)
+    assert playing_rate(rounded_then_slow) == pytest.approx(30)
     jittered = np.arange(60) / 30 + np.random.default_rng(0).normal(0, 0.001, 60)
     assert playing_rate(jittered) == pytest.approx(30, rel=0.03)
     assert mean_rate(np.zeros(1), 24.0) == 24.0
