@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 import re
@@ -17,6 +18,8 @@ from hrtk.errors import InputError
 
 LONGEST_NAME = 240  # characters; file systems allow 255 bytes, and a suffix follows
 READ_BYTES = 1 << 20
+WHOLE = 1 << 28  # bytes of a file that are hashed without exception
+SAMPLED = 1 << 16  # bytes of every MiB of larger ones
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 # Names of unfinished files: the process, and its kind.
 LEFTOVER = re.compile(r'\.(\d+)\.(tmp|part)(\.\w+)?$')
@@ -194,6 +197,48 @@ def sha256(path: str | Path) -> str:
         while chunk := file.read(READ_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def content_hash(path: str | Path) -> str:
+    """Returns a hash of what is in a file, in hexadecimal digits: of its size, and of its bytes.
+
+    Of a file of more than 256 MiB the first 64 KiB of every MiB and the last MiB count. So every frame of a video of
+    plain pixels counts, and of a compressed one the index of its packets, which has other sizes after any change. A
+    file that did not change is read once in a process.
+    """
+    status = os.stat(path)
+    return _content_hash(
+        str(Path(path).resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _content_hash(path: str, size: int, modified: int, changed: int) -> str:
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, 'rb') as file:
+        if size <= WHOLE:
+            while chunk := file.read(READ_BYTES):
+                digest.update(chunk)
+        else:
+            for start in range(0, size, READ_BYTES):
+                file.seek(start)
+                digest.update(file.read(SAMPLED))
+            file.seek(size - READ_BYTES)
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a file, or a folder between it and ``folder``, has a name that begins with a dot.
+
+    macOS keeps a file ``._name`` with its attributes beside every file on disks of other systems.
+    """
+    return any(part.startswith('.') for part in path.relative_to(folder).parts)
+
+
+def visible(folder: Path, pattern: str = '*') -> list[Path]:
+    """The paths below a folder that fit a pattern of ``Path.glob`` and are not hidden, sorted."""
+    return sorted(path for path in folder.glob(pattern) if not is_hidden(path, folder))
 
 
 def sha256_of_all(paths: Iterable[str | Path]) -> str:

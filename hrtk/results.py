@@ -15,7 +15,9 @@ keypoints_source      ()              origin of the keypoints
 skeleton              ()              joint list of the keypoints
 frame_ids             (F,)            labels of the frames, e.g. file names
 image_size            (2,)            width and height of the first frame, px
-fps                   ()              frames per second
+fps                   ()              frames per second; of frames at uneven times the mean
+times                 (F,)            float64 seconds of the frames since the first one of the clip; only in results of
+                                      videos with time stamps
 ms_per_frame          ()              wall time of the adapter; before_ms_per_frame of the source model
 report_<key>          ()              counters of the adapter, e.g. skipped_updates
 focal                 ()              focal length of the camera, px; only in results of a clip whose camera is known
@@ -64,6 +66,8 @@ class Result:
         before_ms_per_frame: wall time of the source model.
         report: counters of the adapter.
         focal: focal length of the camera of the images, px; None if it is unknown. A file without the key has None.
+        times: (F,) float64 rising seconds since the first frame of the clip, as the video has them; None if frame t is
+            at ``t / fps``.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Result:
     before_ms_per_frame: float
     report: dict[str, float] = dataclasses.field(default_factory=dict)
     focal: Optional[float] = None
+    times: Optional[np.ndarray] = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -176,6 +181,7 @@ def _check(result: Result) -> None:
             raise ValueError(f'joint_spread of {len(prediction.joint_spread)} frames of {frames}')
     _check_array('boxes', result.boxes, (frames, 3))
     _check_array('keypoints2d', result.keypoints2d, (frames, *result.keypoints2d.shape[1:2], 3))
+    _check_times(result.times, frames)
     texts = (result.name, result.keypoints_source, result.skeleton, *result.frame_ids)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError('a name is not text')
@@ -185,6 +191,15 @@ def _check(result: Result) -> None:
         numbers.append(result.focal)
     if len(result.image_size) != 2 or not all(isinstance(x, (int, float)) for x in numbers):
         raise ValueError('fps, times, image_size, focal and counters must be numbers')
+
+
+def _check_times(times: Optional[np.ndarray], frames: int) -> None:
+    if times is None:
+        return
+    if not isinstance(times, np.ndarray) or times.shape != (frames,) or times.dtype != np.float64:
+        raise ValueError(f'times must be float64 ({frames},)')
+    if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise ValueError('times must be finite and rise')
 
 
 def _check_array(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

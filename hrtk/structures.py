@@ -189,11 +189,13 @@ class Sequence:
         truth: ground truth, or None.
         masks: F lazy (H, W) uint8 foreground masks (0 or 1), or None.
         frame_ids: F labels, e.g. file names; default ``'000000'``, ``'000001'``, ...
-        fps: frames per second of the videos that are written.
+        fps: frames per second of the videos that are written; of frames at uneven times the mean.
         masks_source: origin of the masks: ``'files'``, ``'background:median'``, ...; ``''``: the data set itself.
         focal: focal length of the camera of all frames, px of the source image; None if it is unknown. It places bodies
             in the camera frame of the image (exports, reports, viewer); predictions do not depend on it.
         landmarks: 3D landmarks that a tracker found together with the keypoints, or None.
+        times: (F,) float64 rising seconds since the first frame of the clip, as the video has them; None if frame t is
+            at ``t / fps``.
     """
 
     name: str
@@ -207,6 +209,7 @@ class Sequence:
     masks_source: str = ''
     focal: Optional[float] = None
     landmarks: Optional[Landmarks] = None
+    times: Optional[Tensor] = None
 
     def __post_init__(self) -> None:
         if not self.frame_ids:
@@ -234,6 +237,9 @@ class Sequence:
         landmarks = None
         if self.landmarks is not None:
             landmarks = self.landmarks.part(frames)
+        times = None
+        if self.times is not None:
+            times = self.times[frames]
         return dataclasses.replace(
             self,
             frames=_FrameSelection(self.frames, indices),
@@ -243,6 +249,7 @@ class Sequence:
             masks=masks,
             landmarks=landmarks,
             frame_ids=self.frame_ids[frames],
+            times=times,
         )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Optional
 
@@ -131,27 +132,58 @@ def _remaining_entries(
     stored: list[dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """The entries of the frames behind those that are stored."""
-    if chosen is None:
-        chosen = range(len(footage))
-    start = chosen.start + len(stored)
     state = None
     if stored:
         state = stored[-1].get(STATE)
     session = detector.session(fps, state)
-    frames = footage.frames(range(len(footage)))
+    first = 0
+    stop = None
+    if chosen is not None:
+        first = chosen.start
+        stop = chosen.stop
+    images = _images_from(footage, first + len(stored), stop)
     if session is None:
-        starts = range(start, chosen.stop, detector.batch_size)
-        for first in track(starts, description='2D keypoints'):
-            batch = range(first, min(first + detector.batch_size, chosen.stop))
-            people = _detect_batch(detector, [frames[index] for index in batch])
-            for index, points in zip(batch, people):
+        for batch in _batches(images, detector.batch_size):
+            people = _detect_batch(detector, [image for _, image in batch])
+            for (index, _), points in zip(batch, people):
                 yield _entry(footage, index, Findings(points))
         return
-    for index in track(range(start, chosen.stop), description='2D keypoints'):
-        if index > chosen.start and footage.clip(index) != footage.clip(index - 1):
+    for index, image in images:
+        if index > first and footage.clip(index) != footage.clip(index - 1):
             session = detector.session(fps)
         assert session is not None
-        yield _session_entry(footage, index, session, frames[index])
+        yield _session_entry(footage, index, session, image)
+
+
+def _images_from(
+    footage: Footage, start: int, stop: Optional[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The frames from one index on with their indices, up to ``stop`` or the end of the stream.
+
+    The number of all frames is not asked for: a header may be wrong, and to count frames a video is decoded once more.
+    """
+    frames = footage.frames()
+    indices: Iterable[int] = itertools.count(start)
+    total = stop
+    if stop is None:
+        total = footage.expected()
+    else:
+        indices = range(start, stop)
+    if total is not None:
+        total = max(0, total - start)
+    for index in track(indices, description='2D keypoints', total=total):
+        try:
+            image = frames[index]
+        except IndexError:
+            return
+        yield index, image
+
+
+def _batches(
+    items: Iterator[tuple[int, np.ndarray]], size: int
+) -> Iterator[list[tuple[int, np.ndarray]]]:
+    while batch := list(itertools.islice(items, size)):
+        yield batch
 
 
 def _session_entry(

@@ -146,8 +146,11 @@ def infer(
         opened = open_footage(images)
         frames = None
         if begin is not None or end is not None:
+            times = None
+            if rate is None:
+                times = opened.seconds()
             clock = rate or opened.fps
-            frames = frame_range(begin, end, len(opened), clock, str(images))
+            frames = frame_range(begin, end, len(opened), clock, str(images), times)
         keypoints = detect(opened, detector, output / 'keypoints.json', rate, frames)
     cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options, repair_sides)
     set_precision(cfg, precision)

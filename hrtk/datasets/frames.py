@@ -15,7 +15,15 @@ import cv2
 import numpy as np
 
 from hrtk.errors import InputError
-from hrtk.reading.pictures import decode_picture, open_video, video_rate
+from hrtk.reading.pictures import decode_picture
+from hrtk.reading.videos import (
+    Timeline,
+    conversion,
+    known_timeline,
+    open_video,
+    read_timeline,
+    remember_timeline,
+)
 
 
 class ImageFrames:
@@ -66,14 +74,17 @@ class VideoFrames:
     A step forward never seeks. A step back seeks, and uses the frame that it reaches only if its time stamp equals
     the one of sequential decoding; otherwise the video is decoded again from the start, which is slow but exact.
 
+    The number of frames is that of the stream. The number in the header is not used: to know :attr:`count` the video
+    is decoded to its end, once in a process. Reading all frames in order, up to an ``IndexError``, needs no count.
+
     Args:
-        path: any file that OpenCV's FFmpeg reads.
-        indices: frame numbers in the video; None is every frame that the header counts.
+        path: any file that :func:`hrtk.reading.videos.open_video` opens.
+        indices: frame numbers in the video; None is every frame.
 
     Attributes:
-        fps: frames per second, 25 if the file does not give it.
+        fps: frames per second by the header, 25 if the file does not give it.
         size: (width, height) px.
-        count: number of frames of the whole video.
+        claimed: number of frames by the header, None if the file does not give it.
 
     Raises:
         InputError: the file is missing or not a video, or an index lies outside it.
@@ -82,54 +93,111 @@ class VideoFrames:
 
     def __init__(self, path: str | Path, indices: Optional[Sequence[int]] = None) -> None:
         self.path = Path(path)
-        capture = open_video(self.path)
-        width = capture.get(cv2.CAP_PROP_FRAME_WIDTH)
-        height = capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        self.count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.fps: float = video_rate(capture) or 25.0
-        self.size = (int(width), int(height))
-        if self.count < 1:
-            raise InputError(
-                f'{self.path}: the header counts no frames, so frames have no numbers; re-encode the '
-                f'video first: ffmpeg -i {self.path.name} -c:v libx264 fixed.mp4'
-            )
-        if indices is None:
-            indices = range(self.count)
-        self.indices = tuple(operator.index(index) for index in indices)
-        outside = [index for index in self.indices if not 0 <= index < self.count]
-        if outside:
-            raise InputError(
-                f'{self.path}: has the frames 0..{self.count - 1}, asked for {outside[:5]}; check that '
-                f'frames are counted from 0 and belong to this video'
-            )
-        self._times: list[float] = []  # ms, of every frame in sequential decoding
+        reader = open_video(self.path)
+        self.fps: float = reader.rate or 25.0
+        self.size = reader.size
+        self.claimed = reader.claimed
+        self._stamps: list[float] = []  # s, of every frame in sequential decoding
         # Opened again at the first access: worker processes that are forked before it have their own decoders.
         self._decoder: Optional[_Decoder] = None
+        self._chosen: Optional[tuple[int, ...]] = None
+        if indices is not None:
+            self._chosen = tuple(operator.index(index) for index in indices)
+            self._check(self._chosen)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The frame numbers."""
+        if self._chosen is None:
+            return tuple(range(self.count))
+        return self._chosen
+
+    @property
+    def count(self) -> int:
+        """The number of frames of the whole video; the first access decodes it."""
+        return len(self.timeline())
+
+    def timeline(self) -> Timeline:
+        """The times of all frames; the first call decodes the video."""
+        return read_timeline(self.path)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        if self._chosen is None:
+            return self.count
+        return len(self._chosen)
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Decodes one frame.
 
         Raises:
-            InputError: the video ends or is damaged before this frame; the message gives its number.
+            IndexError: there is no such frame.
+            InputError: the video ends or is damaged before a frame that was chosen; the message gives its number.
         """
-        number = self.indices[_position(index, len(self))]
-        decoder = self._ready(number)
-        while decoder.next <= number:
-            if not decoder.capture.grab():
-                raise self._damaged(decoder.next)
-            if decoder.next == len(self._times):
-                self._times.append(decoder.time())
-            decoder.next += 1
-        decoded, image = decoder.capture.retrieve()
-        if not decoded:
-            raise self._damaged(number)
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        if self._chosen is not None:
+            number = self._chosen[_position(index, len(self))]
+        else:
+            number = operator.index(index)
+            known = known_timeline(self.path)
+            if number < 0 or known is not None:
+                number = _position(number, len(self))
+        if not self._reach(number):
+            if self._chosen is None:
+                raise IndexError(f'frame {number} of {self.count}')
+            raise InputError(
+                f'{self.path}: frame {number} cannot be decoded: the video ends after {len(self._stamps)} frames, '
+                f'its header counts {self.claimed}. Use the frames before, or copy the video again if it is truncated'
+            )
+        assert self._decoder is not None
+        image = self._decoder.reader.image()
+        if image is None:
+            self._decoder = None
+            raise InputError(
+                f'{self.path}: frame {number} cannot be decoded; the video is damaged. Copy it again, or re-encode '
+                f'it: {conversion(self.path)}'
+            )
+        return image
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, '_decoder': None}
+
+    def _check(self, indices: Sequence[int]) -> None:
+        """Raises InputError for frame numbers outside the video, which is decoded only if the header leaves a doubt."""
+        known = known_timeline(self.path)
+        within = self.claimed or 0
+        if known is not None:
+            within = len(known)
+        if all(0 <= index < within for index in indices):
+            return
+        outside = [index for index in indices if not 0 <= index < self.count]
+        if outside:
+            raise InputError(
+                f'{self.path}: has the frames 0..{self.count - 1}, asked for {outside[:5]}; check that '
+                f'frames are counted from 0 and belong to this video'
+            )
+
+    def _reach(self, number: int) -> bool:
+        """Decodes up to a frame; False if the video ends before it."""
+        decoder = self._ready(number)
+        if self._forward(decoder, number):
+            return True
+        self._decoder = None
+        if decoder.sought:  # behind a seek a damaged file may end early
+            self._decoder = _Decoder(self.path)
+            if self._forward(self._decoder, number):
+                return True
+            decoder = self._decoder
+            self._decoder = None
+        remember_timeline(decoder.reader, self._stamps)
+        return False
+
+    def _forward(self, decoder: _Decoder, number: int) -> bool:
+        while decoder.next <= number:
+            if not decoder.reader.grab():
+                return False
+            if decoder.next == len(self._stamps):
+                self._stamps.append(decoder.reader.time())
+            decoder.next += 1
+        return True
 
     def _ready(self, number: int) -> _Decoder:
         """A decoder whose last frame is not behind this one."""
@@ -148,37 +216,30 @@ class VideoFrames:
 
     def _seek(self, decoder: _Decoder, number: int) -> bool:
         """Steps back to a frame; False if the time stamp does not prove that it is the right one."""
-        time = self._times[number]
-        decoder.capture.set(cv2.CAP_PROP_POS_FRAMES, number)
-        exact = decoder.capture.grab() and decoder.time() == time and self._times.count(time) == 1
-        if exact:
-            decoder.next = number + 1
-        return exact
-
-    def _damaged(self, number: int) -> InputError:
-        self._decoder = None
-        return InputError(
-            f'{self.path}: frame {number} cannot be decoded, though the header counts {self.count}; the '
-            f'video is truncated or damaged. Copy it again, re-encode it, or use only the frames before'
-        )
+        stamp = self._stamps[number]
+        if self._stamps.count(stamp) != 1:
+            return False
+        decoder.sought = True
+        if not decoder.reader.seek(stamp):
+            return False
+        decoder.next = number + 1
+        return True
 
 
 class _Decoder:
     """An open video file.
 
     Attributes:
-        next: the number of the frame that ``capture`` grabs next.
+        next: the number of the frame that ``reader`` grabs next.
         process: the process that opened the file.
+        sought: whether the position was reached by a seek.
     """
 
     def __init__(self, path: Path) -> None:
-        self.capture = open_video(path)
+        self.reader = open_video(path)
         self.next = 0
         self.process = os.getpid()
-
-    def time(self) -> float:
-        """The time stamp of the last frame, ms."""
-        return self.capture.get(cv2.CAP_PROP_POS_MSEC)
+        self.sought = False
 
 
 class ArrayFrames:

@@ -116,6 +116,9 @@ class ResultComputer:
         check_finite(after, sequence, name, 'it diverged: lower its learning rate or its steps')
         to_ms_per_frame = 1000 / len(sequence)
         height, width = sequence.frames[0].shape[:2]
+        times = None
+        if sequence.times is not None:
+            times = sequence.times.cpu().numpy()
         counts = self._adapter_run.counts
         return Result(
             name=sequence.name,
@@ -132,6 +135,7 @@ class ResultComputer:
             before_ms_per_frame=progress.before_seconds * to_ms_per_frame,
             report={name: float(value) for name, value in counts.items()},
             focal=sequence.focal,
+            times=times,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""Images and videos through OpenCV, with limits on the size that a header claims."""
+"""Images through OpenCV, with limits on the size that a header claims."""
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,25 +11,20 @@ import cv2
 import numpy as np
 
 from hrtk.errors import InputError
-from hrtk.reading.regular import CHECK, read_bytes, regular_file, utf8_name
+from hrtk.reading.regular import read_bytes, regular_file
 
 MOST_PIXELS = 100_000_000  # of an image; a decoded one has 3 bytes per pixel, and a copy
-MOST_FRAMES = 10_000_000  # of a video: 92 hours at 30 frames per second
-MOST_FPS = 10_000.0
-# First bytes of playlists, which FFmpeg follows to other files and addresses.
-PLAYLISTS = (b'#EXTM3U', b'ffconcat', b'[playlist]', b'<?xml', b'<MPD', b'v=0', b'<smil', b'<asx')
-PLAYLIST_SUFFIXES = (
-    '.m3u8',
-    '.m3u',
-    '.mpd',
-    '.pls',
-    '.ffconcat',
-    '.concat',
-    '.sdp',
-    '.asx',
-    '.xspf',
-)
 Size = Optional[tuple[int, int]]
+# Formats of images that hrtk does not read: the packages that read HEIC contain code under the GPL, and what OpenCV's
+# wheels read of the others differs between systems.
+UNREAD_SUFFIXES = {
+    '.heic': 'HEIC',
+    '.heif': 'HEIC',
+    '.hif': 'HEIC',
+    '.avif': 'AVIF',
+    '.jxl': 'JPEG XL',
+}
+HEIC_BRANDS = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
 
 
 def decode_picture(path: str | Path, flags: int, noun: str = 'image') -> np.ndarray:
@@ -65,6 +59,9 @@ def decode_picture(path: str | Path, flags: int, noun: str = 'image') -> np.ndar
         except (cv2.error, MemoryError):  # e.g. a header of impossible size
             image = None
     if image is None:
+        unread = _unread_format(data)
+        if unread is not None:
+            raise unread_picture(path, unread)
         raise InputError(
             f'{path}: OpenCV cannot decode this {noun} ({len(data)} bytes); it is truncated, damaged or of '
             f'an unknown format. Copy it again or convert it to PNG or JPEG'
@@ -72,56 +69,34 @@ def decode_picture(path: str | Path, flags: int, noun: str = 'image') -> np.ndar
     return image
 
 
-def open_video(path: str | Path) -> cv2.VideoCapture:
-    """Opens a video file.
+def unread_picture(path: Path, name: str, count: int = 1) -> InputError:
+    """The message about images of a format that is not read, with the commands that convert them.
 
-    Raises:
-        InputError: the file is missing, no regular file, a playlist, not a video, or claims a number or size of frames
-            that it cannot have.
+    Args:
+        path: of an image.
+        name: of the format.
+        count: number of such images in its folder.
     """
-    path = Path(path)
-    regular_file(path, CHECK, 'video file')
-    name = utf8_name(path)
-    _refuse_playlist(path)
-    try:
-        capture = cv2.VideoCapture(name)
-    except cv2.error as error:
-        raise InputError(f'{path}: OpenCV cannot open this video; {CHECK}') from error
-    if not capture.isOpened():
-        raise InputError(
-            f'{path}: OpenCV cannot open this video; it may be truncated before its index was written. '
-            f'Copy it again, or re-encode it: ffmpeg -i {path.name} -c:v libx264 fixed.mp4'
-        )
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    size = path.stat().st_size
-    if not math.isfinite(count) or count > min(size, MOST_FRAMES):
-        raise InputError(
-            f'{path}: its header counts {count:.0f} frames in {size} bytes; the file is damaged. Copy it '
-            f'again, or re-encode it'
-        )
-    if not 0 < pixels <= MOST_PIXELS:
-        raise InputError(
-            f'{path}: its frames have {pixels:.0f} pixels, at most {MOST_PIXELS} are read; re-encode it'
-        )
-    return capture
+    suffix = path.suffix or '.heic'
+    one = f'magick "{path.name}" "{path.stem}.jpg" (ImageMagick)'
+    mac = f'sips -s format jpeg "{path.name}" --out "{path.stem}.jpg" (macOS)'
+    begin = f'{path}: {name} images are not read'
+    if count > 1:
+        begin = f'{path.parent}: {count} {name} images like {path.name} are not read'
+        one = f'magick mogrify -format jpg *{suffix} (ImageMagick)'
+        mac = f'sips -s format jpeg *{suffix} --out . (macOS)'
+    return InputError(f'{begin}; convert to JPEG: {one}, or {mac}')
 
 
-def video_rate(capture: cv2.VideoCapture) -> Optional[float]:
-    """Frames per second of an open video; None if the file does not give a possible number."""
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    if math.isfinite(fps) and 0 < fps <= MOST_FPS:
-        return fps
+def _unread_format(data: bytes) -> Optional[str]:
+    """The name of a format that is not read, from the first bytes of a file, whatever its name ends with."""
+    if data[4:8] == b'ftyp' and data[8:12] in HEIC_BRANDS:
+        return 'HEIC'
+    if data[4:8] == b'ftyp' and data[8:12] in (b'avif', b'avis'):
+        return 'AVIF'
+    if data.startswith((b'\xff\x0a', b'\x00\x00\x00\x0cJXL ')):
+        return 'JPEG XL'
     return None
-
-
-def _refuse_playlist(path: Path) -> None:
-    with open(path, 'rb') as file:
-        start = file.read(64).lstrip()
-    if path.suffix.lower() in PLAYLIST_SUFFIXES or start.startswith(PLAYLISTS):
-        raise InputError(
-            f'{path}: a playlist, which leads to other files or addresses; give the video itself'
-        )
 
 
 def claimed_size(data: bytes) -> Size:

@@ -227,11 +227,16 @@ def truth(subject: DatasetSubject) -> Iterator[str]:
                 yield f'{sequence.name}: {complaint}'
 
 
-@DATASET_CONTRACTS.add('fps is above 0', f'{STRUCTURES}, Sequence')
+@DATASET_CONTRACTS.add('fps is above 0, times rise', f'{STRUCTURES}, Sequence')
 def fps(subject: DatasetSubject) -> Iterator[str]:
     for sequence in subject.sequences:
         if not 0 < sequence.fps < float('inf'):
             yield f'{sequence.name}: fps is {sequence.fps!r}'
+        times = sequence.times
+        if times is None:
+            continue
+        if tuple(times.shape) != (len(sequence),) or not bool((times.diff() > 0).all()):
+            yield f'{sequence.name}: times are not {len(sequence)} rising numbers'
 
 
 @DATASET_CONTRACTS.add(

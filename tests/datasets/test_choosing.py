@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from hrtk.datasets.own.choosing import (
-    Track,
     choose_person,
     frame_range,
     largest_tracks,
     parse_person,
     parse_time,
 )
+from hrtk.datasets.own.track import Track
 from hrtk.errors import InputError
 
 

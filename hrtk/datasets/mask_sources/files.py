@@ -10,7 +10,7 @@ import numpy as np
 
 from hrtk.datasets.mask_sources.base import LazyMasks, MaskSource
 from hrtk.errors import InputError
-from hrtk.files import sha256
+from hrtk.files import sha256, visible
 from hrtk.geometry.masks import binary, check_mask
 from hrtk.reading.pictures import decode_picture
 from hrtk.registry import MASK_SOURCES
@@ -77,7 +77,9 @@ class MaskFiles(MaskSource):
     def fingerprint(self) -> dict[str, str]:
         """A hash of the names and contents of all files in the folder."""
         digest = hashlib.sha256()
-        for path in sorted(path for path in self.folder.rglob('*') if path.is_file()):
+        for path in visible(self.folder, '**/*'):
+            if not path.is_file():
+                continue
             digest.update(path.relative_to(self.folder).as_posix().encode())
             digest.update(bytes.fromhex(sha256(path)))
         return {'masks': digest.hexdigest()}

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Optional
 
 import numpy as np
 
+from hrtk.datasets.own.track import Track
 from hrtk.errors import InputError
 
 LARGEST = 'largest'
 NAMED = 12  # people in a message
-
-
-@dataclasses.dataclass(frozen=True)
-class Track:
-    """One person in F frames of one clip.
-
-    Attributes:
-        name: of the sequence.
-        frames: F indices in the footage.
-        boxes: (F, 3) float32 ``[cx, cy, side]``, px.
-        rows: F rows of the keypoint table, -1 where the person was not detected.
-        identity: the number of the person in the clip, as in the name.
-        identity_margin: (F,) logarithm of the odds that the person is who he was before, in frames around which
-            people overlapped, so that identities could be exchanged; NaN in all other frames. None for no such frame.
-    """
-
-    name: str
-    frames: tuple[int, ...]
-    boxes: np.ndarray
-    rows: tuple[int, ...]
-    identity: int = 0
-    identity_margin: Optional[np.ndarray] = None
 
 
 def parse_person(person: int | str | None) -> Optional[int | str]:
@@ -114,13 +92,19 @@ def parse_time(text: float | int | str, label: str) -> float:
     )
 
 
-def parse_frame(text: float | int | str, fps: Optional[float], label: str) -> int:
+def parse_frame(
+    text: float | int | str,
+    fps: Optional[float],
+    label: str,
+    times: Optional[np.ndarray] = None,
+) -> int:
     """The first frame at or after a time, or the frame itself.
 
     Args:
         text: a time, see :func:`parse_time`, or ``'f105'`` for frame 105, counted from 0.
         fps: frames per second; None for photographs, which have no times.
         label: what the message calls it.
+        times: (N,) seconds of every frame, where they are known; they count instead of ``fps``.
 
     Raises:
         InputError: it is neither, or a time of photographs.
@@ -135,7 +119,10 @@ def parse_frame(text: float | int | str, fps: Optional[float], label: str) -> in
             f'frames of a video'
         )
     # A time that was written with three places belongs to the frame that is less than half a millisecond away.
-    return max(int(np.ceil((seconds - 0.0005) * fps)), 0)
+    seconds -= 0.0005
+    if times is not None:
+        return int(np.searchsorted(times, seconds))
+    return max(int(np.ceil(seconds * fps)), 0)
 
 
 def frame_range(
@@ -144,6 +131,7 @@ def frame_range(
     count: int,
     fps: Optional[float],
     label: str,
+    times: Optional[np.ndarray] = None,
 ) -> range:
     """The frames from one time to another.
 
@@ -153,6 +141,7 @@ def frame_range(
         count: number of frames of the footage.
         fps: frames per second; None for photographs.
         label: names the footage in the message.
+        times: (N,) seconds of every frame, where they are known; they count instead of ``fps``.
 
     Raises:
         InputError: a value is no time, or no frame lies between.
@@ -160,9 +149,9 @@ def frame_range(
     start = 0
     stop = count
     if first is not None:
-        start = parse_frame(first, fps, '--from')
+        start = parse_frame(first, fps, '--from', times)
     if last is not None:
-        stop = min(parse_frame(last, fps, '--to'), count)
+        stop = min(parse_frame(last, fps, '--to', times), count)
     if start >= count:
         raise InputError(f'{label}: --from {first} is behind the last frame; {_length(count, fps)}')
     if start >= stop:

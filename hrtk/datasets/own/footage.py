@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Optional
 
+import numpy as np
+
 from hrtk.datasets.frames import ImageFrames, VideoFrames, read_image
 from hrtk.datasets.own.frame_numbers import first_frame as find_first_frame
 from hrtk.datasets.own.frame_numbers import last_number, noted_number
 from hrtk.datasets.own.keypoint_table import FrameRef, KeypointTable
 from hrtk.errors import InputError
-from hrtk.files import natural
+from hrtk.files import content_hash, is_hidden, natural
+from hrtk.reading.frame_times import mean_rate
+from hrtk.reading.pictures import UNREAD_SUFFIXES, unread_picture
 from hrtk.structures import Frames
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+USUAL_FPS = 120.5  # a header with a higher rate is checked against the stream
 Size = tuple[int, int]  # (width, height), px
 _log = logging.getLogger(__name__)
 
@@ -60,13 +66,33 @@ class Footage:
         """A key that sorts annotated frames of one clip by time."""
         raise NotImplementedError
 
+    def expected(self) -> Optional[int]:
+        """About how many frames there are, known without decoding a video; None if its header does not tell."""
+        return len(self)
+
+    def seconds(self) -> Optional[np.ndarray]:
+        """(N,) float64 seconds of every frame after the first; None for images and for videos without time stamps."""
+        return None
+
+    def clock(self, fps: Optional[float]) -> tuple[float, Optional[np.ndarray]]:
+        """Frames per second, and :meth:`seconds`. A rate that the user gives stands for the times of a file, too."""
+        if fps is not None:
+            return fps, None
+        rate = self.fps or 25.0
+        seconds = self.seconds()
+        if seconds is not None:
+            rate = mean_rate(seconds, rate)
+        return rate, seconds
+
     def frames(
-        self, indices: Sequence[int], sizes: Optional[Sequence[Optional[Size]]] = None
+        self,
+        indices: Optional[Sequence[int]] = None,
+        sizes: Optional[Sequence[Optional[Size]]] = None,
     ) -> Frames:
         """Lazy frames.
 
         Args:
-            indices: the frames.
+            indices: the frames; None for all, which may be read up to an ``IndexError`` without knowing how many.
             sizes: the (width, height) in px that a keypoint file notes for each frame, checked when an image is read.
         """
         raise NotImplementedError
@@ -84,8 +110,12 @@ class Footage:
         raise NotImplementedError
 
     def fingerprint(self, indices: Iterable[int] = ()) -> str:
-        """A hash of the name and the size in bytes of the video, or of the images with these indices (default: all)."""
-        lines = [f'{file.name} {file.stat().st_size}' for file in self._files(indices)]
+        """A hash of the names and contents of the video, or of the images with these indices (default: all).
+
+        Neither the folder nor the times of the files count, so that results of moved or copied footage are found. Of
+        images all bytes count, of a video of more than 256 MiB those that :func:`hrtk.files.content_hash` samples.
+        """
+        lines = [f'{file.name} {content_hash(file)}' for file in self._files(indices)]
         return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
     def _files(self, indices: Iterable[int]) -> Sequence[Path]:
@@ -103,9 +133,19 @@ class VideoFootage(Footage):
         self.path = path
         self._video = VideoFrames(path)
         self.fps = self._video.fps
+        if (
+            self.fps > USUAL_FPS
+        ):  # cut files may have the ticks of their clock there, 1000 per second
+            self.fps, _ = self.clock(None)
 
     def __len__(self) -> int:
         return self._video.count
+
+    def expected(self) -> Optional[int]:
+        return self._video.claimed
+
+    def seconds(self) -> Optional[np.ndarray]:
+        return self._video.timeline().seconds()
 
     def clip(self, index: int) -> str:
         return ''
@@ -126,7 +166,9 @@ class VideoFootage(Footage):
         return index, 0
 
     def frames(
-        self, indices: Sequence[int], sizes: Optional[Sequence[Optional[Size]]] = None
+        self,
+        indices: Optional[Sequence[int]] = None,
+        sizes: Optional[Sequence[Optional[Size]]] = None,
     ) -> Frames:
         return VideoFrames(self.path, indices)
 
@@ -170,6 +212,9 @@ class VideoFootage(Footage):
 class ImageFootage(Footage):
     """Images; the index of a frame is its position in :attr:`files`.
 
+    Hidden files and folders, as macOS and file managers leave them (``._frame.jpg``, ``.thumbnails``), do not count.
+    Images of a format that is not read (HEIC, AVIF, JPEG XL) are left out beside others, with a warning.
+
     Args:
         path: one image, or a folder whose subfolders are searched, too.
 
@@ -177,7 +222,7 @@ class ImageFootage(Footage):
         files: the images, folder by folder, in natural order of their names.
 
     Raises:
-        InputError: the folder holds no image.
+        InputError: the folder holds no image that can be read.
     """
 
     fps = None
@@ -186,14 +231,10 @@ class ImageFootage(Footage):
         self.path = path
         if path.is_dir():
             self._root = path
-            files = [file for file in path.rglob('*') if file.suffix.lower() in IMAGE_SUFFIXES]
+            files = _images_below(path)
         else:
             self._root = path.parent
             files = [path]
-        if not files:
-            raise InputError(
-                f'{path}: no image in this folder ({", ".join(IMAGE_SUFFIXES)}); check the path'
-            )
         self.files = sorted(files, key=lambda file: (file.parent, natural(file.name)))
 
     def __len__(self) -> int:
@@ -222,8 +263,12 @@ class ImageFootage(Footage):
         return number, index
 
     def frames(
-        self, indices: Sequence[int], sizes: Optional[Sequence[Optional[Size]]] = None
+        self,
+        indices: Optional[Sequence[int]] = None,
+        sizes: Optional[Sequence[Optional[Size]]] = None,
     ) -> Frames:
+        if indices is None:
+            indices = range(len(self))
         return ImageFrames([self.files[index] for index in indices], sizes)
 
     def locate(self, table: KeypointTable, first_frame: Optional[int] = None) -> list[int]:
@@ -304,6 +349,8 @@ def open_footage(path: str | Path) -> Footage:
         raise InputError(f'{path}: there is no such folder or video; check the path')
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageFootage(path)
+    if path.suffix.lower() in UNREAD_SUFFIXES:
+        raise unread_picture(path, UNREAD_SUFFIXES[path.suffix.lower()])
     return VideoFootage(path)
 
 
@@ -311,3 +358,37 @@ def _called(frame: FrameRef) -> str:
     if frame.place is not None:
         return f'entry {frame.place}, counted from 0'
     return frame.name or f'number {frame.number}'
+
+
+def _images_below(folder: Path) -> list[Path]:
+    """The images in a folder and its subfolders that can be read.
+
+    Raises:
+        InputError: there is none.
+    """
+    images = []
+    unread = []
+    for file in sorted(folder.rglob('*')):
+        if is_hidden(file, folder):
+            continue
+        suffix = file.suffix.lower()
+        if suffix in IMAGE_SUFFIXES:
+            images.append(file)
+        elif suffix in UNREAD_SUFFIXES:
+            unread.append(file)
+    if unread:
+        name = UNREAD_SUFFIXES[unread[0].suffix.lower()]
+        refusal = unread_picture(unread[0], name, len(unread))
+        if not images:
+            raise refusal
+        _warn_once(f'{refusal}; the {len(images)} other images are used')
+    if not images:
+        raise InputError(
+            f'{folder}: no image in this folder ({", ".join(IMAGE_SUFFIXES)}); check the path'
+        )
+    return images
+
+
+@functools.lru_cache(maxsize=1024)  # a run opens its folder several times
+def _warn_once(text: str) -> None:
+    _log.warning(text)

@@ -34,7 +34,7 @@ from hrtk.datasets.own.real4 import REAL4, check_real4
 from hrtk.datasets.own.sides import SideRepair
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes
 from hrtk.errors import InputError, suggestion
-from hrtk.files import natural
+from hrtk.files import natural, visible
 from hrtk.geometry.calibrated_camera import CalibratedCamera
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence
@@ -223,7 +223,7 @@ class Pose2SimProject(SequenceDataset):
         if self.reference == 'triangulated':
             people = [people_by_identity(view) for view in self.views]
             return triangulated_references(self.views, people)
-        files = sorted(self.root.glob(pattern), key=lambda file: natural(file.name))
+        files = sorted(visible(self.root, pattern), key=lambda file: natural(file.name))
         if not files:
             raise InputError(
                 f"{self.root}: holds no {pattern}; run Pose2Sim.triangulation(), or set reference='triangulated'"
@@ -352,11 +352,11 @@ def _calibration_file(root: Path, given: Optional[str]) -> Path:
     if given is not None:
         return root / given
     for folder in (root, root.resolve().parent):
-        calibrations = [child for child in folder.iterdir() if 'calib' in child.name.lower()]
+        calibrations = [child for child in visible(folder) if 'calib' in child.name.lower()]
         for pattern in ('*.toml', '*.qca.txt'):
             files: list[Path] = []
             for child in sorted(calibrations):
-                files += sorted(child.glob(pattern))
+                files += visible(child, pattern)
             if len(files) > 1:
                 names = ', '.join(str(file.relative_to(folder)) for file in files)
                 raise InputError(
@@ -378,7 +378,7 @@ def _paths_of_cameras(folder: Path, cameras: list[CalibratedCamera], is_kind: An
     """
     if not folder.is_dir():
         raise InputError(f'{folder}: there is no such folder; check the project')
-    paths = [path for path in folder.iterdir() if is_kind(path)]
+    paths = [path for path in visible(folder) if is_kind(path)]
     paths.sort(key=lambda path: natural(path.name))
     by_name = {path.stem.removesuffix('_json'): path for path in paths}
     names = [camera.name for camera in cameras]
@@ -394,11 +394,11 @@ def _paths_of_cameras(folder: Path, cameras: list[CalibratedCamera], is_kind: An
 
 def _is_footage(path: Path) -> bool:
     if path.is_dir():
-        return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
+        return any(file.suffix.lower() in IMAGE_SUFFIXES for file in visible(path))
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _is_keypoints(path: Path) -> bool:
     if path.is_dir():
-        return any(path.glob('*.json'))
+        return bool(visible(path, '*.json'))
     return path.suffix in ('.json', '.npz')

@@ -13,19 +13,14 @@ import torch
 
 from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.mask_sources.base import MaskSource
-from hrtk.datasets.own.choosing import (
-    Track,
-    choose_person,
-    frame_range,
-    largest_tracks,
-    parse_person,
-)
+from hrtk.datasets.own.choosing import choose_person, frame_range, largest_tracks, parse_person
 from hrtk.datasets.own.clip_identities import ClipIdentities, largest_of_each
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.identities import Identities
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.datasets.own.placing import place, shortest_track
 from hrtk.datasets.own.sides import Sides
+from hrtk.datasets.own.track import Track
 from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes
 from hrtk.errors import InputError
@@ -64,7 +59,7 @@ class VideoDataset(SequenceDataset):
     Args:
         images: a video, a folder of images or one image, see :func:`~hrtk.datasets.own.footage.open_footage`.
         keypoints: a file or folder that :func:`hrtk.datasets.own.keypoint_files.read_keypoints` reads.
-        fps: frames per second of an image sequence, None for photographs; replaces the rate of a video's header.
+        fps: frames per second of an image sequence, None for photographs; replaces the times of a video.
         name: the beginning of every sequence's name; default that of ``images``.
         source: origin of the keypoints, printed beside every result; None takes it from the file.
         skeleton: joint list of the points; None takes it from the file.
@@ -98,8 +93,11 @@ class VideoDataset(SequenceDataset):
         footage: the frames on disk.
         table: the keypoints of all people.
         range: indices of the frames that count.
-        tracks: the :class:`~hrtk.datasets.own.choosing.Track` of every sequence.
+        tracks: the :class:`~hrtk.datasets.own.track.Track` of every sequence.
         photographs: whether every frame is a clip of its own.
+        fps: frames per second; of a video the mean rate of its frames, which is that of its header if that is right.
+        seconds: (N,) seconds of every frame of a video after its first one; None for images, for videos without time
+            stamps, and where ``fps`` was given.
         sides: with ``repair_sides`` what was found about the sides of every track, by its name.
 
     Raises:
@@ -158,7 +156,7 @@ class VideoDataset(SequenceDataset):
         self.table, self._frame_of_row = place(table, self.footage, first_frame)
         self.name = name or self.footage.path.stem
         self.source = source or self.table.source
-        self.fps = fps or self.footage.fps or 25.0
+        self.fps, self.seconds = self.footage.clock(fps)
         self.photographs = self.footage.fps is None and fps is None and not image_sequence
         self.min_confidence = min_confidence
         self.smooth = smooth
@@ -177,9 +175,8 @@ class VideoDataset(SequenceDataset):
         xy, confidence = torch.from_numpy(self._points).split((2, 1), dim=-1)
         self._boxes = boxes_from_keypoints(xy, confidence[..., 0], scale=box_scale).numpy()
         self._found = self.table.landmarks
-        self.range = frame_range(
-            begin, end, len(self.footage), self._clock(), str(self.footage.path)
-        )
+        label = str(self.footage.path)
+        self.range = frame_range(begin, end, len(self.footage), self._clock(), label, self.seconds)
         self.tracks = self._chosen(self._find_tracks(), max_people)
         self.sides: dict[str, Sides] = {}
         if repair_sides and not self.photographs:
@@ -199,6 +196,7 @@ class VideoDataset(SequenceDataset):
             fps=self.fps,
             focal=self._focal(track.frames[0]),
             landmarks=self._landmarks_of(track),
+            times=self._times_of(track),
         )
         if self.masks is not None:
             sequence = self.masks.attach(sequence)
@@ -209,7 +207,7 @@ class VideoDataset(SequenceDataset):
         return [track.name for track in self.tracks]
 
     def fingerprint(self) -> dict[str, str]:
-        """A hash over the names and sizes in bytes of the images or the video, and the mask source's own hashes."""
+        """A hash of the names and contents of the images or the video, and the mask source's own hashes."""
         frames: set[int] = set()
         for track in self.tracks:
             frames.update(track.frames)
@@ -221,6 +219,12 @@ class VideoDataset(SequenceDataset):
     def _clock(self) -> Optional[float]:
         """Frames per second; None for photographs, which have no times."""
         return None if self.photographs else self.fps
+
+    def _times_of(self, track: Track) -> Optional[torch.Tensor]:
+        """(F,) float64 seconds of the frames since the first one of the clip; None if they are even."""
+        if self.seconds is None:
+            return None
+        return torch.from_numpy(self.seconds[list(track.frames)])
 
     def _focal(self, frame: int) -> Optional[float]:
         """The focal length of the camera of a frame, px; None if nothing is known about it."""
@@ -268,6 +272,8 @@ class VideoDataset(SequenceDataset):
     def _repair_sides(self, track: Track) -> Sides:
         """Exchanges left and right of the frames in which the detector exchanged them, in points and landmarks."""
         times = np.array(track.frames) / self.fps
+        if self.seconds is not None:
+            times = self.seconds[list(track.frames)]
         # A keypoint file may order images otherwise than by their names.
         if (np.diff(times) <= 0).any():
             times = np.arange(len(times)) / self.fps
@@ -314,11 +320,9 @@ class VideoDataset(SequenceDataset):
             duplicates, 'smaller than another of the same identity in the same frame'
         )
         for clip, identity in list(find.contradicting.items())[:1]:
-            place = f'{identity} in {clip or self.name}'
-            effect = (
-                f'{len(find.contradicting)} clips are tracked without the identities of the file'
-            )
-            _log.warning('%s: a frame holds identity %s twice; %s', self.keypoints, place, effect)
+            who = f'{identity} in {clip or self.name}'
+            effect = f'{len(find.contradicting)} clips are tracked without its identities'
+            _log.warning('%s: a frame holds identity %s twice; %s', self.keypoints, who, effect)
         return tracks
 
     def _usable_rows(self) -> list[int]:

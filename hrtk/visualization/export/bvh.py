@@ -9,6 +9,7 @@ from torch import Tensor
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import SMPL24
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
+from hrtk.visualization.export.even_rate import at_even_rate
 from hrtk.visualization.export.motion import Motion, in_world, rest_joints, with_mean_shape
 
 ROTATION = 'Zrotation Xrotation Yrotation'
@@ -22,14 +23,15 @@ def to_bvh(motion: Motion, body: BodyModel, world: str = 'y-up') -> str:
     """The text of a BVH file: lengths in metres, angles in degrees, ``R = Rz @ Rx @ Ry`` of the channels.
 
     The root's offset is zero and its position channels hold the position of the pelvis, so programs that add the two
-    and programs that use only the channels agree. In the rest pose the body stands y up, facing +z.
+    and programs that use only the channels agree. In the rest pose the body stands y up, facing +z. A motion of varying
+    frame rate is resampled, see :func:`~hrtk.visualization.export.even_rate.at_even_rate`.
 
     Args:
         motion: in the camera frame.
         body: the body model of the motion.
         world: ``'y-up'``, which most programs expect, ``'z-up'`` or ``'camera'``.
     """
-    motion = in_world(with_mean_shape(motion, body), body, world)
+    motion = in_world(at_even_rate(with_mean_shape(motion, body)), body, world)
     rest = rest_joints(body, motion.betas[:1])[0]
     hierarchy, joint_order = _hierarchy(rest.numpy(), body.data.parents)
     pelvis = rest[0] + motion.translation

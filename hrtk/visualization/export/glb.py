@@ -51,9 +51,9 @@ def to_glb(motion: Motion, body: BodyModel) -> bytes:
     """The bytes of a GLB file: metres, y up, as the standard requires.
 
     The mesh has the mean shape of the track. Each of the 24 joints has a rotation channel and the pelvis a translation
-    channel, with a key at every frame. A camera node has the view of the image. glTF cannot represent pose blend
-    shapes: their weights are entries of rotation matrices, which cannot be animated. The ``extras`` of the mesh node
-    hold the resulting vertex error, see :func:`pose_blend_shape_error`.
+    channel, with a key at every frame's own time. A camera node has the view of the image. glTF cannot represent pose
+    blend shapes: their weights are entries of rotation matrices, which cannot be animated. The ``extras`` of the mesh
+    node hold the resulting vertex error, see :func:`pose_blend_shape_error`.
 
     Programs that do not play an animation show the rest pose of a clip, as retargeting needs it, and the pose of a
     photograph.
@@ -250,7 +250,7 @@ def _inverse_bind_matrices(joints: np.ndarray) -> np.ndarray:
 
 def _animation(arrays: _Arrays, motion: Motion, pelvis: np.ndarray) -> dict[str, Any]:
     """Channels for the translation of the pelvis and for the rotations of all joints."""
-    times = arrays.add(np.float32(np.arange(len(motion)) / motion.fps), bounds=True)
+    times = arrays.add(np.float32(motion.seconds()), bounds=True)
     quaternions = _continuous_quaternions(motion.rotmat)
     tracks = [('translation', 0, pelvis + motion.translation.numpy())]
     for joint in range(24):

@@ -13,7 +13,7 @@ from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import joint_names
 from hrtk.visualization.export.motion import Motion
 
-COLUMNS = ('frame', 'frame_id', 'joint', 'x', 'y', 'z', 'u', 'v')
+COLUMNS = ('frame', 'frame_id', 'joint', 'x', 'y', 'z', 'u', 'v', 'seconds')
 DECIMALS = 6
 
 
@@ -51,9 +51,10 @@ def to_csv(motion: Motion, body: BodyModel, skeleton: str = 'smpl24') -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator='\n')
     writer.writerow(COLUMNS)
+    seconds = motion.seconds()
     for frame, frame_id in enumerate(motion.frame_ids):
         for name, values in zip(names, positions[frame]):
-            texts = [f'{value:.{DECIMALS}f}' for value in values]
+            texts = [f'{value:.{DECIMALS}f}' for value in [*values, seconds[frame]]]
             writer.writerow([frame, frame_id, name, *texts])
     return table.getvalue()
 
@@ -61,8 +62,8 @@ def to_csv(motion: Motion, body: BodyModel, skeleton: str = 'smpl24') -> str:
 def to_json(motion: Motion, body: BodyModel, skeleton: str = 'smpl24') -> str:
     """A JSON object of the same positions.
 
-    Its keys are ``name``, ``skeleton``, ``joints`` (J names), ``frame_ids``, ``fps``, ``image_size``, ``focal``,
-    ``xyz`` (F, J, 3) metres and ``uv`` (F, J, 2) px.
+    Its keys are ``name``, ``skeleton``, ``joints`` (J names), ``frame_ids``, ``fps``, ``seconds`` (F, after the
+    first frame), ``image_size``, ``focal``, ``xyz`` (F, J, 3) metres and ``uv`` (F, J, 2) px.
     """
     xyz, uv = joint_positions(motion, body, skeleton)
     return json.dumps(
@@ -72,6 +73,7 @@ def to_json(motion: Motion, body: BodyModel, skeleton: str = 'smpl24') -> str:
             joints=joint_names(skeleton),
             frame_ids=motion.frame_ids,
             fps=motion.fps,
+            seconds=motion.seconds().tolist(),
             image_size=motion.image_size,
             focal=motion.focal,
             xyz=_rounded(xyz),

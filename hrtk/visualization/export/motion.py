@@ -36,6 +36,7 @@ class Motion:
         fps: frames per second.
         image_size: (width, height) of the image, px.
         focal: px; the principal point is the middle of the image.
+        times: (F,) float64 rising seconds; None if frame t is at ``t / fps``.
         floor: in the camera frame; None if it is unknown. Then the vertical of every world is that of the image.
     """
 
@@ -48,9 +49,16 @@ class Motion:
     image_size: tuple[int, int]
     focal: float
     floor: Optional[Floor] = None
+    times: Optional[np.ndarray] = None
 
     def __len__(self) -> int:
         return len(self.rotmat)
+
+    def seconds(self) -> np.ndarray:
+        """(F,) float64 seconds of the frames after the first one."""
+        if self.times is None:
+            return np.arange(len(self)) / self.fps
+        return self.times - self.times[0]
 
 
 def motion_of_crops(
@@ -63,6 +71,7 @@ def motion_of_crops(
     fps: float,
     image_size: tuple[int, int],
     focal: Optional[float] = None,
+    times: Optional[np.ndarray] = None,
 ) -> Motion:
     """Moves predictions in crops into the camera frame of the full image.
 
@@ -76,6 +85,7 @@ def motion_of_crops(
         fps: frames per second.
         image_size: (width, height), px.
         focal: px; default :func:`~hrtk.geometry.camera.default_focal`. Depth is proportional to it.
+        times: (F,) rising seconds of the frames; None if frame t is at ``t / fps``.
 
     Raises:
         InputError: an array has another shape or is not finite, or there is no frame, frame rate or focal length.
@@ -98,6 +108,7 @@ def motion_of_crops(
         fps=float(fps),
         image_size=(width, height),
         focal=focal,
+        times=times,
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from hrtk.body_models import BodyModel
 from hrtk.geometry.rotation import rotmat_to_axis_angle
+from hrtk.visualization.export.even_rate import at_even_rate
 from hrtk.visualization.export.motion import Motion, in_world, with_mean_shape
 
 SMPLX_JOINTS = 55
@@ -25,7 +26,7 @@ def to_amass(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict[str, 
         ``gender``; ``mocap_framerate``; and in addition to AMASS's keys ``surface_model_type`` (``'smpl'``), ``body``
         (the body of the betas), ``world`` and ``frame_ids``.
     """
-    motion = in_world(with_mean_shape(motion, body), body, world)
+    motion = in_world(at_even_rate(with_mean_shape(motion, body)), body, world)
     name = body.data.name
     return dict(
         poses=rotmat_to_axis_angle(motion.rotmat).flatten(1).numpy(),
@@ -51,7 +52,7 @@ def to_amass_smplx(motion: Motion, body: BodyModel, world: str = 'z-up') -> dict
     """
     arrays = to_amass(motion, body, world)
     shared = slice(0, 3 * SHARED_JOINTS)
-    poses = np.zeros((len(motion), 3 * SMPLX_JOINTS))
+    poses = np.zeros((len(arrays['poses']), 3 * SMPLX_JOINTS))
     poses[:, shared] = arrays['poses'][:, shared]
     return {
         **arrays,

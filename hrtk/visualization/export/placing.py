@@ -134,6 +134,7 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
         result.fps,
         result.image_size,
         focal,
+        result.times,
     )
     boxes = torch.as_tensor(result.boxes, dtype=torch.float64)
     camera = torch.as_tensor(prediction.camera, dtype=torch.float64)

@@ -12,6 +12,7 @@ from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.own.keypoint_report import LeftOut
 from hrtk.datasets.own.keypoint_table import Content
 from hrtk.errors import InputError
+from hrtk.files import visible
 from hrtk.reading import read_json, read_text, regular_file
 
 COCO_NAMES = tuple(name.removesuffix('_lsp') for name in joint_names('coco17'))
@@ -148,7 +149,7 @@ def coco_skeleton(names: Any, source: Source, label: str) -> Optional[str]:
 
 def _files_of(folder: Path) -> list[Path]:
     for pattern in FOLDER_PATTERNS:
-        files = [file for file in sorted(folder.glob(pattern)) if not file.name.startswith('.')]
+        files = visible(folder, pattern)
         if files:
             return files
     raise InputError(
