@@ -95,7 +95,8 @@ NEEDS.update(
         if f'{method}/r50_{name}.py' in LEAVES
     }
 )
-NEEDS['boa/r50_until_3dpw_ps.py'] = NEEDS['boa/r50_3dpw_ps.py']
+for _method in ('boa', 'dynaboa'):
+    NEEDS[f'{_method}/r50_until_3dpw_ps.py'] = NEEDS[f'{_method}/r50_3dpw_ps.py']
 NEEDS.update(
     {
         name: dict(

@@ -63,6 +63,16 @@ METHODS = {
     ),
     'DynamicBilevel': DYNAMIC,
     'Regeneration': dict(type='Regeneration', online=dict(DYNAMIC, parameters='head')),
+    'TrackFit': dict(
+        type='TrackFit',
+        lr=1e-3,
+        steps=3,
+        batch=2,
+        segment=2,
+        until=1.0,
+        weights=dict(source=0.3),
+        source=dict(batch=2, pool=6, dataset=VIEWS, order='sequential'),
+    ),
     'PreAdapt': dict(
         type='PreAdapt', epochs=1, sequences=1, frames=2, weights=dict(pose=0, betas=0, camera=0)
     ),
@@ -144,6 +154,7 @@ def assert_same(ours, other):
         ('Bilevel, in order', 'never'),
         ('DynamicBilevel', 'never'),
         ('Regeneration', 'never'),
+        ('TrackFit', 'never'),
     ],
 )
 def test_killed_at_every_frame(tmp_path, name, reset):

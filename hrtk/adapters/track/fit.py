@@ -184,18 +184,56 @@ class TrackFitSession(Session):
         self._unseen: dict[str, int | float] = {}
         self._visits = 0
         self._seen = 0
+        self._shape: Optional[Tensor] = None  # of the present segment
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Adapts to one segment after the other and yields the predictions of each."""
         self.learner.reset_counts()
         self._visits = 0
+        yield from self._run_segments(sequence, 0)
+
+    def midway_state(self, done: int) -> dict[str, Any]:
+        """Returns the session's state, the shape of the segment and the counts of the sequence.
+
+        All steps on a segment come before its first prediction, so the weights are already those of its last one, and
+        the steps on a segment begin again if they are interrupted.
+        """
+        return {
+            'learner': self.learner.state_dict(),
+            'source': self._source_position,
+            'skipped': self.learner.skipped_by_name,
+            'visits': self._visits,
+            'shape': self._shape,
+        }
+
+    def run_from(
+        self, sequence: Sequence, done: int, state: dict[str, Any]
+    ) -> Iterator[Prediction]:
+        """Predicts the rest of the interrupted segment with its weights and shape, and adapts to the later ones."""
+        self.learner.load_state_dict(state['learner'])
+        self.learner.load_skipped(state['skipped'])
+        if self.source is not None:
+            self.source.next = state['source']
+        self._visits = state['visits']
+        self._shape = state['shape']
+        if self._shape is not None:
+            self._shape = self._shape.to(self.estimator.device)
+        yield from self._run_segments(sequence, done)
+
+    def _run_segments(self, sequence: Sequence, done: int) -> Iterator[Prediction]:
+        """Yields the predictions behind the first ``done`` frames; a segment that they end in is fitted already."""
+        length = self.options.segment
         targets = TrackTargets.of(sequence, self.estimator.device)
         self._unseen = report_unseen(sequence, targets.keypoints.seen)
         self._seen = int(targets.keypoints.seen.sum())
-        for start in range(0, len(sequence), self.options.segment):
-            stop = min(start + self.options.segment, len(sequence))
-            prediction = self._fit(sequence, range(start, stop), targets[start:stop])
-            for t in range(stop - start):
+        for start in range(done - done % length, len(sequence), length):
+            stop = min(start + length, len(sequence))
+            frames = range(start, stop)
+            inputs = self._read(self.estimator, sequence, frames)
+            if start >= done:
+                self._shape = self._fit(sequence, frames, inputs, targets[start:stop])
+            prediction = self._final(inputs, self._shape, targets[start:stop])
+            for t in range(max(done - start, 0), stop - start):
                 yield prediction[t : t + 1]
 
     @property
@@ -212,13 +250,10 @@ class TrackFitSession(Session):
 
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments, the weights of the anchor and the position in the source."""
-        position = 0
-        if self.source is not None:
-            position = self.source.next
         return {
             'learner': self.learner.state_dict(),
             'start': self.start_weights,
-            'source': position,
+            'source': self._source_position,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -228,17 +263,23 @@ class TrackFitSession(Session):
         if self.source is not None:
             self.source.next = state['source']
 
-    def _fit(self, sequence: Sequence, frames: range, targets: TrackTargets) -> Prediction:
-        """Adapts to the frames of a segment with a visible keypoint, and predicts all of them."""
-        inputs = self._read(self.estimator, sequence, frames)
+    @property
+    def _source_position(self) -> int:
+        """The next source crop in sequential order."""
+        if self.source is None:
+            return 0
+        return self.source.next
+
+    def _fit(
+        self, sequence: Sequence, frames: range, inputs: Tensor, targets: TrackTargets
+    ) -> Optional[Tensor]:
+        """Adapts to the frames of a segment with a visible keypoint; their shape, or None without such frames."""
         seen = torch.nonzero(targets.keypoints.seen).flatten()
         if not len(seen):
-            with torch.no_grad():
-                return self.estimator(inputs)
-        shape = self._adapt(
+            return None
+        return self._adapt(
             sequence, [frames[t] for t in seen.tolist()], inputs[seen], targets[seen]
         )
-        return self._final(inputs, shape, targets)
 
     def _adapt(
         self, sequence: Sequence, frames: list[int], inputs: Tensor, targets: TrackTargets
@@ -318,8 +359,13 @@ class TrackFitSession(Session):
         )
 
     @torch.no_grad()
-    def _final(self, inputs: Tensor, shape: Tensor, targets: TrackTargets) -> Prediction:
-        """Predictions with one shape and cameras that fit the keypoints, where enough of them are visible."""
+    def _final(self, inputs: Tensor, shape: Optional[Tensor], targets: TrackTargets) -> Prediction:
+        """Predictions with one shape and cameras that fit the keypoints, where enough of them are visible.
+
+        Without a shape, those of the network as they are.
+        """
+        if shape is None:
+            return self.estimator(inputs)
         prediction = self._with_shape(self.estimator(inputs), shape)
         confidence = targets.keypoints.confidence
         camera = fit_crop_camera(
