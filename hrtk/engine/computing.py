@@ -116,7 +116,10 @@ class ResultComputer:
         check_finite(after, sequence, name, 'it diverged: lower its learning rate or its steps')
         to_ms_per_frame = 1000 / len(sequence)
         height, width = sequence.frames[0].shape[:2]
-        counts = self._adapter_run.counts
+        counts = dict(self._adapter_run.counts)
+        state_bytes = self._adapter_run.state_bytes
+        if state_bytes:
+            counts['state_bytes'] = state_bytes
         return Result(
             name=sequence.name,
             before=before,
