@@ -198,6 +198,7 @@ def print_table(
     sources: list[str],
     scored: Optional[int] = None,
     console: Optional[Console] = None,
+    caveat: Optional[str] = None,
 ) -> None:
     """Prints one line per row, below a line with the protocol and the sources of the 2D keypoints.
 
@@ -207,6 +208,7 @@ def print_table(
         sources: of the 2D keypoints.
         scored: number of scored frames, compared with that of the protocol's published numbers.
         console: to print to; default the standard output.
+        caveat: a sentence on all rows, printed below them.
     """
     if console is None:
         console = _default_console()
@@ -229,6 +231,8 @@ def print_table(
             markup=False,
         )
     console.print(table)
+    if caveat is not None:
+        console.print(caveat, highlight=False, markup=False)
 
 
 def print_details(

@@ -34,6 +34,7 @@ ESTIMATORS_OF_HRTK = {
             type='TransformerDecoderHead', width=16, depth=1, heads=2, head_width=8, hidden=16
         ),
         resolution=32,
+        weights_body='open',  # with 'smpl', betas are 0 on the free body alone
     ),
     'RSCNet': dict(type='RSCNet', size=40, backbone=dict(type='RSCResNet', depth=18, width=4)),
     'ForegroundHMR': dict(

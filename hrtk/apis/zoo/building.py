@@ -96,6 +96,11 @@ def model_config(name: str) -> dict[str, Any]:
     return copy.deepcopy(config)
 
 
+def image_networks() -> list[str]:
+    """The names of networks that map crops to bodies, sorted."""
+    return sorted(name for name, (registry, _) in _NETWORKS.items() if registry is ESTIMATORS)
+
+
 def network_names() -> list[str]:
     """The names that :func:`build_model` accepts, sorted."""
     return sorted(_NETWORKS)

@@ -29,7 +29,12 @@ class Estimator(nn.Module):
     Args:
         resolution: R, side of the square crops, px.
         body: config of the body model that the predicted parameters belong to, or None for parameters only.
+
+    Attributes:
+        caveat: what a user must know of every result, which then says it; or None.
     """
+
+    caveat: Optional[str] = None
 
     def __init__(self, resolution: int, body: Optional[dict] = None) -> None:
         super().__init__()

@@ -79,15 +79,10 @@ class HMR2(HMR):
             )
         self.margin = (resolution - columns) // 2
         self.weights_body = weights_body
+        if self._is_other_body():
+            self.caveat = f'HMR2: {OTHER_BODY}'
         if weights is not None:
             load_weights(self, weights)
-
-    @property
-    def caveat(self) -> Optional[str]:
-        """What a user must know of the results, or None."""
-        if self._is_other_body():
-            return f'HMR2: {OTHER_BODY}'
-        return None
 
     def forward(self, images: Tensor) -> Prediction:
         """(B, 3, R, R) normalised crops -> B predictions, features included."""
