@@ -3,7 +3,7 @@
 _base_ = ['../_base_/train_runtime.py', '../_base_/estimators/hmr2_small.py']
 
 _views = dict(type='OpenViews', domain='studio', resolution=112, cache=True)
-_loading = dict(batch_size=64, collate_fn=dict(type='default_collate'))
+_loading = dict(batch_size=32, collate_fn=dict(type='default_collate'))
 model = dict(type='SupervisedTraining', estimator=_base_.estimator, bf16=True)
 train_dataloader = dict(
     **_loading, num_workers=1, persistent_workers=True, drop_last=True,
@@ -12,10 +12,10 @@ val_dataloader = dict(
     **_loading, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(**_views, length=1000, seed=1))
 val_evaluator = dict(type='ViewError')
-train_cfg = dict(by_epoch=True, max_epochs=10, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs=5, val_interval=1)
 val_cfg = dict()
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02, fused=True), clip_grad=dict(max_norm=5.0))
+    optimizer=dict(type='AdamW', lr=6e-4, betas=(0.9, 0.98), weight_decay=0.02, fused=True), clip_grad=dict(max_norm=5.0))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=300),
-    dict(type='CosineAnnealingLR', by_epoch=True, T_max=10, end=10, eta_min=2e-6, convert_to_iter_based=True)]
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', by_epoch=True, T_max=5, end=5, eta_min=2e-6, convert_to_iter_based=True)]

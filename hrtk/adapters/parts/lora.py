@@ -70,7 +70,8 @@ def install_lora(model: nn.Module, rank: int) -> list[str]:
     remove_lora(model)
     generator = torch.Generator().manual_seed(SEED)
     names = []
-    for prefix, layer in list(model.named_modules()):
+    layers: list[tuple[str, Any]] = list(model.named_modules())
+    for prefix, layer in layers:
         # A weight that is a buffer, as those of a frozen prior, is not adapted.
         if not isinstance(layer, LAYERS) or layer._parameters.get(WEIGHT) is None:
             continue
@@ -112,7 +113,7 @@ def is_factor(name: str) -> bool:
     return FACTORS in name
 
 
-def _changed_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _changed_layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
     for prefix, layer in list(model.named_modules()):
         if hasattr(layer, '_lora_hooks'):
             yield prefix, layer
@@ -133,7 +134,7 @@ def _to_plain_key(
     state[f'{prefix}{WEIGHT}'] = state.pop(f'{prefix}{ORIGINAL}')
 
 
-def _from_plain_key(layer: nn.Module, state: dict[str, Any], prefix: str, *others: Any) -> None:
+def _from_plain_key(layer: Any, state: dict[str, Any], prefix: str, *others: Any) -> None:
     """Finds the unchanged weight under its plain key; a state without factors takes the change away."""
     weight = state.pop(f'{prefix}{WEIGHT}', None)
     if weight is not None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from hrtk.adapters.parts.lora import install_lora
 from hrtk.errors import InputError
+from hrtk.models.estimators import Estimator
 
 LORA = re.compile(r'lora\((\d+)\)')
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
@@ -58,7 +59,9 @@ def _selected(model: nn.Module, which: str) -> list[str]:
 
 
 def _behind_cut(model: nn.Module, names: list[str]) -> list[str]:
-    chosen = [name for name in names if model.behind_trunk(name)]
+    chosen = names
+    if isinstance(model, Estimator):
+        chosen = [name for name in names if model.behind_trunk(name)]
     if len(chosen) == len(names):
         raise InputError(
             f"parameters='cut': {type(model).__name__} is not cut, see docs/en/estimators.md; use all, norm, head or "

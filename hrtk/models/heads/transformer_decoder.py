@@ -77,28 +77,35 @@ class Normalised(nn.Module):
         return self.fn(self.norm(x), **context)
 
 
-class Layers(nn.Module):
-    """The layers of the decoder, each of three steps with a residual connection."""
+class Layer(nn.ModuleList):
+    """Attention among the tokens, attention to the patches and layers per token, each with a residual connection."""
 
-    def __init__(
-        self, width: int, context: int, depth: int, heads: int, head_width: int, hidden: int
-    ) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList()
-        for _ in range(depth):
-            steps = [
-                Attention(width, heads, head_width),
-                CrossAttention(width, context, heads, head_width),
-                FeedForward(width, hidden),
-            ]
-            self.layers.append(nn.ModuleList([Normalised(width, step) for step in steps]))
+    def __init__(self, width: int, context: int, heads: int, head_width: int, hidden: int) -> None:
+        steps = [
+            Attention(width, heads, head_width),
+            CrossAttention(width, context, heads, head_width),
+            FeedForward(width, hidden),
+        ]
+        super().__init__([Normalised(width, step) for step in steps])
 
     def forward(self, x: Tensor, patches: Tensor) -> Tensor:
         """(B, T, D) tokens, (B, N, C) patches -> (B, T, D)."""
-        for attention, cross_attention, feed_forward in self.layers:
-            x = x + attention(x)
-            x = x + cross_attention(x, patches=patches)
-            x = x + feed_forward(x)
+        x = x + self[0](x)
+        x = x + self[1](x, patches=patches)
+        return x + self[2](x)
+
+
+class Layers(nn.Module):
+    """The layers of the decoder."""
+
+    def __init__(self, width: int, depth: int, **options: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([Layer(width, **options) for _ in range(depth)])
+
+    def forward(self, x: Tensor, patches: Tensor) -> Tensor:
+        """(B, T, D) tokens, (B, N, C) patches -> (B, T, D)."""
+        for layer in self.layers:
+            x = layer(x, patches)
         return x
 
 
@@ -110,7 +117,9 @@ class Decoder(nn.Module):
         self.to_token_embedding = nn.Linear(1, width)
         self.pos_embedding = nn.Parameter(torch.zeros(1, 1, width))
         self.transformer = Layers(width, **options)
-        nn.init.normal_(self.pos_embedding)
+        # The token starts near zero, so that what it reads from the image is most of it behind the first norm.
+        nn.init.zeros_(self.to_token_embedding.bias)
+        nn.init.normal_(self.pos_embedding, std=0.02)
 
     def forward(self, patches: Tensor) -> Tensor:
         """(B, N, C) patches -> (B, D)."""
