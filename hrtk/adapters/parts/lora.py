@@ -73,7 +73,8 @@ def install_lora(model: nn.Module, rank: int) -> list[str]:
     layers: list[tuple[str, Any]] = list(model.named_modules())
     for prefix, layer in layers:
         # A weight that is a buffer, as those of a frozen prior, is not adapted.
-        if not isinstance(layer, LAYERS) or layer._parameters.get(WEIGHT) is None:
+        can_change = isinstance(layer, LAYERS) and layer._parameters.get(WEIGHT) is not None
+        if not can_change:
             continue
         change = LowRank(layer._parameters[WEIGHT], rank, generator)
         parametrize.register_parametrization(layer, WEIGHT, change)
