@@ -15,7 +15,8 @@ val_evaluator = dict(type='ViewError')
 train_cfg = dict(by_epoch=True, max_epochs=5, val_interval=1)
 val_cfg = dict()
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=6e-4, betas=(0.9, 0.98), weight_decay=0.02, fused=True), clip_grad=dict(max_norm=5.0))
+    optimizer=dict(type='AdamW', lr=6e-4, betas=(0.9, 0.98), weight_decay=0.02, fused=True),
+    clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=5, end=5, eta_min=2e-6, convert_to_iter_based=True)]
