@@ -24,12 +24,12 @@ LEAVES = sorted(
 SEGMENTATION = ('segmentation/hrnet_', 'segmentation/foreground_', 'segmentation/head_only')
 OFFICIAL_TRAININGS = [name for name in LEAVES if name.startswith('topology/train_')]
 VIDEO = ('vibe/vibe_open', 'vibe/vibe_metric', 'vibe/vibe_train')
-TRAININGS = [name for name in LEAVES if name.startswith('hmr/')]
+TRAININGS = [name for name in LEAVES if name.startswith(('hmr/', 'hmr2/'))]
 ADAPTATIONS = [
     name
     for name in LEAVES
     if not name.startswith(
-        ('hmr/', 'lifter/', 'teachers/', 'pose_prior/', 'mpm/', *VIDEO, *SEGMENTATION)
+        ('hmr/', 'hmr2/', 'lifter/', 'teachers/', 'pose_prior/', 'mpm/', *VIDEO, *SEGMENTATION)
     )
     and name not in OFFICIAL_TRAININGS
 ]

@@ -88,6 +88,14 @@ class Session:
         """
         return {}
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes that a user has to keep for each person under adaptation: weights that change, moments, teachers.
+
+        What all sequences share is not counted: the other weights, labelled crops, caches. 0 where nothing changes.
+        """
+        return 0
+
     def state_dict(self) -> dict[str, Any]:
         """Returns the state that the next sequence depends on, without the estimator's weights (``reset='never'``)."""
         return {}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hrtk.adapters.base import Adapter, Session
+from hrtk.adapters.parts.lora import is_factor, remove_lora
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Prediction, Sequence
 
@@ -25,12 +26,14 @@ class AdapterRun:
     Attributes:
         counts: counts of the last sequence, see :attr:`Session.counts`; complete once the generator of the sequence is
             exhausted.
+        state_bytes: of the session of the last sequence, see :attr:`Session.state_bytes`; complete like the counts.
     """
 
     def __init__(self, adapter: Adapter, estimator: Estimator) -> None:
         self.adapter = adapter
         self.estimator = estimator
         self.counts: dict[str, int | float] = {}
+        self.state_bytes = 0
         self._start_weights = copied_weights(estimator)
         self._session: Optional[Session] = None
         self._frame_counts: list[Mapping[str, int | float]] = []  # of reset='frame'
@@ -45,6 +48,7 @@ class AdapterRun:
             self._session = self._new_session()
         yield from self._session.run(sequence)
         self.counts = dict(self._session.counts)
+        self.state_bytes = self._session.state_bytes
 
     def midway_state(self, done: int) -> Optional[dict[str, Any]]:
         """Returns the changed weights and the session's state inside a sequence, or None where it cannot continue.
@@ -65,7 +69,7 @@ class AdapterRun:
         changed = {
             name: value
             for name, value in self.estimator.state_dict().items()
-            if not torch.equal(value, self._start_weights[name])
+            if is_factor(name) or not torch.equal(value, self._start_weights[name])
         }
         return dict(weights=changed, session=state)
 
@@ -87,6 +91,7 @@ class AdapterRun:
         self.estimator.load_state_dict({**self._start_weights, **state['weights']})
         yield from self._session.run_from(sequence, done, state['session'])
         self.counts = dict(self._session.counts)
+        self.state_bytes = self._session.state_bytes
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the state of the persistent session (``reset='never'``)."""
@@ -101,10 +106,12 @@ class AdapterRun:
             weights: state dict of the estimator after the last finished sequence.
             state: result of :meth:`state_dict` after that sequence.
         """
-        self.estimator.load_state_dict(weights)
+        plain = {name: value for name, value in weights.items() if not is_factor(name)}
+        self.estimator.load_state_dict(plain)
         self._session = self.adapter.start(self.estimator)
         # start() saw the weights of the interrupted run, not the start weights; load_state_dict must restore anything
         # that is derived from the start weights, such as a mean teacher.
+        self.estimator.load_state_dict(weights)
         self._session.load_state_dict(state)
 
     def _run_frames(self, sequence: Sequence, first: int) -> Iterator[Prediction]:
@@ -113,10 +120,12 @@ class AdapterRun:
             # To its end, so that the counts are complete when the state behind the frame is stored.
             predictions = list(session.run(sequence.part(t, t + 1)))
             self._frame_counts.append(session.counts)
+            self.state_bytes = session.state_bytes
             yield from predictions
         self.counts = _merged(self._frame_counts)
 
     def _new_session(self) -> Session:
+        remove_lora(self.estimator)
         self.estimator.load_state_dict(self._start_weights)
         self.estimator.eval().zero_grad(set_to_none=True)
         return self.adapter.start(self.estimator)

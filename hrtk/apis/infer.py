@@ -22,18 +22,20 @@ from hrtk.apis.look.exporting import FORMATS
 from hrtk.apis.look.exporting import export as export_results
 from hrtk.apis.look.scene import draw_scene
 from hrtk.apis.look.stored import body_of
-from hrtk.apis.zoo.building import model_config
+from hrtk.apis.zoo.building import image_networks, model_config
 from hrtk.datasets.own.choosing import frame_range, parse_frame, parse_person
 from hrtk.datasets.own.footage import open_footage
 from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
 from hrtk.evaluation.evidence import Doubts
 from hrtk.geometry.camera import clip_focal
+from hrtk.models.checkpoints import find_weights
 from hrtk.models.estimators.hmr import PRECISIONS
 from hrtk.reading import read_json
 from hrtk.registry import DATASETS, ESTIMATORS
 
 ALIASES = {'npz': 'amass'}
+HMR2_ASPECT = 192 / 256  # of the part of the crop that the official HMR2 uses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +64,8 @@ def infer(
     keypoints: Optional[str | Path] = None,
     *,
     adapt: Optional[str | Path | dict | Config] = None,
+    model: Optional[str] = None,
+    weights: Optional[str | Path] = None,
     output: Optional[str | Path] = None,
     export: Iterable[str] = (),
     max_people: Optional[int] = None,
@@ -90,6 +94,9 @@ def infer(
             :func:`hrtk.datasets.own.keypoint_files.read_keypoints`; None detects them with ``pose2d`` and stores them
             in ``<output>/keypoints.json``.
         adapt: an adapt config, of which only data set and protocol are replaced; None runs the bundled start model.
+        model: an image network of :func:`hrtk.apis.build_model`, e.g. ``'hmr2'``, which takes the place of the start
+            model, or of the network of ``adapt``; needs ``weights``.
+        weights: a file of ``model``, or ``'open:<name>'``.
         output: folder of all files; default ``work_dirs/infer/<footage>``.
         export: formats of :func:`hrtk.apis.export`, and ``'npz'`` for ``'amass'``.
         max_people: the number of tracks, of which the largest and longest remain.
@@ -129,6 +136,8 @@ def infer(
         _refuse_keypoints(keypoints)
         images = output / 'recording'
     planned = keypoints or output / 'keypoints.json'
+    if model is not None or weights is not None:
+        adapt = _with_model(adapt, model, weights)
     # Wrong configs and options are reported before the long work.
     first = _config(str(images), planned, adapt, max_people, fps, cfg_options, repair_sides)
     set_precision(first, precision)
@@ -244,6 +253,42 @@ def _formats(names: Iterable[str]) -> list[str]:
     return formats
 
 
+def _with_model(
+    adapt: Optional[str | Path | dict | Config],
+    model: Optional[str],
+    weights: Optional[str | Path],
+) -> Config:
+    """An adapt config, by default that of no adaptation, with another network.
+
+    Raises:
+        InputError: the model is unknown or no image network, one of both is missing, or there is no such file.
+    """
+    if model is None or weights is None:
+        raise InputError(
+            'infer: model and weights belong together, e.g. --model hmr2 --weights FILE; a network without weights '
+            'predicts nothing of use, and a file does not name its network'
+        )
+    if model not in image_networks():
+        raise InputError(
+            f'infer: there is no image network {model!r}. {suggestion(model, image_networks())}'
+        )
+    find_weights(weights)
+    if adapt is None:
+        cfg = Config(
+            dict(adapter=dict(type='Source'), outputs=dict(pictures=8, video=False)),
+        )
+    else:
+        cfg = load_config(adapt)
+    network = model_config(model)
+    if network.get('body') is None:
+        network['body'] = dict(type='BodyModel', file='open')
+    network['weights'] = str(weights)
+    cfg.estimator = network
+    if model == 'hmr2':
+        cfg.dataset = dict(cfg.get('dataset') or {}, box_aspect=HMR2_ASPECT)
+    return cfg
+
+
 def _config(
     images: str,
     keypoints: str | Path,
@@ -278,6 +323,8 @@ def _config(
         masks=replaced_dataset.get('masks'),
         repair_sides=repair_sides,
     )
+    if 'box_aspect' in replaced_dataset:
+        cfg.dataset['box_aspect'] = replaced_dataset['box_aspect']
     # The protocols of data sets need ground truth, which a user's footage does not have.
     cfg.evaluator = dict(type='MeshEvaluator', protocol='open', silhouettes=silhouettes)
     return load_config(cfg, options)

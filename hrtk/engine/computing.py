@@ -119,7 +119,10 @@ class ResultComputer:
         times = None
         if sequence.times is not None:
             times = sequence.times.cpu().numpy()
-        counts = self._adapter_run.counts
+        counts = dict(self._adapter_run.counts)
+        state_bytes = self._adapter_run.state_bytes
+        if state_bytes:
+            counts['state_bytes'] = state_bytes
         return Result(
             name=sequence.name,
             before=before,

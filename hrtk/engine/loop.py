@@ -296,6 +296,7 @@ class AdaptLoop(BaseLoop):
             work_dir=self.runner.work_dir,
             config=self.runner.cfg.filename,
             fingerprint=self.store.fingerprint,
+            caveat=getattr(self.estimator, 'caveat', None),
         )
         return meta
 

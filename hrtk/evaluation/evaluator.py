@@ -144,16 +144,20 @@ class MeshEvaluator(BaseMetric):
         metrics.update(sequences=len(results), frames=frames, unscored_frames=unscored_frames)
         sources = sorted({record.source for record in results})
         meta = self.dataset_meta or {}
+        caveat = meta.get('caveat')
         if 'work_dir' in meta:
+            run = {key: meta.get(key) for key in ('config', 'fingerprint', 'adapter')}
+            if caveat is not None:
+                run['caveat'] = caveat
             write_json(
                 Path(meta['work_dir']) / 'metrics.json',
                 self.protocol,
                 sources,
                 metrics,
                 results,
-                {key: meta.get(key) for key in ('config', 'fingerprint', 'adapter')},
+                run,
             )
-        print_table(rows, self.protocol, sources, frames - unscored_frames)
+        print_table(rows, self.protocol, sources, frames - unscored_frames, caveat=caveat)
         if self.protocol.by_joint:
             print_details(summarise_joints(results, self.protocol), rows)
         return metrics

@@ -49,6 +49,7 @@ COLUMNS = {
     'worse_share': 'worse\n% frames',
     'skipped_updates': 'skipped\nupdates',
     'rolled_back_frames': 'undone\nframes',
+    'state_kb': 'state\nkB',
     'frames_without_evidence': 'unseen\nframes',
     'tracks_without_evidence': 'unseen\ntracks',
     'mpjpe_true_depth_mm': 'MPJPE, true\nroot depth, mm',
@@ -59,6 +60,7 @@ COLUMNS = {
 WHOLE_NUMBERS = (
     'skipped_updates',
     'rolled_back_frames',
+    'state_kb',
     'frames_without_evidence',
     'tracks_without_evidence',
 )
@@ -134,6 +136,9 @@ def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     if undone:
         after['rolled_back_frames'] = undone
     after.update(_without_evidence(records))
+    state_bytes = max(record.report.get('state_bytes', 0) for record in records)
+    if state_bytes:
+        after['state_kb'] = state_bytes / 1000
     return {BEFORE: before, records[0].adapter: after}
 
 
@@ -193,6 +198,7 @@ def print_table(
     sources: list[str],
     scored: Optional[int] = None,
     console: Optional[Console] = None,
+    caveat: Optional[str] = None,
 ) -> None:
     """Prints one line per row, below a line with the protocol and the sources of the 2D keypoints.
 
@@ -202,6 +208,7 @@ def print_table(
         sources: of the 2D keypoints.
         scored: number of scored frames, compared with that of the protocol's published numbers.
         console: to print to; default the standard output.
+        caveat: a sentence on all rows, printed below them.
     """
     if console is None:
         console = _default_console()
@@ -224,6 +231,8 @@ def print_table(
             markup=False,
         )
     console.print(table)
+    if caveat is not None:
+        console.print(caveat, highlight=False, markup=False)
 
 
 def print_details(

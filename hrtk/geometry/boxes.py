@@ -17,19 +17,24 @@ IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
 
 
-def boxes_from_keypoints(xy: Tensor, confidence: Tensor, scale: float = 1.2) -> Tensor:
-    """SPIN's box: the centre of the visible points' extent, side ``scale * max(width, height)``.
+def boxes_from_keypoints(
+    xy: Tensor, confidence: Tensor, scale: float = 1.2, aspect: float = 1.0
+) -> Tensor:
+    """SPIN's box: the centre of the visible points' extent, side ``scale * max(width / aspect, height)``.
 
     Args:
         xy: (F, K, 2) px.
         confidence: (F, K); points above zero count.
         scale: 1.2 in SPIN (3DPW, COCO, 3DHP) and BOA, 1.0 in DynaBOA's 3DPW script.
+        aspect: width over height of the part of the crop that the network uses; 0.75 in HMR2, whose
+            ``expand_to_aspect_ratio`` widens the box to 192:256, 1 for networks that use the whole crop.
 
     Returns:
         (F, 3) boxes; NaN where no point is visible.
     """
     low, high = _extent(xy, confidence > 0)
-    side = scale * (high - low).amax(-1, keepdim=True)
+    extent = (high - low) / torch.tensor([aspect, 1.0], dtype=xy.dtype, device=xy.device)
+    side = scale * extent.amax(-1, keepdim=True)
     return torch.cat([(low + high) / 2, side], dim=-1)
 
 

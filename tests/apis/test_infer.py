@@ -26,6 +26,7 @@ from hrtk.detectors import Detector
 from hrtk.errors import InputError
 from hrtk.evaluation import get_protocol
 from hrtk.geometry.camera import viewing_rotation
+from hrtk.models.estimators import HMR2
 from hrtk.registry import ESTIMATORS
 from hrtk.results import Result
 from hrtk.structures import GroundTruth
@@ -530,3 +531,63 @@ def test_whom_and_when(clip, two_people, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             infer(clip, two_people, output=tmp_path / 'wrong', film=False, **options)
+
+
+@pytest.fixture(scope='module')
+def hmr2_file(tmp_path_factory):
+    """A Lightning checkpoint of a tiny HMR2 under the official keys, and the sizes of the network."""
+    sizes = dict(
+        backbone=dict(type='ViT', image_size=(32, 24), patch=8, width=16, depth=2, heads=2),
+        head=dict(
+            type='TransformerDecoderHead', width=16, depth=1, heads=2, head_width=8, hidden=16
+        ),
+        resolution=32,
+    )
+    torch.manual_seed(0)
+    state = {}
+    for key, value in HMR2(**sizes, body=None).state_dict().items():
+        state[key.replace('head.', 'smpl_head.', 1)] = value
+    state.update({'smpl.betas': torch.zeros(1, 10), 'discriminator.fc.weight': torch.zeros(2, 2)})
+    path = tmp_path_factory.mktemp('hmr2') / 'epoch=35-step=1000000.ckpt'
+    torch.save({'state_dict': state, 'epoch': 35}, path)
+    return path, {f'estimator.{key}': value for key, value in sizes.items()}
+
+
+def test_a_model_and_its_file(clip, two_people, tmp_path, hmr2_file, capsys):
+    """Poses of SMPL's network on the free body: every result says what that means."""
+    path, sizes = hmr2_file
+    made = infer(
+        clip,
+        two_people,
+        model='hmr2',
+        weights=path,
+        output=tmp_path,
+        max_people=1,
+        film=False,
+        cfg_options=sizes,
+    )
+    (file,) = made.results.glob('*.npz')
+    result = Result.load(file)
+    assert result.after.betas.abs().max() == 0
+    # The points are 30 px wide and 80 px high: HMR2's box is that of the height.
+    assert np.allclose(result.boxes[:, 2], 1.2 * np.ptp(BODY[:, 1]), rtol=1e-4)
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    assert 'poses only, betas 0' in metrics['caveat'] and 'not measured' in metrics['caveat']
+    assert 'poses only, betas 0' in ' '.join(capsys.readouterr().out.split())
+    run = json.loads((made.results / 'run.json').read_text())
+    assert run['config']['dataset']['box_aspect'] == 0.75
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(model='hmr2'), 'model and weights belong together'),
+        (dict(weights='hmr2.ckpt'), 'model and weights belong together'),
+        (dict(model='hmr3', weights='hmr2.ckpt'), "no image network 'hmr3'.*hmr2"),
+        (dict(model='tcmr', weights='hmr2.ckpt'), "no image network 'tcmr'"),
+        (dict(model='hmr2', weights='missing.ckpt'), r'missing\.ckpt: no such checkpoint'),
+    ],
+)
+def test_a_model_without_its_file(clip, two_people, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        infer(clip, two_people, output=tmp_path, **options)

@@ -54,7 +54,7 @@ def result(body, name='a', seed=1, frames=F, **changes):
         fps=25.0,
         ms_per_frame=2.0,
         before_ms_per_frame=1.0,
-        report={'skipped_updates': 2},
+        report={'skipped_updates': 2, 'state_bytes': 5000},
     )
     return Result(**{**values, **changes})
 
@@ -103,6 +103,7 @@ def test_numbers(body, tmp_path):
         (errors['Bilevel'] > errors['Source'] + 5).mean()
     )
     assert metrics['Bilevel/skipped_updates'] == 2 and metrics['Source/ms_per_frame'] == 1
+    assert metrics['Bilevel/state_kb'] == 5 and 'Source/state_kb' not in metrics
     report = json.loads((tmp_path / 'metrics.json').read_text())
     assert report['protocol']['name'] == 'open' and report['keypoints_sources'] == ['noise:test']
     assert report['metrics'] == metrics

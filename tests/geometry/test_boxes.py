@@ -24,7 +24,7 @@ CONFIDENCE = np.where(RNG.random((5, 17)) < 0.4, 0, RNG.random((5, 17))).astype(
 CONFIDENCE[3] = 0
 
 
-def visible_box(xy, keep, scale, diagonal=False):
+def visible_box(xy, keep, scale, diagonal=False, aspect=1.0):
     if not keep.any():
         return [np.nan] * 3
     left = min(x for x, _ in xy[keep])
@@ -33,14 +33,14 @@ def visible_box(xy, keep, scale, diagonal=False):
     bottom = max(y for _, y in xy[keep])
     width = right - left
     height = bottom - top
-    side = (width**2 + height**2) ** 0.5 if diagonal else max(width, height)
+    side = (width**2 + height**2) ** 0.5 if diagonal else max(width / aspect, height)
     return [(left + right) / 2, (top + bottom) / 2, scale * side]
 
 
-@pytest.mark.parametrize('scale', [1.2, 1.0])
-def test_boxes_from_keypoints(scale):
-    ours = boxes_from_keypoints(torch.from_numpy(XY), torch.from_numpy(CONFIDENCE), scale)
-    expected = [visible_box(xy, c > 0, scale) for xy, c in zip(XY, CONFIDENCE)]
+@pytest.mark.parametrize('scale, aspect', [(1.2, 1.0), (1.0, 1.0), (1.1, 0.75)])
+def test_boxes_from_keypoints(scale, aspect):
+    ours = boxes_from_keypoints(torch.from_numpy(XY), torch.from_numpy(CONFIDENCE), scale, aspect)
+    expected = [visible_box(xy, c > 0, scale, aspect=aspect) for xy, c in zip(XY, CONFIDENCE)]
     np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-6)
 
 

@@ -27,6 +27,15 @@ ESTIMATORS_OF_HRTK = {
         head=dict(hidden=16),
         prior=dict(type='PoseAutoEncoder', latent=6, hidden=8),
     ),
+    'HMR2': dict(
+        type='HMR2',
+        backbone=dict(type='ViT', image_size=(32, 24), patch=8, width=16, depth=2, heads=2),
+        head=dict(
+            type='TransformerDecoderHead', width=16, depth=1, heads=2, head_width=8, hidden=16
+        ),
+        resolution=32,
+        weights_body='open',  # with 'smpl', betas are 0 on the free body alone
+    ),
     'RSCNet': dict(type='RSCNet', size=40, backbone=dict(type='RSCResNet', depth=18, width=4)),
     'ForegroundHMR': dict(
         IMAGE,

@@ -324,6 +324,11 @@ class OnlineSession(Session):
             counts['steps'] = sum(self.steps_taken) / len(self.steps_taken)
         return counts
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the student, of Adam's moments and of the mean teacher."""
+        return self.state.state_bytes
+
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments, the mean teacher and, with ``pull``, the start weights."""
         return self.state.state_dict()

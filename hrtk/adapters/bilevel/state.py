@@ -86,6 +86,11 @@ class BilevelState:
         student = [weight.detach() for weight in self.weights.values()]
         torch._foreach_copy_(list(self.teacher.values()), student)
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the student, of Adam's moments and of the teacher."""
+        return self.learner.state_bytes + sum(value.nbytes for value in self.teacher.values())
+
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments, the teacher and the start weights; the student's weights are the estimator's."""
         return {

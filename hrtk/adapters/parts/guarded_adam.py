@@ -55,6 +55,11 @@ class GuardedAdam:
         else:
             self._plain_update(laid_out, not_finite)
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the moments; 0 before the first step."""
+        return sum(value.nbytes for value in (*self._steps, *self._means, *self._squares))
+
     def restart(self) -> None:
         """Forgets the moments and the number of steps."""
         self._steps, self._means, self._squares = [], [], []

@@ -135,6 +135,13 @@ class Learner:
             adam.reset_count()
 
     @property
+    def state_bytes(self) -> int:
+        """Bytes of the adapting weights, of the moments of all Adams and of the start weights."""
+        tensors = (*self.weights.values(), *self.start.values())
+        adams = sum(adam.state_bytes for adam in self.adams.values())
+        return sum(tensor.nbytes for tensor in tensors) + adams
+
+    @property
     def skipped_by_name(self) -> dict[str, int]:
         """Number of skipped steps of each optimiser."""
         return {name: int(adam.skipped) for name, adam in self.adams.items()}

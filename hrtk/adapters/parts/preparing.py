@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hrtk.adapters.base import Adapter, Preparation, PreparationStep
 from hrtk.adapters.parts.learner import Learner
+from hrtk.adapters.parts.lora import merge_lora, merged_weights
 from hrtk.adapters.run import copied_weights
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Sequence
@@ -107,8 +108,9 @@ class PreparingAdapter(Adapter):
             if done == total or done % self.save_every == 0:
                 _save(process.learner, done, preparation)
             if preparation.wants(done):
-                preparation.keep(done, copied_weights(estimator))
+                preparation.keep(done, merged_weights(estimator))
             preparation.report(PreparationStep('adapt', done, total, numbers))
+        merge_lora(estimator)
         estimator.requires_grad_(False).zero_grad(set_to_none=True)
         return copied_weights(estimator)
 

@@ -140,6 +140,11 @@ class LearningSession(_MaskSession):
         """Adds ``skipped_updates``: steps whose loss or gradient was not finite."""
         return {**super().counts, 'skipped_updates': self.mask_learner.skipped}
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the adapting weights and of the moments of all optimisers."""
+        return self.mask_learner.learner.state_bytes
+
     def state_dict(self) -> dict[str, Any]:
         """Returns the moments of the optimisers."""
         return self.mask_learner.state_dict()

@@ -248,6 +248,11 @@ class TrackFitSession(Session):
             counts['steps'] = self._visits / self._seen
         return counts
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the adapting weights and of Adam's moments."""
+        return self.learner.state_bytes
+
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments, the weights of the anchor and the position in the source."""
         return {

@@ -32,6 +32,21 @@ _NETWORKS: dict[str, tuple[Registry, dict[str, Any]]] = {
             body=dict(type='BodyModel', file='open'),
         ),
     ),
+    # Goel et al., HMR2.0 of 4D-Humans: a ViT-H and a transformer decoder. Poses drive the free body, with betas of 0,
+    # until a user adds SMPL with body=dict(file=...).
+    'hmr2': (ESTIMATORS, dict(type='HMR2', body=dict(type='BodyModel', file='open'))),
+    # A small one of the same class, for the bundled body.
+    'hmr2_small': (
+        ESTIMATORS,
+        dict(
+            type='HMR2',
+            backbone=dict(type='ViT', image_size=(112, 84), patch=14, width=192, depth=6, heads=6),
+            head=dict(type='TransformerDecoderHead', width=256, depth=2, heads=4, hidden=512),
+            resolution=112,
+            weights_body='open',
+            body=dict(type='BodyModel', file='open'),
+        ),
+    ),
     # Landmarks of BlazePose, lifted to the bundled body.
     'landmark_hmr': (
         ESTIMATORS,
@@ -79,6 +94,11 @@ def model_config(name: str) -> dict[str, Any]:
     """A copy of the config of a named network, for use in a config."""
     _, config = _NETWORKS[name]
     return copy.deepcopy(config)
+
+
+def image_networks() -> list[str]:
+    """The names of networks that map crops to bodies, sorted."""
+    return sorted(name for name, (registry, _) in _NETWORKS.items() if registry is ESTIMATORS)
 
 
 def network_names() -> list[str]:

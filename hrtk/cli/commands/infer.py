@@ -43,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '(default: the bundled start model without adaptation)',
     )
     parser.add_argument(
+        '--model',
+        metavar='NAME',
+        help='an image network by name, e.g. hmr2, instead of that of --adapt or the start model; with --weights',
+    )
+    parser.add_argument(
+        '--weights', metavar='FILE', help='checkpoint of --model that you obtained, or open:NAME'
+    )
+    parser.add_argument(
         '--output', metavar='DIR', help='folder for all files (default: work_dirs/infer/<clip>)'
     )
     parser.add_argument(

@@ -65,13 +65,13 @@ class VideoDataset(SequenceDataset):
         skeleton: joint list of the points; None takes it from the file.
         min_confidence: points of lower confidence get confidence 0; 0.3 is VIBE's.
         box_scale: side of the crop box over the larger extent of the visible points, 1.2 in SPIN.
+        box_aspect: of :func:`~hrtk.geometry.boxes.boxes_from_keypoints`; 0.75 for HMR2.
         smooth: whether to smooth boxes; needs ``fill_gaps``.
         max_gap: frames.
-        min_length: tracks with fewer frames in which the person was detected are left out; at most the number of
-            frames of the clip. None is 5, or 1 for COCO annotations that carry identities.
+        min_length: tracks with fewer frames of the detected person are left out; at most the frames of the clip. None
+            is 5, or 1 for COCO annotations that carry identities.
         min_similarity: of :func:`hrtk.datasets.own.identities.identify`.
-        max_people: the number of tracks, of which those with the largest sum of box sides over all frames remain;
-            None for all.
+        max_people: the number of tracks that remain, those with the largest sum of box sides; None for all.
         masks: config of a mask source, see :mod:`hrtk.datasets.mask_sources`; None for no masks.
         people: ``'tracked'`` or ``'annotated'``.
         fill_gaps: whether tracks consist of consecutive frames.
@@ -80,8 +80,7 @@ class VideoDataset(SequenceDataset):
         fov: field of view along the longer side of the image, degrees, if that is known instead.
         repair_sides: whether left and right are put right where the detector exchanged them for some frames, see
             :class:`~hrtk.datasets.own.sides.SideRepair`; the log reports every repaired track. 3D landmarks and
-            mirrored runs in the keypoint file are used, and landmarks are exchanged, too. Photographs stay as they
-            are.
+            mirrored runs in the keypoint file are used, and landmarks are exchanged, too. Photographs stay.
         colours: whether the colours of clothes help to tell who is who after people overlapped.
         person: the only person who counts: the number in the names of tracks, or ``'largest'`` for that with the
             largest sum of box sides over all frames.
@@ -135,16 +134,18 @@ class VideoDataset(SequenceDataset):
         begin: float | str | None = None,
         end: float | str | None = None,
         first_frame: Optional[int] = None,
+        box_aspect: float = 1.0,
     ) -> None:
         class_name = type(self).__name__
         if fps is not None and not fps > 0:
             raise InputError(f'{class_name}: fps must be above 0, not {fps!r}')
         if max_people is not None and max_people < 1:
             raise InputError(f'{class_name}: max_people must be at least 1, not {max_people!r}')
+        if not 0 < box_aspect <= 1:
+            raise InputError(f'{class_name}: box_aspect is in (0, 1], not {box_aspect!r}')
         if smooth and not fill_gaps:
             raise InputError(
-                f'{class_name}: smooth=True filters boxes over consecutive frames, which '
-                f'fill_gaps=False does not give; set smooth=False'
+                f'{class_name}: smooth needs consecutive frames, which fill_gaps=False does not give; set smooth=False'
             )
         if focal is not None or fov is not None:
             clip_focal((1, 1), focal, fov)  # raises for impossible values
@@ -173,7 +174,7 @@ class VideoDataset(SequenceDataset):
         self._points = self.table.points.copy()
         self._points[self._points[..., 2] < min_confidence, 2] = 0
         xy, confidence = torch.from_numpy(self._points).split((2, 1), dim=-1)
-        self._boxes = boxes_from_keypoints(xy, confidence[..., 0], scale=box_scale).numpy()
+        self._boxes = boxes_from_keypoints(xy, confidence[..., 0], box_scale, box_aspect).numpy()
         self._found = self.table.landmarks
         label = str(self.footage.path)
         self.range = frame_range(begin, end, len(self.footage), self._clock(), label, self.seconds)

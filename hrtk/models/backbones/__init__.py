@@ -3,5 +3,6 @@
 from hrtk.models.backbones.base import Backbone, StagedBackbone
 from hrtk.models.backbones.resnet import ResNet
 from hrtk.models.backbones.rsc_resnet import RSCResNet
+from hrtk.models.backbones.vit import ViT
 
-__all__ = ['Backbone', 'RSCResNet', 'ResNet', 'StagedBackbone']
+__all__ = ['Backbone', 'RSCResNet', 'ResNet', 'StagedBackbone', 'ViT']

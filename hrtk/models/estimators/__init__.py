@@ -3,6 +3,7 @@
 from hrtk.models.estimators.base import ClipEstimator, Estimator, ImageEstimator, hash_tensors
 from hrtk.models.estimators.foreground_hmr import ForegroundHMR
 from hrtk.models.estimators.hmr import HMR
+from hrtk.models.estimators.hmr2 import HMR2
 from hrtk.models.estimators.landmark_hmr import LandmarkHMR
 from hrtk.models.estimators.latent_hmr import LatentHMR
 from hrtk.models.estimators.prediction import predict_chunks, predict_frames, predict_sequence
@@ -14,6 +15,7 @@ __all__ = [
     'Estimator',
     'ForegroundHMR',
     'HMR',
+    'HMR2',
     'ImageEstimator',
     'LandmarkHMR',
     'LatentHMR',

@@ -32,9 +32,11 @@ class Estimator(nn.Module):
 
     Attributes:
         precision: ``'float32'``, or ``'bfloat16'`` if convolutions are computed in it.
+        caveat: what a user must know of every result, which then says it; or None.
     """
 
     precision = 'float32'
+    caveat: Optional[str] = None
 
     def __init__(self, resolution: int, body: Optional[dict] = None) -> None:
         super().__init__()
