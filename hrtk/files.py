@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
-from urllib.parse import quote
+from urllib.parse import unquote
 
 from hrtk.errors import InputError
 
-LONGEST_NAME = 240  # characters; file systems allow 255 bytes, and a suffix follows
+LONGEST_NAME = 240  # bytes; file systems allow 255, and a suffix follows
+# What some file system refuses (Microsoft, "Naming Files, Paths, and Namespaces"), and the sign that escapes it.
+REFUSED = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f-\x9f\udc80-\udcff]')
+DEVICES = re.compile(r'(CON|PRN|AUX|NUL|COM\d|LPT\d)(\.|$)', re.IGNORECASE)
 READ_BYTES = 1 << 20
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 # Names of unfinished files: the process, and its kind.
@@ -39,19 +42,33 @@ def cache_folder(kind: str) -> Path:
 
 
 def escaped_name(name: str) -> str:
-    """Escapes the name of a sequence for a file name; ``urllib.parse.unquote`` inverts it.
+    """The name of a sequence as a file name; :func:`unescaped_name` inverts it.
+
+    Only what a file system refuses is percent-encoded: separators and other signs with a meaning, control characters,
+    a leading full stop, a full stop or space at the end, and names of devices.
 
     Raises:
         InputError: the name is too long for a file name.
     """
-    escaped = quote(name, safe=' ()[]+=,@')
-    if escaped.startswith('.'):
-        escaped = '%2E' + escaped[1:]
-    if len(escaped) > LONGEST_NAME:
+    escaped = REFUSED.sub(lambda match: _percent(match[0]), name)
+    if escaped.startswith('.') or DEVICES.match(escaped):
+        escaped = _percent(escaped[0]) + escaped[1:]
+    if escaped.endswith(('.', ' ')):
+        escaped = escaped[:-1] + _percent(escaped[-1])
+    if len(escaped.encode()) > LONGEST_NAME:
         raise InputError(
             f'the sequence name {name[:60]!r}... is too long for a file name; shorten it'
         )
     return escaped
+
+
+def unescaped_name(stem: str) -> str:
+    """Inverts :func:`escaped_name`, and the encoding of all but ASCII letters of earlier versions."""
+    return unquote(stem, errors='surrogateescape')
+
+
+def _percent(character: str) -> str:
+    return ''.join(f'%{byte:02X}' for byte in character.encode(errors='surrogateescape'))
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -6,7 +6,6 @@ import fnmatch
 import json
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional
-from urllib.parse import unquote
 
 import numpy as np
 
@@ -14,7 +13,12 @@ from hrtk.apis.look.still_camera import background_shifts
 from hrtk.apis.look.stored import result_folders, stored_body
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError, suggestion
-from hrtk.files import write_atomically, write_text_atomically
+from hrtk.files import (
+    escaped_name,
+    unescaped_name,
+    write_atomically,
+    write_text_atomically,
+)
 from hrtk.reading import read_json
 from hrtk.results import Result
 from hrtk.visualization import export as files
@@ -137,16 +141,17 @@ def _nothing_matches(folders: list[Path], pattern: str) -> InputError:
         return InputError(
             f'{folders[0]}: has a run.json and no results; run tools/adapt.py again to finish it'
         )
-    names = [unquote(path.stem) for path in paths[:8]]
+    names = [unescaped_name(path.stem) for path in paths[:8]]
     return InputError(f'{folders[0]}: no result fits {pattern!r}; there are {", ".join(names)}')
 
 
 def _matching_results(folder: Path, pattern: str) -> dict[str, Result]:
-    """The results of all sequences that match, by the stem of their files."""
+    """The results of all sequences that match, by the stem of the files that are written for them."""
     results = {}
     for path in sorted(folder.glob('*.npz')):
-        if fnmatch.fnmatchcase(unquote(path.stem), pattern):
-            results[path.stem] = Result.load(path)
+        name = unescaped_name(path.stem)
+        if fnmatch.fnmatchcase(name, pattern):
+            results[escaped_name(name)] = Result.load(path)
     return results
 
 
