@@ -25,7 +25,7 @@ from hrtk.geometry.camera import default_focal, image_middle
 from hrtk.geometry.floor import estimate_floor
 from hrtk.geometry.perspective import fit_translation, perspective_pixels
 from hrtk.geometry.rotation import axis_angle_to_rotmat
-from hrtk.geometry.smoothing import smooth_rotations, window_frames
+from hrtk.geometry.smoothing import smooth_rotations, time_filter
 from hrtk.visualization.export.ground import gait_of, on_floor, sliding
 from hrtk.visualization.export.motion import Motion
 from hrtk.visualization.export.placing import SMOOTH_SECONDS, smooth_path
@@ -121,11 +121,11 @@ def spoilt(piece: Piece, body: BodyModel, amount: float, rng: np.random.Generato
     middle = image_middle(SIZE)
     pixels = perspective_pixels(joints_of(motion, body), motion.focal, middle)
     pixels = pixels + amount * torch.from_numpy(rng.normal(0, PIXELS, pixels.shape))
-    window = window_frames(SMOOTH_SECONDS, motion.fps, frames)
-    moved = dataclasses.replace(motion, rotmat=smooth_rotations(rotmat, window))
+    over_time = time_filter(motion.times, SMOOTH_SECONDS)
+    moved = dataclasses.replace(motion, rotmat=smooth_rotations(rotmat, over_time))
     still = dataclasses.replace(moved, translation=torch.zeros(frames, 3).double())
     translation = fit_translation(joints_of(still, body), pixels, motion.focal, middle)
-    return smooth_path(dataclasses.replace(moved, translation=translation), body, window)
+    return smooth_path(dataclasses.replace(moved, translation=translation), body, SMOOTH_SECONDS)
 
 
 @torch.no_grad()

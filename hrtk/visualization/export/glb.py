@@ -250,7 +250,7 @@ def _inverse_bind_matrices(joints: np.ndarray) -> np.ndarray:
 
 def _animation(arrays: _Arrays, motion: Motion, pelvis: np.ndarray) -> dict[str, Any]:
     """Channels for the translation of the pelvis and for the rotations of all joints."""
-    times = arrays.add(np.float32(np.arange(len(motion)) / motion.fps), bounds=True)
+    times = arrays.add(np.float32(motion.times), bounds=True)
     quaternions = _continuous_quaternions(motion.rotmat)
     tracks = [('translation', 0, pelvis + motion.translation.numpy())]
     for joint in range(24):

@@ -13,7 +13,7 @@ from scipy.ndimage import median_filter
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import SMPL24, joint_names
 from hrtk.geometry.floor import Floor, FloorEstimate, Gait, estimate_floor, standing
-from hrtk.geometry.smoothing import smooth_positions, window_frames
+from hrtk.geometry.smoothing import smooth_positions, time_filter
 from hrtk.visualization.export.motion import Motion
 
 SKELETON = 'openpose25'
@@ -123,10 +123,10 @@ def floor_correction(motion: Motion, body: BodyModel, floor: Floor) -> Optional[
     heights = np.where(stands, floor.heights(soles), np.inf).min((1, 2))[frames]
     if np.abs(np.median(heights)) > MOST_SHIFT:
         return None
-    window = window_frames(SETTLE_SECONDS, motion.fps, len(motion))
-    wanted = np.interp(np.arange(len(motion)), frames, -heights)
-    steady = median_filter(wanted, size=window, mode='nearest')
-    return smooth_positions(torch.from_numpy(steady), window)
+    over_time = time_filter(motion.times, SETTLE_SECONDS)
+    wanted = np.interp(motion.times, motion.times[frames], -heights)
+    steady = median_filter(wanted, size=over_time.window, mode='nearest')
+    return smooth_positions(torch.from_numpy(steady)[:, None], over_time)[:, 0]
 
 
 def sliding(motion: Motion, body: BodyModel, up: Optional[np.ndarray] = None) -> float:

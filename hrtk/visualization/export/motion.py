@@ -37,6 +37,7 @@ class Motion:
         image_size: (width, height) of the image, px.
         focal: px; the principal point is the middle of the image.
         floor: in the camera frame; None if it is unknown. Then the vertical of every world is that of the image.
+        given_times: (F,) float64 seconds of the frames, rising; None if they are even. Read :attr:`times`.
     """
 
     name: str
@@ -48,9 +49,17 @@ class Motion:
     image_size: tuple[int, int]
     focal: float
     floor: Optional[Floor] = None
+    given_times: Optional[np.ndarray] = None
 
     def __len__(self) -> int:
         return len(self.rotmat)
+
+    @property
+    def times(self) -> np.ndarray:
+        """(F,) float64 seconds of the frames, the first one at 0."""
+        if self.given_times is None:
+            return np.arange(len(self)) / self.fps
+        return self.given_times - self.given_times[0]
 
 
 def motion_of_crops(
@@ -63,6 +72,7 @@ def motion_of_crops(
     fps: float,
     image_size: tuple[int, int],
     focal: Optional[float] = None,
+    times: Optional[np.ndarray] = None,
 ) -> Motion:
     """Moves predictions in crops into the camera frame of the full image.
 
@@ -76,6 +86,7 @@ def motion_of_crops(
         fps: frames per second.
         image_size: (width, height), px.
         focal: px; default :func:`~hrtk.geometry.camera.default_focal`. Depth is proportional to it.
+        times: (F,) seconds of the frames, rising; None if they are even.
 
     Raises:
         InputError: an array has another shape or is not finite, or there is no frame, frame rate or focal length.
@@ -98,6 +109,7 @@ def motion_of_crops(
         fps=float(fps),
         image_size=(width, height),
         focal=focal,
+        given_times=times,
     )
 
 
