@@ -50,6 +50,7 @@ def export(
     viewing_ray: bool = True,
     smooth: float = files.SMOOTH_SECONDS,
     floor: bool = True,
+    lock_feet: bool = True,
 ) -> list[Path]:
     """Writes stored results as files that other programs read, and numbers about the motions in ``motion.json``.
 
@@ -70,6 +71,7 @@ def export(
         viewing_ray: whether bodies are turned by the viewing ray of their crop, see ``docs/en/camera.md``.
         smooth: seconds of the window of the filter over time; 0 for none.
         floor: whether gravity and the floor are estimated, which needs a camera that does not move.
+        lock_feet: whether standing feet stay at their places on that floor.
 
     Returns:
         The written files, and for obj a folder per sequence; without ``motion.json``, which lies above the folders of
@@ -92,7 +94,7 @@ def export(
     folders: list[Path] = []
     for path in results:
         folders += result_folders(Path(path))
-    placing = files.Placing(focal, fov, viewing_ray, smooth, floor)
+    placing = files.Placing(focal, fov, viewing_ray, smooth, floor, lock_feet)
     matching = [_matching_results(folder, sequences) for folder in folders]
     if not any(matching):
         raise _nothing_matches(folders, sequences)

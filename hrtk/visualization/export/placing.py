@@ -43,6 +43,8 @@ class Placing:
             :func:`~hrtk.geometry.camera.viewing_rotation`.
         smooth: seconds of the window of the filter over time, see :mod:`hrtk.geometry.smoothing`; 0 for none.
         floor: whether gravity and the floor are estimated, see :mod:`hrtk.geometry.floor`.
+        lock_feet: whether standing feet stay at their places where a floor is found, see
+            :mod:`hrtk.visualization.export.foot_lock`.
 
     Raises:
         InputError: a value is not in its range.
@@ -53,6 +55,7 @@ class Placing:
     viewing_ray: bool = True
     smooth: float = SMOOTH_SECONDS
     floor: bool = True
+    lock_feet: bool = True
 
     def __post_init__(self) -> None:
         if self.focal is not None or self.fov is not None:
@@ -166,8 +169,8 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
         jumps=len(pieces) - 1,
         jitter_before_mm=1000 * jitter(raw_joints),
         jitter_mm=1000 * jitter(joints),
-        depth_step_before_mm=1000 * _depth_step(raw_joints),
-        depth_step_mm=1000 * _depth_step(joints),
+        depth_step_before_mm=1000 * depth_step(raw_joints),
+        depth_step_mm=1000 * depth_step(joints),
         image_shift_px=float((seen - pixels).norm(dim=-1).mean()),
     )
     return Placed(motion, raw, facts)
@@ -203,7 +206,7 @@ def _seconds(result: Result, placing: Placing) -> float:
     return placing.smooth
 
 
-def _depth_step(joints: Tensor) -> float:
+def depth_step(joints: Tensor) -> float:
     """The mean change of the pelvis's distance from frame to frame, metres; 0 for one frame."""
     if len(joints) < 2:
         return 0.0
