@@ -8,10 +8,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
 from urllib.parse import unquote
+
+import numpy as np
 
 from hrtk.errors import InputError
 
@@ -202,6 +204,34 @@ def _free_bytes(path: Path) -> int:
 def write_text_atomically(path: Path, text: str) -> None:
     """Replaces a UTF-8 text file atomically, see :func:`write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def trc_text(
+    title: str, names: Sequence[str], points: np.ndarray, rate: float, frames: Sequence[int]
+) -> str:
+    """Returns the text of a TRC file (Motion Analysis; read by OpenSim and Pose2Sim) in metres.
+
+    Args:
+        title: the name that the file states.
+        names: of the M markers.
+        points: (F, M, 3) metres, y up.
+        rate: frames per second; frame n has the time ``n / rate``.
+        frames: F numbers of the frames.
+    """
+    count = len(frames)
+    columns = '\t'.join(f'X{i}\tY{i}\tZ{i}' for i in range(1, len(names) + 1))
+    sizes = [rate, rate, count, len(names), 'm', rate, frames[0], count]
+    lines = [
+        f'PathFileType\t4\t(X/Y/Z)\t{title}',
+        'DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames',
+        '\t'.join(f'{value:g}' if isinstance(value, float) else str(value) for value in sizes),
+        'Frame#\tTime\t' + '\t\t\t'.join(names) + '\t\t\t',
+        f'\t\t{columns}\t',
+    ]
+    for frame, places in zip(frames, points):
+        numbers = '\t'.join(f'{value:.7f}' for value in places.ravel())
+        lines.append(f'{frame}\t{frame / rate:.6f}\t{numbers}')
+    return '\n'.join(lines) + '\n'
 
 
 def sha256(path: str | Path) -> str:

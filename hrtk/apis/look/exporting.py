@@ -27,8 +27,11 @@ from hrtk.visualization import export as files
 FORMATS: dict[str, dict[str, Callable[..., Any]]] = {
     'glb': {'.glb': files.to_glb},
     'bvh': {'.bvh': files.to_bvh},
+    'fbx': {'.fbx': files.to_fbx},
     'amass': {'.npz': files.to_amass, '_smplx.npz': files.to_amass_smplx},
     'joints': {'.csv': files.to_csv, '.json': files.to_json},
+    'trc': {'.trc': files.to_trc},
+    'c3d': {'.c3d': files.to_c3d},
     'obj': {'': files.to_obj},
 }
 WITH_WORLD = ('bvh', 'amass', 'obj')
@@ -87,7 +90,7 @@ def export(
     if isinstance(results, (str, Path)):
         results = [results]
     formats = list(dict.fromkeys(formats))
-    _check_known('format', formats, FORMATS)
+    check_formats(formats)
     _check_known('row', [row], ROWS)
     if world is not None:
         _check_known('world', [world], files.WORLDS)
@@ -123,6 +126,14 @@ def motion_lines(written: Iterable[Path]) -> list[str]:
         for name, facts in read_json(folder / FACTS, kind=dict).items():
             lines.append(files.describe(name, facts))
     return lines
+
+
+def check_formats(formats: Iterable[str]) -> None:
+    """Raises an InputError for an unknown format, and for one whose program is not installed."""
+    formats = list(formats)
+    _check_known('format', formats, FORMATS)
+    if 'fbx' in formats:
+        files.blender_command()
 
 
 def _check_known(kind: str, names: list[str], known: Iterable[str]) -> None:
