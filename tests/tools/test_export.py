@@ -241,7 +241,7 @@ def missing_body(run: Path) -> None:
         (
             None,
             ['--formats', 'xyzzy'],
-            ["no format 'xyzzy'", 'Known: glb, bvh, amass, joints, obj.'],
+            ["no format 'xyzzy'", 'Known: glb, bvh, fbx, amass, joints, trc, c3d, obj.'],
         ),
         (None, ['--row', 'between'], ["no row 'between'"]),
         (None, ['--world', 'up'], ["no world 'up'"]),

@@ -1,8 +1,8 @@
 """Runs inside Blender: reads a GLB of hrtk and writes it as FBX with Blender's own exporter.
 
 Blender is GPL, so hrtk neither imports it nor depends on it: :mod:`hrtk.visualization.export.fbx` starts this file in a
-process of its own, by ``blender --background --python blender_fbx.py -- in.glb out.fbx 29.97 120`` or, with the ``bpy``
-wheel, by ``python blender_fbx.py in.glb out.fbx 29.97 120`` (frames per second, number of frames).
+process of its own, by ``blender --background --python blender_fbx.py -- in.glb out.fbx 30 120`` or, with the ``bpy``
+wheel, by ``python blender_fbx.py in.glb out.fbx 30 120`` (frames per second, number of frames).
 """
 
 import sys
@@ -14,15 +14,15 @@ def main(glb, fbx, fps, frames):
     Args:
         glb: path of the file to read.
         fbx: path of the file to write.
-        fps: frames per second; Blender stores a whole number and a divisor.
+        fps: frames per second, a whole number. Blender has a divisor for others, but then import and export of keys do
+            not agree.
         frames: number of frames.
     """
     import bpy
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
-    scene.render.fps = max(1, round(fps))
-    scene.render.fps_base = scene.render.fps / fps
+    scene.render.fps = fps
     bpy.ops.import_scene.gltf(
         filepath=glb
     )  # keys are placed at time * fps, the first one at frame 0
@@ -44,4 +44,4 @@ if __name__ == '__main__':
     given = sys.argv[1:]
     if '--' in given:  # behind it stand the arguments that are not Blender's
         given = given[given.index('--') + 1 :]
-    main(given[0], given[1], float(given[2]), int(given[3]))
+    main(given[0], given[1], int(given[2]), int(given[3]))

@@ -13,8 +13,8 @@ from pathlib import Path
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.visualization.export.glb import to_glb
-from hrtk.visualization.export.motion import Motion
-from hrtk.visualization.export.resampling import even
+from hrtk.visualization.export.motion import Motion, with_mean_shape
+from hrtk.visualization.export.resampling import at_whole_rate
 
 SCRIPT = Path(__file__).with_name('blender_fbx.py')
 VARIABLE = 'HRTK_BLENDER'
@@ -54,7 +54,8 @@ def blender_command() -> list[str]:
 
 
 def to_fbx(motion: Motion, body: BodyModel) -> bytes:
-    """The bytes of an FBX file: what :func:`~hrtk.visualization.export.to_glb` writes, at one even frame rate.
+    """The bytes of an FBX file: what :func:`~hrtk.visualization.export.to_glb` writes, resampled to a whole number of
+    frames per second.
 
     Args:
         motion: in the camera frame.
@@ -64,12 +65,12 @@ def to_fbx(motion: Motion, body: BodyModel) -> bytes:
         InputError: there is no Blender, or it fails.
     """
     command = blender_command()
-    motion = even(motion, body)
+    motion = at_whole_rate(with_mean_shape(motion, body), body)
     with tempfile.TemporaryDirectory(prefix='hrtk_fbx_') as folder:
         glb = Path(folder) / 'body.glb'
         fbx = Path(folder) / 'body.fbx'
         glb.write_bytes(to_glb(motion, body))
-        _run([*command, str(glb), str(fbx), repr(motion.fps), str(len(motion))])
+        _run([*command, str(glb), str(fbx), str(round(motion.fps)), str(len(motion))])
         if not fbx.is_file():
             raise InputError(f'{motion.name}: {command[0]} ended without an fbx file')
         return fbx.read_bytes()
