@@ -60,14 +60,15 @@ def export(
     Args:
         results: folders of results, ``<work_dir>/results/<fingerprint>``, or work dirs, of which every folder of
             results is exported.
-        formats: any of ``'glb'``, ``'bvh'``, ``'amass'``, ``'joints'`` (csv and json) and ``'obj'`` (a file per frame).
+        formats: any of ``'glb'``, ``'bvh'``, ``'fbx'`` (needs Blender), ``'amass'``, ``'joints'`` (csv and json),
+            ``'trc'``, ``'c3d'`` and ``'obj'`` (a file per frame).
         row: ``'after'`` for the adapted model, ``'before'`` for the frozen source model.
         sequences: shell pattern; only sequences whose name matches are exported.
         out: folder; the files of a folder of results lie in ``<out>/<fingerprint>/<row>/<format>/``. Default
             ``exports`` in that folder of results, ``exports/<row>/<format>/``.
-        world: ``'camera'``, ``'y-up'`` or ``'z-up'``, for amass (default z-up), bvh and obj (default y-up). GLB is
-            always y-up and joints are always in the camera frame. Where a floor is found, it has height zero in the
-            worlds y-up and z-up, and the camera stands above the origin.
+        world: ``'camera'``, ``'y-up'`` or ``'z-up'``, for amass (default z-up), bvh and obj (default y-up). GLB, FBX,
+            TRC and C3D are always y-up and joints are always in the camera frame. Where a floor is found, it has height
+            zero in the worlds y-up and z-up, and the camera stands above the origin.
         focal: focal length of the images, px, if it is known; depth is proportional to it. Default that of the result,
             or else the diagonal of the image.
         fov: field of view along the longer side of the image, degrees, instead of ``focal``.
