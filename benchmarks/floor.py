@@ -5,7 +5,8 @@ and rolled by 6 degrees (standard deviation), 25 frames per second of 1920 x 108
 spoil it: a constant and a slowly changing turn of the whole body, slow errors of all joints, noise of single
 frames, and a translation that is fitted to the true places of the joints in the image with 3 px of noise. Then it is
 filtered and its floor is estimated as in exports. Printed are the error of the direction, the stated uncertainty and
-confidence, the height of the camera, and the steps of standing feet.
+confidence, the height of the camera, the steps of standing feet before and after the floor and with locked feet, at the
+same points of the soles, and what that does to pelvis and pose.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from hrtk.geometry.camera import default_focal, image_middle
 from hrtk.geometry.floor import estimate_floor
 from hrtk.geometry.perspective import fit_translation, perspective_pixels
 from hrtk.geometry.rotation import axis_angle_to_rotmat
-from hrtk.geometry.smoothing import smooth_rotations, window_frames
+from hrtk.geometry.smoothing import smooth_rotations, time_filter
+from hrtk.visualization.export.foot_lock import lock_feet, stances_of
 from hrtk.visualization.export.ground import gait_of, on_floor, sliding
 from hrtk.visualization.export.motion import Motion
 from hrtk.visualization.export.placing import SMOOTH_SECONDS, smooth_path
@@ -121,11 +123,11 @@ def spoilt(piece: Piece, body: BodyModel, amount: float, rng: np.random.Generato
     middle = image_middle(SIZE)
     pixels = perspective_pixels(joints_of(motion, body), motion.focal, middle)
     pixels = pixels + amount * torch.from_numpy(rng.normal(0, PIXELS, pixels.shape))
-    window = window_frames(SMOOTH_SECONDS, motion.fps, frames)
-    moved = dataclasses.replace(motion, rotmat=smooth_rotations(rotmat, window))
+    over_time = time_filter(motion.times, SMOOTH_SECONDS)
+    moved = dataclasses.replace(motion, rotmat=smooth_rotations(rotmat, over_time))
     still = dataclasses.replace(moved, translation=torch.zeros(frames, 3).double())
     translation = fit_translation(joints_of(still, body), pixels, motion.focal, middle)
-    return smooth_path(dataclasses.replace(moved, translation=translation), body, window)
+    return smooth_path(dataclasses.replace(moved, translation=translation), body, SMOOTH_SECONDS)
 
 
 @torch.no_grad()
@@ -159,6 +161,9 @@ def main() -> None:
             continue
         error = np.degrees(np.arccos(np.clip(estimate.floor.up @ piece.up, -1, 1)))
         settled = on_floor(motion, body, estimate.floor)
+        stances = stances_of(settled, body, estimate.floor.up)
+        locked = lock_feet(settled, body, stances)
+        stands = stances.stands
         rows.append(
             (
                 piece.action,
@@ -167,10 +172,12 @@ def main() -> None:
                 estimate.uncertainty,
                 estimate.confidence,
                 estimate.floor.height - piece.height,
-                1000 * sliding(motion, body, piece.up),
-                1000 * sliding(settled, body, piece.up),
-                1000 * pelvis_error(motion, piece, body),
-                1000 * pelvis_error(settled, piece, body),
+                *[
+                    1000 * sliding(one, body, piece.up, stands)
+                    for one in (motion, settled, locked, piece.motion)
+                ],
+                *[1000 * pelvis_error(one, piece, body) for one in (motion, settled, locked)],
+                *[1000 * rooted_error(one, piece, body) for one in (motion, locked)],
             )
         )
     print_rows(rows, refused)
@@ -179,6 +186,14 @@ def main() -> None:
 def pelvis_error(motion: Motion, piece: Piece, body: BodyModel) -> float:
     """The mean distance of the pelvis from the true one, metres."""
     difference = joints_of(motion, body)[:, 0] - joints_of(piece.motion, body)[:, 0]
+    return float(difference.norm(dim=-1).mean())
+
+
+def rooted_error(motion: Motion, piece: Piece, body: BodyModel) -> float:
+    """The mean distance of joints from the true ones, both relative to the pelvis, metres."""
+    found = joints_of(motion, body)
+    true = joints_of(piece.motion, body)
+    difference = (found - found[:, :1]) - (true - true[:, :1])
     return float(difference.norm(dim=-1).mean())
 
 
@@ -194,7 +209,8 @@ def print_rows(rows: list[tuple], refused: list[tuple[str, str]]) -> None:
             f'{np.quantile(error, 0.9):4.1f}, rms {np.sqrt((error**2).mean()):4.1f} (stated '
             f'{np.sqrt((uncertainty**2).mean()):4.1f}); below 10: {(error < 10).mean():.2f} (confidence '
             f'{confidence.mean():.2f}); image {np.median(image):4.1f}; height {np.median(np.abs(height)):.2f} m; '
-            f'sliding {others[0]:.1f} -> {others[1]:.1f} mm, pelvis {others[2]:.0f} -> {others[3]:.0f} mm'
+            f'sliding {others[0]:.1f} -> {others[1]:.1f} -> locked {others[2]:.1f} mm (truth {others[3]:.1f}), pelvis '
+            f'{others[4]:.0f} -> {others[5]:.0f} -> {others[6]:.0f} mm, MPJPE {others[7]:.1f} -> {others[8]:.1f} mm'
         )
     values = np.array([row[1:] for row in rows], float)
     for low, high in ((0.5, 0.8), (0.8, 0.95), (0.95, 1.01)):

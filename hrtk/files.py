@@ -9,14 +9,19 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
-from urllib.parse import quote
+from urllib.parse import unquote
+
+import numpy as np
 
 from hrtk.errors import InputError
 
-LONGEST_NAME = 240  # characters; file systems allow 255 bytes, and a suffix follows
+LONGEST_NAME = 240  # bytes; file systems allow 255, and a suffix follows
+# What some file system refuses (Microsoft, "Naming Files, Paths, and Namespaces"), and the sign that escapes it.
+REFUSED = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f-\x9f\udc80-\udcff]')
+DEVICES = re.compile(r'(CON|PRN|AUX|NUL|COM\d|LPT\d)(\.|$)', re.IGNORECASE)
 READ_BYTES = 1 << 20
 WHOLE = 1 << 28  # bytes of a file that are hashed without exception
 SAMPLED = 1 << 16  # bytes of every MiB of larger ones
@@ -42,19 +47,33 @@ def cache_folder(kind: str) -> Path:
 
 
 def escaped_name(name: str) -> str:
-    """Escapes the name of a sequence for a file name; ``urllib.parse.unquote`` inverts it.
+    """The name of a sequence as a file name; :func:`unescaped_name` inverts it.
+
+    Only what a file system refuses is percent-encoded: separators and other signs with a meaning, control characters,
+    a leading full stop, a full stop or space at the end, and names of devices.
 
     Raises:
         InputError: the name is too long for a file name.
     """
-    escaped = quote(name, safe=' ()[]+=,@')
-    if escaped.startswith('.'):
-        escaped = '%2E' + escaped[1:]
-    if len(escaped) > LONGEST_NAME:
+    escaped = REFUSED.sub(lambda match: _percent(match[0]), name)
+    if escaped.startswith('.') or DEVICES.match(escaped):
+        escaped = _percent(escaped[0]) + escaped[1:]
+    if escaped.endswith(('.', ' ')):
+        escaped = escaped[:-1] + _percent(escaped[-1])
+    if len(escaped.encode()) > LONGEST_NAME:
         raise InputError(
             f'the sequence name {name[:60]!r}... is too long for a file name; shorten it'
         )
     return escaped
+
+
+def unescaped_name(stem: str) -> str:
+    """Inverts :func:`escaped_name`, and the encoding of all but ASCII letters of earlier versions."""
+    return unquote(stem, errors='surrogateescape')
+
+
+def _percent(character: str) -> str:
+    return ''.join(f'%{byte:02X}' for byte in character.encode(errors='surrogateescape'))
 
 
 def natural(name: str) -> list[tuple[int, str]]:
@@ -188,6 +207,38 @@ def _free_bytes(path: Path) -> int:
 def write_text_atomically(path: Path, text: str) -> None:
     """Replaces a UTF-8 text file atomically, see :func:`write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def trc_text(
+    title: str,
+    names: Sequence[str],
+    points: np.ndarray,
+    rate: float,
+    frames: Sequence[int] | np.ndarray,
+) -> str:
+    """Returns the text of a TRC file (Motion Analysis; read by OpenSim and Pose2Sim) in metres.
+
+    Args:
+        title: the name that the file states.
+        names: of the M markers.
+        points: (F, M, 3) metres, y up.
+        rate: frames per second; frame n has the time ``n / rate``.
+        frames: F numbers of the frames.
+    """
+    count = len(frames)
+    columns = '\t'.join(f'X{i}\tY{i}\tZ{i}' for i in range(1, len(names) + 1))
+    sizes = [rate, rate, count, len(names), 'm', rate, frames[0], count]
+    lines = [
+        f'PathFileType\t4\t(X/Y/Z)\t{title}',
+        'DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames',
+        '\t'.join(f'{value:g}' if isinstance(value, float) else str(value) for value in sizes),
+        'Frame#\tTime\t' + '\t\t\t'.join(names) + '\t\t\t',
+        f'\t\t{columns}\t',
+    ]
+    for frame, places in zip(frames, points):
+        numbers = '\t'.join(f'{value:.7f}' for value in places.ravel())
+        lines.append(f'{frame}\t{frame / rate:.6f}\t{numbers}')
+    return '\n'.join(lines) + '\n'
 
 
 def sha256(path: str | Path) -> str:

@@ -13,7 +13,14 @@ from hrtk.cli import main as cli
 from hrtk.datasets.arrays import cached_arrays
 from hrtk.engine.store import ResultStore
 from hrtk.errors import InputError
-from hrtk.files import DiskError, remove_leftovers, reserve, write_atomically
+from hrtk.files import (
+    DiskError,
+    escaped_name,
+    remove_leftovers,
+    reserve,
+    unescaped_name,
+    write_atomically,
+)
 
 
 def full(file):
@@ -107,3 +114,44 @@ def test_reserved_blocks(tmp_path):
     before = path.stat().st_blocks
     reserve(path)
     assert path.stat().st_blocks * 512 >= path.stat().st_size > before * 512
+
+
+@pytest.mark.parametrize(
+    'name, file',
+    [
+        ('tänzer 日本 #1', 'tänzer 日本 #1'),
+        ("it's [a] (b) & 50 €; Ω~!", "it's [a] (b) & 50 €; Ω~!"),
+        ('a/b\\c:d', 'a%2Fb%5Cc%3Ad'),
+        ('<x>|"y"?*', '%3Cx%3E%7C%22y%22%3F%2A'),
+        ('100%', '100%25'),
+        ('%41', '%2541'),
+        ('.hidden', '%2Ehidden'),
+        ('end. ', 'end.%20'),
+        ('line\nbreak\x7f', 'line%0Abreak%7F'),
+        ('nul', '%6Eul'),
+        ('Com1.take', '%43om1.take'),
+        ('console', 'console'),
+        ('\udcff', '%FF'),  # a byte that is no text, as Python names such a file
+    ],
+)
+def test_files_are_called_as_the_user_called_them(name, file, tmp_path):
+    assert escaped_name(name) == file
+    assert unescaped_name(file) == name
+    (tmp_path / file).write_text('x')
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+
+
+def test_the_length_of_a_name_counts_bytes():
+    assert escaped_name('日' * 80) == '日' * 80
+    with pytest.raises(InputError, match='too long'):
+        escaped_name('日' * 81)
+
+
+def test_results_of_earlier_versions_are_found(tmp_path):
+    store = ResultStore(tmp_path, dict(a=1))
+    earlier = store.folder / 't%C3%A4nzer %231.npz'
+    assert store.path('tänzer #1').name == 'tänzer #1.npz'
+    earlier.write_bytes(b'')
+    assert store.path('tänzer #1') == earlier
+    store.folder.joinpath('tänzer #1.npz').write_bytes(b'')
+    assert store.path('tänzer #1').name == 'tänzer #1.npz'

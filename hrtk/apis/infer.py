@@ -18,7 +18,7 @@ from hrtk.apis.adaptation import load_config
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
 from hrtk.apis.doubts import report_doubts
-from hrtk.apis.look.exporting import FORMATS
+from hrtk.apis.look.exporting import FORMATS, check_formats
 from hrtk.apis.look.exporting import export as export_results
 from hrtk.apis.look.scene import draw_scene
 from hrtk.apis.look.stored import body_of
@@ -250,6 +250,8 @@ def _formats(names: Iterable[str]) -> list[str]:
             raise InputError(
                 f'there is no format {name!r}. {suggestion(name, [*FORMATS, *ALIASES])}'
             )
+    if formats:
+        check_formats(formats)
     return formats
 
 

@@ -1,9 +1,9 @@
 """Results on disk: one file per sequence, under a fingerprint of everything that determines its numbers.
 
-The results of a run lie in ``<work_dir>/results/<fingerprint>/``: ``<name>.npz`` per sequence (the name
-percent-encoded), ``run.json`` (config, versions, seed, hashes) and, for adapters that carry weights on, ``state.pt``.
-Every file is written to a temporary name, synced and renamed, so a killed run leaves no partial file. The schema of an
-npz is in :mod:`hrtk.results`.
+The results of a run lie in ``<work_dir>/results/<fingerprint>/``: ``<name>.npz`` per sequence (with signs that a file
+system refuses percent-encoded), ``run.json`` (config, versions, seed, hashes) and, for adapters that carry weights on,
+``state.pt``. Every file is written to a temporary name, synced and renamed, so a killed run leaves no partial file. The
+schema of an npz is in :mod:`hrtk.results`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import logging
 from pathlib import Path
 from typing import Any, Optional
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -23,6 +24,10 @@ from hrtk.files import escaped_name, remove_leftovers, write_atomically, write_t
 from hrtk.reading import read_json
 from hrtk.reading.tensors import read_tensors
 from hrtk.results import Result
+
+EARLIER_SAFE = (
+    ' ()[]+=,@'  # signs that files kept in the days when all but ASCII letters were encoded
+)
 
 
 class ResultStore:
@@ -40,12 +45,21 @@ class ResultStore:
         remove_leftovers(self.folder)
 
     def path(self, name: str) -> Path:
-        """The file of a sequence's result; ``urllib.parse.unquote`` returns the name.
+        """The file of a sequence's result; :func:`hrtk.files.unescaped_name` returns the name.
+
+        A file of an earlier version, which encoded more characters, keeps its name.
 
         Raises:
             InputError: the name is too long for a file.
         """
-        return self.folder / f'{escaped_name(name)}.npz'
+        path = self.folder / f'{escaped_name(name)}.npz'
+        earlier = self.folder / f'{quote(name, safe=EARLIER_SAFE, errors="surrogateescape")}.npz'
+        try:
+            if earlier.exists() and not path.exists():
+                return earlier
+        except OSError:  # too long a name for this disk
+            pass
+        return path
 
     def load(self, name: str) -> Optional[Result]:
         """Returns a stored result, or None; a damaged file is reported and counts as missing."""

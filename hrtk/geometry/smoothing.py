@@ -1,21 +1,46 @@
-"""Smoothing of motion over time: rotations on the sphere of unit quaternions, positions as they are.
+"""Smoothing of motion over time: positions, and rotations on their group SO(3); frames may have uneven times.
 
-Both use the filter of Savitzky and Golay (Analytical Chemistry, 1964) in scipy's implementation: a polynomial is fitted
-to every window, and its value in the middle replaces the frame. Unlike a mean it keeps the height of peaks. At both
-ends the polynomial of the first and of the last window is continued.
+Every frame is replaced by the value of a quadratic polynomial that is fitted in least squares to the frames around it.
+For evenly spaced frames this is the filter of Savitzky and Golay (Analytical Chemistry, 1964); for other times it is
+its generalisation by Gorry (Analytical Chemistry, 1991). Unlike a mean it keeps the height of peaks. At both ends the
+polynomial of the first and of the last window is continued.
+
+The filter looks ahead, so it is meant for stored motion. :mod:`hrtk.geometry.one_euro` filters a live stream.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hrtk.geometry.rotation import quaternion_to_rotmat, rotmat_to_quaternion
+from hrtk.geometry.rotation import (
+    axis_angle_to_rotmat,
+    rotmat_to_axis_angle,
+    rotmat_to_quaternion,
+)
 
 ORDER = 2  # of the polynomials
+ROUNDS = 3  # of the fit on SO(3); each one squares the relative error of the one before
+CHUNK = 256  # frames
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeFilter:
+    """A linear filter of F frames: frame t becomes the sum of ``weights[t] * values[frames[t]]``.
+
+    Attributes:
+        frames: (F, W) int64 indices.
+        weights: (F, W) float64; every row sums to one.
+        window: the largest number of frames that are weighed together; 1 for a filter that changes nothing.
+    """
+
+    frames: Tensor
+    weights: Tensor
+    window: int
 
 
 def window_frames(seconds: float, fps: float, frames: int) -> int:
@@ -31,34 +56,82 @@ def window_frames(seconds: float, fps: float, frames: int) -> int:
     return window if window > ORDER + 1 else 1
 
 
-def smooth_positions(values: Tensor, window: int) -> Tensor:
+def time_filter(times: np.ndarray, seconds: float) -> TimeFilter:
+    """The filter for frames at given times.
+
+    A window reaches half of its length to both sides of a frame, rounded to whole frames at the local frame rate
+    (:func:`window_frames`). Frames whose windows would hold too few frames for a polynomial stay as they are.
+
+    Args:
+        times: (F,) seconds, rising.
+        seconds: length of the window; 0 changes nothing.
+    """
+    times = np.asarray(times, dtype=np.float64)
+    count = len(times)
+    steps = np.ones(1)
+    if count > 1:
+        steps = np.gradient(times)
+    halves = np.round(np.round(seconds / (2 * steps), 6))  # 0.3 / 0.2 is not quite 1.5
+    halves = np.minimum(halves, (count - 1) // 2)
+    reach = halves * steps
+    centres = np.clip(times, times[0] + reach, np.maximum(times[-1] - reach, times[0] + reach))
+    slack = 0.49 * steps
+    first = np.searchsorted(times, centres - reach - slack)
+    stop = np.searchsorted(times, centres + reach + slack)
+    few = (stop - first <= ORDER + 1) | (halves < 1)
+    own = np.arange(count)
+    first = np.where(few, own, first)
+    stop = np.where(few, own + 1, stop)
+    widest = int((stop - first).max())
+    frames = np.minimum(first[:, None] + np.arange(widest), count - 1)
+    weights = np.zeros((count, widest))
+    for frame in range(count):
+        length = int(stop[frame] - first[frame])
+        inside = times[first[frame] : stop[frame]] - times[frame]
+        weights[frame, :length] = _value_weights(inside / steps[frame])
+    return TimeFilter(torch.from_numpy(frames), torch.from_numpy(weights), widest)
+
+
+def smooth_positions(values: Tensor, over_time: TimeFilter) -> Tensor:
     """Filters (F, ...) values over time.
 
     Args:
-        values: of F consecutive frames.
-        window: odd number of frames, at most F, see :func:`window_frames`.
+        values: of F frames.
+        over_time: of the same frames.
     """
-    if window == 1:
+    if over_time.window == 1:
         return values
-    return torch.from_numpy(_filtered(values.numpy(), window))
+    around = values[over_time.frames].flatten(2).to(over_time.weights)
+    return torch.einsum('fw,fwc->fc', over_time.weights, around).view(values.shape)
 
 
-def smooth_rotations(rotmat: Tensor, window: int) -> Tensor:
-    """Filters rotations (F, ..., 3, 3) over time.
+def smooth_rotations(rotmat: Tensor, over_time: TimeFilter) -> Tensor:
+    """Filters rotations (F, ..., 3, 3) over time, on SO(3).
 
-    Quaternions of neighbouring frames are brought into one hemisphere, filtered as vectors and normalised. Turning all
-    rotations, from the left or from the right, turns the result in the same way, so neither the axes of the camera nor
-    the rest pose matter.
+    The polynomial of a frame is fitted in the tangent space at the result itself: the weighted sum of the logarithms of
+    all rotations of the window, relative to the result, is zero. Newton's iteration starts at the frame's own rotation.
+    Turning all rotations, from the left or from the right, turns the result in the same way, so neither the axes of the
+    camera nor the rest pose matter.
 
     Args:
-        rotmat: of F consecutive frames.
-        window: odd number of frames, at most F, see :func:`window_frames`.
+        rotmat: of F frames. Within a window they differ by less than half a turn.
+        over_time: of the same frames.
     """
-    if window == 1:
+    if over_time.window == 1:
         return rotmat
-    quaternions = continuous_quaternions(rotmat)
-    filtered = torch.from_numpy(_filtered(quaternions.numpy(), window))
-    return quaternion_to_rotmat(filtered)
+    flat = rotmat.reshape(len(rotmat), -1, 3, 3).to(over_time.weights)
+    smooth = []
+    for start in range(0, len(flat), CHUNK):
+        rows = slice(start, start + CHUNK)
+        around = flat[over_time.frames[rows]]  # (f, W, N, 3, 3)
+        weights = over_time.weights[rows]
+        middle = flat[rows]
+        for _ in range(ROUNDS):
+            logarithms = rotmat_to_axis_angle(middle[:, None].mT @ around)
+            step = torch.einsum('fw,fwnc->fnc', weights, logarithms)
+            middle = middle @ axis_angle_to_rotmat(step)
+        smooth.append(middle)
+    return torch.cat(smooth).view(rotmat.shape)
 
 
 def unbroken(rotmat: Tensor, most_degrees: float) -> list[slice]:
@@ -90,8 +163,9 @@ def jitter(points: Tensor) -> float:
     return float(points.diff(n=2, dim=0).norm(dim=-1).mean())
 
 
-def _filtered(values: np.ndarray, window: int) -> np.ndarray:
-    # scipy.signal imports scipy.stats, a third of a second.
-    from scipy.signal import savgol_filter
-
-    return savgol_filter(values, window, ORDER, axis=0, mode='interp')
+def _value_weights(offsets: np.ndarray) -> np.ndarray:
+    """The weights (W,) that give the value at 0 of the polynomial fitted to W values at some offsets."""
+    if len(offsets) == 1:
+        return np.ones(1)
+    powers = np.vander(offsets, ORDER + 1, increasing=True)
+    return np.linalg.pinv(powers)[0]

@@ -241,7 +241,7 @@ def missing_body(run: Path) -> None:
         (
             None,
             ['--formats', 'xyzzy'],
-            ["no format 'xyzzy'", 'Known: glb, bvh, amass, joints, obj.'],
+            ["no format 'xyzzy'", 'Known: glb, bvh, fbx, amass, joints, trc, c3d, obj.'],
         ),
         (None, ['--row', 'between'], ["no row 'between'"]),
         (None, ['--world', 'up'], ["no world 'up'"]),
@@ -278,3 +278,14 @@ def test_a_name_that_is_escaped(run: Path) -> None:
     path.rename(path.with_name('people%2Fone.npz'))
     (written,) = export(run, ['glb'], sequences='people/*')
     assert written.name == 'people%2Fone.glb'
+
+
+@pytest.mark.parametrize(
+    'stem', ['tänzer 日本 #1', 't%C3%A4nzer %E6%97%A5%E6%9C%AC %231']
+)  # today's file, and that of an earlier version
+def test_a_name_that_is_not_ascii(run: Path, stem: str) -> None:
+    path = sorted(results(run).glob('*.npz'))[0]
+    path.rename(path.with_name(f'{stem}.npz'))
+    (written,) = export(run, ['bvh'], sequences='tänzer*')
+    assert written.name == 'tänzer 日本 #1.bvh'
+    assert list(json.loads((written.parents[1] / 'motion.json').read_text())) == ['tänzer 日本 #1']

@@ -10,9 +10,9 @@ import torch
 from export_parts import FRAMES, TURN, expected, free_body, make_body, make_motion
 from scipy.spatial.transform import Rotation
 
-from hrtk.body_models.skeletons import SMPL24
 from hrtk.visualization.export import to_bvh
 from hrtk.visualization.export.bvh import euler_zxy
+from hrtk.visualization.export.rigs import HUMAN_IK
 
 
 def parse(text: str) -> tuple[list[dict], np.ndarray, float]:
@@ -73,7 +73,7 @@ def test_forward_kinematics_gives_the_joints(kind: str, world: str, tmp_path) ->
     body, motion = make_body(kind, tmp_path), make_motion()
     places = positions(to_bvh(motion, body, world))
     _, joints = expected(motion, body, world, mean_shape=True)
-    for number, name in enumerate(SMPL24):
+    for number, name in enumerate(HUMAN_IK):
         np.testing.assert_allclose(places[name], joints[:, number], atol=1e-5)
     assert len(places) == 24
 
@@ -82,7 +82,7 @@ def test_hierarchy_and_time() -> None:
     body = free_body()
     joints, numbers, seconds = parse(to_bvh(make_motion(), body))
     parents = {joint['name']: joint['parent']['name'] for joint in joints if joint['parent']}
-    assert parents == {SMPL24[j]: SMPL24[p] for j, p in enumerate(body.data.parents) if j}
+    assert parents == {HUMAN_IK[j]: HUMAN_IK[p] for j, p in enumerate(body.data.parents) if j}
     assert joints[0]['OFFSET'] == [0, 0, 0] and joints[0]['CHANNELS'][3:] == [
         'Zrotation',
         'Xrotation',
@@ -111,5 +111,23 @@ def test_angles_go_on_beyond_a_half_turn() -> None:
     rotmat = motion.rotmat.clone()
     rotmat[:, 16] = torch.as_tensor(turn)
     joints, numbers, _ = parse(to_bvh(dataclasses.replace(motion, rotmat=rotmat), free_body()))
-    column = 6 + 3 * ([joint['name'] for joint in joints].index(SMPL24[16]) - 1)
+    column = 6 + 3 * ([joint['name'] for joint in joints].index(HUMAN_IK[16]) - 1)
     np.testing.assert_allclose(np.diff(numbers[:, column]), 50, atol=1e-4)
+
+
+def test_the_rest_pose_and_its_names() -> None:
+    """With all rotations zero a T pose: y up, arms to the sides, the left one at +x; names as HumanIK has them."""
+    joints, _, _ = parse(to_bvh(make_motion(), free_body()))
+    places: dict[str, np.ndarray] = {}
+    for joint in joints:
+        above = places[joint['parent']['name']] if joint['parent'] else 0
+        places[joint['name']] = above + np.array(joint['OFFSET'])
+    chains = {joint['name']: (joint['parent'] or {}).get('name') for joint in joints}
+    assert chains['Hips'] is None and chains['LeftUpLeg'] == 'Hips' and chains['Spine'] == 'Hips'
+    assert chains['LeftFoot'] == 'LeftLeg' and chains['LeftToeBase'] == 'LeftFoot'
+    assert chains['RightForeArm'] == 'RightArm' and chains['RightArm'] == 'RightShoulder'
+    assert chains['Head'] == 'Neck' and chains['Neck'] == chains['LeftShoulder'] == 'Spine2'
+    assert places['Head'][1] > places['Neck'][1] > places['Hips'][1] > places['LeftFoot'][1]
+    assert places['LeftHand'][0] > places['LeftArm'][0] > 0 > places['RightHand'][0]
+    assert places['LeftToeBase'][2] > places['LeftFoot'][2]
+    assert abs(places['LeftHand'][1] - places['LeftArm'][1]) < 0.1

@@ -13,10 +13,10 @@ import torch
 from export_parts import FRAMES, expected, free_body, make_body, make_motion, without_correctives
 from scipy.spatial.transform import Rotation
 
-from hrtk.body_models.skeletons import SMPL24
 from hrtk.geometry.floor import Floor
 from hrtk.visualization.export import joint_positions, to_glb
 from hrtk.visualization.export.glb import pose_blend_shape_error
+from hrtk.visualization.export.rigs import SMPL_RIG
 
 TYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTH = {'SCALAR': 1, 'VEC3': 3, 'VEC4': 4, 'MAT4': 16}
@@ -96,7 +96,7 @@ def test_skinned_vertices_are_those_of_the_body_without_pose_correctives(
         np.testing.assert_allclose(
             [reader.world(n, local)[:3, 3] for n in nodes], joints[frame], atol=1e-5
         )
-        assert [reader.json['nodes'][n]['name'] for n in nodes] == list(SMPL24)
+        assert [reader.json['nodes'][n]['name'] for n in nodes] == list(SMPL_RIG)
     faces = reader.array(reader.json['meshes'][0]['primitives'][0]['indices'])
     np.testing.assert_array_equal(faces.reshape(-1, 3), body.faces.numpy())
 

@@ -17,7 +17,7 @@ from hrtk.errors import InputError
 from hrtk.results import Result
 from hrtk.structures import Prediction
 from hrtk.visualization import export as files
-from hrtk.visualization.export.even_rate import at_even_rate
+from hrtk.visualization.export.resampling import even
 
 TIMES = np.array([2.0, 2.1, 2.2, 2.3, 2.4, 2.8, 3.2])
 
@@ -35,27 +35,37 @@ def turning():
         rotmat=rotmat,
         betas=motion.betas[:1].expand(FRAMES, 10),
         translation=translation,
-        times=TIMES,
+        given_times=TIMES,
     )
 
 
 def test_an_even_rate_keeps_the_motion(caplog):
     motion = turning()
-    even = at_even_rate(motion)
-    assert even.fps == pytest.approx(10) and even.times is None and len(even) == 13
+    body = BodyModel().double()
+    resampled = even(motion, body)
+    assert resampled.fps == pytest.approx(10) and resampled.given_times is None
+    assert len(resampled) == 13
     seconds = np.arange(13) / 10
     turns = Rotation.from_rotvec(0.5 * seconds[:, None] * np.array([[0.6, 0.0, 0.8]])).as_matrix()
-    np.testing.assert_allclose(even.rotmat[:, 5], motion.rotmat[0, 5].numpy() @ turns, atol=1e-9)
-    np.testing.assert_allclose(even.rotmat[:, 7], motion.rotmat[:1, 7].repeat(13, 1, 1), atol=1e-9)
     np.testing.assert_allclose(
-        even.translation, motion.translation[0].numpy() + seconds[:, None] * np.ones(3), atol=1e-9
+        resampled.rotmat[:, 5], motion.rotmat[0, 5].numpy() @ turns, atol=1e-9
     )
-    assert even.frame_ids[:5] == motion.frame_ids[:5] and even.frame_ids[12] == 'cam/6.jpg'
+    np.testing.assert_allclose(
+        resampled.rotmat[:, 7], motion.rotmat[:1, 7].repeat(13, 1, 1), atol=1e-9
+    )
+    np.testing.assert_allclose(
+        resampled.translation,
+        motion.translation[0].numpy() + seconds[:, None] * np.ones(3),
+        atol=1e-9,
+    )
+    assert (
+        resampled.frame_ids[:5] == motion.frame_ids[:5] and resampled.frame_ids[12] == 'cam/6.jpg'
+    )
     assert 'varies' in caplog.text and '13 frames at 10.00 per second instead of 7' in caplog.text
     steady = make_motion()
-    assert at_even_rate(steady) is steady
-    timed = dataclasses.replace(steady, times=5 + np.arange(FRAMES) / 12.5)
-    assert at_even_rate(timed) is timed
+    assert even(steady, body) is steady
+    timed = dataclasses.replace(steady, given_times=5 + np.arange(FRAMES) / 12.5)
+    assert even(timed, body) is timed
 
 
 def test_files_of_a_varying_rate():
@@ -106,7 +116,7 @@ def test_results_keep_times(tmp_path):
     loaded = Result.load(path)
     np.testing.assert_array_equal(loaded.times, result.times)
     placed = files.place_track(loaded, 'after', BodyModel(), files.Placing(smooth=0.0))
-    np.testing.assert_allclose(placed.motion.seconds(), [0, 0.1, 1.0], atol=1e-12)
+    np.testing.assert_allclose(placed.motion.times, [0, 0.1, 1.0], atol=1e-12)
     for wrong in (np.array([4.0, 4.0, 5.0]), np.zeros(2), np.array([0, np.nan, 1])):
         dataclasses.replace(result, times=wrong).save(path)
         with pytest.raises(InputError, match='times'):

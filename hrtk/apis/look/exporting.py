@@ -6,7 +6,6 @@ import fnmatch
 import json
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional
-from urllib.parse import unquote
 
 import numpy as np
 
@@ -14,7 +13,12 @@ from hrtk.apis.look.still_camera import background_shifts
 from hrtk.apis.look.stored import result_folders, stored_body
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError, suggestion
-from hrtk.files import write_atomically, write_text_atomically
+from hrtk.files import (
+    escaped_name,
+    unescaped_name,
+    write_atomically,
+    write_text_atomically,
+)
 from hrtk.reading import read_json
 from hrtk.results import Result
 from hrtk.visualization import export as files
@@ -23,8 +27,11 @@ from hrtk.visualization import export as files
 FORMATS: dict[str, dict[str, Callable[..., Any]]] = {
     'glb': {'.glb': files.to_glb},
     'bvh': {'.bvh': files.to_bvh},
+    'fbx': {'.fbx': files.to_fbx},
     'amass': {'.npz': files.to_amass, '_smplx.npz': files.to_amass_smplx},
     'joints': {'.csv': files.to_csv, '.json': files.to_json},
+    'trc': {'.trc': files.to_trc},
+    'c3d': {'.c3d': files.to_c3d},
     'obj': {'': files.to_obj},
 }
 WITH_WORLD = ('bvh', 'amass', 'obj')
@@ -46,26 +53,29 @@ def export(
     viewing_ray: bool = True,
     smooth: float = files.SMOOTH_SECONDS,
     floor: bool = True,
+    lock_feet: bool = True,
 ) -> list[Path]:
     """Writes stored results as files that other programs read, and numbers about the motions in ``motion.json``.
 
     Args:
         results: folders of results, ``<work_dir>/results/<fingerprint>``, or work dirs, of which every folder of
             results is exported.
-        formats: any of ``'glb'``, ``'bvh'``, ``'amass'``, ``'joints'`` (csv and json) and ``'obj'`` (a file per frame).
+        formats: any of ``'glb'``, ``'bvh'``, ``'fbx'`` (needs Blender), ``'amass'``, ``'joints'`` (csv and json),
+            ``'trc'``, ``'c3d'`` and ``'obj'`` (a file per frame).
         row: ``'after'`` for the adapted model, ``'before'`` for the frozen source model.
         sequences: shell pattern; only sequences whose name matches are exported.
         out: folder; the files of a folder of results lie in ``<out>/<fingerprint>/<row>/<format>/``. Default
             ``exports`` in that folder of results, ``exports/<row>/<format>/``.
-        world: ``'camera'``, ``'y-up'`` or ``'z-up'``, for amass (default z-up), bvh and obj (default y-up). GLB is
-            always y-up and joints are always in the camera frame. Where a floor is found, it has height zero in the
-            worlds y-up and z-up, and the camera stands above the origin.
+        world: ``'camera'``, ``'y-up'`` or ``'z-up'``, for amass (default z-up), bvh and obj (default y-up). GLB, FBX,
+            TRC and C3D are always y-up and joints are always in the camera frame. Where a floor is found, it has height
+            zero in the worlds y-up and z-up, and the camera stands above the origin.
         focal: focal length of the images, px, if it is known; depth is proportional to it. Default that of the result,
             or else the diagonal of the image.
         fov: field of view along the longer side of the image, degrees, instead of ``focal``.
         viewing_ray: whether bodies are turned by the viewing ray of their crop, see ``docs/en/camera.md``.
         smooth: seconds of the window of the filter over time; 0 for none.
         floor: whether gravity and the floor are estimated, which needs a camera that does not move.
+        lock_feet: whether standing feet stay at their places on that floor.
 
     Returns:
         The written files, and for obj a folder per sequence; without ``motion.json``, which lies above the folders of
@@ -81,14 +91,14 @@ def export(
     if isinstance(results, (str, Path)):
         results = [results]
     formats = list(dict.fromkeys(formats))
-    _check_known('format', formats, FORMATS)
+    check_formats(formats)
     _check_known('row', [row], ROWS)
     if world is not None:
         _check_known('world', [world], files.WORLDS)
     folders: list[Path] = []
     for path in results:
         folders += result_folders(Path(path))
-    placing = files.Placing(focal, fov, viewing_ray, smooth, floor)
+    placing = files.Placing(focal, fov, viewing_ray, smooth, floor, lock_feet)
     matching = [_matching_results(folder, sequences) for folder in folders]
     if not any(matching):
         raise _nothing_matches(folders, sequences)
@@ -119,6 +129,14 @@ def motion_lines(written: Iterable[Path]) -> list[str]:
     return lines
 
 
+def check_formats(formats: Iterable[str]) -> None:
+    """Raises an InputError for an unknown format, and for one whose program is not installed."""
+    formats = list(formats)
+    _check_known('format', formats, FORMATS)
+    if 'fbx' in formats:
+        files.blender_command()
+
+
 def _check_known(kind: str, names: list[str], known: Iterable[str]) -> None:
     """Raises an InputError for an unknown name, and if there is no name."""
     known = list(known)
@@ -137,16 +155,17 @@ def _nothing_matches(folders: list[Path], pattern: str) -> InputError:
         return InputError(
             f'{folders[0]}: has a run.json and no results; run tools/adapt.py again to finish it'
         )
-    names = [unquote(path.stem) for path in paths[:8]]
+    names = [unescaped_name(path.stem) for path in paths[:8]]
     return InputError(f'{folders[0]}: no result fits {pattern!r}; there are {", ".join(names)}')
 
 
 def _matching_results(folder: Path, pattern: str) -> dict[str, Result]:
-    """The results of all sequences that match, by the stem of their files."""
+    """The results of all sequences that match, by the stem of the files that are written for them."""
     results = {}
     for path in sorted(folder.glob('*.npz')):
-        if fnmatch.fnmatchcase(unquote(path.stem), pattern):
-            results[path.stem] = Result.load(path)
+        name = unescaped_name(path.stem)
+        if fnmatch.fnmatchcase(name, pattern):
+            results[escaped_name(name)] = Result.load(path)
     return results
 
 

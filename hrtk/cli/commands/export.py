@@ -54,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_false',
         help='do not estimate gravity and the floor: the vertical is that of the image',
     )
+    parser.add_argument(
+        '--no-foot-lock',
+        dest='lock_feet',
+        action='store_false',
+        help='let standing feet slide on the floor as the network saw them',
+    )
 
 
 def run(args: argparse.Namespace) -> int:

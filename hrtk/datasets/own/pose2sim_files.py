@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from hrtk.errors import InputError
-from hrtk.files import natural, write_text_atomically
+from hrtk.files import natural, trc_text, write_text_atomically
 from hrtk.geometry.calibrated_camera import CalibratedCamera
 from hrtk.reading import read_bytes, read_text, regular_file
 
@@ -156,21 +156,9 @@ def read_trc_table(path: Path) -> TrcTable:
 
 def write_trc(path: Path, markers: Markers) -> None:
     """Writes a TRC file in metres with y up, as Pose2Sim does."""
-    count = len(markers.frames)
-    columns = '\t'.join(f'X{i}\tY{i}\tZ{i}' for i in range(1, len(markers.names) + 1))
-    sizes = [markers.rate, markers.rate, count, len(markers.names), 'm', markers.rate]
-    sizes += [markers.frames[0], count]
-    lines = [
-        f'PathFileType\t4\t(X/Y/Z)\t{path.name}',
-        'DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames',
-        '\t'.join(f'{value:g}' if isinstance(value, float) else str(value) for value in sizes),
-        'Frame#\tTime\t' + '\t\t\t'.join(markers.names) + '\t\t\t',
-        f'\t\t{columns}\t',
-    ]
-    for frame, points in zip(markers.frames, markers.points):
-        numbers = '\t'.join(f'{value:.7f}' for value in points[:, TO_TRC].ravel())
-        lines.append(f'{frame}\t{frame / markers.rate:.6f}\t{numbers}')
-    write_text_atomically(path, '\n'.join(lines) + '\n')
+    points = markers.points[..., TO_TRC]
+    text = trc_text(path.name, markers.names, points, markers.rate, markers.frames)
+    write_text_atomically(path, text)
 
 
 def _numbers(values: np.ndarray) -> str:

@@ -1,8 +1,10 @@
 """Motions as files of other programs. Every function returns the content of a file; the caller writes it."""
 
 from hrtk.visualization.export.bvh import to_bvh
+from hrtk.visualization.export.fbx import blender_command, to_fbx
 from hrtk.visualization.export.glb import to_glb
 from hrtk.visualization.export.joints import joint_positions, to_csv, to_json
+from hrtk.visualization.export.markers import to_c3d, to_trc
 from hrtk.visualization.export.motion import (
     WORLDS,
     Motion,
@@ -26,6 +28,7 @@ __all__ = [
     'Motion',
     'Placed',
     'Placing',
+    'blender_command',
     'describe',
     'in_world',
     'joint_positions',
@@ -35,9 +38,12 @@ __all__ = [
     'to_amass',
     'to_amass_smplx',
     'to_bvh',
+    'to_c3d',
     'to_csv',
+    'to_fbx',
     'to_glb',
     'to_json',
     'to_obj',
+    'to_trc',
     'with_mean_shape',
 ]

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models import BodyModel
-from hrtk.body_models.skeletons import SMPL24
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
-from hrtk.visualization.export.even_rate import at_even_rate
 from hrtk.visualization.export.motion import Motion, in_world, rest_joints, with_mean_shape
+from hrtk.visualization.export.resampling import even
+from hrtk.visualization.export.rigs import HUMAN_IK
 
 ROTATION = 'Zrotation Xrotation Yrotation'
 ROOT_CHANNELS = f'6 Xposition Yposition Zposition {ROTATION}'
@@ -23,15 +23,17 @@ def to_bvh(motion: Motion, body: BodyModel, world: str = 'y-up') -> str:
     """The text of a BVH file: lengths in metres, angles in degrees, ``R = Rz @ Rx @ Ry`` of the channels.
 
     The root's offset is zero and its position channels hold the position of the pelvis, so programs that add the two
-    and programs that use only the channels agree. In the rest pose the body stands y up, facing +z. A motion of varying
-    frame rate is resampled, see :func:`~hrtk.visualization.export.even_rate.at_even_rate`.
+    and programs that use only the channels agree. In the rest pose, all channels of rotation zero, the body stands y up
+    with its arms to the sides, facing +z. Joints have the names of HumanIK
+    (:data:`~hrtk.visualization.export.rigs.HUMAN_IK`). Uneven frames are resampled: the format has one frame time.
 
     Args:
         motion: in the camera frame.
         body: the body model of the motion.
         world: ``'y-up'``, which most programs expect, ``'z-up'`` or ``'camera'``.
     """
-    motion = in_world(at_even_rate(with_mean_shape(motion, body)), body, world)
+    motion = even(with_mean_shape(motion, body), body)
+    motion = in_world(motion, body, world)
     rest = rest_joints(body, motion.betas[:1])[0]
     hierarchy, joint_order = _hierarchy(rest.numpy(), body.data.parents)
     pelvis = rest[0] + motion.translation
@@ -81,11 +83,11 @@ def _joint_lines(
     children = np.flatnonzero(parents == joint)
     if joint == 0:
         offset = np.zeros(3)
-        header = f'ROOT {SMPL24[joint]}'
+        header = f'ROOT {HUMAN_IK[joint]}'
         channels = ROOT_CHANNELS
     else:
         offset = rest[joint] - rest[parents[joint]]
-        header = f'JOINT {SMPL24[joint]}'
+        header = f'JOINT {HUMAN_IK[joint]}'
         channels = JOINT_CHANNELS
     inner = [_offset_line(offset), f'CHANNELS {channels}']
     for child in children:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models import BodyModel
-from hrtk.body_models.skeletons import SMPL24
 from hrtk.geometry.rotation import rotmat_to_quaternion
 from hrtk.geometry.smoothing import continuous_quaternions
 from hrtk.version import __version__
@@ -29,6 +28,7 @@ from hrtk.visualization.export.motion import (
     with_mean_shape,
     world_transform,
 )
+from hrtk.visualization.export.rigs import SMPL_RIG
 
 # Codes of the standard.
 COMPONENT_TYPES = {np.dtype('u1'): 5121, np.dtype('<u4'): 5125, np.dtype('<f4'): 5126}
@@ -51,9 +51,10 @@ def to_glb(motion: Motion, body: BodyModel) -> bytes:
     """The bytes of a GLB file: metres, y up, as the standard requires.
 
     The mesh has the mean shape of the track. Each of the 24 joints has a rotation channel and the pelvis a translation
-    channel, with a key at every frame's own time. A camera node has the view of the image. glTF cannot represent pose
-    blend shapes: their weights are entries of rotation matrices, which cannot be animated. The ``extras`` of the mesh
-    node hold the resulting vertex error, see :func:`pose_blend_shape_error`.
+    channel, with a key at the time of every frame; their names are those of SMPL's rig
+    (:data:`~hrtk.visualization.export.rigs.SMPL_RIG`). A camera node has the view of the image. glTF cannot represent
+    pose blend shapes: their weights are entries of rotation matrices, which cannot be animated. The ``extras`` of the
+    mesh node hold the resulting vertex error, see :func:`pose_blend_shape_error`.
 
     Programs that do not play an animation show the rest pose of a clip, as retargeting needs it, and the pose of a
     photograph.
@@ -221,7 +222,7 @@ def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def _joint_nodes(joints: np.ndarray, parents: np.ndarray) -> list[dict[str, Any]]:
     """A node per joint, with its offset from the parent."""
     nodes = []
-    for joint, name in enumerate(SMPL24):
+    for joint, name in enumerate(SMPL_RIG):
         offset = joints[joint]
         if joint > 0:
             offset = offset - joints[parents[joint]]
@@ -250,7 +251,7 @@ def _inverse_bind_matrices(joints: np.ndarray) -> np.ndarray:
 
 def _animation(arrays: _Arrays, motion: Motion, pelvis: np.ndarray) -> dict[str, Any]:
     """Channels for the translation of the pelvis and for the rotations of all joints."""
-    times = arrays.add(np.float32(motion.seconds()), bounds=True)
+    times = arrays.add(np.float32(motion.times), bounds=True)
     quaternions = _continuous_quaternions(motion.rotmat)
     tracks = [('translation', 0, pelvis + motion.translation.numpy())]
     for joint in range(24):

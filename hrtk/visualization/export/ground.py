@@ -11,13 +11,12 @@ import torch
 from scipy.ndimage import median_filter
 
 from hrtk.body_models import BodyModel
-from hrtk.body_models.skeletons import SMPL24, joint_names
+from hrtk.body_models.skeletons import SMPL24
 from hrtk.geometry.floor import Floor, FloorEstimate, Gait, estimate_floor, standing
-from hrtk.geometry.smoothing import smooth_positions, window_frames
+from hrtk.geometry.smoothing import smooth_positions, time_filter
 from hrtk.visualization.export.motion import Motion
+from hrtk.visualization.export.soles import joints_of, soles_of
 
-SKELETON = 'openpose25'
-SOLES = ('heel', 'big_toe', 'small_toe')
 # Mass of each segment as a share of the body's, its two joints, and the position of its centre from the first to the
 # second (Winter, Biomechanics and Motor Control of Human Movement, 2009, table 4.1).
 SEGMENTS = (
@@ -38,7 +37,7 @@ MOST_SHIFT = 0.3  # metres: a person farther from the floor stands on something 
 
 def gait_of(motion: Motion, body: BodyModel) -> Gait:
     """Soles, centre of mass and trunk of a motion in the camera frame."""
-    joints = _joints(motion, body, 'smpl24')
+    joints = joints_of(motion, body, 'smpl24')
     index = {name: i for i, name in enumerate(SMPL24)}
     trunk = joints[:, index['neck']] - joints[:, index['pelvis']]
     return Gait(
@@ -47,14 +46,6 @@ def gait_of(motion: Motion, body: BodyModel) -> Gait:
         trunk=trunk / np.linalg.norm(trunk, axis=1, keepdims=True),
         fps=motion.fps,
     )
-
-
-def soles_of(motion: Motion, body: BodyModel) -> np.ndarray:
-    """(F, 2, 3, 3) heel, big toe and small toe of the left and of the right foot, metres."""
-    names = joint_names(SKELETON)
-    points = _joints(motion, body, SKELETON)
-    order = [names.index(f'{side}_{part}') for side in ('left', 'right') for part in SOLES]
-    return points[:, order].reshape(len(motion), 2, len(SOLES), 3)
 
 
 def mass_shares() -> np.ndarray:
@@ -123,23 +114,31 @@ def floor_correction(motion: Motion, body: BodyModel, floor: Floor) -> Optional[
     heights = np.where(stands, floor.heights(soles), np.inf).min((1, 2))[frames]
     if np.abs(np.median(heights)) > MOST_SHIFT:
         return None
-    window = window_frames(SETTLE_SECONDS, motion.fps, len(motion))
-    wanted = np.interp(np.arange(len(motion)), frames, -heights)
-    steady = median_filter(wanted, size=window, mode='nearest')
-    return smooth_positions(torch.from_numpy(steady), window)
+    over_time = time_filter(motion.times, SETTLE_SECONDS)
+    wanted = np.interp(motion.times, motion.times[frames], -heights)
+    steady = median_filter(wanted, size=over_time.window, mode='nearest')
+    return smooth_positions(torch.from_numpy(steady)[:, None], over_time)[:, 0]
 
 
-def sliding(motion: Motion, body: BodyModel, up: Optional[np.ndarray] = None) -> float:
+def sliding(
+    motion: Motion,
+    body: BodyModel,
+    up: Optional[np.ndarray] = None,
+    stands: Optional[np.ndarray] = None,
+) -> float:
     """The mean step of standing feet from frame to frame, metres; NaN if no foot stands in two frames.
 
     Args:
         motion: in the camera frame.
         body: the body model of the motion.
         up: (3,) unit vector, which excludes feet in the air and vertical steps; None keeps both.
+        stands: (F, 2, 3) bool, which points of the soles stand, to compare motions at the same points; None finds those
+            of the motion itself.
     """
     soles = soles_of(motion, body)
-    gait = Gait(soles, soles.mean((1, 2)), soles.mean((1, 2)), motion.fps)
-    stands = standing(gait, up)
+    if stands is None:
+        middle = soles.mean((1, 2))
+        stands = standing(Gait(soles, middle, middle, motion.fps), up)
     steps = np.diff(soles, axis=0)
     if up is not None:
         steps = steps - (steps @ up)[..., None] * up
@@ -150,12 +149,4 @@ def sliding(motion: Motion, body: BodyModel, up: Optional[np.ndarray] = None) ->
 
 
 def _pelvis(motion: Motion, body: BodyModel) -> torch.Tensor:
-    return torch.from_numpy(_joints(motion, body, 'smpl24')[:, 0])
-
-
-@torch.no_grad()
-def _joints(motion: Motion, body: BodyModel, skeleton: str) -> np.ndarray:
-    """(F, J, 3) metres in the camera frame, float64."""
-    template = body.template
-    joints = body.joints(motion.rotmat.to(template), motion.betas.to(template), skeleton)
-    return (joints.double().cpu() + motion.translation[:, None]).numpy()
+    return torch.from_numpy(joints_of(motion, body, 'smpl24')[:, 0])

@@ -51,7 +51,7 @@ def to_csv(motion: Motion, body: BodyModel, skeleton: str = 'smpl24') -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator='\n')
     writer.writerow(COLUMNS)
-    seconds = motion.seconds()
+    seconds = motion.times
     for frame, frame_id in enumerate(motion.frame_ids):
         for name, values in zip(names, positions[frame]):
             texts = [f'{value:.{DECIMALS}f}' for value in [*values, seconds[frame]]]
@@ -73,7 +73,7 @@ def to_json(motion: Motion, body: BodyModel, skeleton: str = 'smpl24') -> str:
             joints=joint_names(skeleton),
             frame_ids=motion.frame_ids,
             fps=motion.fps,
-            seconds=motion.seconds().tolist(),
+            seconds=motion.times.tolist(),
             image_size=motion.image_size,
             focal=motion.focal,
             xyz=_rounded(xyz),

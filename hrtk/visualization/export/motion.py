@@ -36,8 +36,8 @@ class Motion:
         fps: frames per second.
         image_size: (width, height) of the image, px.
         focal: px; the principal point is the middle of the image.
-        times: (F,) float64 rising seconds; None if frame t is at ``t / fps``.
         floor: in the camera frame; None if it is unknown. Then the vertical of every world is that of the image.
+        given_times: (F,) float64 seconds of the frames, rising; None if they are even. Read :attr:`times`.
     """
 
     name: str
@@ -49,16 +49,17 @@ class Motion:
     image_size: tuple[int, int]
     focal: float
     floor: Optional[Floor] = None
-    times: Optional[np.ndarray] = None
+    given_times: Optional[np.ndarray] = None
 
     def __len__(self) -> int:
         return len(self.rotmat)
 
-    def seconds(self) -> np.ndarray:
-        """(F,) float64 seconds of the frames after the first one."""
-        if self.times is None:
+    @property
+    def times(self) -> np.ndarray:
+        """(F,) float64 seconds of the frames, the first one at 0."""
+        if self.given_times is None:
             return np.arange(len(self)) / self.fps
-        return self.times - self.times[0]
+        return self.given_times - self.given_times[0]
 
 
 def motion_of_crops(
@@ -85,7 +86,7 @@ def motion_of_crops(
         fps: frames per second.
         image_size: (width, height), px.
         focal: px; default :func:`~hrtk.geometry.camera.default_focal`. Depth is proportional to it.
-        times: (F,) rising seconds of the frames; None if frame t is at ``t / fps``.
+        times: (F,) seconds of the frames, rising; None if they are even.
 
     Raises:
         InputError: an array has another shape or is not finite, or there is no frame, frame rate or focal length.
@@ -108,7 +109,7 @@ def motion_of_crops(
         fps=float(fps),
         image_size=(width, height),
         focal=focal,
-        times=times,
+        given_times=times,
     )
 
 

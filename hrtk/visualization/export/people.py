@@ -8,9 +8,19 @@ from typing import Any, Mapping, Optional
 
 from hrtk.body_models import BodyModel
 from hrtk.geometry.floor import FloorEstimate
+from hrtk.geometry.smoothing import jitter
 from hrtk.results import Result
+from hrtk.visualization.export.foot_lock import lock_feet, stances_of
 from hrtk.visualization.export.ground import clip_of, floors_of_clips, on_floor, sliding
-from hrtk.visualization.export.placing import Placed, Placing, evenly_spaced, place_track
+from hrtk.visualization.export.joints import joint_positions
+from hrtk.visualization.export.motion import Motion
+from hrtk.visualization.export.placing import (
+    Placed,
+    Placing,
+    depth_step,
+    evenly_spaced,
+    place_track,
+)
 
 # Of the diagonal of the image: background that moves farther is that of a moving camera.
 STILL_CAMERA = 0.01
@@ -35,8 +45,10 @@ def place_people(
 
     Returns:
         The motions by the same keys. Their facts are those of :func:`~hrtk.visualization.export.placing.place_track`
-        and ``sliding_mm`` and ``sliding_before_mm`` (the mean step of standing feet per frame, with and without filter
-        and floor; None if no foot stands) and ``floor`` (see :func:`floor_facts`).
+        of the final motion, and the mean step of standing feet per frame: ``sliding_before_mm`` (without filter),
+        ``sliding_filtered_mm`` (filtered, on the floor) and ``sliding_mm`` (with locked feet), all at the ``stances``
+        of the filtered motion, or None if no foot stands; ``floor_shift_mm`` and ``floor_shift_px`` (how far floor and
+        locked feet move the joints, in the camera frame and in the image), and ``floor`` (see :func:`floor_facts`).
 
     Raises:
         InputError: an array of a result has another shape or is not finite.
@@ -53,7 +65,7 @@ def place_people(
                 reason = f'the camera moves: its background shifts by {share:.1%} of the image'
                 floors[clip] = FloorEstimate(None, reason, 0.0, math.inf, 0)
     return {
-        key: _with_floor(person, body, floors.get(clip_of(person.motion.name)))
+        key: _with_floor(person, body, floors.get(clip_of(person.motion.name)), placing)
         for key, person in placed.items()
     }
 
@@ -84,6 +96,9 @@ def describe(name: str, facts: Mapping[str, Any]) -> str:
     if facts['frames'] == 1:
         return f'{name}: {parts[0]}'
     parts.append(f'jitter {facts["jitter_before_mm"]:.1f} -> {facts["jitter_mm"]:.1f} mm/frame²')
+    parts.append(
+        f'depth steps {facts["depth_step_before_mm"]:.1f} -> {facts["depth_step_mm"]:.1f} mm/frame'
+    )
     if facts['sliding_before_mm'] is not None and facts['sliding_mm'] is not None:
         parts.append(
             f'feet slide {facts["sliding_before_mm"]:.1f} -> {facts["sliding_mm"]:.1f} mm/frame'
@@ -103,19 +118,45 @@ def describe(name: str, facts: Mapping[str, Any]) -> str:
     return f'{name}: {"; ".join(parts)}'
 
 
-def _with_floor(person: Placed, body: BodyModel, estimate: Optional[FloorEstimate]) -> Placed:
+def _with_floor(
+    person: Placed, body: BodyModel, estimate: Optional[FloorEstimate], placing: Placing
+) -> Placed:
+    """Brings a person to the floor and locks the feet; sliding is that of the same points in all three motions."""
     up = None
+    floor = None
+    if estimate is not None:
+        floor = estimate.floor
     motion = person.motion
-    if estimate is not None and estimate.floor is not None:
-        up = estimate.floor.up
-        motion = on_floor(motion, body, estimate.floor)
+    if floor is not None:
+        up = floor.up
+        motion = on_floor(motion, body, floor)
+    stances = stances_of(motion, body, up)
+    filtered = motion
+    if placing.lock_feet and evenly_spaced(motion.frame_ids):
+        motion = lock_feet(motion, body, stances)
+    slides = [sliding(one, body, up, stances.stands) for one in (person.raw, filtered, motion)]
     facts = dict(
         person.facts,
-        sliding_before_mm=_millimetres(sliding(person.raw, body, up)),
-        sliding_mm=_millimetres(sliding(motion, body, up)),
+        sliding_before_mm=_millimetres(slides[0]),
+        sliding_filtered_mm=_millimetres(slides[1]),
+        sliding_mm=_millimetres(slides[2]),
+        stances=stances.count,
         floor=floor_facts(estimate),
     )
+    facts.update(_after_floor(person.motion, motion, body))
     return dataclasses.replace(person, motion=motion, facts=facts)
+
+
+def _after_floor(filtered: Motion, motion: Motion, body: BodyModel) -> dict[str, float]:
+    """Jitter and depth steps of the final motion, and how far it is from the filtered one."""
+    joints = joint_positions(motion, body)
+    moved, moved_pixels = (a - b for a, b in zip(joints, joint_positions(filtered, body)))
+    return dict(
+        jitter_mm=1000 * jitter(joints[0]),
+        depth_step_mm=1000 * depth_step(joints[0]),
+        floor_shift_mm=1000 * float(moved.norm(dim=-1).mean()),
+        floor_shift_px=float(moved_pixels.norm(dim=-1).mean()),
+    )
 
 
 def _millimetres(metres: float) -> Optional[float]:

@@ -19,8 +19,8 @@ from hrtk.geometry.smoothing import (
     jitter,
     smooth_positions,
     smooth_rotations,
+    time_filter,
     unbroken,
-    window_frames,
 )
 from hrtk.results import Result
 from hrtk.visualization.export.motion import Motion, motion_of_crops, rest_joints
@@ -43,6 +43,8 @@ class Placing:
             :func:`~hrtk.geometry.camera.viewing_rotation`.
         smooth: seconds of the window of the filter over time, see :mod:`hrtk.geometry.smoothing`; 0 for none.
         floor: whether gravity and the floor are estimated, see :mod:`hrtk.geometry.floor`.
+        lock_feet: whether standing feet stay at their places where a floor is found, see
+            :mod:`hrtk.visualization.export.foot_lock`.
 
     Raises:
         InputError: a value is not in its range.
@@ -53,6 +55,7 @@ class Placing:
     viewing_ray: bool = True
     smooth: float = SMOOTH_SECONDS
     floor: bool = True
+    lock_feet: bool = True
 
     def __post_init__(self) -> None:
         if self.focal is not None or self.fov is not None:
@@ -116,7 +119,8 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
         The motion, and as facts ``frames``, ``focal_px``, ``focal_known``, ``viewing_ray``, ``smoothed_frames`` (the
         window; 1 for none), ``jumps`` (turns of the whole body of more than :data:`MOST_TURN` between two frames, over
         which rotations are not filtered), ``jitter_mm`` and ``jitter_before_mm`` (the mean second difference of joints
-        in the camera frame, per frame squared, with and without filter), and ``image_shift_px`` (the mean distance of
+        in the camera frame, per frame squared, with and without filter), ``depth_step_mm`` and ``depth_step_before_mm``
+        (the mean change of the pelvis's distance from frame to frame) and ``image_shift_px`` (the mean distance of
         joints from their places in the image that the crop cameras give them).
 
     Raises:
@@ -145,16 +149,14 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
         rotmat = turn_root(rotmat, rotation)
     betas = crops.betas.mean(0, keepdim=True).expand_as(crops.betas)
     raw = _fitted(dataclasses.replace(crops, rotmat=rotmat, betas=betas), body, pixels)
-    window = 1
-    if evenly_spaced(result.frame_ids):
-        window = window_frames(placing.smooth, result.fps, len(result))
     motion = raw
+    over_time = time_filter(raw.times, _seconds(result, placing))
     pieces = unbroken(rotmat[:, 0], MOST_TURN)
-    if window > 1:
+    if over_time.window > 1:
         smooth = dataclasses.replace(
-            raw, rotmat=_smooth_pieces(rotmat, pieces, placing.smooth, result.fps)
+            raw, rotmat=_smooth_pieces(rotmat, pieces, raw.times, placing.smooth)
         )
-        motion = smooth_path(_fitted(smooth, body, pixels), body, window)
+        motion = smooth_path(_fitted(smooth, body, pixels), body, placing.smooth)
     joints = _joints(body, motion.rotmat, motion.betas) + motion.translation[:, None]
     raw_joints = _joints(body, raw.rotmat, raw.betas) + raw.translation[:, None]
     seen = perspective_pixels(joints, focal, image_middle(result.image_size))
@@ -163,10 +165,12 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
         focal_px=focal,
         focal_known=placing.knows_focal_of(result),
         viewing_ray=placing.viewing_ray,
-        smoothed_frames=window,
+        smoothed_frames=over_time.window,
         jumps=len(pieces) - 1,
         jitter_before_mm=1000 * jitter(raw_joints),
         jitter_mm=1000 * jitter(joints),
+        depth_step_before_mm=1000 * depth_step(raw_joints),
+        depth_step_mm=1000 * depth_step(joints),
         image_shift_px=float((seen - pixels).norm(dim=-1).mean()),
     )
     return Placed(motion, raw, facts)
@@ -190,24 +194,38 @@ def _fitted(motion: Motion, body: BodyModel, pixels: Tensor) -> Motion:
     )
 
 
-def _smooth_pieces(rotmat: Tensor, pieces: list[slice], seconds: float, fps: float) -> Tensor:
+def _seconds(result: Result, placing: Placing) -> float:
+    """The window of the filter for a result."""
+    if result.times is None and not evenly_spaced(result.frame_ids):
+        return 0.0
+    return placing.smooth
+
+
+def depth_step(joints: Tensor) -> float:
+    """The mean change of the pelvis's distance from frame to frame, metres; 0 for one frame."""
+    if len(joints) < 2:
+        return 0.0
+    return float(joints[:, 0, 2].diff().abs().mean())
+
+
+def _smooth_pieces(
+    rotmat: Tensor, pieces: list[slice], times: np.ndarray, seconds: float
+) -> Tensor:
     """Filters rotations (F, 24, 3, 3) within pieces."""
-    smooth = []
-    for piece in pieces:
-        part = rotmat[piece]
-        smooth.append(smooth_rotations(part, window_frames(seconds, fps, len(part))))
+    smooth = [
+        smooth_rotations(rotmat[piece], time_filter(times[piece], seconds)) for piece in pieces
+    ]
     return torch.cat(smooth)
 
 
-def smooth_path(motion: Motion, body: BodyModel, window: int) -> Motion:
+def smooth_path(motion: Motion, body: BodyModel, seconds: float) -> Motion:
     """Filters the pelvis's direction, and over longer windows the logarithm of its distance."""
     rest_pelvis = rest_joints(body, motion.betas)[:, 0]
     pelvis = rest_pelvis + motion.translation
     depth = pelvis[:, 2:]
-    slopes = smooth_positions(pelvis[:, :2] / depth, window)
-    longest = len(motion) - 1 + len(motion) % 2
-    depth_window = min(DEPTH_FACTOR * window, longest)
-    depth = smooth_positions(depth.log(), depth_window).exp()
+    slopes = smooth_positions(pelvis[:, :2] / depth, time_filter(motion.times, seconds))
+    longer = time_filter(motion.times, DEPTH_FACTOR * seconds)
+    depth = smooth_positions(depth.log(), longer).exp()
     smooth = torch.cat([slopes * depth, depth], dim=1)
     return dataclasses.replace(motion, translation=smooth - rest_pelvis)
 
