@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any, Optional
@@ -40,6 +40,8 @@ class Registry(root.Registry):
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, build_func=_build, scope='hrtk', **kwargs)
+        # Called with every object that is built.
+        self.finishers: list[Callable[[Any], None]] = []
 
     def import_from_location(self) -> None:
         """Imports hrtk's own modules of this kind, then, once per process, every installed plugin."""
@@ -94,11 +96,14 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
     label = f'{registry.name} {cls.__name__}'
     check_options(cls, options, label)
     try:
-        return cls(**options)
+        built = cls(**options)
     except TypeError as error:
         if 'argument' not in str(error):
             raise
         raise InputError(f'{label}: {_unknown_options(cls, options) or error}') from error
+    for finish in registry.finishers:
+        finish(built)
+    return built
 
 
 def _resolve(type_or_name: Any, registry: Registry) -> type:

@@ -2,18 +2,21 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
+import torch
 
 from hrtk.cli import main as cli
 from hrtk.datasets.arrays import cached_arrays
 from hrtk.engine.store import ResultStore
 from hrtk.errors import InputError
 from hrtk.files import DiskError, remove_leftovers, reserve, write_atomically
+from hrtk.registry import DATASETS
 
 
 def full(file):
@@ -107,3 +110,31 @@ def test_reserved_blocks(tmp_path):
     before = path.stat().st_blocks
     reserve(path)
     assert path.stat().st_blocks * 512 >= path.stat().st_size > before * 512
+
+
+def test_too_little_room_is_left_to_others(tmp_path):
+    path = tmp_path / 'large.bin'
+    path.touch()
+    os.truncate(path, shutil.disk_usage(tmp_path).total * 4)
+    with pytest.raises(OSError, match='No space left'):
+        reserve(path)
+    assert path.stat().st_blocks == 0
+    path.unlink()
+
+
+def test_cached_views_have_room_or_are_drawn(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv('HRTK_CACHE', str(tmp_path))
+    config = dict(type='OpenViews', length=40, resolution=32, cache=True)
+    views = DATASETS.build(config)
+    (path,) = tmp_path.glob('open_stream/*/image.bin')
+    assert path.stat().st_blocks * 512 >= path.stat().st_size == 40 * 3 * 32 * 32
+    first = views[3]['image']
+    assert views.cache is not None and 3 in views.cache
+
+    def no_room(path):
+        raise OSError(errno.ENOSPC, 'No space left on device', str(path))
+
+    monkeypatch.setattr('hrtk.datasets.view_files.reserve', no_room)
+    views = DATASETS.build(config)
+    assert views.cache is None and 'image.bin: no room for cached views' in caplog.text
+    assert torch.equal(views[3]['image'], first)
