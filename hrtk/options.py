@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import math
 import numbers
 import pathlib
 import types
@@ -71,6 +70,8 @@ LEAST: dict[str, float] = {
         0,
     ),
 }
+# The greatest value, likewise: what no camera or clip has.
+MOST: dict[str, float] = {'fps': 1e5, 'max_gap': 1e9, 'min_length': 1e9}
 PLAIN = (str, bytes, bool, int, float, list, tuple, set)
 WORDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a text'}
 
@@ -80,7 +81,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
 
     Checked are annotations of ``int``, ``float``, ``bool``, ``str``, ``Path``, tuples, lists and mappings, and unions
     of them. A list may stand for a tuple, as in JSON, and an object that is built already for a mapping. No number may
-    be NaN, and those of :data:`LEAST` have a least value.
+    be NaN, and those of :data:`LEAST` and :data:`MOST` have a least and a greatest value.
 
     Args:
         cls: the class that receives the options, a dataclass or a class with an ``__init__``.
@@ -99,8 +100,12 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
             raise InputError(f'{label}: {option} is {_described(hints[option])}, not {value!r}')
         if isinstance(value, numbers.Real) and not isinstance(value, bool):
             least = LEAST.get(option)
-            if math.isnan(value) or least is not None and value < least:
-                raise InputError(f'{label}: {option} is {_range(least)}, not {value!r}')
+            most = MOST.get(option)
+            too_small = least is not None and value < least
+            too_large = most is not None and value > most
+            is_nan = value != value  # a whole number may be too large for math.isnan
+            if is_nan or too_small or too_large:
+                raise InputError(f'{label}: {option} is {_range(least, most)}, not {value!r}')
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -138,8 +143,10 @@ def _members_fit(value: Any, origin: Any, members: tuple[Any, ...]) -> bool:
     return all(_fits(member, members[0]) for member in value)
 
 
-def _range(least: Optional[float]) -> str:
+def _range(least: Optional[float], most: Optional[float]) -> str:
     """A range in words."""
+    if most is not None:
+        return f'a number up to {most:g}'
     if least is None:
         return 'a number'
     if least == 1:
