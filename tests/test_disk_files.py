@@ -138,3 +138,35 @@ def test_cached_views_have_room_or_are_drawn(tmp_path, monkeypatch, caplog):
     views = DATASETS.build(config)
     assert views.cache is None and 'image.bin: no room for cached views' in caplog.text
     assert torch.equal(views[3]['image'], first)
+
+
+@pytest.mark.parametrize(
+    ('error', 'words'),
+    [
+        (MemoryError(), 'not enough memory'),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried "
+                'to allocate 4000000000000 bytes.'
+            ),
+            'not enough memory',
+        ),
+        (RuntimeError('a shape is wrong'), None),
+        (
+            OSError(errno.ENAMETOOLONG, 'File name too long', 'x' * 300),
+            'x: cannot be used (File name',
+        ),
+        (OSError('without a file'), None),
+    ],
+)
+def test_what_the_machine_does_not_allow_is_one_line(capsys, error, words):
+    def run():
+        raise error
+
+    if words is None:  # an error of the program keeps its traceback
+        with pytest.raises((OSError, RuntimeError)):
+            cli._exit_code(run, '')
+        return
+    assert cli._exit_code(run, '') == 2
+    message = capsys.readouterr().err
+    assert message.startswith('error: ') and words in message and len(message.splitlines()) == 1

@@ -23,9 +23,12 @@ import hrtk.apis.look.view
 import hrtk.engine  # noqa: F401  # imported before the forks, as are the commands below
 import hrtk.training  # noqa: F401
 import hrtk.visualization.report
+from hrtk.body_models.skeletons import joint_names
 from hrtk.cli.main import main as hrtk_main
-from hrtk.registry import ESTIMATORS
-from hrtk.testing import write_lifting_files, write_official_files
+from hrtk.datasets import SequenceDataset
+from hrtk.registry import DATASETS, ESTIMATORS
+from hrtk.structures import GroundTruth
+from hrtk.testing import coloured_sequence, write_lifting_files, write_official_files
 from hrtk.testing.trial import TINY, seed
 
 ROOT = Path(__file__).parents[2]
@@ -129,16 +132,38 @@ def write_clip(folder):
     (folder / 'run.yaml').write_text(json.dumps(ADAPT))
 
 
+@DATASETS.register_module(force=True)
+class MeasuredTrack(SequenceDataset):
+    """A track of noise with measured joints."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        if index:
+            raise IndexError(index)
+        joints = torch.randn(FRAMES, 12, 3, generator=torch.Generator().manual_seed(0))
+        sequence = coloured_sequence('track', FRAMES, 40, 0)
+        truth = GroundTruth(joints3d=joints + torch.tensor([0.0, 0, 4]), skeleton='body12')
+        return dataclasses.replace(sequence, truth=truth)
+
+
 def write_joints(folder):
-    write_clip(folder)
+    config = dict(
+        ADAPT,
+        dataset=dict(type='MeasuredTrack'),
+        evaluator=dict(type='MeshEvaluator', protocol='real4'),
+    )
+    (folder / 'run.yaml').write_text(json.dumps(config))
+    sequence = MeasuredTrack()[0]
     joints = dict(
-        joints=['hip'],
-        frame_ids=[f'{t:03d}' for t in range(FRAMES)],
-        xyz=[[[0.0, 1.0, 2.0]]] * FRAMES,
+        joints=list(joint_names('body12')),
+        frame_ids=list(sequence.frame_ids),
+        xyz=sequence.truth.joints3d.tolist(),
         axes='camera',
     )
     (folder / 'joints').mkdir()
-    (folder / 'joints' / 'clip_person0.json').write_text(json.dumps(joints))
+    (folder / 'joints' / 'track.json').write_text(json.dumps(joints))
 
 
 def write_table(folder):
@@ -287,7 +312,7 @@ COMMANDS = {
     'evaluate-joints': Command(
         write_joints,
         ('evaluate', 'joints', '--config', 'run.yaml'),
-        ('joints/*.json', 'run.yaml', 'keypoints.json'),
+        ('joints/*.json', 'run.yaml'),
     ),
     'report': Command(write_clip, ('report', 'run', '--before', 'run'), STORED, (RUN,)),
     'view': Command(write_clip, ('view', 'run'), STORED, (RUN,)),
