@@ -12,7 +12,7 @@ from mmengine.dist import is_distributed
 from torch import distributed
 
 from hrtk.apis.assets import require_assets
-from hrtk.apis.config_files import check_imports, read_config
+from hrtk.apis.config_files import check_imports, check_values, read_config
 from hrtk.apis.locations import bundled_configs, bundled_name, find_config
 from hrtk.errors import InputError, nearest
 from hrtk.registry import check_names
@@ -77,7 +77,9 @@ def load_config(
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f'the options {merged} do not fit the config: {error}') from error
     check_imports(merged, 'the options')
-    check_names(cfg.to_dict(), cfg.filename or 'the config')
+    source = str(cfg.filename or 'the config')
+    check_names(cfg.to_dict(), source)
+    check_values(cfg, source)
     if cfg.get('launcher', 'none') == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
         # Started by torchrun: separate runs would overwrite each other's files.
         cfg.launcher = 'pytorch'

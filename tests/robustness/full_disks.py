@@ -17,7 +17,6 @@ from kill import ROOT, TRAINING, Adapt, Infer, _run, finish
 import hrtk.apis.look.report
 import hrtk.visualization.report
 
-
 CACHE = 'cache full'
 
 
