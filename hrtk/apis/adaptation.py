@@ -75,7 +75,10 @@ def load_config(
     try:
         cfg.merge_from_dict(merged)
     except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f'the options {merged} do not fit the config: {error}') from error
+        source = cfg.filename or 'the config'
+        raise InputError(
+            f'{source}: the options {merged} do not fit the config: {error}'
+        ) from error
     check_imports(merged, 'the options')
     source = str(cfg.filename or 'the config')
     check_names(cfg.to_dict(), source)

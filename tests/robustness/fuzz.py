@@ -22,9 +22,10 @@ from pathlib import Path
 import cv2
 import torch
 from children import Outcome, in_child
-from corrupted_commands import COMMANDS, OPTION, change_option, copy_inputs, says, targets
+from corrupted_commands import COMMANDS, copy_inputs, says, targets
 from corrupted_readers import READERS
 from corruptions import KINDS, corrupt
+from wrong_options import OPTION, change_option
 
 from hrtk.errors import InputError
 
@@ -60,7 +61,7 @@ def try_command(name, kind, seed, root):
 
     Args:
         name: of the command in :data:`COMMANDS`.
-        kind: of :data:`~corruptions.KINDS`, or :data:`~corrupted_commands.OPTION`.
+        kind: of :data:`~corruptions.KINDS`, or :data:`~wrong_options.OPTION`.
         seed: of the random choices.
         root: a folder with the valid inputs of the command in ``valid/<name>``.
     """

@@ -2,8 +2,9 @@
 
 import children
 import fuzz
-from corrupted_commands import COMMANDS, change_option
+from corrupted_commands import COMMANDS
 from corrupted_readers import READERS
+from wrong_options import change_option
 
 
 def test_valid_files_are_read(tmp_path):
