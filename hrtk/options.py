@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Optional, Union
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 
 # The least value of numeric options, by name, for all classes: one name means the same everywhere.
 LEAST: dict[str, float] = {
@@ -89,7 +89,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
         label: names the class in the message, e.g. ``'adapter Bilevel'``.
 
     Raises:
-        InputError: a value has another type than its annotation, or lies outside its range.
+        OptionError: a value has another type than its annotation, or lies outside its range.
     """
     check_literals(cls, options, label)
     hints = _type_hints(cls)
@@ -97,7 +97,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
         if option not in hints:
             continue
         if not _fits(value, hints[option]):
-            raise InputError(f'{label}: {option} is {_described(hints[option])}, not {value!r}')
+            raise OptionError(f'{label}: {option} is {_described(hints[option])}, not {value!r}')
         if isinstance(value, numbers.Real) and not isinstance(value, bool):
             least = LEAST.get(option)
             most = MOST.get(option)
@@ -105,7 +105,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
             too_large = most is not None and value > most
             is_nan = value != value  # a whole number may be too large for math.isnan
             if is_nan or too_small or too_large:
-                raise InputError(f'{label}: {option} is {_range(least, most)}, not {value!r}')
+                raise OptionError(f'{label}: {option} is {_range(least, most)}, not {value!r}')
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -185,7 +185,7 @@ def check_literals(cls: type, options: Mapping[str, Any], label: str) -> None:
         label: names the class in the message, e.g. ``'adapter Bilevel'``.
 
     Raises:
-        InputError: a value is none of those that its annotation allows.
+        OptionError: a value is none of those that its annotation allows.
     """
     hints = _type_hints(cls)
     for option, value in options.items():
@@ -193,7 +193,7 @@ def check_literals(cls: type, options: Mapping[str, Any], label: str) -> None:
         if allowed is None or value in allowed:
             continue
         listing = ', '.join(map(repr, allowed))
-        raise InputError(f'{label}: {option} is one of {listing}, not {value!r}')
+        raise OptionError(f'{label}: {option} is one of {listing}, not {value!r}')
 
 
 def _type_hints(cls: type) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import distributed
 from hrtk.apis.assets import require_assets
 from hrtk.apis.config_files import check_imports, check_values, read_config
 from hrtk.apis.locations import bundled_configs, bundled_name, find_config
-from hrtk.errors import InputError, nearest
+from hrtk.errors import InputError, named_config, nearest
 from hrtk.registry import check_names
 
 
@@ -47,7 +47,9 @@ def adapt(
 
     distributed_before = is_distributed()
     try:
-        return AdaptRunner.from_cfg(cfg).adapt()
+        with named_config(cfg.filename):
+            runner = AdaptRunner.from_cfg(cfg)
+        return runner.adapt()
     finally:
         if is_distributed() and not distributed_before:
             distributed.destroy_process_group()
