@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import sys
 import traceback
 from pathlib import Path
 
@@ -65,11 +66,17 @@ def _limit(seconds, output):
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     pages = int(Path('/proc/self/statm').read_text().split()[0])
     size = pages * resource.getpagesize() + SAFETY
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:  # of a child of a child
+        size = min(size, hard)
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    # Those of a test would be pytest's.
+    sys.stdout = open(1, 'w', buffering=1, closefd=False)
+    sys.stderr = open(2, 'w', buffering=1, closefd=False)
 
 
 def _judged(judge):
