@@ -148,10 +148,10 @@ def batch_of(kind, model):
         return dict(keypoints2d=torch.randn(4, 9, 17, 2), joints3d=torch.randn(4, 9, 17, 3))
     if kind == 'RefineTraining':
         return dict(
-            keypoints2d=torch.randn(4, 9, 17, 2),
-            joints3d=0.3 * torch.randn(4, 9, 17, 3),
-            root=torch.randn(4, 9, 3) + 5,
-            intrinsics=torch.tensor([[1.1, 1.1, 0, 0, 0, 0, 0, 0, 0]]).repeat(4, 1),
+            keypoints2d=0.1 * torch.randn(32, 9, 17, 2),
+            joints3d=0.3 * torch.randn(32, 9, 17, 3),
+            root=0.1 * torch.randn(32, 9, 3) + 3,
+            intrinsics=torch.tensor([[1.1, 1.1, 0, 0, 0, 0, 0, 0, 0]]).repeat(32, 1),
         )
     if kind == 'PosePriorTraining':
         return dict(rotmat=axis_angle_to_rotmat(0.3 * torch.randn(6, 23, 3)))
