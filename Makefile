@@ -17,8 +17,10 @@ test: $(READY)  ## the types and every test, the documentation's code and build 
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests
 
 CASES ?= 3000
-fuzz: $(READY)  ## reads thousands of corrupted files with every reader, in children with limits
-	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/robustness/fuzz.py $(CASES)
+MINUTES ?= 20
+fuzz: $(READY)  ## thousands of corrupted files for every reader and every command, in children with limits
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/robustness/fuzz.py \
+		--readers $(CASES) --commands $(CASES) --minutes $(MINUTES)
 
 TRIALS ?= 30
 kill: $(READY)  ## kills and interrupts runs at random and compares their results bit by bit

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Optional
 
 
 class InputError(ValueError):
@@ -12,6 +14,26 @@ class InputError(ValueError):
     The message names the file, the key, the expected value and the remedy. Commands print it without a traceback and
     exit with code 2.
     """
+
+
+class OptionError(InputError):
+    """A name or a value in a config is wrong. The message names class and option; whoever has read the config adds its
+    file, see :func:`named_config`."""
+
+
+@contextlib.contextmanager
+def named_config(file: Optional[object]) -> Iterator[None]:
+    """Within this context an :class:`OptionError` names the file of the config.
+
+    Args:
+        file: of the config; None if it comes from no file.
+    """
+    try:
+        yield
+    except OptionError as error:
+        if file is None or str(file) in str(error):
+            raise
+        raise OptionError(f'{file}: {error}') from error
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.5) -> list[str]:

@@ -25,6 +25,7 @@ DEVICES = re.compile(r'(CON|PRN|AUX|NUL|COM\d|LPT\d)(\.|$)', re.IGNORECASE)
 READ_BYTES = 1 << 20
 WHOLE = 1 << 28  # bytes of a file that are hashed without exception
 SAMPLED = 1 << 16  # bytes of every MiB of larger ones
+BLOCK = 512  # bytes of what `st_blocks` counts
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 # Names of unfinished files: the process, and its kind.
 LEFTOVER = re.compile(r'\.(\d+)\.(tmp|part)(\.\w+)?$')
@@ -104,6 +105,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        remove_leftovers(path.parent, path.name)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
         if isinstance(error, RuntimeError) and _free_bytes(path) > READ_BYTES:
             raise
@@ -145,26 +147,35 @@ def reserve(path: Path) -> None:
     """Reserves the blocks of a sparse file: writing to a mapped one on a full disk would end the process (SIGBUS).
 
     Raises:
-        OSError: the disk has too little space.
+        OSError: the disk has too little space. Nothing is reserved then, so that other programs keep what is free.
     """
     if not hasattr(os, 'posix_fallocate'):  # macOS and Windows
         return
     with open(path, 'r+b') as file:
-        size = os.fstat(file.fileno()).st_size
-        if size:
-            os.posix_fallocate(file.fileno(), 0, size)
+        status = os.fstat(file.fileno())
+        missing = status.st_size - status.st_blocks * BLOCK
+        if missing <= 0:
+            return
+        if missing > shutil.disk_usage(path.absolute().parent).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.posix_fallocate(file.fileno(), 0, status.st_size)
 
 
-def remove_leftovers(folder: Path) -> list[Path]:
+def remove_leftovers(folder: Path, name: Optional[str] = None) -> list[Path]:
     """Removes unfinished files of processes that were killed, and returns their paths.
 
     Args:
         folder: it is searched without its subfolders. A file stays if its process is alive, or if it was changed in the
             last hour, because a process of another machine may write it.
+        name: only the unfinished files of this one; None for all, in a folder that holds files of hrtk alone.
     """
-    removed = []
-    for path in folder.glob('*'):
+    removed: list[Path] = []
+    if not folder.is_dir():
+        return removed
+    for path in map(Path, os.scandir(folder)):
         match = LEFTOVER.search(path.name)
+        if match is not None and name is not None and path.name[: match.start()] != name:
+            continue
         if match is None or _is_alive(int(match[1])):
             continue
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import math
 import numbers
 import pathlib
 import types
@@ -12,7 +11,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Optional, Union
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 
 # The least value of numeric options, by name, for all classes: one name means the same everywhere.
 LEAST: dict[str, float] = {
@@ -72,6 +71,8 @@ LEAST: dict[str, float] = {
         0,
     ),
 }
+# The greatest value, likewise: what no camera or clip has.
+MOST: dict[str, float] = {'fps': 1e5, 'max_gap': 1e9, 'min_length': 1e9}
 PLAIN = (str, bytes, bool, int, float, list, tuple, set)
 WORDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a text'}
 
@@ -81,7 +82,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
 
     Checked are annotations of ``int``, ``float``, ``bool``, ``str``, ``Path``, tuples, lists and mappings, and unions
     of them. A list may stand for a tuple, as in JSON, and an object that is built already for a mapping. No number may
-    be NaN, and those of :data:`LEAST` have a least value.
+    be NaN, and those of :data:`LEAST` and :data:`MOST` have a least and a greatest value.
 
     Args:
         cls: the class that receives the options, a dataclass or a class with an ``__init__``.
@@ -89,7 +90,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
         label: names the class in the message, e.g. ``'adapter Bilevel'``.
 
     Raises:
-        InputError: a value has another type than its annotation, or lies outside its range.
+        OptionError: a value has another type than its annotation, or lies outside its range.
     """
     check_literals(cls, options, label)
     hints = _type_hints(cls)
@@ -97,11 +98,16 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
         if option not in hints:
             continue
         if not _fits(value, hints[option]):
-            raise InputError(f'{label}: {option} is {_described(hints[option])}, not {value!r}')
-        if isinstance(value, numbers.Real) and not isinstance(value, bool):
+            raise OptionError(f'{label}: {option} is {_described(hints[option])}, not {value!r}')
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if is_number:
             least = LEAST.get(option)
-            if math.isnan(value) or least is not None and value < least:
-                raise InputError(f'{label}: {option} is {_range(least)}, not {value!r}')
+            most = MOST.get(option)
+            too_small = least is not None and value < least
+            too_large = most is not None and value > most
+            is_nan = value != value  # a whole number may be too large for math.isnan
+            if is_nan or too_small or too_large:
+                raise OptionError(f'{label}: {option} is {_range(least, most)}, not {value!r}')
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -139,8 +145,10 @@ def _members_fit(value: Any, origin: Any, members: tuple[Any, ...]) -> bool:
     return all(_fits(member, members[0]) for member in value)
 
 
-def _range(least: Optional[float]) -> str:
+def _range(least: Optional[float], most: Optional[float]) -> str:
     """A range in words."""
+    if most is not None:
+        return f'a number up to {most:g}'
     if least is None:
         return 'a number'
     if least == 1:
@@ -179,7 +187,7 @@ def check_literals(cls: type, options: Mapping[str, Any], label: str) -> None:
         label: names the class in the message, e.g. ``'adapter Bilevel'``.
 
     Raises:
-        InputError: a value is none of those that its annotation allows.
+        OptionError: a value is none of those that its annotation allows.
     """
     hints = _type_hints(cls)
     for option, value in options.items():
@@ -187,7 +195,7 @@ def check_literals(cls: type, options: Mapping[str, Any], label: str) -> None:
         if allowed is None or value in allowed:
             continue
         listing = ', '.join(map(repr, allowed))
-        raise InputError(f'{label}: {option} is one of {listing}, not {value!r}')
+        raise OptionError(f'{label}: {option} is one of {listing}, not {value!r}')
 
 
 def _type_hints(cls: type) -> dict[str, Any]:

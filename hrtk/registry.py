@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any, Optional
@@ -23,7 +23,7 @@ from typing import Any, Optional
 from mmengine import registry as root
 from mmengine.config import Config, ConfigDict
 
-from hrtk.errors import InputError, nearest, suggestion
+from hrtk.errors import InputError, OptionError, nearest, suggestion
 from hrtk.options import check_options
 
 SCOPES = ('hrtk', 'mmengine')
@@ -40,6 +40,8 @@ class Registry(root.Registry):
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, build_func=_build, scope='hrtk', **kwargs)
+        # Called with every object that is built.
+        self.finishers: list[Callable[[Any], None]] = []
 
     def import_from_location(self) -> None:
         """Imports hrtk's own modules of this kind, then, once per process, every installed plugin."""
@@ -78,7 +80,7 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
     """Builds an object from ``dict(type=..., **options)``; returns an object that is built already.
 
     Raises:
-        InputError: the name is unknown (similar names are listed), the class has no such option, or an option has
+        OptionError: the name is unknown (similar names are listed), the class has no such option, or an option has
             another type or range than its annotation.
     """
     if not isinstance(cfg, (dict, ConfigDict, Config)):
@@ -87,18 +89,25 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
     type_or_name = options.pop('type', None)
     options.pop('_scope_', None)
     if type_or_name is None:
-        raise InputError(
+        raise OptionError(
             f'a {registry.name} needs a `type`; this one has only {sorted(map(str, options))}'
         )
     cls = _resolve(type_or_name, registry)
     label = f'{registry.name} {cls.__name__}'
     check_options(cls, options, label)
     try:
-        return cls(**options)
+        built = cls(**options)
+    except InputError as error:
+        if str(error).startswith(f'{cls.__name__}:'):  # about an option, not about a file
+            raise OptionError(str(error)) from error
+        raise
     except TypeError as error:
         if 'argument' not in str(error):
             raise
-        raise InputError(f'{label}: {_unknown_options(cls, options) or error}') from error
+        raise OptionError(f'{label}: {_unknown_options(cls, options) or error}') from error
+    for finish in registry.finishers:
+        finish(built)
+    return built
 
 
 def _resolve(type_or_name: Any, registry: Registry) -> type:
@@ -106,13 +115,13 @@ def _resolve(type_or_name: Any, registry: Registry) -> type:
     if callable(type_or_name):
         return type_or_name
     if not isinstance(type_or_name, str):
-        raise InputError(
+        raise OptionError(
             f'the `type` of a {registry.name} is the name of a class, not {type_or_name!r}'
         )
     cls = registry.get(type_or_name)
     if cls is None:
         hint = suggestion(type_or_name, registry.names(), count=3)
-        raise InputError(
+        raise OptionError(
             f'there is no {registry.name} called {type_or_name!r}. {hint} A plugin that offers it must be '
             f'installed in this environment.'
         )

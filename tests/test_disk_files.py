@@ -2,12 +2,14 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
+import torch
 
 from hrtk.cli import main as cli
 from hrtk.datasets.arrays import cached_arrays
@@ -21,6 +23,7 @@ from hrtk.files import (
     unescaped_name,
     write_atomically,
 )
+from hrtk.registry import DATASETS
 
 
 def full(file):
@@ -155,3 +158,63 @@ def test_results_of_earlier_versions_are_found(tmp_path):
     assert store.path('tänzer #1') == earlier
     store.folder.joinpath('tänzer #1.npz').write_bytes(b'')
     assert store.path('tänzer #1').name == 'tänzer #1.npz'
+
+
+def test_too_little_room_is_left_to_others(tmp_path):
+    path = tmp_path / 'large.bin'
+    path.touch()
+    os.truncate(path, shutil.disk_usage(tmp_path).total * 4)
+    with pytest.raises(OSError, match='No space left'):
+        reserve(path)
+    assert path.stat().st_blocks == 0
+    path.unlink()
+
+
+def test_cached_views_have_room_or_are_drawn(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv('HRTK_CACHE', str(tmp_path))
+    config = dict(type='OpenViews', length=40, resolution=32, cache=True)
+    views = DATASETS.build(config)
+    (path,) = tmp_path.glob('open_stream/*/image.bin')
+    assert path.stat().st_blocks * 512 >= path.stat().st_size == 40 * 3 * 32 * 32
+    first = views[3]['image']
+    assert views.cache is not None and 3 in views.cache
+
+    def no_room(path):
+        raise OSError(errno.ENOSPC, 'No space left on device', str(path))
+
+    monkeypatch.setattr('hrtk.datasets.view_files.reserve', no_room)
+    views = DATASETS.build(config)
+    assert views.cache is None and 'image.bin: no room for cached views' in caplog.text
+    assert torch.equal(views[3]['image'], first)
+
+
+@pytest.mark.parametrize(
+    ('error', 'words'),
+    [
+        (MemoryError(), 'not enough memory'),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you tried "
+                'to allocate 4000000000000 bytes.'
+            ),
+            'not enough memory',
+        ),
+        (RuntimeError('a shape is wrong'), None),
+        (
+            OSError(errno.ENAMETOOLONG, 'File name too long', 'x' * 300),
+            'x: cannot be used (File name',
+        ),
+        (OSError('without a file'), None),
+    ],
+)
+def test_what_the_machine_does_not_allow_is_one_line(capsys, error, words):
+    def run():
+        raise error
+
+    if words is None:  # an error of the program keeps its traceback
+        with pytest.raises((OSError, RuntimeError)):
+            cli._exit_code(run, '')
+        return
+    assert cli._exit_code(run, '') == 2
+    message = capsys.readouterr().err
+    assert message.startswith('error: ') and words in message and len(message.splitlines()) == 1

@@ -222,3 +222,14 @@ def test_registries_check_what_they_build():
 
 def test_detectors_have_a_registry():
     assert DETECTORS.name == 'detector'
+
+
+@pytest.mark.parametrize('value', [1e30, float('inf'), float('nan'), 10**400])
+def test_greatest_values(value):
+    class Clip:
+        def __init__(self, fps: float = 25.0) -> None:
+            pass
+
+    with pytest.raises(InputError, match='clip: fps is a number up to 100000, not'):
+        check_options(Clip, {'fps': value}, 'clip')
+    check_options(Clip, {'fps': 240}, 'clip')

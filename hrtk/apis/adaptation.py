@@ -12,9 +12,9 @@ from mmengine.dist import is_distributed
 from torch import distributed
 
 from hrtk.apis.assets import require_assets
-from hrtk.apis.config_files import check_imports, read_config
+from hrtk.apis.config_files import check_imports, check_values, read_config
 from hrtk.apis.locations import bundled_configs, bundled_name, find_config
-from hrtk.errors import InputError, nearest
+from hrtk.errors import InputError, named_config, nearest
 from hrtk.registry import check_names
 
 
@@ -47,7 +47,9 @@ def adapt(
 
     distributed_before = is_distributed()
     try:
-        return AdaptRunner.from_cfg(cfg).adapt()
+        with named_config(cfg.filename):
+            runner = AdaptRunner.from_cfg(cfg)
+        return runner.adapt()
     finally:
         if is_distributed() and not distributed_before:
             distributed.destroy_process_group()
@@ -75,9 +77,14 @@ def load_config(
     try:
         cfg.merge_from_dict(merged)
     except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f'the options {merged} do not fit the config: {error}') from error
+        source = cfg.filename or 'the config'
+        raise InputError(
+            f'{source}: the options {merged} do not fit the config: {error}'
+        ) from error
     check_imports(merged, 'the options')
-    check_names(cfg.to_dict(), cfg.filename or 'the config')
+    source = str(cfg.filename or 'the config')
+    check_names(cfg.to_dict(), source)
+    check_values(cfg, source)
     if cfg.get('launcher', 'none') == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
         # Started by torchrun: separate runs would overwrite each other's files.
         cfg.launcher = 'pytorch'

@@ -25,6 +25,31 @@ from hrtk.registry import check_names
 DATA = ('.yaml', '.yml', '.json')
 BASES = '_base_'
 IMPORTS = 'custom_imports'
+PLAIN = (str, bool, int, float, list, tuple)
+# What the values of top-level keys are, in configs of adaptations and of trainings.
+MAPPINGS = (
+    'adapter',
+    'dataset',
+    'default_hooks',
+    'env_cfg',
+    'estimator',
+    'log_processor',
+    'midway',
+    'model',
+    'optim_wrapper',
+    'outputs',
+    'preparations',
+    'randomness',
+    'test_cfg',
+    'test_dataloader',
+    'train_cfg',
+    'train_dataloader',
+    'val_cfg',
+    'val_dataloader',
+    'visualizer',
+)
+LISTS = ('custom_hooks', 'evaluator', 'param_scheduler', 'test_evaluator', 'val_evaluator')
+TEXTS = ('default_scope', 'device', 'launcher', 'load_from', 'work_dir')
 
 
 def read_config(path: Path) -> Config:
@@ -43,7 +68,44 @@ def read_config(path: Path) -> Config:
         return _execute(path)
     content = _read_data(path, ())
     check_names(content, str(path))
-    return Config(content, filename=path)
+    try:
+        return Config(content, filename=path)
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+    ) as error:  # a name that mmengine reserves
+        raise InputError(f'{path}: cannot be used as a config ({error})') from error
+
+
+def check_values(content: Mapping[str, Any], source: str) -> None:
+    """Refuses values of another kind than a top-level key of a config has; None, and objects, stand for anything.
+
+    Args:
+        content: a config.
+        source: file, for messages.
+
+    Raises:
+        InputError: names the key.
+    """
+    for key, value in content.items():
+        if value is None:
+            continue
+        if key in MAPPINGS and isinstance(value, PLAIN):
+            raise _wrong_kind(source, key, 'a mapping', value)
+        if key in TEXTS and not isinstance(value, (str, Path)):
+            raise _wrong_kind(source, key, 'a text', value)
+        if key in LISTS:
+            members = value if isinstance(value, (list, tuple)) else [value]
+            if any(isinstance(member, PLAIN) for member in members):
+                raise _wrong_kind(source, key, 'a mapping or a list of mappings', value)
+        if key == 'resume' and not isinstance(value, bool):
+            raise _wrong_kind(source, key, 'true or false', value)
+
+
+def _wrong_kind(source: str, key: str, kind: str, value: Any) -> InputError:
+    return InputError(f'{source}: {key} is {kind}, not {str(value)[:60]!r}')
 
 
 def check_imports(content: Mapping[str, Any], source: str) -> None:

@@ -19,6 +19,7 @@ from hrtk.apis.zoo.building import build_model
 from hrtk.apis.zoo.metafiles import list_models
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
+from hrtk.files import write_atomically
 from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ESTIMATORS
@@ -151,16 +152,15 @@ def save_perturbation(
     path.parent.mkdir(parents=True, exist_ok=True)
     statistics = dataclasses.asdict(perturbation)
     pattern = statistics.pop('pattern')
-    with open(path, 'wb') as stream:
-        np.savez_compressed(
-            stream,
-            perturbation=pattern,
-            eps=eps,
-            resolution=estimator.resolution,
-            weights=estimator.fingerprint()['weights'],
-            versions=json.dumps(versions()),
-            **statistics,
-        )
+    content = dict(
+        perturbation=pattern,
+        eps=eps,
+        resolution=estimator.resolution,
+        weights=estimator.fingerprint()['weights'],
+        versions=json.dumps(versions()),
+        **statistics,
+    )
+    write_atomically(path, lambda stream: np.savez_compressed(stream, **content))
 
 
 class _Best:

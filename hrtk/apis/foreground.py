@@ -12,6 +12,7 @@ import numpy as np
 from hrtk.body_models.skeletons import index_map, joint_names, limbs
 from hrtk.datasets.mask_sources import MaskFiles
 from hrtk.errors import InputError
+from hrtk.files import write_atomically
 from hrtk.geometry.capsules import capsule_mask
 from hrtk.reading.pictures import decode_picture
 from hrtk.structures import Keypoints2D, Sequence
@@ -125,7 +126,7 @@ def _unused(path: Path, written: set[Path], sequence: str) -> Path:
 def _write_mask(path: Path, mask: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     _, png = cv2.imencode('.png', mask.astype(np.uint8) * 255)
-    path.write_bytes(png.tobytes())
+    write_atomically(path, lambda file: file.write(png.tobytes()))
 
 
 def read_probability(path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -19,7 +19,7 @@ from hrtk.apis.train import KEYS, PARTS
 from hrtk.engine.runner import check_keys
 from hrtk.engine.store import fingerprint
 from hrtk.engine.versions import versions
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.files import sha256, write_text_atomically
 from hrtk.models.checkpoints import find_weights
 from hrtk.training.runner import TrainRunner
@@ -97,8 +97,9 @@ def test(
         # mmengine shares logs between runs of one name.
         experiment_name=f'{name}-test-{next(_RUN_NUMBERS)}_{time.time_ns()}',
     )
-    runner = TrainRunner.from_cfg(Config(content))
-    metrics = {key: float(value) for key, value in runner.test().items()}
+    with named_config(cfg.filename):
+        runner = TrainRunner.from_cfg(Config(content))
+        metrics = {key: float(value) for key, value in runner.test().items()}
     report = dict(
         config=cfg.filename,
         part=part.name,

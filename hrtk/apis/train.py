@@ -12,7 +12,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from hrtk.apis.adaptation import load_config
 from hrtk.engine.runner import check_keys
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.training.runner import TrainRunner
 
 # Keys that other lines of a training config refer to; the runner does not read them.
@@ -53,8 +53,9 @@ def train(
     for part in (*PARTS, *TEST_PARTS):
         cfg.pop(part, None)
     _set_start(cfg)
-    runner = TrainRunner.from_cfg(cfg)
-    runner.train()
+    with named_config(cfg.filename):
+        runner = TrainRunner.from_cfg(cfg)
+        runner.train()  # builds the data sets and the optimizer
     return {
         name.removeprefix('val/'): value.current()
         for name, value in runner.message_hub.log_scalars.items()

@@ -18,6 +18,8 @@ from hrtk.files import disk_error, written_error
 from hrtk.version import __version__
 
 COMMANDS = Path(__file__).with_name('commands')
+# In errors of torch, which raises no MemoryError.
+NO_MEMORY = ("can't allocate memory", 'out of memory', 'calculation overflowed', 'size overflow')
 USAGE = """usage: hrtk COMMAND ...
 
 CONFIG and TABLE are paths, or names of bundled ones: `hrtk adapt boa/r18_wild`.
@@ -138,11 +140,27 @@ def _exit_code(run: Callable[[], int], output: str) -> int:
         # e.g. `hrtk list | head`. Python flushes stdout again when it exits, so it needs an open file.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, RuntimeError) as error:
-        cause = written_error(error)
-        if cause is None:
+    except (OSError, RuntimeError, MemoryError) as error:
+        message = _environment(error, output)
+        if message is None:
             raise
-        return _report(str(disk_error(cause.filename or output, cause)))
+        return _report(message)
+
+
+def _environment(error: BaseException, output: str) -> Optional[str]:
+    """The message about what the machine or a file name does not allow; None for other errors."""
+    cause = written_error(error)
+    if cause is not None:
+        return str(disk_error(cause.filename or output, cause))
+    if isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY):
+        reason = str(error).splitlines()[0] if str(error) else 'MemoryError'
+        return (
+            f'not enough memory ({reason}); smaller batches, images or networks need less: check the '
+            f'sizes in the config and the options'
+        )
+    if isinstance(error, OSError) and error.filename is not None:
+        return f'{error.filename}: cannot be used ({error.strerror}); check the path'
+    return None
 
 
 def _report(message: str) -> int:

@@ -33,6 +33,10 @@ from hrtk.datasets.open_stream import (
 )
 from hrtk.datasets.own import CocoKeypointsDataset, Pose2SimProject, VideoDataset
 from hrtk.datasets.sequence_clips import SequenceClips
+from hrtk.datasets.view_files import reserve_views
+from hrtk.registry import DATASETS
+
+DATASETS.finishers.append(reserve_views)
 
 __all__ = [
     'AMASSLifting',

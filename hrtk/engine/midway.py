@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from hrtk.engine.store import read_state, warn
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import OptionError, suggestion
 from hrtk.files import DiskError, write_atomically
 from hrtk.results import keypoint_array
 from hrtk.structures import Prediction, Sequence
@@ -76,7 +76,7 @@ class MidwayStore:
         resume: use the states that lie in the folder.
 
     Raises:
-        InputError: an option is unknown, or not a positive number.
+        OptionError: an option is unknown, or not a positive number.
     """
 
     def __init__(self, folder: Path, options: Optional[Mapping[str, Any]], resume: bool) -> None:
@@ -165,12 +165,12 @@ class MidwayStore:
 def _check_options(options: Mapping[str, Any]) -> None:
     for key, value in options.items():
         if key not in OPTIONS:
-            raise InputError(f'midway: unknown key {key!r}. {suggestion(key, OPTIONS)}')
+            raise OptionError(f'midway: unknown key {key!r}. {suggestion(key, OPTIONS)}')
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if key == 'frames' and value is not None:
             is_number = is_number and isinstance(value, int)
         if value is not None and not (is_number and value > 0):
-            raise InputError(f'midway: {key} is a number above zero, not {value!r}')
+            raise OptionError(f'midway: {key} is a number above zero, not {value!r}')
 
 
 def _identity(sequence: Sequence, finished: list[str]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Optional
 
@@ -150,9 +151,11 @@ class AdaptRunner:
         """Joins the other processes, seeds the random numbers and creates the folder of the logs."""
         self.launcher = cfg.get('launcher', 'none')
         self.distributed = self.launcher != 'none'
-        self.timestamp = set_up_environment(self.launcher, cfg.get('env_cfg') or {})
+        with named_part(cfg, 'env_cfg'):
+            self.timestamp = set_up_environment(self.launcher, cfg.get('env_cfg') or {})
         self.rank, self.world_size = get_dist_info()
-        self.seed = set_random_seed(**(cfg.get('randomness') or dict(seed=0)))
+        with named_part(cfg, 'randomness'):
+            self.seed = set_random_seed(**(cfg.get('randomness') or dict(seed=0)))
         # mmengine shares loggers between runs of one name; two runs can start in the same second.
         self.experiment_name = f'{name}-{next(_RUN_NUMBERS)}_{self.timestamp}'
         self.log_dir = str(Path(self.work_dir) / self.timestamp)
@@ -165,16 +168,18 @@ class AdaptRunner:
     def _build_observers(self, cfg: Config) -> None:
         """Builds the log, mmengine's message hub and the visualizer."""
         self.log_processor = LogProcessor()
-        self.logger = MMLogger.get_instance(
-            self.experiment_name,
-            logger_name='hrtk',
-            log_level=cfg.get('log_level', 'INFO'),
-            log_file=str(Path(self.log_dir) / f'{self.timestamp}.log'),
-            file_mode='a',
-        )
+        with named_part(cfg, 'log_level'):
+            self.logger = MMLogger.get_instance(
+                self.experiment_name,
+                logger_name='hrtk',
+                log_level=cfg.get('log_level', 'INFO'),
+                log_file=str(Path(self.log_dir) / f'{self.timestamp}.log'),
+                file_mode='a',
+            )
         self.logger.info(', '.join(f'{key} {value}' for key, value in versions().items()))
         self.message_hub = MessageHub.get_instance(self.experiment_name)
-        self.visualizer = self._build_visualizer(cfg.get('visualizer'))
+        with named_part(cfg, 'visualizer'):
+            self.visualizer = self._build_visualizer(cfg.get('visualizer'))
         self.visualizer.add_config(self.cfg)
 
     def _build_visualizer(self, visualizer: Optional[Visualizer | dict]) -> Visualizer:
@@ -189,13 +194,18 @@ class AdaptRunner:
 
     def _register_hooks(self, cfg: Config) -> None:
         """Registers the hooks of the config, and the one that draws its ``outputs``."""
-        default = cfg.get('default_hooks') or dict(progress=dict(type='ProgressHook'))
-        hooks = [hook for hook in default.values() if hook is not None]
-        hooks.extend(cfg.get('custom_hooks') or [])
+        parts = dict(
+            default_hooks=cfg.get('default_hooks') or dict(progress=dict(type='ProgressHook')),
+            custom_hooks=dict(enumerate(cfg.get('custom_hooks') or [])),
+            outputs={},
+        )
         if cfg.get('outputs'):
-            hooks.append(dict(type='OverlayHook', **cfg.outputs))
-        for hook in hooks:
-            self.register_hook(hook)
+            parts['outputs'] = {0: {**cfg.outputs, 'type': 'OverlayHook'}}
+        for key, hooks in parts.items():
+            with named_part(cfg, key):
+                for hook in hooks.values():
+                    if hook is not None:
+                        self.register_hook(hook)
         names = ', '.join(type(hook).__name__ for hook in self.hooks)
         self.logger.info(f'Hooks will be executed in the following order:\n{names}')
 
@@ -254,6 +264,23 @@ def check_keys(cfg: Config, keys: Iterable[str] = KEYS, required: Iterable[str] 
             )
 
 
+@contextlib.contextmanager
+def named_part(cfg: Config, key: str) -> Iterator[None]:
+    """Within this context, what a part of mmengine or of torch raises for a wrong value names the file and the key.
+
+    Raises:
+        InputError: instead of such an error.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError, AssertionError, RuntimeError) as error:
+        prefix = f'{cfg.filename}: ' if cfg.filename else ''
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f'{prefix}{key} cannot be used: {reason}') from error
+
+
 def _plain_config(cfg: Config | dict) -> Config:
     """A copy without the names that a pure-Python config imports."""
     if not isinstance(cfg, Config):
@@ -264,7 +291,8 @@ def _plain_config(cfg: Config | dict) -> Config:
 def _build_estimator(cfg: Config) -> torch.nn.Module:
     """The estimator on its device, unwrapped: processes must not average gradients."""
     estimator = ESTIMATORS.build(cfg.estimator)
-    return revert_sync_batchnorm(estimator.to(cfg.get('device') or get_device()))
+    with named_part(cfg, 'device'):
+        return revert_sync_batchnorm(estimator.to(cfg.get('device') or get_device()))
 
 
 def _build_dataloader(dataset_cfg: dict, seed: int) -> DataLoader:

@@ -262,6 +262,9 @@ def read_checkpoint(path: str | Path) -> dict:
     content = read_tensors(path, foreign=load_tensors)
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected a state dict, found a {type(content).__name__}')
+    for key in [*content, *_unwrap(content)]:
+        if not isinstance(key, str):
+            raise InputError(f'{path}: no checkpoint: {str(key)[:40]!r} is no name of a weight')
     return content
 
 

@@ -14,7 +14,9 @@ the CPU tensor that holds its numbers. Every operator of torch arrives at one fa
 computes on the CPU and wraps the result. A few operators arrive differently and have their own functions below.
 
 torch starts a thread for the backward pass of such a device, so a process that has used it must not fork. Not
-supported: ``torch.compile``, data-parallel training, several devices, sparse tensors, and mixed precision by autocast.
+supported: ``torch.compile``, data-parallel training, several devices, sparse tensors, mixed precision by autocast, and
+gradients through a write into a slice (``y = x.clone(); y[:, 0] = 0``), which are wrong: autograd computes the place of
+the slice from strides, which shells do not have. Use ``index_fill``, ``torch.where`` or ``torch.cat``.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ class MixedVideoTraining(VideoTraining):
             betas=mean_of_labelled((frames.betas - data['betas'].flatten(0, 1)).square(), has_body),
         )
         clips = predicted.rotmat.shape[:2]
-        chosen = data['has_joints3d'].bool().all(1)
+        # Indices, because every mask as an index makes the program wait for the device.
+        chosen = data['has_joints3d'].bool().all(1).nonzero().flatten()
         losses.update(
             self.metric_losses(
                 predicted.features[chosen],

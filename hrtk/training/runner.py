@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
+from collections.abc import Callable
 from typing import Any, Optional
 
 import torch
@@ -13,15 +15,36 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from hrtk.engine.runner import build_evaluator, build_hook
+from hrtk.engine.runner import build_evaluator, build_hook, named_part
 from hrtk.errors import InputError
 from hrtk.models.checkpoints import read_checkpoint
 from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
 from hrtk.training.seeded_steps import SeededSteps
 
 
+def _named(build: Callable[..., Any], key: str) -> Callable[..., Any]:
+    """A method of mmengine's runner whose errors about wrong values name the config and the key."""
+
+    @functools.wraps(build)
+    def named(self: Runner, *args: Any, **kwargs: Any) -> Any:
+        with named_part(self.cfg, key):
+            return build(self, *args, **kwargs)
+
+    return named
+
+
 class TrainRunner(Runner):
     """mmengine's runner, building through hrtk's registries, which suggest similar names for an unknown one."""
+
+    setup_env = _named(Runner.setup_env, 'env_cfg')
+    set_randomness = _named(Runner.set_randomness, 'randomness')
+    build_logger = _named(Runner.build_logger, 'log_level')
+    build_log_processor = _named(Runner.build_log_processor, 'log_processor')
+    build_visualizer = _named(Runner.build_visualizer, 'visualizer')
+    build_param_scheduler = _named(Runner.build_param_scheduler, 'param_scheduler')
+    build_train_loop = _named(Runner.build_train_loop, 'train_dataloader or train_cfg')
+    build_val_loop = _named(Runner.build_val_loop, 'val_dataloader, val_evaluator or val_cfg')
+    build_test_loop = _named(Runner.build_test_loop, 'test_dataloader or test_evaluator')
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Builds the training of a network."""
@@ -42,7 +65,8 @@ class TrainRunner(Runner):
         custom_hooks: Optional[list[Hook | dict]] = None,
     ) -> None:
         """Registers the hooks of the config and :class:`~hrtk.training.seeded_steps.SeededSteps`."""
-        super().register_hooks(default_hooks, custom_hooks)
+        with named_part(self.cfg, 'default_hooks or custom_hooks'):
+            super().register_hooks(default_hooks, custom_hooks)
         self.register_hook(SeededSteps())
 
     @staticmethod
@@ -79,7 +103,8 @@ class TrainRunner(Runner):
         """Builds the optimizer."""
         # mmengine looks the optimizer's name up without an error message. A trial build reports an unknown name; a
         # `constructor` reports it itself.
-        if isinstance(optim_wrapper, dict) and 'constructor' not in optim_wrapper:
-            parameters = [nn.Parameter(torch.zeros(1))]
-            OPTIMIZERS.build(optim_wrapper['optimizer'], default_args=dict(params=parameters))
-        return super().build_optim_wrapper(optim_wrapper)
+        with named_part(self.cfg, 'optim_wrapper'):
+            if isinstance(optim_wrapper, dict) and 'constructor' not in optim_wrapper:
+                parameters = [nn.Parameter(torch.zeros(1))]
+                OPTIMIZERS.build(optim_wrapper['optimizer'], default_args=dict(params=parameters))
+            return super().build_optim_wrapper(optim_wrapper)

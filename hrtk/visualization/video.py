@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from hrtk.errors import InputError
-from hrtk.files import write_atomically
+from hrtk.files import remove_leftovers, write_atomically
 
 
 def write_video(
@@ -49,6 +49,7 @@ def write_video(
             writer.release()
         _check(partial, path, count, first, codec)
         os.replace(partial, path)
+        remove_leftovers(path.parent, f'.{path.stem}')
     finally:
         partial.unlink(missing_ok=True)
     return path

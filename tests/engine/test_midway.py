@@ -23,6 +23,7 @@ from hrtk.testing import coloured_sequence
 from hrtk.testing.trial import TINY
 
 FRAMES = 5
+FROZEN = {'PreAdapt': 32}  # frames of a batch, where it is no option
 ONLINE = dict(lr=1e-3, inner_lr=1e-3, interval=2)
 
 
@@ -50,6 +51,7 @@ DYNAMIC = dict(
     exemplars=dict(dataset=VIEWS, batch=2, topk=4),
     **ONLINE,
 )
+MASKS = dict(type='TopologyAdapter', batch=2, fitting_steps=2, prior=None)
 METHODS = {
     'Source': dict(type='Source', batch_size=2),
     'Bilevel': dict(type='Bilevel', source=dict(batch=2, pool=6, dataset=VIEWS), **ONLINE),
@@ -76,6 +78,9 @@ METHODS = {
     'PreAdapt': dict(
         type='PreAdapt', epochs=1, sequences=1, frames=2, weights=dict(pose=0, betas=0, camera=0)
     ),
+    'TopologyAdapter, online': dict(MASKS, mode='online', iterations=2),
+    'TopologyAdapter, fit': dict(MASKS, mode='fit'),
+    'TopologyAdapter, set': dict(MASKS, iterations=1, tracks=1),
 }
 
 
@@ -155,6 +160,7 @@ def assert_same(ours, other):
         ('DynamicBilevel', 'never'),
         ('Regeneration', 'never'),
         ('TrackFit', 'never'),
+        ('TopologyAdapter, online', 'never'),
     ],
 )
 def test_killed_at_every_frame(tmp_path, name, reset):
@@ -168,7 +174,7 @@ def test_killed_at_every_frame(tmp_path, name, reset):
             compute(tmp_path, method, dict(frames=1), stop, reset, folder)
         again, computer, runner = compute(tmp_path, method, dict(frames=1), None, reset, folder)
         # The frame behind which the process died was not stored, and the ones before it were.
-        batch = method.get('batch_size', 32 if name == 'PreAdapt' else 1)
+        batch = method.get('batch_size') or method.get('batch') or FROZEN.get(name, 1)
         assert runner.frames == list(range(stop - stop % batch, FRAMES))
         assert_same(again, whole)
         for key, value in computer.state_dict()['estimator'].items():

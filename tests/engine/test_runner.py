@@ -10,6 +10,7 @@ from mmengine.runner import log_processor
 
 from hrtk.apis import adapt, load_config
 from hrtk.engine import AdaptRunner
+from hrtk.errors import InputError
 from hrtk.registry import HOOKS
 
 # The functions of mmengine's hooks that an adaptation calls, and those that these call.
@@ -127,3 +128,37 @@ def test_a_visualizer_of_the_config_gets_its_folder(config, tmp_path):
     }
     runner = AdaptRunner.from_cfg(load_config(config, options))
     assert list(Path(runner.log_dir).glob('vis_data/config.py'))
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'words'),
+    [
+        ('outputs', -1, 'outputs is a mapping'),
+        ('dataset', 'clip', 'dataset is a mapping'),
+        ('adapter', [1], 'adapter is a mapping'),
+        ('evaluator', [3], 'evaluator is a mapping or a list'),
+        ('custom_hooks', 'x', 'custom_hooks is a mapping or a list'),
+        ('midway', 'x', 'midway is a mapping'),
+        ('env_cfg', 3, 'env_cfg is a mapping'),
+        ('work_dir', 3, 'work_dir is a text'),
+        ('resume', 'yes', 'resume is true or false'),
+        ('randomness', dict(seed='x'), 'randomness cannot be used'),
+        ('randomness', dict(seed=10**12), 'randomness cannot be used'),
+        ('randomness', dict(sead=1), 'randomness cannot be used'),
+        ('log_level', 'LOUD', 'log_level cannot be used'),
+        ('visualizer', dict(type='Visualizer', vis_backends=3), 'visualizer cannot be used'),
+        ('custom_hooks', [dict(type='LoggerHook', interval='x')], 'hook LoggerHook: interval is'),
+        ('adapter', dict(type='Bilevel', lr='x'), 'adapter Bilevel: lr is a number'),
+        ('adapter', dict(type='Bilevel', pull=2.0), 'Bilevel: pull is in [0, 1)'),
+        ('adapter', dict(type='Bilevvel'), 'there is no adapter called'),
+        ('default_hooks', dict(progress=3), 'default_hooks cannot be used'),
+        ('device', 'nowhere', 'device cannot be used'),
+    ],
+)
+def test_wrong_values_name_file_and_key(config, tmp_path, key, value, words):
+    part = json.dumps(value).replace('true', 'True')
+    with open(config, 'a') as file:
+        file.write(f'work_dir = {str(tmp_path)!r}\n{key} = {part}\n')
+    with pytest.raises(InputError) as error:
+        adapt(config)
+    assert str(error.value).startswith(f'{config}: {words}')

@@ -45,7 +45,9 @@ def corrupt(path, kind, seed, marker):
         'type': _type,
         'payload': _payload,
     }[kind]
-    path.write_bytes(change(data, draw, marker))
+    changed = change(data, draw, marker)
+    path.unlink()  # it may be a link to a file that others read
+    path.write_bytes(changed)
 
 
 def _truncate(data, draw, marker):

@@ -1,9 +1,12 @@
-"""Reads corrupted files in forked children with limits of time and memory, and counts what happens.
+"""Corrupted files for every reader and every command, in forked children with limits, and counts of what happens.
 
-``python tests/robustness/fuzz.py CASES [SEED]`` prints a line per failure and the counts; ``make fuzz`` runs thousands.
+``python tests/robustness/fuzz.py [--readers N] [--commands N] [--minutes M] [--seed S]`` prints a line per failure and
+the counts by reader or command and by kind; ``make fuzz`` runs thousands.
 """
 
+import argparse
 import collections
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -11,43 +14,28 @@ import logging
 import os
 import resource
 import shutil
-import signal
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 import cv2
+import torch
+from children import Outcome, in_child
+from corrupted_commands import COMMANDS, copy_inputs, says, targets
 from corrupted_readers import READERS
 from corruptions import KINDS, corrupt
+from wrong_options import OPTION, change_option
 
 from hrtk.errors import InputError
 
-SECONDS = 10
-MEMORY = 1 << 30  # bytes above those at the start
-SAFETY = 6 << 30  # bytes of address space above that at the start: protects the machine
+COMMAND_SECONDS = 30
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What a reader did with a file: ``read``, ``message``, or one of the failures."""
-
-    case: str
-    status: str
-    text: str = ''
-
-    @property
-    def failed(self):
-        return self.status not in ('read', 'message')
-
-
-def cases(count, seed=0):
-    """``count`` triples (reader, kind, seed), every reader and kind in turn."""
-    endless = itertools.chain.from_iterable(
-        itertools.product(READERS, KINDS, [seed * 10**6 + repeat]) for repeat in itertools.count()
-    )
-    return list(itertools.islice(endless, count))
+def cases(names, kinds, seed=0):
+    """Endless triples (name, kind, seed), every name and kind in turn."""
+    for repeat in itertools.count():
+        yield from itertools.product(names, kinds, [seed * 10**6 + repeat])
 
 
 def try_case(reader, kind, seed, root):
@@ -57,9 +45,65 @@ def try_case(reader, kind, seed, root):
     write, read = READERS[reader]
     path = write(folder)
     corrupt(path, kind, seed, marker)
-    case = f'{reader} {kind} {seed}'
+
+    def judge():
+        try:
+            read(path)
+        except InputError as error:
+            return _message(str(error), path.name)
+        return ('read', '')
+
+    return _outcome(f'{reader} {kind} {seed}', judge, folder, marker)
+
+
+def try_command(name, kind, seed, root):
+    """Corrupts one of the files that a command reads, or one of its options, and runs it in a forked child.
+
+    Args:
+        name: of the command in :data:`COMMANDS`.
+        kind: of :data:`~corruptions.KINDS`, or :data:`~wrong_options.OPTION`.
+        seed: of the random choices.
+        root: a folder with the valid inputs of the command in ``valid/<name>``.
+    """
+    folder = Path(tempfile.mkdtemp(dir=root))
+    marker = folder / 'executed'
+    inputs = folder / 'inputs'
+    copy_inputs(root / 'valid' / name, inputs)
+    command = COMMANDS[name]
+    arguments = list(command.arguments)
+    if kind == OPTION:
+        arguments, names = change_option(command, seed)
+        case = f'{name} {kind} {seed} {names}'
+    else:
+        files = targets(command, inputs)
+        path = files[seed % len(files)]
+        corrupt(path, kind, seed, marker)
+        names = (path.name,)
+        case = f'{name} {kind} {seed} {path.relative_to(inputs)}'
+
+    def judge():
+        os.chdir(inputs)
+        code, text = says(arguments, folder / 'output.txt')
+        if 'Traceback (most recent call last)' in text:
+            return ('traceback', text[-2500:])
+        if code == 0:
+            return ('read', '')
+        if code not in command.codes:
+            return (f'exit {code}', text[-1000:])
+        return _message(text, *names, *command.accepted)
+
+    return _outcome(case, judge, folder, marker, COMMAND_SECONDS)
+
+
+def _message(text, *names):
+    """A message has to contain one of the names."""
+    named = any(name in text for name in names)
+    return ('message' if named else 'nameless', text[-1500:])
+
+
+def _outcome(case, judge, folder, marker, *seconds):
     try:
-        outcome = _in_child(case, read, path, folder / 'outcome.json')
+        outcome = in_child(case, judge, folder, *seconds)
         if marker.exists():
             outcome = Outcome(case, 'payload', 'the payload was executed')
     finally:
@@ -67,79 +111,161 @@ def try_case(reader, kind, seed, root):
     return outcome
 
 
-def _in_child(case, read, path, report):
-    child = os.fork()
-    if child == 0:
-        try:
-            _limit()
-            report.write_text(json.dumps(_read(read, path)))
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        name = 'hang' if number == signal.SIGALRM else f'signal {signal.Signals(number).name}'
-        return Outcome(case, name)
-    if not report.exists():
-        return Outcome(case, 'died')
-    return Outcome(case, *json.loads(report.read_text()))
+def run_readers(count, seed=0, minutes=None, names=(), echo=lambda outcome: None):
+    """Tries so many cases of readers and returns their outcomes.
 
-
-def _limit():
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(SECONDS)
-    pages = int(Path('/proc/self/statm').read_text().split()[0])
-    size = pages * resource.getpagesize() + SAFETY
-    resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-
-
-def _read(read, path):
-    """(status, text) of a reader."""
-    start = _peak()
-    try:
-        read(path)
-        status = ('read', '')
-    except InputError as error:
-        status = ('message', str(error)[:300])
-        if path.name not in str(error):
-            status = ('nameless', str(error)[:300])
-    except BaseException:
-        status = ('traceback', traceback.format_exc()[-1500:])
-    if _peak() - start > MEMORY:
-        status = ('memory', f'{(_peak() - start) / 1e9:.1f} GB; {status}')
-    return status
-
-
-def _peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def run(count, seed=0):
-    """Tries so many cases and returns their outcomes."""
-    cv2.setNumThreads(0)  # a forked child has no threads of its parent
+    Args:
+        count: number of cases.
+        seed: of all cases.
+        minutes: after which no case is started; None for no limit.
+        names: of the readers; empty for all.
+        echo: called with every outcome.
+    """
+    chosen = [name for name in READERS if name in names or not names]
     logging.disable(logging.CRITICAL)
+    with _folder() as root:
+        try:
+            return _series(try_case, cases(chosen, KINDS, seed), count, minutes, root, echo)
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def run_commands(count, seed=0, minutes=None, names=(), echo=lambda outcome: None):
+    """Tries so many cases of commands, see :func:`run_readers`.
+
+    Every command runs once in this process before it forks: its modules are imported and its input is known to be
+    valid. Signals, loggers and functions of this process are changed by that.
+    """
+    chosen = [name for name in COMMANDS if name in names or not names]
+    with _folder() as root:
+        os.environ['HRTK_CACHE'] = str(root / 'cache')
+        for name in chosen:
+            write_valid(name, root)
+        kinds = (*KINDS, OPTION)
+        return _series(try_command, cases(chosen, kinds, seed), count, minutes, root, echo)
+
+
+def in_server(run, *args):
+    """The outcomes of a run in a forked process, which changes nothing in this one."""
+    with _folder() as root:
+        file = root / 'outcomes.json'
+
+        def judge():
+            outcomes = run(*args)
+            file.write_text(json.dumps([dataclasses.astuple(outcome) for outcome in outcomes]))
+            return ('read', '')
+
+        server = in_child('server', judge, root, 600)
+        assert not server.failed, server
+        return [Outcome(*values) for values in json.loads(file.read_text())]
+
+
+@contextlib.contextmanager
+def _folder():
+    cv2.setNumThreads(0)  # a forked child has no threads of its parent
+    torch.set_num_threads(1)
     root = Path(tempfile.mkdtemp(prefix='hrtk_fuzz_'))
     try:
-        return [try_case(*case, root) for case in cases(count, seed)]
+        yield root
     finally:
-        logging.disable(logging.NOTSET)
         shutil.rmtree(root, ignore_errors=True)
 
 
+def _series(attempt, chosen, count, minutes, root, echo):
+    end = float('inf') if minutes is None else time.monotonic() + 60 * minutes
+    outcomes = []
+    for case in itertools.islice(chosen, count):
+        if time.monotonic() > end:
+            break
+        outcomes.append(attempt(*case, root))
+        echo(outcomes[-1])
+    return outcomes
+
+
+def write_valid(name, root):
+    """Writes the valid inputs of a command to ``valid/<name>``, and runs it on a copy, which has to succeed."""
+    command = COMMANDS[name]
+    folder = root / 'valid' / name
+    folder.parent.mkdir(exist_ok=True)
+    same = [other for other in COMMANDS if _inputs(COMMANDS[other]) == _inputs(command)]
+    written = [other for other in same if (root / 'valid' / other).exists()]
+    if written:
+        copy_inputs(root / 'valid' / written[0], folder)
+    else:
+        folder.mkdir()
+        command.write(folder)
+        for arguments in command.before:
+            _run_valid(arguments, (), folder, root)
+    trial = root / 'trial'
+    copy_inputs(folder, trial)
+    _run_valid(command.arguments, command.accepted, trial, root)
+    shutil.rmtree(trial)
+
+
+def _inputs(command):
+    return command.write, command.before
+
+
+def _run_valid(arguments, accepted, folder, root):
+    """Runs a command in this process, its output in a file."""
+    here = os.getcwd()
+    output = root / 'output.txt'
+    saved = [os.dup(1), os.dup(2)]
+    sys.stdout.flush()
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        os.chdir(folder)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        code, text = says(arguments, output)
+    finally:
+        os.chdir(here)
+        for number, copy in zip((1, 2), saved):
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(file)
+    fine = code == 0 or any(message in text for message in accepted)
+    assert fine, f'{arguments}: exit {code}\n{text[-3000:]}'
+
+
+def table(outcomes):
+    """Lines of counts by name and by kind."""
+    lines = []
+    for title, position in (('reader or command', 0), ('kind', 1)):
+        counts = collections.defaultdict(collections.Counter)
+        for outcome in outcomes:
+            counts[outcome.case.split()[position]][outcome.status] += 1
+        lines.append(f'by {title}:')
+        for name, count in counts.items():
+            texts = [f'{number} {status}' for status, number in sorted(count.items())]
+            lines.append(f'  {name:<18}{sum(count.values()):>5}: {", ".join(texts)}')
+    return lines
+
+
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--readers', type=int, default=3000, help='number of cases')
+    parser.add_argument('--commands', type=int, default=3000, help='number of cases')
+    parser.add_argument('--minutes', type=float, default=20, help='at most, for each of the two')
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--only', nargs='+', default=(), help='names of readers and commands')
+    args = parser.parse_args()
     begin = time.perf_counter()
-    outcomes = run(count, seed)
-    failures = [outcome for outcome in outcomes if outcome.failed]
-    for outcome in failures:
-        print(f'--- {outcome.case}: {outcome.status}\n{outcome.text}')
+
+    def echo(outcome):
+        if outcome.failed:
+            print(f'--- {outcome.case}: {outcome.status}\n{outcome.text}', flush=True)
+
+    options = (args.seed, args.minutes, args.only, echo)
+    outcomes = run_readers(args.readers, *options) + run_commands(args.commands, *options)
+    print('\n'.join(table(outcomes)))
     counts = collections.Counter(outcome.status for outcome in outcomes)
-    print(f'{count} cases, seed {seed}, {time.perf_counter() - begin:.0f} s: {dict(counts)}')
-    return bool(failures)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f'{len(outcomes)} cases, seed {args.seed}, {time.perf_counter() - begin:.0f} s, '
+        f'{used.ru_utime + used.ru_stime:.0f} s of the processor: {dict(counts)}'
+    )
+    return any(outcome.failed for outcome in outcomes)
 
 
 if __name__ == '__main__':

@@ -40,5 +40,12 @@ def test_the_disk_is_named(said, command, kind):
     assert len(message.splitlines()) == 1
 
 
+def test_a_cache_on_a_full_disk_costs_time_only(said):
+    """Its files are mapped into memory: without room, writing to them would end the process (SIGBUS)."""
+    code, text = said['cache full']
+    assert code == 0, text[-3000:]
+    assert 'no room for cached views' in text
+
+
 def test_both_kinds_of_every_command_are_tried(said):
-    assert len(said) == 2 * len(COMMANDS)
+    assert len(said) == 2 * len(COMMANDS) + 1

@@ -50,12 +50,16 @@ TRAININGS = {
     'LandmarkTraining': dict(estimator=ESTIMATORS_OF_HRTK['LandmarkHMR']),
     'TemporalTraining': dict(network=TEMPORAL, start=IMAGE),
     'VideoTraining': dict(network=VIBE, start=IMAGE, metric=dict(type='LogRatioLoss', skip=1)),
+    'MixedVideoTraining': dict(network=VIBE, start=IMAGE, metric=dict(type='LogRatioLoss', skip=1)),
     'SegmentationTraining': dict(network=ESTIMATORS_OF_HRTK['ForegroundHMR']['segmenter']),
     'PosePriorTraining': dict(
         network=dict(type='PoseAutoEncoder', latent=4, hidden=8), critic=8, mix=0.5, noise=0.1
     ),
     'MaskedPoseTraining': dict(network=dict(type='MPMStage1', **LIFTER)),
     'LiftingTraining': dict(network=dict(type='MPMStage2', **LIFTER)),
+    'RefineTraining': dict(
+        network=dict(type='RefinedLifter', lifter=dict(type='MPMStage2', **LIFTER))
+    ),
     'CompletionTraining': dict(network=dict(type='MPMStage1', decoder_layers=2, **LIFTER)),
 }
 
@@ -136,15 +140,27 @@ def training_case(config):
 
 
 def batch_of(kind, model):
-    """A batch as the data set of a training makes it."""
+    """A batch as the data set of a training makes it.
+
+    A training without a batch of its own here gets features and labels of single frames.
+    """
     if kind in ('MaskedPoseTraining', 'LiftingTraining', 'CompletionTraining'):
         return dict(keypoints2d=torch.randn(4, 9, 17, 2), joints3d=torch.randn(4, 9, 17, 3))
+    if kind == 'RefineTraining':
+        return dict(
+            keypoints2d=0.1 * torch.randn(32, 9, 17, 2),
+            joints3d=0.3 * torch.randn(32, 9, 17, 3),
+            root=0.1 * torch.randn(32, 9, 3) + 3,
+            intrinsics=torch.tensor([[1.1, 1.1, 0, 0, 0, 0, 0, 0, 0]]).repeat(32, 1),
+        )
     if kind == 'PosePriorTraining':
         return dict(rotmat=axis_angle_to_rotmat(0.3 * torch.randn(6, 23, 3)))
     if kind == 'SegmentationTraining':
         image = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
         return dict(image=image, mask=torch.randint(2, (2, 64, 64), dtype=torch.uint8))
-    frames = (4, 8) if kind == 'VideoTraining' else (4,)
+    frames = (4,)
+    if kind in ('VideoTraining', 'MixedVideoTraining'):
+        frames = (4, 8)
     labels = dict(
         rotmat=axis_angle_to_rotmat(0.3 * torch.randn(*frames, 24, 3)),
         betas=torch.randn(*frames, 10),
@@ -152,6 +168,16 @@ def batch_of(kind, model):
     )
     if kind == 'LandmarkTraining':
         return dict(image=torch.randn(4, *model.estimator.input_shape), **labels)
+    if kind == 'MixedVideoTraining':
+        seen = torch.ones(4, 8, 49, 1)
+        labels.update(
+            features=torch.rand(4, 1, 8, 32),
+            keypoints2d=torch.cat([torch.rand(4, 8, 49, 2) - 0.5, seen], -1),
+            joints3d=0.3 * torch.randn(4, 8, 14, 3),
+            has_joints3d=torch.tensor([0.0, 1, 1, 1])[:, None].repeat(1, 8),
+            has_body=torch.tensor([0.0, 0, 1, 1])[:, None].repeat(1, 8),
+        )
+        return labels
     camera = torch.tensor([0.9, 0.0, 0.0]).expand(*frames, 3).clone()
     if kind == 'SupervisedTraining':
         image = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)

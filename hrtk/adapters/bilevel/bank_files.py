@@ -62,7 +62,7 @@ def build_bank(
     if count is None:
         count = len(dataset)
     picked = evenly_spaced(len(dataset), count)
-    remove_leftovers(folder.parent)
+    remove_leftovers(folder.parent, folder.name)
     unfinished = folder.with_name(f'{folder.name}.{os.getpid()}.part')
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

@@ -25,7 +25,7 @@ Begin = Callable[[list[int]], FewShotProcess]
 
 
 class LeftOut:
-    """Shots of one video, which are predicted but not learnt from.
+    """Shots of one video, which are predicted but not learnt from, all in one batch: the crops are copied once.
 
     Args:
         crops: (N, 3, R, R) crops, or (N, T, 3, R, R) clips.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -96,7 +97,7 @@ class MaskLearner:
 
         A batch without a usable frame gives no losses and no step: Adam would move the weights by its moments alone.
         """
-        if not batch.usable.any():
+        if not batch.has_usable:
             return {}
         is_fitting_step = self.fit_every > 0 and iteration % self.fit_every == 0
         if is_fitting_step:
@@ -111,6 +112,15 @@ class MaskLearner:
     def skipped(self) -> int:
         """Number of steps whose loss or gradient was not finite; synchronises with the GPU."""
         return self.learner.skipped
+
+    @property
+    def skipped_by_name(self) -> dict[str, int]:
+        """:attr:`skipped` of each optimiser."""
+        return self.learner.skipped_by_name
+
+    def load_skipped(self, counts: Mapping[str, int]) -> None:
+        """Continues to count from :attr:`skipped_by_name`."""
+        self.learner.load_skipped(counts)
 
     def reset_counts(self) -> None:
         """Sets :attr:`skipped` to zero."""

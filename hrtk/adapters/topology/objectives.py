@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Literal, Optional
 
@@ -44,6 +45,11 @@ class MaskBatch:
     target: Optional[SilhouetteTarget]
     usable: Tensor
     keypoints2d: Optional[CropKeypoints] = None
+
+    @functools.cached_property
+    def has_usable(self) -> bool:
+        """Whether any frame is usable; the program waits for the device when it is asked first."""
+        return bool(self.usable.any())
 
 
 class MaskObjectives:

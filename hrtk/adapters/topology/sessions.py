@@ -6,7 +6,7 @@ With unchanged weights, after adapting to each batch, or by fitting bodies to ea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
@@ -50,9 +50,35 @@ class PoseSpaceSession(Session):
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Yields the prediction of every frame, computed batch by batch."""
+        return self._run_from(sequence, 0, None)
+
+    def midway_state(self, done: int) -> Optional[dict[str, Any]]:
+        """The state between two batches; None inside a batch, whose frames are predicted together."""
+        if done % self.batch_size:
+            return None
+        return self.progress()
+
+    def progress(self) -> dict[str, Any]:
+        """What a subclass needs to continue between two batches of a sequence, without the estimator's weights."""
+        return {}
+
+    def load_progress(self, state: dict[str, Any]) -> None:
+        """Continues from :meth:`progress`; the sequence is started."""
+
+    def run_from(
+        self, sequence: Sequence, done: int, state: dict[str, Any]
+    ) -> Iterator[Prediction]:
+        """Yields the predictions of the frames behind the first ``done``."""
+        return self._run_from(sequence, done, state)
+
+    def _run_from(
+        self, sequence: Sequence, done: int, state: Optional[dict[str, Any]]
+    ) -> Iterator[Prediction]:
         self.estimator.eval()
         self.start_sequence(sequence)
-        for first in range(0, len(sequence), self.batch_size):
+        if state is not None:
+            self.load_progress(state)
+        for first in range(done, len(sequence), self.batch_size):
             frames = range(first, min(first + self.batch_size, len(sequence)))
             crops = self.estimator.crops(sequence, frames)
             theta = self.process_batch(crops, frames)
@@ -97,6 +123,15 @@ class _MaskSession(PoseSpaceSession):
         if self._unusable:
             counts[WITHOUT_EVIDENCE] = self._unusable
         return counts
+
+    def progress(self) -> dict[str, Any]:
+        """The counts."""
+        return dict(skipped_masks=dict(self.targets.skipped), unusable=self._unusable)
+
+    def load_progress(self, state: dict[str, Any]) -> None:
+        """Continues to count."""
+        self.targets.skipped.update(state['skipped_masks'])
+        self._unusable = state['unusable']
 
     def _batch(self, crops: Tensor, frames: range) -> MaskBatch:
         batch = join_batch(crops, [self.targets.get(list(frames))], self.objectives)
@@ -145,6 +180,19 @@ class LearningSession(_MaskSession):
         """Bytes of the adapting weights and of the moments of all optimisers."""
         return self.mask_learner.learner.state_bytes
 
+    def progress(self) -> dict[str, Any]:
+        """The counts and the moments of the optimisers."""
+        learner = self.mask_learner
+        return dict(
+            super().progress(), moments=learner.state_dict(), updates=learner.skipped_by_name
+        )
+
+    def load_progress(self, state: dict[str, Any]) -> None:
+        """Continues with the counts and the moments of the optimisers."""
+        super().load_progress(state)
+        self.mask_learner.load_state_dict(state['moments'])
+        self.mask_learner.load_skipped(state['updates'])
+
     def state_dict(self) -> dict[str, Any]:
         """Returns the moments of the optimisers."""
         return self.mask_learner.state_dict()
@@ -172,6 +220,15 @@ class FittingSession(_MaskSession):
         """Opens the masks and keypoints of a sequence, and resets the counts."""
         super().start_sequence(sequence)
         self._improved = []
+
+    def progress(self) -> dict[str, Any]:
+        """The counts, and which bodies the fits improved."""
+        return dict(super().progress(), improved=[part.cpu() for part in self._improved])
+
+    def load_progress(self, state: dict[str, Any]) -> None:
+        """Continues to count."""
+        super().load_progress(state)
+        self._improved = [part.to(self.estimator.device) for part in state['improved']]
 
     def process_batch(self, crops: Tensor, frames: range) -> Theta:
         """Returns the fitted bodies of a batch."""

@@ -106,6 +106,14 @@ ROW_KEYS = (
     'baseline',
 )
 KINDS = ('joints', 'train', 'weights', 'cost')  # a row has one of them, or is an adaptation
+# What the values of keys are, by key: of a table, of a row and of a pretraining.
+VALUES: dict[str, type] = {
+    **dict.fromkeys(('title', 'time', 'baseline', 'label', 'config', 'joints', 'weights'), str),
+    **dict.fromkeys(('options', 'vary'), dict),
+    'start': str,
+}
+MEMBERS: dict[str, type] = {'metrics': str, 'seeds': int, 'seed_keys': str, 'notes': str}
+WORDS = {str: 'a text', int: 'a whole number', dict: 'a mapping with names as keys'}
 STAGE_KEYS = ('config', 'options', 'start', 'pretraining')
 CHECKPOINT = re.compile(r'(epoch|iter)_[1-9][0-9]*|best')
 
@@ -149,13 +157,39 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f'{file}: a table is a mapping with {", ".join(KEYS)}')
     _check_keys(content, KEYS, ('title', 'metrics', 'rows'), str(file))
+    _check_value(content.get('paper'), str, 'paper', str(file))
     for key in LISTS:
         if key in content and not isinstance(content[key], list):
             raise InputError(f'{file}: {key} must be a list, not {content[key]!r}')
-    for metric in content['metrics']:
-        if not isinstance(metric, str):
-            raise InputError(f'{file}: metrics are names, not {metric!r}')
+    for key, kind in MEMBERS.items():
+        for member in content.get(key, ()):
+            _check_value(member, kind, f'each of {key}', str(file))
     return content
+
+
+def _check_value(value: Any, kind: type, key: str, source: str) -> None:
+    """Raises InputError for a value of another kind; None is any kind."""
+    fits = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    if kind is dict and fits:
+        fits = all(isinstance(name, str) for name in value)
+    if value is not None and not fits:
+        raise InputError(f'{source}: {key} is {WORDS[kind]}, not {str(value)[:60]!r}')
+
+
+def _numbers(values: Any, source: str) -> dict[str, list[float]]:
+    """The values of a paper by metric, as lists.
+
+    Raises:
+        InputError: one is no number.
+    """
+    _check_value(values, dict, 'paper', source)
+    numbers = {}
+    for metric, given in (values or {}).items():
+        members = given if isinstance(given, list) else [given]
+        if not all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in members):
+            raise InputError(f'{source}: paper.{metric} must be numbers, not {str(given)[:60]!r}')
+        numbers[metric] = [float(member) for member in members]
+    return numbers
 
 
 def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> Iterator[Row]:
@@ -174,7 +208,11 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
     _check_kind(entry, source)
     label = entry['label']
     vary = entry.get('vary') or {}
+    for key, values in vary.items():
+        if not isinstance(values, list):
+            raise InputError(f'{source}: vary.{key} is a list of values, not {str(values)[:60]!r}')
     paper = entry.get('paper') or {}
+    numbers = _numbers(paper, source)
     combinations = list(itertools.product(*vary.values()))
     if label.count('{}') != len(vary):
         raise InputError(f'{source}: the label {label!r} needs one {{}} for each of {list(vary)}')
@@ -192,15 +230,11 @@ def _expand(entry: Any, content: Mapping[str, Any], file: Path, number: int) -> 
         checkpoint = values_of_row.pop('checkpoint', entry.get('checkpoint'))
         _check_checkpoint(entry, checkpoint, source)
         own_options, stage_options = _split_options(values_of_row)
-        if vary:
-            paper_values = {metric: float(values[index]) for metric, values in paper.items()}
-        else:
-            paper_values = {metric: float(value) for metric, value in paper.items()}
         yield Row(
-            label=label.format(*map(_label_text, combination)),
+            label=_filled(label, combination),
             config=file.parent / entry['config'],
             options={**options, **own_options},
-            paper=paper_values,
+            paper={metric: values[index] for metric, values in numbers.items()},
             baseline=baseline,
             joints=entry.get('joints'),
             train=bool(entry.get('train', False)),
@@ -255,8 +289,13 @@ def _stage(
     )
 
 
-def _label_text(value: Any) -> Any:
-    return f'{value:g}' if isinstance(value, float) else value
+def _filled(label: str, values: Iterable[Any]) -> str:
+    """A label with values in place of each ``{}``."""
+    text, *rest = label.split('{}')
+    for value, part in zip(values, rest):
+        shown = f'{value:g}' if isinstance(value, float) else str(value)
+        text = f'{text}{shown}{part}'
+    return text
 
 
 def _check_rows(table: Table) -> None:
@@ -317,3 +356,5 @@ def _check_keys(
     for key in required:
         if not mapping.get(key):
             raise InputError(f'{source}: {key!r} is missing')
+    for key, kind in VALUES.items():
+        _check_value(mapping.get(key), kind, key, source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from torch import Tensor
 
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError
-from hrtk.models.checkpoints import TRAINED, read_checkpoint
+from hrtk.files import write_atomically, write_text_atomically
+from hrtk.models.checkpoints import TRAINED, check_weights, read_checkpoint
 from hrtk.reading import parse_json, read_text
 from hrtk.reading.literals import parse_literals
 
 VALIDATED = ('views/', 'lifting/')  # prefixes of validation metrics in a training's log
+AGAIN = 'train again'
 NOT_RECORDED = ('work_dir', 'launcher', 'load_from', 'resume')  # keys of the config
 
 
@@ -43,59 +46,81 @@ def publish(
         raise InputError(
             f'{folder}: no last_checkpoint; expected the work_dir of a training by tools/train.py'
         )
-    checkpoint = read_checkpoint(folder / Path(read_text(pointer).strip()).name)
-    weights = _network_weights(checkpoint.get('state_dict', {}), without)
+    path = _last_checkpoint(pointer)
+    checkpoint = read_checkpoint(path)
+    weights = _network_weights(checkpoint.get('state_dict'), without)
     if not weights:
         raise InputError(
-            f'{folder}: its last checkpoint has no weights under {" or ".join(TRAINED)}; publish reads '
+            f'{path}: has no weights under {" or ".join(TRAINED)}; publish reads '
             f'checkpoints of SupervisedTraining or TemporalTraining'
         )
+    check_weights(weights, str(path))
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, Mapping) or not {'seed', 'iter', 'cfg'} <= set(meta):
+        raise InputError(f'{path}: its meta lacks seed, iter or cfg; {AGAIN}')
+    config = _config_of(meta['cfg'], path)
+    validation = _validation(folder)
     output.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({'state_dict': weights}, output)
-    config = _config_of(checkpoint, folder)
+    write_atomically(output, lambda file: torch.save({'state_dict': weights}, file))
     record = {
         'config': {key: value for key, value in config.items() if key not in NOT_RECORDED},
-        'seed': checkpoint['meta']['seed'],
-        'iterations': checkpoint['meta']['iter'],
+        'seed': meta['seed'],
+        'iterations': meta['iter'],
         'versions': versions(),
-        'validation': _validation(folder),
+        'validation': validation,
         'bytes': output.stat().st_size,
     }
-    output.with_suffix('.json').write_text(json.dumps(record, indent=1, default=str) + '\n')
+    text = json.dumps(record, indent=1, default=str)
+    write_text_atomically(output.with_suffix('.json'), f'{text}\n')
     return record
 
 
-def _config_of(checkpoint: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _last_checkpoint(pointer: Path) -> Path:
+    """The checkpoint that a training's ``last_checkpoint`` names, in the folder of that file."""
+    name = Path(read_text(pointer).strip()).name
+    if not name or not os.path.isfile(pointer.with_name(name)):  # False, too, for a long name
+        raise InputError(f'{pointer}: names {name[:80]!r}, which is no file beside it; {AGAIN}')
+    return pointer.with_name(name)
+
+
+def _config_of(text: Any, path: Path) -> dict[str, Any]:
     """The config of a training, from the text in its checkpoint, which is not executed."""
     try:
-        return parse_literals(checkpoint['meta']['cfg'])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f'{folder}: its last checkpoint holds no config of literals ({error}); train again'
-        ) from error
+        return parse_literals(text)
+    except (TypeError, ValueError) as error:
+        raise InputError(f'{path}: holds no config of literals ({error}); {AGAIN}') from error
 
 
-def _network_weights(state: Mapping[str, Tensor], without: Sequence[str]) -> dict[str, Tensor]:
-    """The weights of the trained network in half precision, by their names in the network."""
+def _network_weights(state: Any, without: Sequence[str]) -> dict[str, Tensor]:
+    """The weights of the trained network in half precision, by their names in the network; empty if there are none."""
     weights = {}
+    if not isinstance(state, Mapping):
+        return {}
     for key, value in state.items():
         name = key.partition('.')[2]
-        if key.startswith(TRAINED) and name.partition('.')[0] not in without:
+        if not isinstance(value, Tensor) or name.partition('.')[0] in without:
+            continue
+        if key.startswith(TRAINED):
             weights[name] = value.half() if value.is_floating_point() else value
     return weights
 
 
 def _validation(folder: Path) -> list[dict[str, float]]:
     """The validation rows of all logs of a training, in order."""
-    rows = {}
+    rows: dict[int, dict[str, float]] = {}
     for log in sorted(folder.glob('*/vis_data/scalars.json')):
         for line in read_text(log).splitlines():
             scalars = parse_json(line, log)
-            metrics = {
-                name.partition('/')[2]: round(value, 2)
-                for name, value in scalars.items()
-                if name.startswith(VALIDATED) and name.count('/') == 1
-            }
-            if metrics:
-                rows[scalars['step']] = {'epoch': scalars['step'], **metrics}
+            try:
+                metrics = {
+                    name.partition('/')[2]: round(value, 2)
+                    for name, value in scalars.items()
+                    if name.startswith(VALIDATED) and name.count('/') == 1
+                }
+                if metrics:
+                    rows[int(scalars['step'])] = {'epoch': int(scalars['step']), **metrics}
+            except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+                raise InputError(
+                    f'{log}: a line is no object of numbers with a step ({error}); {AGAIN}'
+                ) from error
     return [rows[step] for step in sorted(rows)]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.body_models.joint_orders import check_number, root_of
+from hrtk.geometry.constants import indices
 from hrtk.models.checkpoints import load_weights
 from hrtk.registry import LIFTERS
 
@@ -119,8 +120,7 @@ class RefinedLifter(nn.Module):
         self, joints3d: Tensor, keypoints2d: Tensor, root_depth: Tensor, camera: Tensor
     ) -> Tensor:
         """Refines middle frames (B, 1, J, 3) that are lifted already; arguments and result as of :meth:`forward`."""
-        joints3d = joints3d.clone()
-        joints3d[:, :, self.root] = 0
+        joints3d = joints3d.index_fill(2, indices((self.root,), joints3d), 0)
         seen = keypoints2d[:, self.frames // 2][:, None]
         depth = joints3d[..., 2]
         projected = back_project(seen, depth, root_depth[:, None], camera, self.root)
@@ -146,8 +146,7 @@ def back_project(
     Returns:
         (B, T, J, 3) metres from the root.
     """
-    from_root = depth.clone()
-    from_root[..., root] = 0
+    from_root = depth.index_fill(-1, indices((root,), depth), 0)
     z = (from_root + root_depth[..., None])[..., None]
     focal = camera[:, None, None, :2]
     centre = camera[:, None, None, 2:4]
