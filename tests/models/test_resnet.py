@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from hrtk.errors import InputError
 from hrtk.models.backbones import ResNet
+from hrtk.models.backbones.layout import GroupNorm
 from hrtk.registry import BACKBONES
 
 # torchvision's parameter counts less those of the classifier, (features + 1) * 1000.
@@ -94,3 +96,19 @@ def test_any_image_size(size):
 def test_unknown_options(options):
     with pytest.raises(InputError, match='ResNet'):
         BACKBONES.build(dict(type='ResNet', **options))
+
+
+def test_norm_weights_behind_a_frozen_convolution():
+    """Their gradients, written out: the maps have channels last and need no gradient, which ended the process."""
+    torch.manual_seed(0)
+    maps = torch.randn(2, 8, 5, 5)
+    upstream = torch.randn(2, 8, 5, 5)
+    norm = GroupNorm(2, 8)
+    output = norm(maps.contiguous(memory_format=torch.channels_last))
+    weight, bias = torch.autograd.grad((upstream * output).sum(), [norm.weight, norm.bias])
+    groups = maps.double().numpy().reshape(2, 2, -1)
+    spread = np.sqrt(groups.var(-1, keepdims=True) + norm.eps)
+    normed = ((groups - groups.mean(-1, keepdims=True)) / spread).reshape(2, 8, 5, 5)
+    expected = (upstream.double().numpy() * normed).sum((0, 2, 3))
+    np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(bias.numpy(), upstream.sum((0, 2, 3)).numpy(), rtol=1e-4, atol=1e-4)

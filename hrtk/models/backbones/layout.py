@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def lay_out_convolutions(
@@ -22,3 +22,18 @@ def lay_out_convolutions(
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack it
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation whose weights can be differentiated behind a frozen convolution with channels last.
+
+    On a CPU torch 2.13 ends the process (segmentation fault) where it differentiates the weights of a group
+    normalisation of channels-last maps that need no gradient themselves. Such maps are copied to the ordinary layout.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        frozen_input = not input.requires_grad and self.weight.requires_grad
+        if frozen_input and torch.is_grad_enabled():
+            input = input.contiguous()
+        return super().forward(input)

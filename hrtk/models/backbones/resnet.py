@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.errors import InputError
-from hrtk.models.backbones.layout import lay_out_convolutions
+from hrtk.models.backbones.layout import GroupNorm, lay_out_convolutions
 from hrtk.registry import BACKBONES
 
 Norm = Callable[[int], nn.Module]
@@ -121,7 +121,7 @@ class ResNet(nn.Module):
             )
         norm_layer: Norm = nn.BatchNorm2d
         if norm == 'gn':
-            norm_layer = partial(nn.GroupNorm, groups)
+            norm_layer = partial(GroupNorm, groups)
         block, counts = LAYOUTS[depth]
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = norm_layer(width)
