@@ -19,6 +19,7 @@ from hrtk.engine.output_hook import Panels
 from hrtk.evaluation.protocols import Protocol
 from hrtk.evaluation.report import COLUMNS, Record
 from hrtk.visualization.export import Placing
+from hrtk.visualization.overlays import with_caption
 from hrtk.visualization.playback import encode_video, pelvis_meshes
 from hrtk.visualization.render import BLUE, PINK
 from hrtk.visualization.report import Clip, Doubt, Person, Track, WorstFrame, spaced_maxima
@@ -28,6 +29,7 @@ from hrtk.visualization.video import letterbox
 # Errors that are plotted over time, in this order.
 PLOTTED = ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'reprojection_px', 'accel_mm', 'iou')
 VIDEO_HEIGHT = 400  # px
+WIDE = 1.2  # width by height
 CLIP_PANEL = 640  # px, the longer side of each of the two panels of a film of everybody
 WORST_FRAMES = 4
 # Names and units of errors in running text, where they differ from the column headings.
@@ -191,12 +193,13 @@ class Films:
             people.append(Person(chosen.index(name), _positions(clip, shown, name, frames)))
         worst.sort(key=lambda frame: frame.error, reverse=True)
         rate = self.comparison.results[members[0]].fps / step
+        size = self.comparison.results[members[0]].image_size
         return Clip(
             name=clip.name,
             frame_ids=labels,
             shown=[frame - start for frame in frames],
             video=encode_video(self._everybody(clip, frames), rate),
-            video_text=_video_text(self.comparison, step, count),
+            video_text=_video_text(self.comparison, step, count, _is_wide(size)),
             error=', '.join(name_and_unit(key)),
             errors=errors,
             people=people,
@@ -219,13 +222,17 @@ class Films:
                 if number in of_person:
                     visible.append((results[name], of_person[number]))
             before = draw_people(image, scale, visible, self.body, 'before', PINK)
-            after = image
-            if self.comparison.adapted:
-                after = draw_people(image, scale, visible, self.body, 'after', BLUE)
-            pair = [letterbox(before, size), letterbox(after, size)]
+            after = draw_people(image, scale, visible, self.body, 'after', BLUE)
+            pair = [('before', before), ('after', after)]
             if not self.comparison.adapted:
-                pair.reverse()
-            yield np.concatenate(pair, axis=1)
+                pair = [('input', image), ('before', before)]
+            panels = [with_caption(letterbox(drawn, size), name) for name, drawn in pair]
+            yield np.concatenate(panels, axis=0 if _is_wide(size) else 1)
+
+
+def _is_wide(size: tuple[int, int]) -> bool:
+    """Whether the two panels of a film are above each other, which shows wide images larger."""
+    return size[0] > WIDE * size[1]
 
 
 def _positions(
@@ -236,12 +243,13 @@ def _positions(
     return [index_of.get(frame, -1) for frame in frames]
 
 
-def _video_text(comparison: Comparison, step: int, count: int) -> str:
+def _video_text(comparison: Comparison, step: int, count: int, stacked: bool = False) -> str:
     before = f'{comparison.rows["before"]} (pink)'
+    first, second = ('above', 'below') if stacked else ('left', 'right')
     if comparison.adapted:
-        panels = f'left: {before}, right: {comparison.rows["after"]} (blue)'
+        panels = f'{first}: {before}, {second}: {comparison.rows["after"]} (blue)'
     else:
-        panels = f'left: input, right: the body of {before}'
+        panels = f'{first}: input, {second}: the body of {before}'
     if step == 1:
         return f'{panels}; all {count} frames'
     ordinal = ORDINALS.get(step, f'{step}th')

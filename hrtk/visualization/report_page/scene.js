@@ -1,7 +1,7 @@
 'use strict';
 
 const LOOKS = {  // azimuth and elevation in degrees, and what fills the view
-  scene: [-52, 16, 'all'], front: [-90, 4, 'people'], side: [0, 4, 'people'], back: [90, 4, 'people'],
+  scene: [-32, 13, 'all'], front: [-90, 4, 'people'], side: [0, 4, 'people'], back: [90, 4, 'people'],
   above: [-90, 80, 'people'],
 };
 const TURNS = {  // change of azimuth and elevation in degrees, factor on the distance
@@ -256,7 +256,7 @@ class Scene {
     this.fit = name => {  // metres that the height of the view shows
       const [width, height, depth] = name === 'people' && this.people ? this.people.lengths : box.lengths;
       if (this.arrangement !== 'scene') return Math.max(width / (1.05 * aspect), 1.1 * height);
-      return Math.max(Math.hypot(width, depth) / (1.15 * aspect), 1.1 * height);
+      return Math.max(Math.hypot(width, depth) / (1.4 * aspect), 1.1 * height);
     };
     this.unit = this.arrangement === 'scene' ? this.fit('people') : this.fit('all');
     if (!this.view) this.setLook(this.arrangement === 'scene' ? 'scene' : 'front');
