@@ -172,9 +172,9 @@ def doubtful_frames(
         return []
     found = find_doubts(evidence)
     frames = []
-    for frame in np.flatnonzero(found.frames):
+    for frame in np.flatnonzero(found.frames).tolist():
         reasons = [REASONS[reason] for reason in found.reasons_of(frame)]
-        frames.append((int(frame), '; '.join(reasons)))
+        frames.append((frame, '; '.join(reasons)))
     return frames
 
 

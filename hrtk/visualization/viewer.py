@@ -173,9 +173,9 @@ class MeshViewer:
         points = [self.stage.camera[None]]
         for person in self.people:
             points += list(person.places.values())
-        points = np.concatenate(points)
-        low = points.min(0) - FLOOR_MARGIN
-        high = points.max(0) + FLOOR_MARGIN
+        stacked = np.concatenate(points)
+        low = stacked.min(0) - FLOOR_MARGIN
+        high = stacked.max(0) + FLOOR_MARGIN
         middle = (low + high) / 2
         grid = self.server.scene.add_grid(
             '/floor',

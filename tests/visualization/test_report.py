@@ -227,7 +227,7 @@ def test_names_cannot_break_the_page(monkeypatch):
 
 def test_the_film_comes_first_and_the_worst_frame_before_the_numbers(page):
     names = [attributes.get('class') or attributes.get('id') for _, attributes in page.elements]
-    order = ['film', 'scene', 'time', 'marks', 'doubts', 'worst', 'plot', 'numbers', 'run']
+    order = ['film', 'time', 'marks', 'doubts', 'scene', 'worst', 'plot', 'numbers', 'run']
     assert [name for name in names if name in order] == order
 
 

@@ -67,7 +67,7 @@ class Films:
         """The tracks of some sequences of the data set, in this order, and the clips that several of them are of."""
         chosen = [self.comparison.records[index].name for index in indices]
         tracks: dict[str, Track] = {}
-        clips = []
+        clips: list[Clip] = []
         for clip in clips_of(self.dataset, self.comparison.results):
             members = [name for name in chosen if name in clip.frames]
             if members:

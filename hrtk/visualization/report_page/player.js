@@ -17,7 +17,7 @@ class View {
     this.doubtful = [...new Set([...this.reasons.keys()].map(frame => this.nearestIndex(frame)))].sort((a, b) => a - b);
   }
 
-  /** Creates the 3D scene; `views` are all views of the page, of which the last ones are those of the tracks. */
+  /** Creates the 3D scene, whose bodies are those of the views of `tracks`. */
   connect(faces, tracks, store) {
     this.store = store;
     const placesOf = body => tracks[body.track].data.places[body.role] || [];
@@ -33,7 +33,11 @@ class View {
     find('.speed').onchange = () => { if (this.video) this.video.playbackRate = +find('.speed').value; };
     find('.error').replaceChildren(...Object.keys(this.data.errors).map(name => new Option(name, name)));
     find('.error').onchange = () => { this.drawErrors(); this.updateStatus(); };
-    find('.arrangement').onchange = event => { this.scene.arrange(event.target.value); this.listShapes(); };
+    find('.arrangement').onchange = event => {
+      this.scene.arrange(event.target.value);
+      find('.floor').hidden = event.target.value !== 'scene';
+      this.listShapes();
+    };
     for (const button of this.article.querySelectorAll('[data-look]'))
       button.onclick = () => this.scene.look(button.dataset.look);
     for (const button of this.article.querySelectorAll('.step')) button.onclick = () => this.step(+button.dataset.step);

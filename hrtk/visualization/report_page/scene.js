@@ -2,14 +2,14 @@
 
 const LOOKS = {  // azimuth and elevation in degrees, and what fills the view
   scene: [-32, 13, 'all'], front: [-90, 4, 'people'], side: [0, 4, 'people'], back: [90, 4, 'people'],
-  above: [-90, 80, 'people'],
+  above: [-90, 80, 'people'],  // the people of the current frame
 };
 const TURNS = {  // change of azimuth and elevation in degrees, factor on the distance
   ArrowLeft: [-10, 0, 1], ArrowRight: [10, 0, 1], ArrowUp: [0, 10, 1], ArrowDown: [0, -10, 1],
   '+': [0, 0, 0.9], '-': [0, 0, 1 / 0.9],
 };
 const GRID = 0.001;  // metres, as the meshes were packed
-const REACH = [0.9, 1.1];  // metres of a body around its pelvis: sideways, and up or down
+const MARGIN = [0.7, 1.1, 0.7];  // metres of a body around its pelvis
 const DISTANCE = 1.3;  // of Plotly's camera, at which one unit fills the height of the view
 const MOST_SQUARES = 30;  // of the floor's grid, along each side
 const DEGREE = Math.PI / 180;
@@ -105,17 +105,22 @@ class Scene {
     if (this.stage) this.measureStage();
   }
 
-  /** The boxes of the people, and of people and camera, in the world. */
+  /** The box of camera, floor and people in all frames. */
   measureStage() {
-    const margin = [REACH[0], REACH[1], REACH[0]];
-    this.people = new Box();
-    this.places.forEach((path, row) => {
-      if (this.bodies[row].key !== 'others') for (const place of path) this.people.add(place, margin);
-    });
-    this.people.low[1] = Math.min(this.people.low[1], this.stage.floor);
-    this.all = new Box().add(this.people.low).add(this.people.high).add(this.stage.camera, [0.2, 0.2, 0.2]);
+    this.all = new Box().add(this.stage.camera, [0.2, 0.2, 0.2]);
     for (const corner of this.stage.corners) this.all.add(corner);
-    for (const path of this.places) for (const place of path) this.all.add(place, margin);
+    for (const path of this.places) for (const place of path) this.all.add(place, MARGIN);
+    this.all.low[1] = Math.min(this.all.low[1], this.stage.floor);
+  }
+
+  /** The box of the people of the view in the current frame, or of all frames if they are absent. */
+  peopleNow() {
+    const box = new Box();
+    this.bodies.forEach((body, row) => {
+      const at = body.at[this.index];
+      if (at >= 0 && body.key !== 'others') box.add(this.places[row][at], MARGIN);
+    });
+    return Number.isFinite(box.low[0]) ? box : this.all;
   }
 
   isHidden(key) {
@@ -221,7 +226,7 @@ class Scene {
       - 0.1 * (corners[2][axis] + corners[3][axis]));
     const top = [[corners[0], roof], [roof, corners[1]]];  // tells up from down
     return [
-      {type: 'mesh3d', ...this.coordinates(square), i: [0, 0], j: [1, 2], k: [2, 3], color: cssColor('ground'),
+      {type: 'mesh3d', ...this.coordinates(square), i: [0, 0], j: [1, 2], k: [2, 3], color: cssColor('ground'), opacity: 0.6,
         lighting: {ambient: 1, diffuse: 0, specular: 0, fresnel: 0}, hoverinfo: 'skip'},
       this.lineTrace(lines, 'grid', 1),
       this.lineTrace([...rays, ...edges, ...top], 'camera', 3),
@@ -253,12 +258,12 @@ class Scene {
     const [low, high] = [toPlotly(box.low), toPlotly(box.high)];
     const lengths = low.map((value, axis) => Math.max(Math.abs(high[axis] - value), 0.01));
     this.middle = toPlotly(box.middle);
-    this.fit = name => {  // metres that the height of the view shows
-      const [width, height, depth] = name === 'people' && this.people ? this.people.lengths : box.lengths;
+    this.fit = shown => {  // metres that the height of the view shows
+      const [width, height, depth] = shown.lengths;
       if (this.arrangement !== 'scene') return Math.max(width / (1.05 * aspect), 1.1 * height);
-      return Math.max(Math.hypot(width, depth) / (1.4 * aspect), 1.1 * height);
+      return Math.max(Math.hypot(width, depth) / (1.15 * aspect), 1.1 * height);
     };
-    this.unit = this.arrangement === 'scene' ? this.fit('people') : this.fit('all');
+    this.unit = this.fit(this.arrangement === 'scene' ? this.all : box);
     if (!this.view) this.setLook(this.arrangement === 'scene' ? 'scene' : 'front');
     const axis = k => ({range: [Math.min(low[k], high[k]), Math.max(low[k], high[k])], autorange: false, visible: false});
     return {
@@ -271,8 +276,12 @@ class Scene {
   setLook(name) {
     const [azimuth, elevation, filling] = LOOKS[name];
     let centre = this.middle;
-    if (this.arrangement === 'scene') centre = toPlotly((filling === 'all' ? this.all : this.people).middle);
-    const distance = DISTANCE * (this.arrangement === 'scene' ? this.fit(filling) : this.unit) / this.unit;
+    let distance = DISTANCE;
+    if (this.arrangement === 'scene') {
+      const shown = filling === 'all' ? this.all : this.peopleNow();
+      centre = toPlotly(shown.middle);
+      distance *= this.fit(shown) / this.unit;
+    }
     this.view = {azimuth, elevation, distance, centre: centre.map((value, k) => (value - this.middle[k]) / this.unit)};
   }
 
