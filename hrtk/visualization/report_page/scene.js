@@ -13,7 +13,7 @@ const MARGIN = [0.7, 1.1, 0.7];  // metres of a body around its pelvis
 const DISTANCE = 1.3;  // of Plotly's camera, at which one unit fills the height of the view
 const MOST_SQUARES = 30;  // of the floor's grid, along each side
 const DEGREE = Math.PI / 180;
-const LIGHTING = {ambient: 0.45, diffuse: 0.75, specular: 0.12, roughness: 0.6, fresnel: 0.05};
+const LIGHTING = {ambient: 0.7, diffuse: 0.5, specular: 0.12, roughness: 0.6, fresnel: 0.05};
 const cssColor = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
 const toPlotly = ([x, y, z]) => [x, -z, y];  // Plotly's z is up
 
