@@ -30,6 +30,7 @@ from hrtk.structures import Sequence
 from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import draw_keypoints, person_region
 from hrtk.visualization.playback import pelvis_meshes
+from hrtk.visualization.stage import Stage
 from hrtk.visualization.viewer import MeshViewer, ViewedPerson
 
 
@@ -75,38 +76,44 @@ def view(
         raise InputError(
             f'{folder}: there is no sequence {sequence!r}; there are {", ".join(list(pairs)[:8])}'
         )
+    people, chosen, stage = _clip_of(name, pairs, dataset, cfg, body, placing)
+    return MeshViewer(
+        people,
+        chosen,
+        faces=body.faces.cpu().numpy(),
+        fps=pairs[name][0].fps,
+        stage=stage,
+        rows={'before': BEFORE, 'after': adapter_name(cfg.adapter)},
+        title=name,
+        port=port,
+        host=host,
+    )
+
+
+def _clip_of(
+    name: str,
+    pairs: dict[str, tuple[Sequence, Result]],
+    dataset: Any,
+    cfg: Config,
+    body: BodyModel,
+    placing: Placing,
+) -> tuple[list[ViewedPerson], int, Stage]:
+    """The people of the clip of a sequence, the index of the sequence among them, and the world of the clip."""
     results = {other: result for other, (_, result) in pairs.items()}
     (clip,) = [clip for clip in clips_of(dataset, results) if name in clip.frames]
-    adapter = adapter_name(cfg.adapter)
+    adapted = adapter_name(cfg.adapter) != BEFORE
     protocol = _protocol(cfg)
-    staged = stage_clip(
-        dataset,
-        pairs[name][0],
-        {other: results[other] for other in clip.frames},
-        adapter != BEFORE,
-        body,
-        placing,
-        protocol,
-    )
+    of_clip = {other: results[other] for other in clip.frames}
+    staged = stage_clip(dataset, pairs[name][0], of_clip, adapted, body, placing, protocol)
     people = []
     for other, frames in clip.frames.items():
         candidate, result = pairs[other]
-        bodies = bodies_by_role(candidate, result, adapter != BEFORE, placing, protocol)
+        bodies = bodies_by_role(candidate, result, adapted, placing, protocol)
         doubts = dict(doubtful_frames(dataset, candidate, result, body))
         people.append(
             _viewed(candidate, result, body, bodies, frames, staged.places[other], doubts)
         )
-    return MeshViewer(
-        people,
-        list(clip.frames).index(name),
-        faces=body.faces.cpu().numpy(),
-        fps=pairs[name][0].fps,
-        stage=staged.stage,
-        rows={'before': BEFORE, 'after': adapter},
-        title=clip.name,
-        port=port,
-        host=host,
-    )
+    return people, list(clip.frames).index(name), staged.stage
 
 
 def _protocol(cfg: Config) -> Protocol:
