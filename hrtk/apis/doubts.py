@@ -150,6 +150,34 @@ def describe(evidence: TrackEvidence, doubts: Doubts) -> str:
     return '; '.join(parts)
 
 
+def doubtful_frames(
+    dataset: Any, sequence: Sequence, result: Result, body: BodyModel
+) -> list[tuple[int, str]]:
+    """The doubtful frames of a track in order, each with its reasons in words.
+
+    Args:
+        dataset: which the sequence is of; that of own footage knows about sides and identities.
+        sequence: with keypoints, and landmarks if there are any.
+        result: of the sequence.
+        body: the model of the result.
+
+    Returns:
+        Pairs of a frame and its reasons; empty for keypoints without arms and legs, which nothing speaks against.
+    """
+    sides = getattr(dataset, 'sides', {}).get(sequence.name)
+    margins = {track.name: track.identity_margin for track in getattr(dataset, 'tracks', ())}
+    try:
+        evidence = evidence_of(sequence, result, body, sides, margins.get(sequence.name))
+    except InputError:
+        return []
+    found = find_doubts(evidence)
+    frames = []
+    for frame in np.flatnonzero(found.frames).tolist():
+        reasons = [REASONS[reason] for reason in found.reasons_of(frame)]
+        frames.append((frame, '; '.join(reasons)))
+    return frames
+
+
 def _remaining_disagreement(sides: Sides) -> Optional[np.ndarray]:
     """(F, 2) probability that the mirrored image yields other sides than the repaired keypoints."""
     if sides.disagreement is None:

@@ -153,7 +153,7 @@ def before_after(
             drawn = view.draw_from_side(shown, boxes, body)
         else:
             raise InputError(f'before_after: there is no panel {panel!r}; use {", ".join(PANELS)}')
-        row.append(_with_caption(drawn, caption))
+        row.append(with_caption(drawn, caption))
     return np.concatenate(row, axis=1)
 
 
@@ -310,8 +310,13 @@ def _side_color(joint: str) -> tuple[int, int, int]:
     return MIDDLE_COLOR
 
 
-def _with_caption(image: np.ndarray, text: str) -> np.ndarray:
-    """Writes white text on a dark strip in the upper left corner, shrunk to the width of the image."""
+def with_caption(image: np.ndarray, text: str) -> np.ndarray:
+    """Writes white text on a dark strip in the upper left corner of a copy, shrunk to the width of the image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        text: one line.
+    """
     scale = max(0.4, min(0.7, image.shape[0] / 900))
     width = cv2.getTextSize(text, FONT, scale, 1)[0][0]
     scale *= min(1, (image.shape[1] - 2 * CAPTION_MARGIN) / max(width, 1))

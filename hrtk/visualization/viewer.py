@@ -1,29 +1,65 @@
-"""An interactive browser window with stored bodies and their images, served by viser."""
+"""An interactive browser window with the stored bodies of a clip, its floor, camera and images, served by viser."""
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import re
 import threading
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from hrtk.errors import InputError
+from hrtk.visualization.stage import UP_AXES, Stage
 
 COLORS = {'before': (227, 165, 157), 'after': (157, 189, 227), 'truth': (180, 207, 152)}
+OTHER_COLOR = (185, 190, 197)
+FRUSTUM_COLOR = (91, 100, 112)
+FLOOR_MARGIN = 2.0  # metres around people and camera
+IN_SCENE = 'in the scene'
+SIDE_BY_SIDE = 'side by side'
+EARLIER = 'earlier'
+LATER = 'later'
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewedPerson:
+    """One track of F frames for the viewer.
+
+    Attributes:
+        name: of the track.
+        frames: F frame numbers of the clip, ascending.
+        labels: names of the F frames.
+        meshes: (F, V, 3) metres, y up, pelvis at the origin, by role (``'before'``, ``'after'``, ``'truth'``), see
+            :func:`hrtk.visualization.playback.pelvis_meshes`.
+        places: (F, 3) metres, the pelvis in the world of the stage, by the same roles.
+        frame_image: index of one of the F frames -> (H, W, 3) uint8 RGB.
+        doubts: what speaks against a frame, in words, by its index.
+    """
+
+    name: str
+    frames: Sequence[int]
+    labels: Sequence[str]
+    meshes: Mapping[str, np.ndarray]
+    places: Mapping[str, np.ndarray]
+    frame_image: Callable[[int], np.ndarray]
+    doubts: Mapping[int, str]
 
 
 class MeshViewer:
-    """A viser server that shows moving bodies next to each other, with playback controls.
+    """A viser server that shows the people of a clip in its world, with playback controls.
+
+    The bodies of the chosen person are shown in all roles, in the scene or next to each other; of the other people
+    one body stands in the scene. The marks of the time axis are the doubtful frames of anybody.
 
     Args:
-        meshes: (F, V, 3) metres, y up, by role (``'before'``, ``'after'``, ``'truth'``), see
-            :func:`hrtk.visualization.playback.pelvis_meshes`.
+        people: the tracks of a clip.
+        chosen: index of the person who is shown first.
         faces: (N, 3).
-        labels: names of the F frames.
-        frame_image: index of a frame -> (H, W, 3) uint8 RGB.
         fps: frames per second.
+        stage: floor and camera of the clip.
         rows: names of the roles; default the roles themselves.
         title: of the panel.
         port: first port to try.
@@ -35,24 +71,32 @@ class MeshViewer:
 
     def __init__(
         self,
-        meshes: dict[str, np.ndarray],
+        people: Sequence[ViewedPerson],
+        chosen: int,
         faces: np.ndarray,
-        labels: Sequence[str],
-        frame_image: Callable[[int], np.ndarray],
         fps: float,
+        stage: Stage,
         rows: dict[str, str] | None = None,
         title: str = 'hrtk',
         port: int = 8080,
         host: str = '127.0.0.1',
     ) -> None:
         viser = _import_viser()
-        self.meshes = meshes
-        self.labels = labels
-        self.frame_image = frame_image
+        self.people = people
+        self.person = people[chosen]
+        self.stage = stage
         self.fps = fps
+        first = min(person.frames[0] for person in people)
+        last = max(person.frames[-1] for person in people)
+        self.clip_frames = range(first, last + 1)
+        self.positions = [{frame: t for t, frame in enumerate(of.frames)} for of in people]
+        self.doubts = _doubts_of_clip(people)
         self.server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
         self.handles = self._add_bodies(np.asarray(faces))
+        self.others = self._add_others(np.asarray(faces))
+        self.surroundings = self._add_surroundings()
         self._add_controls(title, rows or {})
+        self._draw()
         self._stopped = threading.Event()
         threading.Thread(target=self._play, daemon=True).start()
 
@@ -62,8 +106,33 @@ class MeshViewer:
         return f'http://{self.server.get_host()}:{self.server.get_port()}'
 
     def show(self, frame: int) -> None:
-        """Shows a frame."""
+        """Shows a frame, counted from the first one of anybody."""
         self.time.value = int(frame)
+
+    def choose(self, name: str) -> None:
+        """Shows all bodies of another person.
+
+        Raises:
+            InputError: there is no such person.
+        """
+        for person in self.people:
+            if person.name == name:
+                self.person = person
+                self._draw()
+                return
+        names = ', '.join(person.name for person in self.people)
+        raise InputError(f'there is no person {name!r}; there are {names}')
+
+    def to_doubt(self, direction: int) -> None:
+        """Shows the next (1) or the previous (-1) doubtful frame, around the end."""
+        frames = sorted(self.doubts)
+        if not frames:
+            return
+        now = int(self.time.value)
+        if direction > 0:
+            self.show(next((frame for frame in frames if frame > now), frames[0]))
+        else:
+            self.show(next((frame for frame in reversed(frames) if frame < now), frames[-1]))
 
     def stop(self) -> None:
         """Stops the server."""
@@ -71,61 +140,185 @@ class MeshViewer:
         self.server.stop()
 
     def _add_bodies(self, faces: np.ndarray) -> dict[str, Any]:
-        """Adds a mesh per role, side by side, and places the camera."""
-        radius = max(float(np.abs(vertices).max()) for vertices in self.meshes.values())
+        """Adds a mesh per role of the chosen person, and places the viewer's camera."""
         self.server.scene.set_up_direction('+y')
         self.server.scene.configure_environment_map(None)  # it would overexpose pale bodies
-        self.server.initial_camera.position = (0.0, 0.2, 3.2 * radius)
-        self.server.initial_camera.look_at = (0.0, 0.0, 0.0)
-        distance = 1.1 * radius
+        paths = [path for person in self.people for path in person.places.values()]
+        middle = np.concatenate(paths).mean(0)
+        distance = max(2.5, 0.8 * float(np.linalg.norm(middle - self.stage.camera)))
+        self.server.initial_camera.position = tuple(middle + np.array([0.8, 0.5, 0.9]) * distance)
+        self.server.initial_camera.look_at = tuple(middle)
         handles = {}
-        for i, (role, vertices) in enumerate(self.meshes.items()):
-            offset = distance * (i - (len(self.meshes) - 1) / 2)
+        for role, vertices in self.person.meshes.items():
             handles[role] = self.server.scene.add_mesh_simple(
-                f'/{role}',
-                np.float32(vertices[0]),
-                faces,
-                color=COLORS[role],
-                position=(offset, 0.0, 0.0),
+                f'/{role}', np.float32(vertices[0]), faces, color=COLORS[role]
             )
         return handles
+
+    def _add_others(self, faces: np.ndarray) -> list[Any]:
+        """Adds a body per person, which is hidden for the chosen one."""
+        handles = []
+        if len(self.people) > 1:
+            for number, person in enumerate(self.people):
+                vertices = np.float32(person.meshes[_row(person)][0])
+                handles.append(
+                    self.server.scene.add_mesh_simple(
+                        f'/person{number}', vertices, faces, color=OTHER_COLOR
+                    )
+                )
+        return handles
+
+    def _add_surroundings(self) -> list[Any]:
+        """Adds the floor and the camera of the clip."""
+        points = [self.stage.camera[None]]
+        for person in self.people:
+            points += list(person.places.values())
+        stacked = np.concatenate(points)
+        low = stacked.min(0) - FLOOR_MARGIN
+        high = stacked.max(0) + FLOOR_MARGIN
+        middle = (low + high) / 2
+        grid = self.server.scene.add_grid(
+            '/floor',
+            width=float(np.ceil(high[0] - low[0])),
+            height=float(np.ceil(high[2] - low[2])),
+            plane='xz',
+            cell_size=1.0,
+            section_size=1.0,
+            position=(middle[0], self.stage.floor, middle[2]),
+        )
+        corners = self.stage.corners
+        length = float(np.linalg.norm(corners.mean(0) - self.stage.camera))
+        frustum = self.server.scene.add_camera_frustum(
+            '/camera',
+            fov=self.stage.fov,
+            aspect=self.stage.aspect,
+            scale=length,
+            color=FRUSTUM_COLOR,
+            wxyz=_quaternion(self.stage.level @ UP_AXES),
+            position=tuple(self.stage.camera),
+        )
+        return [grid, frustum]
 
     def _add_controls(self, title: str, rows: dict[str, str]) -> None:
         gui = self.server.gui
         gui.add_markdown(f'**{escaped(title)}**')
+        if len(self.people) > 1:
+            names = [person.name for person in self.people]
+            person = gui.add_dropdown('Person', names, initial_value=self.person.name)
+            person.on_update(lambda event: self.choose(person.value))
         self.playing = gui.add_checkbox('Play', False)
-        single_frame = len(self.labels) == 1
+        count = len(self.clip_frames)
         self.time = gui.add_slider(
-            'Frame', 0, max(1, len(self.labels) - 1), 1, 0, disabled=single_frame
+            'Frame',
+            0,
+            max(1, count - 1),
+            1,
+            0,
+            marks=tuple(sorted(self.doubts)) or None,
+            disabled=count == 1,
+            hint='The marks are doubtful frames.',
         )
+        steps = gui.add_button_group('Doubtful', (EARLIER, LATER), disabled=not self.doubts)
+        steps.on_click(lambda event: self.to_doubt(1 if steps.value == LATER else -1))
+        self.reason = gui.add_text('Doubt', '', disabled=True)
         self.speed = gui.add_slider(
             'Frames per second', 1.0, max(60.0, self.fps), 1.0, max(1.0, round(self.fps))
         )
-        for role, handle in self.handles.items():
-            self._add_visibility_toggle(rows.get(role, role), handle)
-        self.label = gui.add_text('Image', self.labels[0], disabled=True)
-        self.image = gui.add_image(self.frame_image(0), format='jpeg')
+        self.arrangement = gui.add_dropdown('Bodies', (IN_SCENE, SIDE_BY_SIDE))
+        self.arrangement.on_update(lambda event: self._draw())
+        self.visible = {}
+        for role in self.handles:
+            self.visible[role] = self._add_toggle(rows.get(role, role))
+        dark = gui.add_checkbox('Dark', False)
+        dark.on_update(lambda event: gui.configure_theme(dark_mode=dark.value))
+        gui.add_markdown(escaped(self.stage.floor_text))
+        self.label = gui.add_text('Image', self.person.labels[0], disabled=True)
+        self.image = gui.add_image(self.person.frame_image(0), format='jpeg')
         self.time.on_update(lambda event: self._draw())
 
-    def _add_visibility_toggle(self, name: str, handle: Any) -> None:
+    def _add_toggle(self, name: str) -> Any:
         toggle = self.server.gui.add_checkbox(name, True)
-        toggle.on_update(lambda event: setattr(handle, 'visible', toggle.value))
+        toggle.on_update(lambda event: self._draw())
+        return toggle
 
     def _draw(self) -> None:
-        """Updates bodies, label and image to the frame of the slider."""
-        frame = min(int(self.time.value), len(self.labels) - 1)
-        image = self.frame_image(frame)
+        """Updates bodies, label, reason and image to the frame of the slider."""
+        index = min(int(self.time.value), len(self.clip_frames) - 1)
+        number = self.clip_frames[index]
+        person = self.person
+        own = self.people.index(person)
+        t = self.positions[own].get(number)
+        image = None
+        if t is not None:
+            image = person.frame_image(t)
+        in_scene = self.arrangement.value == IN_SCENE
         with self.server.atomic():
-            for role, handle in self.handles.items():
-                handle.vertices = np.float32(self.meshes[role][frame])
-            self.label.value = self.labels[frame]
-            self.image.image = image
+            self._draw_person(person, t, in_scene)
+            for other, (positions, handle) in enumerate(zip(self.positions, self.others)):
+                handle.visible = in_scene and other != own and number in positions
+                if handle.visible:
+                    self._put(
+                        handle, self.people[other], _row(self.people[other]), positions[number]
+                    )
+            for handle in self.surroundings:
+                handle.visible = in_scene
+            self.reason.value = self.doubts.get(index, '')
+            if t is None:
+                self.label.value = f'{person.name} is not here'
+            else:
+                self.label.value = person.labels[t]
+                self.image.image = image
+
+    def _draw_person(self, person: ViewedPerson, t: int | None, in_scene: bool) -> None:
+        """Updates the bodies of the chosen person to one of their frames, None if they are absent."""
+        radius = max(float(np.abs(vertices).max()) for vertices in person.meshes.values())
+        centre = np.mean([path.mean(0) for path in person.places.values()], axis=0)
+        shown = 0
+        for role, handle in self.handles.items():
+            handle.visible = t is not None and self.visible[role].value
+            if t is None:
+                continue
+            self._put(handle, person, role, t)
+            if not in_scene:
+                handle.wxyz = (1.0, 0.0, 0.0, 0.0)
+                handle.position = tuple(centre + (1.1 * radius * shown, 0.0, 0.0))
+            shown += bool(handle.visible)
+
+    def _put(self, handle: Any, person: ViewedPerson, role: str, t: int) -> None:
+        """Gives a mesh the pose and the place of a frame."""
+        handle.vertices = np.float32(person.meshes[role][t])
+        handle.wxyz = _quaternion(self.stage.level)
+        handle.position = tuple(np.asarray(person.places[role][t], np.float64))
 
     def _play(self) -> None:
         """Advances the slider while the viewer plays, until it is stopped."""
         while not self._stopped.wait(1 / self.speed.value):
             if self.playing.value:
-                self.time.value = (int(self.time.value) + 1) % len(self.labels)
+                self.time.value = (int(self.time.value) + 1) % len(self.clip_frames)
+
+
+def _row(person: ViewedPerson) -> str:
+    """The role of a person who stands beside the chosen one."""
+    return 'after' if 'after' in person.meshes else 'before'
+
+
+def _quaternion(rotation: np.ndarray) -> tuple[float, ...]:
+    """w, x, y, z of a rotation matrix."""
+    x, y, z, w = Rotation.from_matrix(rotation).as_quat()
+    return (w, x, y, z)
+
+
+def _doubts_of_clip(people: Sequence[ViewedPerson]) -> dict[int, str]:
+    """What speaks against a frame of the clip, counted from the first one of anybody, in words."""
+    first = min(person.frames[0] for person in people)
+    found: dict[int, list[str]] = {}
+    for person in people:
+        for t, reason in person.doubts.items():
+            text = reason
+            if len(people) > 1:
+                text = f'{person.name}: {reason}'
+            found.setdefault(person.frames[t] - first, []).append(text)
+    return {frame: '; '.join(texts) for frame, texts in found.items()}
 
 
 def escaped(name: str) -> str:

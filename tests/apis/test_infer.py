@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+import hrtk.apis.look.report as report_api
+import hrtk.visualization.report as report_page
 from hrtk.apis.adaptation import load_config
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
@@ -143,14 +146,34 @@ def test_start_model_of_drawn_people(clip, two_people, tmp_path):
     assert changed[50:80, 110:125].max() > 0.5
 
 
-def test_the_default_start_model_is_landmark_hmr(clip, two_people, tmp_path):
+def test_the_default_start_model_is_landmark_hmr(clip, two_people, tmp_path, monkeypatch):
     made = infer(clip, two_people, output=tmp_path)
+    check_report_of_two_people(made, tmp_path, monkeypatch)
     names = sorted(path.name for path in made.results.glob('*.npz'))
     assert names == ['clip_person0.npz', 'clip_person1.npz']
     result = Result.load(made.results / names[0])
     assert result.after.rotmat.shape == (FRAMES, 24, 3, 3)
     assert result.after.joint_spread.shape == (FRAMES, 24)
     assert torch.equal(result.after.rotmat, result.before.rotmat)
+
+
+def check_report_of_two_people(made, folder, monkeypatch):
+    """The page shows both people at once, each of them, and the doubtful frames that ``infer`` counted."""
+    for module in (report_api, report_page):
+        monkeypatch.setattr(module, 'plotly_script', lambda: '/* stand-in */')
+    page = report(folder, frames=4, output=folder / 'page.html').read_text()
+    both, *each = [json.loads(part) for part in re.findall(r'class="data">(.*?)</script>', page)]
+    assert both['name'] == 'clip' and both['shown'] == [0, 2, 4, 6]
+    assert [body['at'] for body in both['bodies']] == [[0, 1, 2, 3]] * 2
+    (path,) = made.results.glob('clip_person0.npz')
+    assert both['frameIds'] == list(Result.load(path).frame_ids)
+    counted = {name: int(found.frames.sum()) for name, found in made.doubts.items()}
+    assert {data['name']: len(data['doubts']) for data in each} == counted
+    assert len(both['doubts']) == sum(counted.values()) > 0
+    for data in each:
+        assert len(data['places']['before']) == 4 and data['stage']['camera'][0] == 0
+        (error,) = data['errors'].values()
+        assert len(error['before']) == FRAMES
 
 
 def test_a_known_focal_length_is_stored_and_computes_nothing_again(clip, two_people, tmp_path):

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from hrtk.apis import adapt
 from hrtk.apis.look.view import view
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.results import Result
+from hrtk.visualization.stage import Stage
+from hrtk.visualization.viewer import MeshViewer, ViewedPerson
 
 CONFIG = Path(__file__).parents[2] / 'configs/source/r18_wild.py'
 OPTIONS = {'dataset.sequences': 1, 'dataset.frames': 3, 'dataset.size': 64, 'outputs': None}
@@ -70,3 +73,56 @@ def test_shows_the_stored_bodies(run):
         viewer.stop()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(viewer.url, timeout=2)
+
+
+def test_people_doubts_floor_and_camera():
+    pytest.importorskip('viser', reason='viser serves the viewer')
+    rng = np.random.default_rng(0)
+    turn = Rotation.from_euler('x', 30, degrees=True).as_matrix()
+    stage = Stage(
+        level=turn,
+        camera=np.array([0, 1.5, 0]),
+        corners=np.array([[-1, 1, -1], [1, 1, -1], [1, -1, -1], [-1, -1, -1.0]]),
+        fov=1.0,
+        aspect=1.5,
+        floor=0.25,
+        floor_text='assumed',
+    )
+
+    def person(name, frames, doubts):
+        meshes = {role: rng.normal(size=(len(frames), 4, 3)) for role in ('before', 'after')}
+        places = {role: rng.normal(size=(len(frames), 3)) for role in meshes}
+        labels = [str(frame) for frame in frames]
+        image = np.zeros((4, 4, 3), np.uint8)
+        return ViewedPerson(name, frames, labels, meshes, places, lambda t: image, doubts)
+
+    people = [person('a', range(10, 14), {1: 'jump'}), person('b', range(12, 16), {3: 'hidden'})]
+    viewer = MeshViewer(people, 0, np.array([[0, 1, 2]]), 10, stage, port=free_port())
+    try:
+        assert viewer.doubts == {1: 'a: jump', 5: 'b: hidden'}
+        viewer.to_doubt(1)
+        assert viewer.time.value == 1 and viewer.reason.value == 'a: jump'
+        viewer.to_doubt(1)
+        assert viewer.time.value == 5 and viewer.label.value == 'a is not here'
+        assert [handle.visible for handle in viewer.handles.values()] == [False, False]
+        viewer.to_doubt(-1)
+        viewer.show(2)
+        own, other = viewer.handles['after'], viewer.others[1]
+        assert own.visible and other.visible and not viewer.others[0].visible
+        np.testing.assert_allclose(own.vertices, people[0].meshes['after'][2], atol=1e-6)
+        np.testing.assert_allclose(own.position, people[0].places['after'][2])
+        np.testing.assert_allclose(other.position, people[1].places['after'][0])
+        w, x, y, z = own.wxyz
+        np.testing.assert_allclose(Rotation.from_quat([x, y, z, w]).as_matrix(), turn, atol=1e-9)
+        grid, frustum = viewer.surroundings
+        assert grid.position[1] == 0.25 and tuple(frustum.position) == (0, 1.5, 0)
+        w, x, y, z = frustum.wxyz
+        axes = Rotation.from_quat([x, y, z, w]).as_matrix()  # x right, y down, z away
+        np.testing.assert_allclose(axes @ [0, -1, 0], turn @ [0, 1, 0], atol=1e-9)
+        np.testing.assert_allclose(axes @ [0, 0, 1], turn @ [0, 0, -1], atol=1e-9)
+        viewer.choose('b')
+        assert viewer.label.value == '12' and not viewer.others[1].visible
+        with pytest.raises(InputError, match="'nobody'.*a, b"):
+            viewer.choose('nobody')
+    finally:
+        viewer.stop()

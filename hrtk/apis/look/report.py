@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 from pathlib import Path
 from typing import Any, Optional
 
@@ -17,32 +16,15 @@ from hrtk.apis.look.comparison import (
     compare_runs,
     compare_with_source,
 )
+from hrtk.apis.look.report_films import Films, main_error
 from hrtk.apis.look.report_tables import means_table, sequence_table
-from hrtk.apis.look.stored import bodies_by_role, latest_folder
-from hrtk.engine.output_hook import Panels
+from hrtk.apis.look.stored import latest_folder
 from hrtk.errors import InputError
-from hrtk.evaluation.protocols import Protocol
-from hrtk.evaluation.report import COLUMNS, WORSE_RULE, Record
+from hrtk.evaluation.report import WORSE_RULE, Record
 from hrtk.files import write_text_atomically
 from hrtk.reading import read_json
 from hrtk.visualization.export import Placing
-from hrtk.visualization.playback import encode_video, pelvis_meshes
-from hrtk.visualization.report import (
-    Page,
-    Track,
-    WorstFrame,
-    page_html,
-    plotly_script,
-    spaced_maxima,
-)
-
-# Errors that are plotted over time, in this order.
-PLOTTED = ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'reprojection_px', 'accel_mm', 'iou')
-VIDEO_HEIGHT = 400  # px
-WORST_FRAMES = 4
-# Names and units of errors in running text, where they differ from the column headings.
-NAMES = {'reprojection_px': ('reprojection error', 'px'), 'iou': ('mask IoU', '%')}
-ORDINALS = {2: 'second', 3: 'third'}
+from hrtk.visualization.report import Page, Track, page_html, plotly_script
 
 
 def report(
@@ -97,10 +79,8 @@ def report(
         reference = scorer.score_reference(_folder_name(before), latest_folder(before), run)
         comparison = compare_runs(run, reference)
     matching = _by_error(comparison.records, sequences, folder)
-    tracks = [
-        _track(scorer, comparison, index, frames, placing, run.protocol)
-        for index in matching[:most]
-    ]
+    builder = Films(scorer, comparison, placing, run.protocol, frames)
+    tracks, clips = builder.build(matching[:most])
     page = Page(
         title=_title(run, comparison, reference),
         rows=_row_names(comparison, tracks),
@@ -109,6 +89,7 @@ def report(
         remarks=[*_remarks(comparison, len(tracks), len(matching)), *_doubts(folder)],
         tracks=tracks,
         faces=scorer.body.faces.cpu().numpy(),
+        clips=clips,
     )
     path = work_dir / 'report.html'
     if output is not None:
@@ -128,7 +109,7 @@ def _by_error(records: list[Record], pattern: str, folder: Path) -> list[int]:
         raise InputError(f'{folder}: no sequence fits {pattern!r}; there are {", ".join(names)}')
 
     def mean_error(index: int) -> float:
-        errors = records[index].after[_main_error(records[index])]
+        errors = records[index].after[main_error(records[index])]
         return float(np.nan_to_num(np.nanmean(errors)))
 
     return sorted(matching, key=mean_error, reverse=True)
@@ -191,94 +172,6 @@ def _doubts(folder: Path) -> list[str]:
     """A remark for every track that is wrong by its own evidence, if ``hrtk infer`` made the results."""
     found = stored_doubts(folder.resolve().parents[1] / 'metrics.json', folder.name)
     return [f'Doubtful: {name}: {text}.' for name, text in found.items()]
-
-
-def _track(
-    scorer: Scorer,
-    comparison: Comparison,
-    index: int,
-    most_frames: int,
-    placing: Placing,
-    protocol: Protocol,
-) -> Track:
-    """Everything that the page shows of one sequence."""
-    sequence = scorer.dataset[index]
-    result = comparison.results[sequence.name]
-    record = comparison.records[index]
-    panels = Panels(scorer.body, sequence, result, placing)
-    step = math.ceil(len(sequence) / most_frames)
-    shown = range(0, len(sequence), step)
-    video_panels = ('before', 'after') if comparison.adapted else ('input', 'before')
-    images = panels.video_frames(shown, video_panels, VIDEO_HEIGHT)
-    meshes = {}
-    bodies = bodies_by_role(sequence, result, comparison.adapted, placing, protocol)
-    for role, (rotmat, betas) in bodies.items():
-        meshes[role] = pelvis_meshes(scorer.body, rotmat[::step], betas[::step])
-    return Track(
-        name=sequence.name,
-        frame_ids=sequence.frame_ids,
-        shown=shown,
-        video=encode_video(images, sequence.fps / step),
-        video_text=_video_text(comparison, step, len(sequence)),
-        errors=_plotted_errors(comparison, record),
-        meshes=meshes,
-        worst=_worst_frames(panels, comparison, record),
-    )
-
-
-def _video_text(comparison: Comparison, step: int, count: int) -> str:
-    before = f'{comparison.rows["before"]} (pink)'
-    if comparison.adapted:
-        panels = f'left: {before}, right: {comparison.rows["after"]} (blue)'
-    else:
-        panels = f'left: input, right: the body of {before}'
-    if step == 1:
-        return f'{panels}; all {count} frames'
-    ordinal = ORDINALS.get(step, f'{step}th')
-    return f'{panels}; every {ordinal} of {count} frames'
-
-
-def _plotted_errors(comparison: Comparison, record: Record) -> dict[str, dict[str, np.ndarray]]:
-    """(F,) errors by name with unit and by role."""
-    by_role = comparison.errors(record)
-    plotted = {}
-    for key in PLOTTED:
-        if key in record.after:
-            label = ', '.join(_name_and_unit(key))
-            plotted[label] = {role: errors[key] for role, errors in by_role.items()}
-    return plotted
-
-
-def _worst_frames(panels: Panels, comparison: Comparison, record: Record) -> list[WorstFrame]:
-    """Images and errors of the frames with the largest errors."""
-    key = _main_error(record)
-    name, unit = _name_and_unit(key)
-    shown = ('input', 'before', 'after', 'side') if comparison.adapted else ('input', 'before')
-    worst = []
-    for t in spaced_maxima(record.after[key], WORST_FRAMES):
-        values = [
-            f'{comparison.rows[role]} {errors[key][t]:.1f} {unit}'
-            for role, errors in comparison.errors(record).items()
-        ]
-        frame_id = panels.sequence.frame_ids[t]
-        text = f'Frame {t} ({frame_id}): {name} of {", ".join(values)}.'
-        worst.append(WorstFrame(t, panels.row(t, shown), text))
-    return worst
-
-
-def _main_error(record: Record) -> str:
-    """The error that ranks sequences and frames."""
-    if 'mpjpe_mm' in record.after and np.isfinite(record.after['mpjpe_mm']).any():
-        return 'mpjpe_mm'
-    return 'reprojection_px'
-
-
-def _name_and_unit(key: str) -> tuple[str, str]:
-    """Name and unit of an error in running text."""
-    if key in NAMES:
-        return NAMES[key]
-    name, unit = COLUMNS[key].split('\n')
-    return name, unit
 
 
 def _folder_name(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from hrtk.prefetch import prefetched
 from hrtk.results import Result
 from hrtk.structures import Prediction
 from hrtk.visualization.overlays import overlay
+from hrtk.visualization.render import BLUE, Color
 from hrtk.visualization.video import (
     can_write_video,
     letterbox,
@@ -107,31 +109,60 @@ def _drawn(
     dataset: VideoDataset, frames: Sequence[int], people: PeopleOfFrame, body: BodyModel
 ) -> Iterator[np.ndarray]:
     images = dataset.footage.frames(frames)
-    small = (_scaled(images[index]) for index in range(len(frames)))
+    small = (scaled_frame(images[index]) for index in range(len(frames)))
     for number, (image, scale) in zip(frames, prefetched(small)):
-        visible = people.get(number, [])
-        if visible:
-            boxes = np.stack([result.boxes[position] for result, position in visible])
-            scaled_boxes = torch.as_tensor(boxes * np.float32(scale))
-            scaled_boxes[:, :2] += (scale - 1) / 2  # pixel centres lie at integers
-            image = overlay(image, _predictions(visible), scaled_boxes, body)
-        yield image
+        yield draw_people(image, scale, people.get(number, []), body)
 
 
-def _scaled(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """An image of at most :data:`HEIGHT` px in height, and its scale."""
+def draw_people(
+    image: np.ndarray,
+    scale: float,
+    visible: list[tuple[Result, int]],
+    body: BodyModel,
+    row: str = 'after',
+    color: Color = BLUE,
+) -> np.ndarray:
+    """Draws the bodies of all people of a frame.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the scaled frame.
+        scale: of the image.
+        visible: the results of the people, and the position of the frame in each.
+        body: the body model of the results.
+        row: ``'after'`` or ``'before'``.
+        color: RGB in [0, 1].
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    if not visible:
+        return image
+    boxes = np.stack([result.boxes[position] for result, position in visible])
+    scaled_boxes = torch.as_tensor(boxes * np.float32(scale))
+    scaled_boxes[:, :2] += (scale - 1) / 2  # pixel centres lie at integers
+    return overlay(image, _predictions(visible, row), scaled_boxes, body, color)
+
+
+def scaled_frame(image: np.ndarray, most: Optional[int] = None) -> tuple[np.ndarray, float]:
+    """A frame of at most :data:`HEIGHT` px in height, or with sides of at most ``most`` px, and its scale."""
     height, width = image.shape[:2]
     scale = min(1.0, HEIGHT / height)
+    if most is not None:
+        scale = min(1.0, most / max(height, width))
     if scale == 1:
         return image, scale
     # Down to one half, the four neighbours of a bilinear sample cover the area; five times faster than INTER_AREA.
     interpolation = cv2.INTER_LINEAR if scale >= 0.5 else cv2.INTER_AREA
-    size = (round(width * scale), HEIGHT)
+    size = (round(width * scale), round(height * scale))
     return cv2.resize(image, size, interpolation=interpolation), scale
 
 
-def _predictions(visible: list[tuple[Result, int]]) -> Prediction:
-    return Prediction.cat([result.after[position : position + 1] for result, position in visible])
+def _predictions(visible: list[tuple[Result, int]], row: str) -> Prediction:
+    people = []
+    for result, position in visible:
+        prediction = result.after if row == 'after' else result.before
+        people.append(prediction[position : position + 1])
+    return Prediction.cat(people)
 
 
 def _letterboxed(images: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -29,12 +29,13 @@ def background_shifts(folder: Path) -> dict[str, float]:
         return {}
     try:
         dataset = DATASETS.build(config)
-        return _shifts(dataset)
+        return clip_shifts(dataset)
     except InputError:  # the images were moved, or keypoints changed
         return {}
 
 
-def _shifts(dataset: VideoDataset) -> dict[str, float]:
+def clip_shifts(dataset: VideoDataset) -> dict[str, float]:
+    """The same as :func:`background_shifts`, of a data set that is open."""
     boxes_by_clip: dict[str, dict[int, list[np.ndarray]]] = {}
     for track in dataset.tracks:
         boxes_of_frame = boxes_by_clip.setdefault(clip_of(track.name), {})

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Optional
+from typing import Sequence as SequenceOf
 
 import numpy as np
 from mmengine.config import Config
 
 from hrtk.apis.config_check import configs_of
+from hrtk.apis.doubts import doubtful_frames
+from hrtk.apis.look.clips import clips_of, stage_clip
 from hrtk.apis.look.stored import (
     adapter_name,
     bodies_by_role,
@@ -17,6 +20,7 @@ from hrtk.apis.look.stored import (
     stored_config,
     stored_pairs,
 )
+from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.evaluation.protocols import Protocol, get_protocol
 from hrtk.evaluation.report import BEFORE
@@ -26,7 +30,8 @@ from hrtk.structures import Sequence
 from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import draw_keypoints, person_region
 from hrtk.visualization.playback import pelvis_meshes
-from hrtk.visualization.viewer import MeshViewer
+from hrtk.visualization.stage import Stage
+from hrtk.visualization.viewer import MeshViewer, ViewedPerson
 
 
 def view(
@@ -40,6 +45,8 @@ def view(
     viewing_ray: bool = True,
 ) -> MeshViewer:
     """Serves the stored bodies of one sequence before and after adaptation, with the ground truth where it is known.
+
+    Floor, camera and the other people of the same clip are shown with them, and the doubtful frames are marked.
 
     Args:
         work_dir: of the run, or one of the folders in its ``results/``.
@@ -60,17 +67,53 @@ def view(
     folder = latest_folder(Path(work_dir))
     cfg = stored_config(folder / 'run.json')
     body = stored_body(folder)
-    names = []
-    for candidate, result in stored_pairs(folder, DATASETS.build(cfg.dataset)):
-        names.append(candidate.name)
-        if sequence in (None, candidate.name):
-            adapter = adapter_name(cfg.adapter)
-            protocol = _protocol(cfg)
-            bodies = bodies_by_role(candidate, result, adapter != BEFORE, placing, protocol)
-            return _viewer(candidate, result, body, adapter, bodies, port, host)
-    raise InputError(
-        f'{folder}: there is no sequence {sequence!r}; there are {", ".join(names[:8])}'
+    dataset = DATASETS.build(cfg.dataset)
+    pairs = {candidate.name: (candidate, of) for candidate, of in stored_pairs(folder, dataset)}
+    name = sequence
+    if name is None:
+        name = next(iter(pairs))
+    if name not in pairs:
+        raise InputError(
+            f'{folder}: there is no sequence {sequence!r}; there are {", ".join(list(pairs)[:8])}'
+        )
+    people, chosen, stage = _clip_of(name, pairs, dataset, cfg, body, placing)
+    return MeshViewer(
+        people,
+        chosen,
+        faces=body.faces.cpu().numpy(),
+        fps=pairs[name][0].fps,
+        stage=stage,
+        rows={'before': BEFORE, 'after': adapter_name(cfg.adapter)},
+        title=name,
+        port=port,
+        host=host,
     )
+
+
+def _clip_of(
+    name: str,
+    pairs: dict[str, tuple[Sequence, Result]],
+    dataset: Any,
+    cfg: Config,
+    body: BodyModel,
+    placing: Placing,
+) -> tuple[list[ViewedPerson], int, Stage]:
+    """The people of the clip of a sequence, the index of the sequence among them, and the world of the clip."""
+    results = {other: result for other, (_, result) in pairs.items()}
+    (clip,) = [clip for clip in clips_of(dataset, results) if name in clip.frames]
+    adapted = adapter_name(cfg.adapter) != BEFORE
+    protocol = _protocol(cfg)
+    of_clip = {other: results[other] for other in clip.frames}
+    staged = stage_clip(dataset, pairs[name][0], of_clip, adapted, body, placing, protocol)
+    people = []
+    for other, frames in clip.frames.items():
+        candidate, result = pairs[other]
+        bodies = bodies_by_role(candidate, result, adapted, placing, protocol)
+        doubts = dict(doubtful_frames(dataset, candidate, result, body))
+        people.append(
+            _viewed(candidate, result, body, bodies, frames, staged.places[other], doubts)
+        )
+    return people, list(clip.frames).index(name), staged.stage
 
 
 def _protocol(cfg: Config) -> Protocol:
@@ -79,16 +122,17 @@ def _protocol(cfg: Config) -> Protocol:
     return get_protocol(evaluator.get('protocol', 'open'))
 
 
-def _viewer(
+def _viewed(
     sequence: Sequence,
     result: Result,
-    body: Any,
-    adapter: str,
+    body: BodyModel,
     bodies: dict[str, tuple[Any, Any]],
-    port: int,
-    host: str,
-) -> MeshViewer:
+    frames: SequenceOf[int],
+    places: dict[str, np.ndarray],
+    doubts: dict[int, str],
+) -> ViewedPerson:
     meshes = {role: pelvis_meshes(body, rotmat, betas) for role, (rotmat, betas) in bodies.items()}
+    row = 'after' if 'after' in places else 'before'
 
     def frame_image(frame: int) -> np.ndarray:
         image = sequence.frames[frame]
@@ -97,14 +141,12 @@ def _viewer(
         drawn = draw_keypoints(image, result.keypoints2d[frame], result.skeleton)
         return np.ascontiguousarray(drawn[y0:y1, x0:x1])
 
-    return MeshViewer(
+    return ViewedPerson(
+        sequence.name,
+        frames,
+        sequence.frame_ids,
         meshes,
-        faces=body.faces.cpu().numpy(),
-        labels=sequence.frame_ids,
-        frame_image=frame_image,
-        fps=sequence.fps,
-        rows={'before': BEFORE, 'after': adapter},
-        title=sequence.name,
-        port=port,
-        host=host,
+        {role: places.get(role, places[row]) for role in meshes},
+        frame_image,
+        doubts,
     )

@@ -1,56 +1,9 @@
-'use strict';
-
-const VIEWS = {front: [-90, 4], side: [0, 4], back: [90, 4], above: [-90, 80]};  // azimuth and elevation in degrees
-const KEYS = {  // change of azimuth and elevation in degrees, factor on the distance
-  ArrowLeft: [-10, 0, 1], ArrowRight: [10, 0, 1], ArrowUp: [0, 10, 1], ArrowDown: [0, -10, 1],
-  '+': [0, 0, 0.9], '-': [0, 0, 1 / 0.9],
-};
-const GRID = 0.001;  // metres, as the meshes were packed
-const ORIGIN = {x: 0, y: 0, z: 0};
-const DEGREE = Math.PI / 180;
-const LIGHTING = {ambient: 0.45, diffuse: 0.75, specular: 0.12, roughness: 0.6, fresnel: 0.05};
-const cssColor = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
 const darkMode = matchMedia('(prefers-color-scheme: dark)');
 
-/** base64 of gzip -> bytes. */
-async function inflate(text) {
-  const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-/** Packed meshes of some frames -> for every frame an Int16Array of x, y, z of all vertices, in units of GRID. */
-function unpack(bytes, frames) {
-  const total = bytes.length / 2;
-  const perFrame = total / frames;
-  const positions = new Int16Array(total);
-  for (let k = 0; k < total; k++) {
-    const step = bytes[k] | bytes[total + k] << 8;  // the Int16Array restores its sign
-    positions[k] = k < perFrame ? step : step + positions[k - perFrame];
-  }
-  return Array.from({length: frames}, (_, t) => positions.subarray(t * perFrame, (t + 1) * perFrame));
-}
-
-/** Smallest and largest value along each axis over all frames of all bodies, in metres. */
-function boundsOf(bodies) {
-  const low = [Infinity, Infinity, Infinity];
-  const high = [-Infinity, -Infinity, -Infinity];
-  for (const frames of bodies) for (const positions of frames) {
-    for (let k = 0; k < positions.length; k++) {
-      const axis = k % 3;
-      const value = positions[k] * GRID;
-      if (value < low[axis]) low[axis] = value;
-      if (value > high[axis]) high[axis] = value;
-    }
-  }
-  return {low, high};
-}
-
-/** The player of one sequence; `index` counts the frames that video and meshes show. */
-class Track {
-  constructor(article, common) {
+/** The player of one person or of everybody of a clip; `index` counts the frames that the film shows. */
+class View {
+  constructor(article) {
     this.article = article;
-    this.common = common;
     this.find = name => article.querySelector(name);
     this.data = JSON.parse(this.find('.data').textContent);
     this.count = this.data.shown.length;
@@ -58,9 +11,17 @@ class Track {
     this.playing = false;
     this.video = this.find('video');
     this.image = this.find('img.video');
-    this.roles = [...article.querySelectorAll('.mesh')].map(element => element.dataset.role);
-    this.hiddenRoles = new Set();
-    this.errorNames = Object.keys(this.data.errors);
+    this.reasons = new Map();  // of every doubtful frame
+    for (const [frame, reason] of this.data.doubts)
+      this.reasons.set(frame, [...(this.reasons.get(frame) || []), reason]);
+    this.doubtful = [...new Set([...this.reasons.keys()].map(frame => this.nearestIndex(frame)))].sort((a, b) => a - b);
+  }
+
+  /** Creates the 3D scene, whose bodies are those of the views of `tracks`. */
+  connect(faces, tracks, store) {
+    this.store = store;
+    const placesOf = body => tracks[body.track].data.places[body.role] || [];
+    this.scene = new Scene(this.find('.scene'), this.data, faces, placesOf);
     this.listen();
   }
 
@@ -68,54 +29,66 @@ class Track {
     const {find} = this;
     find('.play').onclick = () => this.playing ? this.pause() : this.play();
     find('.time').oninput = event => { this.pause(); this.seek(+event.target.value); };
+    find('.marks').onclick = event => this.onAxis(event);
     find('.speed').onchange = () => { if (this.video) this.video.playbackRate = +find('.speed').value; };
-    find('.error').replaceChildren(...this.errorNames.map(name => new Option(name, name)));
+    find('.error').replaceChildren(...Object.keys(this.data.errors).map(name => new Option(name, name)));
     find('.error').onchange = () => { this.drawErrors(); this.updateStatus(); };
-    find('.together').onchange = () => this.drawBodies();
-    for (const button of this.article.querySelectorAll('[data-view]'))
-      button.onclick = () => this.setView(...VIEWS[button.dataset.view]);
+    find('.arrangement').onchange = event => {
+      this.scene.arrange(event.target.value);
+      find('.floor').hidden = event.target.value !== 'scene';
+      this.listShapes();
+    };
+    for (const button of this.article.querySelectorAll('[data-look]'))
+      button.onclick = () => this.scene.look(button.dataset.look);
+    for (const button of this.article.querySelectorAll('.step')) button.onclick = () => this.step(+button.dataset.step);
+    for (const button of this.article.querySelectorAll('.doubtful')) {
+      button.onclick = () => this.stepDoubt(+button.dataset.step);
+      button.disabled = !this.doubtful.length;
+    }
     for (const button of this.article.querySelectorAll('.seek'))
-      button.onclick = () => { this.pause(); this.seek(+button.dataset.at); find('.bar').scrollIntoView(); };
-    find('.scene').onkeydown = event => this.onSceneKey(event);
-    find('.shapes').replaceChildren(...this.roles.map(role => this.visibilityToggle(role)));
+      button.onclick = () => { this.pause(); this.seek(+button.dataset.at); find('.views').scrollIntoView(); };
+    this.listShapes();
     if (this.video) {
       this.video.controls = false;
       this.video.onclick = () => find('.play').click();
       this.video.onerror = () => {
-        find('.views figcaption').append(' This browser cannot play the video.');
+        find('.film figcaption').append(' This browser cannot play the video.');
         this.video = null;
       };
     }
   }
 
-  visibilityToggle(role) {
+  /** A check box for every kind of body. */
+  listShapes() {
+    const names = new Map();
+    for (const body of this.data.bodies)
+      if (this.scene.arrangement === 'scene' || body.key !== 'others') names.set(body.key, body);
+    this.find('.shapes').replaceChildren(...[...names.values()].map(body => this.visibilityToggle(body)));
+  }
+
+  visibilityToggle(body) {
     const label = document.createElement('label');
     const checkbox = document.createElement('input');
     checkbox.type = 'checkbox';
-    checkbox.checked = true;
-    checkbox.onchange = () => {
-      if (checkbox.checked) this.hiddenRoles.delete(role);
-      else this.hiddenRoles.add(role);
-      this.drawBodies();
-    };
+    checkbox.checked = !this.scene.isHidden(body.key);
+    checkbox.onchange = () => this.scene.hide(body.key, !checkbox.checked);
     const dot = document.createElement('span');
     dot.className = 'dot';
-    dot.style.background = `var(--skin-${role})`;
-    label.append(checkbox, ' ', dot, this.common.rows[role] || role);
+    dot.style.background = `var(--${body.color})`;
+    label.append(checkbox, ' ', dot, body.name);
     return label;
   }
 
   async show() {
     this.article.hidden = false;
-    if (!this.bodies) {
-      const packed = [...this.article.querySelectorAll('.mesh')];
-      const unpacked = await Promise.all(packed.map(element => inflate(element.textContent)));
-      this.bodies = unpacked.map(bytes => unpack(bytes, this.count));
-      this.bounds = boundsOf(this.bodies);
-    }
-    this.drawErrors();
-    await this.drawBodies();
+    await this.scene.load(this.store);
+    await this.redraw();
     this.seek(this.index);
+  }
+
+  redraw() {
+    this.drawErrors();
+    return this.scene.draw();
   }
 
   hide() {
@@ -169,12 +142,34 @@ class Track {
     this.draw(index);
   }
 
+  step(change) {
+    this.pause();
+    this.seek(Math.max(0, Math.min(this.count - 1, this.index + change)));
+  }
+
+  /** Goes to the next (1) or previous (-1) doubtful frame, around the end. */
+  stepDoubt(direction) {
+    if (!this.doubtful.length) return;
+    this.pause();
+    const later = this.doubtful.filter(index => index > this.index);
+    const earlier = this.doubtful.filter(index => index < this.index);
+    const ahead = direction > 0 ? later[0] ?? this.doubtful[0] : earlier.at(-1) ?? this.doubtful.at(-1);
+    this.seek(ahead);
+  }
+
+  onAxis(event) {
+    const {left, width} = event.currentTarget.getBoundingClientRect();
+    this.pause();
+    const share = Math.max(0, Math.min(1, (event.clientX - left) / width));
+    this.seek(Math.round(share * (this.count - 1)));
+  }
+
   draw(index) {
     this.index = index;
     this.find('.time').value = index;
     if (this.image) this.image.src = this.data.images[index];
     this.updateStatus();
-    if (this.find('.scene').data) Plotly.restyle(this.find('.scene'), this.currentVertices());
+    this.scene.show(index);
     if (this.find('.plot').data) {
       const frame = this.data.shown[index];
       Plotly.relayout(this.find('.plot'), {'shapes[0].x0': frame, 'shapes[0].x1': frame});
@@ -185,120 +180,34 @@ class Track {
     const frame = this.data.shown[this.index];
     const name = this.find('.error').value;
     const known = Object.entries(this.data.errors[name] || {}).filter(([, values]) => values[frame] !== null);
-    const errors = known.map(([role, values]) => `${this.common.rows[role]} ${values[frame].toFixed(1)}`).join(', ');
+    const errors = known.map(([key, values]) => `${this.data.lines[key].name} ${values[frame].toFixed(1)}`).join(', ');
     const text = `frame ${frame} of ${this.data.frameIds.length} (${this.data.frameIds[frame]})`
       + (errors && ` · ${name}: ${errors}`);
     this.find('.now').textContent = text;
-    this.find('.time').setAttribute('aria-valuetext', text);
+    const reasons = this.reasonsAt(this.index);
+    this.find('.reason').textContent = reasons && `Doubtful: ${reasons}`;
+    this.find('.time').setAttribute('aria-valuetext', reasons ? `${text}. Doubtful: ${reasons}` : text);
   }
 
-  visibilities() {
-    return this.roles.map(role => !this.hiddenRoles.has(role));
-  }
-
-  /** Horizontal offset of each body in metres; hidden bodies leave no gap. */
-  offsets() {
-    const step = this.find('.together').checked ? 0 : 0.75 * (this.bounds.high[0] - this.bounds.low[0]);
-    let visibleBodies = 0;
-    return this.visibilities().map(visible => step * (visible ? visibleBodies++ : 0));
-  }
-
-  /** The vertices of the current frame. Plotly's z is up: x, y, z of a body become x, -z, y. */
-  currentVertices() {
-    const offsets = this.offsets();
-    const vertices = {x: [], y: [], z: []};
-    this.bodies.forEach((frames, row) => {
-      const positions = frames[this.index];
-      const count = positions.length / 3;
-      const x = new Float32Array(count);
-      const y = new Float32Array(count);
-      const z = new Float32Array(count);
-      for (let k = 0; k < count; k++) {
-        x[k] = positions[3 * k] * GRID + offsets[row];
-        y[k] = -positions[3 * k + 2] * GRID;
-        z[k] = positions[3 * k + 1] * GRID;
-      }
-      vertices.x.push(x);
-      vertices.y.push(y);
-      vertices.z.push(z);
-    });
-    return vertices;
-  }
-
-  drawBodies() {
-    const {x, y, z} = this.currentVertices();
-    const visibilities = this.visibilities();
-    const [i, j, k] = [0, 1, 2].map(corner => this.common.faces.map(face => face[corner]));
-    const meshes = this.roles.map((role, row) => ({
-      type: 'mesh3d', name: this.common.rows[role] || role, x: x[row], y: y[row], z: z[row], i, j, k,
-      color: cssColor(`skin-${role}`), lighting: LIGHTING, lightposition: {x: -2000, y: -4000, z: 4000},
-      hoverinfo: 'skip', flatshading: false, visible: visibilities[row],
-    }));
-    const layout = {
-      margin: {l: 0, r: 0, t: 0, b: 0}, paper_bgcolor: cssColor('paper'), showlegend: false,
-      scene: this.sceneLayout(),
-    };
-    const options = {displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: true};
-    return Plotly.react(this.find('.scene'), meshes, layout, options).then(plot => {
-      plot.removeAllListeners('plotly_relayout');
-      plot.on('plotly_relayout', change => this.onDrag(change['scene.camera']));
-    });
-  }
-
-  sceneLayout() {
-    const {low, high} = this.bounds;
-    const ranges = [[low[0], high[0] + Math.max(...this.offsets())], [-high[2], -low[2]], [low[1], high[1]]];
-    const lengths = ranges.map(([from, to]) => Math.max(to - from, 0.01));
-    const axis = range => ({range, autorange: false, visible: false});
-    const aspect = this.find('.scene').clientWidth / this.find('.scene').clientHeight;
-    const unit = Math.max(lengths[0] / (1.05 * aspect), 1.1 * lengths[2]);  // metres per unit of Plotly's camera
-    this.camera = this.camera || {azimuth: VIEWS.front[0], elevation: VIEWS.front[1], distance: 1.3};
-    return {
-      xaxis: axis(ranges[0]), yaxis: axis(ranges[1]), zaxis: axis(ranges[2]), aspectmode: 'manual',
-      aspectratio: {x: lengths[0] / unit, y: lengths[1] / unit, z: lengths[2] / unit},
-      dragmode: 'turntable', camera: this.plotlyCamera(),
-    };
-  }
-
-  plotlyCamera() {
-    const {distance} = this.camera;
-    const azimuth = this.camera.azimuth * DEGREE;
-    const elevation = this.camera.elevation * DEGREE;
-    const horizontal = distance * Math.cos(elevation);
-    const eye = {
-      x: horizontal * Math.cos(azimuth), y: horizontal * Math.sin(azimuth), z: distance * Math.sin(elevation),
-    };
-    return {eye, up: {x: 0, y: 0, z: 1}, center: ORIGIN};
-  }
-
-  onDrag(camera) {
-    if (!camera) return;
-    const {x, y, z} = camera.eye;
-    const distance = Math.hypot(x, y, z);
-    this.camera = {azimuth: Math.atan2(y, x) / DEGREE, elevation: Math.asin(z / distance) / DEGREE, distance};
-  }
-
-  setView(azimuth, elevation, distance = this.camera.distance) {
-    this.camera = {azimuth, elevation: Math.max(-85, Math.min(85, elevation)), distance};
-    Plotly.relayout(this.find('.scene'), {'scene.camera': this.plotlyCamera()});
-  }
-
-  onSceneKey(event) {
-    const change = KEYS[event.key];
-    if (!change) return;
-    event.preventDefault();
-    const {azimuth, elevation, distance} = this.camera;
-    this.setView(azimuth + change[0], elevation + change[1], distance * change[2]);
+  /** What speaks against a shown frame, or against those next to it that are not shown. */
+  reasonsAt(index) {
+    const found = new Set();
+    for (const [frame, reasons] of this.reasons)
+      if (this.nearestIndex(frame) === index) reasons.forEach(reason => found.add(reason));
+    return [...found].join('; ');
   }
 
   drawErrors() {
     const name = this.find('.error').value;
-    const {rows} = this.common;
-    const lines = Object.entries(this.data.errors[name] || {}).map(([role, y]) => ({
-      type: 'scatter', mode: y.length > 1 ? 'lines' : 'markers', name: rows[role], y, text: this.data.frameIds,
-      line: {color: cssColor(role), width: 2, dash: role === 'before' ? 'dot' : 'solid'},
-      hovertemplate: `%{y:.1f} (%{text})<extra>${rows[role].replace(/[<>&]/g, '')}</extra>`,
-    }));
+    const lines = Object.entries(this.data.errors[name] || {}).map(([key, y]) => {
+      const line = this.data.lines[key];
+      const label = line.name.replace(/[<>&]/g, '');  // Plotly reads markup in names
+      return {
+        type: 'scatter', mode: y.length > 1 ? 'lines' : 'markers', name: label, y, text: this.data.frameIds,
+        line: {color: cssColor(line.color), width: 2, dash: line.dashed ? 'dot' : 'solid'},
+        hovertemplate: `%{y:.1f} (%{text})<extra>${label}</extra>`,
+      };
+    });
     const grid = {gridcolor: cssColor('line'), linecolor: cssColor('line'), zeroline: false};
     const frame = this.data.shown[this.index];
     const marker = {
@@ -310,7 +219,7 @@ class Track {
       hoverlabel: {bgcolor: cssColor('paper'), bordercolor: cssColor('line'), font: {color: cssColor('ink')}},
       legend: {orientation: 'h', x: 0, y: 1.16},
       xaxis: {...grid, title: {text: 'frame'}}, yaxis: {...grid, title: {text: name}, rangemode: 'tozero'},
-      shapes: [marker],
+      shapes: [marker, ...this.doubtShapes()],
     };
     const options = {displaylogo: false, displayModeBar: false, responsive: true};
     Plotly.react(this.find('.plot'), lines, layout, options).then(plot => {
@@ -319,29 +228,89 @@ class Track {
     });
   }
 
+  /** Bands behind the lines, one for every run of doubtful frames. */
+  doubtShapes() {
+    const shapes = [];
+    for (const frame of [...this.reasons.keys()].sort((a, b) => a - b)) {
+      const last = shapes.at(-1);
+      if (last && last.x1 === frame - 0.5) last.x1 = frame + 0.5;
+      else shapes.push({
+        type: 'rect', x0: frame - 0.5, x1: frame + 0.5, y0: 0, y1: 1, yref: 'paper', layer: 'below',
+        fillcolor: cssColor('doubt'), opacity: 0.16, line: {width: 0},
+      });
+    }
+    return shapes;
+  }
+
   nearestIndex(frame) {
     const distances = this.data.shown.map(shown => Math.abs(shown - frame));
     return distances.indexOf(Math.min(...distances));
   }
 }
 
+/** Light or dark: as the browser prefers, until the button is pressed. */
+function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === 'dark' : darkMode.matches;
+}
+
+function listenToTheme(redraw) {
+  const button = document.getElementById('theme');
+  const update = () => { button.textContent = isDark() ? 'Light' : 'Dark'; redraw(); };
+  button.onclick = () => {
+    document.documentElement.dataset.theme = isDark() ? 'light' : 'dark';
+    update();
+  };
+  darkMode.addEventListener('change', update);
+  button.hidden = false;
+  button.textContent = isDark() ? 'Light' : 'Dark';
+}
+
+/** The keys of the page, except where an element has its own use for them. */
+function listenToKeys(current, chooser) {
+  const change = step => {
+    chooser.selectedIndex = (chooser.selectedIndex + step + chooser.length) % chooser.length;
+    chooser.dispatchEvent(new Event('change'));
+  };
+  const actions = {
+    ' ': view => view.find('.play').click(), ArrowLeft: view => view.step(-1), ArrowRight: view => view.step(1),
+    PageUp: view => view.step(-10), PageDown: view => view.step(10), Home: view => view.step(-Infinity),
+    End: view => view.step(Infinity), n: view => view.stepDoubt(1), p: view => view.stepDoubt(-1),
+    t: () => document.getElementById('theme').click(), '[': () => change(-1), ']': () => change(1),
+  };
+  document.addEventListener('keydown', event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || !current()) return;
+    const action = actions[event.key];
+    const letter = event.key.length === 1 && event.key !== ' ';
+    const busy = event.target.closest('select, input, .scroll, .doubts ul') || (event.key === ' '
+      && event.target.closest('button, summary, video'));
+    if (!action || (busy && !(letter && !event.target.closest('select')))) return;
+    event.preventDefault();
+    action(current());
+  });
+}
+
 async function start() {
-  const common = JSON.parse(document.getElementById('common').textContent);
-  const tracks = [...document.querySelectorAll('.track')].map(article => new Track(article, common));
-  const chooser = document.getElementById('chosen');
-  tracks.forEach(track => { track.article.hidden = true; });
+  const {faces} = JSON.parse(document.getElementById('common').textContent);
+  const store = new BodyStore([...document.querySelectorAll('.mesh')]);
+  const views = [...document.querySelectorAll('.view')].map(article => new View(article));
+  const numberOfTracks = new Set([...document.querySelectorAll('.mesh')].map(element => element.dataset.track)).size;
+  const tracks = views.slice(views.length - numberOfTracks);
+  views.forEach(view => { view.connect(faces, tracks, store); view.article.hidden = true; });
   const script = document.createElement('script');
   script.textContent = new TextDecoder().decode(await inflate(document.getElementById('plotly').textContent));
   document.head.append(script);
+  const chooser = document.getElementById('chosen');
   let current = null;
   const choose = async () => {
     if (current) current.hide();
-    current = tracks[+chooser.value];
+    current = views[+chooser.value];
     if (current) await current.show();
   };
   chooser.onchange = choose;
-  const redraw = () => { if (current) { current.drawErrors(); current.drawBodies(); } };
-  darkMode.addEventListener('change', redraw);
+  const redraw = () => { if (current && current.scene.frames) current.redraw(); };
+  listenToTheme(redraw);
+  listenToKeys(() => current, chooser);
   addEventListener('resize', redraw);
   await choose();
   document.documentElement.dataset.ready = 'yes';
@@ -351,6 +320,6 @@ start().catch(error => {
   const problem = document.getElementById('problem');
   problem.textContent = `The 3D player and the plots do not work in this browser: ${error.message}`;
   problem.hidden = false;
-  document.querySelectorAll('.track').forEach(article => { article.hidden = false; });
+  document.querySelectorAll('.view').forEach(article => { article.hidden = false; });
   throw error;
 });
