@@ -120,20 +120,16 @@ ADAPTERS_OF_HRTK = {
         source=dict(batch=1, pool=4, dataset=VIEWS, order='sequential'),
         reset='never',
     ),
-    'KeypointFit': dict(type='KeypointFit', steps=2),
-    'KeypointFit, until': dict(type='KeypointFit', steps=3, until=UNTIL, reset='never'),
+    'KeypointFit': dict(type='KeypointFit', steps=2, until=UNTIL, reset='never'),
     'KeypointFit, sequence': dict(
-        type='KeypointFit', scope='sequence', steps=2, batch=2, segment=2, reset='sequence'
+        type='KeypointFit', scope='sequence', steps=1, batch=2, segment=2, reset='sequence'
     ),
-    'SMPLify': dict(type='SMPLify', camera_steps=1, steps=2, segment=2),
-    'SMPLify, track': dict(type='SMPLify', camera_steps=1, steps=2, scope='track', segment=2),
+    'SMPLify': dict(type='SMPLify', camera_steps=1, steps=1, scope='track', segment=2),
     'ClosedForm': dict(type='ClosedForm', batch_size=2),
-    'CycleAdapt': dict(type='CycleAdapt', cycles=2, window=3, batch=2, motion_steps=1, lr=1e-4),
-    'CycleAdapt, never': dict(
-        type='CycleAdapt', cycles=2, window=5, batch=2, motion_steps=0, lr=1e-4, reset='never'
+    'CycleAdapt': dict(
+        type='CycleAdapt', cycles=2, window=3, batch=2, motion_steps=1, lr=1e-4, reset='never'
     ),
-    'NormAdapt': dict(type='NormAdapt', lr=1e-4, batch=2, steps=2),
-    'NormAdapt, never': dict(type='NormAdapt', lr=1e-4, batch=2, steps=1, reset='never'),
+    'NormAdapt': dict(type='NormAdapt', lr=1e-4, batch=2, steps=1, reset='never'),
 }
 # The statistics are what this method changes.
 BROKEN_ON_PURPOSE = {'NormAdapt': ('buffers',)}
