@@ -212,7 +212,9 @@ class CycleAdaptSession(Session):
         options = self.options
         device = self.estimator.device
         denoiser = copy.deepcopy(options.first_denoiser).to(device, keypoints.xy.dtype)
-        motion_lr = options.motion_lr or options.lr
+        motion_lr = options.lr
+        if options.motion_lr is not None:
+            motion_lr = options.motion_lr
         adam = GuardedAdam(denoiser.parameters(), motion_lr, options.adam_betas)
         windows = upload(windows_of(len(sequence), options.window), device)
         target: Optional[_Motion] = None
