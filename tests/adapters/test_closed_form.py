@@ -154,7 +154,7 @@ def test_turns_the_body_in_the_plane_of_the_image():
     left = Rotation.from_matrix((found.rotmat[:, 0] @ rotmat[:, 0].mT).numpy()).magnitude()
     assert left.max() < 0.02
     kept = Prediction.cat(list(ClosedForm(torso=False).start(turned).run(sequence)))
-    assert torch.equal(kept.rotmat[:, 0], start[:, 0])
+    torch.testing.assert_close(kept.rotmat[:, 0], start[:, 0], rtol=0, atol=1e-5)
 
 
 def test_plane_angle_against_scipy():
@@ -170,9 +170,12 @@ def test_plane_angle_against_scipy():
         turn = Rotation.from_rotvec([0, 0, angle[0]]).as_matrix()
         return ((spatial[1] @ turn.T - spatial[0]) * np.sqrt(weight)[:, None]).ravel()
 
-    expected = min((least_squares(residual, [x]) for x in (0.0, 2.0, -2.0)), key=lambda r: r.cost).x
+    starts = [
+        least_squares(residual, [angle], xtol=1e-14, ftol=1e-14) for angle in (0.0, 2.0, -2.0)
+    ]
+    expected = min(starts, key=lambda result: result.cost).x
     found = plane_angle(*(torch.tensor(values)[None] for values in (points, targets, weight)))
-    assert abs(np.angle(np.exp(1j * (float(found) - expected[0])))) < 1e-6
+    assert abs(np.angle(np.exp(1j * (float(found) - expected[0])))) < 1e-5
     alone = plane_angle(*(torch.tensor(v)[None] for v in (points, targets, weight * [1, 0, 0, 0])))
     assert float(alone) == 0
 
