@@ -24,7 +24,10 @@ UPLOADS = {
     'models/estimators/landmark_hmr.py': (1, 'the observations of the frames'),
     'adapters/parts/source_bank.py': (8, 'indices of source crops, per batch, or sequential crops'),
     'adapters/parts/targets.py': (2, 'keypoints, per sequence'),
-    'adapters/rivals/cycle_adapt.py': (5, 'windows, masks and orders of frames, per cycle'),
+    'adapters/rivals/cycle_adapt.py': (
+        12,
+        'its network, per sequence; masks and orders, per cycle',
+    ),
     'adapters/topology/targets.py': (2, 'masks'),
     'adapters/track/objectives.py': (1, 'camera, per sequence'),
     'models/lifting/masking.py': (4, 'masks of the training, drawn on the CPU'),
