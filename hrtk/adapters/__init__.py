@@ -12,6 +12,7 @@ from hrtk.adapters.base import (
 from hrtk.adapters.bilevel import Bilevel, DynamicBilevel
 from hrtk.adapters.collaborative import PreAdapt, Regeneration
 from hrtk.adapters.few_shot import FewShotMetric
+from hrtk.adapters.rivals import ClosedForm, CycleAdapt, KeypointFit, NormAdapt, SMPLify
 from hrtk.adapters.source import Source
 from hrtk.adapters.topology import TopologyAdapter
 from hrtk.adapters.track import TrackFit
@@ -20,13 +21,18 @@ __all__ = [
     'RESETS',
     'Adapter',
     'Bilevel',
+    'ClosedForm',
+    'CycleAdapt',
     'DynamicBilevel',
     'FewShotMetric',
     'FrozenSession',
+    'KeypointFit',
+    'NormAdapt',
     'PreAdapt',
     'Preparation',
     'PreparationStep',
     'Regeneration',
+    'SMPLify',
     'Session',
     'Source',
     'TopologyAdapter',

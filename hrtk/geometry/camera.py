@@ -48,8 +48,12 @@ def project(points: Tensor, camera: Tensor) -> Tensor:
     Returns:
         (B, N, 2) positions, [-1, 1] inside the crop; x to the right, y down.
     """
-    translated = points + crop_translation(camera)[:, None]
-    return translated[..., :2] * (FOCAL / (CROP / 2)) / translated[..., 2:]
+    return project_translated(points + crop_translation(camera)[:, None])
+
+
+def project_translated(points: Tensor) -> Tensor:
+    """Projects points (B, N, 3) before SPIN's camera of a crop, in metres, to (B, N, 2) positions in the crop."""
+    return points[..., :2] * (FOCAL / (CROP / 2)) / points[..., 2:]
 
 
 def crop_points(points: Tensor, camera: Tensor, side: int) -> Tensor:

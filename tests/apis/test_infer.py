@@ -489,7 +489,7 @@ def test_device_that_is_not_there(clip, two_people, tmp_path):
             2,
             'no config nowhere.py',
         ),
-        (['clip.mp4', '--keypoints', 'kp.json', '--export', 'fbx'], 2, "no format 'fbx'"),
+        (['clip.mp4', '--keypoints', 'kp.json', '--export', 'stl'], 2, "no format 'stl'"),
         (
             ['clip.mp4', '--keypoints', 'kp.json', '--max-people', '1', '--export', 'bvh'],
             0,

@@ -83,6 +83,9 @@ ADAPTERS_OF_HRTK = {
     'Bilevel, until': dict(
         type='Bilevel', scheme='one-stage', steps=3, until=UNTIL, pull=0.01, reset='never', **ONLINE
     ),
+    'Bilevel, soft reset': dict(
+        type='Bilevel', order='first', reset='never', soft_reset=0.8, **ONLINE
+    ),
     'DynamicBilevel, until': dict(
         type='DynamicBilevel', max_extra=2, until=UNTIL, temporal_every=2, **ONLINE
     ),
@@ -117,7 +120,19 @@ ADAPTERS_OF_HRTK = {
         source=dict(batch=1, pool=4, dataset=VIEWS, order='sequential'),
         reset='never',
     ),
+    'KeypointFit': dict(type='KeypointFit', steps=2, until=UNTIL, reset='never'),
+    'KeypointFit, sequence': dict(
+        type='KeypointFit', scope='sequence', steps=1, batch=2, segment=2, reset='sequence'
+    ),
+    'SMPLify': dict(type='SMPLify', lr=1e-4, camera_steps=1, steps=1, scope='track', segment=2),
+    'ClosedForm': dict(type='ClosedForm', batch_size=2),
+    'CycleAdapt': dict(
+        type='CycleAdapt', cycles=2, window=3, batch=2, motion_steps=1, lr=1e-4, reset='never'
+    ),
+    'NormAdapt': dict(type='NormAdapt', lr=1e-4, batch=2, steps=1, reset='never'),
 }
+# The statistics are what this method changes.
+BROKEN_ON_PURPOSE = {'NormAdapt': ('buffers',)}
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +142,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('name', ADAPTERS_OF_HRTK)
 def test_adapters_of_hrtk(name):
-    check_adapter(ADAPTERS_OF_HRTK[name])
+    check_adapter(ADAPTERS_OF_HRTK[name], skip=BROKEN_ON_PURPOSE.get(name.split(',')[0], ()))
 
 
 def test_none_is_forgotten():

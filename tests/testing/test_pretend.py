@@ -31,6 +31,10 @@ UPLOADS = {
     'models/estimators/landmark_hmr.py': (1, 'the observations of the frames'),
     'adapters/parts/source_bank.py': (8, 'indices of source crops, per batch, or sequential crops'),
     'adapters/parts/targets.py': (2, 'keypoints, per sequence'),
+    'adapters/rivals/cycle_adapt.py': (
+        12,
+        'its network, per sequence; masks and orders, per cycle',
+    ),
     'adapters/topology/targets.py': (2, 'masks'),
     'adapters/track/objectives.py': (1, 'camera, per sequence'),
     'models/lifting/masking.py': (4, 'masks of the training, drawn on the CPU'),
@@ -44,6 +48,7 @@ WAITS = {
     'adapters/bilevel/dynamic.py': 'whether to take another step',
     'adapters/bilevel/online.py': 'which frames have keypoints, per sequence',
     'adapters/parts/targets.py': 'the number of frames without keypoints, per sequence',
+    'adapters/rivals/keypoint_fit.py': 'whether to take another step, with `until`',
     'adapters/topology/learner.py': 'whether a fit improved, per fitting step',
     'adapters/topology/objectives.py': 'whether a batch has usable masks',
     'adapters/track/fit.py': 'which frames have keypoints, per sequence and pass',
@@ -62,6 +67,9 @@ HOMES = {
     'training': 'TRAININGS in tests/testing/pretend_cases.py, and its batch to batch_of()',
 }
 DOWNLOADS = {
+    'adapters/rivals/keypoint_fit.py': 'which frames have keypoints, per sequence',
+    'adapters/rivals/norm_adapt.py': 'which frames have keypoints, per sequence',
+    'adapters/rivals/cycle_adapt.py': 'which frames have keypoints, per sequence',
     'models/estimators/base.py': 'hashes of weights, per sequence of a temporal teacher',
     'adapters/bilevel/online.py': 'which frames have keypoints, per sequence',
     'adapters/track/fit.py': 'which frames have keypoints, per sequence',

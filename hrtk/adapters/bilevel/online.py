@@ -74,6 +74,12 @@ class OnlineAdapter(Adapter):
         temporal_every: n; the temporal losses (motion and mean teacher) are computed on every n-th frame only.
         pull: share of the way back to the start weights with which every step ends, see
             :class:`~hrtk.adapters.parts.learner.Learner`; 0 in both papers.
+        soft_reset: mu; before every sequence but the first, with ``reset='never'``, the weights return to their moving
+            average, ``average = mu * average + (1 - mu) * weights``, which begins with the start weights: mu = 0.95
+            takes them most of the way back. The mean teacher begins again; Adam's moments stay. After Wen, Dong,
+            Sugano, "Robust Long-term Test-Time Adaptation for 3D Human Pose Estimation through Motion Discretization",
+            arXiv 2511.18851, of which the abstract was read: when its average is updated and when the weights return is
+            chosen here. None: weights carry over as they are.
         reset: when a new session starts, see :class:`~hrtk.adapters.base.Adapter`.
 
     Raises:
@@ -97,6 +103,7 @@ class OnlineAdapter(Adapter):
     until: Optional[float] = None
     temporal_every: int = 1
     pull: float = 0.0
+    soft_reset: Optional[float] = None
 
     DEFAULT_LOSS_WEIGHTS: ClassVar[LossWeights] = LossWeights()
 
@@ -106,6 +113,13 @@ class OnlineAdapter(Adapter):
         check_until(label, self.until)
         if not 0 <= self.pull < 1:
             raise InputError(f'{label}: pull is in [0, 1), not {self.pull}')
+        if self.soft_reset is not None and not 0 <= self.soft_reset <= 1:
+            raise InputError(f'{label}: soft_reset is in [0, 1] or None, not {self.soft_reset}')
+        if self.soft_reset is not None and self.reset != 'never':
+            raise InputError(
+                f"{label}: soft_reset softens what carries over between sequences; set reset='never', not "
+                f'{self.reset!r}'
+            )
         # Build these now, so that bad options fail at construction.
         self.objectives
 
@@ -158,8 +172,14 @@ class OnlineSession(Session):
         if self.objectives.pose_prior is not None:
             self.objectives.pose_prior.to(estimator.device)
         self.state = BilevelState(
-            estimator, options.parameters, options.lr, options.adam_betas, options.pull
+            estimator,
+            options.parameters,
+            options.lr,
+            options.adam_betas,
+            options.pull,
+            options.soft_reset is not None,
         )
+        self.soft_reset = options.soft_reset
         self.until = options.until
         self.temporal_every = options.temporal_every
         self.steps_taken: list[int] = []
@@ -202,6 +222,9 @@ class OnlineSession(Session):
         not in the sequence (the released code of BOA and DynaBOA removes such frames of 3DPW from its files): it makes
         no step, does not move the mean teacher and is no past of a later frame.
         """
+        if self.soft_reset is not None:
+            self.state.learner.soften(self.soft_reset)
+            self.state.reset_teacher()
         self.start_sequence()
         yield from self._run_frames(sequence, 0, [])
 
@@ -330,7 +353,7 @@ class OnlineSession(Session):
         return self.state.state_bytes
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments, the mean teacher and, with ``pull``, the start weights."""
+        """Returns Adam's moments, the mean teacher, and the weights that ``pull`` and ``soft_reset`` need."""
         return self.state.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

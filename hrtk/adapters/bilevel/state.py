@@ -26,6 +26,7 @@ class BilevelState:
         lr: learning rate of Adam.
         adam_betas: decay rates of Adam's moments.
         pull: of :class:`~hrtk.adapters.parts.learner.Learner`.
+        soft_reset: of :class:`~hrtk.adapters.parts.learner.Learner`.
 
     Attributes:
         learner: the weights and Adam.
@@ -40,9 +41,10 @@ class BilevelState:
         lr: float,
         adam_betas: tuple[float, float],
         pull: float = 0.0,
+        soft_reset: bool = False,
     ) -> None:
         self.model = model
-        self.learner = Learner(model, parameters, lr, adam_betas, pull=pull)
+        self.learner = Learner(model, parameters, lr, adam_betas, pull=pull, soft_reset=soft_reset)
         self.trunk = Trunk(model, self.learner.weights)
         detached = {name: weight.detach() for name, weight in self.learner.weights.items()}
         self.teacher = copy.deepcopy(detached)
@@ -92,11 +94,12 @@ class BilevelState:
         return self.learner.state_bytes + sum(value.nbytes for value in self.teacher.values())
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments, the teacher and the start weights; the student's weights are the estimator's."""
+        """Returns Adam's moments, the teacher and the learner's copies; the student's weights are the estimator's."""
         return {
             'optimizer': self.learner.state_dict()[ADAM],
             'teacher': dict(self.teacher),
             'start': dict(self.learner.start),
+            'average': dict(self.learner.average),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -104,6 +107,8 @@ class BilevelState:
         self.learner.load_state_dict({ADAM: state['optimizer']})
         device = self.model.device
         self.learner.start = {name: value.to(device) for name, value in state['start'].items()}
+        average = {name: value.to(device) for name, value in state['average'].items()}
+        self.learner.average = average
         self.teacher = {name: value.to(device) for name, value in state['teacher'].items()}
 
 

@@ -37,11 +37,13 @@ class Learner:
         pull: share of the way back to the start weights that every step ends with, in [0, 1): the decoupled form of
             L2-SP (Li et al., "Explicit Inductive Bias for Transfer Learning with Convolutional Networks", ICML 2018,
             Eq. 2).
+        soft_reset: whether :meth:`soften` will be called, for which a copy of the weights is kept.
 
     Attributes:
         weights: the selected parameters by name; the same tensors as in the estimator.
         adams: the optimisers by name.
         start: the start weights by name; empty without ``pull``.
+        average: the moving average of :meth:`soften` by name; empty without ``soft_reset``.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Learner:
         max_norm: Optional[float] = None,
         optimisers: SequenceOf[str] = (ADAM,),
         pull: float = 0.0,
+        soft_reset: bool = False,
     ) -> None:
         self.estimator = estimator.eval().requires_grad_(False)
         self.max_norm = max_norm
@@ -65,7 +68,10 @@ class Learner:
         self.pull = pull
         self.start: dict[str, Tensor] = {}
         if pull:
-            self.start = {name: weight.detach().clone() for name, weight in self.weights.items()}
+            self.start = self._copied()
+        self.average: dict[str, Tensor] = {}
+        if soft_reset:
+            self.average = self._copied()
 
     def descend(self, objective: Objective, optimiser: str = ADAM) -> Tensor:
         """Takes one step down an objective and returns the loss before it.
@@ -113,6 +119,20 @@ class Learner:
         way = torch._foreach_sub(list(self.start.values()), weights)
         torch._foreach_mul_(way, made.to(weights[0].dtype))
         torch._foreach_add_(weights, way, alpha=self.pull)
+
+    @torch.no_grad()
+    def soften(self, keep: float) -> None:
+        """Moves the average to ``keep * average + (1 - keep) * weights``, and sets the weights to it.
+
+        The average begins with the start weights.
+        """
+        weights = list(self.weights.values())
+        averages = list(self.average.values())
+        torch._foreach_lerp_(averages, weights, 1 - keep)
+        torch._foreach_copy_(weights, averages)
+
+    def _copied(self) -> dict[str, Tensor]:
+        return {name: weight.detach().clone() for name, weight in self.weights.items()}
 
     def set_lr(self, lr: float) -> None:
         """Sets the learning rate of the next steps."""

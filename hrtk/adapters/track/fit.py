@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from hrtk.adapters.base import Adapter, Session
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
+from hrtk.adapters.parts.fitted_camera import fitted_camera
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.learner import Learner
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
@@ -29,13 +30,11 @@ from hrtk.adapters.track.objectives import (
     projected,
 )
 from hrtk.errors import InputError
-from hrtk.geometry.perspective import fit_crop_camera
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import ADAPTERS, ESTIMATORS, LOSSES
 from hrtk.structures import Prediction, Sequence
 
 BATCH_SIZE = 32  # crops that are read at once
-FEWEST_POINTS = 4  # visible ones, for a camera that is fitted to them
 
 
 @ADAPTERS.register_module()
@@ -372,15 +371,8 @@ class TrackFitSession(Session):
         if shape is None:
             return self.estimator(inputs)
         prediction = self._with_shape(self.estimator(inputs), shape)
-        confidence = targets.keypoints.confidence
-        camera = fit_crop_camera(
-            self._joints(prediction), targets.keypoints.xy, confidence.clamp_min(1e-6)
-        )
-        enough = (confidence > 0).sum(1, keepdim=True) >= FEWEST_POINTS
-        usable = enough & camera.isfinite().all(1, keepdim=True) & (camera[:, :1] > 0)
-        return dataclasses.replace(
-            prediction, camera=torch.where(usable, camera, prediction.camera)
-        )
+        camera = fitted_camera(self._joints(prediction), targets.keypoints, prediction.camera)
+        return dataclasses.replace(prediction, camera=camera)
 
     @torch.no_grad()
     def _anchor(self, sequence: Sequence, frames: SequenceOf[int], inputs: Tensor) -> Prediction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Iterator, Optional
 
 import torch
 
@@ -59,7 +59,11 @@ def predict_sequence(
 
 
 def predict_chunks(
-    estimator: Estimator, sequence: Sequence, batch_size: int = BATCH_SIZE, first: int = 0
+    estimator: Estimator,
+    sequence: Sequence,
+    batch_size: int = BATCH_SIZE,
+    first: int = 0,
+    stop: Optional[int] = None,
 ) -> Iterator[Prediction]:
     """Yields the predictions of :func:`predict_sequence` in batches.
 
@@ -68,12 +72,15 @@ def predict_chunks(
         sequence: F frames.
         batch_size: frames per forward pass.
         first: index of the first frame to predict, a multiple of ``batch_size``, or F.
+        stop: index behind the last frame to predict; None is F.
 
     Raises:
         InputError: a frame cannot be read.
     """
-    for start in range(first, len(sequence), batch_size):
-        chunk = range(start, min(start + batch_size, len(sequence)))
+    if stop is None:
+        stop = len(sequence)
+    for start in range(first, stop, batch_size):
+        chunk = range(start, min(start + batch_size, stop))
         yield _predict_chunk(estimator, sequence, chunk)
 
 

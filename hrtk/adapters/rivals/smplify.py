@@ -1,0 +1,302 @@
+"""SMPLify: the parameters of the body are optimised on 2D keypoints, the network only begins.
+
+Bogo et al., "Keep it SMPL: Automatic Estimation of 3D Human Pose and Shape from a Single Image", ECCV 2016, in the form
+of the released code of SPIN (Kolotouros et al., ICCV 2019): two stages of Adam with its loss weights. Over a track, as
+in Arnab, Doersch, Zisserman, "Exploiting temporal context for 3D human pose estimation in the wild", CVPR 2019, one
+shape and all poses are optimised together, with the smoothness of VIBE's released code: the L1 norm of the steps of the
+3D joints.
+
+Departures from the paper and from SPIN. The start is the network's prediction, as in SPIN, not a mean pose. No term for
+interpenetration. The pose prior is the mixture fitted to the free motion, unless a file is given. Keypoints are those
+of ``spin24``, not OpenPose's 25 beside them; the hips take no part in the second stage, as in SPIN, and its neck does.
+The fit is not compared with an earlier one. Departures from the two temporal forms: no 2D smoothness, no consistency
+with bundle-adjusted cameras, and the weight of the smoothness is chosen for its unit here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Optional
+
+import torch
+from torch import Tensor, nn
+
+from hrtk.adapters.base import Adapter, Reset
+from hrtk.adapters.parts.guarded_adam import GuardedAdam
+from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
+from hrtk.adapters.rivals.refinement import RefinementSession
+from hrtk.body_models.skeletons import joint_names
+from hrtk.errors import InputError
+from hrtk.geometry.camera import CROP, FOCAL, crop_translation, project_translated
+from hrtk.geometry.constants import constant, indices
+from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
+from hrtk.losses import hips
+from hrtk.models.estimators import Estimator, hash_tensors
+from hrtk.registry import ADAPTERS, LOSSES
+from hrtk.structures import Prediction
+
+HIPS = hips(SKELETON)
+SHOULDERS = tuple(joint_names(SKELETON).index(f'{side}_shoulder') for side in ('right', 'left'))
+TORSO = HIPS + SHOULDERS
+# Axis-angle values of the body pose that bend elbows and knees, left and right, and the sign of an unnatural bend.
+HINGES = (52, 55, 9, 12)
+UNNATURAL = (1.0, -1.0, -1.0, -1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """Loss weights; the defaults are the squares of SPIN's, whose 2D unit is a pixel of a crop of 224 px.
+
+    Attributes:
+        keypoints2d: of the robust 2D error, px^2.
+        pose_prior: of the energy of the body pose under a mixture of Gaussians.
+        angle_prior: of the unnatural bend of elbows and knees.
+        shape_prior: of the squared norm of the betas.
+        depth: of the squared change of the camera's depth in the first stage, m^2.
+        smooth: of the L1 norm of the joints' steps from frame to frame, metres; ``scope='track'`` alone has it.
+    """
+
+    keypoints2d: float = 1.0
+    pose_prior: float = 4.78**2
+    angle_prior: float = 15.2**2
+    shape_prior: float = 5.0**2
+    depth: float = 100.0**2
+    smooth: float = 100.0
+
+
+@ADAPTERS.register_module()
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SMPLify(Adapter):
+    """Optimises pose, shape and camera of every frame; the weights of the network stay as they are.
+
+    A frame without a visible keypoint keeps the network's pose and camera.
+
+    Args:
+        lr: rate of Adam.
+        adam_betas: decay rates of Adam's moments.
+        camera_steps: steps of the first stage, on camera and global orientation.
+        steps: steps of the second stage, on pose, global orientation and shape.
+        scope: ``'frame'``: every frame by itself; ``'track'``: one shape and the smoothness of the joints over a
+            segment.
+        segment: longest number of frames that are optimised together. With ``scope='frame'`` it changes no result but
+            by rounding.
+        sigma: distance from a keypoint at which its loss has reached half of its limit (Geman and McClure), px.
+        weights: overrides of the loss weights, see :class:`LossWeights`.
+        pose_prior: config of the pose prior; default the mixture fitted to the free motion. SMPLify's own is
+            ``dict(type='GMMPosePrior', file='gmm_08.pkl')``.
+        reset: of :class:`~hrtk.adapters.Adapter`; nothing carries over in any case.
+
+    Raises:
+        InputError: an option has a value that is not allowed.
+    """
+
+    lr: float = 1e-2
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    camera_steps: int = 100
+    steps: int = 100
+    scope: Literal['frame', 'track'] = 'frame'
+    segment: int = 256
+    sigma: float = 100.0
+    weights: Optional[Mapping[str, float]] = None
+    pose_prior: Optional[Mapping[str, Any]] = None
+    reset: Reset = 'sequence'
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.sigma > 0:
+            raise InputError(f'SMPLify: sigma is a distance in px above 0, not {self.sigma}')
+        if self.camera_steps < 0:
+            raise InputError(f'SMPLify: camera_steps is at least 0, not {self.camera_steps}')
+        # Build this now, so that bad options fail at construction.
+        self.objectives
+
+    @functools.cached_property
+    def objectives(self) -> Objectives:
+        """The losses."""
+        defaults = dataclasses.asdict(LossWeights())
+        weights = LossWeights(**merged_loss_weights('SMPLify', defaults, self.weights))
+        prior = None
+        if weights.pose_prior:
+            prior = LOSSES.build(self.pose_prior or dict(type='GMMPosePrior'))
+        return Objectives(weights, self.sigma, prior)
+
+    def start(self, estimator: Estimator) -> SMPLifySession:
+        """Starts a session; the weights stay unchanged."""
+        return SMPLifySession(self, estimator)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Returns a hash of the pose prior's file."""
+        prior = self.objectives.pose_prior
+        if prior is None:
+            return {}
+        return {'pose_prior': hash_tensors(dict(prior.named_buffers()))}
+
+
+class Objectives:
+    """The losses of both stages; each is a sum over frames, so that frames do not depend on each other.
+
+    Args:
+        weights: the loss weights.
+        sigma: of :class:`SMPLify`.
+        pose_prior: maps (B, 69) axis-angle to (B,) energies; None if its weight is zero.
+    """
+
+    def __init__(self, weights: LossWeights, sigma: float, pose_prior: Optional[nn.Module]) -> None:
+        self.weights = weights
+        self.sigma = sigma
+        self.pose_prior = pose_prior
+
+    def camera(
+        self, joints: Tensor, translation: Tensor, first: Tensor, keypoints: CropKeypoints
+    ) -> Tensor:
+        """The first stage: the torso's 2D error and the change of depth.
+
+        Args:
+            joints: (B, 24, 3) metres.
+            translation: (B, 3) of the body before the crop's camera, metres.
+            first: (B, 3) the translation at the start.
+            keypoints: of the same B crops.
+        """
+        torso = indices(TORSO, joints)
+        error = pixel_error(joints, translation, keypoints)[:, torso].square().sum(-1)
+        visible = (keypoints.confidence[:, torso] > 0).to(error.dtype)
+        depth = (translation[:, 2] - first[:, 2]).square()
+        return (visible * error).sum() + self.weights.depth * depth.sum()
+
+    def body(
+        self,
+        joints: Tensor,
+        translation: Tensor,
+        pose: Tensor,
+        betas: Tensor,
+        keypoints: CropKeypoints,
+    ) -> Tensor:
+        """The second stage: the robust 2D error and the priors.
+
+        Args:
+            joints: (B, 24, 3) metres.
+            translation: (B, 3).
+            pose: (B, 69) axis-angle of joints 1..23.
+            betas: (B, 10).
+            keypoints: of the same B crops.
+        """
+        squared = pixel_error(joints, translation, keypoints).square()
+        limit = self.sigma**2
+        robust = (limit * squared / (limit + squared)).sum(-1)
+        confidence = keypoints.confidence.index_fill(1, indices(HIPS, joints), 0)
+        weights = self.weights
+        loss = weights.keypoints2d * (confidence.square() * robust).sum()
+        bend = pose[:, indices(HINGES, pose)] * constant(UNNATURAL, pose)
+        loss = loss + weights.angle_prior * bend.exp().square().sum()
+        loss = loss + weights.shape_prior * betas.square().sum()
+        if self.pose_prior is not None:
+            loss = loss + weights.pose_prior * self.pose_prior(pose).sum()
+        return loss
+
+    def smooth(self, joints: Tensor) -> Tensor:
+        """The steps of (B, 24, 3) joints from frame to frame."""
+        return self.weights.smooth * (joints[1:] - joints[:-1]).abs().sum()
+
+
+def pixel_error(joints: Tensor, translation: Tensor, keypoints: CropKeypoints) -> Tensor:
+    """(B, 24, 2) distances of projected joints from visible keypoints, px of a crop of 224 px; 0 for others."""
+    places = project_translated(joints + translation[:, None])
+    visible = (keypoints.confidence > 0)[..., None]
+    return CROP / 2 * (places - keypoints.xy).where(visible, places.new_zeros(()))
+
+
+class SMPLifySession(RefinementSession):
+    """Optimises the parameters of one segment after the other.
+
+    Args:
+        options: the adapter.
+        estimator: network whose predictions are the start.
+    """
+
+    def __init__(self, options: SMPLify, estimator: Estimator) -> None:
+        super().__init__(estimator, options.segment)
+        self.options = options
+        if options.objectives.pose_prior is not None:
+            options.objectives.pose_prior.to(estimator.device)
+
+    def refine(self, prediction: Prediction, keypoints: CropKeypoints) -> Prediction:
+        """Runs both stages on the frames of a segment."""
+        vectors = rotmat_to_axis_angle(prediction.rotmat)
+        orient = vectors[:, :1].clone()
+        pose = vectors[:, 1:].flatten(1).clone()
+        betas = prediction.betas.clone()
+        first = crop_translation(prediction.camera)
+        translation = first.clone()
+        if self.options.scope == 'track':
+            betas = _mean_of_seen(betas, keypoints.seen)
+        objectives = self.options.objectives
+
+        def camera_loss() -> Tensor:
+            joints = self._joints(orient, pose, betas)
+            return objectives.camera(joints, translation, first, keypoints)
+
+        def body_loss() -> Tensor:
+            joints = self._joints(orient, pose, betas)
+            loss = objectives.body(
+                joints, translation, pose, betas.expand(len(pose), -1), keypoints
+            )
+            if self.options.scope == 'track':
+                loss = loss + objectives.smooth(joints)
+            return loss
+
+        self._descend(camera_loss, [orient, translation], self.options.camera_steps)
+        self._descend(body_loss, [pose, betas, orient], self.options.steps)
+        return self._assembled(prediction, keypoints, orient, pose, betas, translation)
+
+    def _descend(self, loss: Callable[[], Tensor], leaves: list[Tensor], steps: int) -> None:
+        """Takes steps of a new Adam down a loss of leaves, which change in place."""
+        adam = GuardedAdam(leaves, self.options.lr, self.options.adam_betas)
+        for leaf in leaves:
+            leaf.requires_grad_()
+        with torch.enable_grad():
+            for _ in range(steps):
+                value = loss()
+                gradients = torch.autograd.grad(value, leaves)
+                adam.step(gradients, [value.detach()])
+        for leaf in leaves:
+            leaf.requires_grad_(False)
+
+    def _joints(self, orient: Tensor, pose: Tensor, betas: Tensor) -> Tensor:
+        vectors = torch.cat([orient, pose.unflatten(1, (-1, 3))], dim=1)
+        rotmat = axis_angle_to_rotmat(vectors)
+        return self.body.joints(rotmat, betas.expand(len(rotmat), -1), SKELETON)
+
+    def _assembled(
+        self,
+        prediction: Prediction,
+        keypoints: CropKeypoints,
+        orient: Tensor,
+        pose: Tensor,
+        betas: Tensor,
+        translation: Tensor,
+    ) -> Prediction:
+        """The result in the form of a prediction; frames without evidence, and failed ones, keep the network's."""
+        vectors = torch.cat([orient, pose.unflatten(1, (-1, 3))], dim=1)
+        rotmat = axis_angle_to_rotmat(vectors)
+        scale = 2 * FOCAL / (CROP * translation[:, 2:])
+        camera = torch.cat([scale, translation[:, :2]], dim=1)
+        good = keypoints.seen & camera.isfinite().all(1) & (translation[:, 2] > 0)
+        good = good & rotmat.isfinite().flatten(1).all(1)
+        shape = betas.expand(len(rotmat), -1)
+        if self.options.scope == 'frame':
+            shape = torch.where(good[:, None], shape, prediction.betas)
+        return Prediction(
+            torch.where(good[:, None, None, None], rotmat, prediction.rotmat),
+            shape,
+            torch.where(good[:, None], camera, prediction.camera),
+        )
+
+
+def _mean_of_seen(betas: Tensor, seen: Tensor) -> Tensor:
+    """(1, 10) mean of the betas (B, 10) of frames with evidence, of all frames if none has any."""
+    weight = seen.to(betas.dtype)
+    weight = weight + (~seen.any()).to(betas.dtype)
+    return (weight[:, None] * betas).sum(0, keepdim=True) / weight.sum()
