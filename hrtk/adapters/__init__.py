@@ -12,6 +12,7 @@ from hrtk.adapters.base import (
 from hrtk.adapters.bilevel import Bilevel, DynamicBilevel
 from hrtk.adapters.collaborative import PreAdapt, Regeneration
 from hrtk.adapters.few_shot import FewShotMetric
+from hrtk.adapters.gate import DoNoHarm
 from hrtk.adapters.source import Source
 from hrtk.adapters.topology import TopologyAdapter
 from hrtk.adapters.track import TrackFit
@@ -20,6 +21,7 @@ __all__ = [
     'RESETS',
     'Adapter',
     'Bilevel',
+    'DoNoHarm',
     'DynamicBilevel',
     'FewShotMetric',
     'FrozenSession',
