@@ -13,7 +13,12 @@ from torch import Tensor
 
 from hrtk.adapters.base import Session, predict
 from hrtk.adapters.gate.blending import blend
-from hrtk.adapters.gate.held_out import HeldOut, only_held_out, without_held_out
+from hrtk.adapters.gate.held_out import (
+    HeldOut,
+    only_held_out,
+    usable_keypoints,
+    without_held_out,
+)
 from hrtk.adapters.gate.judge import Judge
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.targets import WITHOUT_EVIDENCE, crop_targets
@@ -146,12 +151,10 @@ class GateSession(Session):
         held = HeldOut(options.keypoint_share, options.frame_share, seed).draw(sequence)
         device = self.estimator.device
         hidden = without_held_out(sequence, held)
-        keypoints = crop_targets(sequence)
-        left = crop_targets(hidden)
-        self._hidden_frames = int((keypoints.seen & ~left.seen).sum())
+        usable = usable_keypoints(sequence)
+        self._hidden_frames = int((usable.any(1) & ~(usable & ~held).any(1)).sum())
         held_out = crop_targets(only_held_out(sequence, held), device=device)
-        everything = CropKeypoints(keypoints.xy.to(device), keypoints.confidence.to(device))
-        return _Task(sequence, hidden, held_out, everything)
+        return _Task(sequence, hidden, held_out, crop_targets(sequence, device=device))
 
     def _run_frames(
         self, task: _Task, adapted: Iterator[Prediction], first: int
