@@ -267,29 +267,34 @@ def limits(**changes):
 
 
 def test_the_support_is_the_gain_of_the_image_per_change_of_depth():
-    """Against numpy: decayed sums of squared distances at the body, over the decayed mean squared change of depth."""
+    """Against numpy: the frozen error by all keypoints of the frame, the decayed adapted one by the held-out ones."""
     rng = np.random.default_rng(0)
     judge = Judge(limits())
-    gains, points, moves = [], [], []
-    for _ in range(4):
+    errors, points = [], []
+    for number in range(5):
         before, after = rng.normal(size=(2, 24, 3))
         image_before, image_after, target = rng.normal(size=(3, 24, 2))
-        confidence = rng.uniform(0, 1, 24) * (rng.random(24) < 0.3)
-        keypoints = CropKeypoints(
-            torch.from_numpy(target)[None], torch.from_numpy(confidence)[None]
+        confidence = rng.uniform(0, 1, 24) * (number < 4)
+        held = confidence * (rng.random(24) < 0.3)
+        keypoints, held_out = (
+            CropKeypoints(torch.from_numpy(target)[None], torch.from_numpy(each)[None])
+            for each in (confidence, held)
         )
-        judge.see(
-            posed(before, image_before, 0.7), posed(after, image_after, 0.7), keypoints, keypoints
-        )
+        frozen, adapted = posed(before, image_before, 0.7), posed(after, image_after, 0.7)
+        frame = judge.see(frozen, adapted, held_out, keypoints)
         old = ((image_before - target) ** 2).sum(1) / 0.7**2
         new = ((image_after - target) ** 2).sum(1) / 0.7**2
-        gains.append((confidence * (old - new)).sum())
-        points.append(confidence.sum())
+        errors.append(np.array([held @ new, confidence @ old]))
+        points.append(np.array([held.sum(), confidence.sum()]))
         hips = [each[[2, 3], 2].mean() for each in (before, after)]
-        moves.append((((after[:, 2] - hips[1]) - (before[:, 2] - hips[0])) ** 2).mean())
-    past = 0.6 ** np.arange(3, -1, -1)
-    expected = (past @ gains / (past @ points)) / (past @ moves / past.sum())
-    assert judge.support().item() == pytest.approx(expected)
+        depth = (((after[:, 2] - hips[1]) - (before[:, 2] - hips[0])) ** 2).mean()
+        past = 0.6 ** np.arange(number, -1, -1)
+        adapted_error, frozen_mean = past @ np.array(errors) / (past @ np.array(points))
+        frozen_error = frozen_mean
+        if number < 4:
+            frozen_error = errors[-1][1] / points[-1][1]
+        expected = (frozen_error - adapted_error) / depth
+        assert judge.support(frame).item() == pytest.approx(expected)
 
 
 def steady(rng, frames):
@@ -308,10 +313,8 @@ def test_the_share_grows_by_steps_and_falls_at_once():
             number, 0.5
         )  # of the frozen, or if negative the adapted, joints in the image
         frozen = posed(joints, image + max(offset, 0), 1.0)
-        plausible = judge.see(
-            frozen, posed(joints, image + min(offset, 0), 1.0), keypoints, keypoints
-        )
-        shares.append(judge.decide(plausible).item())
+        frame = judge.see(frozen, posed(joints, image + min(offset, 0), 1.0), keypoints, keypoints)
+        shares.append(judge.decide(frame).item())
     assert shares == pytest.approx([0, 0.3, 0.6, 0.9, 0, 0.3, 0.6])
 
 
@@ -329,16 +332,16 @@ def test_jerks_and_growing_bones_count_against_the_adapted_prediction():
                 moved[others, 0] += factor * 3 * 0.01 * 24 / 22
                 limbs = judge._lengths
                 judge._lengths = None
-            plausible = judge.see(posed(joints, image, 1.0), posed(moved, image, 1.0), still, still)
+            frame = judge.see(posed(joints, image, 1.0), posed(moved, image, 1.0), still, still)
             if number == 2:
-                assert limbs is not None and plausible.item() == pytest.approx(expected)
+                assert limbs is not None and frame.plausible.item() == pytest.approx(expected)
         judge = Judge(limits(acceleration=1e9))
         for number, (joints, image, keypoints) in enumerate(steady(rng, 2)):
             grown = joints * (1 + number * factor * 0.15)
-            plausible = judge.see(
+            frame = judge.see(
                 posed(joints, image, 1.0), posed(grown, image, 1.0), keypoints, keypoints
             )
-        assert plausible.item() == pytest.approx(expected)
+        assert frame.plausible.item() == pytest.approx(expected)
 
 
 def test_bad_options_and_the_reset_of_the_wrapped_adapter():

@@ -51,13 +51,31 @@ class Limits:
     step: float
 
 
+@dataclasses.dataclass(frozen=True)
+class FrameEvidence:
+    """What the judge found out about one frame.
+
+    Attributes:
+        frozen_error: (1,) mean squared distance of the frozen prediction from all keypoints, m^2 at the body; without a
+            visible keypoint that of the frames before.
+        depth_change: (1,) mean squared change of the joints' depth about the hips, m^2.
+        plausible: (1,) plausibility of the motion and of the bones, in [0, 1].
+    """
+
+    frozen_error: Tensor
+    depth_change: Tensor
+    plausible: Tensor
+
+
 class Judge:
     """Decides about one frame after the other.
 
-    The **support** of the adapted predictions is the ratio of what the held-out keypoints gained and what they cannot
-    see: the fall of their mean squared distance, in square metres at the body, over the mean squared change of the
-    joints' depth. 2D evidence says nothing about depth. A large change of depth for a small gain in 2D is therefore a
-    guess, and a small one for a large gain is a repair.
+    The **support** of an adapted prediction is the ratio of what it gained in the image and what the image cannot show:
+    the mean squared 2D error of the frozen prediction of this frame, less that of the adapted predictions of this frame
+    and of the frames before it, in square metres at the body, over the mean squared change of the joints' depth. The
+    frozen network saw no keypoint, so all of them measure its error; the error of the adapted predictions is measured
+    by the held-out ones alone. A large change of depth for a small gain in 2D is a guess, a small one for a large gain
+    is a repair.
 
     Args:
         limits: the numbers.
@@ -65,8 +83,8 @@ class Judge:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._sums: Optional[Tensor] = None  # (4,) frozen, adapted, points, depth; decayed
-        self._frames: Optional[Tensor] = None  # decayed number of frames
+        # (4,) squared distances of the adapted and of the frozen predictions, and their sums of confidences; decayed.
+        self._sums: Optional[Tensor] = None
         self._lengths: Optional[Tensor] = None  # (1, 8) running mean
         self._history: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # of two frames
         self._share: Optional[Tensor] = None
@@ -77,7 +95,7 @@ class Judge:
         adapted: PosedPrediction,
         held_out: CropKeypoints,
         keypoints: CropKeypoints,
-    ) -> Tensor:
+    ) -> FrameEvidence:
         """Adds the evidence of the next frame.
 
         Args:
@@ -85,62 +103,59 @@ class Judge:
             adapted: prediction of the wrapped adapter.
             held_out: keypoints that its losses did not see.
             keypoints: all keypoints.
-
-        Returns:
-            (1,) plausibility in [0, 1] of the motion and of the bones at this frame.
         """
         scale = adapted.prediction.camera[:, 0].clamp_min(SMALLEST_SCALE)
         before = about_hips(frozen.spin24_joints3d)
         after = about_hips(adapted.spin24_joints3d)
-        confidence = held_out.confidence
         new = torch.cat(
             [
-                _squared_distance(frozen, held_out) / scale.square(),
                 _squared_distance(adapted, held_out) / scale.square(),
-                confidence.sum(1),
-                (after - before)[..., 2].square().mean(1),
+                _squared_distance(frozen, keypoints) / scale.square(),
+                held_out.confidence.sum(1),
+                keypoints.confidence.sum(1),
             ]
         )
-        finite = new.isfinite().all()
+        depth_change = (after - before)[..., 2].square().mean(1)
+        finite = torch.cat([new, depth_change]).isfinite().all()
         new = torch.where(finite, new, torch.zeros_like(new))
-        if self._sums is None or self._frames is None:
+        if self._sums is None:
             self._sums = torch.zeros_like(new)
-            self._frames = new.new_zeros(())
         self._sums = self.limits.memory * self._sums + new
-        self._frames = self.limits.memory * self._frames + 1
-        visible = keypoints.confidence > 0
-        self._history.append((before, after, keypoints.xy, visible))
+        self._history.append((before, after, keypoints.xy, keypoints.confidence > 0))
         plausible = self._plausible_motion(scale) * self._plausible_bones(after)
         self._history = self._history[-2:]
-        return torch.where(finite, plausible, torch.zeros_like(plausible)).nan_to_num(0.0)
+        plausible = torch.where(finite, plausible, torch.zeros_like(plausible)).nan_to_num(0.0)
+        frozen_error = torch.where(new[3:] > 0, _mean(new[1:2], new[3:]), self._errors()[1:])
+        return FrameEvidence(frozen_error, depth_change.nan_to_num(0.0), plausible)
 
-    def decide(self, plausible: Tensor) -> Tensor:
-        """(1,) share of the adapted prediction of the next frame to be decided, from all evidence up to now.
-
-        Args:
-            plausible: result of :meth:`see` for that frame.
-        """
+    def decide(self, frame: FrameEvidence) -> Tensor:
+        """(1,) share of the adapted prediction of the next frame to be decided, from all evidence up to now."""
         limits = self.limits
         width = limits.keep_above - limits.roll_back_below
-        share = ((self.support() - limits.roll_back_below) / width).clamp(0, 1) * plausible
+        share = ((self.support(frame) - limits.roll_back_below) / width).clamp(0, 1)
+        share = share * frame.plausible
         if self._share is not None:
             share = torch.minimum(share, self._share + limits.step)
         self._share = share
         return share
 
-    def support(self) -> Tensor:
-        """(1,) gain of the held-out keypoints per change of depth, of the recent frames; 0 without any evidence."""
-        assert self._sums is not None and self._frames is not None, 'see() comes first'
-        frozen, adapted, points, depth = self._sums
-        gain = (frozen - adapted) / points.clamp_min(torch.finfo(points.dtype).tiny)
-        move = (depth / self._frames).clamp_min(SMALLEST_MOVE**2)
-        return torch.where(points > 0, gain / move, torch.zeros_like(gain))[None]
+    def support(self, frame: FrameEvidence) -> Tensor:
+        """(1,) gain in the image per change of depth; minus infinity before the first held-out keypoint."""
+        assert self._sums is not None, 'see() comes first'
+        gain = frame.frozen_error - self._errors()[:1]
+        support = gain / frame.depth_change.clamp_min(SMALLEST_MOVE**2)
+        unknown = torch.full_like(support, -float('inf'))
+        return torch.where(self._sums[2:3] > 0, support, unknown)
+
+    def _errors(self) -> Tensor:
+        """(2,) decayed mean squared errors of the adapted and of the frozen predictions, m^2."""
+        assert self._sums is not None
+        return _mean(self._sums[:2], self._sums[2:])
 
     def state_dict(self) -> dict[str, Any]:
         """Returns all that the next frames depend on."""
         return {
             'sums': self._sums,
-            'frames': self._frames,
             'lengths': self._lengths,
             'history': [list(frame) for frame in self._history],
             'share': self._share,
@@ -149,7 +164,6 @@ class Judge:
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Resumes from a :meth:`state_dict`."""
         self._sums = _on(state['sums'], device)
-        self._frames = _on(state['frames'], device)
         self._lengths = _on(state['lengths'], device)
         self._share = _on(state['share'], device)
         self._history = []
@@ -201,6 +215,10 @@ def _squared_distance(posed: PosedPrediction, keypoints: CropKeypoints) -> Tenso
     joints = posed.spin24_joints2d
     target = torch.where(confidence[..., None] > 0, keypoints.xy, joints)
     return ((joints - target).square().sum(-1) * confidence).sum(1)
+
+
+def _mean(total: Tensor, weight: Tensor) -> Tensor:
+    return total / weight.clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 def _on(value: Optional[Tensor], device: torch.device) -> Optional[Tensor]:

@@ -19,7 +19,7 @@ from hrtk.adapters.gate.held_out import (
     usable_keypoints,
     without_held_out,
 )
-from hrtk.adapters.gate.judge import Judge
+from hrtk.adapters.gate.judge import FrameEvidence, Judge
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.targets import WITHOUT_EVIDENCE, crop_targets
 from hrtk.models.estimators import Estimator
@@ -172,18 +172,18 @@ class GateSession(Session):
         frozen = predict(self.frozen, self.frozen.crops(task.sequence, [t]))
         body = self.estimator.required_body
         frame = slice(t, t + 1)
-        plausible = self._judge.see(
+        evidence = self._judge.see(
             PosedPrediction.of(frozen, body),
             PosedPrediction.of(adapted, body),
             task.held_out[frame],
             task.keypoints[frame],
         )
-        return _Waiting(frozen, adapted, plausible)
+        return _Waiting(frozen, adapted, evidence)
 
     @torch.no_grad()
     def _decided(self) -> Prediction:
         frame = self._waiting.popleft()
-        share = self._judge.decide(frame.plausible)
+        share = self._judge.decide(frame.evidence)
         self._shares.append(share)
         return blend(frame.frozen, frame.adapted, share)
 
@@ -200,17 +200,17 @@ class _Task:
 
 @dataclasses.dataclass(frozen=True)
 class _Waiting:
-    """Both predictions of a frame that is not decided yet, and its plausibility."""
+    """Both predictions of a frame that is not decided yet, and its evidence."""
 
     frozen: Prediction
     adapted: Prediction
-    plausible: Tensor
+    evidence: FrameEvidence
 
     def state_dict(self) -> dict[str, Any]:
         return {
             'frozen': _tensors(self.frozen),
             'adapted': _tensors(self.adapted),
-            'plausible': self.plausible.cpu(),
+            'evidence': {name: value.cpu() for name, value in vars(self.evidence).items()},
         }
 
     @staticmethod
@@ -219,7 +219,8 @@ class _Waiting:
         for name in ('frozen', 'adapted'):
             values = {key: value.to(device) for key, value in state[name].items()}
             predictions.append(Prediction(**values))
-        return _Waiting(*predictions, state['plausible'].to(device))
+        evidence = {name: value.to(device) for name, value in state['evidence'].items()}
+        return _Waiting(*predictions, FrameEvidence(**evidence))
 
 
 def _tensors(prediction: Prediction) -> dict[str, Tensor]:
