@@ -17,10 +17,12 @@ from hrtk.adapters.gate.held_out import FEWEST_LEFT, HeldOut, usable_keypoints, 
 from hrtk.adapters.gate.judge import Judge, Limits
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.run import AdapterRun
+from hrtk.engine.computing import _stored_parameters
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import to_image
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.registry import ADAPTERS
+from hrtk.results import Result
 from hrtk.structures import GroundTruth, Keypoints2D, Prediction
 
 FRAMES = 6
@@ -107,8 +109,8 @@ def same(a, b):
 
 
 def test_the_wrapped_adapter_never_sees_held_out_evidence():
-    model, sequence = Tiny(), tiny_sequence(frames=40, dropped=0.1)
-    truth = GroundTruth(rotmat=torch.eye(3, dtype=torch.float64).expand(40, 24, 3, 3))
+    model, sequence = Tiny(), tiny_sequence(frames=24, dropped=0.1)
+    truth = GroundTruth(rotmat=torch.eye(3, dtype=torch.float64).expand(24, 24, 3, 3))
     sequence = dataclasses.replace(sequence, truth=truth)
     adapter = gate(keypoint_share=0.2, frame_share=0.1)
     torch.manual_seed(5)
@@ -123,10 +125,10 @@ def test_the_wrapped_adapter_never_sees_held_out_evidence():
     assert shown.keypoints2d.xy[held].isnan().all()
     torch.testing.assert_close(shown.keypoints2d.xy[after], sequence.keypoints2d.xy[after])
     whole = ~after.any(1)
-    assert 1 <= whole.sum() <= 10
+    assert 1 <= whole.sum() <= 7
     shares = (held.sum(1) / before.sum(1))[~whole]
     assert (shares - 0.2).abs().max() < 0.03
-    assert len({tuple(row.tolist()) for row in held[~whole]}) > 20  # changes from frame to frame
+    assert len({tuple(row.tolist()) for row in held[~whole]}) > 15  # changes from frame to frame
     assert held.any(0)[before.any(0)].all()  # every joint is examined
 
 
@@ -225,6 +227,37 @@ def test_a_decision_uses_no_later_frame_than_it_may(look_ahead):
     assert len(shares[0]) == FRAMES and ((shares[0] > 0) & (shares[0] < 1)).any()
     assert torch.equal(shares[0][:equal_until], shares[1][:equal_until])
     assert shares[0][equal_until] != shares[1][equal_until]
+
+
+def test_a_result_stores_the_share_of_every_frame(tmp_path):
+    prediction = Prediction(
+        torch.eye(3).expand(3, 24, 3, 3),
+        torch.zeros(3, 10),
+        torch.ones(3, 3),
+        adapted_share=torch.tensor([0.0, 0.5, 1.0]),
+    )
+    stored = _stored_parameters(prediction)
+    path = tmp_path / 'clip.npz'
+    result = Result(
+        name='clip',
+        before=dataclasses.replace(stored, adapted_share=None),
+        after=stored,
+        boxes=np.ones((3, 3), np.float32),
+        keypoints2d=np.ones((3, 24, 3), np.float32),
+        keypoints_source='noise',
+        skeleton='spin24',
+        frame_ids=('0', '1', '2'),
+        image_size=(8, 8),
+        fps=25.0,
+        ms_per_frame=1.0,
+        before_ms_per_frame=1.0,
+    )
+    result.save(path)
+    assert np.load(path)['adapted_share'].tolist() == [0, 0.5, 1]
+    assert Result.load(path).after.adapted_share.tolist() == [0, 0.5, 1]
+    assert Result.load(path).before.adapted_share is None
+    dataclasses.replace(result, after=result.before).save(path)
+    assert Result.load(path).after.adapted_share is None
 
 
 def test_blending_follows_the_arcs_of_scipy():
