@@ -61,6 +61,7 @@ class GateSession(Session):
             self.frozen.load_state_dict(source)
         self.wrapped = options.wrapped.start(estimator)
         self.seed = seed
+        self._seed = seed or 0  # of the present sequence
         self._judge = Judge(options.limits)
         self._waiting: collections.deque[_Waiting] = collections.deque()
         self._shares: list[Tensor] = []
