@@ -249,7 +249,7 @@ def _parameters(prediction: Prediction) -> Prediction:
 
 def _stored_parameters(prediction: Prediction) -> Prediction:
     """Returns the parameters as float32 in host memory."""
-    stored = {}
+    stored: dict[str, Any] = {}
     for name in (*PARAMETERS, *OPTIONAL):
         value = getattr(prediction, name)
         if value is not None:

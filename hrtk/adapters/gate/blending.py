@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def blend(frozen: Prediction, adapted: Prediction, weight: Tensor) -> Prediction
         betas=torch.lerp(frozen.betas, adapted.betas, weight[:, None]),
         camera=torch.lerp(frozen.camera, adapted.camera, weight[:, None]),
     )
-    values = {}
+    values: dict[str, Any] = {}
     for name in ('rotmat', 'betas', 'camera'):
         value = getattr(between, name)
         column = weight.reshape(-1, *[1] * (value.ndim - 1))
