@@ -8,6 +8,8 @@ key                   shape           content
 rotmat                (F, 24, 3, 3)   float32, adapted: global_orient (camera frame), then body_pose
 betas                 (F, 10)         float32
 camera                (F, 3)          float32 weak-perspective ``[s, tx, ty]`` of the crop box
+adapted_share         (F,)            float32 in [0, 1]; only in results of DoNoHarm: 1 where a frame is the wrapped
+                                      adapter's, 0 where it was rolled back to the frozen model
 before_rotmat, ...                    the same three arrays of the frozen source model
 boxes                 (F, 3)          float32 ``[cx, cy, side]``, px
 keypoints2d           (F, K, 3)       float32 x, y (px) and confidence, the input of the adapter
@@ -44,7 +46,8 @@ REPORT = 'report_'
 BEFORE = 'before_'
 SHAPES = {'rotmat': (24, 3, 3), 'betas': (10,), 'camera': (3,)}  # of one frame
 PARAMETERS = tuple(SHAPES)
-OPTIONAL = 'joint_spread'  # of a prediction; estimators without it store none
+# Of a prediction; estimators and adapters without them store none.
+OPTIONAL = ('joint_spread', 'adapted_share')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +144,10 @@ def keypoint_array(sequence: Sequence) -> np.ndarray:
 
 def _parameters(prediction: Prediction, prefix: str) -> dict[str, np.ndarray]:
     arrays = {prefix + name: getattr(prediction, name).numpy() for name in PARAMETERS}
-    if prediction.joint_spread is not None:
-        arrays[prefix + OPTIONAL] = prediction.joint_spread.numpy()
+    for name in OPTIONAL:
+        value = getattr(prediction, name)
+        if value is not None:
+            arrays[prefix + name] = value.numpy()
     return arrays
 
 
@@ -177,8 +182,10 @@ def _check(result: Result) -> None:
             _check_array(name, array, (frames, *shape))
             if not np.isfinite(array).all():
                 raise ValueError(f'{name} has values that are not finite')
-        if prediction.joint_spread is not None and len(prediction.joint_spread) != frames:
-            raise ValueError(f'joint_spread of {len(prediction.joint_spread)} frames of {frames}')
+        for name in OPTIONAL:
+            value = getattr(prediction, name)
+            if value is not None and len(value) != frames:
+                raise ValueError(f'{name} of {len(value)} frames of {frames}')
     _check_array('boxes', result.boxes, (frames, 3))
     _check_array('keypoints2d', result.keypoints2d, (frames, *result.keypoints2d.shape[1:2], 3))
     _check_times(result.times, frames)
@@ -210,8 +217,6 @@ def _check_array(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
 
 def _pop_prediction(arrays: dict[str, np.ndarray], prefix: str) -> Prediction:
     """Removes the arrays of one prediction and returns the prediction."""
-    names = [*PARAMETERS]
-    if prefix + OPTIONAL in arrays:
-        names.append(OPTIONAL)
+    names = [*PARAMETERS, *[name for name in OPTIONAL if prefix + name in arrays]]
     parameters = {name: torch.from_numpy(arrays.pop(prefix + name)) for name in names}
     return Prediction(**parameters)

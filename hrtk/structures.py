@@ -41,6 +41,8 @@ class Prediction:
         joint_spread: (B, 24) expected distance of the joints of ``spin24`` from the true ones, about the hips, metres,
             by the estimator's own judgement; or None.
         latent: (B, L) latents of the estimator's own pose prior, of which ``body_pose`` was decoded; or None.
+        adapted_share: (B,) how far :class:`~hrtk.adapters.DoNoHarm` went from the frozen prediction, 0, to the adapted
+            one, 1; or None.
     """
 
     rotmat: Tensor
@@ -50,6 +52,7 @@ class Prediction:
     hidden: Optional[Tensor] = None
     joint_spread: Optional[Tensor] = None
     latent: Optional[Tensor] = None
+    adapted_share: Optional[Tensor] = None
 
     def __len__(self) -> int:
         return len(self.rotmat)

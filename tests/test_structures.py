@@ -22,6 +22,7 @@ def prediction(count: int, features: bool = True) -> Prediction:
         hidden=torch.randn(count, 5),
         joint_spread=torch.rand(count, 24),
         latent=torch.rand(count, 32),
+        adapted_share=torch.rand(count),
     )
     if features:
         return result

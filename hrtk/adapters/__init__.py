@@ -12,6 +12,7 @@ from hrtk.adapters.base import (
 from hrtk.adapters.bilevel import Bilevel, DynamicBilevel
 from hrtk.adapters.collaborative import PreAdapt, Regeneration
 from hrtk.adapters.few_shot import FewShotMetric
+from hrtk.adapters.gate import DoNoHarm
 from hrtk.adapters.rivals import ClosedForm, CycleAdapt, KeypointFit, NormAdapt, SMPLify
 from hrtk.adapters.source import Source
 from hrtk.adapters.topology import TopologyAdapter
@@ -23,6 +24,7 @@ __all__ = [
     'Bilevel',
     'ClosedForm',
     'CycleAdapt',
+    'DoNoHarm',
     'DynamicBilevel',
     'FewShotMetric',
     'FrozenSession',

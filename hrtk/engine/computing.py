@@ -21,7 +21,7 @@ from hrtk.engine.preparation import SharedPreparations, StoredPreparation
 from hrtk.engine.store import ResultStore
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, predict_chunks
-from hrtk.results import Result, keypoint_array
+from hrtk.results import OPTIONAL, PARAMETERS, Result, keypoint_array
 from hrtk.structures import Prediction, Sequence
 
 
@@ -256,12 +256,9 @@ def _parameters(prediction: Prediction) -> Prediction:
 
 def _stored_parameters(prediction: Prediction) -> Prediction:
     """Returns the parameters as float32 in host memory."""
-    spread = prediction.joint_spread
-    if spread is not None:
-        spread = spread.detach().float().cpu()
-    return Prediction(
-        prediction.rotmat.float().cpu(),
-        prediction.betas.float().cpu(),
-        prediction.camera.float().cpu(),
-        joint_spread=spread,
-    )
+    stored: dict[str, Any] = {}
+    for name in (*PARAMETERS, *OPTIONAL):
+        value = getattr(prediction, name)
+        if value is not None:
+            stored[name] = value.detach().float().cpu()
+    return Prediction(**stored)

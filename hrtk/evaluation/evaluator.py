@@ -125,8 +125,9 @@ class MeshEvaluator(BaseMetric):
             ``'<row>/<metric>'`` numbers: ``mpjpe_mm``, ``pa_mpjpe_mm``, ``pve_mm``, ``accel_mm`` (per frame squared),
             ``reprojection_px``, ``ms_per_frame`` and other metrics of the protocol (``pve_boa_mm``, ``pck``,
             ``accel_pred_mm``, the acceleration of the prediction itself, ...);
-            for the adapted row also ``worse_share`` (0..1), ``skipped_updates`` and, if there are any,
-            ``frames_without_evidence`` and ``tracks_without_evidence``; and ``sequences``, ``frames``,
+            for the adapted row also ``worse_share`` (0..1), ``worst_regression_mm``, ``skipped_updates`` and, if there
+            are any, ``frames_without_evidence`` and ``tracks_without_evidence``, for DoNoHarm the shares ``kept``,
+            ``blended`` and ``rolled_back`` (0..1); and ``sequences``, ``frames``,
             ``unscored_frames``.
 
         Raises:

@@ -47,6 +47,10 @@ COLUMNS = {
     'iou': 'mask IoU\n%',
     'ms_per_frame': 'time\nms/frame',
     'worse_share': 'worse\n% frames',
+    'worst_regression_mm': 'worst\nmm',
+    'kept': 'kept\n% frames',
+    'blended': 'blended\n% frames',
+    'rolled_back': 'frozen\n% frames',
     'skipped_updates': 'skipped\nupdates',
     'rolled_back_frames': 'undone\nframes',
     'state_kb': 'state\nkB',
@@ -64,12 +68,15 @@ WHOLE_NUMBERS = (
     'frames_without_evidence',
     'tracks_without_evidence',
 )
+GATE = ('kept', 'blended', 'rolled_back')  # counts of DoNoHarm, shares of frames
 SCALES = {
     'worse_share': 100,
+    **dict.fromkeys(GATE, 100),
     'loss_correlation': 100,
     'keypoints_loss': 1000,
 }  # factors of printed numbers
-DETAILS = ('n_mpjpe_mm', 'root_path_mm', 'foot_sliding_mm')  # printed beside the joints
+# Printed beside the joints.
+DETAILS = ('n_mpjpe_mm', 'root_path_mm', 'foot_sliding_mm', 'worst_regression_mm')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +138,7 @@ def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     worse = np.concatenate([_worse_frames(record) for record in records])
     if not np.isnan(worse).all():
         after['worse_share'] = float(np.nanmean(worse))
+    after.update(_worst_regression(records))
     after['skipped_updates'] = sum(record.report.get('skipped_updates', 0) for record in records)
     undone = sum(record.report.get('rolled_back_frames', 0) for record in records)
     if undone:
@@ -139,6 +147,7 @@ def summarise(records: list[Record]) -> dict[str, dict[str, float]]:
     state_bytes = max(record.report.get('state_bytes', 0) for record in records)
     if state_bytes:
         after['state_kb'] = state_bytes / 1000
+    after.update(_gate_shares(records))
     return {BEFORE: before, records[0].adapter: after}
 
 
@@ -340,6 +349,32 @@ def _loss_correlation(errors: list[dict[str, np.ndarray]]) -> Optional[float]:
     if pairs.shape[1] < 2 or not pairs.std(1).all():
         return None
     return float(np.corrcoef(pairs)[0, 1])
+
+
+def _worst_regression(records: list[Record]) -> dict[str, float]:
+    """Largest rise of the MPJPE of a frame, mm, 0 if none rose; empty without 3D truth."""
+    rises = []
+    for record in records:
+        assert record.before is not None
+        if 'mpjpe_mm' in record.after:
+            rises.append(record.after['mpjpe_mm'] - record.before['mpjpe_mm'])
+    stacked = np.concatenate([np.zeros(0), *rises])
+    stacked = stacked[np.isfinite(stacked)]
+    if not len(stacked):
+        return {}
+    return {'worst_regression_mm': max(float(stacked.max()), 0.0)}
+
+
+def _gate_shares(records: list[Record]) -> dict[str, float]:
+    """Shares of all frames that DoNoHarm kept, blended and rolled back; empty for other adapters."""
+    if not all(set(GATE) <= set(record.report) for record in records):
+        return {}
+    frames = [record.frames for record in records]
+    shares = {}
+    for name in GATE:
+        values = [record.report[name] for record in records]
+        shares[name] = float(np.average(values, weights=frames))
+    return shares
 
 
 def _worse_frames(record: Record) -> np.ndarray:

@@ -102,6 +102,9 @@ def test_numbers(body, tmp_path):
     assert metrics['Bilevel/worse_share'] == pytest.approx(
         (errors['Bilevel'] > errors['Source'] + 5).mean()
     )
+    assert metrics['Bilevel/worst_regression_mm'] == pytest.approx(
+        (errors['Bilevel'] - errors['Source']).max(), rel=1e-3
+    )
     assert metrics['Bilevel/skipped_updates'] == 2 and metrics['Source/ms_per_frame'] == 1
     assert metrics['Bilevel/state_kb'] == 5 and 'Source/state_kb' not in metrics
     report = json.loads((tmp_path / 'metrics.json').read_text())
@@ -141,7 +144,20 @@ def test_a_perfect_result_has_no_error(body):
         max(metrics[f'Bilevel/{key}'] for key in ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'accel_mm'))
         < 1e-2
     )
-    assert metrics['Bilevel/worse_share'] == 0
+    assert metrics['Bilevel/worse_share'] == metrics['Bilevel/worst_regression_mm'] == 0
+    assert 'Bilevel/kept' not in metrics
+
+
+def test_shares_of_the_gate_are_means_over_frames(body):
+    rotmat, betas = poses(1)
+    metric = evaluator(body)
+    for name, kept, rolled_back in (('a', 0.5, 0.25), ('b', 0.0, 1.0)):
+        report = dict(kept=kept, blended=1 - kept - rolled_back, rolled_back=rolled_back)
+        done = dataclasses.replace(result(body, name), report=report)
+        metric.process(SimpleNamespace(truth=GroundTruth(rotmat, betas)), [done])
+    metrics = metric.evaluate(2)
+    assert metrics['Bilevel/kept'] == 0.25 and metrics['Bilevel/blended'] == 0.125
+    assert metrics['Bilevel/rolled_back'] == 0.625
 
 
 def test_frames_that_must_not_be_scored(body):

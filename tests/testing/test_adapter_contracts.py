@@ -89,6 +89,19 @@ ADAPTERS_OF_HRTK = {
     'DynamicBilevel, until': dict(
         type='DynamicBilevel', max_extra=2, until=UNTIL, temporal_every=2, **ONLINE
     ),
+    'DoNoHarm': dict(
+        type='DoNoHarm',
+        adapter=dict(type='Bilevel', order='first', **ONLINE),
+        keep_above=0.3,
+        roll_back_below=-0.3,
+        look_ahead=1,
+    ),
+    'DoNoHarm, never': dict(
+        type='DoNoHarm',
+        adapter=dict(type='TrackFit', steps=2, lr=1e-5, shape_lr=1e-3, reset='never'),
+        keep_above=0.3,
+        roll_back_below=-0.3,
+    ),
     'PreAdapt': dict(
         type='PreAdapt', teacher=TEACHER, epochs=2, sequences=1, frames=2, save_every=1
     ),

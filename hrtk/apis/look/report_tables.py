@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from hrtk.apis.look.comparison import Comparison, Summary
-from hrtk.evaluation.report import COLUMNS, WHOLE_NUMBERS, cell_text, columns_of
+from hrtk.evaluation.report import COLUMNS, GATE, WHOLE_NUMBERS, cell_text, columns_of
 from hrtk.visualization.report import Table
 
-WITHOUT_CHANGE = (*WHOLE_NUMBERS, 'worse_share')  # columns of the adapted row only
+# Columns of the adapted row only.
+WITHOUT_CHANGE = (*WHOLE_NUMBERS, *GATE, 'worse_share', 'worst_regression_mm')
 PER_SEQUENCE = ('mpjpe_mm', 'pa_mpjpe_mm', 'pve_mm', 'reprojection_px')
 
 
