@@ -21,6 +21,8 @@ TITLES = {
 }
 WIDTH = 8.0  # inches; at 100 dots per inch the width of a page of the documentation
 PANEL = 4.2  # inches of height
+
+
 def short_label(text: str) -> str:
     """A config with the values of its options: ``boa/r18_until:adapter.until=6.0`` -> ``boa/r18_until 6.0``."""
     path, *options = text.split(':')

@@ -164,9 +164,7 @@ def _entry(
         'frames': sum(score.frames for score in own.values()),
     }
     for metric in ERRORS:
-        after = {
-            key: (s.after[metric], s.frames) for key, s in own.items() if metric in s.after
-        }
+        after = {key: (s.after[metric], s.frames) for key, s in own.items() if metric in s.after}
         content[metric] = _as_dict(_estimate(after, cell.resample))
         content[f'{metric}_frozen'] = _as_dict(
             paired_change(frozen, _nothing(frozen), metric, cell.resample)
@@ -198,16 +196,17 @@ def _nothing(scores: Scores) -> Scores:
     return {key: Scored(score.frames, zeros, zeros) for key, score in scores.items()}
 
 
-def _best_simpler(
-    row: Row, rows: Sequence[Row], scores: Mapping[str, Scores]
-) -> Optional[Row]:
+def _best_simpler(row: Row, rows: Sequence[Row], scores: Mapping[str, Scores]) -> Optional[Row]:
     """The best of the simpler rows of the same group that have all sequences of the row."""
     assert row.cell is not None
     own = scores[row.label]
     best: Optional[Row] = None
     lowest = np.inf
     for other in rows:
-        if not _is_simpler(other.cell, row.cell) or not own.keys() <= scores.get(other.label, {}).keys():
+        if (
+            not _is_simpler(other.cell, row.cell)
+            or not own.keys() <= scores.get(other.label, {}).keys()
+        ):
             continue
         same = {key: (scores[other.label][key].after['mpjpe_mm'], own[key].frames) for key in own}
         estimate = _estimate(same, False)
@@ -227,7 +226,9 @@ def _worse(scores: Scores) -> dict[str, Any]:
         key: score.after['mpjpe_mm'] - score.before['mpjpe_mm'] for key, score in scores.items()
     }
     worst = max(changes, key=lambda key: changes[key])
-    shares = [(s.after['worse_share'], s.frames) for s in scores.values() if 'worse_share' in s.after]
+    shares = [
+        (s.after['worse_share'], s.frames) for s in scores.values() if 'worse_share' in s.after
+    ]
     share = None
     if shares:
         values, frames = np.array(shares, dtype=float).T
@@ -242,7 +243,9 @@ def _worse(scores: Scores) -> dict[str, Any]:
 
 def _costs(scores: Scores, runs: Sequence[Mapping[str, Any]]) -> dict[str, Optional[float]]:
     """Time of a frame, mean over all frames, and the largest peak memory of a run."""
-    times = [(s.after['ms_per_frame'], s.frames) for s in scores.values() if 'ms_per_frame' in s.after]
+    times = [
+        (s.after['ms_per_frame'], s.frames) for s in scores.values() if 'ms_per_frame' in s.after
+    ]
     ms = None
     if times:
         values, frames = np.array(times, dtype=float).T

@@ -122,7 +122,9 @@ def groups(entries: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, 
         found.setdefault((entry['stream'], entry['source'], entry['start']), []).append(entry)
     named = []
     for (stream, source, start), members in found.items():
-        counts = {f'{e["seeds"]} seeds, {e["sequences"]} videos, {e["frames"]} frames' for e in members}
+        counts = {
+            f'{e["seeds"]} seeds, {e["sequences"]} videos, {e["frames"]} frames' for e in members
+        }
         heading = f'{stream}, 2D {source}, {start}: {" or ".join(sorted(counts))}'
         named.append((heading, members))
     return named
