@@ -12,10 +12,24 @@ from hrtk.apis.tables.table import load_table
 
 ROOT = Path(__file__).parents[1]
 TABLES = sorted(ROOT.glob('configs/**/tables/*.yaml'))
+
+
+def distinct_rows(table):
+    """The rows of a table; of a crossed one those that bring a new config or a new option."""
+    rows = []
+    seen = set()
+    for row in load_table(table).rows:
+        parts = {str(row.config), *map(str, row.options.items())}
+        if row.cell is None or not parts <= seen:
+            rows.append(row)
+        seen |= parts
+    return rows
+
+
 ROWS = {
     f'{table.parts[-3]}/{table.stem}/{row.label}': row
     for table in TABLES
-    for row in load_table(table).rows
+    for row in distinct_rows(table)
 }
 # Arguments that configs leave at their defaults and rows set.
 DEFAULTS = (
@@ -25,6 +39,7 @@ DEFAULTS = (
     'prior',
     'keypoints2d',
     'reset',
+    'shifts',
     'scheme',
     'lower',
     'upper',
