@@ -52,7 +52,7 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
 
 def draw_points(axes: Axes, points: Sequence[Point]) -> None:
     """Draws the points over a logarithmic axis of time, the front in orange."""
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_xscale('log')
     axes.grid(True, color='0.92', linewidth=0.8)
@@ -86,6 +86,7 @@ def draw_points(axes: Axes, points: Sequence[Point]) -> None:
     axes.margins(x=0.16, y=0.12)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter('{x:g}')
+    axes.xaxis.set_minor_formatter(NullFormatter())  # a short axis would label them as powers
 
 
 def draw_labels(axes: Axes, points: Sequence[Point]) -> None:

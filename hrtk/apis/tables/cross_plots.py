@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 WIDTH = 8.0  # inches; at 100 dots per inch the width of a page of the documentation
 PANEL = 4.2  # inches of height
-GAIN = 'gain: fall of the MPJPE against the frozen start model, mm'
+GAIN = 'fall of the MPJPE, mm'  # against the frozen start model
+CELL = 0.4  # inches of height of a stream in the heat map
 Entries = Sequence[dict[str, Any]]
 
 
@@ -67,11 +68,12 @@ def _method(entry: dict[str, Any]) -> str:
     return f'{entry["start"]}: {entry["method"]}'
 
 
-def _figure(panels: int) -> Figure:
+def _figure(height: float = PANEL) -> Figure:
+    """A figure of a height in inches, drawn without a window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure((WIDTH, PANEL * panels), dpi=100, layout='constrained')
+    figure = Figure((WIDTH, height), dpi=100, layout='constrained')
     FigureCanvasAgg(figure)
     return figure
 
@@ -88,7 +90,7 @@ def _pareto(entries: Entries) -> Figure:
             interval = (error['mean'] - error['low'], error['high'] - error['mean'])
         point = Point(_method(entry), entry['ms_per_frame'], error['mean'], interval)
         panels.setdefault(_stream(entry), []).append(point)
-    figure = _figure(max(1, len(panels)))
+    figure = _figure(PANEL * max(1, len(panels)))
     axes_of = figure.subplots(max(1, len(panels)), 1, squeeze=False)[:, 0]
     for axes, (title, points) in zip(axes_of, panels.items()):
         draw_points(axes, points)
@@ -103,7 +105,7 @@ def _pareto(entries: Entries) -> Figure:
 
 def _heat_map(entries: Entries) -> Figure:
     rows, columns, values = gains(entries)
-    figure = _figure(1)
+    figure = _figure(2 + CELL * len(rows))
     axes = figure.subplots()
     if not rows:
         axes.set_axis_off()
@@ -134,7 +136,7 @@ def _gain_against_error(entries: Entries) -> Figure:
             points.setdefault(_method(entry), []).append(
                 (frozen, frozen - video['adapted']['mpjpe_mm'])
             )
-    figure = _figure(1)
+    figure = _figure()
     axes = figure.subplots()
     axes.axhline(0, color='0.4', linewidth=1)
     for label, pairs in points.items():
