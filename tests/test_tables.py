@@ -7,29 +7,20 @@ import pytest
 
 from hrtk.apis import load_config
 from hrtk.apis.config_check import check_arguments
-from hrtk.apis.tables.planning import checked_parts, files_of_rows, obstacles_of_rows
+from hrtk.apis.tables.planning import (
+    checked_parts,
+    files_of_rows,
+    obstacles_of_rows,
+    representative_rows,
+)
 from hrtk.apis.tables.table import load_table
 
 ROOT = Path(__file__).parents[1]
 TABLES = sorted(ROOT.glob('configs/**/tables/*.yaml'))
-
-
-def distinct_rows(table):
-    """The rows of a table; of a crossed one those that bring a new config or a new option."""
-    rows = []
-    seen = set()
-    for row in load_table(table).rows:
-        parts = {str(row.config), *map(str, row.options.items())}
-        if row.cell is None or not parts <= seen:
-            rows.append(row)
-        seen |= parts
-    return rows
-
-
 ROWS = {
     f'{table.parts[-3]}/{table.stem}/{row.label}': row
     for table in TABLES
-    for row in distinct_rows(table)
+    for row in representative_rows(load_table(table))
 }
 # Arguments that configs leave at their defaults and rows set.
 DEFAULTS = (
