@@ -69,9 +69,11 @@ def draw_points(axes: Axes, points: Sequence[Point]) -> None:
         zorder=1,
     )
     for point in points:
-        lengths: object = point.interval
+        lengths: Optional[float | tuple[list[float], list[float]]] = None
         if isinstance(point.interval, tuple):
-            lengths = [[point.interval[0]], [point.interval[1]]]
+            lengths = ([point.interval[0]], [point.interval[1]])
+        else:
+            lengths = point.interval
         colour = 'tab:orange' if point in front else 'tab:blue'
         axes.errorbar(
             point.ms,

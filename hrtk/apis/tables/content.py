@@ -48,7 +48,7 @@ def table_content(
         The content; ``crossed``, for crossed tables alone, has the entries of
         :func:`~hrtk.apis.tables.cross_content.crossed_content`.
     """
-    content = {
+    content: dict[str, Any] = {
         'title': table.title,
         'paper': table.paper,
         'time': table.time,

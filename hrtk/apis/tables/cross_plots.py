@@ -37,8 +37,12 @@ def write_pictures(entries: Entries, folder: Path) -> list[str]:
         'gain_against_error.png': _gain_against_error(entries),
     }
     for name, figure in pictures.items():
-        write_atomically(folder / name, lambda file, made=figure: made.savefig(file, format='png'))
+        _write(figure, folder / name)
     return list(pictures)
+
+
+def _write(figure: Figure, path: Path) -> None:
+    write_atomically(path, lambda file: figure.savefig(file, format='png'))
 
 
 def gains(entries: Entries) -> tuple[list[str], list[str], np.ndarray]:
