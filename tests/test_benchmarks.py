@@ -19,6 +19,8 @@ sys.path.insert(0, str(HERE))
 import measuring  # noqa: E402
 import pareto  # noqa: E402
 
+from hrtk.visualization.pareto import pareto_front  # noqa: E402
+
 runner = importlib.import_module('all')
 
 QUICK = [one for one in runner.BENCHMARKS if one.quick is not None]
@@ -123,7 +125,7 @@ def test_front_is_all_that_nothing_beats():
         return no_worse and (other.ms < point.ms or other.error < point.error)
 
     expected = {(p.ms, p.error) for p in points if not any(beaten(p, other) for other in points)}
-    front = pareto.pareto_front(points)
+    front = pareto_front(points)
     assert [(p.ms, p.error) for p in front] == sorted(expected)
 
 
@@ -149,9 +151,9 @@ def test_csv_holds_means_and_intervals(tmp_path):
 
 def test_labels_of_the_picture_do_not_cover_each_other(tmp_path, monkeypatch):
     drawn = []
-    labels = pareto._draw_labels
+    labels = pareto.draw_labels
     monkeypatch.setattr(
-        pareto, '_draw_labels', lambda axes, points: drawn.append(axes) or labels(axes, points)
+        pareto, 'draw_labels', lambda axes, points: drawn.append(axes) or labels(axes, points)
     )
     pareto.draw(RUNS, tmp_path / 'all.png')
     assert (tmp_path / 'all.png').read_bytes().startswith(b'\x89PNG')

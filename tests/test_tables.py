@@ -7,7 +7,12 @@ import pytest
 
 from hrtk.apis import load_config
 from hrtk.apis.config_check import check_arguments
-from hrtk.apis.tables.planning import checked_parts, files_of_rows, obstacles_of_rows
+from hrtk.apis.tables.planning import (
+    checked_parts,
+    files_of_rows,
+    obstacles_of_rows,
+    representative_rows,
+)
 from hrtk.apis.tables.table import load_table
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +20,7 @@ TABLES = sorted(ROOT.glob('configs/**/tables/*.yaml'))
 ROWS = {
     f'{table.parts[-3]}/{table.stem}/{row.label}': row
     for table in TABLES
-    for row in load_table(table).rows
+    for row in representative_rows(load_table(table))
 }
 # Arguments that configs leave at their defaults and rows set.
 DEFAULTS = (
@@ -25,6 +30,7 @@ DEFAULTS = (
     'prior',
     'keypoints2d',
     'reset',
+    'shifts',
     'scheme',
     'lower',
     'upper',

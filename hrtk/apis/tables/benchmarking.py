@@ -19,6 +19,7 @@ from rich.markup import escape
 
 from hrtk.apis.console import output_console
 from hrtk.apis.tables.content import table_content
+from hrtk.apis.tables.cross_plots import write_pictures
 from hrtk.apis.tables.planning import obstacles_of_rows, planned_runs
 from hrtk.apis.tables.runs import Run, execute, execute_in_process, last_line
 from hrtk.apis.tables.table import Table, load_table
@@ -43,7 +44,7 @@ def benchmark(
     is marked ``not reproduced``, with the reason. An error in one row does not stop the others. After every run
     ``table.md``, ``table.csv`` and ``table.json`` are written to ``<work_dir>/<name of the table>``; the runs lie in
     ``<work_dir>/runs``, the trainings of rows in ``<work_dir>/trainings``, and preparations that rows share in
-    ``<work_dir>/preparations``.
+    ``<work_dir>/preparations``. A crossed table has pictures too, which are drawn at the end.
 
     Args:
         table: path of a table file, see :func:`hrtk.apis.tables.load_table`.
@@ -83,6 +84,9 @@ def benchmark(
         write_table(content, folder)
     print_table(content, console)
     _print(console, f'written: {folder}/table.md, table.csv, table.json')
+    if content.get('crossed'):
+        names = ', '.join(write_pictures(content['crossed'], folder))
+        _print(console, f'written: {folder}/{names}')
     _print_outputs(runs, finished, console)
     return content
 

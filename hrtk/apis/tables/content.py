@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from scipy.special import stdtrit
 
+from hrtk.apis.tables.cross_content import crossed_content
 from hrtk.apis.tables.table import Row, Table
 from hrtk.engine.versions import versions
 from hrtk.files import sha256
@@ -42,8 +43,12 @@ def table_content(
         runs: the finished runs of every label: ``seed``, ``folder`` and the outcome of
             :func:`hrtk.apis.tables.runs.execute`.
         obstacles: why a label cannot be computed on this machine.
+
+    Returns:
+        The content; ``crossed``, for crossed tables alone, has the entries of
+        :func:`~hrtk.apis.tables.cross_content.crossed_content`.
     """
-    return {
+    content: dict[str, Any] = {
         'title': table.title,
         'paper': table.paper,
         'time': table.time,
@@ -58,6 +63,9 @@ def table_content(
         'versions': versions(),
         'rows': [_row_content(table, row, runs, obstacles) for row in table.rows],
     }
+    if any(row.cell is not None for row in table.rows):
+        content['crossed'] = crossed_content(table.rows, runs)
+    return content
 
 
 def _row_content(

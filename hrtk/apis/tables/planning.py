@@ -170,10 +170,25 @@ def _parts_with_files(row: Row, cfg: Config, tested: bool) -> list[Any]:
     return [*parts, row.weights]
 
 
+def representative_rows(table: Table) -> list[Row]:
+    """The rows of a table; of a crossed one those that bring a new config or a new option.
+
+    Every file and every option of a crossed table is that of one of them, at a fraction of the configs to read.
+    """
+    rows = []
+    seen: set[str] = set()
+    for row in table.rows:
+        parts = {str(row.config), *map(str, row.options.items())}
+        if row.cell is None or not parts <= seen:
+            rows.append(row)
+        seen |= parts
+    return rows
+
+
 def files_of_rows(table: Table) -> list[str]:
     """The files and folders below the data folder that the rows of a table and their pretrainings name, each once."""
     files: dict[str, None] = {}
-    for row in table.rows:
+    for row in representative_rows(table):
         for stage, cfg in _configs_of_stages(table, row):
             parts = _parts_with_files(stage, cfg, stage is row)
             files.update(dict.fromkeys(files_of({'parts': parts})))

@@ -15,6 +15,7 @@ from typing import Any, Optional
 
 from hrtk.apis.adaptation import adapt
 from hrtk.apis.scoring import evaluate_joints
+from hrtk.apis.tables.memory import record_peak, restart_peak
 from hrtk.apis.tables.network_rows import pretrained_weights, score_network
 from hrtk.engine.store import canonical
 from hrtk.files import write_text_atomically
@@ -96,14 +97,18 @@ def execute(run: Run) -> dict[str, Any]:
     stored = _modification_times(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / ERROR).unlink(missing_ok=True)
+    counted = restart_peak()
     try:
         outcome = score_network(run) if run.tests_network else _score(run)
     except Exception as error:  # the other runs continue, and the table shows the error
         (run.folder / ERROR).write_text(traceback.format_exc())
         outcome = {'error': f'{type(error).__name__}: {error}'}
     gc.collect()  # runner and loop refer to each other, and their networks would pile up run by run
+    computed = _modification_times(run.folder) != stored
+    if counted and computed:  # a run that was stored before takes less
+        record_peak(run.folder)
     return {
-        'computed': _modification_times(run.folder) != stored,
+        'computed': computed,
         **outcome,
         'seconds': time.perf_counter() - begin,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from hrtk.apis.locations import find_config
+from hrtk.apis.tables.cross import AXES, Cell, crossed_rows, is_crossed
 from hrtk.errors import InputError, suggestion
 from hrtk.reading import read_yaml
 
@@ -38,6 +39,7 @@ class Row:
         pretraining: a training that is run first; its last checkpoint becomes the option ``start``.
         start: of a pretraining, the dotted key in the config of the later stage.
         cost: counts the parameters and operations of these parts of the config's network instead.
+        cell: its place in a crossed table, see :mod:`hrtk.apis.tables.cross`; None in other tables.
     """
 
     label: str
@@ -52,6 +54,7 @@ class Row:
     pretraining: Optional[Row] = None
     start: str = START
     cost: tuple[str, ...] = ()
+    cell: Optional[Cell] = None
 
     @property
     def tests_network(self) -> bool:
@@ -89,7 +92,7 @@ class Table:
 
 
 TEXTS = ('title', 'paper', 'time', 'baseline')
-KEYS = (*TEXTS, 'metrics', 'seeds', 'seed_keys', 'notes', 'options', 'rows')
+KEYS = (*TEXTS, 'metrics', 'seeds', 'seed_keys', 'notes', 'options', 'rows', *AXES)
 LISTS = ('metrics', 'seeds', 'seed_keys', 'notes', 'rows')
 ROW_KEYS = (
     'label',
@@ -133,13 +136,22 @@ def load_table(file: str | Path) -> Table:
     ``start``, the option of the row's config that receives its last checkpoint. ``cost``, a list of parts of the
     network, counts instead of training.
 
+    With ``methods``, ``starts``, ``sources`` and ``streams`` in place of ``rows`` there is a row for each of their
+    combinations, see :mod:`hrtk.apis.tables.cross`; ``baseline`` is then the name of a method.
+
     Raises:
         InputError: names the file, the row and what is wrong with it.
     """
     file = find_config(file, '.yaml') or Path(file)
     content = _read(file)
     rows: list[Row] = []
-    for number, entry in enumerate(content['rows'], 1):
+    if is_crossed(content):
+        crossed = crossed_rows(content, file)
+        content.pop('baseline', None)
+        for number, (cell, entry) in enumerate(crossed, 1):
+            for row in _expand(entry, content, file, number):
+                rows.append(dataclasses.replace(row, cell=cell))
+    for number, entry in enumerate(content.get('rows', ()), 1):
         rows.extend(_expand(entry, content, file, number))
     fields: dict[str, Any] = {key: tuple(content[key]) for key in LISTS if key in content}
     fields.update({key: content[key] for key in TEXTS if key in content})
@@ -156,7 +168,10 @@ def _read(file: Path) -> dict[str, Any]:
     content = read_yaml(file)
     if not isinstance(content, dict):
         raise InputError(f'{file}: a table is a mapping with {", ".join(KEYS)}')
-    _check_keys(content, KEYS, ('title', 'metrics', 'rows'), str(file))
+    required = ['title', 'metrics']
+    if not is_crossed(content):
+        required.append('rows')
+    _check_keys(content, KEYS, required, str(file))
     _check_value(content.get('paper'), str, 'paper', str(file))
     for key in LISTS:
         if key in content and not isinstance(content[key], list):

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from hrtk.apis.tables.content import ABSENT
+from hrtk.apis.tables.cross_writing import csv_text, markdown_lines, print_crossed
 from hrtk.errors import suggestion
 from hrtk.evaluation.report import COLUMNS, SCALES
 from hrtk.files import write_text_atomically
@@ -74,6 +75,11 @@ def write_table(content: dict[str, Any], folder: Path) -> None:
 def print_table(content: dict[str, Any], console: Console) -> None:
     """Prints the table, in several parts where it is wider than the terminal, and its remarks."""
     console.print(content['title'], highlight=False, markup=False)
+    if content.get('crossed'):
+        print_crossed(content['crossed'], console)
+        for line in _remarks(content):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return
     for columns in _columns_that_fit(content, console.width):
         table = RichTable('')
         for column in columns:
@@ -87,21 +93,33 @@ def print_table(content: dict[str, Any], console: Console) -> None:
 
 def as_markdown(content: dict[str, Any]) -> str:
     """The table with its remarks, the configs of its rows and the versions."""
-    columns = _columns(content)
     lines = [f'# {content["title"]}', '', f'`python tools/benchmark.py {content["table"]}`', '']
-    lines.append(_markdown_row(['', *(column.heading('<br>') for column in columns)]))
-    lines.append(_markdown_row(['---', *['---:'] * len(columns)]))
-    for row in content['rows']:
-        lines.append(_markdown_row(_cells(row, columns)))
-    lines.append('')
+    if content.get('crossed'):
+        lines += markdown_lines(content['crossed'])
+    else:
+        lines += _plain_table(content)
     lines.extend(f'* {line}' for line in _remarks(content))
     lines += ['', '| row | config | options |', '| --- | --- | --- |']
     for row in content['rows']:
+        if 'crossed' in content and row['status'] == 'waiting':
+            continue
         options = ', '.join(f'`{key}={value}`' for key, value in row['options'].items())
         lines.append(_markdown_row([row['label'], f'`{row["config"]}`', options]))
     versions = ', '.join(f'{name} {version}' for name, version in content['versions'].items())
     lines += ['', versions, '']
     return '\n'.join(lines)
+
+
+def _plain_table(content: dict[str, Any]) -> list[str]:
+    """The lines of a table that is not crossed."""
+    columns = _columns(content)
+    lines = []
+    lines.append(_markdown_row(['', *(column.heading('<br>') for column in columns)]))
+    lines.append(_markdown_row(['---', *['---:'] * len(columns)]))
+    for row in content['rows']:
+        lines.append(_markdown_row(_cells(row, columns)))
+    lines.append('')
+    return lines
 
 
 def _markdown_row(cells: list[str]) -> str:
@@ -111,6 +129,8 @@ def _markdown_row(cells: list[str]) -> str:
 
 def as_csv(content: dict[str, Any]) -> str:
     """One line per row and metric, with unrounded numbers."""
+    if content.get('crossed'):
+        return csv_text(content['crossed'])
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator='\n')
     writer.writeheader()
@@ -199,11 +219,13 @@ def _remarks(content: dict[str, Any]) -> list[str]:
         lines.append(f'paper: {content["paper"]}')
     if content['time']:
         lines.append(f'time of the whole table: {content["time"]}')
-    lines += _comparisons(content)
+    crossed = 'crossed' in content  # these tables have rules and intervals of their own
+    if not crossed:
+        lines += _comparisons(content)
     lines += _protocols(content)
     absent = [row['label'] for row in content['rows'] if row['needed']]
     all_absent = len(absent) == len(content['rows'])
-    if not all_absent:
+    if not all_absent and not crossed:
         lines.append(_seeds(content))
     lines += content['notes']
     if absent:

@@ -1,0 +1,155 @@
+"""Pictures of a crossed table: error against time, gain per stream, and gain against the error of the frozen model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hrtk.files import write_atomically
+from hrtk.visualization.pareto import Point, draw_labels, draw_points
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH = 8.0  # inches; at 100 dots per inch the width of a page of the documentation
+PANEL = 4.2  # inches of height
+GAIN = 'fall of the MPJPE, mm'  # against the frozen start model
+CELL = 0.4  # inches of height of a stream in the heat map
+Entries = Sequence[dict[str, Any]]
+
+
+def write_pictures(entries: Entries, folder: Path) -> list[str]:
+    """Writes ``pareto.png``, ``gain_per_stream.png`` and ``gain_against_error.png``.
+
+    Args:
+        entries: of :func:`hrtk.apis.tables.cross_content.crossed_content`, at least one.
+        folder: exists.
+
+    Returns:
+        The names of the files.
+    """
+    pictures = {
+        'pareto.png': _pareto(entries),
+        'gain_per_stream.png': _heat_map(entries),
+        'gain_against_error.png': _gain_against_error(entries),
+    }
+    for name, figure in pictures.items():
+        _write(figure, folder / name)
+    return list(pictures)
+
+
+def _write(figure: Figure, path: Path) -> None:
+    write_atomically(path, lambda file: figure.savefig(file, format='png'))
+
+
+def gains(entries: Entries) -> tuple[list[str], list[str], np.ndarray]:
+    """The heat map: names of its rows and columns, and (R, C) gains in mm, NaN where there is no run.
+
+    A row is a stream with a source of 2D keypoints, a column a start model with a method other than the frozen one.
+    """
+    adapted = [entry for entry in entries if _adapts(entry)]
+    rows = list(dict.fromkeys(_stream(entry) for entry in adapted))
+    columns = list(dict.fromkeys(_method(entry) for entry in adapted))
+    values = np.full((len(rows), len(columns)), np.nan)
+    for entry in adapted:
+        gain = -entry['mpjpe_mm_change']['mean']
+        values[rows.index(_stream(entry)), columns.index(_method(entry))] = gain
+    return rows, columns, values
+
+
+def _adapts(entry: dict[str, Any]) -> bool:
+    return entry['method'] != 'Source'
+
+
+def _stream(entry: dict[str, Any]) -> str:
+    return f'{entry["stream"]}, 2D {entry["source"]}'
+
+
+def _method(entry: dict[str, Any]) -> str:
+    return f'{entry["start"]}: {entry["method"]}'
+
+
+def _figure(height: float = PANEL) -> Figure:
+    """A figure of a height in inches, drawn without a window."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((WIDTH, height), dpi=100, layout='constrained')
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _pareto(entries: Entries) -> Figure:
+    """A panel per stream and source of 2D keypoints."""
+    panels: dict[str, list[Point]] = {}
+    for entry in entries:
+        if not entry['ms_per_frame']:
+            continue
+        error = entry['mpjpe_mm']
+        interval = None
+        if error['low'] is not None:
+            interval = (error['mean'] - error['low'], error['high'] - error['mean'])
+        point = Point(_method(entry), entry['ms_per_frame'], error['mean'], interval)
+        panels.setdefault(_stream(entry), []).append(point)
+    figure = _figure(PANEL * max(1, len(panels)))
+    axes_of = figure.subplots(max(1, len(panels)), 1, squeeze=False)[:, 0]
+    for axes, (title, points) in zip(axes_of, panels.items()):
+        draw_points(axes, points)
+        axes.set_title(title)
+        axes.set_ylabel('MPJPE, mm')
+        axes.set_xlabel('ms per frame, without preparations that read the whole stream')
+    figure.draw_without_rendering()  # places the axes, which the labels need
+    for axes, points in zip(axes_of, panels.values()):
+        draw_labels(axes, points)
+    return figure
+
+
+def _heat_map(entries: Entries) -> Figure:
+    rows, columns, values = gains(entries)
+    figure = _figure(2 + CELL * len(rows))
+    axes = figure.subplots()
+    if not rows:
+        axes.set_axis_off()
+        return figure
+    limit = max(float(np.nanmax(np.abs(values))), 1.0)
+    image = axes.imshow(values, cmap='RdBu', vmin=-limit, vmax=limit, aspect='auto')
+    axes.set_xticks(range(len(columns)), columns, rotation=30, ha='right')
+    axes.set_yticks(range(len(rows)), rows)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isnan(value):
+            continue
+        colour = 'black'
+        if abs(value) > 0.6 * limit:
+            colour = 'white'
+        axes.text(column, row, f'{value:+.1f}', ha='center', va='center', color=colour)
+    figure.colorbar(image, label=GAIN)
+    return figure
+
+
+def _gain_against_error(entries: Entries) -> Figure:
+    """A point per video: its gain over the error of the frozen start model."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for entry in entries:
+        if not _adapts(entry):
+            continue
+        for video in entry['by_sequence']:
+            frozen = video['frozen']['mpjpe_mm']
+            points.setdefault(_method(entry), []).append(
+                (frozen, frozen - video['adapted']['mpjpe_mm'])
+            )
+    figure = _figure()
+    axes = figure.subplots()
+    axes.axhline(0, color='0.4', linewidth=1)
+    for label, pairs in points.items():
+        frozen, gain = np.array(pairs).T
+        axes.plot(frozen, gain, 'o', markersize=4, label=label)
+    axes.grid(True, color='0.92', linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_xlabel('MPJPE of the frozen start model in a video, mm')
+    axes.set_ylabel('gain of the video, mm')
+    if points:
+        figure.legend(loc='outside right upper', fontsize=9)
+    return figure
