@@ -1,8 +1,10 @@
 """Adapters: methods that improve an estimator on its target."""
 
 from hrtk.adapters.base import (
+    FROZEN,
     RESETS,
     Adapter,
+    Effort,
     FrozenSession,
     Preparation,
     PreparationStep,
@@ -17,10 +19,12 @@ from hrtk.adapters.topology import TopologyAdapter
 from hrtk.adapters.track import TrackFit
 
 __all__ = [
+    'FROZEN',
     'RESETS',
     'Adapter',
     'Bilevel',
     'DynamicBilevel',
+    'Effort',
     'FewShotMetric',
     'FrozenSession',
     'PreAdapt',
