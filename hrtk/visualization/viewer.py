@@ -45,7 +45,7 @@ class MeshViewer:
         port: int = 8080,
         host: str = '127.0.0.1',
     ) -> None:
-        viser = _import_viser()
+        viser = import_viser()
         self.meshes = meshes
         self.labels = labels
         self.frame_image = frame_image
@@ -134,7 +134,8 @@ def escaped(name: str) -> str:
     return re.sub(r'([\\`*_{}\[\]()#+\-.!|~:/@])', r'\\\1', name)
 
 
-def _import_viser() -> Any:
+def import_viser() -> Any:
+    """The package; raises InputError where it is not installed."""
     try:
         import viser
     except ImportError as error:

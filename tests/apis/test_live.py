@@ -1,0 +1,214 @@
+"""Streams: digits of the run over the file, states, budgets by a clock of the test's own, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hrtk.adapters import FROZEN, Effort, PreAdapt, Source, TrackFit
+from hrtk.adapters.run import AdapterRun
+from hrtk.apis.live import CostModel, FoundPerson, StreamingRunner
+from hrtk.detectors import Detector
+from hrtk.engine.computing import seed_generators
+from hrtk.errors import InputError
+from hrtk.geometry.one_euro import OneEuroRotation
+from hrtk.models.estimators import HMR
+from hrtk.registry import ADAPTERS
+from hrtk.structures import Keypoints2D, Sequence
+
+BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (30, 80)
+FRAMES = 5
+BILEVEL = dict(
+    type='Bilevel',
+    lr=1e-3,
+    inner_lr=1e-3,
+    interval=2,
+    steps=3,
+    order='second',
+    weights=dict(pose_prior=0.0, source=0.0),
+)
+
+
+def picture(t: int) -> np.ndarray:
+    """Noise of its own in every frame."""
+    return np.random.default_rng(t).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+
+
+def points(t: int, x: float = 20) -> np.ndarray:
+    return np.column_stack([BODY + (x + 4 * t, 20), np.full(17, 0.9)]).astype(np.float32)
+
+
+class Stub(Detector):
+    """Finds two people without identities; the number of images is known."""
+
+    source = 'stub'
+    skeleton = 'coco17'
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, images):
+        self.asked += len(images)
+        return [np.stack([points(self.asked), points(self.asked, 60)]) for _ in images]
+
+
+class Clock:
+    """Shows the seconds that the test's parts claim to take."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope='module')
+def network():
+    torch.manual_seed(0)
+    head = dict(type='IterativeRegressor', hidden=16, dropout=0.0)
+    backbone = dict(type='ResNet', depth=18, width=4)
+    return HMR(backbone, head, 32, body=dict(type='BodyModel', file='open')).eval()
+
+
+def recorded(network) -> tuple[Sequence, list[FoundPerson]]:
+    """A clip as a data set gives it, and what a live tracker gives for the same frames."""
+    keypoints = torch.from_numpy(np.stack([points(t) for t in range(FRAMES)]))
+    boxes = torch.tensor([[40.0 + 4 * t, 60, 90] for t in range(FRAMES)])
+    frames = np.stack([picture(t) for t in range(FRAMES)])
+    points2d = Keypoints2D(keypoints[..., :2], keypoints[..., 2], 'coco17', 'stub')
+    people = [FoundPerson(1, points(t), boxes[t]) for t in range(FRAMES)]
+    return Sequence('live_person1', frames, boxes, points2d), people
+
+
+def test_a_stream_has_the_digits_of_the_file(network):
+    """With seed, name, boxes and keypoints of the file: each frame is what a run over the file stores for it."""
+    adapter = ADAPTERS.build(dict(BILEVEL))
+    sequence, people = recorded(network)
+    runner = StreamingRunner(network, adapter, seed=4)
+    found = []
+    for t, person in enumerate(people):
+        torch.manual_seed(t)  # what others draw in between changes nothing
+        (live,) = runner.push_people(picture(t), [person])
+        assert live.effort == Effort(3, 'second') and live.track == 1
+        found.append(live.prediction)
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    seed_generators(4, sequence.name)
+    expected = list(AdapterRun(adapter, network).run(sequence))
+    network.load_state_dict(start)
+    for ours, wanted in zip(found, expected, strict=True):
+        assert torch.equal(ours.rotmat, wanted.rotmat)
+        assert torch.equal(ours.camera, wanted.camera)
+    frozen = StreamingRunner(network, Source()).push_people(picture(0), people[:1])[0]
+    assert not torch.equal(frozen.prediction.rotmat, found[0].rotmat)
+
+
+def test_a_stored_stream_goes_on_with_the_same_digits(network, tmp_path):
+    adapter = ADAPTERS.build(dict(BILEVEL, steps=1))
+    runner = StreamingRunner(network, adapter, Stub(), max_people=2)
+    for t in range(3):
+        runner.push(picture(t), t / 10)
+    runner.save(tmp_path / 'live.pt')
+    expected = [runner.push(picture(t), t / 10) for t in (3, 4)]
+    again = StreamingRunner(network, adapter, Stub(), max_people=2)
+    again.load(tmp_path / 'live.pt')
+    again.detector.asked = 3
+    found = [again.push(picture(t), t / 10) for t in (3, 4)]
+    for ours, wanted in zip(sum(found, []), sum(expected, []), strict=True):
+        for name in ('rotmat', 'betas', 'camera'):
+            assert torch.equal(getattr(ours.prediction, name), getattr(wanted.prediction, name))
+            assert torch.equal(getattr(ours.shown, name), getattr(wanted.shown, name))
+        assert torch.equal(ours.box, wanted.box) and ours.track == wanted.track
+    other = StreamingRunner(network, ADAPTERS.build(dict(BILEVEL, steps=2)))
+    with pytest.raises(InputError, match=r'live\.pt.*another adapter'):
+        other.load(tmp_path / 'live.pt')
+    with pytest.raises(InputError, match='--state'):
+        other.load(tmp_path / 'nothing.pt')
+
+
+def test_people_do_not_change_each_other(network):
+    adapter = ADAPTERS.build(dict(BILEVEL, steps=1, order='first'))
+    both = StreamingRunner(network, adapter, max_people=2)
+    alone = StreamingRunner(network, adapter)
+    for t in range(3):
+        first = FoundPerson(1, points(t))
+        second = FoundPerson(2, points(t, 60))
+        pair = both.push_people(picture(t), [second, first])
+        (single,) = alone.push_people(picture(t), [first, second])
+        assert [person.track for person in pair] == [1, 2] and single.track == 1
+        assert torch.equal(pair[0].prediction.rotmat, single.prediction.rotmat)
+    for t in range(3, 35):  # the first leaves for more than a second: the second has room
+        people = alone.push_people(picture(t), [FoundPerson(2, points(0))])
+    assert [person.track for person in people] == [2]
+
+
+def test_what_is_shown_is_filtered_on_the_rotations(network):
+    runner = StreamingRunner(network, Source(), fps=20)
+    reference = OneEuroRotation()
+    for t in range(4):
+        (person,) = runner.push_people(picture(t), [FoundPerson(1, points(t))])
+        wanted = reference.push(person.prediction.rotmat, t / 20)
+        torch.testing.assert_close(person.shown.rotmat, wanted, atol=1e-5, rtol=0)
+    assert not torch.allclose(person.shown.rotmat, person.prediction.rotmat, atol=1e-3)
+
+
+@pytest.mark.parametrize('budget, wanted', [(1000, 3), (75, 1), (115, 2), (25, 0), (5, 0)])
+def test_a_budget_chooses_the_steps(network, monkeypatch, budget, wanted):
+    """20 ms for a prediction, 40 ms for a step of first order, 400 ms for one of second order: what fits is taken."""
+    clock = Clock()
+    adapter = ADAPTERS.build(dict(BILEVEL))
+    runner = StreamingRunner(network, adapter, budget=budget, clock=clock)
+    session = type(adapter.start(network))
+    cost = {'first': 0.04, 'second': 0.4}
+
+    def push(self, sequence, effort):
+        clock.now += 0.02 + effort.steps * cost.get(effort.order, 0)
+        return network(network.crops(sequence, [0])).detach()
+
+    monkeypatch.setattr(session, 'push', push)
+    late = []
+    efforts = []
+    for t in range(160):
+        (person,) = runner.push_people(picture(0), [FoundPerson(1, points(0))])
+        late.append(runner.report.late)
+        efforts.append(person.effort)
+    assert efforts[0] == FROZEN
+    assert efforts[-1].steps == wanted
+    assert wanted == 0 or efforts[-1].order == 'first'
+    if budget > 20:
+        # It forgets a cost that is never measured, and tries again now and then.
+        assert np.mean(late) <= 0.05
+    else:
+        assert all(late)
+
+
+def test_costs_of_frames_that_vary():
+    """The expected cost lies above nearly all of noisy frames, and a single slow one is forgotten."""
+    rng = np.random.default_rng(0)
+    costs = CostModel()
+    above = []
+    for _ in range(400):
+        seconds = rng.gamma(20, 0.001)
+        above.append(seconds > costs.expected(FROZEN) > 0)
+        costs.add(FROZEN, seconds)
+    assert np.mean(above) < 0.05
+    costs.add(Effort(1, 'first'), 2.0)
+    efforts = (Effort(1, 'first'), FROZEN)
+    chosen = [costs.choose(efforts, 0.2) for _ in range(250)]
+    assert chosen[0] == FROZEN and chosen[-1] == efforts[0]
+
+
+def test_what_cannot_be_a_stream(network):
+    for adapter in (TrackFit(), PreAdapt(teacher=dict(type='EstimatorTeacher'))):
+        with pytest.raises(InputError, match='finished footage'):
+            StreamingRunner(network, adapter)
+    runner = StreamingRunner(network, Source())
+    with pytest.raises(InputError, match='needs a detector'):
+        runner.push(picture(0))
+    runner.push_people(picture(0), [], 1.0)
+    with pytest.raises(InputError, match='times must rise'):
+        runner.push_people(picture(0), [], 1.0)
+    with pytest.raises(InputError, match='uint8 RGB'):
+        runner.push_people(picture(0).astype(float), [])
+    with pytest.raises(InputError, match='budget is a number'):
+        StreamingRunner(network, Source(), budget=-1)
