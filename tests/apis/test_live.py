@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from hrtk.adapters import FROZEN, Effort, PreAdapt, Source, TrackFit
 from hrtk.adapters.run import AdapterRun
-from hrtk.apis.live import CostModel, FoundPerson, StreamingRunner
+from hrtk.apis.live import CostModel, FoundPerson, RecordedCamera, StreamingRunner, play
+from hrtk.apis.live.screens import Film, Window
+from hrtk.cli.main import run_command
 from hrtk.detectors import Detector
 from hrtk.engine.computing import seed_generators
 from hrtk.errors import InputError
@@ -16,6 +19,7 @@ from hrtk.geometry.one_euro import OneEuroRotation
 from hrtk.models.estimators import HMR
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Keypoints2D, Sequence
+from hrtk.visualization.video import write_image
 
 BODY = np.random.default_rng(3).uniform(0, 1, (17, 2)) * (30, 80)
 FRAMES = 5
@@ -212,3 +216,79 @@ def test_what_cannot_be_a_stream(network):
         runner.push_people(picture(0).astype(float), [])
     with pytest.raises(InputError, match='budget is a number'):
         StreamingRunner(network, Source(), budget=-1)
+
+
+def frames_on_disk(folder):
+    for t in range(12):
+        write_image(folder / f'{t:02d}.png', np.full((48, 64, 3), 20 * t, np.uint8))
+    return folder
+
+
+def test_a_file_stands_in_for_a_camera(tmp_path):
+    """At 10 frames per second a reader that needs 0.25 s per frame gets every third frame, with its time."""
+    clock = Clock()
+
+    def sleep(seconds):
+        clock.now += seconds
+
+    camera = RecordedCamera(frames_on_disk(tmp_path), 10, clock, sleep)
+    seen = []
+    while (news := camera.read()) is not None:
+        image, time = news
+        seen.append((int(image[0, 0, 0]) // 20, round(time, 6)))
+        clock.now += 0.25
+    assert seen == [(0, 0.0), (2, 0.2), (5, 0.5), (7, 0.7), (10, 1.0), (11, 1.1)] or seen == [
+        (0, 0.0),
+        (2, 0.2),
+        (5, 0.5),
+        (7, 0.7),
+        (10, 1.0),
+    ]
+    assert camera.dropped == 12 - len(seen) - (11 - seen[-1][0])
+    lazy = RecordedCamera(tmp_path, 10, clock, sleep)
+    start = clock.now
+    count = 0
+    while lazy.read() is not None:
+        count += 1
+    assert (count, lazy.dropped) == (12, 0) and round(clock.now - start, 6) == 1.1
+
+
+def test_playing_ends_with_the_file_and_writes_the_film(network, tmp_path):
+    clock = Clock()
+
+    def sleep(seconds):
+        clock.now += seconds
+
+    class Slow(Stub):
+        def __call__(self, images):
+            clock.now += 0.15
+            return super().__call__(images)
+
+    (tmp_path / 'frames').mkdir()
+    camera = RecordedCamera(frames_on_disk(tmp_path / 'frames'), 10, clock, sleep)
+    runner = StreamingRunner(network, Source(), Slow(), fps=10, budget=100, clock=clock)
+    report = play(runner, camera, [Film(tmp_path / 'film.mp4', 10)])
+    assert report.within == 0 and report.dropped == 4 and len(report.latencies) == 8
+    assert '0.0 % within 100 ms' in str(report)
+    reader = cv2.VideoCapture(str(tmp_path / 'film.mp4'))
+    levels = []
+    while (read := reader.read())[0]:
+        levels.append(read[1][-5:, -5:].mean() / 20)
+    # a frame stays until the next one comes: the film has the length of the recording
+    expected = [0, 1, 1, 3, 4, 4, 6, 7, 7, 9, 10]
+    assert len(levels) in (11, 12)
+    assert np.abs(np.array(levels[:11]) - expected).max() < 0.5
+
+
+def test_options_of_the_command(tmp_path, capsys, monkeypatch):
+    assert run_command('infer', ['clip.mp4', '--budget', '200']) == 2
+    assert '--budget belongs to --live' in capsys.readouterr().err
+    assert run_command('infer', ['clip.mp4', '--live', '--from', '3']) == 2
+    assert '--from is for finished footage' in capsys.readouterr().err
+    assert run_command('infer', [str(tmp_path / 'nothing.mp4'), '--live']) == 2
+    assert 'nothing.mp4' in capsys.readouterr().err
+    monkeypatch.delenv('DISPLAY', raising=False)
+    monkeypatch.delenv('WAYLAND_DISPLAY', raising=False)
+    monkeypatch.setattr('sys.platform', 'linux')
+    with pytest.raises(InputError, match='no display.*--record'):
+        Window()

@@ -19,7 +19,7 @@ from hrtk.errors import InputError
 from hrtk.files import write_atomically
 from hrtk.models.estimators import Estimator, LandmarkHMR
 from hrtk.models.estimators.base import ClipEstimator
-from hrtk.reading import read_tensors
+from hrtk.reading.tensors import read_tensors
 
 FORMAT = 1  # of stored states
 LOST_SECONDS = 1.0  # a person who is not seen for so long is forgotten, with the adapted weights

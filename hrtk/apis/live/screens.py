@@ -15,7 +15,7 @@ import torch
 from hrtk.apis.live.people import LivePerson
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
-from hrtk.reading import decode_picture
+from hrtk.reading.pictures import decode_picture
 from hrtk.structures import Prediction
 from hrtk.visualization.live_viewer import LiveViewer
 from hrtk.visualization.overlays import overlay
