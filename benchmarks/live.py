@@ -234,6 +234,8 @@ def main(arguments: Optional[SequenceOf[str]] = None) -> None:
         sequence = dataset[index]
         results['frozen'].append(plain(estimator, source, sequence))
         results['offline'].append(plain(estimator, adapter, sequence))
+        pair = f'{results["frozen"][-1]:.1f} frozen, {results["offline"][-1]:.1f} offline'
+        print(f'{sequence.name}: MPJPE {pair}', flush=True)
         for budget in args.budgets:
             found = run_live(estimator, adapter, blazepose, sequence, budget, args)
             results[f'{budget:g}'].append(found)

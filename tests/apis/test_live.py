@@ -164,10 +164,11 @@ def test_a_budget_chooses_the_steps(network, monkeypatch, budget, wanted):
     runner = StreamingRunner(network, adapter, budget=budget, clock=clock)
     session = type(adapter.start(network))
     cost = {'first': 0.04, 'second': 0.4}
+    prediction = network(torch.zeros(1, 3, 32, 32)).detach()
 
     def push(self, sequence, effort):
         clock.now += 0.02 + effort.steps * cost.get(effort.order, 0)
-        return network(network.crops(sequence, [0])).detach()
+        return prediction
 
     monkeypatch.setattr(session, 'push', push)
     late = []
@@ -176,11 +177,10 @@ def test_a_budget_chooses_the_steps(network, monkeypatch, budget, wanted):
         (person,) = runner.push_people(picture(0), [FoundPerson(1, points(0))])
         late.append(runner.report.late)
         efforts.append(person.effort)
-    assert efforts[0] == FROZEN
     assert efforts[-1].steps == wanted
     assert wanted == 0 or efforts[-1].order == 'first'
     if budget > 20:
-        # It forgets a cost that is never measured, and tries again now and then.
+        # What is not measured is tried again now and then.
         assert np.mean(late) <= 0.05
     else:
         assert all(late)
@@ -196,6 +196,8 @@ def test_costs_of_frames_that_vary():
         above.append(seconds > costs.expected(FROZEN) > 0)
         costs.add(FROZEN, seconds)
     assert np.mean(above) < 0.05
+    for _ in range(20):
+        costs.add(Effort(1, 'first'), 0.06)
     costs.add(Effort(1, 'first'), 2.0)
     efforts = (Effort(1, 'first'), FROZEN)
     chosen = [costs.choose(efforts, 0.2) for _ in range(250)]

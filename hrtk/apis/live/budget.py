@@ -14,12 +14,11 @@ from hrtk.errors import InputError
 MEAN_GAIN = 1 / 8
 DEVIATION_GAIN = 1 / 4
 DEVIATIONS = 4.0
-# Before anything is measured: the cost of a step of first order over that of a prediction, and that of second order
-# over first order (two and three passes with gradients; docs/en/results/speed.md has measured ones).
-FIRST_GUESS = 6.0
-SECOND_GUESS = 2.0
-# An estimate of what is not done falls by this share per frame, so that one slow frame is not believed for ever.
-FORGETTING = 0.98
+# What is not done cannot be measured. Per frame its expected cost falls by these factors, so that one slow frame is not
+# believed for ever: the deviation within seconds, the mean so slowly that a step that nearly fits is tried in vain in
+# one of about 30 frames.
+DEVIATION_KEPT = 0.9
+MEAN_KEPT = 0.993
 
 
 class RunningCost:
@@ -28,29 +27,41 @@ class RunningCost:
     def __init__(self) -> None:
         self.mean: Optional[float] = None
         self.deviation = 0.0
+        self.kept = 1.0  # of the mean, since the last measurement
 
     def add(self, seconds: float) -> None:
-        """Adds a measurement."""
+        """Adds a measurement; after a pause it takes the place of the mean."""
         if self.mean is None:
             self.mean = seconds
             self.deviation = seconds / 2
             return
         error = seconds - self.mean
-        self.mean += MEAN_GAIN * error
         self.deviation += DEVIATION_GAIN * (abs(error) - self.deviation)
+        if self.kept < 1:
+            self.mean = seconds
+        else:
+            self.mean += MEAN_GAIN * error
+        self.kept = 1.0
 
     def forget(self) -> None:
-        """Lowers an estimate that could not be measured."""
-        if self.mean is not None:
-            self.mean *= FORGETTING
-            self.deviation *= FORGETTING
+        """Lowers what is expected of something that was not done."""
+        self.deviation *= DEVIATION_KEPT
+        self.kept *= MEAN_KEPT
 
     @property
-    def expected(self) -> Optional[float]:
-        """What is hardly exceeded; None before the first measurement."""
+    def expected(self) -> float:
+        """What is hardly exceeded; 0 before the first measurement."""
         if self.mean is None:
-            return None
-        return self.mean + DEVIATIONS * self.deviation
+            return 0.0
+        return self.kept * self.mean + DEVIATIONS * self.deviation
+
+    def state(self) -> list[Optional[float]]:
+        """The numbers of the estimate."""
+        return [self.mean, self.deviation, self.kept]
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Continues from a :meth:`state`."""
+        self.mean, self.deviation, self.kept = state
 
 
 class CostModel:
@@ -74,58 +85,40 @@ class CostModel:
 
     def expected(self, effort: Effort) -> float:
         """Seconds that an effort hardly exceeds; 0 before anything is measured."""
-        base = self.prediction.expected or 0.0
-        if effort == FROZEN:
-            return base
-        step = self.step_cost(effort.order)
-        return base + effort.steps * step
-
-    def step_cost(self, order: str) -> float:
-        """Seconds that a step of an order hardly exceeds, guessed from the other costs before it is measured."""
-        known = self.steps.get(order)
-        if known is not None and known.expected is not None:
-            return known.expected
-        if order == 'second':
-            return SECOND_GUESS * self.step_cost('first')
-        return FIRST_GUESS * (self.prediction.expected or 0.0)
+        seconds = self.prediction.expected
+        if effort != FROZEN and effort.order in self.steps:
+            seconds += effort.steps * self.steps[effort.order].expected
+        return seconds
 
     def choose(self, efforts: Sequence[Effort], seconds: float) -> Effort:
         """The first effort that fits into a time; the last one where none does.
-
-        Before a prediction is measured it is the last one. The first frame with steps makes one step at most.
 
         Args:
             efforts: of a session, the greatest first.
             seconds: that are left; may be negative.
         """
-        if self.prediction.mean is None:
-            return efforts[-1]
         chosen = efforts[-1]
         for effort in efforts:
-            if not self.steps and effort.steps > 1:
-                continue
             if self.expected(effort) <= seconds:
                 chosen = effort
                 break
         for order, cost in self.steps.items():
-            if chosen.steps == 0 or order != chosen.order:
+            if chosen == FROZEN or order != chosen.order:
                 cost.forget()
         return chosen
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the estimates as numbers."""
-        steps = {order: [cost.mean, cost.deviation] for order, cost in self.steps.items()}
-        return dict(prediction=[self.prediction.mean, self.prediction.deviation], steps=steps)
+        steps = {order: cost.state() for order, cost in self.steps.items()}
+        return dict(prediction=self.prediction.state(), steps=steps)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues from a :meth:`state_dict`."""
-        self.prediction.mean, self.prediction.deviation = state['prediction']
+        self.prediction.restore(state['prediction'])
         self.steps = {}
-        for order, (mean, deviation) in state['steps'].items():
-            cost = RunningCost()
-            cost.mean = mean
-            cost.deviation = deviation
-            self.steps[order] = cost
+        for order, numbers in state['steps'].items():
+            self.steps[order] = RunningCost()
+            self.steps[order].restore(numbers)
 
 
 def check_budget(milliseconds: Optional[float]) -> Optional[float]:

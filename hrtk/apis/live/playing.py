@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,6 +73,7 @@ def play(
         on_frame: called with the time of a frame and its people.
     """
     report = LiveReport(budget=runner.budget)
+    body = copy.deepcopy(runner.estimator.required_body).cpu()  # pictures are drawn on the CPU
     drawing = RunningCost()
     first: Optional[float] = None
     wanted = True
@@ -89,10 +91,10 @@ def play(
             people = runner.push(image, time)
             begin = runner.clock()
             if screens:
-                drawn = draw(image, people, runner.estimator.required_body)
+                drawn = draw(image, people, body)
                 wanted = all([screen.show(drawn, people, time) for screen in screens])
                 drawing.add(runner.clock() - begin)
-                runner.reserve = drawing.expected or 0.0
+                runner.reserve = drawing.expected
             report.latencies.append(runner.clock() - start)
             if people:
                 report.steps.append(float(np.mean([each.effort.steps for each in people])))
@@ -195,7 +197,7 @@ def _screens(
         raise InputError(f'show is one of {", ".join(SHOWS)}, not {show!r}')
     screens: list[Screen] = []
     if show == 'page':
-        page = Page(runner.estimator.required_body)
+        page = Page(copy.deepcopy(runner.estimator.required_body).cpu())
         say(f'{page.viewer.url} (Ctrl-C to stop)')
         screens.append(page)
     elif show == 'window':

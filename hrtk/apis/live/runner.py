@@ -11,7 +11,7 @@ from typing import Any, Optional
 import numpy as np
 import torch
 
-from hrtk.adapters import Adapter, Session
+from hrtk.adapters import FROZEN, Adapter, Session
 from hrtk.apis.live.budget import CostModel, check_budget
 from hrtk.apis.live.people import Follower, FoundPerson, LivePerson, found_people
 from hrtk.detectors import ClipSession, Detector
@@ -20,8 +20,10 @@ from hrtk.files import write_atomically
 from hrtk.models.estimators import Estimator, LandmarkHMR
 from hrtk.models.estimators.base import ClipEstimator
 from hrtk.reading.tensors import read_tensors
+from hrtk.structures import Landmarks
 
 FORMAT = 1  # of stored states
+MADE_UP = np.full((720, 1280, 3), 128, np.uint8)  # a frame to measure with
 LOST_SECONDS = 1.0  # a person who is not seen for so long is forgotten, with the adapted weights
 
 
@@ -101,9 +103,11 @@ class StreamingRunner:
         if detector is not None:
             self._tracker = detector.session(fps)
         # The first session reads source data, which takes longer than a frame.
-        session = self._follower(0).session
-        if type(session).push is Session.push:
+        spare = self._follower(0)
+        if type(spare.session).push is Session.push:
             raise _needs_footage(adapter)
+        if self.budget is not None:
+            self._measure(spare)
 
     def push(self, frame: np.ndarray, time: Optional[float] = None) -> list[LivePerson]:
         """Finds the people of the next frame, adapts to them and predicts their bodies.
@@ -279,6 +283,32 @@ class StreamingRunner:
             if person.track in self._people:
                 chosen.append(person)
         return chosen
+
+    def _measure(self, spare: Follower) -> None:
+        """First estimates of the costs, on a made-up person; each work twice, since the first time is slow."""
+        rng = np.random.default_rng(0)
+        efforts = [FROZEN]
+        for effort in spare.session.efforts:
+            if effort.steps == 1:
+                efforts.append(effort)
+        time = 0.0
+        for effort in efforts:
+            for is_first in (True, False):
+                points = rng.uniform(100, 400, (17, 3)).astype(np.float32)
+                points[:, 2] = 1
+                landmarks = Landmarks(
+                    torch.from_numpy(rng.uniform(100, 400, (1, 33, 3)).astype(np.float32)),
+                    torch.from_numpy(rng.uniform(-0.5, 0.5, (1, 33, 3)).astype(np.float32)),
+                    torch.ones(1, 33),
+                    torch.ones(1, dtype=torch.bool),
+                )
+                person = FoundPerson(0, points, landmarks=landmarks)
+                time += 1 / self.fps
+                start = self.clock()
+                sequence = spare.observe(MADE_UP, person, time, 'coco17', 'made up')
+                spare.predict(sequence, effort)
+                if not is_first:
+                    self.costs.add(effort, self.clock() - start)
 
     def _follower(self, track: int) -> Follower:
         name = f'{self.name}_person{track}'
