@@ -79,8 +79,9 @@ def test_effort_is_the_number_of_steps_and_their_order():
     sequence = tiny_sequence(frames=4)
     for effort in (Effort(1, 'first'), Effort(1, 'second'), Effort(2, 'first')):
         other = ADAPTERS.build(dict(options, steps=effort.steps, order=effort.order))
+        whole = other.start(Tiny())
         torch.manual_seed(2)
-        expected = [prediction.rotmat for prediction in other.start(Tiny()).run(sequence)]
+        expected = [prediction.rotmat for prediction in whole.run(sequence)]
         session = ADAPTERS.build(dict(options)).start(Tiny())
         torch.manual_seed(2)
         found = push_all(session, sequence, effort=effort)

@@ -161,7 +161,6 @@ def test_a_budget_chooses_the_steps(network, monkeypatch, budget, wanted):
     """20 ms for a prediction, 40 ms for a step of first order, 400 ms for one of second order: what fits is taken."""
     clock = Clock()
     adapter = ADAPTERS.build(dict(BILEVEL))
-    runner = StreamingRunner(network, adapter, budget=budget, clock=clock)
     session = type(adapter.start(network))
     cost = {'first': 0.04, 'second': 0.4}
     prediction = network(torch.zeros(1, 3, 32, 32)).detach()
@@ -171,9 +170,10 @@ def test_a_budget_chooses_the_steps(network, monkeypatch, budget, wanted):
         return prediction
 
     monkeypatch.setattr(session, 'push', push)
+    runner = StreamingRunner(network, adapter, budget=budget, clock=clock)
     late = []
     efforts = []
-    for t in range(160):
+    for t in range(60):
         (person,) = runner.push_people(picture(0), [FoundPerson(1, points(0))])
         late.append(runner.report.late)
         efforts.append(person.effort)
@@ -205,7 +205,7 @@ def test_costs_of_frames_that_vary():
 
 
 def test_what_cannot_be_a_stream(network):
-    for adapter in (TrackFit(), PreAdapt(teacher=dict(type='EstimatorTeacher'))):
+    for adapter in (TrackFit(), PreAdapt(weights=dict(pose=0.0, betas=0.0, camera=0.0))):
         with pytest.raises(InputError, match='finished footage'):
             StreamingRunner(network, adapter)
     runner = StreamingRunner(network, Source())
@@ -239,14 +239,8 @@ def test_a_file_stands_in_for_a_camera(tmp_path):
         image, time = news
         seen.append((int(image[0, 0, 0]) // 20, round(time, 6)))
         clock.now += 0.25
-    assert seen == [(0, 0.0), (2, 0.2), (5, 0.5), (7, 0.7), (10, 1.0), (11, 1.1)] or seen == [
-        (0, 0.0),
-        (2, 0.2),
-        (5, 0.5),
-        (7, 0.7),
-        (10, 1.0),
-    ]
-    assert camera.dropped == 12 - len(seen) - (11 - seen[-1][0])
+    assert seen == [(0, 0.0), (2, 0.2), (5, 0.5), (7, 0.7), (10, 1.0), (11, 1.1)]
+    assert camera.dropped == 6
     lazy = RecordedCamera(tmp_path, 10, clock, sleep)
     start = clock.now
     count = 0
@@ -270,16 +264,16 @@ def test_playing_ends_with_the_file_and_writes_the_film(network, tmp_path):
     camera = RecordedCamera(frames_on_disk(tmp_path / 'frames'), 10, clock, sleep)
     runner = StreamingRunner(network, Source(), Slow(), fps=10, budget=100, clock=clock)
     report = play(runner, camera, [Film(tmp_path / 'film.mp4', 10)])
-    assert report.within == 0 and report.dropped == 4 and len(report.latencies) == 8
+    assert report.within == 0 and report.dropped == 3 and len(report.latencies) == 9
     assert '0.0 % within 100 ms' in str(report)
     reader = cv2.VideoCapture(str(tmp_path / 'film.mp4'))
     levels = []
     while (read := reader.read())[0]:
-        levels.append(read[1][-5:, -5:].mean() / 20)
+        levels.append(read[1][:5, :5].mean() / 20)
     # a frame stays until the next one comes: the film has the length of the recording
-    expected = [0, 1, 1, 3, 4, 4, 6, 7, 7, 9, 10]
-    assert len(levels) in (11, 12)
-    assert np.abs(np.array(levels[:11]) - expected).max() < 0.5
+    expected = [0, 1, 1, 3, 4, 4, 6, 7, 7, 9, 10, 11]
+    assert len(levels) == 12
+    assert np.abs(np.array(levels) - expected).max() < 0.5
 
 
 def test_options_of_the_command(tmp_path, capsys, monkeypatch):

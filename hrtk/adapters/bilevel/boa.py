@@ -115,7 +115,7 @@ class BilevelSession(OnlineSession):
     @property
     def efforts(self) -> tuple[Effort, ...]:
         """All numbers of steps up to that of the options, each in both orders where the second one is chosen."""
-        orders = ('first',)
+        orders: tuple[str, ...] = ('first',)
         if self.options.scheme == 'bilevel' and self.options.order == 'second':
             orders = ('second', 'first')
         efforts = []

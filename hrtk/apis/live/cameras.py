@@ -21,7 +21,11 @@ class Source(Protocol):
     """Gives the newest frame."""
 
     fps: float
-    dropped: int
+
+    @property
+    def dropped(self) -> int:
+        """Number of frames that nobody read."""
+        ...
 
     def read(self) -> Optional[tuple[np.ndarray, float]]:
         """The newest frame that was not given yet, (H, W, 3) uint8 RGB, and its time in seconds; None at the end."""

@@ -148,10 +148,9 @@ def live(
     check_budget(budget)
     if record is not None and Path(record).suffix.lower() != '.mp4':
         raise InputError(f'{record}: the film of a live run ends in .mp4')
-    is_camera = isinstance(footage, int)
     camera: Source
-    if is_camera:
-        camera = Camera(int(footage))
+    if isinstance(footage, int):
+        camera = Camera(footage)
     else:
         camera = RecordedCamera(footage, fps)
     if fps is not None:
