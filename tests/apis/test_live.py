@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ import torch
 from hrtk.adapters import FROZEN, Effort, PreAdapt, Source, TrackFit
 from hrtk.adapters.run import AdapterRun
 from hrtk.apis.live import CostModel, FoundPerson, RecordedCamera, StreamingRunner, play
-from hrtk.apis.live.screens import Film, Window
+from hrtk.apis.live.screens import Film, Page, Window
 from hrtk.cli.main import run_command
 from hrtk.detectors import Detector
 from hrtk.engine.computing import seed_generators
@@ -288,3 +292,45 @@ def test_options_of_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr('sys.platform', 'linux')
     with pytest.raises(InputError, match='no display.*--record'):
         Window()
+
+
+def test_page_shows_who_is_there(network, monkeypatch):
+    """A stand-in for viser, which counts what is added: a body per identity, hidden while nobody has it."""
+    added = {}
+
+    def add(name, vertices, faces, color, position):
+        added[name] = SimpleNamespace(vertices=vertices, visible=True, position=position)
+        return added[name]
+
+    image = SimpleNamespace(image=None)
+    scene = SimpleNamespace(
+        set_up_direction=str, configure_environment_map=str, add_mesh_simple=add
+    )
+    server = SimpleNamespace(
+        scene=scene,
+        initial_camera=SimpleNamespace(),
+        gui=SimpleNamespace(add_image=lambda picture, format: image),
+        atomic=contextlib.nullcontext,
+        stop=str,
+        get_host=lambda: '127.0.0.1',
+        get_port=lambda: 8080,
+    )
+    viser = SimpleNamespace(ViserServer=lambda **options: server)
+    monkeypatch.setitem(sys.modules, 'viser', viser)
+    page = Page(network.required_body)
+    runner = StreamingRunner(network, Source(), max_people=2)
+    pair = [FoundPerson(1, points(0)), FoundPerson(2, points(0, 60))]
+    people = runner.push_people(picture(0), pair)
+    page.show(picture(0), people, 0.0)
+    before = added['/person2'].vertices
+    people = runner.push_people(picture(1), pair[1:])
+    page.show(picture(1), people, 0.1)
+    assert set(added) == {'/person1', '/person2'}
+    assert not added['/person1'].visible and added['/person2'].visible
+    assert added['/person1'].position != added['/person2'].position
+    assert not np.array_equal(added['/person2'].vertices, before)
+    assert np.array_equal(image.image, picture(1))
+    assert page.viewer.url == 'http://127.0.0.1:8080'
+    monkeypatch.setitem(sys.modules, 'viser', None)
+    with pytest.raises(InputError, match='viser'):
+        Page(network.required_body)
