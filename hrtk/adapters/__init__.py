@@ -1,8 +1,10 @@
 """Adapters: methods that improve an estimator on its target."""
 
 from hrtk.adapters.base import (
+    FROZEN,
     RESETS,
     Adapter,
+    Effort,
     FrozenSession,
     Preparation,
     PreparationStep,
@@ -19,6 +21,7 @@ from hrtk.adapters.topology import TopologyAdapter
 from hrtk.adapters.track import TrackFit
 
 __all__ = [
+    'FROZEN',
     'RESETS',
     'Adapter',
     'Bilevel',
@@ -26,6 +29,7 @@ __all__ = [
     'CycleAdapt',
     'DoNoHarm',
     'DynamicBilevel',
+    'Effort',
     'FewShotMetric',
     'FrozenSession',
     'KeypointFit',

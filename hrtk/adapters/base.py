@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Optional, get_args
 import torch
 from torch import Tensor
 
+from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, predict_frames
 from hrtk.options import check_options
 from hrtk.structures import Prediction, Sequence
@@ -63,6 +64,23 @@ class Preparation:
 
     def report(self, step: PreparationStep) -> None:
         """Reports the progress."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How much a session does for one frame of a stream.
+
+    Attributes:
+        steps: number of steps, or the largest number where the method itself ends them; 0 predicts with the present
+            weights.
+        order: of a bilevel step, ``'first'`` or ``'second'``; empty where there is no choice.
+    """
+
+    steps: int
+    order: str = ''
+
+
+FROZEN = Effort(0)
 
 
 class Session:
@@ -133,6 +151,35 @@ class Session:
         """
         raise NotImplementedError
 
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """What :meth:`push` can do for a frame, that of the options first, the least last."""
+        return (FROZEN,)
+
+    def push(self, sequence: Sequence, effort: Optional[Effort] = None) -> Prediction:
+        """Predicts the next frame of a stream whose later frames are not known yet.
+
+        With the efforts of the options, the frames of a sequence give the digits of :meth:`run`.
+
+        Args:
+            sequence: its last frame is the new one; frames before it are for estimators that see a window of time.
+            effort: one of :attr:`efforts`; None is the first of them.
+
+        Raises:
+            InputError: the method needs a whole sequence.
+        """
+        raise InputError(
+            f'{type(self).__name__} needs a whole sequence and cannot follow a stream; use Bilevel (e.g. boa/r18_wild) '
+            f'or no adaptation'
+        )
+
+    def stream_state(self) -> dict[str, Any]:
+        """Returns the state between two calls of :meth:`push`, tensors and plain types, without the weights."""
+        return {}
+
+    def load_stream(self, state: Mapping[str, Any]) -> None:
+        """Continues a stream; the estimator has the weights of the moment of :meth:`stream_state`."""
+
 
 class FrozenSession(Session):
     """Predicts with unchanged weights.
@@ -161,6 +208,12 @@ class FrozenSession(Session):
     ) -> Iterator[Prediction]:
         """Yields the predictions of the frames behind the first ``done``."""
         return predict_frames(self.estimator, sequence, self.batch_size, done)
+
+    def push(self, sequence: Sequence, effort: Optional[Effort] = None) -> Prediction:
+        """Predicts the last frame of the sequence; a subclass that replaces :meth:`run` has no streams."""
+        if type(self).run is not FrozenSession.run:
+            return super().push(sequence, effort)
+        return predict(self.estimator, self.estimator.crops(sequence, [len(sequence) - 1]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

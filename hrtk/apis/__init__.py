@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hrtk.apis.adaptation import adapt, load_config
     from hrtk.apis.listing import list_registered
+    from hrtk.apis.live.runner import StreamingRunner
+    from hrtk.apis.live.setup import streaming_runner
     from hrtk.apis.look.exporting import export
     from hrtk.apis.network_test import test
     from hrtk.apis.scoring import evaluate, evaluate_joints
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from hrtk.apis.zoo.metafiles import list_models, load_model
 
 __all__ = [
+    'StreamingRunner',
     'adapt',
     'benchmark',
     'build_model',
@@ -30,11 +33,13 @@ __all__ = [
     'list_registered',
     'load_config',
     'load_model',
+    'streaming_runner',
     'test',
 ]
 
 # By call: the module that defines it.
 HOMES = {
+    'StreamingRunner': 'live.runner',
     'adapt': 'adaptation',
     'benchmark': 'tables.benchmarking',
     'build_model': 'zoo.building',
@@ -45,6 +50,7 @@ HOMES = {
     'list_registered': 'listing',
     'load_config': 'adaptation',
     'load_model': 'zoo.metafiles',
+    'streaming_runner': 'live.setup',
     'test': 'network_test',
 }
 

@@ -126,7 +126,7 @@ def infer(
             detected.
     """
     formats = _formats(export)
-    camera = _camera_index(footage)
+    camera = camera_index(footage)
     if focal is not None or fov is not None:
         clip_focal((1, 1), focal, fov)  # raises for wrong values, before the long work
     output = Path(output or _default_output(footage, camera))
@@ -332,7 +332,7 @@ def _config(
     return load_config(cfg, options)
 
 
-def _camera_index(footage: str | Path | int) -> Optional[int]:
+def camera_index(footage: str | Path | int) -> Optional[int]:
     """The index of a webcam; None for paths, and for numbers that are the name of a file."""
     if isinstance(footage, int):
         return footage

@@ -79,7 +79,7 @@ class ResultComputer:
         preparation = StoredPreparation(
             self.store.folder, self.runner, self.adapter.states, self.resume, self.shared
         )
-        self._seed('prepare')
+        seed_generators(self.runner.seed, 'prepare')
         weights = self.adapter.prepare(self.estimator, self.dataset, preparation)
         if weights is None:
             weights = source_weights
@@ -101,7 +101,7 @@ class ResultComputer:
             finished: names of the sequences that the session has adapted to before, with ``reset='never'``.
         """
         assert self._adapter_run is not None, 'prepare() comes first'
-        self._seed(sequence.name)
+        seed_generators(self.runner.seed, sequence.name)
         progress = self.midway.start(sequence, list(finished))
 
         def store() -> None:
@@ -198,11 +198,13 @@ class ResultComputer:
                 f'session yields one per frame'
             )
 
-    def _seed(self, name: str) -> None:
-        seed = zlib.crc32(f'{self.runner.seed}/{name}'.encode())
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
+
+def seed_generators(seed: int, name: str) -> None:
+    """Seeds all generators with the checksum of a run's seed and the name of a sequence."""
+    checksum = zlib.crc32(f'{seed}/{name}'.encode())
+    random.seed(checksum)
+    np.random.seed(checksum)
+    torch.manual_seed(checksum)
 
 
 def _frozen_copy(estimator: Estimator) -> Estimator:

@@ -118,7 +118,7 @@ class MidwayStore:
                 state['seconds'],
                 state['adaptation'],
             )
-            _set_random_state(state['random'])
+            set_random_state(state['random'])
         self._schedule(midway.work, 0.0)
         return midway
 
@@ -140,7 +140,7 @@ class MidwayStore:
             after=_joined(midway.after),
             seconds=midway.seconds,
             adaptation=midway.adaptation,
-            random=_random_state(),
+            random=random_state(),
         )
         try:
             write_atomically(self.path(sequence.name), lambda file: torch.save(state, file))
@@ -198,7 +198,7 @@ def _joined(predictions: list[Prediction]) -> list[dict[str, Tensor]]:
     return [{name: value for name, value in arrays.items() if value is not None}]
 
 
-def _random_state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
     """The state of all generators that a session may draw from, as plain types and tensors."""
     legacy: Any = np.random.get_state(legacy=True)
     kind, keys, position, has_gauss, gauss = legacy
@@ -213,7 +213,8 @@ def _random_state() -> dict[str, Any]:
     return state
 
 
-def _set_random_state(state: Mapping[str, Any]) -> None:
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Continues all generators from a :func:`random_state`."""
     version, numbers, gauss = state['python']
     random.setstate((version, tuple(numbers), gauss))
     kind, keys, *rest = state['numpy']

@@ -8,7 +8,8 @@ SO(3): the step from the last result to the new rotation is shortened along its 
 from __future__ import annotations
 
 import math
-from typing import Optional
+from collections.abc import Mapping
+from typing import Any, Optional
 
 import torch
 from torch import Tensor
@@ -45,6 +46,17 @@ class OneEuro:
         self.last: Optional[Tensor] = None
         self.speed: Optional[Tensor] = None
         self.value: Optional[Tensor] = None
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered, as tensors and numbers; see :meth:`restore`."""
+        return dict(time=self.time, last=self.last, speed=self.speed, value=self.value)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on as the filter that had this :meth:`state`."""
+        self.time = state['time']
+        self.last = state['last']
+        self.speed = state['speed']
+        self.value = state['value']
 
     def push(self, value: Tensor, time: float) -> Tensor:
         """The filtered value of a new one.

@@ -81,7 +81,7 @@ class MeshViewer:
         port: int = 8080,
         host: str = '127.0.0.1',
     ) -> None:
-        viser = _import_viser()
+        viser = import_viser()
         self.people = people
         self.person = people[chosen]
         self.stage = stage
@@ -327,7 +327,8 @@ def escaped(name: str) -> str:
     return re.sub(r'([\\`*_{}\[\]()#+\-.!|~:/@])', r'\\\1', name)
 
 
-def _import_viser() -> Any:
+def import_viser() -> Any:
+    """The package; raises InputError where it is not installed."""
     try:
         import viser
     except ImportError as error:

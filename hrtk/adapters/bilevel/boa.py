@@ -18,6 +18,7 @@ from typing import Any, Literal, Optional
 import torch
 from torch import Tensor
 
+from hrtk.adapters.base import FROZEN, Effort
 from hrtk.adapters.bilevel.online import Frame, OnlineAdapter, OnlineSession
 from hrtk.adapters.parts.gradients import Weights, bilevel_gradient, twice_differentiable
 from hrtk.adapters.parts.posed import PosedPrediction
@@ -30,7 +31,7 @@ from hrtk.adapters.parts.source_bank import (
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
-from hrtk.structures import Prediction
+from hrtk.structures import Prediction, Sequence
 
 TERMS = ('frame', 'temporal')
 
@@ -105,9 +106,34 @@ class BilevelSession(OnlineSession):
     def __init__(self, options: Bilevel, estimator: Estimator) -> None:
         super().__init__(options, estimator)
         self.options = options
+        self.steps = options.steps
+        self.order: str = options.order
         self.source: Optional[SourceSampler] = None
         if options.source_bank is not None:
             self.source = SourceSampler(options.source_bank)
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """All numbers of steps up to that of the options, each in both orders where the second one is chosen."""
+        orders: tuple[str, ...] = ('first',)
+        if self.options.scheme == 'bilevel' and self.options.order == 'second':
+            orders = ('second', 'first')
+        efforts = []
+        for steps in range(self.options.steps, 0, -1):
+            efforts += [Effort(steps, order) for order in orders]
+        return (*efforts, FROZEN)
+
+    def push(self, sequence: Sequence, effort: Optional[Effort] = None) -> Prediction:
+        """Adapts on the last frame of the sequence with the steps and the order of an effort."""
+        chosen = effort or self.efforts[0]
+        if chosen.steps:
+            self.steps = chosen.steps
+            self.order = chosen.order
+        try:
+            return super().push(sequence, chosen)
+        finally:
+            self.steps = self.options.steps
+            self.order = self.options.order
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
         """Takes all steps on one frame."""
@@ -136,11 +162,11 @@ class BilevelSession(OnlineSession):
     def _take_steps(self, frame: Frame, past: Optional[Frame]) -> None:
         options = self.options
         teacher = self._ask_teacher(frame)
-        for step in range(options.steps):
+        for step in range(self.steps):
             self._step(frame, past, teacher, self._draw())
             if options.teacher_update == 'step':
                 self.state.update_teacher(options.teacher_keep)
-                is_last = step == options.steps - 1
+                is_last = step == self.steps - 1
                 if not is_last:
                     teacher = self._ask_teacher(frame)
         if options.teacher_update == 'frame':
@@ -155,8 +181,8 @@ class BilevelSession(OnlineSession):
         options = self.options
         predictions = []
         teacher = None
-        for count in range(options.steps + 1):
-            if count == options.steps:
+        for count in range(self.steps + 1):
+            if count == self.steps:
                 predictions.append(self.state.predict(frame.inputs))
                 break
             source = self._draw()
@@ -198,7 +224,7 @@ class BilevelSession(OnlineSession):
         if options.scheme == 'one-stage':
             return self._pass(self.state.weights, options.upper, frame, past, source)
         context: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-        if options.scheme == 'bilevel' and options.order == 'second':
+        if options.scheme == 'bilevel' and self.order == 'second':
             context = twice_differentiable()
         with context:
             return self._pass(self.state.weights, options.lower, frame, None, source)
@@ -226,7 +252,7 @@ class BilevelSession(OnlineSession):
 
         if options.scheme == 'bilevel':
             gradient, losses = bilevel_gradient(
-                state.weights, lower, upper, options.inner_lr, options.order
+                state.weights, lower, upper, options.inner_lr, self.order
             )
             state.learner.step(gradient, losses)
         elif options.scheme == 'two-stage':

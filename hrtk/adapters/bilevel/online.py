@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Optional
 import torch
 from torch import Tensor, nn
 
-from hrtk.adapters.base import Adapter, Session
+from hrtk.adapters.base import FROZEN, Adapter, Effort, Session
 from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
 from hrtk.adapters.bilevel.state import BilevelState
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
@@ -187,7 +187,10 @@ class OnlineSession(Session):
         self.predicts_before = options.predict == 'before'
         self._good: Optional[GoodWeights] = None
         self._rolled_back = 0
-        self._history: collections.deque[tuple[int, Frame]] = collections.deque()
+        self._history: collections.deque[tuple[int, Frame]] = collections.deque(
+            maxlen=self.interval
+        )
+        self._frames_seen = 0  # of this sequence, with a visible keypoint
 
     def adapt_to(self, frame: Frame, past: Optional[Frame]) -> Prediction:
         """Adapts on one frame and returns its prediction.
@@ -214,6 +217,8 @@ class OnlineSession(Session):
         self.steps_taken = []
         self.state.learner.reset_counts()
         self._rolled_back = 0
+        self._history.clear()
+        self._frames_seen = 0
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Adapts on one frame after the other and yields the prediction of each.
@@ -260,6 +265,41 @@ class OnlineSession(Session):
             self._good = GoodWeights(self.state.learner, self.predicts_before)
             self._good.load_state_dict(state['good'])
 
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """The method's own steps, or none."""
+        return (Effort(1), FROZEN)
+
+    def push(self, sequence: Sequence, effort: Optional[Effort] = None) -> Prediction:
+        """Adapts on the last frame of the sequence; see :meth:`~hrtk.adapters.base.Session.push`.
+
+        A frame without steps does not move the mean teacher, and it is the past of a later frame.
+        """
+        t = len(sequence) - 1
+        newest = sequence.part(t, t + 1)
+        keypoints = crop_targets(newest, truncate=self.truncate, device=self.estimator.device)
+        is_seen = bool(keypoints.seen.cpu()[0])
+        return self._predict_next(sequence, t, keypoints, is_seen, effort)
+
+    def stream_state(self) -> dict[str, Any]:
+        """Returns the state inside a sequence, with the inputs of the motion history, which cannot be read again."""
+        history = []
+        for _, frame in self._history:
+            points = frame.keypoints
+            history.append((frame.inputs, points.xy, points.confidence, frame.temporal))
+        return {**self.midway_state(0), 'history': history, 'frames_seen': self._frames_seen}
+
+    def load_stream(self, state: Mapping[str, Any]) -> None:
+        """Continues a stream; see :meth:`~hrtk.adapters.base.Session.load_stream`."""
+        self.start_sequence()
+        self.load_state_dict(state['session'])
+        self.load_midway(state)
+        self._frames_seen = state['frames_seen']
+        device = self.estimator.device
+        for inputs, xy, confidence, temporal in state['history']:
+            keypoints = CropKeypoints(xy.to(device), confidence.to(device))
+            self._history.append((0, Frame(inputs.to(device), keypoints, temporal)))
+
     def _run_frames(
         self, sequence: Sequence, first: int, history: list[int]
     ) -> Iterator[Prediction]:
@@ -273,24 +313,37 @@ class OnlineSession(Session):
         keypoints = crop_targets(sequence, truncate=self.truncate, device=self.estimator.device)
         seen = keypoints.seen.cpu()
         self._unseen = report_unseen(sequence, seen)
-        frames_seen = int(seen[:first].sum())
-        self._history = collections.deque(maxlen=self.interval)
+        self._frames_seen = int(seen[:first].sum())
+        self._history.clear()
         for t in history:
             self._history.append((t, Frame(self._inputs(sequence, t), keypoints[t : t + 1])))
         for t in range(first, len(sequence)):
-            inputs = self._inputs(sequence, t)
-            if not seen[t]:
-                yield self.state.predict(inputs)
-                continue
-            frames_seen += 1
-            is_temporal = frames_seen % self.temporal_every == 0
-            frame = Frame(inputs, keypoints[t : t + 1], is_temporal)
-            past = None
-            if is_temporal and len(self._history) == self.interval:
-                past = self._history[0][1]
+            yield self._predict_next(sequence, t, keypoints[t : t + 1], bool(seen[t]))
+
+    def _predict_next(
+        self,
+        sequence: Sequence,
+        t: int,
+        keypoints: CropKeypoints,
+        is_seen: bool,
+        effort: Optional[Effort] = None,
+    ) -> Prediction:
+        """Adapts on frame t, whose keypoints are (1, 24), and remembers it for the motion loss."""
+        inputs = self._inputs(sequence, t)
+        if not is_seen:
+            return self.state.predict(inputs)
+        self._frames_seen += 1
+        is_temporal = self._frames_seen % self.temporal_every == 0
+        frame = Frame(inputs, keypoints, is_temporal)
+        past = None
+        if is_temporal and len(self._history) == self.interval:
+            past = self._history[0][1]
+        if effort == FROZEN:
+            prediction = self.state.predict(inputs)
+        else:
             prediction = self._adapt_safely(sequence, t, frame, past)
-            self._history.append((t, frame))
-            yield prediction
+        self._history.append((t, frame))
+        return prediction
 
     def _adapt_safely(
         self, sequence: Sequence, t: int, frame: Frame, past: Optional[Frame]

@@ -2,21 +2,28 @@
 
 CLIP is a video, a folder of images, an image, or the index of a webcam.
 Example: hrtk infer clip.mp4 --adapt boa/r18_wild --export glb
+Live: hrtk infer 0 --live --adapt boa/lifter_wild --budget 200
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
+from typing import Any
 
-from hrtk.apis.infer import ALIASES, infer
+from hrtk.apis.infer import ALIASES, camera_index, infer
+from hrtk.apis.live.playing import SHOWS, live
 from hrtk.apis.look.exporting import FORMATS, motion_lines
 from hrtk.cli.camera_options import add_focal_arguments
 from hrtk.cli.options import add_cfg_options
 from hrtk.datasets.own.keypoint_readers import READERS
+from hrtk.errors import InputError
 from hrtk.models.estimators.hmr import PRECISIONS
 
 PROGRAMS = '; '.join(reader.program for reader in READERS)
+LIVE_OPTIONS = ('budget', 'show', 'record', 'state')
+OPTION_NAMES = {'begin': 'from', 'end': 'to', 'repair_sides': 'no_repair_sides', 'film': 'no_film'}
 ON_INTERRUPT = 'everything finished is stored: run again to resume'
 
 
@@ -113,11 +120,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='length of a webcam recording (default: until Ctrl-C)',
     )
+    _add_live_arguments(parser)
     add_cfg_options(parser, ', e.g. dataset.max_gap=5 adapter.steps=2')
 
 
+def _add_live_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('live')
+    group.add_argument(
+        '--live',
+        action='store_true',
+        help='show the bodies while the camera runs; a video is played at its own rate',
+    )
+    group.add_argument(
+        '--budget',
+        type=float,
+        metavar='MS',
+        help='milliseconds from a frame to its bodies, which choose the steps of each frame (default: no limit)',
+    )
+    group.add_argument(
+        '--show',
+        choices=SHOWS,
+        help='a window, a page of viser in the browser, or none (default: a window)',
+    )
+    group.add_argument('--record', metavar='FILE', help='write what is shown as a video, .mp4')
+    group.add_argument(
+        '--state',
+        metavar='FILE',
+        help='continue with the adapted weights of this file if it exists, and store them there at the end',
+    )
+
+
+def _footage(text: str) -> str | int:
+    """The index of a webcam, or the path as it is."""
+    camera = camera_index(text)
+    if camera is None:
+        return text
+    return camera
+
+
+def _run_live(options: dict[str, Any]) -> int:
+    """Runs live with the options that it has.
+
+    Raises:
+        InputError: an option is for finished footage.
+    """
+    parameters = inspect.signature(live).parameters
+    defaults = inspect.signature(infer).parameters
+    for name, value in options.items():
+        if name not in parameters and value != defaults[name].default:
+            raise InputError(
+                f'--{OPTION_NAMES.get(name, name).replace("_", "-")} is for finished footage; leave it out with '
+                f'--live, or record first'
+            )
+    known = {name: value for name, value in options.items() if name in parameters}
+    known['footage'] = _footage(known['footage'])
+    known['show'] = known['show'] or 'auto'
+    live(**known)
+    return 0
+
+
 def run(args: argparse.Namespace) -> int:
-    inference = infer(**vars(args))
+    options = vars(args)
+    if options.pop('live'):
+        return _run_live(options)
+    for name in LIVE_OPTIONS:
+        if options.pop(name) is not None:
+            raise InputError(f'--{name} belongs to --live')
+    inference = infer(**options)
     for path in (inference.results, inference.overlay, *inference.exports):
         if path is not None:
             print(path)
