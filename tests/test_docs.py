@@ -2,12 +2,15 @@
 
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import pytest
+
+from hrtk import registry as registries
 
 sybil = pytest.importorskip('sybil', reason='sybil executes the code of the documentation')
 from sybil.parsers import myst  # noqa: E402
@@ -20,14 +23,40 @@ LINKED = [*PAGES, *ROOT.glob('*.md'), *ROOT.glob('projects/**/*.md')]
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """The current directory as the root of a clone, where runs may leave what they make."""
-    for name in ('configs', 'tools', 'projects'):
+    """The current directory as the root of a clone, where runs may leave what they make.
+
+    What a block installs with pip lies in a folder of the test, and is forgotten at its end.
+    """
+    for name in ('configs', 'tools'):
         (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / 'projects', tmp_path / 'projects')  # pip builds inside a package
+    site = tmp_path / 'site'
+    site.mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setenv('PYTHONPATH', str(ROOT), prepend=':')
+    monkeypatch.setenv('PIP_TARGET', str(site))
+    monkeypatch.setenv('PYTHONPATH', f'{ROOT}:{site}', prepend=':')
     monkeypatch.setenv('PATH', str(Path(sys.executable).parent), prepend=':')
-    return tmp_path
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(registries.Registry, '_plugins_loaded', False)
+    yield tmp_path
+    forget(site)
+
+
+def forget(site):
+    """Takes the modules of a folder, and the classes that they registered, out of this process."""
+    modules = [
+        name
+        for name, module in sys.modules.items()
+        if str(getattr(module, '__file__', None)).startswith(f'{site}/')
+    ]
+    for registry in vars(registries).values():
+        if isinstance(registry, registries.Registry):
+            for name, cls in list(registry.module_dict.items()):
+                if cls.__module__ in modules:
+                    del registry.module_dict[name]
+    for name in modules:
+        del sys.modules[name]
 
 
 def run_bash(example):

@@ -1,5 +1,5 @@
-"""Test tools for hrtk and its users: contracts of adapters, estimators, detectors and data sets, and files in the layouts
-of licensed data sets, drawn from the free stream."""
+"""Test tools for hrtk and its users: contracts of adapters, estimators, detectors and data sets, and files in the
+layouts of licensed data sets, drawn from the free stream."""
 
 from hrtk.testing.adapter_contracts import ADAPTER_CONTRACTS, check_adapter
 from hrtk.testing.contracts import BrokenContract
