@@ -169,11 +169,11 @@ def images(subject: DetectorSubject) -> Iterator[str]:
 )
 def fingerprint(subject: DetectorSubject) -> Iterator[str]:
     hashes = subject.detector.fingerprint()
-    texts = isinstance(hashes, dict) and all(
-        isinstance(text, str) for pair in hashes.items() for text in pair
-    )
-    if not texts:
-        yield f'not a dict of strings: {hashes!r}'
+    if not isinstance(hashes, dict):
+        yield f'not a dict: {hashes!r}'
+        return
+    if not all(isinstance(text, str) for text in (*hashes, *hashes.values())):
+        yield f'not only strings: {hashes!r}'
     if hashes != subject.build().fingerprint():
         yield 'two detectors of one config have different fingerprints: no stored keypoints are found again'
 
