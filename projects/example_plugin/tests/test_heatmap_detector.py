@@ -1,11 +1,15 @@
 """The detector; run with the plugin installed."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from hrtk.apis.infer import infer
+from hrtk.apis.detect import detect
+from hrtk.datasets.own.footage import open_footage
+from hrtk.detectors import build_detector
 from hrtk.errors import InputError
 from hrtk.registry import DETECTORS
 from hrtk.testing import check_detector
@@ -59,17 +63,16 @@ def test_points_are_where_the_colours_are(colour_weights, dots):
     assert (found[..., 2] > 0.5).all()
 
 
-def test_infer_takes_it_by_name(colour_weights, dots, tmp_path):
+def test_by_name_it_finds_the_dots_of_a_video(colour_weights, dots, tmp_path):
     write_video(tmp_path / 'dots.mp4', [dots] * 2, fps=10)
-    inference = infer(
-        tmp_path / 'dots.mp4',
-        pose2d=f'heatmapdetector:weights={colour_weights},resolution=64,width=8',
-        output=tmp_path / 'out',
-        film=False,
-        adapt='source/r18_wild',
-        cfg_options={'dataset.min_length': 1},
-    )
-    assert inference.metrics['sequences'] == 1
+    name = f'heatmapdetector:weights={colour_weights},resolution=64,width=8'
+    footage = open_footage(tmp_path / 'dots.mp4')
+    path = detect(footage, build_detector(name, 'cpu'), tmp_path / 'keypoints.json')
+    content = json.loads(path.read_text())
+    assert content['source'] == 'heatmaps' and len(content['frames']) == 2
+    for frame in content['frames']:
+        (points,) = np.array(frame['keypoints'])
+        assert np.abs(points[:, :2] - DOTS[np.arange(17) % 3]).max() <= 8
 
 
 def test_weights_of_another_width_are_refused(colour_weights):
