@@ -1,13 +1,18 @@
 """The documentation: its code runs, its build is clean, its links within the repository lead somewhere."""
 
+import json
 import re
 import runpy
+import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import pytest
+
+from hrtk import registry as registries
 
 sybil = pytest.importorskip('sybil', reason='sybil executes the code of the documentation')
 from sybil.parsers import myst  # noqa: E402
@@ -20,14 +25,40 @@ LINKED = [*PAGES, *ROOT.glob('*.md'), *ROOT.glob('projects/**/*.md')]
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """The current directory as the root of a clone, where runs may leave what they make."""
-    for name in ('configs', 'tools', 'projects'):
+    """The current directory as the root of a clone, where runs may leave what they make.
+
+    What a block installs with pip lies in a folder of the test, and is forgotten at its end.
+    """
+    for name in ('configs', 'tools'):
         (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / 'projects', tmp_path / 'projects')  # pip builds inside a package
+    site = tmp_path / 'site'
+    site.mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setenv('PYTHONPATH', str(ROOT), prepend=':')
+    monkeypatch.setenv('PIP_TARGET', str(site))
+    monkeypatch.setenv('PYTHONPATH', f'{ROOT}:{site}', prepend=':')
     monkeypatch.setenv('PATH', str(Path(sys.executable).parent), prepend=':')
-    return tmp_path
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(registries.Registry, '_plugins_loaded', False)
+    yield tmp_path
+    forget(site)
+
+
+def forget(site):
+    """Takes the modules of a folder, and the classes that they registered, out of this process."""
+    modules = [
+        name
+        for name, module in sys.modules.items()
+        if str(getattr(module, '__file__', None)).startswith(f'{site}/')
+    ]
+    for registry in vars(registries).values():
+        if isinstance(registry, registries.Registry):
+            for name, cls in list(registry.module_dict.items()):
+                if cls.__module__ in modules:
+                    del registry.module_dict[name]
+    for name in modules:
+        del sys.modules[name]
 
 
 def run_bash(example):
@@ -58,6 +89,41 @@ def examples(page):
 def test_code(page, clone):
     for example in examples(page):
         example.evaluate()
+
+
+def test_notebook(clone, capsys):
+    cells = json.loads((DOCS / 'notebooks/hrtk.ipynb').read_text(encoding='utf-8'))['cells']
+    assert not any(cell.get('outputs') for cell in cells)
+    script = '\n'.join(''.join(cell['source']) for cell in cells if cell['cell_type'] == 'code')
+    for name, value in (('FRAMES', 3), ('STEPS', 1)):
+        script, count = re.subn(rf'^{name} = \d+', f'{name} = {value}', script, flags=re.M)
+        assert count == 1, name
+    exec(compile(script, 'hrtk.ipynb', 'exec'), {'__name__': 'notebook'})
+    glb = Path(capsys.readouterr().out.split()[-3])
+    version, size = struct.unpack('<II', glb.read_bytes()[4:12])
+    assert (version, size) == (2, glb.stat().st_size)
+
+
+def test_dockerfile_copies_what_the_installation_reads():
+    text = (ROOT / 'docker/Dockerfile').read_text(encoding='utf-8')
+    setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
+    copied = {}
+    for line in re.findall(r'^COPY (.+)', text, flags=re.M):
+        *sources, target = line.split()
+        for source in sources:
+            assert (ROOT / source).exists(), source
+            # Docker copies the content of a folder, and a file into a folder.
+            copied[source] = target if (ROOT / source).is_dir() else f'{target}{source}'
+    assert all(target == f'/opt/hrtk/{source}' for source, target in copied.items())
+    read = re.findall(r"HERE / '(\w[\w./]*)'", setup)
+    assert len(read) >= 4
+    for name in (*read, 'setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE'):
+        assert {name, name.partition('/')[0]} & set(copied), f'{name} is not copied'
+    ignored = (ROOT / '.dockerignore').read_text(encoding='utf-8').split()
+    assert not set(ignored) & set(copied)
+    (extras,) = re.findall(r'^ARG EXTRAS=(.+)', text, flags=re.M)
+    for extra in extras.split(','):
+        assert f"'{extra}'" in setup and (ROOT / f'requirements/{extra}.txt').is_file()
 
 
 def test_build(tmp_path):

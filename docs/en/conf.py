@@ -7,6 +7,6 @@ author = copyright = 'The hrtk contributors'
 release = __version__
 extensions = ['myst_parser']
 myst_heading_anchors = 3
-exclude_patterns = ['_build']
+exclude_patterns = ['_build', 'notebooks']
 html_theme = 'furo'
 html_title = f'hrtk {release}'

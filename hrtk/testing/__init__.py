@@ -1,9 +1,10 @@
-"""Test tools for hrtk and its users: contracts of adapters, estimators and data sets, and files in the layouts of
-licensed data sets, drawn from the free stream."""
+"""Test tools for hrtk and its users: contracts of adapters, estimators, detectors and data sets, and files in the
+layouts of licensed data sets, drawn from the free stream."""
 
 from hrtk.testing.adapter_contracts import ADAPTER_CONTRACTS, check_adapter
 from hrtk.testing.contracts import BrokenContract
 from hrtk.testing.dataset_contracts import DATASET_CONTRACTS, check_dataset
+from hrtk.testing.detector_contracts import DETECTOR_CONTRACTS, check_detector
 from hrtk.testing.estimator_contracts import ESTIMATOR_CONTRACTS, check_estimator
 from hrtk.testing.joblib_writer import dump_joblib
 from hrtk.testing.lifting_files import write_lifting_files
@@ -16,9 +17,11 @@ __all__ = [
     'ADAPTER_CONTRACTS',
     'BrokenContract',
     'DATASET_CONTRACTS',
+    'DETECTOR_CONTRACTS',
     'ESTIMATOR_CONTRACTS',
     'check_adapter',
     'check_dataset',
+    'check_detector',
     'check_estimator',
     'coloured_sequence',
     'dump_joblib',

@@ -29,7 +29,9 @@ def test_found_by_entry_point():
 def test_listed_under_its_distribution():
     assert {item.name for item in list_registered(plugin='hrtk-example')} == {
         'GemanMcClure',
+        'HeatmapDetector',
         'KeypointTuner',
+        'PlainViT',
         'TimmBackbone',
         'TinyConvNet',
     }
