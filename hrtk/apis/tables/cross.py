@@ -106,7 +106,7 @@ def _check_axes(content: Mapping[str, Any], file: Path) -> None:
             f'{file}: {", ".join(AXES)} stand in place of rows; keep either rows or these'
         )
     for key in AXES:
-        kind: type = list if key == 'starts' else dict
+        kind: Any = list if key == 'starts' else dict
         value = content.get(key)
         if not value or not isinstance(value, kind) or not all(isinstance(k, str) for k in value):
             form = 'a list of names' if kind is list else 'a mapping with names as keys'
