@@ -77,6 +77,16 @@ DOWNLOADS = {
 }
 # The device has no fused Adam, so that steps round differently; one of 24 bits in the losses of a segmenter.
 TOLERANCE = 5e-5
+# The roots of the bones' depths and the camera's fit enlarge the rounding of the network.
+TOLERANCES = {'adapter ClosedForm': 2e-4}
+# Crops per frame where they are read more than once: by the frozen network of the gate, by the predictions behind the
+# steps on a segment, and by every cycle over a video, whose crops do not stay in memory.
+READS = {
+    'adapter DoNoHarm': 2,
+    'adapter DoNoHarm, never': 2,
+    'adapter KeypointFit, sequence': 2,
+    'adapter CycleAdapt': 2,
+}
 
 
 def run_python(*arguments):
@@ -107,7 +117,7 @@ def test_everything_computes_the_digits_of_the_cpu_and_mixes_nothing(results):
     wrong = {
         name: line['difference']
         for name, line in results.items()
-        if not line['difference'] <= TOLERANCE
+        if not line['difference'] <= TOLERANCES.get(name, TOLERANCE)
     }
     assert wrong == {}
 
@@ -117,8 +127,8 @@ def test_nothing_is_uploaded_per_step_but_the_frame(results):
     for name, line in results.items():
         for file, count in by_file(line['uploads']).items():
             most, _ = UPLOADS.get(file, (0, ''))
-            if name.startswith('adapter DoNoHarm') and file == 'models/estimators/base.py':
-                most += 1  # the frozen network of the gate reads the frame as well
+            if file == 'models/estimators/base.py':
+                most = READS.get(name, most)
             if name == 'loss of silhouettes':
                 continue  # its one call uploads the faces and a constant
             if count > most * line['steps']:

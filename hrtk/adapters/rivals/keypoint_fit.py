@@ -175,23 +175,27 @@ class KeypointFitSession(Session):
         for start in range(first, len(sequence), self.options.segment):
             stop = min(start + self.options.segment, len(sequence))
             frames = [t for t in range(start, stop) if seen[t]]
-            for _ in range(self.options.steps):
-                self._pass_over(sequence, frames, keypoints)
+            if frames:
+                self._fit_segment(sequence, frames, keypoints)
             for prediction in predict_chunks(self.estimator, sequence, first=start, stop=stop):
                 for i in range(len(prediction)):
                     yield prediction[i : i + 1]
 
-    def _pass_over(self, sequence: Sequence, frames: list[int], keypoints: CropKeypoints) -> None:
-        """Takes one step on each batch of frames, in random order."""
-        order = [frames[index] for index in torch.randperm(len(frames)).tolist()]
-        for start in range(0, len(order), self.options.batch):
-            rows = order[start : start + self.options.batch]
-            crops = self.estimator.crops(sequence, rows)
-            targets = CropKeypoints(
-                torch.stack([keypoints.xy[t] for t in rows]),
-                torch.stack([keypoints.confidence[t] for t in rows]),
-            )
-            self.learner.descend(functools.partial(self._objective, crops, targets))
+    def _fit_segment(self, sequence: Sequence, frames: list[int], keypoints: CropKeypoints) -> None:
+        """Passes over the frames of a segment, whose crops are read once."""
+        crops = self.estimator.crops(sequence, frames)
+        xy = [keypoints.xy[t] for t in frames]
+        confidence = [keypoints.confidence[t] for t in frames]
+        for _ in range(self.options.steps):
+            order = torch.randperm(len(frames)).tolist()
+            for start in range(0, len(order), self.options.batch):
+                rows = order[start : start + self.options.batch]
+                batch = torch.stack([crops[i] for i in rows])
+                targets = CropKeypoints(
+                    torch.stack([xy[i] for i in rows]),
+                    torch.stack([confidence[i] for i in rows]),
+                )
+                self.learner.descend(functools.partial(self._objective, batch, targets))
 
     def _fit_frame(self, crop: Tensor, keypoints: CropKeypoints) -> None:
         """Takes all steps on one frame."""
