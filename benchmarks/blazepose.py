@@ -67,7 +67,7 @@ def speed(args: argparse.Namespace) -> None:
         'trunk': lambda: landmarks.trunk(crop),
         'crop of 1500 px to 256': lambda: crop_regions(image, region, 256),
         'detect(), with crop and suppression': lambda: network.detect(image),
-        'one look, with crop and decoding': lambda: network._look_once(image, region, False),
+        'one look, with crop and decoding': lambda: network.look_once(image, region, False),
     }
     for name, call in parts.items():
         spent = cpu_ms(call, args.repeat)
