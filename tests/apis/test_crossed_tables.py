@@ -170,7 +170,7 @@ def test_stored_runs_are_not_computed_again(content, folder, monkeypatch, capfd)
     monkeypatch.chdir(folder)
     again = benchmark('crossed.yaml', work_dir='out', only='one')
     lines = capfd.readouterr().out.splitlines()
-    runs = [line for line in lines if line.startswith('[') and line.endswith(', stored before')]
+    runs = [line for line in lines if ', seed ' in line and 'stored before' in line]
     assert len(runs) == 4
     for entry in again['crossed']:
         first = entries_of(content)[f'one, 2D gt, narrow: {entry["method"]}']
