@@ -48,7 +48,7 @@ def known_layouts() -> str:
 
 def _summary(source: Source) -> str:
     """What a file of an unknown layout holds."""
-    first = source.first()
+    first = source.first
     name = ''
     if source.kind == 'folder':
         name = f'{first.path.name} and {len(source.content) - 1} other files, the first with '

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Optional
 
@@ -37,8 +38,9 @@ class Source:
     content: Any = None
     skeleton: Optional[str] = None
 
+    @functools.cached_property
     def first(self) -> Source:
-        """The file itself, or the first file of a folder."""
+        """The file itself, or the first file of a folder, which is opened once."""
         if self.kind == 'folder':
             return open_source(self.content[0], self.skeleton)
         return self
@@ -48,6 +50,14 @@ class Source:
         if self.kind == 'folder':
             return self.content
         return [self.path]
+
+    def contents(self) -> Iterator[tuple[Path, Any]]:
+        """The path and the content of the file itself, or of every file of a folder, one after the other."""
+        if self.kind != 'folder':
+            yield self.path, self.content
+            return
+        for file in self.content:
+            yield file, open_source(file).content
 
 
 @dataclasses.dataclass(frozen=True)

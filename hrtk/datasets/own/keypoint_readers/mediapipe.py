@@ -17,6 +17,7 @@ from hrtk.datasets.own.keypoint_report import LeftOut
 from hrtk.datasets.own.keypoint_table import Content, FrameRef, Row, points_array, whole_number
 
 COUNT = 33
+SKELETON = 'blazepose33'
 KEYS = ('pose_landmarks', 'poseLandmarks', 'landmarks', 'landmark')
 NUMBERS = ('frame', 'frame_id', 'frame_index', 'frame_idx', 'frame_number')
 IMAGES = ('image', 'file_name', 'filename')
@@ -46,8 +47,7 @@ def _read(source: Source, left_out: LeftOut) -> Content:
             rows.append(Row(frame, None, _points(landmarks), label))
     coordinates = np.abs([row.values[:, :2] for row in rows])
     normalised = bool(np.nanmedian(coordinates) <= LARGEST_FRACTION)
-    skeleton = READER.skeleton
-    return Content(rows, READER.source, skeleton, tuple(listed), normalised=normalised)
+    return Content(rows, READER.source, SKELETON, tuple(listed), normalised=normalised)
 
 
 def _frames(content: Any) -> list[Any]:
@@ -128,7 +128,7 @@ READER = Reader(
     '`pose_landmarks` or `landmarks`',
     frame='`image` or `frame`, else its place in the list',
     person='none',
-    skeleton='blazepose33',
+    skeleton=SKELETON,
     source='mediapipe',
     recognises=_recognises,
     read=_read,

@@ -18,7 +18,6 @@ from hrtk.datasets.own.keypoint_readers.base import (
     coco_skeleton,
     entries,
     is_list_of,
-    open_source,
 )
 from hrtk.datasets.own.keypoint_report import LeftOut
 from hrtk.datasets.own.keypoint_table import Content, FrameRef, Row, whole_number
@@ -29,7 +28,7 @@ NOUN = 'frames'
 
 
 def _recognises(source: Source) -> bool:
-    content = source.first().content
+    content = source.first.content
     if isinstance(content, dict):
         return INFO in content
     if not is_list_of(content, dict):
@@ -41,10 +40,7 @@ def _read(source: Source, left_out: LeftOut) -> Content:
     rows: list[Row] = []
     listed: list[FrameRef] = []
     skeleton = None
-    for file in source.files():
-        content = source.content
-        if source.kind == 'folder':
-            content = open_source(file).content
+    for file, content in source.contents():
         if isinstance(content, dict):
             skeleton = _skeleton(content.get('meta_info'), source)
             content = content.get(INFO)

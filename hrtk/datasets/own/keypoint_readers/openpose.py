@@ -7,23 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hrtk.datasets.own.keypoint_readers.base import Reader, Source, entries, open_source
+from hrtk.datasets.own.keypoint_readers.base import Reader, Source, entries
 from hrtk.datasets.own.keypoint_report import LeftOut
 from hrtk.datasets.own.keypoint_table import Content, FrameRef, Row
 
 
 def _recognises(source: Source) -> bool:
-    first = source.first()
-    return isinstance(first.content, dict) and 'people' in first.content
+    content = source.first.content
+    return isinstance(content, dict) and 'people' in content
 
 
 def _read(source: Source, left_out: LeftOut) -> Content:
     rows: list[Row] = []
     listed = []
-    for file in source.files():
-        content = source.content
-        if source.kind == 'folder':
-            content = open_source(file).content
+    for file, content in source.contents():
         frame = FrameRef(file.stem.removesuffix('_keypoints'))
         listed.append(frame)
         rows.extend(_rows(content, frame, file))

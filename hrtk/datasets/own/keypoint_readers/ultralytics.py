@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hrtk.datasets.own.keypoint_readers.base import Reader, Source, open_source
+from hrtk.datasets.own.keypoint_readers.base import Reader, Source
 from hrtk.datasets.own.keypoint_report import LeftOut
 from hrtk.datasets.own.keypoint_table import Content, FrameRef, Row
 from hrtk.errors import InputError
@@ -31,8 +31,8 @@ Item = tuple[FrameRef, Any, str]
 
 
 def _is_json(source: Source) -> bool:
-    content = source.first().content
-    if source.first().kind != 'json' or not isinstance(content, list):
+    content = source.first.content
+    if source.first.kind != 'json' or not isinstance(content, list):
         return False
     detections = [entry for entry in content if isinstance(entry, dict)]
     for entry in content:
@@ -44,10 +44,7 @@ def _is_json(source: Source) -> bool:
 def _read_json(source: Source, left_out: LeftOut) -> Content:
     items: list[Item] = []
     listed = []
-    for file in source.files():
-        content = source.content
-        if source.kind == 'folder':
-            content = open_source(file).content
+    for file, content in source.contents():
         if any(isinstance(entry, list) for entry in content):
             frames = [
                 (FrameRef('', i, place=i), found, f'frame {i}') for i, found in enumerate(content)
@@ -104,10 +101,10 @@ def _corner(detection: dict[str, Any]) -> float:
 
 
 def _is_text(source: Source) -> bool:
-    if source.files()[0].suffix.lower() != '.txt':
+    if source.first.kind != 'txt':
         return False
-    for file in source.files():
-        for _, numbers in _lines(file):
+    for _, lines in source.contents():
+        for _, numbers in _lines(lines):
             return len(numbers) > BOX
     return False
 
@@ -115,10 +112,10 @@ def _is_text(source: Source) -> bool:
 def _read_text(source: Source, left_out: LeftOut) -> Content:
     lines: list[tuple[FrameRef, list[float], str]] = []
     listed = []
-    for file in source.files():
+    for file, content in source.contents():
         frame = FrameRef(file.stem)
         listed.append(frame)
-        for number, numbers in _lines(file):
+        for number, numbers in _lines(content):
             lines.append((frame, numbers, f'line {number} of {file.name}'))
     per_point = _per_point([numbers for _, numbers, _ in lines], source.path)
     last = [numbers[BOX + per_point * POINTS :] for _, numbers, _ in lines]
@@ -135,8 +132,9 @@ def _read_text(source: Source, left_out: LeftOut) -> Content:
     return Content(rows, TEXT_READER.source, None, tuple(listed), first_frame=1, normalised=True)
 
 
-def _lines(file: Path) -> Iterator[tuple[int, list[float]]]:
-    for number, line in enumerate(open_source(file).content, start=1):
+def _lines(lines: list[str]) -> Iterator[tuple[int, list[float]]]:
+    """The number of every line that is not empty, and the numbers in it."""
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             yield number, _numbers(line)
 
