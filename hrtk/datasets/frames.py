@@ -103,7 +103,7 @@ class VideoFrames:
         self._chosen: Optional[tuple[int, ...]] = None
         if indices is not None:
             self._chosen = tuple(operator.index(index) for index in indices)
-            self._check(self._chosen)
+            self.check(self._chosen)
 
     @property
     def indices(self) -> tuple[int, ...]:
@@ -160,7 +160,7 @@ class VideoFrames:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, '_decoder': None}
 
-    def _check(self, indices: Sequence[int]) -> None:
+    def check(self, indices: Sequence[int]) -> None:
         """Raises InputError for frame numbers outside the video, which is decoded only if the header leaves a doubt."""
         known = known_timeline(self.path)
         within = self.claimed or 0

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hrtk.datasets.own.coco_keypoints import CocoKeypointsDataset
+from hrtk.datasets.own.footage import ImageFootage
 from hrtk.datasets.own.tracking import smooth_boxes
 from hrtk.datasets.own.video import VideoDataset
 from hrtk.detectors.rtmlib import RTMLib
@@ -257,6 +258,16 @@ def test_pictures_are_photographs(pictures, tmp_path):
         pictures / 'f2.png', keypoints(tmp_path / 'one.json', {'f2.png': [person(0)]})
     )
     assert [s.frame_ids for s in alone] == [('f2.png',)]
+
+
+def test_photographs_are_not_opened_to_tell_people_apart(pictures, tmp_path, monkeypatch):
+    file = keypoints(tmp_path / 'kp.json', {f'f{t}.png': [person(0)] for t in range(1, 13)})
+
+    def refuse(*options):
+        raise AssertionError('every photograph is a clip: all frames would be opened for each')
+
+    monkeypatch.setattr(ImageFootage, 'frames', refuse)
+    assert len(VideoDataset(pictures, file)) == 12
 
 
 def test_pictures_with_a_rate_are_a_film(pictures, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Literal, Optional
 
@@ -11,6 +12,7 @@ from hrtk.datasets.own.footage import Footage
 from hrtk.datasets.own.identities import Identities, identify
 from hrtk.datasets.own.identities.appearance import Appearance, look
 from hrtk.datasets.own.keypoint_table import KeypointTable, contradicting_identities
+from hrtk.structures import Frames
 
 # Trackers of hrtk, which see one frame after the other: what they noted is examined with all frames at hand.
 OWN_TRACKERS = ('blazepose',)
@@ -78,15 +80,19 @@ class ClipIdentities:
             return self._identify(rows, frames, np.array(known))
         return Identities(np.array(known), ())
 
+    @functools.cached_property
+    def _images(self) -> Frames:
+        """All frames, opened once and only if colours are looked at: every photograph is a clip of its own."""
+        return self._footage.frames()
+
     def _identify(
         self, rows: Sequence[int], frames: Sequence[int], noted: Optional[np.ndarray]
     ) -> Identities:
         index = np.array(rows)
-        images = self._footage.frames(range(len(self._footage)))
 
         def look_at(position: int) -> Appearance:
             points = self._points[index[position]]
-            return look(images[frames[position]], points, self._table.skeleton)
+            return look(self._images[frames[position]], points, self._table.skeleton)
 
         return identify(
             np.array(frames),

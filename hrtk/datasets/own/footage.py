@@ -16,7 +16,7 @@ from hrtk.datasets.own.frame_numbers import first_frame as find_first_frame
 from hrtk.datasets.own.frame_numbers import last_number, noted_number
 from hrtk.datasets.own.keypoint_table import FrameRef, KeypointTable
 from hrtk.errors import InputError
-from hrtk.files import content_hash, is_hidden, natural
+from hrtk.files import content_hash, natural, visible
 from hrtk.reading.frame_times import mean_rate
 from hrtk.reading.pictures import UNREAD_SUFFIXES, unread_picture
 from hrtk.structures import Frames
@@ -133,9 +133,8 @@ class VideoFootage(Footage):
         self.path = path
         self._video = VideoFrames(path)
         self.fps = self._video.fps
-        if (
-            self.fps > USUAL_FPS
-        ):  # cut files may have the ticks of their clock there, 1000 per second
+        # Cut files may have the ticks of their clock there, 1000 per second.
+        if self.fps > USUAL_FPS:
             self.fps, _ = self.clock(None)
 
     def __len__(self) -> int:
@@ -186,7 +185,7 @@ class VideoFootage(Footage):
             assert number is not None  # checked above
             indices.append(number - first if frame.place is None else frame.place)
         try:
-            VideoFrames(self.path, sorted(set(indices)))  # raises for numbers outside the video
+            self._video.check(sorted(set(indices)))
         except InputError as error:
             hint = f'; frames of {table.path} are numbered from {first}'
             raise InputError(f'{error}{hint}, first_frame says otherwise') from error
@@ -368,9 +367,7 @@ def _images_below(folder: Path) -> list[Path]:
     """
     images = []
     unread = []
-    for file in sorted(folder.rglob('*')):
-        if is_hidden(file, folder):
-            continue
+    for file in visible(folder, '**/*'):
         suffix = file.suffix.lower()
         if suffix in IMAGE_SUFFIXES:
             images.append(file)

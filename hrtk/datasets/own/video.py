@@ -234,10 +234,9 @@ class VideoDataset(SequenceDataset):
         return clip_focal(self.footage.size(frame), fov=self.fov)
 
     def _noted_sizes(self, track: Track) -> list[Optional[tuple[int, int]]]:
-        """The image size that the keypoint file notes for every frame."""
-        sizes = [frame.size for frame in self.table.frames]
-        sizes.append(None)  # row -1, where the person was not detected
-        return [sizes[row] for row in track.rows]
+        """The image size that the keypoint file notes for every frame; None where the person was not detected."""
+        sizes = {row: self.table.frames[row].size for row in track.rows if row >= 0}
+        return [sizes.get(row) for row in track.rows]
 
     def _keypoints_of(self, track: Track) -> Keypoints2D:
         """The keypoints of a track; zeros where the person was not detected."""
