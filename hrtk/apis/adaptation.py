@@ -40,6 +40,17 @@ def adapt(
     Raises:
         InputError: the config or a file that it names is wrong.
     """
+    metrics, _ = adapt_and_keep_data(config, cfg_options=cfg_options, **overrides)
+    return metrics
+
+
+def adapt_and_keep_data(
+    config: str | Path | dict | Config,
+    *,
+    cfg_options: Optional[dict[str, Any]] = None,
+    **overrides: Any,
+) -> tuple[dict[str, float], Any]:
+    """As :func:`adapt`, and returns the data set of the run, too, for who would build the same one again."""
     cfg = load_config(config, {**(cfg_options or {}), **overrides})
     require_assets({key: value for key, value in cfg.items() if not key.startswith('_')})
     # Reading a config needs no runner, and mmengine's hooks take a second to import.
@@ -49,7 +60,7 @@ def adapt(
     try:
         with named_config(cfg.filename):
             runner = AdaptRunner.from_cfg(cfg)
-        return runner.adapt()
+        return runner.adapt(), runner.test_dataloader.dataset
     finally:
         if is_distributed() and not distributed_before:
             distributed.destroy_process_group()

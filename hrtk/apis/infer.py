@@ -13,8 +13,7 @@ import torch
 from mmengine.config import Config
 from rich.console import Console
 
-from hrtk.apis.adaptation import adapt as run
-from hrtk.apis.adaptation import load_config
+from hrtk.apis.adaptation import adapt_and_keep_data, load_config
 from hrtk.apis.camera import record
 from hrtk.apis.detect import detect
 from hrtk.apis.doubts import report_doubts
@@ -32,7 +31,7 @@ from hrtk.geometry.camera import clip_focal
 from hrtk.models.checkpoints import find_weights
 from hrtk.models.estimators.hmr import PRECISIONS
 from hrtk.reading import read_json
-from hrtk.registry import DATASETS, ESTIMATORS
+from hrtk.registry import ESTIMATORS
 
 ALIASES = {'npz': 'amass'}
 HMR2_ASPECT = 192 / 256  # of the part of the crop that the official HMR2 uses
@@ -147,12 +146,12 @@ def infer(
             parse_frame(value, fps or 1.0, option)  # raises for what is no time
     if keypoints is None:
         if camera is None:
-            open_footage(images)  # a wrong path is reported before the detector loads its weights
+            opened = open_footage(images)  # a wrong path is reported before the detector is loaded
         detector = build_detector(pose2d, device or _default_device())
         if camera is not None:
             fps = _record(camera, images, seconds)
+            opened = open_footage(images)
         rate = fps or _rate_of(cfg_options)
-        opened = open_footage(images)
         frames = None
         if begin is not None or end is not None:
             times = None
@@ -171,9 +170,8 @@ def infer(
             cfg.dataset[key] = value
     if not film:
         cfg.outputs = {**(cfg.get('outputs') or {}), 'pictures': 0, 'video': False}
-    metrics = run(cfg, work_dir=output, device=device)
+    metrics, dataset = adapt_and_keep_data(cfg, work_dir=output, device=device)
     results = output / 'results' / read_json(output / 'metrics.json', kind=dict)['fingerprint']
-    dataset = DATASETS.build(cfg.dataset)
     body = body_of(cfg.estimator)
     doubts = report_doubts(dataset, results, body, output / 'metrics.json')
     overlay = None

@@ -231,6 +231,17 @@ def test_bodies_of_own_footage_are_turned_by_the_viewing_ray(clip, two_people, t
     assert report(tmp_path, fov=20.0).read_text() != page
 
 
+def test_the_data_set_is_built_once(clip, two_people, tmp_path, caplog):
+    """Reading keypoints and tracking take long, and whatever the log says about the file would be said twice."""
+    entries = json.loads(two_people.read_text())
+    entries[2]['keypoints'][0][5][0] = None
+    broken = tmp_path / 'kp.json'
+    broken.write_text(json.dumps(entries))
+    infer(clip, broken, output=tmp_path, film=False)
+    said = [record for record in caplog.records if 'no finite numbers' in record.getMessage()]
+    assert len(said) == 1
+
+
 def test_adapts_as_a_config_says(clip, two_people, tmp_path):
     # A data set with ground truth, masks of its own and another protocol are all replaced.
     config = dict(
