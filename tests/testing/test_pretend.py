@@ -67,9 +67,7 @@ HOMES = {
     'training': 'TRAININGS in tests/testing/pretend_cases.py, and its batch to batch_of()',
 }
 DOWNLOADS = {
-    'adapters/rivals/keypoint_fit.py': 'which frames have keypoints, per sequence',
-    'adapters/rivals/norm_adapt.py': 'which frames have keypoints, per sequence',
-    'adapters/rivals/cycle_adapt.py': 'which frames have keypoints, per sequence',
+    'adapters/parts/learner_session.py': 'which frames have keypoints, per sequence',
     'models/estimators/base.py': 'hashes of weights, per sequence of a temporal teacher',
     'adapters/bilevel/online.py': 'which frames have keypoints, per sequence',
     'adapters/track/fit.py': 'which frames have keypoints, per sequence',

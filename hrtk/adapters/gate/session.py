@@ -136,6 +136,11 @@ class GateSession(Session):
         )
         return counts
 
+    @property
+    def state_bytes(self) -> int:
+        """Those of the wrapped session; all sequences share the frozen weights."""
+        return self.wrapped.state_bytes
+
     def state_dict(self) -> dict[str, Any]:
         """Returns the wrapped session's state and the frozen weights."""
         return {'wrapped': self.wrapped.state_dict(), 'frozen': self.frozen.state_dict()}

@@ -26,13 +26,12 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
-from hrtk.adapters.base import Adapter, Reset, Session
+from hrtk.adapters.base import Adapter, Reset
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
-from hrtk.adapters.parts.learner import Learner
+from hrtk.adapters.parts.learner_session import LearnerSession
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.adapters.parts.source_bank import dataset_fingerprint
-from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.adapters.rivals.motion_denoiser import (
     MotionDenoiser,
     draw_masks,
@@ -167,7 +166,7 @@ class _Motion:
     betas: Tensor
 
 
-class CycleAdaptSession(Session):
+class CycleAdaptSession(LearnerSession):
     """The estimator under adaptation.
 
     Args:
@@ -176,37 +175,20 @@ class CycleAdaptSession(Session):
     """
 
     def __init__(self, options: CycleAdapt, estimator: Estimator) -> None:
+        super().__init__(estimator, options.parameters, options.lr, options.adam_betas)
         self.options = options
-        self.estimator = estimator
         self.body = estimator.required_body
-        self.learner = Learner(estimator, options.parameters, options.lr, options.adam_betas)
-        self._unseen: dict[str, int | float] = {}
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Runs all cycles, then yields the prediction of every frame."""
         self.learner.reset_counts()
-        keypoints = crop_targets(sequence, device=self.estimator.device)
-        seen = keypoints.seen.cpu()
-        self._unseen = report_unseen(sequence, seen)
+        keypoints, seen = self.look_at(sequence)
         if seen.any():
             confidence = (keypoints.confidence > self.options.least_confidence).to(
                 keypoints.xy.dtype
             )
             self._adapt(sequence, CropKeypoints(keypoints.xy, confidence))
         yield from predict_frames(self.estimator, sequence)
-
-    @property
-    def counts(self) -> dict[str, int | float]:
-        """``skipped_updates``, and ``frames_without_evidence`` if there are any, of the last sequence."""
-        return {'skipped_updates': self.learner.skipped, **self._unseen}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resumes from a :meth:`state_dict`."""
-        self.learner.load_state_dict(state)
 
     def _adapt(self, sequence: Sequence, keypoints: CropKeypoints) -> None:
         options = self.options

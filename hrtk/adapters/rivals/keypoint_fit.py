@@ -23,12 +23,11 @@ from typing import Any, Literal, Optional
 import torch
 from torch import Tensor
 
-from hrtk.adapters.base import Adapter, Reset, Session, predict
+from hrtk.adapters.base import Adapter, Reset, predict
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.gradients import Weights
-from hrtk.adapters.parts.learner import Learner
+from hrtk.adapters.parts.learner_session import LearnerSession
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
-from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, predict_chunks
@@ -95,7 +94,7 @@ class KeypointFit(Adapter):
         return KeypointFitSession(self, estimator)
 
 
-class KeypointFitSession(Session):
+class KeypointFitSession(LearnerSession):
     """The weights under adaptation with their Adam.
 
     Args:
@@ -104,10 +103,8 @@ class KeypointFitSession(Session):
     """
 
     def __init__(self, options: KeypointFit, estimator: Estimator) -> None:
+        super().__init__(estimator, options.parameters, options.lr, options.adam_betas)
         self.options = options
-        self.estimator = estimator
-        self.learner = Learner(estimator, options.parameters, options.lr, options.adam_betas)
-        self._unseen: dict[str, int | float] = {}
         self._steps_taken: list[int] = []
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
@@ -118,23 +115,11 @@ class KeypointFitSession(Session):
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """Counts of the last sequence.
-
-        ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any;
-        with ``until``, ``steps``: the mean number of steps per frame with a visible keypoint.
-        """
-        counts = {'skipped_updates': self.learner.skipped, **self._unseen}
+        """Adds, with ``until``, ``steps``: the mean number of steps per frame with a visible keypoint."""
+        counts = super().counts
         if self.options.until is not None and self._steps_taken:
             counts['steps'] = sum(self._steps_taken) / len(self._steps_taken)
         return counts
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resumes from a :meth:`state_dict`."""
-        self.learner.load_state_dict(state)
 
     def midway_state(self, done: int) -> Optional[dict[str, Any]]:
         """Returns Adam's moments and the counts; None inside a segment."""
@@ -156,9 +141,7 @@ class KeypointFitSession(Session):
         yield from self._run(sequence, done)
 
     def _run(self, sequence: Sequence, first: int) -> Iterator[Prediction]:
-        keypoints = crop_targets(sequence, device=self.estimator.device)
-        seen = keypoints.seen.cpu()
-        self._unseen = report_unseen(sequence, seen)
+        keypoints, seen = self.look_at(sequence)
         if self.options.scope == 'sequence':
             yield from self._run_segments(sequence, keypoints, seen, first)
             return
