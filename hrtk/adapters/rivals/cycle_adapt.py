@@ -29,7 +29,7 @@ from torch import Tensor
 from hrtk.adapters.base import Adapter, Reset
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.learner_session import LearnerSession
-from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.adapters.parts.source_bank import dataset_fingerprint
 from hrtk.adapters.rivals.motion_denoiser import (
@@ -122,8 +122,7 @@ class CycleAdapt(Adapter):
     @functools.cached_property
     def loss_weights(self) -> LossWeights:
         """The loss weights, with the overrides of ``weights``."""
-        defaults = dataclasses.asdict(LossWeights())
-        return LossWeights(**merged_loss_weights('CycleAdapt', defaults, self.weights))
+        return overridden('CycleAdapt', LossWeights(), self.weights)
 
     @functools.cached_property
     def motion_windows(self) -> Any:

@@ -27,6 +27,7 @@ from hrtk.adapters.base import Adapter, Reset, predict
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.gradients import Weights
 from hrtk.adapters.parts.learner_session import LearnerSession
+from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
 from hrtk.errors import InputError
@@ -87,7 +88,7 @@ class KeypointFit(Adapter):
     @functools.cached_property
     def loss_weights(self) -> LossWeights:
         """The loss weights, with the overrides of ``weights``."""
-        return LossWeights.merged('KeypointFit', self.weights)
+        return overridden('KeypointFit', LossWeights(), self.weights)
 
     def start(self, estimator: Estimator) -> KeypointFitSession:
         """Starts a session with the estimator's present weights."""

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from hrtk.adapters.base import Adapter, Reset, predict
 from hrtk.adapters.parts.gradients import Weights
 from hrtk.adapters.parts.learner_session import LearnerSession
+from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
 from hrtk.errors import InputError
@@ -76,7 +77,7 @@ class NormAdapt(Adapter):
     @functools.cached_property
     def loss_weights(self) -> LossWeights:
         """The loss weights, with the overrides of ``weights``."""
-        return LossWeights.merged('NormAdapt', self.weights)
+        return overridden('NormAdapt', LossWeights(), self.weights)
 
     def start(self, estimator: Estimator) -> NormAdaptSession:
         """Starts a session with the estimator's present weights and statistics."""
