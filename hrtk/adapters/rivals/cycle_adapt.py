@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from hrtk.adapters.base import Adapter, Reset
+from hrtk.adapters.parts.crop_reader import read_crops
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.learner_session import LearnerSession
 from hrtk.adapters.parts.loss_weights import overridden
@@ -49,6 +50,7 @@ from hrtk.registry import ADAPTERS, DATASETS
 from hrtk.structures import Prediction, Sequence
 
 WARM_UP = 3  # cycles
+KEPT = 2**30  # bytes of crops that stay in memory over all cycles
 LAST_SHARE = 0.02  # of the rate at the end: 5e-5 falls to 1e-6 in the code
 
 
@@ -198,32 +200,41 @@ class CycleAdaptSession(LearnerSession):
             motion_lr = options.motion_lr
         adam = GuardedAdam(denoiser.parameters(), motion_lr, options.adam_betas)
         windows = upload(windows_of(len(sequence), options.window), device)
+        crops = self._kept_crops(sequence)
         target: Optional[_Motion] = None
         for cycle in range(options.cycles):
             self.learner.set_lr(options.rate(cycle) * options.lr)
             adam.lr = options.rate(cycle) * motion_lr
-            present = self._pass_of_bodies(sequence, keypoints, target)
+            present = self._pass_of_bodies(sequence, crops, keypoints, target)
             target = self._pass_of_motion(denoiser, adam, present, windows)
 
+    def _kept_crops(self, sequence: Sequence) -> Optional[Tensor]:
+        """The crops of all frames, read once for all cycles, or None if they need more memory than :data:`KEPT`."""
+        size = 4 * math.prod(self.estimator.input_shape)
+        if size * len(sequence) > KEPT:
+            return None
+        return read_crops(self.estimator, sequence, range(len(sequence)))
+
     def _pass_of_bodies(
-        self, sequence: Sequence, keypoints: CropKeypoints, target: Optional[_Motion]
+        self,
+        sequence: Sequence,
+        crops: Optional[Tensor],
+        keypoints: CropKeypoints,
+        target: Optional[_Motion],
     ) -> _Motion:
         """Takes a step on each batch of frames, and returns the predictions before the steps."""
         order = torch.randperm(len(sequence))
         rotations = []
         betas = []
         for frames in order.split(self.options.batch):
-            crops = self.estimator.crops(sequence, frames.tolist())
             rows = upload(frames, self.estimator.device)
-            prediction = self.estimator(crops)
+            if crops is None:
+                batch = self.estimator.crops(sequence, frames.tolist())
+            else:
+                batch = crops[rows]
+            prediction = self.estimator(batch)
             loss = self._loss(prediction, keypoints[rows], target, rows)
-            gradient = torch.autograd.grad(
-                loss,
-                list(self.learner.weights.values()),
-                allow_unused=True,
-                materialize_grads=True,
-            )
-            self.learner.step(gradient, [loss.detach()])
+            self.learner.descend(lambda _: loss)
             rotations.append(rotmat_to_rot6d(prediction.rotmat.detach()).flatten(1))
             betas.append(prediction.betas.detach())
         back = upload(order.argsort(), self.estimator.device)

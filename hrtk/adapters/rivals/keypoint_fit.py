@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from hrtk.adapters.base import Adapter, Reset, predict
+from hrtk.adapters.parts.crop_reader import read_crops
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.gradients import Weights
 from hrtk.adapters.parts.learner_session import LearnerSession
@@ -31,7 +32,8 @@ from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
 from hrtk.errors import InputError
-from hrtk.models.estimators import Estimator, predict_chunks
+from hrtk.models.estimators import Estimator
+from hrtk.models.estimators.prediction import BATCH_SIZE
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Prediction, Sequence
 
@@ -158,26 +160,26 @@ class KeypointFitSession(LearnerSession):
         """Adapts to one segment after the other and yields the predictions of each."""
         for start in range(first, len(sequence), self.options.segment):
             stop = min(start + self.options.segment, len(sequence))
-            frames = [t for t in range(start, stop) if seen[t]]
-            if frames:
-                self._fit_segment(sequence, frames, keypoints)
-            for prediction in predict_chunks(self.estimator, sequence, first=start, stop=stop):
-                for i in range(len(prediction)):
-                    yield prediction[i : i + 1]
+            crops = read_crops(self.estimator, sequence, range(start, stop))
+            self._fit_segment(crops, keypoints[start:stop], seen[start:stop])
+            for chunk in crops.split(BATCH_SIZE):
+                predictions = predict(self.estimator, chunk)
+                for i in range(len(predictions)):
+                    yield predictions[i : i + 1]
 
-    def _fit_segment(self, sequence: Sequence, frames: list[int], keypoints: CropKeypoints) -> None:
-        """Passes over the frames of a segment, whose crops are read once."""
-        crops = self.estimator.crops(sequence, frames)
-        xy = [keypoints.xy[t] for t in frames]
-        confidence = [keypoints.confidence[t] for t in frames]
+    def _fit_segment(self, crops: Tensor, keypoints: CropKeypoints, seen: Tensor) -> None:
+        """Passes over those frames of a segment that have a visible keypoint."""
+        frames = torch.nonzero(seen).flatten()
+        if not len(frames):
+            return
         for _ in range(self.options.steps):
-            order = torch.randperm(len(frames)).tolist()
+            order = frames[torch.randperm(len(frames))].tolist()
             for start in range(0, len(order), self.options.batch):
                 rows = order[start : start + self.options.batch]
-                batch = torch.stack([crops[i] for i in rows])
+                batch = torch.stack([crops[t] for t in rows])
                 targets = CropKeypoints(
-                    torch.stack([xy[i] for i in rows]),
-                    torch.stack([confidence[i] for i in rows]),
+                    torch.stack([keypoints.xy[t] for t in rows]),
+                    torch.stack([keypoints.confidence[t] for t in rows]),
                 )
                 self.learner.descend(functools.partial(self._objective, batch, targets))
 
@@ -191,13 +193,7 @@ class KeypointFitSession(LearnerSession):
                 if error.item() <= self.options.until:
                     break
             loss = self._loss(posed, keypoints)
-            gradient = torch.autograd.grad(
-                loss,
-                list(self.learner.weights.values()),
-                allow_unused=True,
-                materialize_grads=True,
-            )
-            self.learner.step(gradient, [loss.detach()])
+            self.learner.descend(lambda _: loss)
             count += 1
         self._steps_taken.append(count)
 

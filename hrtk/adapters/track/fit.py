@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from hrtk.adapters.base import Adapter
+from hrtk.adapters.parts.crop_reader import read_crops
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.fitted_camera import fitted_camera
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
@@ -33,8 +34,6 @@ from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import ADAPTERS, ESTIMATORS, LOSSES
 from hrtk.structures import Prediction, Sequence
-
-BATCH_SIZE = 32  # crops that are read at once
 
 
 @ADAPTERS.register_module()
@@ -223,7 +222,7 @@ class TrackFitSession(LearnerSession):
         for start in range(done - done % length, len(sequence), length):
             stop = min(start + length, len(sequence))
             frames = range(start, stop)
-            inputs = self._read(self.estimator, sequence, frames)
+            inputs = read_crops(self.estimator, sequence, frames)
             if start >= done:
                 self._shape = self._fit(sequence, frames, inputs, targets[start:stop])
             prediction = self._final(inputs, self._shape, targets[start:stop])
@@ -367,16 +366,7 @@ class TrackFitSession(LearnerSession):
         if network is None:
             return functional_call(self.estimator, self.start_weights, (inputs,))
         network.to(self.estimator.device)
-        return network(self._read(network, sequence, frames))
-
-    @staticmethod
-    @torch.no_grad()
-    def _read(estimator: Estimator, sequence: Sequence, frames: SequenceOf[int]) -> Tensor:
-        """The crops of all frames."""
-        chunks = []
-        for start in range(0, len(frames), BATCH_SIZE):
-            chunks.append(estimator.crops(sequence, frames[start : start + BATCH_SIZE]))
-        return torch.cat(chunks)
+        return network(read_crops(network, sequence, frames))
 
     def _joints(self, prediction: Prediction) -> Tensor:
         return self.body.joints(prediction.rotmat, prediction.betas, SKELETON)
