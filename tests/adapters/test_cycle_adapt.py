@@ -9,6 +9,7 @@ import torch
 from tiny_parts import Tiny, tiny_sequence, weights_of
 
 from hrtk.adapters import CycleAdapt
+from hrtk.adapters.rivals import cycle_adapt
 from hrtk.adapters.rivals.motion_denoiser import (
     MotionDenoiser,
     draw_masks,
@@ -128,7 +129,11 @@ def literal(network, sequence, denoiser, cycles, adapter):
         goal = goal.detach()
 
 
-def test_cycles_are_a_plain_loop():
+@pytest.mark.parametrize('kept', [True, False])
+def test_cycles_are_a_plain_loop(monkeypatch, kept):
+    """The crops are read once for all cycles, or by every one where they need too much memory."""
+    if not kept:
+        monkeypatch.setattr(cycle_adapt, 'KEPT', 0)
     network = Tiny()
     twin = copy.deepcopy(network)
     start = weights_of(network)
@@ -138,7 +143,13 @@ def test_cycles_are_a_plain_loop():
     torch.manual_seed(4)
     literal(twin, sequence, denoiser, 3, adapter)
     torch.manual_seed(4)
+    read = []
+    crops = network.crops
+    monkeypatch.setattr(
+        network, 'crops', lambda sequence, frames: read.extend(frames) or crops(sequence, frames)
+    )
     found = list(AdapterRun(adapter, network).run(sequence))
+    assert sorted(read) == sorted([0, 1, 2] * (2 if kept else 4))
     wanted = weights_of(twin)
     for name, weight in weights_of(network).items():
         assert (weight - wanted[name]).abs().max() < 1e-7

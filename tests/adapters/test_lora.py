@@ -40,6 +40,8 @@ DYNAMIC = dict(
     weights=dict(pose_prior=0.0, source=0.0),
 )
 TRACK = dict(type='TrackFit', lr=1e-3, steps=3)
+KEYPOINTS = dict(type='KeypointFit', lr=1e-3, steps=2)
+CYCLES = dict(type='CycleAdapt', lr=1e-3, cycles=2, window=3, motion_steps=0)
 
 
 @TEACHERS.register_module(force=True)
@@ -221,7 +223,14 @@ def test_the_gradient_of_two_levels_against_finite_differences():
 
 @pytest.mark.parametrize(
     'config, network',
-    [(BILEVEL, 'ViT'), (DYNAMIC, 'ViT'), (TRACK, 'ViT'), (BILEVEL, 'ResNet')],
+    [
+        (BILEVEL, 'ViT'),
+        (DYNAMIC, 'ViT'),
+        (TRACK, 'ViT'),
+        (KEYPOINTS, 'ViT'),
+        (CYCLES, 'ViT'),
+        (BILEVEL, 'ResNet'),
+    ],
     ids=lambda value: value if isinstance(value, str) else value['type'],
 )
 def test_adapters_change_the_chosen_weights_alone(config, network):
@@ -252,6 +261,15 @@ def test_the_bytes_of_the_state():
     tensors = [value for name, value in model.named_parameters() if lora.is_factor(name)]
     numbers = sum(value.numel() for value in tensors)
     assert session.state_bytes == 8 * 4 * numbers + 4 * len(tensors)
+
+
+def test_the_bytes_behind_a_gate_are_those_of_its_adapter():
+    sequence = tiny_sequence(frames=1)
+    bare = ADAPTERS.build(KEYPOINTS).start(TinyTransformer())
+    predict_all(bare, sequence)
+    gated = ADAPTERS.build(dict(type='DoNoHarm', adapter=KEYPOINTS)).start(TinyTransformer())
+    predict_all(gated, sequence)
+    assert gated.state_bytes == bare.state_bytes
 
 
 @pytest.mark.parametrize('reset', ['sequence', 'frame'])

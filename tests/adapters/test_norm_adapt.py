@@ -83,6 +83,20 @@ def test_scale_and_shift_are_a_plain_loop():
     assert changed and all('bn' in name or 'downsample.1' in name for name in changed)
 
 
+@pytest.mark.parametrize('share', [0.5, 1.0])
+def test_the_bytes_of_the_state(share):
+    """Scale and shift with two moments and a counter of Adam each, and the statistics that move."""
+    network = Tiny(norm='bn')
+    session = NormAdapt(steps=1, source_share=share).start(network)
+    before = session.state_bytes
+    list(session.run(tiny_sequence(frames=1)))
+    layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    channels = sum(layer.num_features for layer in layers)
+    statistics = 2 * 8 * channels * (share < 1)
+    assert before == 2 * 8 * channels + statistics
+    assert session.state_bytes == 3 * 2 * 8 * channels + 4 * 2 * len(layers) + statistics
+
+
 def test_statistics_alone_need_no_keypoints():
     network = Tiny(norm='bn')
     sequence = tiny_sequence(frames=2)

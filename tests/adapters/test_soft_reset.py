@@ -23,6 +23,8 @@ def test_a_sequence_begins_with_the_average(kind):
     list(run.run(tiny_sequence('a', frames=2)))
     list(other.run(tiny_sequence('a', frames=2)))
     first = weights_of(model)
+    average_bytes = sum(weight.nbytes for weight in model.parameters())
+    assert run.state_bytes - other.state_bytes == average_bytes
     # Nothing is softened before the first sequence.
     assert all(torch.equal(first[name], weight) for name, weight in weights_of(plain).items())
     assert max((first[name] - start[name]).abs().max() for name in start) > 1e-4

@@ -67,9 +67,7 @@ HOMES = {
     'training': 'TRAININGS in tests/testing/pretend_cases.py, and its batch to batch_of()',
 }
 DOWNLOADS = {
-    'adapters/rivals/keypoint_fit.py': 'which frames have keypoints, per sequence',
-    'adapters/rivals/norm_adapt.py': 'which frames have keypoints, per sequence',
-    'adapters/rivals/cycle_adapt.py': 'which frames have keypoints, per sequence',
+    'adapters/parts/learner_session.py': 'which frames have keypoints, per sequence',
     'models/estimators/base.py': 'hashes of weights, per sequence of a temporal teacher',
     'adapters/bilevel/online.py': 'which frames have keypoints, per sequence',
     'adapters/track/fit.py': 'which frames have keypoints, per sequence',
@@ -79,12 +77,11 @@ DOWNLOADS = {
 TOLERANCE = 5e-5
 # The roots of the bones' depths and the camera's fit enlarge the rounding of the network.
 TOLERANCES = {'adapter ClosedForm': 2e-4}
-# Crops per frame where they are read more than once: by the frozen network of the gate, by the predictions behind the
-# steps on a segment, and by every cycle over a video, whose crops do not stay in memory.
+# Crops per frame where they are read more than once: by the frozen network of the gate, and by the predictions behind
+# the cycles over a video.
 READS = {
     'adapter DoNoHarm': 2,
     'adapter DoNoHarm, never': 2,
-    'adapter KeypointFit, sequence': 2,
     'adapter CycleAdapt': 2,
 }
 

@@ -16,7 +16,7 @@ from hrtk.adapters.base import FROZEN, Adapter, Effort, Session
 from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
 from hrtk.adapters.bilevel.state import BilevelState
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
-from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.rollback import GoodWeights, is_finite
 from hrtk.adapters.parts.source_loss import SourceLabels
@@ -126,8 +126,7 @@ class OnlineAdapter(Adapter):
     @functools.cached_property
     def loss_weights(self) -> LossWeights:
         """The loss weights: the method's defaults with the overrides of ``weights``."""
-        defaults = dataclasses.asdict(self.DEFAULT_LOSS_WEIGHTS)
-        return LossWeights(**merged_loss_weights(type(self).__name__, defaults, self.weights))
+        return overridden(type(self).__name__, self.DEFAULT_LOSS_WEIGHTS, self.weights)
 
     @functools.cached_property
     def objectives(self) -> Objectives:

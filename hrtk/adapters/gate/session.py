@@ -28,12 +28,8 @@ from hrtk.structures import Prediction, Sequence
 if TYPE_CHECKING:
     from hrtk.adapters.gate.adapter import DoNoHarm
 
-FIELDS = (
-    'rotmat',
-    'betas',
-    'camera',
-    'joint_spread',
-)  # of the predictions that wait for their decision
+# Of the predictions that wait for their decision.
+FIELDS = ('rotmat', 'betas', 'camera', 'joint_spread')
 
 
 class GateSession(Session):
@@ -79,7 +75,10 @@ class GateSession(Session):
         yield from self._run_frames(task, self.wrapped.run(task.hidden), 0)
 
     def midway_state(self, done: int) -> Optional[dict[str, Any]]:
-        """Returns the wrapped session's state behind the frames that it has predicted, and that of the judge."""
+        """Returns the wrapped session's state behind the frames that it has predicted, and that of the judge.
+
+        Not the frozen weights: a session that continues starts from the same ones.
+        """
         predicted = done + len(self._waiting)
         wrapped = self.wrapped.midway_state(predicted)
         if wrapped is None:
@@ -87,7 +86,6 @@ class GateSession(Session):
         return {
             'wrapped': wrapped,
             'predicted': predicted,
-            'frozen': self.frozen.state_dict(),
             'seed': self._seed,
             'judge': self._judge.state_dict(),
             'waiting': [frame.state_dict() for frame in self._waiting],
@@ -99,7 +97,6 @@ class GateSession(Session):
     ) -> Iterator[Prediction]:
         """Continues behind the first ``done`` frames."""
         device = self.estimator.device
-        self.frozen.load_state_dict(state['frozen'])
         self._judge = Judge(self.options.limits)
         self._judge.load_state_dict(state['judge'], device)
         self._shares = [share.to(device) for share in state['shares']]
@@ -135,6 +132,11 @@ class GateSession(Session):
             adapted_share=float(shares.double().mean()),
         )
         return counts
+
+    @property
+    def state_bytes(self) -> int:
+        """Those of the wrapped session; all sequences share the frozen weights."""
+        return self.wrapped.state_bytes
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the wrapped session's state and the frozen weights."""

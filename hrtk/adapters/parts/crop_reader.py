@@ -1,4 +1,4 @@
-"""Reads random crops of a target in the background, while the network computes."""
+"""Reads the crops of many frames: random ones in the background, while the network computes, or all at once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hrtk.models.estimators import Estimator
 from hrtk.structures import Sequence
 
 READ_AHEAD = 3  # batches
+AT_ONCE = 32  # crops in one call of the estimator
 
 
 class FrameDraw(NamedTuple):
@@ -87,6 +88,19 @@ class CropReader:
             return {}
         crops = self.estimator.crops(self.sequences[draw.sequence], new)
         return dict(zip(new, self.estimator.denormalise(crops)))
+
+
+@torch.no_grad()
+def read_crops(estimator: Estimator, sequence: Sequence, frames: SequenceOf[int]) -> Tensor:
+    """Returns the network's inputs of B frames, (B, 3, R, R), on the estimator's device.
+
+    Raises:
+        InputError: a frame cannot be read.
+    """
+    chunks = []
+    for start in range(0, len(frames), AT_ONCE):
+        chunks.append(estimator.crops(sequence, frames[start : start + AT_ONCE]))
+    return torch.cat(chunks)
 
 
 def _finished(

@@ -156,8 +156,8 @@ class Learner:
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of the adapting weights, of the moments of all Adams and of the start weights."""
-        tensors = (*self.weights.values(), *self.start.values())
+        """Bytes of the adapting weights, of all moments and of the copies for ``pull`` and ``soft_reset``."""
+        tensors = (*self.weights.values(), *self.start.values(), *self.average.values())
         adams = sum(adam.state_bytes for adam in self.adams.values())
         return sum(tensor.nbytes for tensor in tensors) + adams
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Optional
+from typing import Any, Optional, TypeVar
 
 from hrtk.errors import InputError
+
+Weights = TypeVar('Weights', bound=Any)  # a dataclass of floats
 
 
 def merged_loss_weights(
@@ -26,3 +29,8 @@ def merged_loss_weights(
     if unknown:
         raise InputError(f'{adapter}: weights has no {unknown}; its keys are {sorted(defaults)}')
     return {**defaults, **changes}
+
+
+def overridden(adapter: str, weights: Weights, changes: Optional[Mapping[str, float]]) -> Weights:
+    """Returns loss weights that are a dataclass with overrides; see :func:`merged_loss_weights`."""
+    return type(weights)(**merged_loss_weights(adapter, dataclasses.asdict(weights), changes))

@@ -35,9 +35,8 @@ from hrtk.registry import ADAPTERS
 from hrtk.structures import Prediction
 
 POINTS = joint_names(SKELETON)
-OPPOSITE = (
-    -0.999
-)  # cosine of an angle beyond which the axis of the smallest rotation is not defined
+# Cosine of an angle beyond which the axis of the smallest rotation is not defined.
+OPPOSITE = -0.999
 
 
 class Bones(NamedTuple):
@@ -82,7 +81,7 @@ class ClosedForm(Adapter):
         torso: whether the body is turned in the plane of the image before the limbs.
         strength: share of the way to the solved direction, in (0, 1].
         least_confidence: of a keypoint whose bone is solved, in [0, 1].
-        batch_size: frames per forward pass.
+        batch_size: frames that are solved at once.
         reset: of :class:`~hrtk.adapters.Adapter`; nothing carries over in any case.
 
     Raises:

@@ -26,13 +26,13 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
-from hrtk.adapters.base import Adapter, Reset, Session
+from hrtk.adapters.base import Adapter, Reset
+from hrtk.adapters.parts.crop_reader import read_crops
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
-from hrtk.adapters.parts.learner import Learner
-from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.learner_session import LearnerSession
+from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.adapters.parts.source_bank import dataset_fingerprint
-from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.adapters.rivals.motion_denoiser import (
     MotionDenoiser,
     draw_masks,
@@ -50,6 +50,7 @@ from hrtk.registry import ADAPTERS, DATASETS
 from hrtk.structures import Prediction, Sequence
 
 WARM_UP = 3  # cycles
+KEPT = 2**30  # bytes of crops that stay in memory over all cycles
 LAST_SHARE = 0.02  # of the rate at the end: 5e-5 falls to 1e-6 in the code
 
 
@@ -123,8 +124,7 @@ class CycleAdapt(Adapter):
     @functools.cached_property
     def loss_weights(self) -> LossWeights:
         """The loss weights, with the overrides of ``weights``."""
-        defaults = dataclasses.asdict(LossWeights())
-        return LossWeights(**merged_loss_weights('CycleAdapt', defaults, self.weights))
+        return overridden('CycleAdapt', LossWeights(), self.weights)
 
     @functools.cached_property
     def motion_windows(self) -> Any:
@@ -167,7 +167,7 @@ class _Motion:
     betas: Tensor
 
 
-class CycleAdaptSession(Session):
+class CycleAdaptSession(LearnerSession):
     """The estimator under adaptation.
 
     Args:
@@ -176,37 +176,20 @@ class CycleAdaptSession(Session):
     """
 
     def __init__(self, options: CycleAdapt, estimator: Estimator) -> None:
+        super().__init__(estimator, options.parameters, options.lr, options.adam_betas)
         self.options = options
-        self.estimator = estimator
         self.body = estimator.required_body
-        self.learner = Learner(estimator, options.parameters, options.lr, options.adam_betas)
-        self._unseen: dict[str, int | float] = {}
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Runs all cycles, then yields the prediction of every frame."""
         self.learner.reset_counts()
-        keypoints = crop_targets(sequence, device=self.estimator.device)
-        seen = keypoints.seen.cpu()
-        self._unseen = report_unseen(sequence, seen)
+        keypoints, seen = self.look_at(sequence)
         if seen.any():
             confidence = (keypoints.confidence > self.options.least_confidence).to(
                 keypoints.xy.dtype
             )
             self._adapt(sequence, CropKeypoints(keypoints.xy, confidence))
         yield from predict_frames(self.estimator, sequence)
-
-    @property
-    def counts(self) -> dict[str, int | float]:
-        """``skipped_updates``, and ``frames_without_evidence`` if there are any, of the last sequence."""
-        return {'skipped_updates': self.learner.skipped, **self._unseen}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resumes from a :meth:`state_dict`."""
-        self.learner.load_state_dict(state)
 
     def _adapt(self, sequence: Sequence, keypoints: CropKeypoints) -> None:
         options = self.options
@@ -217,32 +200,41 @@ class CycleAdaptSession(Session):
             motion_lr = options.motion_lr
         adam = GuardedAdam(denoiser.parameters(), motion_lr, options.adam_betas)
         windows = upload(windows_of(len(sequence), options.window), device)
+        crops = self._kept_crops(sequence)
         target: Optional[_Motion] = None
         for cycle in range(options.cycles):
             self.learner.set_lr(options.rate(cycle) * options.lr)
             adam.lr = options.rate(cycle) * motion_lr
-            present = self._pass_of_bodies(sequence, keypoints, target)
+            present = self._pass_of_bodies(sequence, crops, keypoints, target)
             target = self._pass_of_motion(denoiser, adam, present, windows)
 
+    def _kept_crops(self, sequence: Sequence) -> Optional[Tensor]:
+        """The crops of all frames, read once for all cycles, or None if they need more memory than :data:`KEPT`."""
+        size = 4 * math.prod(self.estimator.input_shape)
+        if size * len(sequence) > KEPT:
+            return None
+        return read_crops(self.estimator, sequence, range(len(sequence)))
+
     def _pass_of_bodies(
-        self, sequence: Sequence, keypoints: CropKeypoints, target: Optional[_Motion]
+        self,
+        sequence: Sequence,
+        crops: Optional[Tensor],
+        keypoints: CropKeypoints,
+        target: Optional[_Motion],
     ) -> _Motion:
         """Takes a step on each batch of frames, and returns the predictions before the steps."""
         order = torch.randperm(len(sequence))
         rotations = []
         betas = []
         for frames in order.split(self.options.batch):
-            crops = self.estimator.crops(sequence, frames.tolist())
             rows = upload(frames, self.estimator.device)
-            prediction = self.estimator(crops)
+            if crops is None:
+                batch = self.estimator.crops(sequence, frames.tolist())
+            else:
+                batch = crops[rows]
+            prediction = self.estimator(batch)
             loss = self._loss(prediction, keypoints[rows], target, rows)
-            gradient = torch.autograd.grad(
-                loss,
-                list(self.learner.weights.values()),
-                allow_unused=True,
-                materialize_grads=True,
-            )
-            self.learner.step(gradient, [loss.detach()])
+            self.learner.descend(lambda _: loss)
             rotations.append(rotmat_to_rot6d(prediction.rotmat.detach()).flatten(1))
             betas.append(prediction.betas.detach())
         back = upload(order.argsort(), self.estimator.device)

@@ -23,15 +23,17 @@ from typing import Any, Literal, Optional
 import torch
 from torch import Tensor
 
-from hrtk.adapters.base import Adapter, Reset, Session, predict
+from hrtk.adapters.base import Adapter, Reset, predict
+from hrtk.adapters.parts.crop_reader import read_crops
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.gradients import Weights
-from hrtk.adapters.parts.learner import Learner
+from hrtk.adapters.parts.learner_session import LearnerSession
+from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
-from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
 from hrtk.errors import InputError
-from hrtk.models.estimators import Estimator, predict_chunks
+from hrtk.models.estimators import Estimator
+from hrtk.models.estimators.prediction import BATCH_SIZE
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Prediction, Sequence
 
@@ -88,14 +90,14 @@ class KeypointFit(Adapter):
     @functools.cached_property
     def loss_weights(self) -> LossWeights:
         """The loss weights, with the overrides of ``weights``."""
-        return LossWeights.merged('KeypointFit', self.weights)
+        return overridden('KeypointFit', LossWeights(), self.weights)
 
     def start(self, estimator: Estimator) -> KeypointFitSession:
         """Starts a session with the estimator's present weights."""
         return KeypointFitSession(self, estimator)
 
 
-class KeypointFitSession(Session):
+class KeypointFitSession(LearnerSession):
     """The weights under adaptation with their Adam.
 
     Args:
@@ -104,10 +106,8 @@ class KeypointFitSession(Session):
     """
 
     def __init__(self, options: KeypointFit, estimator: Estimator) -> None:
+        super().__init__(estimator, options.parameters, options.lr, options.adam_betas)
         self.options = options
-        self.estimator = estimator
-        self.learner = Learner(estimator, options.parameters, options.lr, options.adam_betas)
-        self._unseen: dict[str, int | float] = {}
         self._steps_taken: list[int] = []
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
@@ -118,23 +118,11 @@ class KeypointFitSession(Session):
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """Counts of the last sequence.
-
-        ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any;
-        with ``until``, ``steps``: the mean number of steps per frame with a visible keypoint.
-        """
-        counts = {'skipped_updates': self.learner.skipped, **self._unseen}
+        """Adds, with ``until``, ``steps``: the mean number of steps per frame with a visible keypoint."""
+        counts = super().counts
         if self.options.until is not None and self._steps_taken:
             counts['steps'] = sum(self._steps_taken) / len(self._steps_taken)
         return counts
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns Adam's moments."""
-        return self.learner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resumes from a :meth:`state_dict`."""
-        self.learner.load_state_dict(state)
 
     def midway_state(self, done: int) -> Optional[dict[str, Any]]:
         """Returns Adam's moments and the counts; None inside a segment."""
@@ -156,9 +144,7 @@ class KeypointFitSession(Session):
         yield from self._run(sequence, done)
 
     def _run(self, sequence: Sequence, first: int) -> Iterator[Prediction]:
-        keypoints = crop_targets(sequence, device=self.estimator.device)
-        seen = keypoints.seen.cpu()
-        self._unseen = report_unseen(sequence, seen)
+        keypoints, seen = self.look_at(sequence)
         if self.options.scope == 'sequence':
             yield from self._run_segments(sequence, keypoints, seen, first)
             return
@@ -174,26 +160,26 @@ class KeypointFitSession(Session):
         """Adapts to one segment after the other and yields the predictions of each."""
         for start in range(first, len(sequence), self.options.segment):
             stop = min(start + self.options.segment, len(sequence))
-            frames = [t for t in range(start, stop) if seen[t]]
-            if frames:
-                self._fit_segment(sequence, frames, keypoints)
-            for prediction in predict_chunks(self.estimator, sequence, first=start, stop=stop):
-                for i in range(len(prediction)):
-                    yield prediction[i : i + 1]
+            crops = read_crops(self.estimator, sequence, range(start, stop))
+            self._fit_segment(crops, keypoints[start:stop], seen[start:stop])
+            for chunk in crops.split(BATCH_SIZE):
+                predictions = predict(self.estimator, chunk)
+                for i in range(len(predictions)):
+                    yield predictions[i : i + 1]
 
-    def _fit_segment(self, sequence: Sequence, frames: list[int], keypoints: CropKeypoints) -> None:
-        """Passes over the frames of a segment, whose crops are read once."""
-        crops = self.estimator.crops(sequence, frames)
-        xy = [keypoints.xy[t] for t in frames]
-        confidence = [keypoints.confidence[t] for t in frames]
+    def _fit_segment(self, crops: Tensor, keypoints: CropKeypoints, seen: Tensor) -> None:
+        """Passes over those frames of a segment that have a visible keypoint."""
+        frames = torch.nonzero(seen).flatten()
+        if not len(frames):
+            return
         for _ in range(self.options.steps):
-            order = torch.randperm(len(frames)).tolist()
+            order = frames[torch.randperm(len(frames))].tolist()
             for start in range(0, len(order), self.options.batch):
                 rows = order[start : start + self.options.batch]
-                batch = torch.stack([crops[i] for i in rows])
+                batch = torch.stack([crops[t] for t in rows])
                 targets = CropKeypoints(
-                    torch.stack([xy[i] for i in rows]),
-                    torch.stack([confidence[i] for i in rows]),
+                    torch.stack([keypoints.xy[t] for t in rows]),
+                    torch.stack([keypoints.confidence[t] for t in rows]),
                 )
                 self.learner.descend(functools.partial(self._objective, batch, targets))
 
@@ -207,13 +193,7 @@ class KeypointFitSession(Session):
                 if error.item() <= self.options.until:
                     break
             loss = self._loss(posed, keypoints)
-            gradient = torch.autograd.grad(
-                loss,
-                list(self.learner.weights.values()),
-                allow_unused=True,
-                materialize_grads=True,
-            )
-            self.learner.step(gradient, [loss.detach()])
+            self.learner.descend(lambda _: loss)
             count += 1
         self._steps_taken.append(count)
 

@@ -23,11 +23,11 @@ from typing import Any, Literal, Optional
 import torch
 from torch import Tensor, nn
 
-from hrtk.adapters.base import Adapter, Reset, Session, predict
+from hrtk.adapters.base import Adapter, Reset, predict
 from hrtk.adapters.parts.gradients import Weights
-from hrtk.adapters.parts.learner import Learner
+from hrtk.adapters.parts.learner_session import LearnerSession
+from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
-from hrtk.adapters.parts.targets import crop_targets, report_unseen
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
 from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator
@@ -77,14 +77,14 @@ class NormAdapt(Adapter):
     @functools.cached_property
     def loss_weights(self) -> LossWeights:
         """The loss weights, with the overrides of ``weights``."""
-        return LossWeights.merged('NormAdapt', self.weights)
+        return overridden('NormAdapt', LossWeights(), self.weights)
 
     def start(self, estimator: Estimator) -> NormAdaptSession:
         """Starts a session with the estimator's present weights and statistics."""
         return NormAdaptSession(self, estimator)
 
 
-class NormAdaptSession(Session):
+class NormAdaptSession(LearnerSession):
     """The normalisation layers under adaptation.
 
     Args:
@@ -96,11 +96,9 @@ class NormAdaptSession(Session):
     """
 
     def __init__(self, options: NormAdapt, estimator: Estimator) -> None:
+        super().__init__(estimator, 'norm', options.lr, options.adam_betas)
         self.options = options
-        self.estimator = estimator
-        self.learner = Learner(estimator, 'norm', options.lr, options.adam_betas)
         self.statistics = Statistics(estimator, options.source_share)
-        self._unseen: dict[str, int | float] = {}
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Yields the predictions of one batch after the other, after the steps on it."""
@@ -108,9 +106,9 @@ class NormAdaptSession(Session):
         yield from self._run(sequence, 0)
 
     @property
-    def counts(self) -> dict[str, int | float]:
-        """``skipped_updates``, and ``frames_without_evidence`` if there are any, of the last sequence."""
-        return {'skipped_updates': self.learner.skipped, **self._unseen}
+    def state_bytes(self) -> int:
+        """Bytes of scale and shift, of Adam's moments and of the present statistics."""
+        return super().state_bytes + self.statistics.state_bytes
 
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments and the statistics of training; the present ones are the estimator's buffers."""
@@ -140,9 +138,7 @@ class NormAdaptSession(Session):
         yield from self._run(sequence, done)
 
     def _run(self, sequence: Sequence, first: int) -> Iterator[Prediction]:
-        keypoints = crop_targets(sequence, device=self.estimator.device)
-        seen = keypoints.seen.cpu()
-        self._unseen = report_unseen(sequence, seen)
+        keypoints, seen = self.look_at(sequence)
         for start in range(first, len(sequence), self.options.batch):
             stop = min(start + self.options.batch, len(sequence))
             crops = self.estimator.crops(sequence, range(start, stop))
@@ -183,6 +179,16 @@ class Statistics:
             if module.running_mean is not None and module.running_var is not None:
                 self._layers[name] = module
                 self.source[name] = (module.running_mean.clone(), module.running_var.clone())
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the present statistics; 0 where they stay those of training."""
+        if self.source_share == 1:
+            return 0
+        tensors: list[Tensor] = []
+        for layer in self._layers.values():
+            tensors += [layer.running_mean, layer.running_var]
+        return sum(tensor.nbytes for tensor in tensors)
 
     @torch.no_grad()
     def measure(self, crops: Tensor) -> None:

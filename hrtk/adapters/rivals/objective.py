@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Optional
 
 from torch import Tensor
 
-from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.losses import keypoint2d_loss, shape_prior
 
@@ -24,16 +21,6 @@ class LossWeights:
 
     keypoints2d: float = 10.0
     shape_prior: float = 1e-3
-
-    @staticmethod
-    def merged(adapter: str, changes: Optional[Mapping[str, float]]) -> LossWeights:
-        """Returns the defaults with the overrides of an adapter's option ``weights``.
-
-        Raises:
-            InputError: an override has an unknown name.
-        """
-        defaults = dataclasses.asdict(LossWeights())
-        return LossWeights(**merged_loss_weights(adapter, defaults, changes))
 
 
 def keypoint_objective(

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from hrtk.adapters.base import Adapter, Reset
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
-from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.adapters.rivals.refinement import RefinementSession
 from hrtk.body_models.skeletons import joint_names
@@ -116,8 +116,7 @@ class SMPLify(Adapter):
     @functools.cached_property
     def objectives(self) -> Objectives:
         """The losses."""
-        defaults = dataclasses.asdict(LossWeights())
-        weights = LossWeights(**merged_loss_weights('SMPLify', defaults, self.weights))
+        weights = overridden('SMPLify', LossWeights(), self.weights)
         prior = None
         if weights.pose_prior:
             prior = LOSSES.build(self.pose_prior or dict(type='GMMPosePrior'))

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from hrtk.adapters.base import Adapter, Session
+from hrtk.adapters.base import Adapter
+from hrtk.adapters.parts.crop_reader import read_crops
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.fitted_camera import fitted_camera
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
-from hrtk.adapters.parts.learner import Learner
-from hrtk.adapters.parts.loss_weights import merged_loss_weights
+from hrtk.adapters.parts.learner_session import LearnerSession
+from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import PosedPrediction
 from hrtk.adapters.parts.source_bank import SourceBank, SourceSampler, warn_without_labels
 from hrtk.adapters.parts.source_loss import source_loss
@@ -33,8 +34,6 @@ from hrtk.errors import InputError
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import ADAPTERS, ESTIMATORS, LOSSES
 from hrtk.structures import Prediction, Sequence
-
-BATCH_SIZE = 32  # crops that are read at once
 
 
 @ADAPTERS.register_module()
@@ -103,10 +102,7 @@ class TrackFit(Adapter):
     @functools.cached_property
     def objectives(self) -> Objectives:
         """The losses."""
-        defaults = dataclasses.asdict(LossWeights())
-        loss_weights = LossWeights(
-            **merged_loss_weights(type(self).__name__, defaults, self.weights)
-        )
+        loss_weights = overridden('TrackFit', LossWeights(), self.weights)
         prior = None
         if loss_weights.pose_prior:
             prior = LOSSES.build(self.pose_prior or dict(type='GMMPosePrior'))
@@ -159,7 +155,7 @@ class _Fit:
     shape_adam: GuardedAdam
 
 
-class TrackFitSession(Session):
+class TrackFitSession(LearnerSession):
     """The weights under adaptation.
 
     Args:
@@ -168,10 +164,9 @@ class TrackFitSession(Session):
     """
 
     def __init__(self, options: TrackFit, estimator: Estimator) -> None:
+        super().__init__(estimator, options.parameters, options.lr, options.adam_betas)
         self.options = options
-        self.estimator = estimator
         self.body = estimator.required_body
-        self.learner = Learner(estimator, options.parameters, options.lr, options.adam_betas)
         self.start_weights = {
             name: weight.detach().clone() for name, weight in self.learner.weights.items()
         }
@@ -180,7 +175,6 @@ class TrackFitSession(Session):
             self.source = SourceSampler(options.source_bank)
         if options.objectives.pose_prior is not None:
             options.objectives.pose_prior.to(estimator.device)
-        self._unseen: dict[str, int | float] = {}
         self._visits = 0
         self._seen = 0
         self._shape: Optional[Tensor] = None  # of the present segment
@@ -228,7 +222,7 @@ class TrackFitSession(Session):
         for start in range(done - done % length, len(sequence), length):
             stop = min(start + length, len(sequence))
             frames = range(start, stop)
-            inputs = self._read(self.estimator, sequence, frames)
+            inputs = read_crops(self.estimator, sequence, frames)
             if start >= done:
                 self._shape = self._fit(sequence, frames, inputs, targets[start:stop])
             prediction = self._final(inputs, self._shape, targets[start:stop])
@@ -237,20 +231,11 @@ class TrackFitSession(Session):
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """Counts of the last sequence.
-
-        ``skipped_updates``: steps whose loss or gradient was not finite; ``frames_without_evidence``, if there are any:
-        frames without a visible keypoint; with ``until``, ``steps``: the mean number of passes that a frame was in.
-        """
-        counts = {'skipped_updates': self.learner.skipped, **self._unseen}
+        """Adds, with ``until``, ``steps``: the mean number of passes that a frame was in."""
+        counts = super().counts
         if self.options.until is not None and self._seen:
             counts['steps'] = self._visits / self._seen
         return counts
-
-    @property
-    def state_bytes(self) -> int:
-        """Bytes of the adapting weights and of Adam's moments."""
-        return self.learner.state_bytes
 
     def state_dict(self) -> dict[str, Any]:
         """Returns Adam's moments, the weights of the anchor and the position in the source."""
@@ -381,16 +366,7 @@ class TrackFitSession(Session):
         if network is None:
             return functional_call(self.estimator, self.start_weights, (inputs,))
         network.to(self.estimator.device)
-        return network(self._read(network, sequence, frames))
-
-    @staticmethod
-    @torch.no_grad()
-    def _read(estimator: Estimator, sequence: Sequence, frames: SequenceOf[int]) -> Tensor:
-        """The crops of all frames."""
-        chunks = []
-        for start in range(0, len(frames), BATCH_SIZE):
-            chunks.append(estimator.crops(sequence, frames[start : start + BATCH_SIZE]))
-        return torch.cat(chunks)
+        return network(read_crops(network, sequence, frames))
 
     def _joints(self, prediction: Prediction) -> Tensor:
         return self.body.joints(prediction.rotmat, prediction.betas, SKELETON)

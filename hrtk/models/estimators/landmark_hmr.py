@@ -136,8 +136,7 @@ class LandmarkHMR(ImageEstimator):
         for frame in frames:
             needed.update(frames_near([frame], len(sequence), sequence.fps))
         network = self.reader.network
-        if (
-            network.device != self.device
-        ):  # `to` visits all weights, 1.6 ms, even if none has to move
+        # `to` visits all weights, 1.6 ms, even if none has to move.
+        if network.device != self.device:
             network.to(self.device)
         return self.reader.landmarks(sequence, sorted(needed))
