@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hrtk.apis import benchmark, load_config
-from hrtk.apis.tables.cross_content import settings_of
 from hrtk.apis.tables.cross_plots import gains
 from hrtk.apis.tables.memory import peak_memory
+from hrtk.apis.tables.settings import settings_of
 from hrtk.apis.tables.table import load_table
 from hrtk.errors import InputError
 
