@@ -15,7 +15,7 @@ from hrtk.registry import ADAPTERS
 def settings_of(config: Config) -> dict[str, str]:
     """Reset policy and order of the derivatives of the config's adapter, ``'-'`` where it has none.
 
-    An adapter without a value of its own, such as one that wraps another, has that of its ``online`` part.
+    ``DoNoHarm`` has those of the adapter that it wraps, and ``Regeneration`` the order of its ``online`` part.
     """
     return {name: _setting(config.adapter.to_dict(), name) for name in ('reset', 'order')}
 
@@ -23,6 +23,9 @@ def settings_of(config: Config) -> dict[str, str]:
 def _setting(adapter: Mapping[str, Any], name: str) -> str:
     if adapter['type'] == BEFORE:
         return '-'
+    wrapped = adapter.get('adapter')
+    if isinstance(wrapped, Mapping):
+        return _setting(wrapped, name)
     if name in adapter:
         return str(adapter[name])
     kind = adapter['type']
