@@ -63,14 +63,10 @@ BENCHMARKS = (
         'bilevel_step', (), ('--net', 'tiny', '--order', 'first', '--frames', '1', '--check', '0')
     ),
     Benchmark(
-        'dynamic_step',
-        (),
-        ('--net', 'tiny', '--extra', '0', '--frames', '1', '--check', '0'),
+        'dynamic_step', (), ('--net', 'tiny', '--extra', '0', '--frames', '1', '--check', '0')
     ),
     Benchmark(
-        'precision',
-        (),
-        ('--net', 'tiny', '--batch', '1', '--order', 'first', '--repeat', '1'),
+        'precision', (), ('--net', 'tiny', '--batch', '1', '--order', 'first', '--repeat', '1')
     ),
     Benchmark('pre_adapt', (), ('--nets', 'tiny', '--epochs', '1')),
     Benchmark('mpm', ('--frames', '27', '243'), None),
@@ -88,6 +84,7 @@ BENCHMARKS = (
         (*COMPARED, '--cfg-options', 'dataset.sequences=1', 'dataset.frames=12'),
         ('source/r18_wild', '--cfg-options', 'dataset.sequences=1', 'dataset.frames=2'),
     ),
+    Benchmark('live', ('--sequences', '1', '--frames', '40'), None),
     Benchmark(
         'real4_infer',
         ('work_dirs/real4_infer',),

@@ -27,13 +27,13 @@ from pareto import draw, write_csv
 from hrtk.adapters import Preparation
 from hrtk.adapters.run import AdapterRun
 from hrtk.apis import load_config
+from hrtk.engine.computing import seed_generators
 from hrtk.evaluation import MeshEvaluator
 from hrtk.models.estimators import predict_sequence
 from hrtk.reading import read_json
 from hrtk.registry import ADAPTERS, DATASETS, ESTIMATORS
 from hrtk.results import Result, keypoint_array
 from hrtk.structures import Prediction, Sequence
-from hrtk.testing import trial
 
 METRICS = ('mpjpe_mm', 'pa_mpjpe_mm', 'accel_mm', 'reprojection_px', 'worse_share')
 
@@ -67,7 +67,7 @@ class Contender:
     def prepare(self, sequences: list[Sequence]) -> None:
         """Adapts to the whole target, where the adapter does so."""
         weights = copy.deepcopy(self.estimator.state_dict())
-        trial.seed(f'{self.seed}/prepare')
+        seed_generators(self.seed, 'prepare')
         start = time.process_time()
         prepared = self.adapter.prepare(self.estimator, sequences, Preparation())
         self.cpu += time.process_time() - start
@@ -79,7 +79,7 @@ class Contender:
     def adapt(self, sequence: Sequence) -> None:
         """Predicts one sequence, timed, and scores it."""
         before = predict_sequence(self.frozen, sequence)
-        trial.seed(f'{self.seed}/{sequence.name}')  # as in a run
+        seed_generators(self.seed, sequence.name)
         start = time.process_time()
         after = Prediction.cat([parameters(prediction) for prediction in self.run.run(sequence)])
         self.cpu += time.process_time() - start

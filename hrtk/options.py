@@ -99,8 +99,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
             continue
         if not _fits(value, hints[option]):
             raise OptionError(f'{label}: {option} is {_described(hints[option])}, not {value!r}')
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if is_number:
+        if isinstance(value, numbers.Real) and not isinstance(value, bool):
             least = LEAST.get(option)
             most = MOST.get(option)
             too_small = least is not None and value < least
@@ -148,7 +147,9 @@ def _members_fit(value: Any, origin: Any, members: tuple[Any, ...]) -> bool:
 def _range(least: Optional[float], most: Optional[float]) -> str:
     """A range in words."""
     if most is not None:
-        return f'a number up to {most:g}'
+        if least is None:
+            return f'a number up to {most:g}'
+        return f'a number from {least:g} to {most:g}'
     if least is None:
         return 'a number'
     if least == 1:

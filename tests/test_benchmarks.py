@@ -110,9 +110,8 @@ def test_floor_is_the_operations_over_the_rate(monkeypatch):
         (torch.ones(6, 7) @ torch.ones(7, 8)).relu()
         torch.autograd.grad(maps.sum(), kernel)
 
-    convolution = (
-        2 * (2 * 4 * 5 * 5) * (3 * 5 * 5)
-    )  # outputs, inputs of each; forward and for the kernel alike
+    # Outputs, inputs of each; forward and for the kernel alike.
+    convolution = 2 * (2 * 4 * 5 * 5) * (3 * 5 * 5)
     assert measuring.floor_ms(work) == pytest.approx((2 * convolution + 2 * 6 * 7 * 8) / 1e3)
 
 

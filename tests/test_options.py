@@ -233,3 +233,14 @@ def test_greatest_values(value):
     with pytest.raises(InputError, match='clip: fps is a number up to 100000, not'):
         check_options(Clip, {'fps': value}, 'clip')
     check_options(Clip, {'fps': 240}, 'clip')
+
+
+@pytest.mark.parametrize('option, value, words', [('max_gap', -1, '0'), ('min_length', 0, '1')])
+def test_both_ends_of_a_range_are_told(option, value, words):
+    class Clip:
+        def __init__(self, max_gap: int = 10, min_length: int = 5) -> None:
+            pass
+
+    expected = rf'clip: {option} is a number from {words} to 1e\+09, not {value}'
+    with pytest.raises(InputError, match=expected):
+        check_options(Clip, {option: value}, 'clip')

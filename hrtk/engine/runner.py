@@ -194,16 +194,15 @@ class AdaptRunner:
 
     def _register_hooks(self, cfg: Config) -> None:
         """Registers the hooks of the config, and the one that draws its ``outputs``."""
-        parts = dict(
-            default_hooks=cfg.get('default_hooks') or dict(progress=dict(type='ProgressHook')),
-            custom_hooks=dict(enumerate(cfg.get('custom_hooks') or [])),
-            outputs={},
+        default = cfg.get('default_hooks') or dict(progress=dict(type='ProgressHook'))
+        parts: dict[str, Iterable[Any]] = dict(
+            default_hooks=default.values(), custom_hooks=cfg.get('custom_hooks') or []
         )
         if cfg.get('outputs'):
-            parts['outputs'] = {0: {**cfg.outputs, 'type': 'OverlayHook'}}
+            parts['outputs'] = [{**cfg.outputs, 'type': 'OverlayHook'}]
         for key, hooks in parts.items():
             with named_part(cfg, key):
-                for hook in hooks.values():
+                for hook in hooks:
                     if hook is not None:
                         self.register_hook(hook)
         names = ', '.join(type(hook).__name__ for hook in self.hooks)

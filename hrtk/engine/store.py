@@ -25,9 +25,8 @@ from hrtk.reading import read_json
 from hrtk.reading.tensors import read_tensors
 from hrtk.results import Result
 
-EARLIER_SAFE = (
-    ' ()[]+=,@'  # signs that files kept in the days when all but ASCII letters were encoded
-)
+# Signs that files kept in the days when all but ASCII letters were encoded.
+EARLIER_SAFE = ' ()[]+=,@'
 
 
 class ResultStore:

@@ -84,7 +84,7 @@ def config(subject: DetectorSubject) -> Iterator[str]:
 @DETECTOR_CONTRACTS.add('it is a Detector with a skeleton, a source and a batch size', BASE)
 def attributes(subject: DetectorSubject) -> Iterator[str]:
     detector = subject.detector
-    if type(detector) is not type(subject.build()) or not isinstance(detector, Detector):
+    if not isinstance(detector, Detector):
         yield f'it is a {type(detector).__name__}'
     try:
         joint_names(detector.skeleton)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hrtk.apis import benchmark, load_config
-from hrtk.apis.tables.cross_content import settings_of
 from hrtk.apis.tables.cross_plots import gains
 from hrtk.apis.tables.memory import peak_memory
+from hrtk.apis.tables.settings import settings_of
 from hrtk.apis.tables.table import load_table
 from hrtk.errors import InputError
 
@@ -203,10 +203,16 @@ def test_peak_memory_grows_with_an_allocation(tmp_path):
         ('boa/spin_3dpw', 'never', 'second'),
         ('3dhrco/r18_mpn_bilevel_open', 'sequence', 'first'),
         ('track_fit/r18_clip', 'sequence', '-'),
+        ('do_no_harm/boa_r18_wild', 'sequence', 'first'),
     ],
 )
 def test_settings(config, reset, order):
     assert settings_of(load_config(config)) == {'reset': reset, 'order': order}
+
+
+def test_settings_of_a_gate_are_those_of_the_gated():
+    config = load_config('do_no_harm/boa_r18_wild', {'adapter.adapter.reset': 'never'})
+    assert settings_of(config)['reset'] == 'never'
 
 
 @pytest.mark.parametrize(

@@ -44,11 +44,17 @@ ESTIMATOR = dict(
 ADAPT = dict(
     estimator=ESTIMATOR,
     dataset=DATA,
-    adapter=dict(type='Bilevel', lr=1e-3, inner_lr=1e-3, interval=1, order='first'),
+    adapter=dict(
+        type='Bilevel',
+        lr=1e-3,
+        inner_lr=1e-3,
+        interval=1,
+        order='first',
+        weights=dict(source=0.0),
+    ),
     evaluator=dict(type='MeshEvaluator', protocol='open'),
     outputs=None,
 )
-ADAPT['adapter']['weights'] = dict(source=0.0)
 RUN = ('adapt', 'run.yaml', '--work-dir', 'run')
 LIFTER = dict(type='MPMStage2', channels=16, hidden=32, layers=1, frames=9, pretrained=None)
 H36M = dict(file='data/h36m/data_3d_h36m.npz', keypoints='data/h36m/data_2d_h36m_gt.npz', frames=9)
@@ -190,12 +196,11 @@ def write_official(folder):
         ADAPT['adapter'], pose_prior=dict(type='GMMPosePrior', file='data/spin/gmm_08.pkl')
     )
     config = dict(
-        _base_='../../configs/_base_/datasets/threedpw.py',
+        _base_=str(ROOT / 'configs/_base_/datasets/threedpw.py'),
         estimator=dict(TINY, head=dict(type='IterativeRegressor', hidden=16), body=body),
         adapter=adapter,
         outputs=None,
     )
-    config['_base_'] = str(ROOT / 'configs/_base_/datasets/threedpw.py')
     (folder / 'run.yaml').write_text(json.dumps(config))
 
 
@@ -232,7 +237,7 @@ COMMANDS = {
     'adapt': Command(write_clip, RUN, FOOTAGE, keys=KEYS),
     'adapt-official': Command(
         write_official,
-        ('adapt', 'run.yaml', '--work-dir', 'run'),
+        RUN,
         (
             'data/body_models/smpl/*.pkl',
             'data/spin/J_regressor*.npy',
@@ -283,12 +288,10 @@ COMMANDS = {
         before=(('benchmark', 'table.yaml', '--work-dir', 'tables'),),
         codes=(1, 2),
     ),
-    'check-assets': Command(
-        write_assets, ('check-assets', '--root', 'data'), ('data/**/*.*',), codes=(2,)
-    ),
+    'check-assets': Command(write_assets, ('check-assets', '--root', 'data'), ('data/**/*.*',)),
 }
-for _name in COMMANDS.values():
-    importlib.import_module(f'hrtk.cli.commands.{_name.arguments[0].replace("-", "_")}')
+for _command in COMMANDS.values():
+    importlib.import_module(f'hrtk.cli.commands.{_command.arguments[0].replace("-", "_")}')
 
 
 def targets(command, folder):

@@ -89,8 +89,8 @@ def change_option(command, number):
     actions = options_of(arguments[0])
     action = draw.choice(actions)
     if not action.option_strings:
-        position = 1  # of the footage, the config or the folder
-        return [arguments[0], value, *arguments[position + 1 :]], (value, action.dest)
+        # The first one: the footage, the config or the folder.
+        return [arguments[0], value, *arguments[2:]], (value, action.dest)
     if action.type in (int, float) and action.dest not in ('jobs', 'seconds'):
         value = draw.choice([value, HUGE, f'-{HUGE}', '-1', '0', 'nan'])
     flag = action.option_strings[-1]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
-from mmengine.config import Config
 
-from hrtk.apis.adaptation import load_config
 from hrtk.apis.tables.cross import Cell
 from hrtk.apis.tables.memory import peak_memory
 from hrtk.apis.tables.table import Row
 from hrtk.evaluation.report import BEFORE
 from hrtk.evaluation.resampling import RESAMPLES, Estimate, Stratum, resampled_mean
 from hrtk.reading import read_json
-from hrtk.registry import ADAPTERS
 
 ERRORS = ('mpjpe_mm', 'pa_mpjpe_mm')
 RULE = (
@@ -87,32 +83,6 @@ def paired_change(scores: Scores, other: Scores, metric: str, resample: bool) ->
     return _estimate(differences, resample)
 
 
-def settings_of(config: Config) -> dict[str, str]:
-    """Reset policy and order of the derivatives of the config's adapter, ``'-'`` where it has none.
-
-    An adapter without a value of its own, such as one that wraps another, has that of its ``online`` part.
-    """
-    return {name: _setting(config.adapter.to_dict(), name) for name in ('reset', 'order')}
-
-
-def _setting(adapter: Mapping[str, Any], name: str) -> str:
-    if adapter['type'] == BEFORE:
-        return '-'
-    if name in adapter:
-        return str(adapter[name])
-    kind = adapter['type']
-    if isinstance(kind, str):
-        kind = ADAPTERS.get(kind)
-    online = adapter.get('online')
-    if isinstance(online, Mapping) and name == 'order':
-        return _setting(online, name)
-    parameter = inspect.signature(kind).parameters.get(name)
-    if parameter is not None and isinstance(parameter.default, str):
-        return parameter.default
-    value = getattr(kind, name, None)
-    return value if isinstance(value, str) else '-'
-
-
 def _scores(runs: Iterable[Mapping[str, Any]]) -> Scores:
     """The sequences of all runs that have 3D errors."""
     scores: Scores = {}
@@ -125,6 +95,15 @@ def _scores(runs: Iterable[Mapping[str, Any]]) -> Scores:
             if frames and 'mpjpe_mm' in after:
                 scores[run['seed'], entry['name']] = Scored(frames, before, after)
     return scores
+
+
+def _error(scores: Scores, metric: str, resample: bool) -> Optional[Estimate]:
+    """The error of a row; None if no sequence has this metric."""
+    errors = {}
+    for key, score in scores.items():
+        if metric in score.after:
+            errors[key] = (score.after[metric], score.frames)
+    return _estimate(errors, resample)
 
 
 def _estimate(
@@ -158,17 +137,14 @@ def _entry(
         'source': cell.source,
         'start': cell.start,
         'method': cell.method,
-        **settings_of(load_config(row.config, row.options)),
+        **row.settings,
         'seeds': len({seed for seed, _ in own}),
         'sequences': len(own),
         'frames': sum(score.frames for score in own.values()),
     }
     for metric in ERRORS:
-        after = {key: (s.after[metric], s.frames) for key, s in own.items() if metric in s.after}
-        content[metric] = _as_dict(_estimate(after, cell.resample))
-        content[f'{metric}_frozen'] = _as_dict(
-            paired_change(frozen, _nothing(frozen), metric, cell.resample)
-        )
+        content[metric] = _as_dict(_error(own, metric, cell.resample))
+        content[f'{metric}_frozen'] = _as_dict(_error(frozen, metric, cell.resample))
         content[f'{metric}_change'] = _as_dict(paired_change(own, frozen, metric, cell.resample))
         against = None
         if simpler is not None:
@@ -190,12 +166,6 @@ def _entry(
     return content
 
 
-def _nothing(scores: Scores) -> Scores:
-    """Errors of zero, so that a difference is the error itself."""
-    zeros = dict.fromkeys(ERRORS, 0.0)
-    return {key: Scored(score.frames, zeros, zeros) for key, score in scores.items()}
-
-
 def _best_simpler(row: Row, rows: Sequence[Row], scores: Mapping[str, Scores]) -> Optional[Row]:
     """The best of the simpler rows of the same group that have all sequences of the row."""
     assert row.cell is not None
@@ -203,12 +173,10 @@ def _best_simpler(row: Row, rows: Sequence[Row], scores: Mapping[str, Scores]) -
     best: Optional[Row] = None
     lowest = np.inf
     for other in rows:
-        if (
-            not _is_simpler(other.cell, row.cell)
-            or not own.keys() <= scores.get(other.label, {}).keys()
-        ):
+        others = scores.get(other.label, {})
+        if not _is_simpler(other.cell, row.cell) or not own.keys() <= others.keys():
             continue
-        same = {key: (scores[other.label][key].after['mpjpe_mm'], own[key].frames) for key in own}
+        same = {key: (others[key].after['mpjpe_mm'], own[key].frames) for key in own}
         estimate = _estimate(same, False)
         if estimate is not None and estimate.mean < lowest:
             best = other
@@ -226,15 +194,8 @@ def _worse(scores: Scores) -> dict[str, Any]:
         key: score.after['mpjpe_mm'] - score.before['mpjpe_mm'] for key, score in scores.items()
     }
     worst = max(changes, key=lambda key: changes[key])
-    shares = [
-        (s.after['worse_share'], s.frames) for s in scores.values() if 'worse_share' in s.after
-    ]
-    share = None
-    if shares:
-        values, frames = np.array(shares, dtype=float).T
-        share = float(np.average(values, weights=frames))
     return {
-        'worse_share': share,
+        'worse_share': _mean_of_frames(scores, 'worse_share'),
         'worse_sequences': float(np.mean([change > 0 for change in changes.values()])),
         'worst_regression_mm': changes[worst],
         'worst_sequence': worst[1],
@@ -243,16 +204,21 @@ def _worse(scores: Scores) -> dict[str, Any]:
 
 def _costs(scores: Scores, runs: Sequence[Mapping[str, Any]]) -> dict[str, Optional[float]]:
     """Time of a frame, mean over all frames, and the largest peak memory of a run."""
-    times = [
-        (s.after['ms_per_frame'], s.frames) for s in scores.values() if 'ms_per_frame' in s.after
-    ]
-    ms = None
-    if times:
-        values, frames = np.array(times, dtype=float).T
-        ms = float(np.average(values, weights=frames))
     peaks = [peak_memory(Path(run['folder'])) for run in runs]
     known = [peak for peak in peaks if peak is not None]
-    return {'ms_per_frame': ms, 'peak_mib': max(known, default=None)}
+    return {
+        'ms_per_frame': _mean_of_frames(scores, 'ms_per_frame'),
+        'peak_mib': max(known, default=None),
+    }
+
+
+def _mean_of_frames(scores: Scores, name: str) -> Optional[float]:
+    """The mean of a number over all frames; None if no sequence has it."""
+    found = [(score.after[name], score.frames) for score in scores.values() if name in score.after]
+    if not found:
+        return None
+    values, frames = np.array(found, dtype=float).T
+    return float(np.average(values, weights=frames))
 
 
 def _as_dict(estimate: Optional[Estimate]) -> Optional[dict[str, Any]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
+from hrtk.apis.adaptation import load_config
 from hrtk.apis.locations import find_config
 from hrtk.apis.tables.cross import AXES, Cell, crossed_rows, is_crossed
+from hrtk.apis.tables.settings import settings_of
 from hrtk.errors import InputError, suggestion
 from hrtk.reading import read_yaml
 
@@ -60,6 +63,11 @@ class Row:
     def tests_network(self) -> bool:
         """Whether the config is one of a training, whose network gives the row's numbers."""
         return self.train or self.weights is not None or bool(self.cost)
+
+    @functools.cached_property  # a table is written after every run, with all its rows
+    def settings(self) -> dict[str, str]:
+        """Reset policy and order of the derivatives of its adapter, see :func:`settings_of`."""
+        return settings_of(load_config(self.config, self.options))
 
 
 @dataclasses.dataclass(frozen=True)

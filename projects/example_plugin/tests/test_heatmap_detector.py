@@ -29,9 +29,8 @@ def colour_weights(tmp_path_factory):
     with torch.no_grad():
         for value in network.parameters():
             value.zero_()
-        for channel in range(
-            3
-        ):  # 6 times a colour minus the other two, the mean of 4 x 4 px; black gives 0
+        # 6 times a colour minus the other two, the mean of 4 x 4 px; black gives 0.
+        for channel in range(3):
             sign = 2 * torch.eye(3)[channel] - 1
             weight = 6 * sign * torch.tensor(IMAGE_STD) / 16
             network[0].weight[channel] = weight[:, None, None]
