@@ -11,8 +11,9 @@ from typing import Any, Iterable, Iterator, Optional, Sequence
 
 import numpy as np
 
+from hrtk.visualization.doubts import Doubt
 from hrtk.visualization.playback import EncodedVideo, data_url, encode_image, pack_meshes
-from hrtk.visualization.report_content import Clip, Doubt, Page, Track, WorstFrame
+from hrtk.visualization.report_content import Clip, Page, Track, WorstFrame
 from hrtk.visualization.stage import Stage
 
 PAGE_FOLDER = Path(__file__).with_name('report_page')

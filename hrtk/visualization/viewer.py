@@ -12,6 +12,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hrtk.errors import InputError
+from hrtk.visualization.doubts import Doubt, in_clip
 from hrtk.visualization.stage import UP_AXES, Stage
 
 COLORS = {'before': (227, 165, 157), 'after': (157, 189, 227), 'truth': (180, 207, 152)}
@@ -36,7 +37,7 @@ class ViewedPerson:
             :func:`hrtk.visualization.playback.pelvis_meshes`.
         places: (F, 3) metres, the pelvis in the world of the stage, by the same roles.
         frame_image: index of one of the F frames -> (H, W, 3) uint8 RGB.
-        doubts: what speaks against a frame, in words, by its index.
+        doubts: the doubtful frames.
     """
 
     name: str
@@ -45,7 +46,7 @@ class ViewedPerson:
     meshes: Mapping[str, np.ndarray]
     places: Mapping[str, np.ndarray]
     frame_image: Callable[[int], np.ndarray]
-    doubts: Mapping[int, str]
+    doubts: Sequence[Doubt]
 
 
 class MeshViewer:
@@ -313,11 +314,11 @@ def _doubts_of_clip(people: Sequence[ViewedPerson]) -> dict[int, str]:
     first = min(person.frames[0] for person in people)
     found: dict[int, list[str]] = {}
     for person in people:
-        for t, reason in person.doubts.items():
-            text = reason
+        for doubt in in_clip(person.doubts, person.frames, first):
+            text = doubt.reason
             if len(people) > 1:
-                text = f'{person.name}: {reason}'
-            found.setdefault(person.frames[t] - first, []).append(text)
+                text = f'{person.name}: {text}'
+            found.setdefault(doubt.frame, []).append(text)
     return {frame: '; '.join(texts) for frame, texts in found.items()}
 
 

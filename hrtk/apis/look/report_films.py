@@ -18,11 +18,12 @@ from hrtk.apis.look.stored import bodies_by_role
 from hrtk.engine.output_hook import Panels
 from hrtk.evaluation.protocols import Protocol
 from hrtk.evaluation.report import COLUMNS, Record
+from hrtk.visualization.doubts import in_clip
 from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import with_caption
 from hrtk.visualization.playback import encode_video, pelvis_meshes
 from hrtk.visualization.render import BLUE, PINK
-from hrtk.visualization.report import Clip, Doubt, Person, Track, WorstFrame, spaced_maxima
+from hrtk.visualization.report import Clip, Person, Track, WorstFrame, spaced_maxima
 from hrtk.visualization.stage import StagedPeople
 from hrtk.visualization.video import letterbox
 
@@ -129,7 +130,6 @@ class Films:
         for role in meshes:
             by_role = staged.places[sequence.name]
             places[role] = by_role.get(role, by_role[self._row])[shown]
-        doubts = doubtful_frames(self.dataset, sequence, result, self.body)
         return Track(
             name=sequence.name,
             frame_ids=sequence.frame_ids,
@@ -139,7 +139,7 @@ class Films:
             errors=_plotted_errors(comparison, record),
             meshes=meshes,
             worst=_worst_frames(panels, comparison, record),
-            doubts=[Doubt(frame, reason) for frame, reason in doubts],
+            doubts=doubtful_frames(self.dataset, sequence, result, self.body),
             places=places,
             stage=staged.stage,
             others=others,
@@ -177,12 +177,7 @@ class Films:
             values[positions] = records[name].after.get(key, np.nan)
             errors.append(values)
             track = tracks[name]
-            doubts.append(
-                [
-                    dataclasses.replace(found, frame=int(positions[found.frame]))
-                    for found in track.doubts
-                ]
-            )
+            doubts.append(in_clip(track.doubts, clip.frames[name], start))
             for frame in track.worst:
                 text = f'{name}: {frame.text}'
                 worst.append(

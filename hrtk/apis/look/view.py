@@ -27,6 +27,7 @@ from hrtk.evaluation.report import BEFORE
 from hrtk.registry import DATASETS
 from hrtk.results import Result
 from hrtk.structures import Sequence
+from hrtk.visualization.doubts import Doubt
 from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import draw_keypoints, person_region
 from hrtk.visualization.playback import pelvis_meshes
@@ -109,7 +110,7 @@ def _clip_of(
     for other, frames in clip.frames.items():
         candidate, result = pairs[other]
         bodies = bodies_by_role(candidate, result, adapted, placing, protocol)
-        doubts = dict(doubtful_frames(dataset, candidate, result, body))
+        doubts = doubtful_frames(dataset, candidate, result, body)
         people.append(
             _viewed(candidate, result, body, bodies, frames, staged.places[other], doubts)
         )
@@ -129,7 +130,7 @@ def _viewed(
     bodies: dict[str, tuple[Any, Any]],
     frames: SequenceOf[int],
     places: dict[str, np.ndarray],
-    doubts: dict[int, str],
+    doubts: list[Doubt],
 ) -> ViewedPerson:
     meshes = {role: pelvis_meshes(body, rotmat, betas) for role, (rotmat, betas) in bodies.items()}
     row = 'after' if 'after' in places else 'before'
