@@ -66,12 +66,8 @@ class AdapterRun:
         state = self._session.midway_state(done)
         if state is None:
             return None
-        changed = {
-            name: value
-            for name, value in self.estimator.state_dict().items()
-            if is_factor(name) or not torch.equal(value, self._start_weights[name])
-        }
-        return dict(weights=changed, session=state)
+        weights = changed_weights(self.estimator, self._start_weights)
+        return dict(weights=weights, session=state)
 
     def run_from(
         self, sequence: Sequence, done: int, state: dict[str, Any]
@@ -134,6 +130,20 @@ class AdapterRun:
 def copied_weights(estimator: Estimator) -> dict[str, Tensor]:
     """Returns a copy of an estimator's state dict."""
     return {name: value.detach().clone() for name, value in estimator.state_dict().items()}
+
+
+def changed_weights(estimator: Estimator, start: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the entries of an estimator's state dict that differ from the start weights, not copied.
+
+    Args:
+        estimator: under adaptation.
+        start: state dict before it; factors of low rank that were added since count as changed.
+    """
+    return {
+        name: value
+        for name, value in estimator.state_dict().items()
+        if is_factor(name) or not torch.equal(value, start[name])
+    }
 
 
 def _merged(counts: list[Mapping[str, int | float]]) -> dict[str, int | float]:

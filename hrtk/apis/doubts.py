@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
@@ -23,6 +24,7 @@ from hrtk.geometry.camera import project
 from hrtk.reading import read_json
 from hrtk.results import Result
 from hrtk.structures import Landmarks, Sequence
+from hrtk.visualization.doubts import Doubt
 
 CHUNK = 64  # frames whose joints are computed at once
 LANDMARKS = 'blazepose33'
@@ -50,6 +52,9 @@ REASONS = {
     'side_margin': 'left and right of the whole track are a guess',
     'identity': 'it may be another person after people crossed',
 }
+# What DoNoHarm did to a frame that is not the adapted one.
+REPLACED = 'DoNoHarm replaced the adapted body by the frozen one'
+BLENDED = 'DoNoHarm blended the adapted body with the frozen one'
 
 
 def report_doubts(
@@ -152,30 +157,50 @@ def describe(evidence: TrackEvidence, doubts: Doubts) -> str:
 
 def doubtful_frames(
     dataset: Any, sequence: Sequence, result: Result, body: BodyModel
-) -> list[tuple[int, str]]:
-    """The doubtful frames of a track in order, each with its reasons in words.
+) -> list[Doubt]:
+    """The doubtful frames of a track in order, each once, with its reasons in words.
+
+    A frame is doubtful if it contradicts itself, or if :class:`~hrtk.adapters.DoNoHarm` did not keep its adaptation.
 
     Args:
         dataset: which the sequence is of; that of own footage knows about sides and identities.
         sequence: with keypoints, and landmarks if there are any.
         result: of the sequence.
         body: the model of the result.
-
-    Returns:
-        Pairs of a frame and its reasons; empty for keypoints without arms and legs, which nothing speaks against.
     """
+    reasons: dict[int, list[str]] = {}
+    for found in (_contradictions(dataset, sequence, result, body), _not_kept(result)):
+        for doubt in found:
+            reasons.setdefault(doubt.frame, []).append(doubt.reason)
+    return [Doubt(frame, '; '.join(reasons[frame])) for frame in sorted(reasons)]
+
+
+def _contradictions(
+    dataset: Any, sequence: Sequence, result: Result, body: BodyModel
+) -> Iterator[Doubt]:
+    """One for every reason against a frame; none for keypoints without arms and legs, which nothing speaks against."""
     sides = getattr(dataset, 'sides', {}).get(sequence.name)
     margins = {track.name: track.identity_margin for track in getattr(dataset, 'tracks', ())}
     try:
         evidence = evidence_of(sequence, result, body, sides, margins.get(sequence.name))
     except InputError:
-        return []
+        return
     found = find_doubts(evidence)
-    frames = []
     for frame in np.flatnonzero(found.frames).tolist():
-        reasons = [REASONS[reason] for reason in found.reasons_of(frame)]
-        frames.append((frame, '; '.join(reasons)))
-    return frames
+        for reason in found.reasons_of(frame):
+            yield Doubt(frame, REASONS[reason])
+
+
+def _not_kept(result: Result) -> Iterator[Doubt]:
+    """The frames whose adaptation DoNoHarm did not keep; none of another adapter's result."""
+    share = result.after.adapted_share
+    if share is None:
+        return
+    for frame, value in enumerate(share.tolist()):
+        if value <= 0:
+            yield Doubt(frame, REPLACED)
+        elif value < 1:
+            yield Doubt(frame, BLENDED)
 
 
 def _remaining_disagreement(sides: Sides) -> Optional[np.ndarray]:

@@ -43,24 +43,11 @@ class TimeFilter:
     window: int
 
 
-def window_frames(seconds: float, fps: float, frames: int) -> int:
-    """The odd number of frames of a window; 1, no smoothing, where it would be too short for the polynomials.
-
-    Args:
-        seconds: length of the window.
-        fps: frames per second.
-        frames: number of frames of the motion, which the window does not exceed.
-    """
-    longest = frames - 1 + frames % 2
-    window = min(2 * round(seconds * fps / 2) + 1, longest)
-    return window if window > ORDER + 1 else 1
-
-
 def time_filter(times: np.ndarray, seconds: float) -> TimeFilter:
     """The filter for frames at given times.
 
-    A window reaches half of its length to both sides of a frame, rounded to whole frames at the local frame rate
-    (:func:`window_frames`). Frames whose windows would hold too few frames for a polynomial stay as they are.
+    A window reaches half of its length to both sides of a frame, rounded to whole frames at the local frame rate, and
+    is not longer than the motion. Frames whose windows would hold too few frames for a polynomial stay as they are.
 
     Args:
         times: (F,) seconds, rising.

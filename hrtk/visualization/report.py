@@ -15,10 +15,10 @@ from typing import Iterable, Optional
 import numpy as np
 
 from hrtk.errors import InputError
+from hrtk.visualization.doubts import Doubt
 from hrtk.visualization.playback import compressed
 from hrtk.visualization.report_content import (
     Clip,
-    Doubt,
     Page,
     Person,
     Table,

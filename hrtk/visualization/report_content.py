@@ -7,6 +7,7 @@ from typing import Any, Optional, Sequence
 
 import numpy as np
 
+from hrtk.visualization.doubts import Doubt
 from hrtk.visualization.playback import EncodedVideo
 from hrtk.visualization.stage import Stage
 
@@ -35,19 +36,6 @@ class WorstFrame:
     image: np.ndarray
     text: str
     error: float = float('nan')
-
-
-@dataclasses.dataclass(frozen=True)
-class Doubt:
-    """A frame that something speaks against.
-
-    Attributes:
-        frame: index of the frame.
-        reason: what speaks against it, in words.
-    """
-
-    frame: int
-    reason: str
 
 
 @dataclasses.dataclass(frozen=True)

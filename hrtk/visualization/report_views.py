@@ -11,9 +11,11 @@ from typing import Any, Iterable, Iterator, Optional, Sequence
 
 import numpy as np
 
+from hrtk.geometry.floor import runs
+from hrtk.visualization.doubts import Doubt
 from hrtk.visualization.playback import EncodedVideo, data_url, encode_image, pack_meshes
-from hrtk.visualization.report_content import Clip, Doubt, Page, Track, WorstFrame
-from hrtk.visualization.stage import Stage
+from hrtk.visualization.report_content import Clip, Page, Track, WorstFrame
+from hrtk.visualization.stage import Stage, judged_role
 
 PAGE_FOLDER = Path(__file__).with_name('report_page')
 PERSON_COLORS = 6  # of the page's style, --person0 to --person5
@@ -34,7 +36,7 @@ def track_view(number: int, page: Page) -> str:
         name = page.rows.get(role, role)
         bodies.append(_body(number, role, at, name, f'skin-{role}', role))
     for person in track.others:
-        role = _shown_role(page.tracks[person.track])
+        role = judged_role(page.tracks[person.track].meshes)
         bodies.append(_body(person.track, role, person.at, 'others', 'other', 'others'))
     arrangements = list(ARRANGEMENTS)
     if track.stage is None:
@@ -171,8 +173,7 @@ def _marks_html(doubts: Sequence[DoubtRow], shown: Sequence[int]) -> str:
     last = max(len(shown) - 1, 1)
     rects = []
     for row, (found, name, color) in enumerate(doubts):
-        marked = sorted({nearest(shown, doubt.frame) for doubt in found})
-        for start, end in _runs(marked):
+        for start, end in _runs([nearest(shown, doubt.frame) for doubt in found], len(shown)):
             x = max(start - 0.5, 0)
             width = min(end + 0.5, last) - x
             rects.append(
@@ -196,7 +197,7 @@ def _doubts_html(doubts: Sequence[DoubtRow], shown: Sequence[int], count: int) -
             by_reason.setdefault(doubt.reason, []).append(doubt.frame)
             frames.add(doubt.frame)
         for reason, of in by_reason.items():
-            for start, end in _runs(sorted(set(of))):
+            for start, end in _runs(of, count):
                 items.append((start, end, name, reason, color))
     if not items:
         return (
@@ -236,19 +237,11 @@ def nearest(shown: Sequence[int], frame: int) -> int:
     return int(np.argmin(np.abs(np.asarray(shown) - frame)))
 
 
-def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last number of every run of consecutive ones in an ascending list."""
-    start = None
-    previous = None
-    for number in numbers:
-        if start is None or previous is None:
-            start = number
-        elif number != previous + 1:
-            yield start, previous
-            start = number
-        previous = number
-    if start is not None and previous is not None:
-        yield start, previous
+def _runs(numbers: Sequence[int], count: int) -> list[tuple[int, int]]:
+    """First and last number of every run of consecutive ones among numbers below ``count``."""
+    flags = np.zeros(count, bool)
+    flags[numbers] = True
+    return [(start, stop - 1) for start, stop in runs(flags)]
 
 
 def _body(
@@ -256,11 +249,6 @@ def _body(
 ) -> dict[str, Any]:
     """What the player needs to know about a moving body; bodies of one key are shown and hidden together."""
     return dict(track=track, role=role, at=list(map(int, at)), name=name, color=color, key=key)
-
-
-def _shown_role(track: Track) -> str:
-    """The role of a person who stands beside another one."""
-    return 'after' if 'after' in track.meshes else 'before'
 
 
 def _doubt_texts(doubts: Sequence[Doubt]) -> list[list[Any]]:

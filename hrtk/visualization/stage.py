@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import Mapping, Optional
+from typing import Container, Iterable, Mapping, Optional
 
 import numpy as np
-import torch
 
 from hrtk.body_models import BodyModel
 from hrtk.results import Result
@@ -58,6 +57,16 @@ class StagedPeople:
     stage: Stage
     places: dict[str, dict[str, np.ndarray]]
 
+    def places_of(self, name: str, roles: Iterable[str]) -> dict[str, np.ndarray]:
+        """The places of a track by some roles; a role without places stands where the judged body does."""
+        by_role = self.places[name]
+        return {role: by_role.get(role, by_role[judged_role(by_role)]) for role in roles}
+
+
+def judged_role(roles: Container[str]) -> str:
+    """The role that errors and marks are about: the adapted body, or a frozen one that nothing adapted."""
+    return 'after' if 'after' in roles else 'before'
+
 
 def stage_people(
     results: Mapping[str, Result],
@@ -67,6 +76,8 @@ def stage_people(
     background: Optional[Mapping[str, float]] = None,
 ) -> StagedPeople:
     """Places the people of one clip as exports do, with the floor of the adapted bodies for both rows.
+
+    Only the feet of the judged row are locked.
 
     Args:
         results: of the tracks of the clip, by name.
@@ -141,20 +152,3 @@ def _pelvis_path(motion: Motion, body: BodyModel) -> np.ndarray:
     rotation, camera = world_transform(motion, WORLD)
     pelvis = rest_joints(body, motion.betas)[:, 0] + motion.translation
     return np.asarray(pelvis @ rotation.T + camera)
-
-
-def in_stage(meshes: np.ndarray, places: np.ndarray, stage: Stage) -> np.ndarray:
-    """Bodies of :func:`hrtk.visualization.playback.pelvis_meshes` at their places in the world.
-
-    Args:
-        meshes: (F, V, 3) metres.
-        places: (F, 3) metres.
-        stage: of the world.
-
-    Returns:
-        (F, V, 3) float32 metres.
-    """
-    turned = torch.as_tensor(meshes, dtype=torch.float32) @ torch.as_tensor(
-        stage.level.T, dtype=torch.float32
-    )
-    return (turned + torch.as_tensor(places, dtype=torch.float32)[:, None]).numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import html
 import re
 import threading
@@ -12,7 +13,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hrtk.errors import InputError
-from hrtk.visualization.stage import UP_AXES, Stage
+from hrtk.visualization.doubts import Doubt, in_clip
+from hrtk.visualization.stage import UP_AXES, Stage, judged_role
 
 COLORS = {'before': (227, 165, 157), 'after': (157, 189, 227), 'truth': (180, 207, 152)}
 OTHER_COLOR = (185, 190, 197)
@@ -36,7 +38,7 @@ class ViewedPerson:
             :func:`hrtk.visualization.playback.pelvis_meshes`.
         places: (F, 3) metres, the pelvis in the world of the stage, by the same roles.
         frame_image: index of one of the F frames -> (H, W, 3) uint8 RGB.
-        doubts: what speaks against a frame, in words, by its index.
+        doubts: the doubtful frames.
     """
 
     name: str
@@ -45,7 +47,17 @@ class ViewedPerson:
     meshes: Mapping[str, np.ndarray]
     places: Mapping[str, np.ndarray]
     frame_image: Callable[[int], np.ndarray]
-    doubts: Mapping[int, str]
+    doubts: Sequence[Doubt]
+
+    @functools.cached_property
+    def radius(self) -> float:
+        """The largest coordinate of a vertex in any frame, metres."""
+        return max(float(np.abs(vertices).max()) for vertices in self.meshes.values())
+
+    @functools.cached_property
+    def centre(self) -> np.ndarray:
+        """(3,) metres, the middle of the places of all frames."""
+        return np.mean([path.mean(0) for path in self.places.values()], axis=0)
 
 
 class MeshViewer:
@@ -160,7 +172,7 @@ class MeshViewer:
         handles = []
         if len(self.people) > 1:
             for number, person in enumerate(self.people):
-                vertices = np.float32(person.meshes[_row(person)][0])
+                vertices = np.float32(person.meshes[judged_role(person.meshes)][0])
                 handles.append(
                     self.server.scene.add_mesh_simple(
                         f'/person{number}', vertices, faces, color=OTHER_COLOR
@@ -257,9 +269,8 @@ class MeshViewer:
             for other, (positions, handle) in enumerate(zip(self.positions, self.others)):
                 handle.visible = in_scene and other != own and number in positions
                 if handle.visible:
-                    self._put(
-                        handle, self.people[other], _row(self.people[other]), positions[number]
-                    )
+                    role = judged_role(self.people[other].meshes)
+                    self._put(handle, self.people[other], role, positions[number])
             for handle in self.surroundings:
                 handle.visible = in_scene
             self.reason.value = self.doubts.get(index, '')
@@ -271,8 +282,6 @@ class MeshViewer:
 
     def _draw_person(self, person: ViewedPerson, t: int | None, in_scene: bool) -> None:
         """Updates the bodies of the chosen person to one of their frames, None if they are absent."""
-        radius = max(float(np.abs(vertices).max()) for vertices in person.meshes.values())
-        centre = np.mean([path.mean(0) for path in person.places.values()], axis=0)
         shown = 0
         for role, handle in self.handles.items():
             handle.visible = t is not None and self.visible[role].value
@@ -281,7 +290,7 @@ class MeshViewer:
             self._put(handle, person, role, t)
             if not in_scene:
                 handle.wxyz = (1.0, 0.0, 0.0, 0.0)
-                handle.position = tuple(centre + (1.1 * radius * shown, 0.0, 0.0))
+                handle.position = tuple(person.centre + (1.1 * person.radius * shown, 0.0, 0.0))
             shown += bool(handle.visible)
 
     def _put(self, handle: Any, person: ViewedPerson, role: str, t: int) -> None:
@@ -297,11 +306,6 @@ class MeshViewer:
                 self.time.value = (int(self.time.value) + 1) % len(self.clip_frames)
 
 
-def _row(person: ViewedPerson) -> str:
-    """The role of a person who stands beside the chosen one."""
-    return 'after' if 'after' in person.meshes else 'before'
-
-
 def _quaternion(rotation: np.ndarray) -> tuple[float, ...]:
     """w, x, y, z of a rotation matrix."""
     x, y, z, w = Rotation.from_matrix(rotation).as_quat()
@@ -313,11 +317,11 @@ def _doubts_of_clip(people: Sequence[ViewedPerson]) -> dict[int, str]:
     first = min(person.frames[0] for person in people)
     found: dict[int, list[str]] = {}
     for person in people:
-        for t, reason in person.doubts.items():
-            text = reason
+        for doubt in in_clip(person.doubts, person.frames, first):
+            text = doubt.reason
             if len(people) > 1:
-                text = f'{person.name}: {reason}'
-            found.setdefault(person.frames[t] - first, []).append(text)
+                text = f'{person.name}: {text}'
+            found.setdefault(doubt.frame, []).append(text)
     return {frame: '; '.join(texts) for frame, texts in found.items()}
 
 

@@ -13,7 +13,7 @@ import torch
 
 from hrtk.adapters import FROZEN, Effort, PreAdapt, Source, TrackFit
 from hrtk.adapters.run import AdapterRun
-from hrtk.apis.live import CostModel, FoundPerson, RecordedCamera, StreamingRunner, play
+from hrtk.apis.live import CostModel, FoundPerson, RecordedCamera, StreamingRunner, play, playing
 from hrtk.apis.live.screens import Film, Page, Window
 from hrtk.cli.main import run_command
 from hrtk.detectors import Detector
@@ -278,6 +278,15 @@ def test_playing_ends_with_the_file_and_writes_the_film(network, tmp_path):
     expected = [0, 1, 1, 3, 4, 4, 6, 7, 7, 9, 10, 11]
     assert len(levels) == 12
     assert np.abs(np.array(levels) - expected).max() < 0.5
+
+
+def test_no_person_at_all_is_refused(network, tmp_path, monkeypatch):
+    def build(adapt, *, max_people, **options):
+        return StreamingRunner(network, Source(), max_people=max_people)
+
+    monkeypatch.setattr(playing, 'streaming_runner', build)
+    with pytest.raises(InputError, match='max_people at least 1, not .* and 0'):
+        playing.live(frames_on_disk(tmp_path), fps=10, max_people=0, show='none')
 
 
 def test_options_of_the_command(tmp_path, capsys, monkeypatch):

@@ -66,6 +66,20 @@ def test_run_alone(runs):
     assert set(re.findall(r'class="mesh" data-role="(\w+)"', text)) == {'before', 'truth'}
 
 
+def test_frames_that_the_gate_did_not_keep_are_marked(runs, tmp_path):
+    gated = tmp_path / 'gated'
+    shutil.copytree(runs[0], gated)
+    for path in gated.glob('results/*/*.npz'):
+        np.savez(path, **dict(np.load(path)), adapted_share=np.float32([0, 0.5, 1]))
+    (before,) = data_of(report(runs[0], sequences='*_000').read_text(encoding='utf-8'))
+    (after,) = data_of(report(gated, sequences='*_000').read_text(encoding='utf-8'))
+    others = dict(before['doubts'])
+    told = dict(after['doubts'])
+    assert told[0].removeprefix(f'{others.get(0)}; ').startswith('DoNoHarm replaced')
+    assert told[1].removeprefix(f'{others.get(1)}; ').startswith('DoNoHarm blended')
+    assert told.get(2) == others.get(2)
+
+
 def test_run_beside_another(runs, tmp_path):
     first, second, metrics, changed = runs
     path = report(second, before=first, output=tmp_path / 'new/page.html')

@@ -18,6 +18,7 @@ from hrtk.apis.look.view import view
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.results import Result
+from hrtk.visualization.doubts import Doubt
 from hrtk.visualization.stage import Stage
 from hrtk.visualization.viewer import MeshViewer, ViewedPerson
 
@@ -96,7 +97,10 @@ def test_people_doubts_floor_and_camera():
         image = np.zeros((4, 4, 3), np.uint8)
         return ViewedPerson(name, frames, labels, meshes, places, lambda t: image, doubts)
 
-    people = [person('a', range(10, 14), {1: 'jump'}), person('b', range(12, 16), {3: 'hidden'})]
+    people = [
+        person('a', range(10, 14), [Doubt(1, 'jump')]),
+        person('b', range(12, 16), [Doubt(3, 'hidden')]),
+    ]
     viewer = MeshViewer(people, 0, np.array([[0, 1, 2]]), 10, stage, port=free_port())
     try:
         assert viewer.doubts == {1: 'a: jump', 5: 'b: hidden'}

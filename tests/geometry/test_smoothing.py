@@ -14,7 +14,6 @@ from hrtk.geometry.smoothing import (
     smooth_positions,
     smooth_rotations,
     time_filter,
-    window_frames,
 )
 
 RNG = np.random.default_rng(0)
@@ -61,7 +60,6 @@ def degrees_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     ],
 )
 def test_windows_are_odd_and_fit(seconds, fps, frames, window):
-    assert window_frames(seconds, fps, frames) == window
     assert time_filter(np.arange(frames) / fps, seconds).window == window
 
 

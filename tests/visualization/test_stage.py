@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
 from camera_parts import FOCAL, HEIGHT, SIZE, UP, joints_of, seen_in_crops, walking
 from export_parts import free_body
-from scipy.spatial.transform import Rotation
 
 from hrtk.apis.look.clips import ClipPeople
 from hrtk.body_models import BodyModel
 from hrtk.visualization.export import Placing
-from hrtk.visualization.stage import in_stage, stage_people
+from hrtk.visualization.stage import stage_people
 
 UP_AXES = np.array([1.0, -1, -1])
 NAME = 'clip_person1'
@@ -59,9 +56,12 @@ def test_on_a_floor_the_world_is_level_and_feet_are_at_height_zero():
     # Vertices of the truth about its pelvis, as playback packs them.
     posed = body(truth.rotmat, truth.betas)
     meshes = (posed.vertices - posed.joints[:, :1]).numpy() * UP_AXES
-    heights = in_stage(meshes, staged.places[NAME]['before'], stage)[..., 1].min(1)
+    world = meshes @ stage.level.T + staged.places[NAME]['before'][:, None]
+    heights = world[..., 1].min(1)
     assert abs(np.median(heights)) < 0.06
     assert list(staged.places[NAME]) == ['before']
+    places = staged.places_of(NAME, ('before', 'truth'))
+    assert places['truth'] is places['before'] is staged.places[NAME]['before']
 
 
 def test_the_body_keeps_its_type():
@@ -69,21 +69,6 @@ def test_the_body_keeps_its_type():
     body = BodyModel()
     stage_people({NAME: seen_in_crops(walking(4))}, False, body, Placing(floor=False))
     assert body.template.dtype == torch.float32
-
-
-def test_bodies_are_turned_and_moved():
-    rng = np.random.default_rng(0)
-    meshes, places = rng.normal(size=(3, 4, 3)), rng.normal(size=(3, 3))
-    level = Rotation.from_euler('x', 20, degrees=True).as_matrix()
-    truth = walking(4)
-    stage = stage_people(
-        {NAME: seen_in_crops(truth)}, False, free_body(), Placing(floor=False)
-    ).stage
-    found = in_stage(meshes, places, dataclasses.replace(stage, level=level))
-    for frame in range(3):
-        for vertex in range(4):
-            expected = level @ meshes[frame, vertex] + places[frame]
-            np.testing.assert_allclose(found[frame, vertex], expected, atol=1e-6)
 
 
 def test_frames_of_the_people_of_a_clip():

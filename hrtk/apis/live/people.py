@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from hrtk.adapters import Adapter, Effort
-from hrtk.adapters.parts.lora import is_factor
-from hrtk.adapters.run import copied_weights
+from hrtk.adapters.run import changed_weights
 from hrtk.detectors import Findings
 from hrtk.engine.computing import seed_generators
 from hrtk.engine.midway import random_state, set_random_state
@@ -117,7 +116,7 @@ class Follower:
         track: identity.
         name: of the sequence; with the seed it determines the random numbers, as in a run over files.
         adapter: options of the adaptation.
-        estimator: the start model, which is copied.
+        estimator: the start model, which is copied; it must not change while this object is in use.
         seed: of the run.
     """
 
@@ -128,7 +127,7 @@ class Follower:
         self.name = name
         memo = {id(estimator.body): estimator.body}  # shared instead of copied
         self.estimator = copy.deepcopy(estimator, memo).eval()
-        self.start = copied_weights(self.estimator)
+        self.start = estimator.state_dict()
         self.session = adapter.start(self.estimator)
         self.box_filter = OneEuro(BOX_CUTOFF, BOX_SLOPE)
         self.display = DisplayFilter()
@@ -189,10 +188,7 @@ class Follower:
 
     def state_dict(self) -> dict[str, Any]:
         """Returns everything that the next frame depends on, tensors and plain types."""
-        weights = {}
-        for name, value in self.estimator.state_dict().items():
-            if is_factor(name) or not torch.equal(value, self.start[name]):
-                weights[name] = value.detach().clone()
+        changed = changed_weights(self.estimator, self.start)
         past = []
         for time, box, landmarks in self.past:
             fields = None
@@ -203,7 +199,7 @@ class Follower:
             track=self.track,
             name=self.name,
             missed=self.missed,
-            weights=weights,
+            weights={name: value.clone() for name, value in changed.items()},
             session=copy.deepcopy(self.session.stream_state()),
             box=self.box_filter.state(),
             display=self.display.state(),

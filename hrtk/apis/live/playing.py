@@ -146,6 +146,8 @@ def live(
         InputError: there is no camera or display, or an option is wrong.
     """
     check_budget(budget)
+    if max_people is None:
+        max_people = 1
     if record is not None and Path(record).suffix.lower() != '.mp4':
         raise InputError(f'{record}: the film of a live run ends in .mp4')
     camera: Source
@@ -163,7 +165,7 @@ def live(
             cfg_options=cfg_options,
             fps=camera.fps,
             budget=budget,
-            max_people=max_people or 1,
+            max_people=max_people,
         )
         if state is not None and Path(state).exists():
             runner.load(state)

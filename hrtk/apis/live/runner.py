@@ -24,7 +24,6 @@ from hrtk.structures import Landmarks
 
 FORMAT = 1  # of stored states
 MEASURED = 5  # frames per effort before the stream; the expected cost is then near the mean
-MADE_UP = np.full((720, 1280, 3), 128, np.uint8)  # a frame to measure with
 LOST_SECONDS = 1.0  # a person who is not seen for so long is forgotten, with the adapted weights
 
 
@@ -288,6 +287,7 @@ class StreamingRunner:
     def _measure(self, spare: Follower) -> None:
         """First estimates of the costs, on a made-up person; the first time is slow and does not count."""
         rng = np.random.default_rng(0)
+        frame = np.full((720, 1280, 3), 128, np.uint8)
         efforts = [FROZEN]
         for effort in spare.session.efforts:
             if effort.steps == 1:
@@ -306,7 +306,7 @@ class StreamingRunner:
                 person = FoundPerson(0, points, landmarks=landmarks)
                 time += 1 / self.fps
                 start = self.clock()
-                sequence = spare.observe(MADE_UP, person, time, 'coco17', 'made up')
+                sequence = spare.observe(frame, person, time, 'coco17', 'made up')
                 spare.predict(sequence, effort)
                 if number > 0:
                     self.costs.add(effort, self.clock() - start)

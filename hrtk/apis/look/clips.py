@@ -94,7 +94,7 @@ def stage_clip(
     """
     shifts = {}
     if isinstance(dataset, VideoDataset) and not dataset.photographs:
-        shifts = clip_shifts(dataset)
+        shifts = clip_shifts(dataset, clip_of(sequence.name))
     if sequence.truth is not None:
         turned = crop_rotations(protocol, sequence.boxes, sequence) is not None
         placing = dataclasses.replace(placing, viewing_ray=turned)

@@ -18,12 +18,14 @@ from hrtk.apis.look.stored import bodies_by_role
 from hrtk.engine.output_hook import Panels
 from hrtk.evaluation.protocols import Protocol
 from hrtk.evaluation.report import COLUMNS, Record
+from hrtk.structures import Sequence
+from hrtk.visualization.doubts import in_clip
 from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import with_caption
 from hrtk.visualization.playback import encode_video, pelvis_meshes
 from hrtk.visualization.render import BLUE, PINK
-from hrtk.visualization.report import Clip, Doubt, Person, Track, WorstFrame, spaced_maxima
-from hrtk.visualization.stage import StagedPeople
+from hrtk.visualization.report import Clip, Person, Track, WorstFrame, spaced_maxima
+from hrtk.visualization.stage import StagedPeople, judged_role
 from hrtk.visualization.video import letterbox
 
 # Errors that are plotted over time, in this order.
@@ -83,10 +85,11 @@ class Films:
         clips: list[Clip],
     ) -> None:
         """Adds the tracks of one clip to ``tracks``, and if they are several, the clip to ``clips``."""
-        records = {record.name: index for index, record in enumerate(self.comparison.records)}
+        indices = {record.name: index for index, record in enumerate(self.comparison.records)}
+        sequences = {name: self.dataset[indices[name]] for name in members}
         staged = stage_clip(
             self.dataset,
-            self.dataset[records[members[0]]],
+            sequences[members[0]],
             {name: self.comparison.results[name] for name in clip.frames},
             self.comparison.adapted,
             self.body,
@@ -101,13 +104,15 @@ class Films:
                 if other != name:
                     at = _positions(clip, shown, other, [clip.frames[name][t] for t in shown[name]])
                     others.append(Person(chosen.index(other), at))
-            tracks[name] = self._track(records[name], shown[name], step, staged, others)
+            record = self.comparison.records[indices[name]]
+            tracks[name] = self._track(sequences[name], record, shown[name], step, staged, others)
         if len(members) > 1:
             clips.append(self._clip(clip, members, chosen, tracks, shown, step, staged))
 
     def _track(
         self,
-        index: int,
+        sequence: Sequence,
+        record: Record,
         shown: list[int],
         step: int,
         staged: StagedPeople,
@@ -115,9 +120,7 @@ class Films:
     ) -> Track:
         """Everything that the page shows of one sequence."""
         comparison = self.comparison
-        sequence = self.dataset[index]
         result = comparison.results[sequence.name]
-        record = comparison.records[index]
         panels = Panels(self.body, sequence, result, self.placing)
         video_panels = ('before', 'after') if comparison.adapted else ('input', 'before')
         images = panels.video_frames(shown, video_panels, VIDEO_HEIGHT)
@@ -125,11 +128,7 @@ class Films:
         bodies = bodies_by_role(sequence, result, comparison.adapted, self.placing, self.protocol)
         for role, (rotmat, betas) in bodies.items():
             meshes[role] = pelvis_meshes(self.body, rotmat[shown], betas[shown])
-        places = {}
-        for role in meshes:
-            by_role = staged.places[sequence.name]
-            places[role] = by_role.get(role, by_role[self._row])[shown]
-        doubts = doubtful_frames(self.dataset, sequence, result, self.body)
+        paths = staged.places_of(sequence.name, meshes)
         return Track(
             name=sequence.name,
             frame_ids=sequence.frame_ids,
@@ -139,16 +138,11 @@ class Films:
             errors=_plotted_errors(comparison, record),
             meshes=meshes,
             worst=_worst_frames(panels, comparison, record),
-            doubts=[Doubt(frame, reason) for frame, reason in doubts],
-            places=places,
+            doubts=doubtful_frames(self.dataset, sequence, result, self.body),
+            places={role: path[shown] for role, path in paths.items()},
             stage=staged.stage,
             others=others,
         )
-
-    @property
-    def _row(self) -> str:
-        """The row that the page is about."""
-        return 'after' if self.comparison.adapted else 'before'
 
     def _clip(
         self,
@@ -177,12 +171,7 @@ class Films:
             values[positions] = records[name].after.get(key, np.nan)
             errors.append(values)
             track = tracks[name]
-            doubts.append(
-                [
-                    dataclasses.replace(found, frame=int(positions[found.frame]))
-                    for found in track.doubts
-                ]
-            )
+            doubts.append(in_clip(track.doubts, clip.frames[name], start))
             for frame in track.worst:
                 text = f'{name}: {frame.text}'
                 worst.append(
@@ -203,7 +192,7 @@ class Films:
             error=', '.join(name_and_unit(key)),
             errors=errors,
             people=people,
-            role=self._row,
+            role=judged_role(self.comparison.rows),
             doubts=doubts,
             worst=worst[:WORST_FRAMES],
             stage=staged.stage,
@@ -222,10 +211,10 @@ class Films:
                 if number in of_person:
                     visible.append((results[name], of_person[number]))
             before = draw_people(image, scale, visible, self.body, 'before', PINK)
-            after = draw_people(image, scale, visible, self.body, 'after', BLUE)
-            pair = [('before', before), ('after', after)]
-            if not self.comparison.adapted:
-                pair = [('input', image), ('before', before)]
+            pair = [('input', image), ('before', before)]
+            if self.comparison.adapted:
+                after = draw_people(image, scale, visible, self.body, 'after', BLUE)
+                pair = [('before', before), ('after', after)]
             panels = [with_caption(letterbox(drawn, size), name) for name, drawn in pair]
             yield np.concatenate(panels, axis=0 if _is_wide(size) else 1)
 

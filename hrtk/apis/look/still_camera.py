@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 
@@ -34,11 +35,19 @@ def background_shifts(folder: Path) -> dict[str, float]:
         return {}
 
 
-def clip_shifts(dataset: VideoDataset) -> dict[str, float]:
-    """The same as :func:`background_shifts`, of a data set that is open."""
+def clip_shifts(dataset: VideoDataset, only: Optional[str] = None) -> dict[str, float]:
+    """The same as :func:`background_shifts`, of a data set that is open.
+
+    Args:
+        dataset: of the clips.
+        only: the name of the one clip that is examined; None for all.
+    """
     boxes_by_clip: dict[str, dict[int, list[np.ndarray]]] = {}
     for track in dataset.tracks:
-        boxes_of_frame = boxes_by_clip.setdefault(clip_of(track.name), {})
+        clip = clip_of(track.name)
+        if only not in (None, clip):
+            continue
+        boxes_of_frame = boxes_by_clip.setdefault(clip, {})
         for frame, box in zip(track.frames, track.boxes):
             boxes_of_frame.setdefault(frame, []).append(box)
     shifts = {}

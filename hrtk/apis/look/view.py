@@ -27,10 +27,11 @@ from hrtk.evaluation.report import BEFORE
 from hrtk.registry import DATASETS
 from hrtk.results import Result
 from hrtk.structures import Sequence
+from hrtk.visualization.doubts import Doubt
 from hrtk.visualization.export import Placing
 from hrtk.visualization.overlays import draw_keypoints, person_region
 from hrtk.visualization.playback import pelvis_meshes
-from hrtk.visualization.stage import Stage
+from hrtk.visualization.stage import Stage, StagedPeople
 from hrtk.visualization.viewer import MeshViewer, ViewedPerson
 
 
@@ -109,10 +110,8 @@ def _clip_of(
     for other, frames in clip.frames.items():
         candidate, result = pairs[other]
         bodies = bodies_by_role(candidate, result, adapted, placing, protocol)
-        doubts = dict(doubtful_frames(dataset, candidate, result, body))
-        people.append(
-            _viewed(candidate, result, body, bodies, frames, staged.places[other], doubts)
-        )
+        doubts = doubtful_frames(dataset, candidate, result, body)
+        people.append(_viewed(candidate, result, body, bodies, frames, staged, doubts))
     return people, list(clip.frames).index(name), staged.stage
 
 
@@ -128,11 +127,10 @@ def _viewed(
     body: BodyModel,
     bodies: dict[str, tuple[Any, Any]],
     frames: SequenceOf[int],
-    places: dict[str, np.ndarray],
-    doubts: dict[int, str],
+    staged: StagedPeople,
+    doubts: list[Doubt],
 ) -> ViewedPerson:
     meshes = {role: pelvis_meshes(body, rotmat, betas) for role, (rotmat, betas) in bodies.items()}
-    row = 'after' if 'after' in places else 'before'
 
     def frame_image(frame: int) -> np.ndarray:
         image = sequence.frames[frame]
@@ -146,7 +144,7 @@ def _viewed(
         frames,
         sequence.frame_ids,
         meshes,
-        {role: places.get(role, places[row]) for role in meshes},
+        staged.places_of(sequence.name, meshes),
         frame_image,
         doubts,
     )

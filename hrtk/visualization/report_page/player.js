@@ -11,10 +11,12 @@ class View {
     this.playing = false;
     this.video = this.find('video');
     this.image = this.find('img.video');
-    this.reasons = new Map();  // of every doubtful frame
-    for (const [frame, reason] of this.data.doubts)
-      this.reasons.set(frame, [...(this.reasons.get(frame) || []), reason]);
-    this.doubtful = [...new Set([...this.reasons.keys()].map(frame => this.nearestIndex(frame)))].sort((a, b) => a - b);
+    this.reasons = new Map();  // what speaks against a shown frame, or against those next to it that are not shown
+    for (const [frame, reason] of this.data.doubts) {
+      const index = this.nearestIndex(frame);
+      this.reasons.set(index, (this.reasons.get(index) || new Set()).add(reason));
+    }
+    this.doubtful = [...this.reasons.keys()].sort((a, b) => a - b);
   }
 
   /** Creates the 3D scene, whose bodies are those of the views of `tracks`. */
@@ -184,17 +186,9 @@ class View {
     const text = `frame ${frame} of ${this.data.frameIds.length} (${this.data.frameIds[frame]})`
       + (errors && ` · ${name}: ${errors}`);
     this.find('.now').textContent = text;
-    const reasons = this.reasonsAt(this.index);
+    const reasons = [...this.reasons.get(this.index) || []].join('; ');
     this.find('.reason').textContent = reasons && `Doubtful: ${reasons}`;
     this.find('.time').setAttribute('aria-valuetext', reasons ? `${text}. Doubtful: ${reasons}` : text);
-  }
-
-  /** What speaks against a shown frame, or against those next to it that are not shown. */
-  reasonsAt(index) {
-    const found = new Set();
-    for (const [frame, reasons] of this.reasons)
-      if (this.nearestIndex(frame) === index) reasons.forEach(reason => found.add(reason));
-    return [...found].join('; ');
   }
 
   drawErrors() {
@@ -231,7 +225,7 @@ class View {
   /** Bands behind the lines, one for every run of doubtful frames. */
   doubtShapes() {
     const shapes = [];
-    for (const frame of [...this.reasons.keys()].sort((a, b) => a - b)) {
+    for (const frame of [...new Set(this.data.doubts.map(([frame]) => frame))].sort((a, b) => a - b)) {
       const last = shapes.at(-1);
       if (last && last.x1 === frame - 0.5) last.x1 = frame + 0.5;
       else shapes.push({
