@@ -100,11 +100,12 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
         if not _fits(value, hints[option]):
             raise OptionError(f'{label}: {option} is {_described(hints[option])}, not {value!r}')
         if isinstance(value, numbers.Real) and not isinstance(value, bool):
+            number: Any = value  # typeshed gives numbers.Real no order
             least = LEAST.get(option)
             most = MOST.get(option)
-            too_small = least is not None and value < least
-            too_large = most is not None and value > most
-            is_nan = value != value  # a whole number may be too large for math.isnan
+            too_small = least is not None and number < least
+            too_large = most is not None and number > most
+            is_nan = number != number  # a whole number may be too large for math.isnan
             if is_nan or too_small or too_large:
                 raise OptionError(f'{label}: {option} is {_range(least, most)}, not {value!r}')
 
