@@ -31,6 +31,25 @@ OFFICIAL_KEYS: dict[str, tuple[type, tuple[str | int | None, ...]]] = {
     'f': (np.int64, (None, 3)),
     'kintree_table': (np.int64, (2, 24)),
 }
+# Keys of the open body's compact format with the kinds of their dtype and the number of their axes. A regressor is
+# three arrays: the rows, the columns and the values of its entries.
+REGRESSORS = {'J_regressor': 24, 'J_regressor_extra': 9, 'J_regressor_h36m': 17}
+KINDS = {'f': 'floats', 'iu': 'integers', 'U': 'strings'}
+OPEN_KEYS: dict[str, tuple[str, int]] = {
+    'v_template': ('f', 2),
+    'shapedirs': ('f', 3),
+    'posedirs': ('f', 3),
+    'weight_index': ('iu', 2),
+    'weight_value': ('f', 2),
+    'faces': ('iu', 2),
+    'parents': ('iu', 1),
+    'mirror': ('iu', 1),
+    'vertex_names': ('U', 1),
+    'vertex_ids': ('iu', 1),
+    **{f'{name}_row': ('iu', 1) for name in REGRESSORS},
+    **{f'{name}_col': ('iu', 1) for name in REGRESSORS},
+    **{f'{name}_val': ('f', 1) for name in REGRESSORS},
+}
 WHERE = (
     'SMPL_NEUTRAL.pkl, _MALE and _FEMALE are free for research at https://smpl.is.tue.mpg.de; the body called '
     '"open" ships with hrtk and needs no file'
@@ -170,17 +189,21 @@ def _decode_open(raw: dict[str, Any], file: Path) -> tuple[dict[str, Any], dict[
             f'{file}: format is {str(raw["format"])!r}, this hrtk reads {OPEN_FORMAT!r}; use the file of this '
             f'version of hrtk'
         )
+    again = 'reinstall hrtk or build the body again with tools/build_open_body.py'
+    for key, (kinds, axes) in OPEN_KEYS.items():
+        if key not in raw:
+            raise InputError(f"{file}: a {OPEN_FORMAT} file without '{key}'; {again}")
+        array = np.asarray(raw[key])
+        if array.dtype.kind not in kinds or array.ndim != axes:
+            raise InputError(
+                f'{file}: {key} of this {OPEN_FORMAT} file has the dtype {array.dtype} and {array.ndim} axes, expected '
+                f'{KINDS[kinds]} and {axes} axes; {again}'
+            )
     try:
         return _decode_arrays(raw)
-    except KeyError as error:
-        raise InputError(
-            f'{file}: a {OPEN_FORMAT} file without {error}; reinstall hrtk or build the body again with '
-            f'tools/build_open_body.py'
-        ) from error
     except (IndexError, ValueError) as error:
         raise InputError(
-            f'{file}: the arrays of this {OPEN_FORMAT} file do not match ({error}); reinstall hrtk or build the '
-            f'body again with tools/build_open_body.py'
+            f'{file}: the arrays of this {OPEN_FORMAT} file do not match ({error}); {again}'
         ) from error
 
 
@@ -191,8 +214,8 @@ def _decode_arrays(raw: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     # Each weight is rounded to float16, so that the sum of a row is not exactly one.
     weights /= weights.sum(1, keepdims=True)
 
-    def regressor(name: str, rows: int) -> np.ndarray:
-        dense = np.zeros((rows, vertices), np.float32)
+    def regressor(name: str) -> np.ndarray:
+        dense = np.zeros((REGRESSORS[name], vertices), np.float32)
         dense[raw[f'{name}_row'], raw[f'{name}_col']] = raw[f'{name}_val']
         return dense
 
@@ -201,16 +224,16 @@ def _decode_arrays(raw: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         shapedirs=raw['shapedirs'],
         posedirs=raw['posedirs'],
         weights=weights,
-        J_regressor=regressor('J_regressor', 24),
+        J_regressor=regressor('J_regressor'),
         f=raw['faces'],
         kintree_table=np.stack([raw['parents'], np.arange(24)]),
     )
-    vertex_ids = zip(raw['vertex_names'], raw['vertex_ids'])
+    vertex_ids = zip(raw['vertex_names'].tolist(), raw['vertex_ids'].tolist(), strict=True)
     fields = dict(
-        J_regressor_extra=regressor('J_regressor_extra', 9),
-        J_regressor_h36m=regressor('J_regressor_h36m', 17),
+        J_regressor_extra=regressor('J_regressor_extra'),
+        J_regressor_h36m=regressor('J_regressor_h36m'),
         mirror=raw['mirror'].astype(np.int64),
-        vertex_ids={str(name): int(vertex) for name, vertex in vertex_ids},
+        vertex_ids=dict(vertex_ids),
     )
     return arrays, fields
 

@@ -472,6 +472,10 @@ def test_files_that_are_no_body(tmp_path):
     raw, _ = open_format()
     write(tmp_path / 'part.npz', {k: v for k, v in raw.items() if k != 'mirror'})
     write(tmp_path / 'unfit.npz', raw | {'weight_index': raw['weight_index'][:-1]})
+    write(tmp_path / 'short.npz', raw | {'vertex_ids': raw['vertex_ids'][:-1]})
+    write(tmp_path / 'scalar.npz', raw | {'vertex_ids': np.int64(3)})
+    write(tmp_path / 'nested.npz', raw | {'vertex_ids': raw['vertex_ids'][:, None]})
+    write(tmp_path / 'words.npz', raw | {'faces': raw['faces'].astype(str)})
     for name, complaint in {
         'missing.pkl': 'no such file.*smpl.is.tue.mpg.de.*needs no file',
         '.': 'folder',
@@ -485,6 +489,10 @@ def test_files_that_are_no_body(tmp_path):
         'bit.npz': 'cannot be read as an npz at ',
         'part.npz': "without 'mirror'",
         'unfit.npz': 'do not match',
+        'short.npz': 'do not match',
+        'scalar.npz': 'vertex_ids .* 0 axes, expected integers and 1 axes',
+        'nested.npz': 'vertex_ids .* 2 axes, expected integers and 1 axes',
+        'words.npz': 'faces .*dtype <U.* expected integers and 2 axes',
     }.items():
         with pytest.raises(InputError, match=complaint) as caught:
             load_body_file(tmp_path / name)

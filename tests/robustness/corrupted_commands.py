@@ -322,8 +322,9 @@ class NoViewer:
 
     url = 'http://nowhere'
 
-    def __init__(self, *args, frame_image, **kwargs):
-        frame_image(0)
+    def __init__(self, people, *args, **kwargs):
+        for person in people:
+            person.frame_image(0)
 
     def stop(self):
         pass
