@@ -31,6 +31,19 @@ def test_corrupted_inputs_of_commands():
     assert [outcome.status for outcome in outcomes].count('message') > 15
 
 
+def _run_valid_inputs(root):
+    outcomes = []
+    for name in COMMANDS:
+        fuzz.write_valid(name, root)
+        outcomes.append(children.Outcome(name, 'read', ''))
+    return outcomes
+
+
+def test_valid_inputs_of_commands(tmp_path):
+    outcomes = fuzz.in_server(_run_valid_inputs, tmp_path)
+    assert [outcome.case for outcome in outcomes] == list(COMMANDS)
+
+
 def test_options_are_those_of_the_commands():
     for name, command in COMMANDS.items():
         arguments, names = change_option(command, 3)
