@@ -18,7 +18,7 @@ from hrtk.apis.adaptation import load_config
 from hrtk.apis.zoo.building import build_model
 from hrtk.apis.zoo.metafiles import list_models
 from hrtk.engine.versions import versions
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.files import write_atomically
 from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators import Estimator
@@ -69,7 +69,9 @@ def load_estimator(network: str, weights: Optional[str] = None) -> Estimator:
         estimator = build_model(network, weights=weights)
     else:
         options = {} if weights is None else {'estimator.weights': weights}
-        estimator = ESTIMATORS.build(load_config(network, options).get('estimator'))
+        config = load_config(network, options)
+        with named_config(config.filename):
+            estimator = ESTIMATORS.build(config.get('estimator'))
     if not isinstance(estimator, Estimator):
         raise InputError(
             f'{network}: names no estimator; give an adapt config, or one of the image networks of '

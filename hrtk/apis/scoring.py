@@ -13,7 +13,7 @@ from hrtk.apis.adaptation import load_config
 from hrtk.apis.assets import require_assets
 from hrtk.apis.config_check import configs_of
 from hrtk.apis.look.stored import adapter_name, body_of, result_folders, stored_config, stored_pairs
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.evaluation import MeshEvaluator
 from hrtk.evaluation.stored_joints import read_joints
 from hrtk.files import escaped_name
@@ -71,8 +71,9 @@ def evaluate_joints(
     """
     cfg = load_config(config, cfg_options)
     require_assets(dict(dataset=cfg.dataset))
-    dataset = DATASETS.build(cfg.dataset)
-    metric = METRICS.build(configs_of(cfg, 'evaluator')[0])
+    with named_config(cfg.filename):
+        dataset = DATASETS.build(cfg.dataset)
+        metric = METRICS.build(configs_of(cfg, 'evaluator')[0])
     if not isinstance(metric, MeshEvaluator):
         raise InputError(
             f'{type(metric).__name__} does not score joints; use a config whose first evaluator is MeshEvaluator'
@@ -89,13 +90,15 @@ def evaluate_joints(
 
 
 def _evaluate(folder: Path, protocol: Optional[str]) -> dict[str, float]:
-    cfg = stored_config(folder / 'run.json')
-    dataset = DATASETS.build(cfg.dataset)
-    body = body_of(cfg.estimator)
+    path = folder / 'run.json'
+    cfg = stored_config(path)
     evaluators = configs_of(cfg, 'evaluator')
     if protocol:
         evaluators = [{**part, 'protocol': protocol} for part in evaluators]
-    metrics = [METRICS.build(part) for part in evaluators]
+    with named_config(path):
+        dataset = DATASETS.build(cfg.dataset)
+        body = body_of(cfg.estimator)
+        metrics = [METRICS.build(part) for part in evaluators]
     protocols = dict.fromkeys(metric.protocol.name for metric in metrics)
     work_dir = folder / FOLDER / '+'.join(protocols)
     evaluator = Evaluator(metrics)

@@ -1,6 +1,7 @@
 """Stored results scored again: the digits of the run, other protocols, no network, and what it refuses."""
 
 import json
+import shutil
 import runpy
 import sys
 from pathlib import Path
@@ -98,6 +99,17 @@ def test_refuses_results_of_other_data(tmp_path):
     record.write_text(json.dumps(content))
     with pytest.raises(InputError, match='keypoints of .* changed'):
         evaluate(tmp_path)
+
+
+def test_a_misspelt_part_names_the_file(run, tmp_path):
+    shutil.copytree(run[0], tmp_path / 'copy')
+    record = next((tmp_path / 'copy').glob('results/*/run.json'))
+    content = record.read_text()
+    for part, name in (('dataset', 'OpenStream'), ('estimator', 'BodyModel')):
+        assert f'"{name}"' in content, part
+        record.write_text(content.replace(f'"{name}"', f'"X{name[1:]}"'))
+        with pytest.raises(InputError, match=f"^{record}: there is no .* 'X{name[1:]}'"):
+            evaluate(tmp_path / 'copy')
 
 
 @pytest.mark.parametrize('content', [None, '{', '{}', '{"config": "a = ("}'])

@@ -13,6 +13,7 @@ from hrtk.apis.assets import require_assets
 from hrtk.apis.live.runner import StreamingRunner, check_detector
 from hrtk.apis.zoo.building import model_config
 from hrtk.detectors import Detector, build_detector
+from hrtk.errors import named_config
 from hrtk.registry import ADAPTERS, ESTIMATORS
 
 
@@ -45,8 +46,9 @@ def streaming_runner(
     cfg = load_config(adapt, cfg_options)
     parts = dict(estimator=cfg.estimator, adapter=cfg.adapter)
     require_assets(Config(parts).to_dict())
-    adapter = ADAPTERS.build(cfg.adapter)
-    estimator = ESTIMATORS.build(cfg.estimator).to(device)
+    with named_config(cfg.filename):
+        adapter = ADAPTERS.build(cfg.adapter)
+        estimator = ESTIMATORS.build(cfg.estimator).to(device)
     detector = build_detector(pose2d, device)
     check_detector(estimator, detector)
     return StreamingRunner(estimator, adapter, detector, **options)

@@ -15,7 +15,7 @@ from hrtk.apis.look.stored import (
     stored_pairs,
     stored_results,
 )
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.evaluation.protocols import Protocol
 from hrtk.evaluation.report import BEFORE, Record, summarise
 from hrtk.registry import DATASETS, METRICS
@@ -57,7 +57,8 @@ class Scorer:
 
     def __init__(self, folder: Path) -> None:
         cfg = stored_config(folder / 'run.json')
-        self.dataset = DATASETS.build(cfg.dataset)
+        with named_config(folder / 'run.json'):
+            self.dataset = DATASETS.build(cfg.dataset)
         self.body = stored_body(folder)
         self.evaluator = cfg.evaluator
         if isinstance(cfg.evaluator, list):
@@ -105,7 +106,8 @@ class Scorer:
     def _metric(self, folder: Path) -> Any:
         """A new metric for the results in a folder."""
         cfg = stored_config(folder / 'run.json')
-        metric = METRICS.build(self.evaluator)
+        with named_config(folder / 'run.json'):
+            metric = METRICS.build(self.evaluator)
         metric.dataset_meta = dict(
             getattr(self.dataset, 'metainfo', None) or {},
             body=self.body,

@@ -9,7 +9,7 @@ from typing import Any, Iterator
 from mmengine.config import Config
 
 from hrtk.body_models import BodyModel
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.evaluation.calibrated import crop_rotations
 from hrtk.evaluation.protocols import Protocol
 from hrtk.geometry.camera import turn_root
@@ -128,7 +128,8 @@ def stored_body(folder: Path) -> BodyModel:
     path = folder / 'run.json'
     estimator = stored_config(path).estimator
     try:
-        body = body_of(estimator)
+        with named_config(path):
+            body = body_of(estimator)
     except (TypeError, AttributeError) as error:  # options of other types
         raise InputError(f'{path}: its body cannot be built ({error}); {RUN_AGAIN}') from error
     expected = read_json(path, RUN_AGAIN, dict)

@@ -21,7 +21,7 @@ from hrtk.apis.look.stored import (
     stored_pairs,
 )
 from hrtk.body_models import BodyModel
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.evaluation.protocols import Protocol, get_protocol
 from hrtk.evaluation.report import BEFORE
 from hrtk.registry import DATASETS
@@ -68,7 +68,8 @@ def view(
     folder = latest_folder(Path(work_dir))
     cfg = stored_config(folder / 'run.json')
     body = stored_body(folder)
-    dataset = DATASETS.build(cfg.dataset)
+    with named_config(folder / 'run.json'):
+        dataset = DATASETS.build(cfg.dataset)
     pairs = {candidate.name: (candidate, of) for candidate, of in stored_pairs(folder, dataset)}
     name = sequence
     if name is None:

@@ -17,7 +17,7 @@ from typing import Any
 from hrtk.adapters.bilevel.bank_files import build_bank, read_meta
 from hrtk.apis import load_config
 from hrtk.cli.options import add_cfg_options
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.registry import DATASETS, ESTIMATORS
 
 ON_INTERRUPT = 'nothing was written'
@@ -41,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.cfg_options)
-    dataset = DATASETS.build(exemplar_dataset(config, args.config))
-    estimator = ESTIMATORS.build(config.estimator).to(args.device)
+    with named_config(args.config):
+        dataset = DATASETS.build(exemplar_dataset(config, args.config))
+        estimator = ESTIMATORS.build(config.estimator).to(args.device)
     build_bank(estimator, dataset, args.folder, args.count, args.clusters, args.dtype)
     count = read_meta(args.folder)['count']
     size = sum(file.stat().st_size for file in args.folder.iterdir())

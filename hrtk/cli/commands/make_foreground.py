@@ -12,7 +12,7 @@ import argparse
 from hrtk.apis import load_config
 from hrtk.apis.foreground import RADIUS, THRESHOLD, make_foreground
 from hrtk.cli.options import add_cfg_options
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.registry import DATASETS
 
 ON_INTERRUPT = 'masks written so far are complete'
@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f'{args.config}: has no `dataset`; pass a config with a data set of sequences'
         )
-    dataset = DATASETS.build(config.dataset)
+    with named_config(args.config):
+        dataset = DATASETS.build(config.dataset)
     summary = make_foreground(
         (dataset[i] for i in range(len(dataset))),
         args.first,
