@@ -7,6 +7,8 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Optional
 
+MOST_NAMES = 40  # in a message
+
 
 class InputError(ValueError):
     """A user's file or setting is wrong.
@@ -52,10 +54,12 @@ def suggestion(name: str, known: Iterable[str], count: int = 1, cutoff: float = 
     """Returns the last sentence of a message about an unknown name.
 
     Returns:
-        ``"Did you mean 'ResNet'?"``, or ``'Known: HMR, RSCNet.'`` where no name is similar.
+        ``"Did you mean 'ResNet'?"``, or ``'Known: HMR, RSCNet.'`` where no name is similar; of many names the first.
     """
     known = list(known)
     similar = nearest(name, known, count, cutoff)
     if similar:
         return f'Did you mean {" or ".join(map(repr, similar))}?'
+    if len(known) > MOST_NAMES:
+        return f'Known: {", ".join(known[:MOST_NAMES])} and {len(known) - MOST_NAMES} others.'
     return f'Known: {", ".join(known)}.'

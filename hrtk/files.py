@@ -1,15 +1,13 @@
-"""Files that hrtk writes: cache folders, file names, hashes and atomic replacement."""
+"""Files that hrtk writes: cache folders, file names and atomic replacement."""
 
 from __future__ import annotations
 
 import errno
-import functools
-import hashlib
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Optional
 from urllib.parse import unquote
@@ -22,9 +20,7 @@ LONGEST_NAME = 240  # bytes; file systems allow 255, and a suffix follows
 # What some file system refuses (Microsoft, "Naming Files, Paths, and Namespaces"), and the sign that escapes it.
 REFUSED = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f-\x9f\udc80-\udcff]')
 DEVICES = re.compile(r'(CON|PRN|AUX|NUL|COM\d|LPT\d)(\.|$)', re.IGNORECASE)
-READ_BYTES = 1 << 20
-WHOLE = 1 << 28  # bytes of a file that are hashed without exception
-SAMPLED = 1 << 16  # bytes of every MiB of larger ones
+ROOM = 1 << 20  # free bytes of a disk that is not full
 BLOCK = 512  # bytes of what `st_blocks` counts
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 # Names of unfinished files: the process, and its kind.
@@ -107,7 +103,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         os.replace(temporary, path)
         remove_leftovers(path.parent, path.name)
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
-        if isinstance(error, RuntimeError) and _free_bytes(path) > READ_BYTES:
+        if isinstance(error, RuntimeError) and _free_bytes(path) > ROOM:
             raise
         raise disk_error(path, error) from error
     finally:
@@ -252,44 +248,6 @@ def trc_text(
     return '\n'.join(lines) + '\n'
 
 
-def sha256(path: str | Path) -> str:
-    """Returns the SHA-256 hash of a file's bytes, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while chunk := file.read(READ_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def content_hash(path: str | Path) -> str:
-    """Returns a hash of what is in a file, in hexadecimal digits: of its size, and of its bytes.
-
-    Of a file of more than 256 MiB the first 64 KiB of every MiB and the last MiB count. So every frame of a video of
-    plain pixels counts, and of a compressed one the index of its packets, which has other sizes after any change. A
-    file that did not change is read once in a process.
-    """
-    status = os.stat(path)
-    return _content_hash(
-        str(Path(path).resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    )
-
-
-@functools.lru_cache(maxsize=1 << 17)
-def _content_hash(path: str, size: int, modified: int, changed: int) -> str:
-    digest = hashlib.sha256(str(size).encode())
-    with open(path, 'rb') as file:
-        if size <= WHOLE:
-            while chunk := file.read(READ_BYTES):
-                digest.update(chunk)
-        else:
-            for start in range(0, size, READ_BYTES):
-                file.seek(start)
-                digest.update(file.read(SAMPLED))
-            file.seek(size - READ_BYTES)
-            digest.update(file.read())
-    return digest.hexdigest()
-
-
 def is_hidden(path: Path, folder: Path) -> bool:
     """Whether a file, or a folder between it and ``folder``, has a name that begins with a dot.
 
@@ -301,8 +259,3 @@ def is_hidden(path: Path, folder: Path) -> bool:
 def visible(folder: Path, pattern: str = '*') -> list[Path]:
     """The paths below a folder that fit a pattern of ``Path.glob`` and are not hidden, sorted."""
     return sorted(path for path in folder.glob(pattern) if not is_hidden(path, folder))
-
-
-def sha256_of_all(paths: Iterable[str | Path]) -> str:
-    """Returns one hash of several files; their order matters."""
-    return hashlib.sha256(''.join(map(sha256, paths)).encode()).hexdigest()

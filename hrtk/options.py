@@ -99,6 +99,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
             continue
         if not _fits(value, hints[option]):
             raise OptionError(f'{label}: {option} is {_described(hints[option])}, not {value!r}')
+        _check_members(f'{label}: {option}', value, hints[option])
         if isinstance(value, numbers.Real) and not isinstance(value, bool):
             number: Any = value  # typeshed gives numbers.Real no order
             least = LEAST.get(option)
@@ -108,6 +109,24 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
             is_nan = number != number  # a whole number may be too large for math.isnan
             if is_nan or too_small or too_large:
                 raise OptionError(f'{label}: {option} is {_range(least, most)}, not {value!r}')
+
+
+def _check_members(label: str, value: Any, hint: Any) -> None:
+    """Raises OptionError for a value of a mapping that does not have the annotated type, or that is no number."""
+    kinds = [hint]
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        kinds = list(typing.get_args(hint))
+    wanted = [typing.get_args(kind)[1] for kind in kinds if _is_mapping(kind)]
+    if not isinstance(value, Mapping) or len(wanted) != 1:
+        return
+    for name, member in value.items():
+        is_nan = isinstance(member, numbers.Real) and member != member
+        if is_nan or not _fits(member, wanted[0]):
+            raise OptionError(f'{label}.{name} is {_described(wanted[0])}, not {member!r}')
+
+
+def _is_mapping(hint: Any) -> bool:
+    return typing.get_origin(hint) in (dict, Mapping)
 
 
 def _fits(value: Any, hint: Any) -> bool:

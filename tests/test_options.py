@@ -244,3 +244,11 @@ def test_both_ends_of_a_range_are_told(option, value, words):
     expected = rf'clip: {option} is a number from {words} to 1e\+09, not {value}'
     with pytest.raises(InputError, match=expected):
         check_options(Clip, {option: value}, 'clip')
+
+
+@pytest.mark.parametrize('value', ['/dev/null', None, True, float('nan'), [1.0]])
+def test_members_of_a_mapping(value):
+    config = dict(type='Bilevel', weights={'shape_prior': 1, 'keypoints2d': value})
+    with pytest.raises(InputError) as error:
+        ADAPTERS.build(config)
+    assert str(error.value) == f'adapter Bilevel: weights.keypoints2d is a number, not {value!r}'

@@ -20,8 +20,9 @@ from hrtk.engine.runner import check_keys
 from hrtk.engine.store import fingerprint
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError, named_config
-from hrtk.files import sha256, write_text_atomically
+from hrtk.files import write_text_atomically
 from hrtk.models.checkpoints import find_weights
+from hrtk.reading.hashes import sha256
 from hrtk.training.runner import TrainRunner
 from hrtk.version import __version__
 

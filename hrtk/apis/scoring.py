@@ -13,6 +13,7 @@ from hrtk.apis.adaptation import load_config
 from hrtk.apis.assets import require_assets
 from hrtk.apis.config_check import configs_of
 from hrtk.apis.look.stored import adapter_name, body_of, result_folders, stored_config, stored_pairs
+from hrtk.engine.runner import check_keys
 from hrtk.errors import InputError, named_config
 from hrtk.evaluation import MeshEvaluator
 from hrtk.evaluation.stored_joints import read_joints
@@ -70,6 +71,7 @@ def evaluate_joints(
         InputError: the config or a file is wrong, a file is missing, or the ground truth has no measured joints.
     """
     cfg = load_config(config, cfg_options)
+    check_keys(cfg, required=('dataset', 'evaluator'))
     require_assets(dict(dataset=cfg.dataset))
     with named_config(cfg.filename):
         dataset = DATASETS.build(cfg.dataset)

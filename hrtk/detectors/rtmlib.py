@@ -12,7 +12,7 @@ import numpy as np
 
 from hrtk.detectors.base import Detector
 from hrtk.errors import InputError, suggestion
-from hrtk.files import sha256
+from hrtk.reading.hashes import sha256
 from hrtk.registry import DETECTORS
 
 MODES = ('lightweight', 'balanced', 'performance')

@@ -18,9 +18,9 @@ from hrtk.apis.zoo import blazepose
 from hrtk.apis.zoo.blazepose import convert_blazepose, detector_layers, landmark_layers
 from hrtk.apis.zoo.tflite import Level, densify, read_convolutions
 from hrtk.errors import InputError
-from hrtk.files import sha256
 from hrtk.models.blazepose import LandmarkNetwork, PoseDetector
 from hrtk.models.checkpoints import find_weights, read_checkpoint
+from hrtk.reading.hashes import sha256
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / 'data' / 'blazepose_golden.npz'))
 

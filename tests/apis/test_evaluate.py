@@ -1,8 +1,8 @@
 """Stored results scored again: the digits of the run, other protocols, no network, and what it refuses."""
 
 import json
-import shutil
 import runpy
+import shutil
 import sys
 from pathlib import Path
 

@@ -13,9 +13,9 @@ from hrtk.apis.train import train
 from hrtk.cli.main import run_command
 from hrtk.datasets import MocapLifting
 from hrtk.errors import InputError
-from hrtk.files import sha256
 from hrtk.models.lifting import MPMStage2
 from hrtk.models.temporal import VIBE
+from hrtk.reading.hashes import sha256
 from hrtk.registry import MODELS
 
 ROOT = Path(__file__).parents[2]

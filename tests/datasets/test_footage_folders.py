@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from hrtk import files
 from hrtk.datasets.own.footage import ImageFootage, open_footage
 from hrtk.datasets.own.keypoint_files import read_keypoints
 from hrtk.datasets.own.video import VideoDataset
 from hrtk.errors import InputError
+from hrtk.reading import hashes
 
 # ISO 14496-12: the box that begins a file names its brand; no more is needed to recognise it.
 HEIC = b'\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic'
@@ -118,17 +118,25 @@ def test_other_pictures_of_the_same_size_are_other_footage(folder, keypoints, tm
     assert VideoDataset(folder, keypoints, fps=12).fingerprint() != before
 
 
+def test_a_link_to_a_device_is_no_image(folder, keypoints):
+    """Its content would never end."""
+    (folder / 'frame_1.bmp').unlink()
+    (folder / 'frame_1.bmp').symlink_to('/dev/zero')
+    with pytest.raises(InputError, match='frame_1.bmp: this is a device'):
+        VideoDataset(folder, keypoints, fps=12).fingerprint()
+
+
 def test_the_hash_of_a_large_file_samples_every_mebibyte(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, 'WHOLE', 1 << 20)
+    monkeypatch.setattr(hashes, 'WHOLE', 1 << 20)
     data = np.random.default_rng(0).integers(0, 256, (1 << 22) + 77, dtype=np.uint8)
-    hashes = set()
+    found = set()
     for place in (None, 5, (1 << 21) + 9, len(data) - (1 << 20), len(data) - 1):
         changed = data.copy()
         if place is not None:
             changed[place] ^= 1
         path = tmp_path / f'{place}.bin'
         path.write_bytes(changed.tobytes())
-        hashes.add(files.content_hash(path))
-    assert len(hashes) == 5
+        found.add(hashes.content_hash(path))
+    assert len(found) == 5
     (tmp_path / 'longer.bin').write_bytes(data.tobytes() + b'\0')
-    assert files.content_hash(tmp_path / 'longer.bin') not in hashes
+    assert hashes.content_hash(tmp_path / 'longer.bin') not in found

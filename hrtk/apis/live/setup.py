@@ -13,6 +13,7 @@ from hrtk.apis.assets import require_assets
 from hrtk.apis.live.runner import StreamingRunner, check_detector
 from hrtk.apis.zoo.building import model_config
 from hrtk.detectors import Detector, build_detector
+from hrtk.engine.runner import check_keys
 from hrtk.errors import named_config
 from hrtk.registry import ADAPTERS, ESTIMATORS
 
@@ -44,6 +45,7 @@ def streaming_runner(
             adapter=dict(type='Source'),
         )
     cfg = load_config(adapt, cfg_options)
+    check_keys(cfg, required=('estimator', 'adapter'))
     parts = dict(estimator=cfg.estimator, adapter=cfg.adapter)
     require_assets(Config(parts).to_dict())
     with named_config(cfg.filename):

@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from hrtk.apis.tables.cross_content import crossed_content
 from hrtk.apis.tables.table import Row, Table
 from hrtk.engine.versions import versions
-from hrtk.files import sha256
+from hrtk.reading.hashes import sha256
 
 ABSENT = 'not reproduced'
 INTERVAL_RULE = (

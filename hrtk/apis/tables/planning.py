@@ -32,10 +32,10 @@ def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
     """
     stages = {row.label: _configs_of_stages(table, row) for row in table.rows}
     for row in table.rows:
-        source = f'{table.file}, {row.label!r}'
         for stage, cfg in stages[row.label]:
+            source = f'{table.file}, {row.label!r}, {cfg.filename}'
             check_arguments(checked_parts(stage, cfg, stage is row), source)
-        check_checkpoint(row, stages[row.label][0][1], source)
+        check_checkpoint(row, stages[row.label][0][1], f'{table.file}, {row.label!r}')
     cache: dict[str, Optional[str]] = {}
     obstacles = {}
     for row in table.rows:
@@ -71,7 +71,11 @@ def planned_runs(table: Table, rows: Sequence[Row], work_dir: Path) -> list[Run]
 
 
 def _read(table: Table, row: Row, seed: int) -> Config:
-    return load_config(row.config, _options(table, row, seed))
+    options = _options(table, row, seed)
+    try:
+        return load_config(row.config, options)
+    except InputError as error:
+        raise InputError(f'{table.file}, {row.label!r}: {error}') from error
 
 
 def _options(table: Table, row: Row, seed: int) -> dict[str, Any]:

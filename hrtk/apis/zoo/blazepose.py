@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from hrtk.apis.zoo.tflite import read_convolutions
 from hrtk.errors import InputError
-from hrtk.files import sha256, write_atomically, write_text_atomically
+from hrtk.files import write_atomically, write_text_atomically
 from hrtk.models.blazepose import LandmarkNetwork, PoseDetector
+from hrtk.reading.hashes import sha256
 
 VERSION = '0.10.21'
 REMEDY = f'`pip download --no-deps mediapipe=={VERSION}` fetches the wheel'

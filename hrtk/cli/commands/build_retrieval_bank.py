@@ -17,6 +17,7 @@ from typing import Any
 from hrtk.adapters.bilevel.bank_files import build_bank, read_meta
 from hrtk.apis import load_config
 from hrtk.cli.options import add_cfg_options
+from hrtk.engine.runner import check_keys
 from hrtk.errors import InputError, named_config
 from hrtk.registry import DATASETS, ESTIMATORS
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.cfg_options)
+    check_keys(config, required=('estimator',))
     with named_config(args.config):
         dataset = DATASETS.build(exemplar_dataset(config, args.config))
         estimator = ESTIMATORS.build(config.estimator).to(args.device)

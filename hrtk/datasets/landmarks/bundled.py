@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 
 from hrtk.datasets.arrays import read_npz
 from hrtk.datasets.landmarks.views import LABELS
-from hrtk.files import sha256
 from hrtk.geometry.rotation import rot6d_to_rotmat, rotmat_to_rot6d
+from hrtk.reading.hashes import sha256
 from hrtk.registry import DATASETS
 
 FILE = Path(__file__).parents[1] / 'assets' / 'landmark_views.npz'

@@ -8,7 +8,7 @@ from typing import Any
 from hrtk.datasets.lifting.object_npz import pose_array, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.errors import InputError
-from hrtk.files import sha256
+from hrtk.reading.hashes import sha256
 from hrtk.registry import DATASETS
 
 KEYS = ('length', 'pose2d', 'pose3d')

@@ -16,7 +16,7 @@ from hrtk.datasets.lifting.joints import OF_H36M32
 from hrtk.datasets.lifting.object_npz import pose_array, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.errors import InputError
-from hrtk.files import sha256_of_all
+from hrtk.reading.hashes import sha256_of_all
 from hrtk.registry import DATASETS
 
 SUBJECTS = {'train': ('S1', 'S5', 'S6', 'S7', 'S8'), 'test': ('S9', 'S11')}

@@ -19,8 +19,8 @@ from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.datasets.motion import ASSET, SPLITS, MotionClip
 from hrtk.datasets.motion_files import read_motion
 from hrtk.errors import InputError
-from hrtk.files import sha256
 from hrtk.geometry.rotation import axis_angle_to_rotmat
+from hrtk.reading.hashes import sha256
 from hrtk.registry import DATASETS
 
 TARGET = (0.0, 0.9, 0.0)  # metres; the point that all cameras look at

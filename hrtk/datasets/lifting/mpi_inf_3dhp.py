@@ -15,7 +15,7 @@ from hrtk.datasets.lifting.joints import h36m16_of_mpi17
 from hrtk.datasets.lifting.object_npz import pose_array, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.errors import InputError
-from hrtk.files import sha256
+from hrtk.reading.hashes import sha256
 from hrtk.registry import DATASETS
 
 SIZE = (2048, 2048)  # width and height, px

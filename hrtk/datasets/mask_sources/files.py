@@ -10,8 +10,9 @@ import numpy as np
 
 from hrtk.datasets.mask_sources.base import LazyMasks, MaskSource
 from hrtk.errors import InputError
-from hrtk.files import sha256, visible
+from hrtk.files import visible
 from hrtk.geometry.masks import binary, check_mask
+from hrtk.reading.hashes import sha256
 from hrtk.reading.pictures import decode_picture
 from hrtk.registry import MASK_SOURCES
 from hrtk.structures import Frames, Sequence

@@ -17,9 +17,9 @@ from hrtk.datasets.lifting.motion_windows import BodyPoseWindows
 from hrtk.datasets.official.vibe_clips import clip_starts
 from hrtk.datasets.official.vibe_db import read_table
 from hrtk.errors import InputError
-from hrtk.files import sha256, sha256_of_all
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.reading.arrays import Archive
+from hrtk.reading.hashes import sha256, sha256_of_all
 from hrtk.registry import DATASETS
 
 FPS = 25.0  # of VIBE's database, to which its script samples AMASS

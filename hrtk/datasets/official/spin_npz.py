@@ -27,8 +27,9 @@ from hrtk.datasets.official.rows import (
     rotmat_of_pose,
 )
 from hrtk.errors import InputError
-from hrtk.files import natural, sha256_of_all
+from hrtk.files import natural
 from hrtk.geometry.boxes import boxes_from_centers
+from hrtk.reading.hashes import sha256_of_all
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence
 

@@ -15,9 +15,9 @@ from hrtk.datasets.frames import read_image
 from hrtk.datasets.official.rows import rotmat_of_pose
 from hrtk.datasets.official.spin_npz import read_spin_npz
 from hrtk.errors import InputError
-from hrtk.files import sha256
 from hrtk.geometry.boxes import boxes_from_centers, crop_image, to_crop
 from hrtk.geometry.camera import fit_weak_perspective
+from hrtk.reading.hashes import sha256
 from hrtk.registry import BODY_MODELS, DATASETS
 from hrtk.structures import evenly_spaced
 

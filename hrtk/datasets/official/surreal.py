@@ -27,9 +27,9 @@ from hrtk.datasets.official.surreal_clip import (
     read_clip,
 )
 from hrtk.errors import InputError
-from hrtk.files import sha256, sha256_of_all
 from hrtk.geometry.boxes import boxes_from_keypoints, crop_image, to_crop
 from hrtk.geometry.camera import fit_weak_perspective
+from hrtk.reading.hashes import sha256, sha256_of_all
 from hrtk.registry import BODY_MODELS, DATASETS
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence
 

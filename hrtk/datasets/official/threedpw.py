@@ -21,10 +21,10 @@ from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.frames import ImageFrames
 from hrtk.datasets.official.rows import has_shape, keypoints_of_points
 from hrtk.errors import InputError
-from hrtk.files import sha256_of_all
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
 from hrtk.options import check_literals
+from hrtk.reading.hashes import sha256_of_all
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence
 

@@ -17,7 +17,7 @@ from hrtk.datasets.arrays import float_tensor
 from hrtk.datasets.official.rows import rotmat_of_pose
 from hrtk.datasets.official.vibe_db import REMEDY, read_table
 from hrtk.errors import InputError, suggestion
-from hrtk.files import sha256
+from hrtk.reading.hashes import sha256
 from hrtk.registry import DATASETS
 
 KEYS = ('vid_name', 'features', 'joints2D', 'joints3D', 'bbox', 'pose', 'shape')

@@ -15,7 +15,7 @@ from hrtk.datasets.frames import ImageFrames
 from hrtk.datasets.official.joblib_file import load_joblib
 from hrtk.datasets.official.rows import keypoints_of_points, no_keypoints, rotmat_of_pose
 from hrtk.errors import InputError
-from hrtk.files import sha256
+from hrtk.reading.hashes import sha256
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from hrtk.files import cache_folder, sha256
+from hrtk.files import cache_folder
+from hrtk.reading.hashes import sha256
 
 LABEL_SHAPES = {'rotmat': (24, 3, 3), 'betas': (10,), 'camera': (3,), 'keypoints2d': (24, 2)}
 

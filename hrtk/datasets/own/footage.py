@@ -16,8 +16,9 @@ from hrtk.datasets.own.frame_numbers import first_frame as find_first_frame
 from hrtk.datasets.own.frame_numbers import last_number, noted_number
 from hrtk.datasets.own.keypoint_table import FrameRef, KeypointTable
 from hrtk.errors import InputError
-from hrtk.files import content_hash, natural, visible
+from hrtk.files import natural, visible
 from hrtk.reading.frame_times import mean_rate
+from hrtk.reading.hashes import content_hash
 from hrtk.reading.pictures import UNREAD_SUFFIXES, unread_picture
 from hrtk.structures import Frames
 

@@ -37,8 +37,9 @@ from hrtk.datasets.arrays import read_npz
 from hrtk.datasets.own.pose2sim_files import Markers, read_trc, write_calibration, write_trc
 from hrtk.datasets.own.sides import SideRepair, exchange_sides
 from hrtk.errors import InputError
-from hrtk.files import sha256, write_atomically, write_text_atomically
+from hrtk.files import write_atomically, write_text_atomically
 from hrtk.geometry.calibrated_camera import CalibratedCamera
+from hrtk.reading.hashes import sha256
 
 REAL4 = 'real4'
 FILE = Path(__file__).parents[1] / 'assets' / 'real4.npz'
