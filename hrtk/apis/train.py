@@ -8,11 +8,12 @@ from typing import Any, Optional
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from hrtk.apis.adaptation import load_config
 from hrtk.engine.runner import check_keys
 from hrtk.errors import InputError, named_config
+from hrtk.training.last_checkpoint import last_checkpoint
 from hrtk.training.runner import TrainRunner
 
 # Keys that other lines of a training config refer to; the runner does not read them.
@@ -65,8 +66,11 @@ def train(
 
 def _set_start(cfg: Config) -> None:
     """Starts from the last checkpoint of this training if there is one, else from the weights of ``load_from``."""
-    if cfg.get('resume') and find_latest_checkpoint(cfg.work_dir):
-        cfg.load_from = None  # else mmengine would resume from there, with the optimizer's state
+    last = None
+    if cfg.get('resume'):
+        last = last_checkpoint(Path(cfg.work_dir))
+    if last is not None:
+        cfg.load_from = str(last)  # mmengine resumes from there, with the optimizer's state
     elif cfg.get('load_from'):
         cfg.resume = False
         if not Path(cfg.load_from).is_file():

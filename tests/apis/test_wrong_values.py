@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hrtk.apis.tables.table import load_table
+from hrtk.apis.train import train
 from hrtk.apis.zoo.publish import publish
 from hrtk.errors import InputError
 
@@ -92,11 +93,27 @@ def test_wrong_checkpoints_are_not_published(work_dir, content, words):
     assert not (work_dir / 'out.pt').exists()
 
 
-@pytest.mark.parametrize('name', ['', 'epoch_9.pth', 'x' * 5000, '.'])
-def test_a_pointer_to_nothing(work_dir, name):
-    (work_dir / 'last_checkpoint').write_text(name)
-    with pytest.raises(InputError, match='last_checkpoint: names'):
+@pytest.mark.parametrize(
+    'name, words',
+    [
+        (b'', 'names'),
+        (b'epoch_9.pth', 'names'),
+        (b'x' * 5000, 'names'),
+        (b'.', 'names'),
+        (b'\0', 'names'),
+        (b'epoch_\x8f', 'UTF-8'),
+    ],
+)
+def test_a_pointer_to_nothing(work_dir, name, words):
+    (work_dir / 'last_checkpoint').write_bytes(name)
+    with pytest.raises(InputError, match=f'last_checkpoint: .*{words}'):
         publish(work_dir, work_dir / 'out.pt')
+    part = dict(type='SupervisedTraining')
+    config = dict(
+        model=part, train_dataloader=part, optim_wrapper=part, train_cfg=part, resume=True
+    )
+    with pytest.raises(InputError, match=f'last_checkpoint: .*{words}'):
+        train(config, work_dir=str(work_dir))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from hrtk.files import write_text_atomically
 from hrtk.reading import read_json
 from hrtk.registry import MODELS
 from hrtk.training.kept_checkpoints import FOLDER as KEPT
+from hrtk.training.last_checkpoint import POINTER, last_checkpoint
 from hrtk.version import __version__
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def pretrained_weights(run: Run) -> Path:
 def _clear(folder: Path) -> None:
     """Removes the checkpoints of a training, so that it starts again."""
     (folder / FINISHED).unlink(missing_ok=True)
-    (folder / 'last_checkpoint').unlink(missing_ok=True)
+    (folder / POINTER).unlink(missing_ok=True)
     for path in folder.glob('*.pth'):
         path.unlink()
 
@@ -217,11 +218,11 @@ def _stored(folder: Path, name: str) -> Optional[Path]:
 
 
 def _last(folder: Path) -> Optional[Path]:
-    pointer = folder / 'last_checkpoint'
-    if not pointer.is_file():
+    """The newest checkpoint of a training, or None; a damaged note of it costs the training, not the table."""
+    try:
+        return last_checkpoint(folder)
+    except InputError:
         return None
-    path = folder / Path(pointer.read_text().strip()).name
-    return path if path.is_file() else None
 
 
 def _stored_report(path: Path) -> Optional[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from hrtk.files import write_atomically, write_text_atomically
 from hrtk.models.checkpoints import TRAINED, check_weights, read_checkpoint
 from hrtk.reading import parse_json, read_text
 from hrtk.reading.literals import parse_literals
+from hrtk.training.last_checkpoint import last_checkpoint
 
 VALIDATED = ('views/', 'lifting/')  # prefixes of validation metrics in a training's log
 AGAIN = 'train again'
@@ -41,12 +41,11 @@ def publish(
     """
     folder = Path(work_dir)
     output = Path(output)
-    pointer = folder / 'last_checkpoint'
-    if not pointer.is_file():
+    path = last_checkpoint(folder)
+    if path is None:
         raise InputError(
             f'{folder}: no last_checkpoint; expected the work_dir of a training by tools/train.py'
         )
-    path = _last_checkpoint(pointer)
     checkpoint = read_checkpoint(path)
     weights = _network_weights(checkpoint.get('state_dict'), without)
     if not weights:
@@ -73,14 +72,6 @@ def publish(
     text = json.dumps(record, indent=1, default=str)
     write_text_atomically(output.with_suffix('.json'), f'{text}\n')
     return record
-
-
-def _last_checkpoint(pointer: Path) -> Path:
-    """The checkpoint that a training's ``last_checkpoint`` names, in the folder of that file."""
-    name = Path(read_text(pointer).strip()).name
-    if not name or not os.path.isfile(pointer.with_name(name)):  # False, too, for a long name
-        raise InputError(f'{pointer}: names {name[:80]!r}, which is no file beside it; {AGAIN}')
-    return pointer.with_name(name)
 
 
 def _config_of(text: Any, path: Path) -> dict[str, Any]:
