@@ -131,6 +131,8 @@ class Result:
         """Returns whether the sequence has the frames, boxes and keypoints that this result was computed from."""
         if self.frame_ids != tuple(sequence.frame_ids):
             return False
+        if self.skeleton != sequence.keypoints2d.skeleton:
+            return False
         if not np.array_equal(self.boxes, sequence.boxes.cpu().numpy()):
             return False
         return np.array_equal(self.keypoints2d, keypoint_array(sequence), equal_nan=True)

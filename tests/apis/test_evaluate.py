@@ -1,5 +1,6 @@
 """Stored results scored again: the digits of the run, other protocols, no network, and what it refuses."""
 
+import dataclasses
 import json
 import runpy
 import shutil
@@ -12,6 +13,7 @@ from hrtk.apis import adapt, evaluate
 from hrtk.errors import InputError
 from hrtk.evaluation import Protocol, register_protocol
 from hrtk.models.estimators import HMR
+from hrtk.results import Result
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/source/r18_wild.py'
@@ -110,6 +112,15 @@ def test_a_misspelt_part_names_the_file(run, tmp_path):
         record.write_text(content.replace(f'"{name}"', f'"X{name[1:]}"'))
         with pytest.raises(InputError, match=f"^{record}: there is no .* 'X{name[1:]}'"):
             evaluate(tmp_path / 'copy')
+
+
+def test_a_result_with_another_joint_list_is_of_other_data(run, tmp_path):
+    shutil.copytree(run[0], tmp_path / 'copy')
+    path = next((tmp_path / 'copy').glob('results/*/*.npz'))
+    result = Result.load(path)
+    dataclasses.replace(result, skeleton='text').save(path)
+    with pytest.raises(InputError, match=f'{result.name!r} changed'):
+        evaluate(tmp_path / 'copy')
 
 
 @pytest.mark.parametrize('content', [None, '{', '{}', '{"config": "a = ("}'])
