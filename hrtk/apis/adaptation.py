@@ -123,6 +123,11 @@ def _read_config(config: str | Path | dict | Config) -> Config:
     if isinstance(config, dict):
         check_imports(config, 'the config')
         return Config(config)
+    if not Path(config).name:  # '' and '.'
+        raise InputError(
+            f'there is no config {str(config)!r}; give the path of a config, or the name of a bundled one such as '
+            f'boa/r18_wild'
+        )
     path = find_config(config)
     if path is None:
         raise InputError(f'there is no config {config}. {_similar_configs(Path(config))}')

@@ -123,6 +123,12 @@ def test_a_result_with_another_joint_list_is_of_other_data(run, tmp_path):
         evaluate(tmp_path / 'copy')
 
 
+@pytest.mark.parametrize('config', ['', '.'])
+def test_a_config_without_a_name(config):
+    with pytest.raises(InputError, match=f"there is no config '{config}'; give the path"):
+        adapt(config)
+
+
 @pytest.mark.parametrize('content', [None, '{', '{}', '{"config": "a = ("}'])
 def test_unreadable_results(tmp_path, content):
     folder = tmp_path / 'results/123'

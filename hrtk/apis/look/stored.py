@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -171,9 +172,21 @@ def stored_pairs(folder: Path, dataset: Any) -> Iterator[tuple[Sequence, Result]
         if not result.matches(sequence):
             raise InputError(
                 f'{folder}: frames, boxes or keypoints of {sequence.name!r} changed since its result was '
-                f'computed; run tools/adapt.py again'
+                f'computed{_data_of(folder)}; run tools/adapt.py again'
             )
         yield sequence, result
+
+
+def _data_of(folder: Path) -> str:
+    """The files and folders of the data set that results were computed from, in brackets."""
+    dataset = stored_config(folder / 'run.json').dataset
+    paths = []
+    for key, value in dataset.items():
+        if isinstance(value, str) and os.path.exists(value):
+            paths.append(f'{key}={value}')
+    if not paths:
+        return ''
+    return f' ({", ".join(paths)})'
 
 
 def adapter_name(adapter: dict) -> str:

@@ -124,6 +124,7 @@ VALUES: dict[str, type] = {
     'start': str,
 }
 MEMBERS: dict[str, type] = {'metrics': str, 'seeds': int, 'seed_keys': str, 'notes': str}
+LARGEST_SEED = 2**32 - 1  # that numpy takes
 WORDS = {str: 'a text', int: 'a whole number', dict: 'a mapping with names as keys'}
 STAGE_KEYS = ('config', 'options', 'start', 'pretraining')
 CHECKPOINT = re.compile(r'(epoch|iter)_[1-9][0-9]*|best')
@@ -187,6 +188,9 @@ def _read(file: Path) -> dict[str, Any]:
     for key, kind in MEMBERS.items():
         for member in content.get(key, ()):
             _check_value(member, kind, f'each of {key}', str(file))
+    for seed in content.get('seeds', ()):
+        if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+            raise InputError(f'{file}: each of seeds is from 0 to 2**32 - 1, not {seed}')
     return content
 
 
