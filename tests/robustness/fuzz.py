@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import resource
 import shutil
 import sys
@@ -78,7 +79,7 @@ def try_command(name, kind, seed, root):
         files = targets(command, inputs)
         path = files[seed % len(files)]
         corrupt(path, kind, seed, marker)
-        names = (path.name,)
+        names = (path.name, *_long_paths(path))
         case = f'{name} {kind} {seed} {path.relative_to(inputs)}'
 
     def judge():
@@ -93,6 +94,13 @@ def try_command(name, kind, seed, root):
         return _message(text, *names, *command.accepted)
 
     return _outcome(case, judge, folder, marker, COMMAND_SECONDS)
+
+
+def _long_paths(path):
+    """Paths in a corrupted text that no file can have; a message about such a file names it, not the text."""
+    if path.is_file() and path.suffix in ('.yaml', '.json') and path.stat().st_size < 1 << 20:
+        return re.findall(r'[^\s"\']{255,}', path.read_text(errors='replace'))
+    return []
 
 
 def _message(text, *names):
