@@ -205,11 +205,15 @@ def clip_focal(
         raise InputError('give the focal length (px) or the field of view (degrees), not both')
     if focal is not None:
         if not 0 < focal < math.inf:
-            raise InputError(f'the focal length must be a positive number of px, not {focal}')
+            raise InputError(
+                f'focal: the focal length must be a positive number of px, not {focal}'
+            )
         return float(focal)
     if fov is not None:
         if not 0 < fov < 180:
-            raise InputError(f'the field of view must lie between 0 and 180 degrees, not {fov}')
+            raise InputError(
+                f'fov: the field of view must lie between 0 and 180 degrees, not {fov}'
+            )
         return max(image_size) / 2 / math.tan(math.radians(fov) / 2)
     return default_focal(image_size)
 
