@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Optional, TypeVar
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 
 Weights = TypeVar('Weights', bound=Any)  # a dataclass of floats
 
@@ -27,7 +27,7 @@ def merged_loss_weights(
     changes = changes or {}
     unknown = sorted(set(changes) - set(defaults))
     if unknown:
-        raise InputError(f'{adapter}: weights has no {unknown}; its keys are {sorted(defaults)}')
+        raise OptionError(f'{adapter}: weights has no {unknown}; its keys are {sorted(defaults)}')
     return {**defaults, **changes}
 
 

@@ -41,7 +41,7 @@ from hrtk.adapters.rivals.motion_denoiser import (
     trained_denoiser,
     windows_of,
 )
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.camera import CROP, project
 from hrtk.geometry.rotation import rot6d_to_rotmat, rotmat_to_rot6d
 from hrtk.geometry.uploads import upload
@@ -113,9 +113,9 @@ class CycleAdapt(Adapter):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.window < 3 or self.window % 2 == 0:
-            raise InputError(f'CycleAdapt: window is odd and at least 3, not {self.window}')
+            raise OptionError(f'CycleAdapt: window is odd and at least 3, not {self.window}')
         if self.cycles < 1 or self.motion_steps < 0:
-            raise InputError(
+            raise OptionError(
                 f'CycleAdapt: cycles is at least 1 and motion_steps at least 0, not {self.cycles} and '
                 f'{self.motion_steps}'
             )

@@ -31,7 +31,7 @@ from hrtk.adapters.parts.learner_session import LearnerSession
 from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator
 from hrtk.models.estimators.prediction import BATCH_SIZE
 from hrtk.registry import ADAPTERS
@@ -82,7 +82,7 @@ class KeypointFit(Adapter):
         super().__post_init__()
         check_until('KeypointFit', self.until)
         if self.until is not None and self.scope == 'sequence':
-            raise InputError(
+            raise OptionError(
                 "KeypointFit: until ends the steps on single frames; leave it out with scope='sequence'"
             )
         self.loss_weights

@@ -29,7 +29,7 @@ from hrtk.adapters.parts.learner_session import LearnerSession
 from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Prediction, Sequence
@@ -71,7 +71,7 @@ class NormAdapt(Adapter):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.source_share <= 1:
-            raise InputError(f'NormAdapt: source_share is in [0, 1], not {self.source_share}')
+            raise OptionError(f'NormAdapt: source_share is in [0, 1], not {self.source_share}')
         self.loss_weights
 
     @functools.cached_property

@@ -23,7 +23,7 @@ from hrtk.datasets.own.sides import Sides
 from hrtk.datasets.own.track import Track
 from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.camera import clip_focal
 from hrtk.registry import DATASETS, MASK_SOURCES
@@ -138,13 +138,13 @@ class VideoDataset(SequenceDataset):
     ) -> None:
         class_name = type(self).__name__
         if fps is not None and not fps > 0:
-            raise InputError(f'{class_name}: fps must be above 0, not {fps!r}')
+            raise OptionError(f'{class_name}: fps must be above 0, not {fps!r}')
         if max_people is not None and max_people < 1:
-            raise InputError(f'{class_name}: max_people must be at least 1, not {max_people!r}')
+            raise OptionError(f'{class_name}: max_people must be at least 1, not {max_people!r}')
         if not 0 < box_aspect <= 1:
-            raise InputError(f'{class_name}: box_aspect is in (0, 1], not {box_aspect!r}')
+            raise OptionError(f'{class_name}: box_aspect is in (0, 1], not {box_aspect!r}')
         if smooth and not fill_gaps:
-            raise InputError(
+            raise OptionError(
                 f'{class_name}: smooth needs consecutive frames, which fill_gaps=False does not give; set smooth=False'
             )
         if focal is not None or fov is not None:
