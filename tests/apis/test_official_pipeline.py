@@ -9,8 +9,6 @@ import os
 import pickle
 import shlex
 import shutil
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -353,19 +351,9 @@ def test_every_table_runs(beside, name, only, rows, tmp_path):
         assert all(math.isfinite(row['ours'][key]['mean']) for key in published.metrics)
 
 
-def command(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        text=True,
-        capture_output=True,
-        timeout=300,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
-    )
-
-
-def test_adapt_on_a_bare_machine(tmp_path):
-    done = command(tmp_path, ROOT / 'tools/adapt.py', CONFIGS / '3dhrco/spin_mpn_3dpw.py')
+def test_adapt_on_a_bare_machine(call_tool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = call_tool('adapt', CONFIGS / '3dhrco/spin_mpn_3dpw.py')
     assert (
         done.returncode == 2
         and done.stderr.startswith('error: ')
@@ -392,9 +380,11 @@ def test_adapt_on_a_bare_machine(tmp_path):
         )
 
 
-def test_table_on_a_bare_machine(tmp_path):
+def test_table_on_a_bare_machine(call_tool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('COLUMNS', '80')  # those of a program without a terminal
     table = CONFIGS / '3dhrco/tables/table3.yaml'
-    done = command(tmp_path, ROOT / 'tools/benchmark.py', table, '--work-dir', 'out')
+    done = call_tool('benchmark', table, '--work-dir', 'out')
     assert done.returncode == 0 and not done.stderr
     rows = load_table(table).rows
     assert len(rows) == 8
