@@ -14,6 +14,15 @@ torch.set_num_threads(1)  # tests run side by side, and small tensors gain nothi
 TOOLS = Path(__file__).parents[1] / 'tools'
 
 
+@pytest.fixture(scope='session')
+def shared_cache(tmp_path_factory):
+    """The cache of tests whose subject is not the drawing: what one of them draws, others find, in all processes."""
+    root = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        root = root.parent  # that of this run
+    return root / 'shared_cache'
+
+
 @pytest.fixture
 def call_tool(capfd):
     """Runs a file of tools/ in this process; returns its exit code and what it printed."""

@@ -27,9 +27,9 @@ SAMPLES = {'0': 0, '10': 2, '25': 2, '50': 4, '100': 4, '200': 4}
 
 
 @pytest.fixture
-def official(tmp_path, monkeypatch):
+def official(tmp_path, monkeypatch, shared_cache):
     """A folder with ``data``, in which the command is called."""
-    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setenv('HRTK_CACHE', str(shared_cache))
     write_official_files(tmp_path / 'data', sequences=1, frames=16, size=96)
     torch.manual_seed(0)
     write_checkpoint(build_model('spin'), tmp_path / 'data/spin/model_checkpoint.pt')
