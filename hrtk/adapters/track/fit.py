@@ -155,7 +155,7 @@ class _Fit:
     shape_adam: GuardedAdam
 
 
-class TrackFitSession(LearnerSession):
+class TrackFitSession(LearnerSession[TrackFit]):
     """The weights under adaptation.
 
     Args:
@@ -164,8 +164,7 @@ class TrackFitSession(LearnerSession):
     """
 
     def __init__(self, options: TrackFit, estimator: Estimator) -> None:
-        super().__init__(estimator, options.parameters, options.lr, options.adam_betas)
-        self.options = options
+        super().__init__(options, estimator)
         self.body = estimator.required_body
         self.start_weights = {
             name: weight.detach().clone() for name, weight in self.learner.weights.items()
