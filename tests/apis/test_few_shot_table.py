@@ -12,8 +12,10 @@ from hrtk.apis import benchmark, build_model
 from hrtk.testing import write_checkpoint, write_official_files
 
 TABLE = Path(__file__).parents[2] / 'configs/few_shot/tables/thesis_table4.yaml'
-# Less of the data and fewer steps, nothing else: samples of two frames, at most two of them.
+# Less of the data, fewer steps and smaller crops, nothing else: samples of two frames, at most two of them.
 TINY = {
+    'estimator.image.resolution': 64,
+    'adapter.source.dataset.resolution': 64,
     'adapter.clip': 2,
     'adapter.source.dataset.frames': 2,
     'adapter.source.dataset.length': 3,
