@@ -209,10 +209,8 @@ def _strided(numbers: Tensor, size: Any, stride: Any, offset: int) -> Tensor:
 def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
     """The same nested lists, tuples and dicts with the results of a function; ``tree_map`` takes ten times as long."""
     kind = type(value)
-    if kind is list:
-        return [_mapped(function, item) for item in value]
-    if kind is tuple:
-        return tuple([_mapped(function, item) for item in value])
+    if kind in (list, tuple):
+        return kind([_mapped(function, item) for item in value])
     if kind is dict:
         return {key: _mapped(function, item) for key, item in value.items()}
     if isinstance(value, (list, tuple, dict)):
