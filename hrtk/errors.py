@@ -19,8 +19,11 @@ class InputError(ValueError):
 
 
 class OptionError(InputError):
-    """A name or a value in a config is wrong. The message names class and option; whoever has read the config adds its
-    file, see :func:`named_config`."""
+    """A name or a value in a config is wrong, or values that do not fit together.
+
+    The message names class and option; whoever has read the config adds its file, see :func:`named_config`. A class
+    that has read a file and finds a fault there raises :class:`InputError` instead, and names that file.
+    """
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any, Optional
@@ -40,6 +40,8 @@ class Registry(root.Registry):
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, build_func=_build, scope='hrtk', **kwargs)
+        # Called with the class and the options of every object before it is built.
+        self.checkers: list[Callable[[Any, Mapping[str, Any]], None]] = []
         # Called with every object that is built.
         self.finishers: list[Callable[[Any], None]] = []
 
@@ -81,7 +83,8 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
 
     Raises:
         OptionError: the name is unknown (similar names are listed), the class has no such option, or an option has
-            another type or range than its annotation.
+            another type or range than its annotation. A class raises it for its own rules of options, and any other
+            InputError for what is wrong in a file.
     """
     if not isinstance(cfg, (dict, ConfigDict, Config)):
         return cfg
@@ -95,12 +98,10 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
     cls = _resolve(type_or_name, registry)
     label = f'{registry.name} {cls.__name__}'
     check_options(cls, options, label)
+    for check in registry.checkers:
+        check(cls, options)
     try:
         built = cls(**options)
-    except InputError as error:
-        if str(error).startswith(f'{cls.__name__}:'):  # about an option, not about a file
-            raise OptionError(str(error)) from error
-        raise
     except TypeError as error:
         if 'argument' not in str(error):
             raise

@@ -53,9 +53,21 @@ def start(*arguments):
     )
 
 
-@pytest.mark.parametrize('number', CODES)
-@pytest.mark.parametrize('module', ['mmengine', 'torch', 'hrtk.registry'])
-@pytest.mark.parametrize('program', ['tools/adapt.py', '-m hrtk.cli adapt'])
+TOOL = 'tools/adapt.py'
+MODULE = '-m hrtk.cli adapt'
+
+
+@pytest.mark.parametrize(
+    ('number', 'module', 'program'),
+    [  # every pair of two of the three
+        (signal.SIGINT, 'mmengine', TOOL),
+        (signal.SIGTERM, 'mmengine', MODULE),
+        (signal.SIGTERM, 'torch', TOOL),
+        (signal.SIGINT, 'torch', MODULE),
+        (signal.SIGINT, 'hrtk.registry', TOOL),
+        (signal.SIGTERM, 'hrtk.registry', MODULE),
+    ],
+)
 def test_during_the_imports(number, module, program):
     # Python reports every finished import, so that the signal arrives among them.
     process = start('-X', 'importtime', *program.split(), 'boa/r18_wild')

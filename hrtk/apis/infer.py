@@ -23,7 +23,7 @@ from hrtk.apis.look.scene import draw_scene
 from hrtk.apis.look.stored import body_of
 from hrtk.apis.zoo.building import image_networks, model_config
 from hrtk.datasets.own.choosing import frame_range, parse_frame, parse_person
-from hrtk.datasets.own.footage import open_footage
+from hrtk.datasets.own.footage import Footage, open_footage
 from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
 from hrtk.evaluation.evidence import Doubts
@@ -126,24 +126,22 @@ def infer(
     """
     formats = _formats(export)
     camera = camera_index(footage)
-    if focal is not None or fov is not None:
-        clip_focal((1, 1), focal, fov)  # raises for wrong values, before the long work
     output = Path(output or _default_output(footage, camera))
-    _check_device(device)
+    _check_choices(device, focal, fov, person, begin, end, fps)
     images = Path(str(footage))
     if camera is not None:
         _refuse_keypoints(keypoints)
         images = output / 'recording'
-    planned = keypoints or output / 'keypoints.json'
     if model is not None or weights is not None:
         adapt = _with_model(adapt, model, weights)
+
+    def config(keypoints: str | Path, rate: Optional[float]) -> Config:
+        cfg = _config(str(images), keypoints, adapt, max_people, rate, cfg_options, repair_sides)
+        set_precision(cfg, precision)
+        return cfg
+
     # Wrong configs and options are reported before the long work.
-    first = _config(str(images), planned, adapt, max_people, fps, cfg_options, repair_sides)
-    set_precision(first, precision)
-    parse_person(person)
-    for option, value in (('--from', begin), ('--to', end)):
-        if value is not None:
-            parse_frame(value, fps or 1.0, option)  # raises for what is no time
+    config(keypoints or output / 'keypoints.json', fps)
     if keypoints is None:
         if camera is None:
             opened = open_footage(images)  # a wrong path is reported before the detector is loaded
@@ -152,16 +150,9 @@ def infer(
             fps = _record(camera, images, seconds)
             opened = open_footage(images)
         rate = fps or _rate_of(cfg_options)
-        frames = None
-        if begin is not None or end is not None:
-            times = None
-            if rate is None:
-                times = opened.seconds()
-            clock = rate or opened.fps
-            frames = frame_range(begin, end, len(opened), clock, str(images), times)
+        frames = _frames_to_detect(opened, rate, begin, end)
         keypoints = detect(opened, detector, output / 'keypoints.json', rate, frames)
-    cfg = _config(str(images), keypoints, adapt, max_people, fps, cfg_options, repair_sides)
-    set_precision(cfg, precision)
+    cfg = config(keypoints, fps)
     choices = dict(
         focal=focal, fov=fov, person=person, begin=begin, end=end, first_frame=first_frame
     )
@@ -179,6 +170,40 @@ def infer(
         overlay = draw_scene(dataset, results, body, output)
     exports = _export(results, formats)
     return Inference(metrics, results, overlay, exports, Path(keypoints), doubts)
+
+
+def _check_choices(
+    device: Optional[str],
+    focal: Optional[float],
+    fov: Optional[float],
+    person: int | str | None,
+    begin: float | str | None,
+    end: float | str | None,
+    fps: Optional[float],
+) -> None:
+    """Raises InputError for values that are wrong whatever the footage is, before the long work."""
+    _check_device(device)
+    if focal is not None or fov is not None:
+        clip_focal((1, 1), focal, fov)
+    parse_person(person)
+    for option, value in (('--from', begin), ('--to', end)):
+        if value is not None:
+            parse_frame(value, fps or 1.0, option)
+
+
+def _frames_to_detect(
+    footage: Footage,
+    rate: Optional[float],
+    begin: float | str | None,
+    end: float | str | None,
+) -> Optional[range]:
+    """The frames of a stretch of footage, None for all; ``rate`` replaces its frames per second and its times."""
+    if begin is None and end is None:
+        return None
+    times = None
+    if rate is None:
+        times = footage.seconds()
+    return frame_range(begin, end, len(footage), rate or footage.fps, str(footage.path), times)
 
 
 def set_precision(cfg: Config, precision: Optional[str]) -> None:

@@ -7,7 +7,7 @@ order, and nothing but this module knows which joint is the root.
 from __future__ import annotations
 
 from hrtk.body_models.skeletons import joint_names, mirrored
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 
 H36M17 = joint_names('human36m17')
 
@@ -56,7 +56,7 @@ def check_order(joints: str, allowed: tuple[str, ...], owner: str) -> None:
         InputError: the name is not valid.
     """
     if joints not in allowed:
-        raise InputError(
+        raise OptionError(
             f'{owner}: joints is one of {", ".join(map(repr, allowed))}, not {joints!r}'
         )
 
@@ -75,7 +75,7 @@ def check_number(joints: str, number: int, owner: str) -> None:
     check_order(joints, tuple(ORDERS), owner)
     expected = len(ORDERS[joints])
     if number != expected:
-        raise InputError(
+        raise OptionError(
             f'{owner}: {joints!r} has {expected} joints, not {number}; set `joints` of the model and of the data '
             f"set to the same order and the network's number of joints to that of the order"
         )

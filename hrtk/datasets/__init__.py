@@ -33,9 +33,11 @@ from hrtk.datasets.open_stream import (
 )
 from hrtk.datasets.own import CocoKeypointsDataset, Pose2SimProject, VideoDataset
 from hrtk.datasets.sequence_clips import SequenceClips
+from hrtk.datasets.stream_options import check_domain
 from hrtk.datasets.view_files import reserve_views
 from hrtk.registry import DATASETS
 
+DATASETS.checkers.append(check_domain)
 DATASETS.finishers.append(reserve_views)
 
 __all__ = [

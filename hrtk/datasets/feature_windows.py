@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from hrtk.datasets.arrays import cached_tensors
 from hrtk.datasets.open_stream.cache import cache_key, cache_root
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import normalise
 from hrtk.models.estimators.base import Estimator
 from hrtk.registry import DATASETS, ESTIMATORS
@@ -147,7 +147,7 @@ class FeatureClips(TrackFeatures):
     ) -> None:
         super().__init__(tracks, estimator, mirror)
         if min(frames, stride) < 1 or frames > self.tracks.frames:
-            raise InputError(
+            raise OptionError(
                 f'FeatureClips: frames and stride are positive and no clip is longer than a track of '
                 f'{self.tracks.frames} frames, not {frames} and {stride}'
             )

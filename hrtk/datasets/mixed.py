@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.registry import DATASETS
 
 # Strings that items of all parts must share, with the remedy.
@@ -55,7 +55,7 @@ class MixedDataset(Dataset):
         seed: int = 0,
     ) -> None:
         if not parts:
-            raise InputError('MixedDataset: parts is empty; list one config per data set')
+            raise OptionError('MixedDataset: parts is empty; list one config per data set')
         self.parts = []
         for part in parts:
             if isinstance(part, Mapping):
@@ -110,7 +110,7 @@ def _counts(sizes: list[int], shares: Optional[SequenceOf[float]]) -> list[int]:
         return list(sizes)
     usable = len(shares) == len(sizes) and all(0 < share < math.inf for share in shares)
     if not usable:
-        raise InputError(
+        raise OptionError(
             f'MixedDataset: shares={list(shares)} of {len(sizes)} parts: expected one positive number per part; '
             f'leave a part out instead of giving it 0'
         )
@@ -125,17 +125,17 @@ def _common_keys(parts: list[Dataset]) -> tuple[str, ...]:
     for number, part in enumerate(parts):
         name = f'MixedDataset: part {number} ({type(part).__name__})'
         if len(part) == 0:  # type: ignore[arg-type]
-            raise InputError(f'{name} is empty; leave it out or check its split')
+            raise OptionError(f'{name} is empty; leave it out or check its split')
         first = part[0]
         if not isinstance(first, Mapping):
-            raise InputError(
+            raise OptionError(
                 f'{name} has items of type {type(first).__name__}, expected dicts by key, as training sets have them'
             )
         firsts.append((name, first))
     _, reference = firsts[0]
     keys = tuple(key for key in reference if all(key in first for _, first in firsts))
     if not keys:
-        raise InputError(
+        raise OptionError(
             f'MixedDataset: no key is in the items of all parts; the first has {", ".join(reference)}'
         )
     # Those of EQUAL come first: their message says more than one of shapes.
@@ -149,12 +149,12 @@ def _common_keys(parts: list[Dataset]) -> tuple[str, ...]:
 def _check_equal(name: str, key: str, expected: Any, found: Any) -> None:
     """Checks that one key of two items can be in one batch."""
     if key in EQUAL and found != expected:
-        raise InputError(
+        raise OptionError(
             f'{name}: {key} is {found!r}, that of the first part {expected!r}; {EQUAL[key]}'
         )
     kinds = (_kind(expected), _kind(found))
     if kinds[0] != kinds[1]:
-        raise InputError(
+        raise OptionError(
             f'{name}: {key} is {kinds[1]}, that of the first part {kinds[0]}; give all parts the same options, e.g. '
             f'`frames` and `joints`'
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hrtk.body_models.skeletons import index_map
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import crop_image, to_crop
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, Sequence, evenly_spaced
@@ -47,7 +47,7 @@ class SequenceClips(Dataset):
         resolution: int = 224,
     ) -> None:
         if frames < 1 or (length is not None and length < 1) or resolution < 1:
-            raise InputError(
+            raise OptionError(
                 f'SequenceClips: frames, length and resolution are positive, not {frames}, {length} and {resolution}'
             )
         self.dataset: Any = DATASETS.build(dict(dataset))
@@ -58,7 +58,7 @@ class SequenceClips(Dataset):
             sequence = self.dataset[number]
             clips += [(number, start) for start in _labelled_starts(sequence, frames)]
         if not clips:
-            raise InputError(
+            raise OptionError(
                 f'SequenceClips: {type(self.dataset).__name__} has no {frames} consecutive frames with a body or with '
                 f'the 14 joints of LSP in 3D; take fewer frames or another data set'
             )

@@ -7,7 +7,7 @@ from collections.abc import Sequence as SequenceOf
 from typing import Any
 
 from hrtk.datasets.base import SequenceDataset
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.registry import DATASETS, TRANSFORMS
 from hrtk.structures import Sequence
 
@@ -26,7 +26,7 @@ class Transformed(SequenceDataset):
 
     def __init__(self, dataset: dict, transforms: SequenceOf[dict]) -> None:
         if not isinstance(transforms, (list, tuple)):
-            raise InputError(
+            raise OptionError(
                 f"Transformed: transforms is a list of configs, e.g. [dict(type='Greyscale')], not "
                 f'{transforms!r}'
             )

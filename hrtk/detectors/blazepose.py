@@ -12,7 +12,7 @@ import torch
 from hrtk.body_models.skeletons import joint_names
 from hrtk.detectors.base import Detector
 from hrtk.detectors.findings import MIRRORED, SHAPES, Findings, FoundLandmarks
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import OptionError, suggestion
 from hrtk.models import blazepose
 from hrtk.models.estimators.base import hash_tensors
 from hrtk.registry import DETECTORS
@@ -55,7 +55,7 @@ class BlazePose(Detector):
         mirror_every: Optional[int] = None,
     ) -> None:
         if skeleton not in SKELETONS:
-            raise InputError(
+            raise OptionError(
                 f'BlazePose: there is no skeleton {skeleton!r}. {suggestion(skeleton, SKELETONS)}'
             )
         self.skeleton = skeleton

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from hrtk.detectors.base import Detector
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import InputError, OptionError, suggestion
 from hrtk.reading.hashes import sha256
 from hrtk.registry import DETECTORS
 
@@ -52,7 +52,7 @@ class RTMLib(Detector):
         pose_size: Optional[Size] = None,
     ) -> None:
         if mode not in MODES:
-            raise InputError(f'RTMLib: there is no mode {mode!r}. {suggestion(mode, MODES)}')
+            raise OptionError(f'RTMLib: there is no mode {mode!r}. {suggestion(mode, MODES)}')
         try:
             from rtmlib import Body
         except ImportError as error:
@@ -112,7 +112,7 @@ def input_size(file: str, option: str, given: Optional[Size] = None) -> Size:
     """
     if given is not None:
         if len(given) != 2 or not all(isinstance(side, int) and side > 0 for side in given):
-            raise InputError(f'RTMLib: {option}_size must be (width, height) in px, not {given!r}')
+            raise OptionError(f'RTMLib: {option}_size must be (width, height) in px, not {given!r}')
         return given[0], given[1]
     size = _size_in_file(file) or _size_in_name(file)
     if size is None:

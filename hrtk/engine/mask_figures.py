@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from torch import Tensor
 
 from hrtk.adapters import PreparationStep
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.evaluation.silhouettes import SIDE, frame_mask, silhouettes
 from hrtk.files import escaped_name
 from hrtk.geometry.boxes import crop_image
@@ -67,7 +67,7 @@ class MaskFigureHook(Hook):
 
     def __init__(self, frames: int = 2, sequences: int = 2, stages: int = 6) -> None:
         if min(frames, sequences, stages) < 1:
-            raise InputError(
+            raise OptionError(
                 f'MaskFigureHook: frames, sequences and stages are at least 1, not {frames}, {sequences}, '
                 f'{stages}'
             )

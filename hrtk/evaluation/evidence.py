@@ -153,13 +153,7 @@ def track_evidence(
         InputError: an array has another shape than these.
     """
     points = np.asarray(keypoints2d, np.float64)
-    pairs = joint_pairs(skeleton).of((*UPPER_JOINTS, *LOWER_JOINTS))
-    joints = [*pairs.left, *pairs.right]
-    if points.ndim != 3 or points.shape[2] != 3 or not joints or points.shape[1] <= max(joints):
-        raise InputError(
-            f'keypoints2d are {points.shape}; expected (F, K, 3), x, y and confidence of the joints {skeleton!r} '
-            f'with left and right arms or legs'
-        )
+    joints = _limb_joints(points, skeleton)
     count = len(points)
     known = (points[..., 2] > 0) & np.isfinite(points).all(-1)
     heights = body_height(np.where(known[..., None], points, 0)[..., :2], known, skeleton, fps)
@@ -178,9 +172,7 @@ def track_evidence(
         _check_shape(landmarks3d, (*points.shape[:2], 3), 'landmarks3d')
         bone_deviation = _bone_deviation(np.asarray(landmarks3d, np.float64), skeleton)
     if projected2d is not None:
-        _check_shape(projected2d, (*points.shape[:2], 2), 'projected2d')
-        distance = np.linalg.norm(projected2d - points[..., :2], axis=-1) / heights[:, None]
-        reprojection = _mean(np.where(known, distance, np.nan))
+        reprojection = _reprojection(projected2d, points, heights, known)
     return TrackEvidence(
         visible=visible[:, joints].mean(1),
         unseen=_unseen(visible, skeleton),
@@ -194,6 +186,22 @@ def track_evidence(
         side_margin=float(side_margin),
         identity=np.asarray(identity, np.float64),
     )
+
+
+def _limb_joints(points: np.ndarray, skeleton: str | Sequence[str]) -> list[int]:
+    """Indices of the joints of arms and legs in a joint list.
+
+    Raises:
+        InputError: the points are not (F, K, 3) with these joints.
+    """
+    pairs = joint_pairs(skeleton).of((*UPPER_JOINTS, *LOWER_JOINTS))
+    joints = [*pairs.left, *pairs.right]
+    if points.ndim != 3 or points.shape[2] != 3 or not joints or points.shape[1] <= max(joints):
+        raise InputError(
+            f'keypoints2d are {points.shape}; expected (F, K, 3), x, y and confidence of the joints {skeleton!r} '
+            f'with left and right arms or legs'
+        )
+    return joints
 
 
 def find_doubts(evidence: TrackEvidence, limits: DoubtLimits = DoubtLimits()) -> Doubts:
@@ -271,6 +279,15 @@ def _bone_deviation(landmarks3d: np.ndarray, skeleton: str | Sequence[str]) -> n
     measured = np.isfinite(lengths).any(0)
     lengths = lengths[:, measured]
     return _mean(np.abs(np.log(lengths / np.nanmedian(lengths, axis=0))))
+
+
+def _reprojection(
+    projected2d: np.ndarray, points: np.ndarray, heights: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+    """(F,) mean distance of projected joints from the (F, K) known points, in heights of the body."""
+    _check_shape(projected2d, (*points.shape[:2], 2), 'projected2d')
+    distance = np.linalg.norm(projected2d - points[..., :2], axis=-1) / heights[:, None]
+    return _mean(np.where(known, distance, np.nan))
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models.joint_orders import ORDERS, root_of
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.evaluation.evaluator import BaseMetric
 from hrtk.evaluation.functional import AUC_MM, MM_PER_METRE, mpjpe, pa_mpjpe, pck
 from hrtk.geometry.mirror import mirror_points
@@ -184,7 +184,7 @@ class LiftingEvaluator(BaseMetric):
             ('metric', metric, VARIANTS),
         ):
             if value not in known:
-                raise InputError(
+                raise OptionError(
                     f'LiftingEvaluator: {name} is one of {", ".join(map(repr, known))}, not {value!r}'
                 )
         self.protocol = protocol

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.constants import indices
 from hrtk.registry import LOSSES
 
@@ -218,7 +218,7 @@ def log_ratio_loss(
 
 def _check_option(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise InputError(f'{name} is one of {", ".join(map(repr, allowed))}, not {value!r}')
+        raise OptionError(f'{name} is one of {", ".join(map(repr, allowed))}, not {value!r}')
 
 
 def _relative_to_root(joints: Tensor, root: Sequence[int]) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Optional
 
 import torch
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator
 from hrtk.models.temporal import TemporalNetwork
 from hrtk.registry import ESTIMATORS, TEACHERS, TEMPORAL
@@ -48,7 +48,7 @@ class TemporalTeacher(Teacher):
         window_indices(1, border)  # checks the border
         self.network: TemporalNetwork = TEMPORAL.build(network).eval().requires_grad_(False)
         if not isinstance(self.network, TemporalNetwork):
-            raise InputError(
+            raise OptionError(
                 f'TemporalTeacher: {type(self.network).__name__} does not label the middle frame of a '
                 f'window; use MPSNet or TCMR'
             )

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import traceback
 from collections import Counter
@@ -205,15 +206,16 @@ def _strided(numbers: Tensor, size: Any, stride: Any, offset: int) -> Tensor:
     return numbers.contiguous().as_strided(size, stride, offset)  # no view of a view: a copy
 
 
-def _tensors(values: Any) -> list[Tensor]:
-    found: list[Tensor] = []
-
-    def note(value: Any) -> None:
-        if isinstance(value, Tensor):
-            found.append(value)
-
-    tree_map(note, values)
-    return found
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """The same nested lists, tuples and dicts with the results of a function; ``tree_map`` takes ten times as long."""
+    kind = type(value)
+    if kind in (list, tuple):
+        return kind([_mapped(function, item) for item in value])
+    if kind is dict:
+        return {key: _mapped(function, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, dict)):
+        return tree_map(function, value)
+    return function(value)
 
 
 # -- counting ----------------------------------------------------------------------------------------------------------
@@ -263,16 +265,19 @@ def _compute(operator: Any, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f'{name}: the pretend device has no fused kernels')
     if name in WAITING:
         _count('waits')
-    _refuse_mixture(name, (args, kwargs))
     shells: list[tuple[Tensor, Tensor]] = []  # their numbers stay alive while `wrap` compares them
+    strangers: list[tuple[int, ...]] = []
 
     def unwrap(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            # Numbers without dimensions may come from the CPU, as on a GPU.
+            if value.dim() > 0 and not _is_here(value):
+                strangers.append(tuple(value.shape))
+            shells.append((_unwrapped(value), value))
+            return shells[-1][0]
         if isinstance(value, torch.device):
             return torch.device('cpu')
-        if not isinstance(value, Tensor):
-            return value
-        shells.append((_unwrapped(value), value))
-        return shells[-1][0]
+        return value
 
     def wrap(value: Any) -> Any:
         if not isinstance(value, Tensor):
@@ -285,7 +290,9 @@ def _compute(operator: Any, *args: Any, **kwargs: Any) -> Any:
             return _shell(value)  # a view, which must share its memory
         return _shell(value.contiguous())  # shells are contiguous
 
-    cpu_args, cpu_kwargs = tree_map(unwrap, (tuple(args), dict(kwargs)))
+    cpu_args, cpu_kwargs = _mapped(unwrap, (args, kwargs))
+    if strangers:
+        raise RuntimeError(f'{name}: tensors on two devices, {NAME} and cpu {strangers}')
     if 'pin_memory' in cpu_kwargs:
         cpu_kwargs['pin_memory'] = None
     operator, cpu_args = _cpu_operator(operator, name, cpu_args)
@@ -296,14 +303,7 @@ def _compute(operator: Any, *args: Any, **kwargs: Any) -> Any:
             numbers = _numbers[value.untyped_storage()._cdata]
             if numbers.shape != value.shape:  # the operator has resized its output
                 value.data = _shell(numbers)
-    return tree_map(wrap, result)
-
-
-def _refuse_mixture(name: str, values: Any) -> None:
-    """Raises RuntimeError for tensors of two devices; numbers without dimensions may come from the CPU, as on a GPU."""
-    strangers = [tuple(x.shape) for x in _tensors(values) if not _is_here(x) and x.dim() > 0]
-    if strangers:
-        raise RuntimeError(f'{name}: tensors on two devices, {NAME} and cpu {strangers}')
+    return _mapped(wrap, result)
 
 
 def _cpu_operator(operator: Any, name: str, args: tuple) -> tuple[Any, tuple]:
@@ -323,10 +323,17 @@ def _cpu_operator(operator: Any, name: str, args: tuple) -> tuple[Any, tuple]:
 def _with_tensors(operator: Any, args: tuple) -> tuple:
     """Arguments in which numbers are tensors where the operator expects them: torch passes Python's numbers so."""
     result = list(args)
-    for position, (value, argument) in enumerate(zip(args, operator._schema.arguments)):
-        if isinstance(value, (int, float)) and str(argument.type) == 'Tensor':
-            result[position] = torch.tensor(value)
+    for position in _tensor_positions(operator):
+        if position < len(result) and isinstance(result[position], (int, float)):
+            result[position] = torch.tensor(result[position])
     return tuple(result)
+
+
+@functools.cache
+def _tensor_positions(operator: Any) -> tuple[int, ...]:
+    """The positions of the arguments that an operator expects to be tensors."""
+    types = [str(argument.type) for argument in operator._schema.arguments]
+    return tuple(position for position, kind in enumerate(types) if kind == 'Tensor')
 
 
 def _copy(source: Tensor, target: Tensor) -> Tensor:
@@ -404,7 +411,7 @@ def _on_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrap(value: Any) -> Any:
             return _shell(value) if isinstance(value, Tensor) else value
 
-        return tree_map(wrap, function(*tree_map(unwrap, args)))
+        return _mapped(wrap, function(*_mapped(unwrap, args)))
 
     return call
 

@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from hrtk.body_models.joint_orders import check_number, mirror_order, root_of
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.evaluation.lifting import average_with_mirror
 from hrtk.losses import joint_distance, lifting_losses
 from hrtk.models.lifting import (
@@ -70,11 +70,11 @@ class MaskedPoseTraining(SteppingModel):
     ) -> None:
         super().__init__(seed)
         if counted not in COUNTED:
-            raise InputError(f'MaskedPoseTraining: counted is one of {COUNTED}, not {counted!r}')
+            raise OptionError(f'MaskedPoseTraining: counted is one of {COUNTED}, not {counted!r}')
         options = dict(masks or {})
         sampler = options.pop('type', 'MaskSampler')
         if sampler not in SAMPLERS:
-            raise InputError(
+            raise OptionError(
                 f'MaskedPoseTraining: masks.type is one of {sorted(SAMPLERS)}, not {sampler!r}'
             )
         self.network = LIFTERS.build(network)
@@ -284,9 +284,9 @@ class CompletionTraining(SteppingModel):
     ) -> None:
         super().__init__(seed)
         if task not in TASKS:
-            raise InputError(f'CompletionTraining: task is one of {TASKS}, not {task!r}')
+            raise OptionError(f'CompletionTraining: task is one of {TASKS}, not {task!r}')
         if flip_test not in FLIPS:
-            raise InputError(f'CompletionTraining: flip_test is one of {FLIPS}, not {flip_test!r}')
+            raise OptionError(f'CompletionTraining: flip_test is one of {FLIPS}, not {flip_test!r}')
         self.network = LIFTERS.build(network)
         self.joints = joints
         check_number(joints, self.network.joints, 'CompletionTraining: network')

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from hrtk.datasets import MixedClips
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.registry import DATA_SAMPLERS
 
 
@@ -46,12 +46,12 @@ class MixedBatches(Sampler):
         self.planar = int(share * batch_size + 1e-9)
         self.spatial = batch_size - self.planar
         if not 0 <= share <= 1 or min(batch_size, steps) < 1:
-            raise InputError(
+            raise OptionError(
                 f'MixedBatches: share is from 0 to 1, batch_size and steps at least 1, not {share}, {batch_size} and '
                 f'{steps}'
             )
         if self.planar and not dataset.planar_clips:
-            raise InputError(
+            raise OptionError(
                 f'MixedBatches: {self.planar} clips of a batch have 2D labels and the data set has none; add `planar` '
                 f'sets, or set share=0'
             )

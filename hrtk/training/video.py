@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from hrtk.datasets.lifting import BodyPoseWindows
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.evaluation import accel_error, mpjpe
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.models.augmentation import mirror_features
@@ -80,7 +80,7 @@ class VideoTraining(SteppingModel):
         weights = weights or {}
         self.network, self.body = build_from_start(network, start)
         if critic is not None and motion is None:
-            raise InputError(
+            raise OptionError(
                 'VideoTraining: a critic needs captured motion to learn from; give it '
                 "motion=dict(type='MotionWindows'), or leave the critic out"
             )
@@ -94,7 +94,7 @@ class VideoTraining(SteppingModel):
             self.metric = LOSSES.build(metric)
         self.loss_weights = {**LOSS_WEIGHTS, **weights}
         if set(self.loss_weights) != set(LOSS_WEIGHTS):
-            raise InputError(
+            raise OptionError(
                 f'VideoTraining: weights are of {", ".join(LOSS_WEIGHTS)}, not {", ".join(weights)}'
             )
 

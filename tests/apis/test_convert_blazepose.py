@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -107,10 +105,8 @@ def test_wrong_sources(tmp_path):
     assert not (tmp_path / 'out.pt').exists()
 
 
-def test_the_command_line(tmp_path):
-    tool = Path(__file__).parents[2] / 'tools/convert_blazepose.py'
-    arguments = [str(tmp_path), '--output', str(tmp_path / 'out.pt')]
-    run = subprocess.run([sys.executable, tool, *arguments], capture_output=True, text=True)
+def test_the_command_line(call_tool, tmp_path):
+    run = call_tool('convert_blazepose', tmp_path, '--output', tmp_path / 'out.pt')
     assert run.returncode == 2 and 'pip download' in run.stderr
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -105,16 +103,10 @@ def test_it_harms_more_than_noise_and_more_with_eps(tmp_path, monkeypatch):
     assert harmed[16.0] > harmed[8.0] + 15
 
 
-def test_the_command(tmp_path):
+def test_the_command(call_tool, tmp_path):
     file = tmp_path / 'new/uap.npz'
-    command = [
-        sys.executable,
-        str(ROOT / 'tools/craft_uap.py'),
-        str(ROOT / 'configs/source/r18_wild.py'),
-    ]
-    done = subprocess.run(
-        [*command, str(file), '--eps', '16', '--steps', '3'], capture_output=True, text=True
-    )
+    config = ROOT / 'configs/source/r18_wild.py'
+    done = call_tool('craft_uap', config, file, '--eps', '16', '--steps', '3')
     assert done.returncode == 0 and '112 px, eps 16, 3 steps' in done.stdout, done.stderr
     with np.load(file, allow_pickle=False) as data:
         assert (
@@ -126,9 +118,7 @@ def test_the_command(tmp_path):
         )
         assert 'torch' in json.loads(data['versions'].item())
     assert np.abs(AddPerturbation(file).pattern).max() <= 16
-    wrong = subprocess.run(
-        [*command[:2], 'configs/nothing.py', str(file)], capture_output=True, text=True
-    )
+    wrong = call_tool('craft_uap', 'configs/nothing.py', file)
     assert wrong.returncode == 2 and 'there is no config configs/nothing.py' in wrong.stderr
 
 

@@ -12,8 +12,10 @@ from hrtk.apis import benchmark, build_model
 from hrtk.testing import write_checkpoint, write_official_files
 
 TABLE = Path(__file__).parents[2] / 'configs/few_shot/tables/thesis_table4.yaml'
-# Less of the data and fewer steps, nothing else: samples of two frames, at most two of them.
+# Less of the data, fewer steps and smaller crops, nothing else: samples of two frames, at most two of them.
 TINY = {
+    'estimator.image.resolution': 64,
+    'adapter.source.dataset.resolution': 64,
     'adapter.clip': 2,
     'adapter.source.dataset.frames': 2,
     'adapter.source.dataset.length': 3,
@@ -27,9 +29,9 @@ SAMPLES = {'0': 0, '10': 2, '25': 2, '50': 4, '100': 4, '200': 4}
 
 
 @pytest.fixture
-def official(tmp_path, monkeypatch):
+def official(tmp_path, monkeypatch, shared_cache):
     """A folder with ``data``, in which the command is called."""
-    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setenv('HRTK_CACHE', str(shared_cache))
     write_official_files(tmp_path / 'data', sequences=1, frames=16, size=96)
     torch.manual_seed(0)
     write_checkpoint(build_model('spin'), tmp_path / 'data/spin/model_checkpoint.pt')

@@ -39,8 +39,8 @@ rows:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+def folder(tmp_path, monkeypatch, shared_cache):
+    monkeypatch.setenv('HRTK_CACHE', str(shared_cache))
     monkeypatch.chdir(tmp_path)
 
 

@@ -35,8 +35,8 @@ LIFTED = {**SMALL, 'model.network.pretrained': None, 'model.flip_test': False}
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+def cache(tmp_path, monkeypatch, shared_cache):
+    monkeypatch.setenv('HRTK_CACHE', str(shared_cache))
     monkeypatch.chdir(tmp_path)
 
 

@@ -41,8 +41,10 @@ def run(work_dir, name, **options):
     )
 
 
-def test_interrupted_training_goes_on_to_the_same_length_and_rate(tmp_path, monkeypatch):
-    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+def test_interrupted_training_goes_on_to_the_same_length_and_rate(
+    tmp_path, monkeypatch, shared_cache
+):
+    monkeypatch.setenv('HRTK_CACHE', str(shared_cache))
     assert run(tmp_path / 'whole', 'whole')['views/mpjpe_mm'] > 0
     steps, mirror_half = iter(range(100)), training.mirror_half
 

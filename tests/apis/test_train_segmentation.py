@@ -26,8 +26,8 @@ STREAM = dict(type='OpenStream', domain='wild', sequences=2, frames=3, size=64)
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+def cache(monkeypatch, shared_cache):
+    monkeypatch.setenv('HRTK_CACHE', str(shared_cache))
 
 
 def small(name, tmp_path, **options):

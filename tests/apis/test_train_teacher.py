@@ -37,8 +37,8 @@ TRACKS = dict(type='OpenTracks', length=2, frames=6, resolution=32)
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+def cache(monkeypatch, shared_cache):
+    monkeypatch.setenv('HRTK_CACHE', str(shared_cache))
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ NETWORK = dict(type='VIBE', features=32, hidden=8, layers=1, regressor=HEAD)
 
 
 @pytest.fixture
-def data(tmp_path, monkeypatch):
+def data(tmp_path, monkeypatch, shared_cache):
     """The files below ``data/`` that VIBE's training names, tiny, and weights of tiny networks."""
-    monkeypatch.setenv('HRTK_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setenv('HRTK_CACHE', str(shared_cache))
     monkeypatch.chdir(tmp_path)
     Path('data/vibe').mkdir(parents=True)
     Path('data/spin').mkdir()

@@ -9,77 +9,30 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from coco_parts import COCO, coco, grey, points, put
 
 from hrtk.datasets.own.coco_keypoints import CocoKeypointsDataset
 from hrtk.errors import InputError
 from hrtk.registry import DATASETS
 
-COCO = [
-    'nose',
-    'left_eye',
-    'right_eye',
-    'left_ear',
-    'right_ear',
-    'left_shoulder',
-    'right_shoulder',
-    'left_elbow',
-    'right_elbow',
-    'left_wrist',
-    'right_wrist',
-    'left_hip',
-    'right_hip',
-    'left_knee',
-    'right_knee',
-    'left_ankle',
-    'right_ankle',
-]
 
-
-def points(seed=0, size=20, count=17, third=2):
-    """A person of about `size` px, as a flat COCO list of numbers."""
-    xy = np.random.default_rng(seed).uniform(0, size, (count, 2)).round(2)
-    return np.column_stack([xy, np.full(count, third)]).ravel().tolist()
-
-
-def put(path, content):
-    path.write_text(json.dumps(content))
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / 'clip.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 12, (64, 48))
+    for t in range(12):
+        writer.write(np.full((48, 64, 3), 20 * t, np.uint8))
+    writer.release()
     return path
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Four pictures of 60x40 px, each of one grey level; their natural order is f1, f2, f9, f10."""
-    for i in (1, 2, 9, 10):
-        (tmp_path / 'images').mkdir(exist_ok=True)
-        cv2.imwrite(str(tmp_path / 'images' / f'f{i}.png'), np.full((40, 60, 3), 10 * i, np.uint8))
-    return tmp_path / 'images'
-
-
-def coco(names=('f10.png', 'f2.png', 'f1.png'), size=(60, 40), **annotation):
-    return {
-        'images': [
-            {'id': i, 'file_name': name, 'width': size[0], 'height': size[1]}
-            for i, name in enumerate(names)
-        ],
-        'annotations': [
-            {'id': 100 + i, 'image_id': i, 'keypoints': points(i), **annotation}
-            for i in range(len(names))
-        ],
-        'categories': [{'id': 1, 'name': 'person', 'keypoints': COCO}],
-    }
-
-
-def grey(sequence):
-    return [int(frame[0, 0, 0]) // 10 for frame in sequence.frames]
-
-
-def test_coco_annotations(tmp_path, folder):
+def test_coco_annotations(tmp_path, four_pictures):
     content = coco()
     content['annotations'][1]['keypoints'] = [5, 5, 2, 25, 9, 1, 99, 99, 0] + [0] * 42
     dataset = DATASETS.build(
         dict(
             type='CocoKeypointsDataset',
-            images=str(folder),
+            images=str(four_pictures),
             keypoints=str(put(tmp_path / 'kp.json', content)),
         )
     )
@@ -103,12 +56,12 @@ def test_coco_annotations(tmp_path, folder):
     )
 
 
-def test_options(tmp_path, folder):
+def test_options(tmp_path, four_pictures):
     content = coco()
     for annotation in content['annotations']:
         annotation['keypoints'][2::3] = [0.2] * 8 + [0.8] * 9
     dataset = CocoKeypointsDataset(
-        folder,
+        four_pictures,
         put(tmp_path / 'kp.json', content),
         source='rtmpose',
         min_confidence=0.5,
@@ -123,21 +76,21 @@ def test_options(tmp_path, folder):
     extent = np.ptp(sequence.keypoints2d.xy[0, 8:].numpy(), axis=0).max()
     np.testing.assert_allclose(sequence.boxes[0, 2], 2 * extent, rtol=1e-5)
     with pytest.raises(InputError, match='min_confidence = 0.9'):
-        CocoKeypointsDataset(folder, tmp_path / 'kp.json', min_confidence=0.9)
+        CocoKeypointsDataset(four_pictures, tmp_path / 'kp.json', min_confidence=0.9)
 
 
-def test_frames_are_ordered_by_frame_index(tmp_path, folder):
+def test_frames_are_ordered_by_frame_index(tmp_path, four_pictures):
     content = coco()
     for image, number in zip(content['images'], (1, 2, 0)):
         image['frame_index'] = number
-    assert CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0].frame_ids == (
+    assert CocoKeypointsDataset(four_pictures, put(tmp_path / 'kp.json', content))[0].frame_ids == (
         'f1.png',
         'f10.png',
         'f2.png',
     )
 
 
-def test_track_ids_make_tracks(tmp_path, folder, caplog):
+def test_track_ids_make_tracks(tmp_path, four_pictures, caplog):
     content = coco(track_id=12)
     content['annotations'] += [
         {'id': 7, 'image_id': 1, 'keypoints': points(7, 30), 'track_id': 3},
@@ -148,7 +101,7 @@ def test_track_ids_make_tracks(tmp_path, folder, caplog):
         {'id': 12, 'image_id': 2, 'bbox': [0, 0, 5, 5]},
     ]
     with caplog.at_level(logging.WARNING):
-        dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
+        dataset = CocoKeypointsDataset(four_pictures, put(tmp_path / 'kp.json', content))
     assert [sequence.name for sequence in dataset] == ['kp_person3', 'kp_person12']
     assert grey(dataset[0]) == [2] and grey(dataset[1]) == [1, 2, 10]
     # Person 12 occurs twice in f2.png: the larger one counts.
@@ -165,11 +118,11 @@ def test_track_ids_make_tracks(tmp_path, folder, caplog):
         assert any(f'left out {count} of 7 people' in m and why in m for m in caplog.messages)
 
 
-def test_without_identities_the_largest_person_is_the_track(tmp_path, folder):
+def test_without_identities_the_largest_person_is_the_track(tmp_path, four_pictures):
     content = coco()
     content['annotations'].insert(0, {'image_id': 1, 'keypoints': points(5, 35)})
     content['annotations'].append({'image_id': 2, 'keypoints': points(6, 5)})
-    dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
+    dataset = CocoKeypointsDataset(four_pictures, put(tmp_path / 'kp.json', content))
     assert len(dataset) == 1 and len(dataset[0]) == 3
     for t, keypoints in ((0, points(2)), (1, points(5, 35)), (2, points(0))):
         np.testing.assert_allclose(
@@ -177,12 +130,12 @@ def test_without_identities_the_largest_person_is_the_track(tmp_path, folder):
         )
 
 
-def test_subfolders_are_clips(tmp_path, folder):
+def test_subfolders_are_clips(tmp_path, four_pictures):
     for clip, picture in (('a', 'f2.png'), ('b', 'f1.png')):
-        (folder / clip).mkdir()
-        (folder / picture).rename(folder / clip / 'f1.png')
+        (four_pictures / clip).mkdir()
+        (four_pictures / picture).rename(four_pictures / clip / 'f1.png')
     content = coco(('a/f1.png', 'b\\f1.png', 'anywhere/else/f9.png'), track_id=1)
-    dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
+    dataset = CocoKeypointsDataset(four_pictures, put(tmp_path / 'kp.json', content))
     assert [(s.name, grey(s)) for s in dataset] == [
         ('kp_person1', [9]),
         ('kp_a_person1', [2]),
@@ -190,22 +143,22 @@ def test_subfolders_are_clips(tmp_path, folder):
     ]
     content['images'][2]['file_name'] = 'f1.png'
     with pytest.raises(InputError, match='ambiguous'):
-        CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
+        CocoKeypointsDataset(four_pictures, put(tmp_path / 'kp.json', content))
 
 
-def test_coco_results(tmp_path, folder):
+def test_coco_results(tmp_path, four_pictures):
     scores = [1.3, -0.1] + [0.5] * 15
     content = [
         {'image_id': i, 'category_id': 1, 'score': 0.9, 'keypoints': points(i)} for i in (9, 2)
     ]
     for entry in content:
         entry['keypoints'][2::3] = scores
-    sequence = CocoKeypointsDataset(folder, put(tmp_path / 'results.json', content))[0]
+    sequence = CocoKeypointsDataset(four_pictures, put(tmp_path / 'results.json', content))[0]
     assert grey(sequence) == [2, 9] and sequence.keypoints2d.source == 'detected'
     assert sequence.keypoints2d.confidence[0].tolist() == [1, 0] + [0.5] * 15
 
 
-def test_alphapose(tmp_path, folder):
+def test_alphapose(tmp_path, four_pictures):
     content = [
         {
             'image_id': f'f{i}.png',
@@ -217,7 +170,7 @@ def test_alphapose(tmp_path, folder):
         for i in (2, 10)
         for k, idx in enumerate(([3.0], 4))
     ]
-    dataset = CocoKeypointsDataset(folder, put(tmp_path / 'alphapose-results.json', content))
+    dataset = CocoKeypointsDataset(four_pictures, put(tmp_path / 'alphapose-results.json', content))
     assert [s.name for s in dataset] == ['alphapose-results_person3', 'alphapose-results_person4']
     assert grey(dataset[0]) == [2, 10] and dataset[0].keypoints2d.source == 'alphapose'
     np.testing.assert_allclose(
@@ -229,7 +182,7 @@ def test_alphapose(tmp_path, folder):
     'count, skeleton, key',
     [(25, 'openpose25', 'pose_keypoints_2d'), (18, 'openpose18', 'pose_keypoints')],
 )
-def test_openpose(tmp_path, folder, count, skeleton, key):
+def test_openpose(tmp_path, four_pictures, count, skeleton, key):
     output = tmp_path / 'op'
     output.mkdir()
     for i in (1, 2, 10):
@@ -238,41 +191,31 @@ def test_openpose(tmp_path, folder, count, skeleton, key):
             {key: points(i, 5, count, 0.5)},
         ]
         put(output / f'f{i}_keypoints.json', {'version': 1.3, 'people': people if i != 2 else []})
-    sequence = CocoKeypointsDataset(folder, output)[0]
+    sequence = CocoKeypointsDataset(four_pictures, output)[0]
     assert (sequence.keypoints2d.source, sequence.keypoints2d.skeleton) == ('openpose', skeleton)
     assert grey(sequence) == [1, 10] and sequence.name == 'op'
     np.testing.assert_allclose(
         sequence.keypoints2d.xy[1].ravel(), np.delete(points(10, 20, count), np.s_[2::3]), rtol=1e-6
     )
-    single = CocoKeypointsDataset(folder / 'f1.png', output / 'f1_keypoints.json')[0]
+    single = CocoKeypointsDataset(four_pictures / 'f1.png', output / 'f1_keypoints.json')[0]
     assert grey(single) == [1]
 
 
-def test_other_joint_lists_are_named(tmp_path, folder):
+def test_other_joint_lists_are_named(tmp_path, four_pictures):
     content = coco()
     content['categories'][0]['keypoints'] = COCO[::-1]
     with pytest.raises(InputError, match='categories lists the joints right_ankle.*skeleton='):
-        CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
+        CocoKeypointsDataset(four_pictures, put(tmp_path / 'kp.json', content))
     assert (
-        CocoKeypointsDataset(folder, tmp_path / 'kp.json', skeleton='h36m17')[
+        CocoKeypointsDataset(four_pictures, tmp_path / 'kp.json', skeleton='h36m17')[
             0
         ].keypoints2d.skeleton
         == 'h36m17'
     )
     with pytest.raises(InputError, match='75 numbers .* of openpose25.*there are 51'):
-        CocoKeypointsDataset(folder, tmp_path / 'kp.json', skeleton='openpose25')
+        CocoKeypointsDataset(four_pictures, tmp_path / 'kp.json', skeleton='openpose25')
     with pytest.raises(InputError, match="no skeleton 'coco'"):
-        CocoKeypointsDataset(folder, tmp_path / 'kp.json', skeleton='coco')
-
-
-@pytest.fixture
-def video(tmp_path):
-    path = tmp_path / 'clip.avi'
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 12, (64, 48))
-    for t in range(12):
-        writer.write(np.full((48, 64, 3), 20 * t, np.uint8))
-    writer.release()
-    return path
+        CocoKeypointsDataset(four_pictures, tmp_path / 'kp.json', skeleton='coco')
 
 
 @pytest.mark.parametrize('numbered', [True, False])
@@ -314,169 +257,8 @@ def test_detector_results_on_a_video(tmp_path, video):
     )
 
 
-def _with(where, **change):
-    content = coco()
-    content[where][1].update(change)
-    return content
-
-
-def _without(where, key):
-    content = coco()
-    del content[where][1][key]
-    return content
-
-
-@pytest.mark.parametrize(
-    'content, complaint',
-    [
-        (_with('annotations', keypoints=points(third=3)), 'visibility 0, 1 or 2'),
-        (_with('annotations', keypoints=points(third=-1)), 'visibility 0, 1 or 2'),
-        (_without('annotations', 'image_id'), 'entry 1 of annotations lacks image_id'),
-        (_without('images', 'file_name'), 'entry 1 of images lacks file_name'),
-        (_with('images', width='wide'), 'width must be a whole number'),
-        (
-            _with('images', file_name='gone.png'),
-            r'1 of 3 annotated images are missing.*gone\.png.*has 4 images',
-        ),
-        (_with('images', file_name='../../etc/passwd.png'), 'missing'),
-        ({'images': [], 'annotations': []}, 'no person with keypoints'),
-        ({'images': [], 'annotations': {}}, 'annotations must be a list'),
-        ([], 'no person with keypoints'),
-        ([{'keypoints': []}], 'entry 0 of the list lacks image_id'),
-        ([{'image_id': 2, 'keypoints': points(count=27)}], 'has 27 keypoints; known are 17'),
-        ([{'image_id': 2.5, 'keypoints': points()}], 'image_id must be a whole number'),
-        ([{'image_id': 77, 'keypoints': points()}], 'number 77'),
-        ([3], 'must be a list of objects'),
-        ({'people': None}, 'people must be a list'),
-        ({'shapes': []}, r"unknown layout, it holds the keys \['shapes'\]"),
-        ('text', 'unknown layout, it holds a str'),
-        (coco(keypoints=[0] * 51), 'no frame has two visible points'),
-        (coco(keypoints=[3, 4, 2] + [0] * 48), 'no frame has two visible points'),
-    ],
-)
-def test_malformed_keypoints(tmp_path, folder, content, complaint):
-    file = put(tmp_path / 'kp.json', content)
-    with pytest.raises(InputError, match=complaint) as caught:
-        CocoKeypointsDataset(folder, file)
-    assert str(tmp_path) in str(caught.value)
-
-
-NAN = float('nan')
-
-
-@pytest.mark.parametrize(
-    'change, told, complaint',
-    [
-        (
-            dict(keypoints=points(count=16)),
-            '1 of 3 people have no 17 points of coco17 and are left out (the first: annotation 101 of image 1)',
-            'annotation 100 of image 0: keypoints must be 51.*there are 48',
-        ),
-        (dict(keypoints=points()[:50]), '1 of 3 people have no 17 points', 'there are 50'),
-        (dict(keypoints='all'), '1 of 3 people have no 17 points', 'there are 0'),
-        (dict(keypoints=[None] * 51), '17 of 51 points are no finite', 'annotation 100 .*nose is'),
-        (dict(keypoints=['a'] * 51), '17 of 51 points are no', 'keypoints must be numbers'),
-        (
-            dict(image_id=77),
-            '1 of 3 annotations are of images that the file does not list and left out (the first: annotation 101 of',
-            'annotation 100 of image 77: no such id in images',
-        ),
-        (
-            dict(category_id=2),
-            '1 of 3 annotations are of other categories and left out (the first: annotation 101 of image 1, a dog)',
-            'no annotation is of a person',
-        ),
-        (
-            dict(track_id=0.5),
-            '1 of 3 people have an identity that is no whole number and is ignored (the first: annotation 101 of',
-            'track_id must be a whole number, not 0.5',
-        ),
-    ],
-)
-def test_one_bad_value_and_only_bad_values(tmp_path, folder, caplog, change, told, complaint):
-    content = coco()
-    content['categories'].append({'id': 2, 'name': 'dog', 'keypoints': ['nose', 'tail']})
-    content['annotations'][1].update(change)
-    sequence = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0]
-    assert grey(sequence) == ([1, 2, 10] if 'track_id' in change else [1, 10])
-    np.testing.assert_allclose(
-        sequence.keypoints2d.xy[-1].ravel(), np.delete(points(0), np.s_[2::3]), rtol=1e-6
-    )
-    (line,) = [text for text in caplog.messages if told in text]
-    assert line.startswith(str(tmp_path / 'kp.json'))
-    for annotation in content['annotations']:
-        annotation.update(change)
-    with pytest.raises(InputError, match=complaint):
-        CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
-
-
-def test_a_point_that_is_no_number_is_absent(tmp_path, folder, caplog):
-    content = coco()
-    for index, bad in enumerate((NAN, None, 'far')):
-        content['annotations'][index]['keypoints'][3] = bad
-    sequence = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0]
-    assert (sequence.keypoints2d.confidence == 0).nonzero().tolist() == [[0, 1], [1, 1], [2, 1]]
-    told = '3 of 51 points are no finite numbers and count as absent (the first: left_eye of annotation 100 of image 0)'
-    assert told in caplog.text
-
-
-def test_identities_that_are_texts(tmp_path, folder, caplog):
-    content = coco(track_id='left man')
-    content['annotations'][0]['track_id'] = '0'
-    content['annotations'][2]['track_id'] = '0.0'
-    dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))
-    assert [(s.name, grey(s)) for s in dataset] == [('kp_person0', [1, 10]), ('kp_person1', [2])]
-    assert "identities are names: 'left man' is person 1" in caplog.text
-
-
-@pytest.mark.parametrize('with_visibility', [True, False])
-def test_points_in_nested_lists(tmp_path, folder, with_visibility):
-    content = coco()
-    for annotation in content['annotations']:
-        nested = np.reshape(annotation['keypoints'], (17, 3)).tolist()
-        annotation['keypoints'] = [point[: 2 + with_visibility] for point in nested]
-    nested = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0]
-    flat = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', coco()))[0]
-    assert torch.equal(nested.keypoints2d.xy, flat.keypoints2d.xy)
-    assert torch.equal(nested.keypoints2d.confidence, flat.keypoints2d.confidence)
-
-
-def test_frames_without_anybody_are_dropped_and_counted(tmp_path, folder, caplog):
-    content = _with('annotations', keypoints=[0] * 51)
-    with caplog.at_level(logging.WARNING):
-        sequence = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', content))[0]
-    assert grey(sequence) == [1, 10]
-    assert any(
-        'left out 1 of 3 people with fewer than two visible points' in m for m in caplog.messages
-    )
-
-
-def test_every_truncation_is_an_input_error(tmp_path, folder):
-    data = json.dumps(coco()).encode()
-    for end in (0, 1, 40, len(data) // 2, len(data) - 1):
-        (tmp_path / 'kp.json').write_bytes(data[:end])
-        with pytest.raises(InputError, match=r'kp\.json: not json, or truncated'):
-            CocoKeypointsDataset(folder, tmp_path / 'kp.json')
-    (tmp_path / 'kp.json').write_bytes(b'\xff\xd8\xff\xe0 a picture')
-    with pytest.raises(InputError, match='not json'):
-        CocoKeypointsDataset(folder, tmp_path / 'kp.json')
-
-
-def test_files_that_are_not_there(tmp_path, folder):
-    file = put(tmp_path / 'kp.json', coco())
-    (tmp_path / 'nothing').mkdir()
-    for images, keypoints, complaint in (
-        (folder, tmp_path / 'no.json', r'no\.json: there is no such keypoint file'),
-        (folder, tmp_path / 'nothing', r'nothing: .*no \*_keypoints\.json'),
-        (tmp_path / 'nothing', file, 'nothing: no image in this folder'),
-        (tmp_path / 'none', file, 'none: there is no such folder'),
-    ):
-        with pytest.raises(InputError, match=complaint):
-            CocoKeypointsDataset(images, keypoints)
-
-
-def test_a_picture_of_another_size_raises_when_read(tmp_path, folder):
-    dataset = CocoKeypointsDataset(folder, put(tmp_path / 'kp.json', coco(size=(120, 80))))
+def test_a_picture_of_another_size_raises_when_read(tmp_path, four_pictures):
+    dataset = CocoKeypointsDataset(four_pictures, put(tmp_path / 'kp.json', coco(size=(120, 80))))
     with pytest.raises(InputError, match=r'f1\.png: the image is 60x40 px, .* on 120x80'):
         dataset[0].frames[0]
 

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from video_training_parts import HEAD
 
 from hrtk.apis import adapt
 from hrtk.errors import InputError
+from hrtk.models.estimators import HMR
 
 ROOT = Path(__file__).parents[2]
 TEXT = """
@@ -125,3 +128,34 @@ def digits():
         return untimed({key: report[key] for key in ('metrics', 'per_sequence', 'fingerprint')})
 
     return read
+
+
+@pytest.fixture(scope='session')
+def drawn_tracks(tmp_path_factory):
+    """The folder of the tracks that tests of video networks draw."""
+    return tmp_path_factory.mktemp('tracks')
+
+
+@pytest.fixture(scope='module')
+def track_cache(drawn_tracks):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('HRTK_CACHE', str(drawn_tracks))
+        yield
+
+
+@pytest.fixture(scope='module')
+def start_config(track_cache, tmp_path_factory):
+    """The config of a small image network with weights that say something."""
+    torch.manual_seed(0)
+    options = dict(
+        backbone=dict(type='ResNet', depth=18, width=4),
+        head=HEAD,
+        resolution=32,
+        body=dict(type='BodyModel', file='open'),
+    )
+    network = HMR(**options)
+    for layer in (network.head.decpose, network.head.decshape, network.head.deccam):
+        torch.nn.init.normal_(layer.weight, std=0.03)
+    file = tmp_path_factory.mktemp('start') / 'start.pt'
+    torch.save(network.state_dict(), file)
+    return dict(type='HMR', **options, weights=str(file))

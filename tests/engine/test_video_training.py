@@ -3,95 +3,38 @@
 from __future__ import annotations
 
 import copy
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 from torch.utils.data import default_collate
+from video_training_parts import RATE, SGD, TRACKS, build, changes
 
-from hrtk.apis import load_config
-from hrtk.apis.train import KEYS, REQUIRED, train
-from hrtk.apis.zoo.publish import publish
-from hrtk.datasets import FeatureClips, MotionWindows, OpenStream
+from hrtk.datasets import FeatureClips, MotionWindows
 from hrtk.datasets.motion import load_motion
-from hrtk.engine.runner import check_keys
 from hrtk.errors import InputError
-from hrtk.evaluation import accel_error
 from hrtk.geometry.camera import project
 from hrtk.models.augmentation import mirror_features, mirror_labels
-from hrtk.models.checkpoints import find_weights
-from hrtk.models.estimators import HMR
 from hrtk.models.lifting import step_generator
-from hrtk.registry import DATASETS, ESTIMATORS, MODELS, TEMPORAL
+from hrtk.registry import DATASETS
 from hrtk.training.metrics import ClipError
 from hrtk.training.part_optimizers import PartOptimizers
-from hrtk.training.video import VideoTraining
-
-CONFIGS = Path(__file__).parents[2] / 'configs'
-HEAD = dict(type='IterativeRegressor', hidden=8, dropout=0.0)
-NETWORK = dict(type='VIBE', features=32, hidden=8, bidirectional=True, regressor=HEAD)
-CRITIC = dict(type='MotionDiscriminator', hidden=8, attention=8, dropout=0.0)
-MOTION = dict(type='MotionWindows', split='test', frames=6)
-TRACKS = dict(type='OpenTracks', length=2, frames=8, resolution=32)
-RATE = {'network': 1e-3, 'critic': 1e-2}
-SGD = {name: dict(optimizer=dict(type='SGD', lr=rate)) for name, rate in RATE.items()}
 
 
 @pytest.fixture(scope='module')
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('HRTK_CACHE', str(tmp_path_factory.mktemp('cache')))
-        yield
-
-
-@pytest.fixture(scope='module')
-def start(cache, tmp_path_factory):
-    """The config of a small image network with weights that say something."""
-    torch.manual_seed(0)
-    options = dict(
-        backbone=dict(type='ResNet', depth=18, width=4),
-        head=HEAD,
-        resolution=32,
-        body=dict(type='BodyModel', file='open'),
-    )
-    network = HMR(**options)
-    for layer in (network.head.decpose, network.head.decshape, network.head.deccam):
-        torch.nn.init.normal_(layer.weight, std=0.03)
-    file = tmp_path_factory.mktemp('start') / 'start.pt'
-    torch.save(network.state_dict(), file)
-    return dict(type='HMR', **options, weights=str(file))
-
-
-@pytest.fixture(scope='module')
-def batch(start):
-    clips = FeatureClips(TRACKS, start, frames=6, stride=1)
+def batch(start_config):
+    clips = FeatureClips(TRACKS, start_config, frames=6, stride=1)
     return default_collate([clips[index] for index in range(len(clips))])
 
 
-def build(start, **options):
-    torch.manual_seed(1)
-    return VideoTraining(
-        NETWORK, start, **{**dict(critic=CRITIC, motion=MOTION), **options}
-    ).train()
-
-
-def changes(before, after):
-    return {
-        name: value - dict(before.named_parameters())[name]
-        for name, value in after.named_parameters()
-    }
-
-
-def test_clips_of_features(start):
+def test_clips_of_features(start_config):
     clips = FeatureClips(
-        TRACKS, start, frames=5, stride=3, mirror=True
+        TRACKS, start_config, frames=5, stride=3, mirror=True
     )  # begin at the frames 0 and 3
     assert len(clips) == 4 and clips[3]['features'].shape == (2, 5, 32)
     windows = DATASETS.build(
-        dict(type='FeatureWindows', tracks=TRACKS, estimator=start, mirror=True)
+        dict(type='FeatureWindows', tracks=TRACKS, estimator=start_config, mirror=True)
     )
     track = DATASETS.build(TRACKS)[1]
     for name in ('rotmat', 'betas', 'camera', 'keypoints2d'):
@@ -102,7 +45,7 @@ def test_clips_of_features(start):
     with pytest.raises(IndexError):
         clips[4]
     with pytest.raises(InputError, match='no clip is longer than a track of 8 frames'):
-        FeatureClips(TRACKS, start, frames=9)
+        FeatureClips(TRACKS, start_config, frames=9)
 
 
 def test_windows_of_motion():
@@ -129,8 +72,8 @@ def test_windows_of_motion():
         MotionWindows('test', frames=100000)
 
 
-def test_one_step_is_that_of_the_formulas(start, batch):
-    model = build(start, seed=5, weights=dict(betas=2.0))
+def test_one_step_is_that_of_the_formulas(start_config, batch):
+    model = build(start_config, seed=5, weights=dict(betas=2.0))
     network, critic, body = copy.deepcopy(model.network), copy.deepcopy(model.critic), model.body
     logged = model.train_step(batch, PartOptimizers(SGD)(model))
 
@@ -231,9 +174,9 @@ def triple_loop(variant, features, joints, anchors, near):
 
 
 @pytest.mark.parametrize('variant', ['thesis', 'kim'])
-def test_metric_loss_compares_the_clips_of_a_batch(start, batch, variant):
+def test_metric_loss_compares_the_clips_of_a_batch(start_config, batch, variant):
     model = build(
-        start,
+        start_config,
         seed=5,
         metric=dict(type='LogRatioLoss', variant=variant, skip=2),
         weights=dict(metric=0.5, metric_joints=0.2),
@@ -264,8 +207,8 @@ def test_metric_loss_compares_the_clips_of_a_batch(start, batch, variant):
         assert logged[f'loss_{name}'].item() == pytest.approx(wanted, rel=2e-4)
 
 
-def test_who_learns_from_which_loss(start, batch):
-    model = build(start)
+def test_who_learns_from_which_loss(start_config, batch):
+    model = build(start_config)
 
     def learners():
         found = {
@@ -286,8 +229,8 @@ def test_who_learns_from_which_loss(start, batch):
     assert learners() == {'critic'}
 
 
-def test_without_the_prior(start, batch):
-    model = build(start, critic=None, motion=None)
+def test_without_the_prior(start_config, batch):
+    model = build(start_config, critic=None, motion=None)
     optimisers = PartOptimizers(SGD)(model)
     before = copy.deepcopy(model.network)
     logged = model.train_step(batch, optimisers)
@@ -297,9 +240,9 @@ def test_without_the_prior(start, batch):
     assert set(model(**batch, mode='loss')) == set(logged) - {'loss'}
 
 
-def test_critic_learns_to_tell_and_network_to_deceive(start, batch):
+def test_critic_learns_to_tell_and_network_to_deceive(start_config, batch):
     model = build(
-        start, weights=dict(keypoints2d=0.0, joints3d=0.0, rotmat=0.0, betas=0.0, motion=1.0)
+        start_config, weights=dict(keypoints2d=0.0, joints3d=0.0, rotmat=0.0, betas=0.0, motion=1.0)
     )
     optimisers = PartOptimizers(
         dict(
@@ -352,8 +295,8 @@ def test_mirrored_clips_come_with_mirrored_labels(monkeypatch):
     )
 
 
-def test_validation_measures_position_and_acceleration(start, batch):
-    model = build(start).eval()
+def test_validation_measures_position_and_acceleration(start_config, batch):
+    model = build(start_config).eval()
     with torch.no_grad():
         samples = model.val_step(batch)
         predicted = model.network(batch['features'][:, 0])
@@ -381,128 +324,3 @@ def test_validation_measures_position_and_acceleration(start, batch):
         'accel_mm': pytest.approx(1000 * np.mean(acceleration), rel=1e-4),
     }
     assert found['accel_mm'] > 1
-
-
-@pytest.mark.parametrize(
-    'options, message',
-    [
-        (dict(motion=None), 'needs captured motion'),
-        (dict(weights=dict(pose=1.0)), 'weights are of keypoints2d'),
-        (dict(motion=dict(type='MotionWindow')), 'MotionWindows'),
-        (dict(metric=dict(type='LogRatioLoss', variant='log')), "variant is one of .*'kim'.*'log'"),
-    ],
-)
-def test_wrong_options(start, options, message):
-    with pytest.raises(InputError, match=message):
-        build(start, **options)
-
-
-@pytest.mark.parametrize(
-    'parts, message',
-    [
-        (dict(netwrok=SGD['network']), 'netwrok: expected a part of VideoTraining'),
-        (dict(network=dict(lr=1.0)), '`optimizer`'),
-        (dict(network=dict(optimizer=dict(type='Adan'))), 'Adam'),
-    ],
-)
-def test_wrong_optimisers(start, parts, message):
-    with pytest.raises(InputError, match=message):
-        PartOptimizers(parts)(build(start))
-    with pytest.raises(InputError, match='paramwise_cfg'):
-        PartOptimizers(parts, dict(norm_decay_mult=0.0))
-
-
-def run(folder, start):
-    loaders = {
-        f'{loader}.dataset.{key}': value
-        for loader in ('train_dataloader', 'val_dataloader')
-        for key, value in dict(frames=6, stride=1, tracks=TRACKS, estimator=start).items()
-    }
-    train(
-        CONFIGS / 'vibe/vibe_open.py',
-        work_dir=folder,
-        cfg_options={
-            **loaders,
-            'model.start': start,
-            'model.network': dict(NETWORK, regressor=dict(HEAD, dropout=0.5)),
-            'model.critic.hidden': 8,
-            'model.critic.attention': 8,
-            'model.motion.frames': 6,
-            'train_dataloader.batch_size': 2,
-            'train_cfg.max_epochs': 2,
-            'default_hooks.logger.interval': 1,
-        },
-    )
-    return torch.load(folder / 'epoch_2.pth', weights_only=True)
-
-
-def flat(value):
-    """All tensors and numbers of nested containers."""
-    if isinstance(value, (dict, list, tuple)):
-        return [
-            leaf
-            for item in (value.values() if isinstance(value, dict) else value)
-            for leaf in flat(item)
-        ]
-    return [torch.as_tensor(value)] if isinstance(value, (torch.Tensor, int, float)) else []
-
-
-def test_resumed_training_gives_the_same_digits_and_publishes(start, tmp_path):
-    whole = run(tmp_path / 'whole', start)
-    killed = tmp_path / 'parts'  # as a kill in the second epoch leaves it
-    killed.mkdir()
-    shutil.copy(tmp_path / 'whole/epoch_1.pth', killed)
-    (killed / 'last_checkpoint').write_text(str(killed / 'epoch_1.pth'))
-    torch.manual_seed(99)
-    resumed = run(killed, start)
-    assert whole['state_dict']['steps'] == 6 and set(whole['optimizer']) == {'network', 'critic'}
-    for key in ('state_dict', 'optimizer'):
-        first, second = flat(whole[key]), flat(resumed[key])
-        assert len(first) == len(second) > 40 and all(
-            torch.equal(*pair) for pair in zip(first, second)
-        )
-    record = publish(tmp_path / 'whole', tmp_path / 'mine.pt')
-    assert [row['epoch'] for row in record['validation']] == [1, 2]
-    assert all(row['mpjpe_mm'] > 0 and row['accel_mm'] > 0 for row in record['validation'])
-    network = TEMPORAL.build(dict(NETWORK, weights=str(tmp_path / 'mine.pt')))
-    torch.testing.assert_close(
-        network.gru.weight_ih_l0,
-        whole['state_dict']['network.gru.weight_ih_l0'],
-        atol=1e-3,
-        rtol=1e-3,
-    )
-
-
-@pytest.mark.parametrize('name', ['vibe_open', 'vibe_metric_open'])
-def test_config_fits_the_video_estimator(cache, name):
-    cfg = load_config(CONFIGS / f'vibe/{name}.py')
-    check_keys(cfg, KEYS, REQUIRED)
-    model = MODELS.build(cfg.model)
-    PartOptimizers(
-        {name: part for name, part in cfg.optim_wrapper.items() if name != 'constructor'}
-    )(model)
-    estimator = cfg.estimator
-    estimator.network.weights = None
-    video = ESTIMATORS.build(estimator)
-    video.network.load_state_dict(model.network.state_dict())
-    assert len(model.motion) > 10000
-
-
-def test_bundled_weights_move_more_smoothly_than_their_image_network(cache):
-    config = load_config(CONFIGS / 'vibe/r18_vibe_wild.py').estimator
-    plain, metric = (
-        ESTIMATORS.build(
-            {**config, 'network': {**config.network, 'weights': f'open:{name}'}}
-        ).eval()
-        for name in ('vibe_open', 'vibe_metric_open')
-    )
-    assert find_weights('open:vibe_metric_open').stat().st_size < 6 * 2**20
-    sequence = OpenStream(domain='wild', sequences=1, frames=24, seed=7)[0]
-    with torch.no_grad():
-        crops = plain.crops(sequence, range(24))
-        true, *found = (
-            plain.body.joints(body.rotmat, body.betas, 'spin24')
-            for body in (sequence.truth, metric(crops), plain(crops), plain.image(crops[0]))
-        )
-    errors = [accel_error(joints, true).mean() for joints in found]
-    assert 0 < errors[0] < errors[1] < errors[2]

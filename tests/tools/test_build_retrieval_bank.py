@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,26 +18,18 @@ adapter = dict(type='Regeneration', online=dict(type='DynamicBilevel', exemplars
 """
 
 
-def run(tmp_path, config, *arguments):
-    (tmp_path / 'config.py').write_text(config)
-    return subprocess.run(
-        [
-            sys.executable,
-            ROOT / 'tools/build_retrieval_bank.py',
-            tmp_path / 'config.py',
-            tmp_path / 'bank',
-            *arguments,
-        ],
-        text=True,
-        capture_output=True,
-        cwd=ROOT,
-        env={
-            'PATH': '',
-            'PYTHONPATH': str(ROOT),
-            'HRTK_CACHE': str(tmp_path),
-            'HOME': str(tmp_path),
-        },
-    )
+@pytest.fixture
+def run(call_tool, tmp_path, monkeypatch):
+    monkeypatch.setenv('HRTK_CACHE', str(tmp_path))
+    monkeypatch.setenv('HOME', str(tmp_path))
+
+    def run(config, *arguments):
+        (tmp_path / 'config.py').write_text(config)
+        return call_tool(
+            'build_retrieval_bank', tmp_path / 'config.py', tmp_path / 'bank', *arguments
+        )
+
+    return run
 
 
 @pytest.fixture
@@ -57,11 +47,10 @@ def weights(tmp_path):
     return str(tmp_path / 'weights.pt')
 
 
-def test_a_bank_is_written_and_opened_without_a_warning(tmp_path, weights, recwarn):
+def test_a_bank_is_written_and_opened_without_a_warning(run, tmp_path, weights, recwarn):
     views = "dict(dataset=dict(type='OpenViews', length=9, resolution=48))"
-    found = run(
-        tmp_path, CONFIG.format(weights=weights, exemplars=views), '--count', '7', '--clusters', '2'
-    )
+    config = CONFIG.format(weights=weights, exemplars=views)
+    found = run(config, '--count', '7', '--clusters', '2')
     assert found.returncode == 0 and '7 crops' in found.stdout, found.stderr
     model = ESTIMATORS.build(
         dict(
@@ -77,8 +66,8 @@ def test_a_bank_is_written_and_opened_without_a_warning(tmp_path, weights, recwa
     assert not [w for w in recwarn if 'features' in str(w.message)]
 
 
-def test_a_config_without_exemplars(tmp_path, weights):
-    found = run(tmp_path, CONFIG.format(weights=weights, exemplars=None))
+def test_a_config_without_exemplars(run, weights):
+    found = run(CONFIG.format(weights=weights, exemplars=None))
     assert (
         found.returncode == 2
         and 'adapter.exemplars.dataset' in found.stderr

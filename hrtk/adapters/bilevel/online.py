@@ -21,7 +21,7 @@ from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.rollback import GoodWeights, is_finite
 from hrtk.adapters.parts.source_loss import SourceLabels
 from hrtk.adapters.parts.targets import crop_targets, report_unseen
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import LOSSES
 from hrtk.structures import Prediction, Sequence
@@ -112,11 +112,11 @@ class OnlineAdapter(Adapter):
         label = type(self).__name__
         check_until(label, self.until)
         if not 0 <= self.pull < 1:
-            raise InputError(f'{label}: pull is in [0, 1), not {self.pull}')
+            raise OptionError(f'{label}: pull is in [0, 1), not {self.pull}')
         if self.soft_reset is not None and not 0 <= self.soft_reset <= 1:
-            raise InputError(f'{label}: soft_reset is in [0, 1] or None, not {self.soft_reset}')
+            raise OptionError(f'{label}: soft_reset is in [0, 1] or None, not {self.soft_reset}')
         if self.soft_reset is not None and self.reset != 'never':
-            raise InputError(
+            raise OptionError(
                 f"{label}: soft_reset softens what carries over between sequences; set reset='never', not "
                 f'{self.reset!r}'
             )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.registry import CORRUPTIONS
 
 Range = tuple[float, float]
@@ -47,7 +47,7 @@ class PatchOcclusion:
 
     def __init__(self, patches: int = 1, size: Range = (0.15, 0.5)) -> None:
         if patches < 1:
-            raise InputError(f'PatchOcclusion: patches is a count from 1, not {patches}')
+            raise OptionError(f'PatchOcclusion: patches is a count from 1, not {patches}')
         self.patches = patches
         self.size = _range('PatchOcclusion', 'size', size, 0, 1)
 
@@ -121,7 +121,7 @@ def _uniform(limits: Range, *shape: int) -> Tensor:
 def _range(owner: str, name: str, limits: Range, least: float, most: float = float('inf')) -> Range:
     low, high = limits
     if not least <= low <= high <= most:
-        raise InputError(
+        raise OptionError(
             f'{owner}: {name} is from {least} to {most}, the smaller number first; not {limits}'
         )
     return float(low), float(high)

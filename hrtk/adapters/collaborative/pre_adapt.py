@@ -27,7 +27,7 @@ from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.preparing import LearningProcess, PreparingAdapter
 from hrtk.adapters.parts.targets import crop_targets, report_unseen
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.losses import betas_loss, keypoint2d_loss, rotmat_loss
 from hrtk.models.estimators import Estimator
@@ -97,7 +97,7 @@ class PreAdapt(PreparingAdapter):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_norm is not None and not self.max_norm > 0:
-            raise InputError(f'PreAdapt: max_norm is above 0 or None, not {self.max_norm}')
+            raise OptionError(f'PreAdapt: max_norm is above 0 or None, not {self.max_norm}')
         # Build these now, so that bad options fail at construction.
         self.teacher_network
         self.corrupt

@@ -27,7 +27,7 @@ from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.preparing import PreparingAdapter
 from hrtk.adapters.parts.source_bank import SourceBank, dataset_fingerprint
 from hrtk.body_models.gendered import GenderedBodies
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.losses import LogRatioLoss
 from hrtk.models.estimators import ClipEstimator, Estimator
 from hrtk.registry import ADAPTERS, DATASETS
@@ -122,7 +122,7 @@ class FewShotMetric(PreparingAdapter):
         beyond = self.shots % self.clip
         if beyond:
             fewer = self.shots - beyond
-            raise InputError(
+            raise OptionError(
                 f'FewShotMetric: shots={self.shots} are no whole clips of clip={self.clip} frames; take {fewer} or '
                 f'{fewer + self.clip}'
             )

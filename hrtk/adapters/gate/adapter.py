@@ -15,7 +15,7 @@ from hrtk.adapters.gate.held_out import HeldOut, HiddenDataset
 from hrtk.adapters.gate.judge import Limits
 from hrtk.adapters.gate.session import GateSession
 from hrtk.adapters.run import copied_weights
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
 
@@ -65,7 +65,7 @@ class DoNoHarm(Adapter):
         self._check()
         reset = self.wrapped.reset
         if self.reset not in ('sequence', reset):
-            raise InputError(
+            raise OptionError(
                 f'DoNoHarm: reset is that of the wrapped adapter, {reset!r}, not {self.reset!r}; set adapter.reset'
             )
         object.__setattr__(self, 'reset', reset)
@@ -119,18 +119,18 @@ class DoNoHarm(Adapter):
         for name in ('keypoint_share', 'frame_share', 'memory'):
             value = getattr(self, name)
             if not 0 <= value < 1:
-                raise InputError(f'DoNoHarm: {name} is in [0, 1), not {value}')
+                raise OptionError(f'DoNoHarm: {name} is in [0, 1), not {value}')
         for name in ('acceleration', 'bones', 'step'):
             value = getattr(self, name)
             if not value > 0:
-                raise InputError(f'DoNoHarm: {name} is above 0, not {value}')
+                raise OptionError(f'DoNoHarm: {name} is above 0, not {value}')
         if self.look_ahead < 0:
-            raise InputError(f'DoNoHarm: look_ahead is 0 or more, not {self.look_ahead}')
+            raise OptionError(f'DoNoHarm: look_ahead is 0 or more, not {self.look_ahead}')
         if not self.keep_above > self.roll_back_below:
-            raise InputError(
+            raise OptionError(
                 f'DoNoHarm: keep_above ({self.keep_above}) is above roll_back_below ({self.roll_back_below})'
             )
         if self.keypoint_share == 0 and self.frame_share == 0:
-            raise InputError(
+            raise OptionError(
                 'DoNoHarm: keypoint_share and frame_share are both 0, so that nothing is held out; set one of them'
             )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hrtk.adapters.parts.posed import CropKeypoints
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 
 NOISE_CROP = 224  # px, side of the crop to which the noise of keypoints refers (hrtk/datasets/keypoint_noise.py)
 
@@ -44,7 +44,7 @@ def check_until(label: str, until: Optional[float]) -> None:
     if until is None:
         return
     if not (math.isfinite(until) and until > 0):
-        raise InputError(
+        raise OptionError(
             f'{label}: until is the 2D error at which the steps end, px on a crop of 224 px and above 0, or None, '
             f'not {until}'
         )

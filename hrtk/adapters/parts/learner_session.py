@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, Optional, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -14,21 +14,36 @@ from hrtk.models.estimators import Estimator
 from hrtk.structures import Sequence
 
 
-class LearnerSession(Session):
+class LearnerOptions(Protocol):
+    """The options that an adapter has for its learner."""
+
+    @property
+    def lr(self) -> float: ...
+
+    @property
+    def adam_betas(self) -> tuple[float, float]: ...
+
+
+Options = TypeVar('Options', bound=LearnerOptions)
+
+
+class LearnerSession(Session, Generic[Options]):
     """The weights of an estimator under adaptation, with one Adam. A subclass implements :meth:`run`.
 
     Args:
+        options: the adapter.
         estimator: network whose weights adapt.
-        parameters: of :class:`~hrtk.adapters.parts.learner.Learner`.
-        lr: of the learner.
-        adam_betas: of the learner.
+        parameters: of :class:`~hrtk.adapters.parts.learner.Learner`; None is the option of this name.
     """
 
     def __init__(
-        self, estimator: Estimator, parameters: str, lr: float, adam_betas: tuple[float, float]
+        self, options: Options, estimator: Estimator, parameters: Optional[str] = None
     ) -> None:
+        self.options = options
         self.estimator = estimator
-        self.learner = Learner(estimator, parameters, lr, adam_betas)
+        if parameters is None:
+            parameters = getattr(options, 'parameters')
+        self.learner = Learner(estimator, parameters, options.lr, options.adam_betas)
         self._unseen: dict[str, int | float] = {}
 
     def look_at(self, sequence: Sequence) -> tuple[CropKeypoints, Tensor]:

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
-from typing import Any, Optional, TypeVar
+from typing import Any, ClassVar, Generic, Optional, TypeVar
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 
 Weights = TypeVar('Weights', bound=Any)  # a dataclass of floats
+
+
+class WeightedLosses(Generic[Weights]):
+    """An adapter with an option ``weights``; wrong names in it are an error when the adapter is built."""
+
+    DEFAULT_LOSS_WEIGHTS: ClassVar[Any]
+    weights: Optional[Mapping[str, float]]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()  # type: ignore[misc]  # of the adapter that stands behind this class
+        self.loss_weights
+
+    @functools.cached_property
+    def loss_weights(self) -> Weights:
+        """The loss weights: the method's defaults with the overrides of ``weights``."""
+        return overridden(type(self).__name__, self.DEFAULT_LOSS_WEIGHTS, self.weights)
 
 
 def merged_loss_weights(
@@ -27,7 +44,7 @@ def merged_loss_weights(
     changes = changes or {}
     unknown = sorted(set(changes) - set(defaults))
     if unknown:
-        raise InputError(f'{adapter}: weights has no {unknown}; its keys are {sorted(defaults)}')
+        raise OptionError(f'{adapter}: weights has no {unknown}; its keys are {sorted(defaults)}')
     return {**defaults, **changes}
 
 

@@ -26,7 +26,7 @@ from hrtk.adapters.parts.fitted_camera import fitted_camera
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.adapters.rivals.refinement import RefinementSession
 from hrtk.body_models.skeletons import PARENTS24, SMPL24, joint_names
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.camera import CROP, FOCAL, crop_translation, project_translated
 from hrtk.geometry.constants import indices
 from hrtk.geometry.rotation import axis_angle_to_rotmat
@@ -98,13 +98,13 @@ class ClosedForm(Adapter):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.strength <= 1:
-            raise InputError(f'ClosedForm: strength is in (0, 1], not {self.strength}')
+            raise OptionError(f'ClosedForm: strength is in (0, 1], not {self.strength}')
         if not 0 <= self.least_confidence <= 1:
-            raise InputError(
+            raise OptionError(
                 f'ClosedForm: least_confidence is in [0, 1], not {self.least_confidence}'
             )
         if self.rounds < 1:
-            raise InputError(f'ClosedForm: rounds is at least 1, not {self.rounds}')
+            raise OptionError(f'ClosedForm: rounds is at least 1, not {self.rounds}')
 
     def start(self, estimator: Estimator) -> ClosedFormSession:
         """Starts a session; the weights stay unchanged."""

@@ -21,7 +21,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ from hrtk.adapters.base import Adapter, Reset
 from hrtk.adapters.parts.crop_reader import read_crops
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.learner_session import LearnerSession
-from hrtk.adapters.parts.loss_weights import overridden
+from hrtk.adapters.parts.loss_weights import WeightedLosses
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.adapters.parts.source_bank import dataset_fingerprint
 from hrtk.adapters.rivals.motion_denoiser import (
@@ -41,7 +41,7 @@ from hrtk.adapters.rivals.motion_denoiser import (
     trained_denoiser,
     windows_of,
 )
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.camera import CROP, project
 from hrtk.geometry.rotation import rot6d_to_rotmat, rotmat_to_rot6d
 from hrtk.geometry.uploads import upload
@@ -71,7 +71,7 @@ class LossWeights:
 
 @ADAPTERS.register_module()
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CycleAdapt(Adapter):
+class CycleAdapt(WeightedLosses[LossWeights], Adapter):
     """Adapts the network to a whole video in cycles with a network of motion; no source data.
 
     Frames without a visible keypoint learn from the motion alone. A video without any keypoint is predicted with the
@@ -110,21 +110,17 @@ class CycleAdapt(Adapter):
     parameters: str = 'all'
     reset: Reset = 'sequence'
 
+    DEFAULT_LOSS_WEIGHTS: ClassVar[LossWeights] = LossWeights()
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.window < 3 or self.window % 2 == 0:
-            raise InputError(f'CycleAdapt: window is odd and at least 3, not {self.window}')
+            raise OptionError(f'CycleAdapt: window is odd and at least 3, not {self.window}')
         if self.cycles < 1 or self.motion_steps < 0:
-            raise InputError(
+            raise OptionError(
                 f'CycleAdapt: cycles is at least 1 and motion_steps at least 0, not {self.cycles} and '
                 f'{self.motion_steps}'
             )
-        self.loss_weights
-
-    @functools.cached_property
-    def loss_weights(self) -> LossWeights:
-        """The loss weights, with the overrides of ``weights``."""
-        return overridden('CycleAdapt', LossWeights(), self.weights)
 
     @functools.cached_property
     def motion_windows(self) -> Any:
@@ -167,7 +163,7 @@ class _Motion:
     betas: Tensor
 
 
-class CycleAdaptSession(LearnerSession):
+class CycleAdaptSession(LearnerSession[CycleAdapt]):
     """The estimator under adaptation.
 
     Args:
@@ -176,8 +172,7 @@ class CycleAdaptSession(LearnerSession):
     """
 
     def __init__(self, options: CycleAdapt, estimator: Estimator) -> None:
-        super().__init__(estimator, options.parameters, options.lr, options.adam_betas)
-        self.options = options
+        super().__init__(options, estimator)
         self.body = estimator.required_body
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:

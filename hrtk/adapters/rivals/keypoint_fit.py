@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Optional
+from typing import Any, ClassVar, Literal, Optional
 
 import torch
 from torch import Tensor
@@ -28,10 +28,10 @@ from hrtk.adapters.parts.crop_reader import read_crops
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
 from hrtk.adapters.parts.gradients import Weights
 from hrtk.adapters.parts.learner_session import LearnerSession
-from hrtk.adapters.parts.loss_weights import overridden
+from hrtk.adapters.parts.loss_weights import WeightedLosses
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator
 from hrtk.models.estimators.prediction import BATCH_SIZE
 from hrtk.registry import ADAPTERS
@@ -40,7 +40,7 @@ from hrtk.structures import Prediction, Sequence
 
 @ADAPTERS.register_module()
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class KeypointFit(Adapter):
+class KeypointFit(WeightedLosses[LossWeights], Adapter):
     """Fine-tunes the network on the 2D keypoints of its target and on nothing else.
 
     A frame without a visible keypoint takes no step; the present weights predict it.
@@ -78,26 +78,22 @@ class KeypointFit(Adapter):
     normalise: Literal['all', 'visible'] = 'visible'
     reset: Reset = 'frame'
 
+    DEFAULT_LOSS_WEIGHTS: ClassVar[LossWeights] = LossWeights()
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_until('KeypointFit', self.until)
         if self.until is not None and self.scope == 'sequence':
-            raise InputError(
+            raise OptionError(
                 "KeypointFit: until ends the steps on single frames; leave it out with scope='sequence'"
             )
-        self.loss_weights
-
-    @functools.cached_property
-    def loss_weights(self) -> LossWeights:
-        """The loss weights, with the overrides of ``weights``."""
-        return overridden('KeypointFit', LossWeights(), self.weights)
 
     def start(self, estimator: Estimator) -> KeypointFitSession:
         """Starts a session with the estimator's present weights."""
         return KeypointFitSession(self, estimator)
 
 
-class KeypointFitSession(LearnerSession):
+class KeypointFitSession(LearnerSession[KeypointFit]):
     """The weights under adaptation with their Adam.
 
     Args:
@@ -106,8 +102,7 @@ class KeypointFitSession(LearnerSession):
     """
 
     def __init__(self, options: KeypointFit, estimator: Estimator) -> None:
-        super().__init__(estimator, options.parameters, options.lr, options.adam_betas)
-        self.options = options
+        super().__init__(options, estimator)
         self._steps_taken: list[int] = []
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:

@@ -18,7 +18,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Optional
+from typing import Any, ClassVar, Literal, Optional
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from hrtk.adapters.base import Adapter, Reset, predict
 from hrtk.adapters.parts.gradients import Weights
 from hrtk.adapters.parts.learner_session import LearnerSession
-from hrtk.adapters.parts.loss_weights import overridden
+from hrtk.adapters.parts.loss_weights import WeightedLosses
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.rivals.objective import LossWeights, keypoint_objective
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator
 from hrtk.registry import ADAPTERS
 from hrtk.structures import Prediction, Sequence
@@ -39,7 +39,7 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 @ADAPTERS.register_module()
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NormAdapt(Adapter):
+class NormAdapt(WeightedLosses[LossWeights], Adapter):
     """Adapts the normalisation layers to consecutive batches of frames.
 
     Frames without a visible keypoint count in the statistics and in no loss. Networks without BatchNorm (GroupNorm,
@@ -68,23 +68,19 @@ class NormAdapt(Adapter):
     normalise: Literal['all', 'visible'] = 'visible'
     reset: Reset = 'sequence'
 
+    DEFAULT_LOSS_WEIGHTS: ClassVar[LossWeights] = LossWeights()
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.source_share <= 1:
-            raise InputError(f'NormAdapt: source_share is in [0, 1], not {self.source_share}')
-        self.loss_weights
-
-    @functools.cached_property
-    def loss_weights(self) -> LossWeights:
-        """The loss weights, with the overrides of ``weights``."""
-        return overridden('NormAdapt', LossWeights(), self.weights)
+            raise OptionError(f'NormAdapt: source_share is in [0, 1], not {self.source_share}')
 
     def start(self, estimator: Estimator) -> NormAdaptSession:
         """Starts a session with the estimator's present weights and statistics."""
         return NormAdaptSession(self, estimator)
 
 
-class NormAdaptSession(LearnerSession):
+class NormAdaptSession(LearnerSession[NormAdapt]):
     """The normalisation layers under adaptation.
 
     Args:
@@ -96,8 +92,7 @@ class NormAdaptSession(LearnerSession):
     """
 
     def __init__(self, options: NormAdapt, estimator: Estimator) -> None:
-        super().__init__(estimator, 'norm', options.lr, options.adam_betas)
-        self.options = options
+        super().__init__(options, estimator, 'norm')
         self.statistics = Statistics(estimator, options.source_share)
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:

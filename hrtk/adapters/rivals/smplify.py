@@ -29,7 +29,7 @@ from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.adapters.rivals.refinement import RefinementSession
 from hrtk.body_models.skeletons import joint_names
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.camera import CROP, FOCAL, crop_translation, project_translated
 from hrtk.geometry.constants import constant, indices
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
@@ -107,9 +107,9 @@ class SMPLify(Adapter):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.sigma > 0:
-            raise InputError(f'SMPLify: sigma is a distance in px above 0, not {self.sigma}')
+            raise OptionError(f'SMPLify: sigma is a distance in px above 0, not {self.sigma}')
         if self.camera_steps < 0:
-            raise InputError(f'SMPLify: camera_steps is at least 0, not {self.camera_steps}')
+            raise OptionError(f'SMPLify: camera_steps is at least 0, not {self.camera_steps}')
         # Build this now, so that bad options fail at construction.
         self.objectives
 

@@ -28,7 +28,7 @@ from hrtk.adapters.topology.pose_space import PoseSpace
 from hrtk.adapters.topology.sessions import FittingSession, LearningSession, PoseSpaceSession
 from hrtk.adapters.topology.targets import SequenceTargets
 from hrtk.adapters.topology.whole_target import WholeTargetProcess
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.models.priors import PoseAutoEncoder
 from hrtk.registry import ADAPTERS, DATASETS
@@ -110,7 +110,7 @@ class TopologyAdapter(PreparingAdapter):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.target is not None and self.mode != 'set':
-            raise InputError(
+            raise OptionError(
                 f"TopologyAdapter: target needs mode='set'; mode={self.mode!r} learns from the frames that it predicts"
             )
         # Build these now, so that bad options fail at construction.

@@ -12,7 +12,7 @@ from torch import Tensor
 from hrtk.adapters.parts.loss_weights import merged_loss_weights
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.body_models import BodyModel
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.camera import crop_points, project
 from hrtk.losses import keypoint2d_loss
 from hrtk.losses.topology import SilhouetteTarget, alignment_losses, mask_l2, skeleton_l2
@@ -93,7 +93,7 @@ class MaskObjectives:
         if self.uses_keypoints:
             names.append('keypoints2d')
         if not names:
-            raise InputError(
+            raise OptionError(
                 'TopologyAdapter: silhouette and topology are both off, and keypoints2d has no weight; '
                 'give one a kind and a weight'
             )

@@ -30,7 +30,7 @@ from hrtk.adapters.track.objectives import (
     TrackTargets,
     projected,
 )
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import ADAPTERS, ESTIMATORS, LOSSES
 from hrtk.structures import Prediction, Sequence
@@ -93,7 +93,7 @@ class TrackFit(Adapter):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.robust > 0:
-            raise InputError(f'TrackFit: robust is positive, not {self.robust}')
+            raise OptionError(f'TrackFit: robust is positive, not {self.robust}')
         check_until('TrackFit', self.until)
         # Build these now, so that bad options fail at construction.
         self.objectives
@@ -155,7 +155,7 @@ class _Fit:
     shape_adam: GuardedAdam
 
 
-class TrackFitSession(LearnerSession):
+class TrackFitSession(LearnerSession[TrackFit]):
     """The weights under adaptation.
 
     Args:
@@ -164,8 +164,7 @@ class TrackFitSession(LearnerSession):
     """
 
     def __init__(self, options: TrackFit, estimator: Estimator) -> None:
-        super().__init__(estimator, options.parameters, options.lr, options.adam_betas)
-        self.options = options
+        super().__init__(options, estimator)
         self.body = estimator.required_body
         self.start_weights = {
             name: weight.detach().clone() for name, weight in self.learner.weights.items()

@@ -150,22 +150,11 @@ def live(
         max_people = 1
     if record is not None and Path(record).suffix.lower() != '.mp4':
         raise InputError(f'{record}: the film of a live run ends in .mp4')
-    camera: Source
-    if isinstance(footage, int):
-        camera = Camera(footage)
-    else:
-        camera = RecordedCamera(footage, fps)
-    if fps is not None:
-        camera.fps = fps
+    camera = _open_camera(footage, fps)
     try:
+        options = dict(pose2d=pose2d, device=device or 'cpu', cfg_options=cfg_options)
         runner = streaming_runner(
-            adapt,
-            pose2d=pose2d,
-            device=device or 'cpu',
-            cfg_options=cfg_options,
-            fps=camera.fps,
-            budget=budget,
-            max_people=max_people,
+            adapt, fps=camera.fps, budget=budget, max_people=max_people, **options
         )
         if state is not None and Path(state).exists():
             runner.load(state)
@@ -180,6 +169,18 @@ def live(
         runner.save(state)
     say(str(report))
     return report
+
+
+def _open_camera(footage: str | Path | int, fps: Optional[float]) -> Source:
+    """A webcam, or a recording that is played at its own rate; ``fps`` replaces the rate."""
+    camera: Source
+    if isinstance(footage, int):
+        camera = Camera(footage)
+    else:
+        camera = RecordedCamera(footage, fps)
+    if fps is not None:
+        camera.fps = fps
+    return camera
 
 
 def _screens(

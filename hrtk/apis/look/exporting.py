@@ -99,14 +99,7 @@ def export(
     for path in results:
         folders += result_folders(Path(path))
     placing = files.Placing(focal, fov, viewing_ray, smooth, floor, lock_feet)
-    matching = [_matching_results(folder, sequences) for folder in folders]
-    if not any(matching):
-        raise _nothing_matches(folders, sequences)
-    bodies = [stored_body(folder).double() for folder in folders]
-    people = []
-    for folder, by_stem, body in zip(folders, matching, bodies):
-        shifts = background_shifts(folder) if floor else {}
-        people.append(files.place_people(by_stem, row, body, placing, shifts))
+    bodies, people = _placed_people(folders, sequences, row, placing)
     written = []
     for folder, placed, body in zip(folders, people, bodies):
         root = folder / 'exports'
@@ -118,6 +111,23 @@ def export(
         if placed:
             _write_facts(root / row / FACTS, placed)
     return written
+
+
+def _placed_people(
+    folders: list[Path], sequences: str, row: str, placing: files.Placing
+) -> tuple[list[BodyModel], list[dict[str, files.Placed]]]:
+    """The body model and the people, by file stem, of every folder of results."""
+    matching = [_matching_results(folder, sequences) for folder in folders]
+    if not any(matching):
+        raise _nothing_matches(folders, sequences)
+    bodies = [stored_body(folder).double() for folder in folders]
+    people = []
+    for folder, by_stem, body in zip(folders, matching, bodies):
+        shifts = {}
+        if placing.floor:
+            shifts = background_shifts(folder)
+        people.append(files.place_people(by_stem, row, body, placing, shifts))
+    return bodies, people
 
 
 def motion_lines(written: Iterable[Path]) -> list[str]:

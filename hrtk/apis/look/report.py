@@ -51,8 +51,7 @@ def report(
         most: largest number of sequences with videos and plots, those with the largest errors. The tables have all.
         frames: largest number of frames of a video and of the 3D player; of longer sequences they show every second,
             third, ... frame.
-        focal: as of :func:`hrtk.apis.look.exporting.export`.
-        fov: likewise.
+        focal, fov: as of :func:`hrtk.apis.look.exporting.export`.
         viewing_ray: whether the bodies of the 3D player and of side views are turned by the viewing ray of their crop;
             only for footage without ground truth.
 
@@ -71,16 +70,9 @@ def report(
     folder = latest_folder(work_dir)
     scorer = Scorer(folder)
     run = scorer.score(_folder_name(work_dir), folder)
-    if before is None:
-        reference = None
-        comparison = compare_with_source(run)
-    else:
-        before = Path(before)
-        reference = scorer.score_reference(_folder_name(before), latest_folder(before), run)
-        comparison = compare_runs(run, reference)
+    reference, comparison = _compared(scorer, run, before)
     matching = _by_error(comparison.records, sequences, folder)
-    builder = Films(scorer, comparison, placing, run.protocol, frames)
-    tracks, clips = builder.build(matching[:most])
+    tracks, clips = Films(scorer, comparison, placing, run.protocol, frames).build(matching[:most])
     page = Page(
         title=_title(run, comparison, reference),
         rows=_row_names(comparison, tracks),
@@ -91,12 +83,21 @@ def report(
         faces=scorer.body.faces.cpu().numpy(),
         clips=clips,
     )
-    path = work_dir / 'report.html'
-    if output is not None:
-        path = Path(output)
+    path = Path(output or work_dir / 'report.html')
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text_atomically(path, page_html(page))
     return path
+
+
+def _compared(
+    scorer: Scorer, run: ScoredRun, before: Optional[str | Path]
+) -> tuple[Optional[ScoredRun], Comparison]:
+    """The run to compare with, None for the frozen source model of ``run`` itself, and the comparison."""
+    if before is None:
+        return None, compare_with_source(run)
+    before = Path(before)
+    reference = scorer.score_reference(_folder_name(before), latest_folder(before), run)
+    return reference, compare_runs(run, reference)
 
 
 def _by_error(records: list[Record], pattern: str, folder: Path) -> list[int]:

@@ -31,6 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'footage', metavar='CLIP', help='video, folder of images, image, or index of a webcam'
     )
+    _add_input_arguments(parser)
+    _add_model_arguments(parser)
+    _add_output_arguments(parser)
+    _add_selection_arguments(parser)
+    _add_live_arguments(parser)
+    add_cfg_options(parser, ', e.g. dataset.max_gap=5 adapter.steps=2')
+
+
+def _add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the bodies are found in: footage and 2D keypoints."""
     parser.add_argument(
         '--keypoints',
         metavar='FILE',
@@ -43,6 +53,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='number of the first frame of the video in the keypoint file (default: 0 or 1, found by itself and said '
         'where it matters)',
     )
+    parser.add_argument(
+        '--pose2d',
+        default='blazepose',
+        metavar='NAME[:OPTION]',
+        help='2D detector: a registered name, e.g. blazepose:tiles=3 for small people or rtmlib:performance, or a '
+        'mode of rtmlib (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--no-repair-sides',
+        dest='repair_sides',
+        action='store_false',
+        help='keep left and right as detected, even where they are exchanged for some frames',
+    )
+    parser.add_argument(
+        '--fps', type=float, metavar='N', help='the images are frames of a video, N per second'
+    )
+    add_focal_arguments(parser)
+    parser.add_argument(
+        '--seconds',
+        type=float,
+        metavar='N',
+        help='length of a webcam recording (default: until Ctrl-C)',
+    )
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The network, its adaptation, and where it computes."""
     parser.add_argument(
         '--adapt',
         metavar='CONFIG',
@@ -57,6 +94,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--weights', metavar='FILE', help='checkpoint of --model that you obtained, or open:NAME'
     )
+    parser.add_argument('--device', help='cpu, cuda, ... (default: a GPU if PyTorch finds one)')
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        help='of convolutions: bfloat16 is faster on GPUs and processors with bfloat16 units, and less exact '
+        "(default: the config's, usually float32)",
+    )
+
+
+def _add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is written."""
     parser.add_argument(
         '--output', metavar='DIR', help='folder for all files (default: work_dirs/infer/<clip>)'
     )
@@ -67,6 +115,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='FORMAT',
         help=f'files for other programs: {", ".join([*FORMATS, *ALIASES])}',
     )
+    parser.add_argument(
+        '--no-film',
+        dest='film',
+        action='store_false',
+        help='draw nothing: no video of all people, no pictures and videos of each person',
+    )
+
+
+def _add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """The people and the frames that count."""
     parser.add_argument(
         '--max-people', type=int, metavar='N', help='only the N largest and longest tracks'
     )
@@ -84,44 +142,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--to', dest='end', metavar='TIME', help='end before this time or frame, written likewise'
     )
-    parser.add_argument(
-        '--fps', type=float, metavar='N', help='the images are frames of a video, N per second'
-    )
-    add_focal_arguments(parser)
-    parser.add_argument('--device', help='cpu, cuda, ... (default: a GPU if PyTorch finds one)')
-    parser.add_argument(
-        '--precision',
-        choices=PRECISIONS,
-        help='of convolutions: bfloat16 is faster on GPUs and processors with bfloat16 units, and less exact '
-        "(default: the config's, usually float32)",
-    )
-    parser.add_argument(
-        '--pose2d',
-        default='blazepose',
-        metavar='NAME[:OPTION]',
-        help='2D detector: a registered name, e.g. blazepose:tiles=3 for small people or rtmlib:performance, or a '
-        'mode of rtmlib (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--no-repair-sides',
-        dest='repair_sides',
-        action='store_false',
-        help='keep left and right as detected, even where they are exchanged for some frames',
-    )
-    parser.add_argument(
-        '--no-film',
-        dest='film',
-        action='store_false',
-        help='draw nothing: no video of all people, no pictures and videos of each person',
-    )
-    parser.add_argument(
-        '--seconds',
-        type=float,
-        metavar='N',
-        help='length of a webcam recording (default: until Ctrl-C)',
-    )
-    _add_live_arguments(parser)
-    add_cfg_options(parser, ', e.g. dataset.max_gap=5 adapter.steps=2')
 
 
 def _add_live_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from hrtk.datasets.open_stream.render import body_renderer
 from hrtk.datasets.open_stream.stream import OpenStream
 from hrtk.datasets.open_stream.tracks import APPEARANCE_SHIFTS
 from hrtk.datasets.open_stream.video import Video, project_pinhole
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.models.blazepose import BlazePose, Person
 from hrtk.models.landmarks.reader import first_regions
@@ -62,7 +62,7 @@ class LandmarkTracks(Dataset):
         seed: int = 2000,
     ) -> None:
         if not 0 <= share <= 1 or min(length, frames) < 1:
-            raise InputError(
+            raise OptionError(
                 f'LandmarkTracks: share is a probability, length and frames are positive, not '
                 f'{share}, {length} and {frames}'
             )

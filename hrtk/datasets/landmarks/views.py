@@ -19,7 +19,7 @@ from hrtk.datasets.landmarks.errors import (
     bone_rotations,
 )
 from hrtk.datasets.landmarks.motion import BodyWindows, RandomMotion, Variety
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.boxes import boxes_from_keypoints, to_crop
 from hrtk.models.landmarks import STEP, WINDOW
 from hrtk.registry import DATASETS
@@ -66,7 +66,7 @@ class LandmarkViews(Dataset):
         errors: float = 1.4,
     ) -> None:
         if length < 1 or not 0 <= seen <= 1 or errors < 1:
-            raise InputError(
+            raise OptionError(
                 f'LandmarkViews: length is positive, seen a share and errors at least 1, not {length}, {seen}, {errors}'
             )
         self.length = length

@@ -15,7 +15,7 @@ from hrtk.datasets.lifting.h36m_cameras import CAMERAS, EXTRINSICS, SIZES, extri
 from hrtk.datasets.lifting.joints import OF_H36M32
 from hrtk.datasets.lifting.object_npz import pose_array, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.reading.hashes import sha256_of_all
 from hrtk.registry import DATASETS
 
@@ -66,7 +66,7 @@ class H36MLifting(PoseWindows):
         flip: Optional[bool] = None,
     ) -> None:
         if split not in SUBJECTS:
-            raise InputError(f"H36MLifting: split is 'train' or 'test', not {split!r}")
+            raise OptionError(f"H36MLifting: split is 'train' or 'test', not {split!r}")
         check_order(joints, ('h36m17', 'h36m16'), 'H36MLifting')
         self.motion_file = Path(file)
         self.keypoints_file = Path(keypoints)
@@ -76,7 +76,7 @@ class H36MLifting(PoseWindows):
         self.subjects = tuple(subjects)
         unknown = [subject for subject in self.subjects if subject not in EXTRINSICS]
         if unknown or not self.subjects:
-            raise InputError(
+            raise OptionError(
                 f'H36MLifting: there are cameras of {", ".join(EXTRINSICS)}, not of '
                 f'{", ".join(unknown) or "an empty list"}'
             )

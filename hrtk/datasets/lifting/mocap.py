@@ -18,7 +18,7 @@ from hrtk.datasets.lifting.joints import from_regressor
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
 from hrtk.datasets.motion import ASSET, SPLITS, MotionClip
 from hrtk.datasets.motion_files import read_motion
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.reading.hashes import sha256
 from hrtk.registry import DATASETS
@@ -171,7 +171,7 @@ class MocapLifting(PoseWindows):
     ) -> None:
         check_order(joints, ('h36m17', 'h36m16'), 'MocapLifting')
         if split not in (None, *SPLITS) or noise_px < 0 or noise_frames < 0:
-            raise InputError(
+            raise OptionError(
                 f'MocapLifting: split is one of {", ".join(map(repr, SPLITS))} and None, and noise_px and '
                 f'noise_frames are not negative; they are {split!r}, {noise_px} and {noise_frames}'
             )

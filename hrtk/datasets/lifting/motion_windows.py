@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from hrtk.datasets.motion import ASSET
 from hrtk.datasets.motion_files import read_motion
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.registry import DATASETS
 
 
@@ -81,7 +81,7 @@ class MotionWindows(BodyPoseWindows):
             starts.append(np.arange(start, end - step * (frames - 1)))
         self.starts = torch.from_numpy(np.concatenate(starts))
         if frames < 1 or len(self.starts) == 0:
-            raise InputError(
+            raise OptionError(
                 f'MotionWindows: no clip holds {frames} frames at {fps} frames/s; the longest has '
                 f'{max(map(len, clips))} at {clips[0].fps}'
             )

@@ -14,7 +14,7 @@ from hrtk.datasets.lifting.cameras import normalise_screen
 from hrtk.datasets.lifting.joints import h36m16_of_mpi17
 from hrtk.datasets.lifting.object_npz import pose_array, read_object
 from hrtk.datasets.lifting.windows import PoseTrack, PoseWindows
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.reading.hashes import sha256
 from hrtk.registry import DATASETS
 
@@ -81,13 +81,13 @@ class MPIINF3DHPLifting(PoseWindows):
         flip: Optional[bool] = None,
     ) -> None:
         if split not in KEYS or pipeline not in PIPELINES:
-            raise InputError(
+            raise OptionError(
                 f"MPIINF3DHPLifting: split is 'train' or 'test' and pipeline 'correct' or 'released', not "
                 f'{split!r} and {pipeline!r}'
             )
         check_order(joints, ('mpi17', 'h36m16'), 'MPIINF3DHPLifting')
         if joints == 'mpi17' and pipeline == 'released':
-            raise InputError(
+            raise OptionError(
                 "MPIINF3DHPLifting: pipeline='released' is MPM's treatment of joints='h36m16'; leave it out "
                 "for 'mpi17'"
             )

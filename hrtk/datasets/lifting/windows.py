@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from hrtk.body_models.joint_orders import ORDERS, mirror_order, root_of
 from hrtk.datasets.arrays import float_tensor
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.mirror import mirror_points
 
 MIRRORED_INTRINSICS = (2, 7)  # principal point and tangential distortion change sign along x
@@ -91,7 +91,7 @@ class PoseWindows(Dataset):
     ) -> None:
         name = type(self).__name__
         if min(frames, step, stride) < 1:
-            raise InputError(
+            raise OptionError(
                 f'{name}: frames, step and stride are positive, not {frames}, {step} and {stride}'
             )
         self.joints = joints
@@ -120,7 +120,7 @@ class PoseWindows(Dataset):
         self.intrinsics = _stack_intrinsics(tracks)
         self.centre_rows, self.track_of_window = self._place_windows(tracks, pad)
         if len(self.centre_rows) == 0:
-            raise InputError(
+            raise OptionError(
                 f'{name}: no window of {frames} frames, {step} apart, fits into any of the {len(tracks)} '
                 f'tracks; the longest has {int(lengths.max())} frames; ask for fewer `frames`'
             )

@@ -19,7 +19,7 @@ from hrtk.datasets.mask_sources.cleaning import (
     snap_to_edges,
 )
 from hrtk.datasets.mask_sources.plate import clean_plate, same_view
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.registry import MASK_SOURCES
 from hrtk.structures import Frames, Sequence
 
@@ -62,13 +62,13 @@ class BackgroundSubtraction(MaskSource):
     ) -> None:
         super().__init__(f'background:{method}')
         if method not in THRESHOLDS:
-            raise InputError(
+            raise OptionError(
                 f'BackgroundSubtraction: method is one of {", ".join(THRESHOLDS)}, not {method!r}'
             )
         if threshold is None:
             threshold = THRESHOLDS[method]
         if frames < MIN_IMAGES or not threshold > 0:
-            raise InputError(
+            raise OptionError(
                 f'BackgroundSubtraction: frames is at least {MIN_IMAGES} and threshold positive, not {frames} '
                 f'and {threshold}'
             )

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from hrtk.datasets.mask_sources.base import LazyMasks, MaskSource
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.blazepose import BlazePose
 from hrtk.models.estimators.base import hash_tensors
 from hrtk.models.landmarks.reader import first_regions
@@ -34,7 +34,7 @@ class BlazePoseMasks(MaskSource):
     def __init__(self, threshold: float = 0.5, weights: str = 'open:blazepose') -> None:
         super().__init__('blazepose')
         if not 0 < threshold < 1:
-            raise InputError(f'BlazePoseMasks: threshold is between 0 and 1, not {threshold}')
+            raise OptionError(f'BlazePoseMasks: threshold is between 0 and 1, not {threshold}')
         self.threshold = threshold
         self.weights = weights
 

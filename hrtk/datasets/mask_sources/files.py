@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from hrtk.datasets.mask_sources.base import LazyMasks, MaskSource
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.files import visible
 from hrtk.geometry.masks import binary, check_mask
 from hrtk.reading.hashes import sha256
@@ -36,19 +36,19 @@ class MaskFiles(MaskSource):
         self.folder = Path(folder)
         self.pattern = pattern
         if not self.folder.is_dir():
-            raise InputError(
+            raise OptionError(
                 f'MaskFiles: {self.folder}: there is no such folder; set `folder` to that of the masks'
             )
         try:
             first = pattern.format(id='a', name='a', index=0)
             second = pattern.format(id='b', name='b', index=1)
         except (KeyError, IndexError, ValueError) as error:
-            raise InputError(
+            raise OptionError(
                 f'MaskFiles: pattern={pattern!r} cannot be filled in ({error}); it may use {{id}}, '
                 f"{{name}} and {{index}}, e.g. '{{name}}/{{index:06d}}.png'"
             ) from error
         if first == second:
-            raise InputError(
+            raise OptionError(
                 f'MaskFiles: pattern={pattern!r} names the same file for every frame; use {{id}} or '
                 f'{{index}}'
             )

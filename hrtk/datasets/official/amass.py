@@ -16,7 +16,7 @@ from hrtk.datasets.arrays import float_tensor, read_npz
 from hrtk.datasets.lifting.motion_windows import BodyPoseWindows
 from hrtk.datasets.official.vibe_clips import clip_starts
 from hrtk.datasets.official.vibe_db import read_table
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.reading.arrays import Archive
 from hrtk.reading.hashes import sha256, sha256_of_all
@@ -51,7 +51,7 @@ class AMASSMotion(BodyPoseWindows):
         self, file: str | Path, frames: int = 16, stride: int = 16, fps: float = FPS
     ) -> None:
         if min(frames, stride) < 1:
-            raise InputError(
+            raise OptionError(
                 f'AMASSMotion: frames and stride are at least 1, not {frames} and {stride}'
             )
         self.file = Path(file)
@@ -85,7 +85,7 @@ class AMASSPoses(Dataset):
 
     def __init__(self, file: str | Path, stride: int = 1, fps: float = FPS) -> None:
         if stride < 1:
-            raise InputError(f'AMASSPoses: stride is at least 1, not {stride}')
+            raise OptionError(f'AMASSPoses: stride is at least 1, not {stride}')
         self.file = Path(file)
         pose, _ = read_amass(file, fps)
         body_pose = float_tensor(pose[::stride, BODY])

@@ -26,7 +26,7 @@ from hrtk.datasets.official.rows import (
     no_keypoints,
     rotmat_of_pose,
 )
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.files import natural
 from hrtk.geometry.boxes import boxes_from_centers
 from hrtk.reading.hashes import sha256_of_all
@@ -127,7 +127,7 @@ class SPINFile(SequenceDataset):
         fps: float = 30.0,
     ) -> None:
         if keypoints not in (*KEYPOINTS, 'none'):
-            raise InputError(
+            raise OptionError(
                 f"SPINFile: keypoints is one of {', '.join(map(repr, KEYPOINTS))} and 'none', not "
                 f'{keypoints!r}; it has no default because it determines the meaning of the numbers'
             )
@@ -251,7 +251,7 @@ def _matching_files(file: str | Path | SequenceOf[str | Path]) -> list[Path]:
         else:
             paths.append(pattern)
     if not paths:
-        raise InputError(
+        raise OptionError(
             f'SPINFile: no file matches {", ".join(patterns) or "an empty list"}; check the '
             f'folder (tools/check_assets.py lists the folders of all files and their sources)'
         )

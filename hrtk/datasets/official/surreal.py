@@ -26,7 +26,7 @@ from hrtk.datasets.official.surreal_clip import (
     project,
     read_clip,
 )
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import boxes_from_keypoints, crop_image, to_crop
 from hrtk.geometry.camera import fit_weak_perspective
 from hrtk.reading.hashes import sha256, sha256_of_all
@@ -219,7 +219,7 @@ def _shape_basis(body: BodyModel) -> np.ndarray:
 
 def _checked_clips(root: str | Path, split: str, runs: SequenceOf[int]) -> list[Path]:
     if split not in SPLITS:
-        raise InputError(f'SURREAL: split is one of {SPLITS}, not {split!r}')
+        raise OptionError(f'SURREAL: split is one of {SPLITS}, not {split!r}')
     return find_clips(root, split, tuple(runs))
 
 

@@ -20,7 +20,7 @@ from hrtk.body_models.safe_pickle import load_pickle
 from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.frames import ImageFrames
 from hrtk.datasets.official.rows import has_shape, keypoints_of_points
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
 from hrtk.options import check_literals
@@ -148,12 +148,12 @@ class ThreeDPW(SequenceDataset):
     ) -> None:
         check_literals(ThreeDPW, dict(order=order), 'ThreeDPW')
         if split not in SPLITS or keypoints not in KEYPOINTS:
-            raise InputError(
+            raise OptionError(
                 f'ThreeDPW: split is one of {SPLITS}, keypoints one of {KEYPOINTS}; not {split!r}, '
                 f'{keypoints!r}'
             )
         if keypoints == 'gt' and bodies is None:
-            raise InputError(
+            raise OptionError(
                 "ThreeDPW: keypoints='gt' projects the true bodies and needs bodies=dict(male=..., "
                 "female=..., extra_regressor=...); or choose keypoints='poses2d'"
             )

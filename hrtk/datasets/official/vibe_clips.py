@@ -16,7 +16,7 @@ from hrtk.body_models.skeletons import SPIN24, joint_names
 from hrtk.datasets.arrays import float_tensor
 from hrtk.datasets.official.rows import rotmat_of_pose
 from hrtk.datasets.official.vibe_db import REMEDY, read_table
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import InputError, OptionError, suggestion
 from hrtk.reading.hashes import sha256
 from hrtk.registry import DATASETS
 
@@ -105,7 +105,7 @@ class VIBEClips(Dataset):
         box_scale: float = 1.2,
     ) -> None:
         if layout not in LAYOUTS:
-            raise InputError(
+            raise OptionError(
                 f'VIBEClips: there is no layout {layout!r}. {suggestion(layout, sorted(LAYOUTS))}'
             )
         self.file = Path(file)
@@ -114,7 +114,7 @@ class VIBEClips(Dataset):
         if overlap is None:
             overlap = self.layout.overlap
         if frames < 1 or not 0 <= overlap < 1:
-            raise InputError(
+            raise OptionError(
                 f'VIBEClips: frames is at least 1 and overlap from 0 to below 1, not {frames} and {overlap}'
             )
         table = self._read()
@@ -220,7 +220,7 @@ class MixedClips(ConcatDataset):
 
     def __init__(self, planar: Sequence[dict], spatial: Sequence[dict]) -> None:
         if not spatial:
-            raise InputError('MixedClips: spatial is empty; name a set with 3D labels')
+            raise OptionError('MixedClips: spatial is empty; name a set with 3D labels')
         planar_sets = [DATASETS.build(config) for config in planar]
         spatial_sets = [DATASETS.build(config) for config in spatial]
         super().__init__([*planar_sets, *spatial_sets])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from typing import Optional
@@ -10,6 +11,8 @@ import numpy as np
 
 from hrtk.datasets.own.track import Track
 from hrtk.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 LARGEST = 'largest'
 NAMED = 12  # people in a message
@@ -70,6 +73,34 @@ def largest_tracks(tracks: Sequence[Track], count: Optional[int]) -> list[Track]
     sizes = np.array([float(track.boxes[:, 2].sum()) for track in tracks])
     largest = np.argsort(-sizes, kind='stable')[:count]
     return [tracks[index] for index in sorted(largest)]
+
+
+def choose_tracks(
+    tracks: Sequence[Track], person: int | str | None, count: Optional[int], label: str
+) -> list[Track]:
+    """The largest tracks of the person or people that are asked for; the log says how many were left out.
+
+    Args:
+        tracks: all tracks.
+        person: as of :func:`choose_person`.
+        count: as of :func:`largest_tracks`.
+        label: names the file in messages.
+
+    Raises:
+        InputError: nobody has this number.
+    """
+    chosen = largest_tracks(choose_person(tracks, person, label), count)
+    if len(chosen) < len(tracks):
+        asked = {'max_people': count, 'person': person}
+        reasons = [f'{name} = {value}' for name, value in asked.items() if value is not None]
+        _log.warning(
+            '%s: left out %d of %d tracks (%s)',
+            label,
+            len(tracks) - len(chosen),
+            len(tracks),
+            ', '.join(reasons),
+        )
+    return chosen
 
 
 def parse_time(text: float | int | str, label: str) -> float:

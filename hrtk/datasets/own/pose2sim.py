@@ -33,7 +33,7 @@ from hrtk.datasets.own.pose2sim_files import Markers, person_of_trc, read_calibr
 from hrtk.datasets.own.real4 import REAL4, check_real4
 from hrtk.datasets.own.sides import SideRepair
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import InputError, OptionError, suggestion
 from hrtk.files import natural, visible
 from hrtk.geometry.calibrated_camera import CalibratedCamera
 from hrtk.registry import DATASETS
@@ -143,11 +143,11 @@ class Pose2SimProject(SequenceDataset):
         repair_sides: bool = False,
     ) -> None:
         if reference not in REFERENCES:
-            raise InputError(
+            raise OptionError(
                 f'Pose2SimProject: reference is one of {", ".join(map(repr, REFERENCES))}, not {reference!r}'
             )
         if not isinstance(stride, int) or stride < 1:
-            raise InputError(
+            raise OptionError(
                 f'Pose2SimProject: stride must be a whole number above 0, not {stride!r}'
             )
         self.root = Path(root)
@@ -207,7 +207,7 @@ class Pose2SimProject(SequenceDataset):
         named = [dataclasses.replace(c, name=video.stem) for c, video in zip(cameras, videos)]
         unknown = sorted(set(offsets) - {camera.name for camera in named})
         if unknown:
-            raise InputError(
+            raise OptionError(
                 f'Pose2SimProject: offsets name no camera, {unknown[0]!r}. '
                 f'{suggestion(unknown[0], [camera.name for camera in named])}'
             )
@@ -244,7 +244,7 @@ class Pose2SimProject(SequenceDataset):
         available = [view.camera.name for view in self.views]
         for name in cameras or ():
             if name not in available:
-                raise InputError(
+                raise OptionError(
                     f'Pose2SimProject: there is no camera {name!r}. {suggestion(name, available)}'
                 )
         ranges = [range(-view.offset, len(view.footage) - view.offset) for view in self.views]

@@ -149,12 +149,7 @@ class SideRepair:
         points = _checked(keypoints2d, skeleton, 'keypoints2d')
         count = len(points)
         seconds = _checked_times(times, count, fps)
-        pairs = joint_pairs(skeleton).of(MEASURED)
-        if len(pairs) == 0:
-            raise InputError(
-                f'the joint list {skeleton!r} has none of the pairs {", ".join(MEASURED)}, by which sides are '
-                f'compared; name its joints like left_knee'
-            )
+        pairs = _measured_pairs(skeleton)
         visible = points[..., 2] > 0
         heights = body_height(points[..., :2], visible, skeleton, fps)
         vectors = _vectors(points, pairs, heights)
@@ -274,6 +269,17 @@ def exchange_sides(
         repaired[frames, left] = values[frames, right]
         repaired[frames, right] = values[frames, left]
     return repaired
+
+
+def _measured_pairs(skeleton: str | Sequence[str]) -> JointPairs:
+    """The pairs of a joint list by which sides are compared."""
+    pairs = joint_pairs(skeleton).of(MEASURED)
+    if len(pairs) == 0:
+        raise InputError(
+            f'the joint list {skeleton!r} has none of the pairs {", ".join(MEASURED)}, by which sides are '
+            f'compared; name its joints like left_knee'
+        )
+    return pairs
 
 
 def _checked(

@@ -13,7 +13,7 @@ import torch
 
 from hrtk.datasets.base import SequenceDataset
 from hrtk.datasets.mask_sources.base import MaskSource
-from hrtk.datasets.own.choosing import choose_person, frame_range, largest_tracks, parse_person
+from hrtk.datasets.own.choosing import choose_tracks, frame_range, parse_person
 from hrtk.datasets.own.clip_identities import ClipIdentities, largest_of_each
 from hrtk.datasets.own.footage import open_footage
 from hrtk.datasets.own.identities import Identities
@@ -23,7 +23,7 @@ from hrtk.datasets.own.sides import Sides
 from hrtk.datasets.own.track import Track
 from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import interpolate, smooth_boxes
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.camera import clip_focal
 from hrtk.registry import DATASETS, MASK_SOURCES
@@ -136,17 +136,7 @@ class VideoDataset(SequenceDataset):
         first_frame: Optional[int] = None,
         box_aspect: float = 1.0,
     ) -> None:
-        class_name = type(self).__name__
-        if fps is not None and not fps > 0:
-            raise InputError(f'{class_name}: fps must be above 0, not {fps!r}')
-        if max_people is not None and max_people < 1:
-            raise InputError(f'{class_name}: max_people must be at least 1, not {max_people!r}')
-        if not 0 < box_aspect <= 1:
-            raise InputError(f'{class_name}: box_aspect is in (0, 1], not {box_aspect!r}')
-        if smooth and not fill_gaps:
-            raise InputError(
-                f'{class_name}: smooth needs consecutive frames, which fill_gaps=False does not give; set smooth=False'
-            )
+        _check_options(type(self).__name__, fps, max_people, box_aspect, smooth, fill_gaps)
         if focal is not None or fov is not None:
             clip_focal((1, 1), focal, fov)  # raises for impossible values
         self.focal = focal
@@ -435,15 +425,25 @@ class VideoDataset(SequenceDataset):
                 f'{self.keypoints}: no track is left of {len(self.table.persons)} people: a track needs two visible '
                 f'points per frame in {self.min_length} frames; lower min_confidence or min_length'
             )
-        chosen = largest_tracks(choose_person(tracks, self.person, str(self.keypoints)), count)
-        if len(chosen) < len(tracks):
-            asked = {'max_people': count, 'person': self.person}
-            reasons = [f'{name} = {value}' for name, value in asked.items() if value is not None]
-            _log.warning(
-                '%s: left out %d of %d tracks (%s)',
-                self.keypoints,
-                len(tracks) - len(chosen),
-                len(tracks),
-                ', '.join(reasons),
-            )
-        return chosen
+        return choose_tracks(tracks, self.person, count, str(self.keypoints))
+
+
+def _check_options(
+    class_name: str,
+    fps: Optional[float],
+    max_people: Optional[int],
+    box_aspect: float,
+    smooth: bool,
+    fill_gaps: bool,
+) -> None:
+    """Raises OptionError for a value out of its range."""
+    if fps is not None and not fps > 0:
+        raise OptionError(f'{class_name}: fps must be above 0, not {fps!r}')
+    if max_people is not None and max_people < 1:
+        raise OptionError(f'{class_name}: max_people must be at least 1, not {max_people!r}')
+    if not 0 < box_aspect <= 1:
+        raise OptionError(f'{class_name}: box_aspect is in (0, 1], not {box_aspect!r}')
+    if smooth and not fill_gaps:
+        raise OptionError(
+            f'{class_name}: smooth needs consecutive frames, which fill_gaps=False does not give; set smooth=False'
+        )

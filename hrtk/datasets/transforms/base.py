@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.structures import Frames, Sequence
 
 
@@ -59,7 +59,7 @@ def crop_side(sequence: Sequence, transform: str) -> int:
         side = round(float(boxes[0, 2]))
     crop_box = boxes.new_tensor([(side - 1) / 2, (side - 1) / 2, side])
     if side == 0 or not (boxes == crop_box).all():
-        raise InputError(
+        raise OptionError(
             f"{transform}: the frames of {sequence.name!r} are not crops; put dict(type='CropTo', "
             f'resolution=...) with the resolution of the estimator before it'
         )

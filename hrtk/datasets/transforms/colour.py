@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from hrtk.datasets.transforms.base import MappedFrames, Transform
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.registry import TRANSFORMS
 from hrtk.structures import Sequence
 
@@ -53,11 +53,11 @@ class Thermal(Transform):
     ) -> None:
         for name, (low, high) in dict(background=background, person=person).items():
             if not 0 <= low <= high <= 255:
-                raise InputError(
+                raise OptionError(
                     f'Thermal: {name} is (darkest, brightest) grey level in 0..255, not ({low}, {high})'
                 )
         if not min(smooth, blur) > 0:
-            raise InputError(
+            raise OptionError(
                 f'Thermal: smooth and blur are positive shares of the box, not {smooth} and {blur}'
             )
         self.background = tuple(background)

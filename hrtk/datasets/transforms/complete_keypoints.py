@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hrtk.datasets.transforms.base import Transform
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.estimators.base import hash_tensors
 from hrtk.models.lifting import KeypointCompleter
 from hrtk.registry import TRANSFORMS
@@ -33,7 +33,7 @@ class FilledKeypoints(Transform):
 
     def __init__(self, confidence: float) -> None:
         if not 0 < confidence <= 1:
-            raise InputError(
+            raise OptionError(
                 f'{type(self).__name__}: confidence of filled points is above 0 and at most 1, not '
                 f'{confidence}'
             )
@@ -120,7 +120,7 @@ class InterpolateKeypoints(FilledKeypoints):
     def __init__(self, threshold: float = 0.0, confidence: float = 0.3) -> None:
         super().__init__(confidence)
         if not 0 <= threshold < 1:
-            raise InputError(
+            raise OptionError(
                 f'InterpolateKeypoints: threshold is a confidence in [0, 1), not {threshold}'
             )
         self.threshold = threshold

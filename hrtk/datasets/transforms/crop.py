@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hrtk.datasets.transforms.base import MappedFrames, Transform, crop_side
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import crop_image
 from hrtk.geometry.imresize import imresize
 from hrtk.registry import TRANSFORMS
@@ -33,7 +33,7 @@ class CropTo(Transform):
 
     def __init__(self, resolution: int) -> None:
         if resolution < 2:
-            raise InputError(
+            raise OptionError(
                 f'CropTo: resolution is the side of the crops in pixels, at least 2, not {resolution}'
             )
         self.resolution = resolution
@@ -104,7 +104,7 @@ class LowResolution(Transform):
 
     def __init__(self, width: int = 32) -> None:
         if width < 2:
-            raise InputError(f'LowResolution: width is in pixels, at least 2, not {width}')
+            raise OptionError(f'LowResolution: width is in pixels, at least 2, not {width}')
         self.width = width
 
     def __call__(self, sequence: Sequence) -> Sequence:

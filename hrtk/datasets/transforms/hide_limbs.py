@@ -10,7 +10,7 @@ import torch
 
 from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.transforms.base import Transform
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.registry import TRANSFORMS
 from hrtk.structures import Sequence
 
@@ -38,7 +38,7 @@ class HideLimbs(Transform):
 
     def __init__(self, limbs: int = 1, share: float = 0.5, seed: int = 0) -> None:
         if limbs not in range(1, len(LIMBS) + 1) or not 0 < share <= 1:
-            raise InputError(
+            raise OptionError(
                 f'HideLimbs: limbs={limbs}, share={share}: expected 1 to {len(LIMBS)} limbs and a share '
                 f'of frames above 0 and at most 1'
             )

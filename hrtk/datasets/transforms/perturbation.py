@@ -11,7 +11,7 @@ import numpy as np
 
 from hrtk.datasets.arrays import read_npz
 from hrtk.datasets.transforms.base import MappedFrames, Transform, crop_side
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.registry import TRANSFORMS
 from hrtk.structures import Sequence
 
@@ -38,7 +38,7 @@ class AddPerturbation(Transform):
         self.pattern = read_perturbation(file)
         if eps is not None:
             if not eps > 0:
-                raise InputError(f'AddPerturbation: eps is in grey levels and positive, not {eps}')
+                raise OptionError(f'AddPerturbation: eps is in grey levels and positive, not {eps}')
             largest = max(np.abs(self.pattern).max(), 1e-9)
             self.pattern = self.pattern * np.float32(eps / largest)
 

@@ -8,7 +8,7 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor, nn
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.backbones.layout import GroupNorm, lay_out_convolutions
 from hrtk.registry import BACKBONES
 
@@ -116,7 +116,7 @@ class ResNet(nn.Module):
     def __init__(self, depth: int = 50, width: int = 64, norm: str = 'bn', groups: int = 4) -> None:
         super().__init__()
         if depth not in LAYOUTS or norm not in NORMS:
-            raise InputError(
+            raise OptionError(
                 f'ResNet: depth is one of {sorted(LAYOUTS)} and norm bn or gn, not {depth} and {norm!r}'
             )
         norm_layer: Norm = nn.BatchNorm2d

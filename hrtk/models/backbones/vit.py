@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.attention import attend
 from hrtk.registry import BACKBONES
 
@@ -119,11 +119,11 @@ class ViT(nn.Module):
         if cut is None:
             cut = max(depth // 4, 1)
         if width % heads:
-            raise InputError(f'ViT: width is a multiple of heads, not {width} of {heads}')
+            raise OptionError(f'ViT: width is a multiple of heads, not {width} of {heads}')
         if not 0 <= cut <= depth:
-            raise InputError(f'ViT: cut is from 0 to {depth}, the number of blocks, not {cut}')
+            raise OptionError(f'ViT: cut is from 0 to {depth}, the number of blocks, not {cut}')
         if min(image_size) + 2 * padding < patch:
-            raise InputError(f'ViT: no patch of {patch} px fits into {tuple(image_size)} px')
+            raise OptionError(f'ViT: no patch of {patch} px fits into {tuple(image_size)} px')
         self.image_size = tuple(image_size)
         self.patches = tuple((side + 2 * padding - patch) // patch + 1 for side in image_size)
         self.out_channels = width

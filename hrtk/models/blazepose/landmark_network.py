@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 
 from torch import Tensor, nn
 
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import OptionError, suggestion
 from hrtk.models.blazepose.blocks import (
     Backbone,
     Convolution,
@@ -77,7 +77,7 @@ class LandmarkNetwork(nn.Module):
     def __init__(self, cut: str = 'heads', weights: Optional[str] = None) -> None:
         super().__init__()
         if cut not in CUTS:
-            raise InputError(f'LandmarkNetwork: there is no cut {cut!r}. {suggestion(cut, CUTS)}')
+            raise OptionError(f'LandmarkNetwork: there is no cut {cut!r}. {suggestion(cut, CUTS)}')
         self.cut = cut
         self.backbone = Backbone(WIDTHS)
         self.tower = _tower(self.backbone.out_channels)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.regions import crop_regions, from_regions
 from hrtk.models.blazepose import landmark_network, pose_detector
 from hrtk.models.blazepose.detections import Detections, box_overlap, decode, suppress
@@ -50,9 +50,9 @@ class BlazePose(nn.Module):
     ) -> None:
         super().__init__()
         if min(passes, tiles) < 1:
-            raise InputError(f'BlazePose: passes and tiles are positive, not {passes} and {tiles}')
+            raise OptionError(f'BlazePose: passes and tiles are positive, not {passes} and {tiles}')
         if not (0 <= min_score <= 1 and 0 <= min_flag <= 1):
-            raise InputError(
+            raise OptionError(
                 f'BlazePose: min_score and min_flag are in [0, 1], not {min_score} and {min_flag}'
             )
         self.passes = passes

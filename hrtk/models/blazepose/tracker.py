@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models.person_similarity import oks_sigmas, similarity
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.assignment import best_pairs
 from hrtk.geometry.regions import from_regions, to_regions
 from hrtk.models.blazepose.people import SKELETON, People, Person
@@ -113,7 +113,7 @@ class PeopleTracker:
         if mirror_every is None and fps > 0:
             mirror_every = max(round(MIRROR_SECONDS * fps), 1)
         if not fps > 0 or mirror_every is None or detect_every < 1 or mirror_every < 0:
-            raise InputError(
+            raise OptionError(
                 f'PeopleTracker: fps and detect_every are above 0 and mirror_every is at least 0, not {fps!r}, '
                 f'{detect_every!r} and {mirror_every!r}'
             )

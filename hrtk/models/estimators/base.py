@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.body_models import BodyModel
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.boxes import crop_image, denormalise, normalise
 from hrtk.geometry.uploads import upload
 from hrtk.registry import BODY_MODELS
@@ -69,7 +69,7 @@ class Estimator(nn.Module):
             InputError: the estimator was built without one.
         """
         if self.body is None:
-            raise InputError(
+            raise OptionError(
                 f'{type(self).__name__}: joints and vertices need a body; give the estimator '
                 f"body=dict(type='BodyModel')"
             )

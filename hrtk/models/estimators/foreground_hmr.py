@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.checkpoints import load_pretrained, load_weights
 from hrtk.models.estimators.hmr import HMR
 from hrtk.models.segmentation import FUSIONS, foreground_map
@@ -66,11 +66,11 @@ class ForegroundHMR(HMR):
     ) -> None:
         super().__init__(backbone, head, resolution, body, None, precision)
         if fusion not in FUSIONS:
-            raise InputError(f'ForegroundHMR: fusion is one of {tuple(FUSIONS)}, not {fusion!r}')
+            raise OptionError(f'ForegroundHMR: fusion is one of {tuple(FUSIONS)}, not {fusion!r}')
         if not set(frozen) <= set(MODULES):
-            raise InputError(f'ForegroundHMR: frozen is a list of {MODULES}, not {list(frozen)}')
+            raise OptionError(f'ForegroundHMR: frozen is a list of {MODULES}, not {list(frozen)}')
         if not 0 <= threshold < 1:
-            raise InputError(f'ForegroundHMR: threshold is a probability, not {threshold}')
+            raise OptionError(f'ForegroundHMR: threshold is a probability, not {threshold}')
         self.segmenter = SEGMENTERS.build(segmenter or dict(type='HRNetOCR'))
         self.reducer = BACKBONES.build(reducer or dict(type='ResNet', depth=50))
         self.fusion = FUSIONS[fusion](self.backbone.out_channels, self.reducer.out_channels)

@@ -8,7 +8,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_backbone, load_weights
 from hrtk.models.estimators.base import ImageEstimator
@@ -56,7 +56,7 @@ class HMR(ImageEstimator):
     ) -> None:
         super().__init__(resolution, body)
         if precision not in PRECISIONS:
-            raise InputError(
+            raise OptionError(
                 f'{type(self).__name__}: precision is one of {PRECISIONS}, not {precision!r}'
             )
         self.precision = precision

@@ -7,7 +7,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.hmr import HMR
@@ -63,7 +63,7 @@ class HMR2(HMR):
         precision: str = 'float32',
     ) -> None:
         if weights_body not in BODIES:
-            raise InputError(f'HMR2: weights_body is one of {BODIES}, not {weights_body!r}')
+            raise OptionError(f'HMR2: weights_body is one of {BODIES}, not {weights_body!r}')
         super().__init__(
             backbone=backbone or dict(type='ViT'),
             head=head or dict(type='TransformerDecoderHead'),
@@ -73,7 +73,7 @@ class HMR2(HMR):
         )
         rows, columns = self.backbone.image_size
         if rows != resolution or columns > resolution or (resolution - columns) % 2:
-            raise InputError(
+            raise OptionError(
                 f"HMR2: the backbone's image_size has {resolution} rows, as the crops, and at most as many columns, "
                 f'with the same number left out on both sides; not {rows} x {columns}'
             )

@@ -7,7 +7,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.hmr import HMR
@@ -54,7 +54,9 @@ class LatentHMR(HMR):
     ) -> None:
         built = MODELS.build(prior or dict(type='PoseAutoEncoder', weights='open'))
         if not isinstance(built, PoseAutoEncoder):
-            raise InputError(f'LatentHMR: prior is a PoseAutoEncoder, not a {type(built).__name__}')
+            raise OptionError(
+                f'LatentHMR: prior is a PoseAutoEncoder, not a {type(built).__name__}'
+            )
         if weights is not None:
             backbone_weights = None
         super().__init__(

@@ -7,7 +7,7 @@ from typing import Iterable, Optional
 import torch
 from torch import Tensor, nn
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.boxes import crop_image, normalise
 from hrtk.geometry.imresize import imresize
 from hrtk.geometry.uploads import upload
@@ -52,7 +52,7 @@ class RSCNet(HMR):
         precision: str = 'float32',
     ) -> None:
         if not 1 <= size <= RESOLUTION:
-            raise InputError(f'RSCNet: size is from 1 to {RESOLUTION} px, not {size}')
+            raise OptionError(f'RSCNet: size is from 1 to {RESOLUTION} px, not {size}')
         super().__init__(
             backbone or dict(type='RSCResNet', depth=50),
             dict(type='IterativeRegressor', activation='relu'),

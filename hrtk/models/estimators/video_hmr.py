@@ -8,7 +8,7 @@ from typing import Iterable, Optional
 import torch
 from torch import Tensor
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.models.estimators.base import ClipEstimator, Estimator
 from hrtk.registry import ESTIMATORS, TEMPORAL
 from hrtk.structures import Prediction, Sequence
@@ -44,7 +44,7 @@ class VideoHMR(ClipEstimator):
         body: Optional[dict] = dict(type='BodyModel'),
     ) -> None:
         if window < 1:
-            raise InputError(f'VideoHMR: window is a number of frames from 1 on, not {window}')
+            raise OptionError(f'VideoHMR: window is a number of frames from 1 on, not {window}')
         image_network: Estimator = ESTIMATORS.build(dict(image, body=None))
         super().__init__(image_network.resolution, body)
         self.image = image_network

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.reading.arrays import read_arrays
 from hrtk.registry import HEADS
 
@@ -72,7 +72,7 @@ class IterativeRegressor(nn.Module):
     ) -> None:
         super().__init__()
         if activation not in (None, 'relu'):
-            raise InputError(f'IterativeRegressor: activation is None or relu, not {activation!r}')
+            raise OptionError(f'IterativeRegressor: activation is None or relu, not {activation!r}')
         self.iterations = iterations
         self.activation = activation
         self.fc1 = nn.Linear(in_channels + sum(SIZES.values()), hidden)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.heads.iterative_regressor import start_state
 from hrtk.registry import HEADS
 
@@ -65,7 +65,7 @@ class LatentRegressor(nn.Module):
     ) -> None:
         super().__init__()
         if layers < 1:
-            raise InputError(f'LatentRegressor: layers is at least 1, not {layers}')
+            raise OptionError(f'LatentRegressor: layers is at least 1, not {layers}')
         self.latent = latent
         self.first = nn.Linear(in_channels, hidden)
         modules: list[nn.Module] = [nn.ReLU(), nn.Dropout(dropout)]

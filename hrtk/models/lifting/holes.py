@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models.joint_orders import LIMBS
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.lifting.masking import LIMB_PAIRS, Masks, PartSampler, draw_visible_frames
 
 
@@ -37,7 +37,7 @@ class HoleSampler:
         order: str = 'h36m17',
     ) -> None:
         if not (0 <= joints < 1 and 0 <= limbs <= 1 and 0 <= frames < 1):
-            raise InputError(
+            raise OptionError(
                 f'HoleSampler: joints={joints}, limbs={limbs}, frames={frames}: expected shares in [0, 1),'
                 f' of samples with missing limbs in [0, 1]'
             )

@@ -8,7 +8,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.models.lifting.mpm import MPMStage1, MPMStage2
 from hrtk.models.lifting.windowed import Windowed
 from hrtk.registry import LIFTERS
@@ -63,12 +63,12 @@ class KeypointCompleter(Windowed):
     ) -> None:
         super().__init__(network, threshold, fps, hop, flip, placement, skeleton)
         if not anchor >= 0:
-            raise InputError(
+            raise OptionError(
                 f'KeypointCompleter: anchor is a number of frames, at least 0, not {anchor}'
             )
         self.anchor = anchor
         if not isinstance(self.network, MPMStage1):
-            raise InputError(
+            raise OptionError(
                 f'KeypointCompleter: {type(self.network).__name__} takes no poses with holes; '
                 f"set network=dict(type='MPMStage1', ...) and weights of stage I"
             )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hrtk.body_models.joint_orders import LIMBS, ORDERS, check_number, check_order, limb_joints
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.uploads import upload
 
 # Joints per frame of 17 and share of frames. The first is the published setting; the other two hide as much in total,
@@ -133,7 +133,7 @@ class MaskSampler:
         per_sample: bool = False,
     ) -> None:
         if strategy not in STRATEGIES:
-            raise InputError(
+            raise OptionError(
                 f'MaskSampler: strategy is one of {", ".join(map(repr, STRATEGIES))}, not {strategy!r}'
             )
         default_joints, default_ratio = STRATEGIES[strategy]
@@ -142,7 +142,7 @@ class MaskSampler:
         if ratio is None:
             ratio = default_ratio
         if joints < 0 or not 0 <= ratio < 1:
-            raise InputError(
+            raise OptionError(
                 f'MaskSampler: joints={joints}, ratio={ratio}: expected at least 0 joints and '
                 f'a share of frames in [0, 1), since a network needs a visible frame'
             )
@@ -197,7 +197,7 @@ class PartSampler:
             if isinstance(part, str):
                 limbs.update(part.split('+'))
         if not parts or not limbs <= set(LIMBS):
-            raise InputError(
+            raise OptionError(
                 f'PartSampler: parts={list(parts)}: expected numbers of joints and names of '
                 f'{", ".join(LIMBS)}, joined by +'
             )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.models.checkpoints import (
     LoadReport,
     find_weights,
@@ -118,11 +118,11 @@ class _SharedLayers(nn.Module):
     ) -> None:
         super().__init__()
         if channels % heads:
-            raise InputError(
+            raise OptionError(
                 f'{type(self).__name__}: channels={channels} is no multiple of heads={heads}'
             )
         if not embedding_std >= 0:
-            raise InputError(
+            raise OptionError(
                 f'{type(self).__name__}: embedding_std={embedding_std}: expected a standard deviation, '
                 f'1 as released or e.g. 0.02'
             )
@@ -142,12 +142,12 @@ class _SharedLayers(nn.Module):
 
     def _check(self, poses: Tensor, kind: str) -> None:
         if kind not in COORDINATES:
-            raise InputError(
+            raise OptionError(
                 f'{type(self).__name__}: poses are {" or ".join(map(repr, COORDINATES))}, not {kind!r}'
             )
         shape = (self.frames, self.joints, COORDINATES[kind])
         if poses.ndim != 4 or poses.shape[1:] != shape:
-            raise InputError(
+            raise OptionError(
                 f'{type(self).__name__}: poses are {tuple(poses.shape)}, expected '
                 f'(B, {", ".join(map(str, shape))}): build it with the frames and joints of the data'
             )
@@ -329,7 +329,7 @@ class MPMStage2(_SharedLayers):
             frames, joints, channels, hidden, layers, heads, dropout, mlp_dropout, embedding_std
         )
         if decoder not in DECODERS:
-            raise InputError(
+            raise OptionError(
                 f'MPMStage2: decoder is {" or ".join(map(repr, DECODERS))}, not {decoder!r}'
             )
         self.strided = decoder == 'strided'
@@ -406,7 +406,7 @@ def checked_strides(strides: Optional[Sequence[int]], frames: int) -> tuple[int,
         strides = default_strides(frames)
     strides = tuple(strides)
     if math.prod(strides) != frames or len(strides) < 3:
-        raise InputError(
+        raise OptionError(
             f'MPMStage2: strides={strides} of frames={frames}: expected three or more whose product '
             f'is the number of frames'
         )

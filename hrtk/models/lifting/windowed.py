@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.body_models.skeletons import flip_map, joint_names
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.mirror import mirror_points
 from hrtk.models.lifting.keypoints import JointMapping
 from hrtk.models.lifting.masking import Masks
@@ -38,7 +38,7 @@ class Windowed(nn.Module):
         name = type(self).__name__
         built = LIFTERS.build(network).eval()
         if not isinstance(built, (MPMStage1, MPMStage2)):
-            raise InputError(
+            raise OptionError(
                 f'{name}: network is MPMStage1 or MPMStage2, not {type(built).__name__}'
             )
         self.network: MPMStage1 | MPMStage2 = built
@@ -51,13 +51,13 @@ class Windowed(nn.Module):
             or (fps is not None and not fps > 0)
             or not 1 <= self.hop <= longest_hop
         ):
-            raise InputError(
+            raise OptionError(
                 f'{name}: threshold={threshold}, fps={fps}, hop={hop}: expected a confidence in [0, 1), '
                 f'a positive number or None, and 1 to {longest_hop} or None for windows of '
                 f'{built.frames} frames'
             )
         if placement not in PLACEMENTS:
-            raise InputError(
+            raise OptionError(
                 f'{name}: placement is one of {", ".join(map(repr, PLACEMENTS))}, not {placement!r}'
             )
         self.threshold = threshold
@@ -67,13 +67,13 @@ class Windowed(nn.Module):
         self.skeleton = skeleton or f'human36m{built.joints}'
         joints = len(joint_names(self.skeleton))
         if joints != built.joints:
-            raise InputError(
+            raise OptionError(
                 f'{name}: {self.skeleton!r} has {joints} joints, the network '
                 f'{built.joints}; name the skeleton it was trained with'
             )
         names = joint_names(self.skeleton)
         if 'pelvis_mocap' not in names:
-            raise InputError(f"{name}: {self.skeleton!r} lacks the root, 'pelvis_mocap'")
+            raise OptionError(f"{name}: {self.skeleton!r} lacks the root, 'pelvis_mocap'")
         self.root = names.index('pelvis_mocap')
         self.mirror = list(flip_map(self.skeleton))
 

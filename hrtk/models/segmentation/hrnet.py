@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.backbones.resnet import BasicBlock, Bottleneck, initialise_convolutions
 
 
@@ -42,7 +42,7 @@ class HRNet(nn.Module):
     ) -> None:
         super().__init__()
         if len(modules) != 3 or min(width, stem, first, blocks, *modules) < 1:
-            raise InputError(
+            raise OptionError(
                 f'{type(self).__name__}: width, stem, first, blocks and the three modules are positive, '
                 f'not {width}, {stem}, {first}, {blocks} and {tuple(modules)}'
             )

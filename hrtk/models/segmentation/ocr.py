@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.checkpoints import load_pretrained, load_weights
 from hrtk.models.segmentation.hrnet import HRNet
 from hrtk.registry import SEGMENTERS
@@ -70,7 +70,7 @@ class HRNetOCR(HRNet):
     ) -> None:
         super().__init__(width, stem, first, blocks, modules, align_corners)
         if min(channels, keys) < 1 or classes < 2:
-            raise InputError(
+            raise OptionError(
                 f'HRNetOCR: channels and keys are positive and classes at least 2, not {channels}, {keys} '
                 f'and {classes}'
             )

@@ -8,7 +8,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.models.temporal.attention import ScoredSum
 from hrtk.models.temporal.base import TemporalNetwork
 from hrtk.registry import TEMPORAL
@@ -86,7 +86,7 @@ class MPSNet(TemporalNetwork):
     ) -> None:
         super().__init__(features, regressor)
         if map_pairing not in PAIRINGS:
-            raise InputError(f'MPSNet: map_pairing is one of {PAIRINGS}, not {map_pairing!r}')
+            raise OptionError(f'MPSNet: map_pairing is one of {PAIRINGS}, not {map_pairing!r}')
         self.moca = MotionAttention(features, hidden or features // 2, map_pairing)
         self.attention = ScoredSum(features, attention)
         self.load(weights)

@@ -23,6 +23,7 @@ from hrtk.geometry.smoothing import (
     unbroken,
 )
 from hrtk.results import Result
+from hrtk.structures import Prediction
 from hrtk.visualization.export.motion import Motion, motion_of_crops, rest_joints
 
 SMOOTH_SECONDS = 0.3
@@ -128,18 +129,7 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
     """
     prediction = result.after if row == 'after' else result.before
     focal = placing.focal_of(result)
-    crops = motion_of_crops(
-        result.name,
-        prediction.rotmat,
-        prediction.betas,
-        prediction.camera,
-        result.boxes,
-        result.frame_ids,
-        result.fps,
-        result.image_size,
-        focal,
-        result.times,
-    )
+    crops = _crops_of(result, prediction, focal)
     boxes = torch.as_tensor(result.boxes, dtype=torch.float64)
     camera = torch.as_tensor(prediction.camera, dtype=torch.float64)
     pixels = crop_to_pixels(_joints(body, crops.rotmat, crops.betas), camera, boxes)
@@ -157,8 +147,7 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
             raw, rotmat=_smooth_pieces(rotmat, pieces, raw.times, placing.smooth)
         )
         motion = smooth_path(_fitted(smooth, body, pixels), body, placing.smooth)
-    joints = _joints(body, motion.rotmat, motion.betas) + motion.translation[:, None]
-    raw_joints = _joints(body, raw.rotmat, raw.betas) + raw.translation[:, None]
+    joints = _placed_joints(body, motion)
     seen = perspective_pixels(joints, focal, image_middle(result.image_size))
     facts = dict(
         frames=len(motion),
@@ -167,13 +156,41 @@ def place_track(result: Result, row: str, body: BodyModel, placing: Placing) -> 
         viewing_ray=placing.viewing_ray,
         smoothed_frames=over_time.window,
         jumps=len(pieces) - 1,
-        jitter_before_mm=1000 * jitter(raw_joints),
-        jitter_mm=1000 * jitter(joints),
-        depth_step_before_mm=1000 * depth_step(raw_joints),
-        depth_step_mm=1000 * depth_step(joints),
+        **_unsteadiness(_placed_joints(body, raw), joints),
         image_shift_px=float((seen - pixels).norm(dim=-1).mean()),
     )
     return Placed(motion, raw, facts)
+
+
+def _placed_joints(body: BodyModel, motion: Motion) -> Tensor:
+    """(F, J, 3) joints in the camera frame of the clip, metres."""
+    return _joints(body, motion.rotmat, motion.betas) + motion.translation[:, None]
+
+
+def _unsteadiness(before: Tensor, after: Tensor) -> dict[str, float]:
+    """The jitter and the depth step of (F, J, 3) joints without and with the filter, see :func:`place_track`."""
+    return dict(
+        jitter_before_mm=1000 * jitter(before),
+        jitter_mm=1000 * jitter(after),
+        depth_step_before_mm=1000 * depth_step(before),
+        depth_step_mm=1000 * depth_step(after),
+    )
+
+
+def _crops_of(result: Result, prediction: Prediction, focal: float) -> Motion:
+    """The motion that the crop cameras of a prediction give, without any filter."""
+    return motion_of_crops(
+        result.name,
+        prediction.rotmat,
+        prediction.betas,
+        prediction.camera,
+        result.boxes,
+        result.frame_ids,
+        result.fps,
+        result.image_size,
+        focal,
+        result.times,
+    )
 
 
 def evenly_spaced(frame_ids: tuple[str, ...]) -> bool:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hrtk.detectors import Detector
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.boxes import crop_image, normalise, to_image
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators.base import hash_tensors
@@ -46,7 +46,7 @@ class HeatmapDetector(Detector):
         device: str = 'cpu',
     ) -> None:
         if resolution % STRIDE:
-            raise InputError(f'HeatmapDetector: {resolution} px are no multiple of {STRIDE}')
+            raise OptionError(f'HeatmapDetector: {resolution} px are no multiple of {STRIDE}')
         self.resolution = resolution
         self.min_confidence = min_confidence
         self.device = device

@@ -5,7 +5,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.geometry.rotation import rot6d_to_rotmat
 from hrtk.models.checkpoints import load_weights
 from hrtk.models.estimators import ImageEstimator
@@ -38,7 +38,7 @@ class PlainViT(ImageEstimator):
     ) -> None:
         super().__init__(resolution, body)
         if resolution % PATCH:
-            raise InputError(f'PlainViT: resolution={resolution} is no multiple of {PATCH} px')
+            raise OptionError(f'PlainViT: resolution={resolution} is no multiple of {PATCH} px')
         self.patches = nn.Conv2d(3, 192, PATCH, stride=PATCH)
         self.token = nn.Parameter(torch.zeros(1, 1, 192))
         self.positions = nn.Parameter(0.02 * torch.randn(1, (resolution // PATCH) ** 2 + 1, 192))

@@ -68,21 +68,21 @@ class Reader:
         program: who writes such files.
         recognised: how they are recognised, for users.
         frame: what says which frame an entry belongs to, for users.
-        person: what gives the identity of a person, for users.
-        skeleton: the points, for users.
         source: default origin of the keypoints, which is printed beside every result.
         recognises: whether a file is of this layout.
         read: reads it; what cannot be used is counted by the second argument.
+        person: what gives the identity of a person, for users.
+        skeleton: the points, for users.
     """
 
     program: str
     recognised: str
     frame: str
-    person: str
-    skeleton: str
     source: str
     recognises: Callable[[Source], bool]
     read: Callable[[Source, LeftOut], Content]
+    person: str = 'none'
+    skeleton: str = 'by number'
 
 
 def open_source(path: Path, skeleton: Optional[str] = None) -> Source:

@@ -102,7 +102,6 @@ READER = Reader(
     recognised='a json object with `annotations`',
     frame='`file_name` of `images`; in a video its `frame_index` or the last number of its name',
     person='`track_id`',
-    skeleton='by number',
     source='annotated',
     recognises=_recognises,
     read=_read,

@@ -127,7 +127,6 @@ READER = Reader(
     recognised='a json list of frames with 33 landmarks of `x`, `y`, `z`, `visibility`, or of objects with '
     '`pose_landmarks` or `landmarks`',
     frame='`image` or `frame`, else its place in the list',
-    person='none',
     skeleton=SKELETON,
     source='mediapipe',
     recognises=_recognises,

@@ -67,7 +67,6 @@ READER = Reader(
     '(F, K), or (F, N, K, 2) and (F, N, K)',
     frame='`frame`, else its place',
     person='`person`',
-    skeleton='by number',
     source='detected',
     recognises=_recognises,
     read=_read,

@@ -63,7 +63,6 @@ READER = Reader(
     recognised='a json object with `people`, or a folder of `*_keypoints.json` or `*_<frame>.json`',
     frame="the file's stem",
     person='`person_id`',
-    skeleton='by number',
     source='openpose',
     recognises=_recognises,
     read=_read,

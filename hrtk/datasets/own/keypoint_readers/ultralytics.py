@@ -169,7 +169,6 @@ JSON_READER = Reader(
     'list of such lists, or a folder of them',
     frame="its place in the list; of an image the file's stem",
     person='`track_id`',
-    skeleton='by number',
     source='ultralytics',
     recognises=_is_json,
     read=_read_json,
