@@ -204,6 +204,7 @@ def test_peak_memory_grows_with_an_allocation(tmp_path):
         ('3dhrco/r18_mpn_bilevel_open', 'sequence', 'first'),
         ('track_fit/r18_clip', 'sequence', '-'),
         ('do_no_harm/boa_r18_wild', 'sequence', 'first'),
+        ('smplify/r18_clip', 'sequence', '-'),
     ],
 )
 def test_settings(config, reset, order):

@@ -138,6 +138,15 @@ ADAPTERS_OF_HRTK = {
         type='KeypointFit', scope='sequence', steps=1, batch=2, segment=2, reset='sequence'
     ),
     'SMPLify': dict(type='SMPLify', lr=1e-4, camera_steps=1, steps=1, scope='track', segment=2),
+    'SMPLify, adapter': dict(
+        type='SMPLify',
+        adapter=dict(type='TrackFit', steps=2, lr=1e-5, shape_lr=1e-3, segment=3, reset='never'),
+        lr=1e-4,
+        camera_steps=1,
+        steps=1,
+        scope='track',
+        segment=2,
+    ),
     'ClosedForm': dict(type='ClosedForm', batch_size=2),
     'CycleAdapt': dict(
         type='CycleAdapt', cycles=2, window=3, batch=2, motion_steps=1, lr=1e-4, reset='never'

@@ -14,6 +14,7 @@ from hrtk.adapters.base import Adapter, Preparation
 from hrtk.adapters.gate.held_out import HeldOut, HiddenDataset
 from hrtk.adapters.gate.judge import Limits
 from hrtk.adapters.gate.session import GateSession
+from hrtk.adapters.parts.wrapping import take_reset, wrapped_fingerprint
 from hrtk.adapters.run import copied_weights
 from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator
@@ -63,12 +64,7 @@ class DoNoHarm(Adapter):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check()
-        reset = self.wrapped.reset
-        if self.reset not in ('sequence', reset):
-            raise OptionError(
-                f'DoNoHarm: reset is that of the wrapped adapter, {reset!r}, not {self.reset!r}; set adapter.reset'
-            )
-        object.__setattr__(self, 'reset', reset)
+        take_reset(self, self.wrapped)
 
     @functools.cached_property
     def wrapped(self) -> Adapter:
@@ -113,7 +109,7 @@ class DoNoHarm(Adapter):
 
     def fingerprint(self) -> dict[str, str]:
         """Returns the hashes of the wrapped adapter."""
-        return {f'adapter.{key}': value for key, value in self.wrapped.fingerprint().items()}
+        return wrapped_fingerprint(self.wrapped)
 
     def _check(self) -> None:
         for name in ('keypoint_share', 'frame_share', 'memory'):

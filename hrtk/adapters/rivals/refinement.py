@@ -1,7 +1,8 @@
-"""Sessions that leave the network as it is and refine its predictions, chunk by chunk."""
+"""Sessions that refine predictions chunk by chunk: those of the network as it is, or those of another adapter."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -13,53 +14,121 @@ from hrtk.structures import Prediction, Sequence
 
 
 class RefinementSession(Session):
-    """Predicts chunks of consecutive frames with unchanged weights. A subclass implements :meth:`refine`.
+    """Refines the predictions of consecutive frames together. A subclass implements :meth:`refine`.
 
     Args:
-        estimator: network whose weights stay unchanged.
+        estimator: network whose predictions are refined. This class changes no weight.
         chunk: frames that are refined together.
+        wrapped: session of the same estimator whose predictions are refined; None: those of the network as it is.
     """
 
-    def __init__(self, estimator: Estimator, chunk: int) -> None:
+    def __init__(self, estimator: Estimator, chunk: int, wrapped: Optional[Session] = None) -> None:
         self.estimator = estimator.eval()
         self.body = estimator.required_body
         self.chunk = chunk
-        self._counts: dict[str, int | float] = {}
+        self.wrapped = wrapped
+        self._unseen: dict[str, int | float] = {}
+        self._rest: Optional[Prediction] = None  # refined frames that are not yielded yet
+        self._resumed: Optional[dict[str, Any]] = None  # of the wrapped session, until it continues
 
     def refine(self, prediction: Prediction, keypoints: CropKeypoints) -> Prediction:
         """Returns better parameters of consecutive frames.
 
         Args:
-            prediction: of the network, B frames, constants.
+            prediction: B frames, constants.
             keypoints: of the same frames; some may have no visible keypoint.
         """
         raise NotImplementedError
 
     @property
     def counts(self) -> dict[str, int | float]:
-        """``frames_without_evidence``, if there are any: frames without a visible keypoint."""
-        return self._counts
+        """``frames_without_evidence``, if there are any: frames without a visible keypoint.
+
+        Those of the wrapped session are here too.
+        """
+        if self.wrapped is None:
+            return self._unseen
+        return {**self.wrapped.counts, **self._unseen}
+
+    @property
+    def state_bytes(self) -> int:
+        """Those of the wrapped session."""
+        if self.wrapped is None:
+            return 0
+        return self.wrapped.state_bytes
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the state of the wrapped session."""
+        if self.wrapped is None:
+            return {}
+        return self.wrapped.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resumes from a :meth:`state_dict`."""
+        if self.wrapped is not None:
+            self.wrapped.load_state_dict(state)
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Yields the refined prediction of every frame."""
-        return self.run_from(sequence, 0, {})
+        predictions = None
+        if self.wrapped is not None:
+            predictions = self.wrapped.run(sequence)
+        yield from self._run_chunks(sequence, 0, predictions)
 
     def midway_state(self, done: int) -> Optional[dict[str, Any]]:
-        """An empty state between two chunks; None inside a chunk."""
-        if done % self.chunk:
+        """Returns the refined frames that are not yielded yet, and the state of the wrapped session behind them."""
+        rest = self._rest
+        assert rest is not None, 'run() comes first'
+        state: dict[str, Any] = {
+            'rotmat': rest.rotmat.cpu().clone(),
+            'betas': rest.betas.cpu().clone(),
+            'camera': rest.camera.cpu().clone(),
+        }
+        if self.wrapped is None:
+            return {'rest': state}
+        wrapped = self._resumed
+        if wrapped is None:
+            wrapped = self.wrapped.midway_state(done + len(rest))
+        if wrapped is None:
             return None
-        return {}
+        return {'rest': state, 'wrapped': wrapped}
 
     def run_from(
         self, sequence: Sequence, done: int, state: dict[str, Any]
     ) -> Iterator[Prediction]:
         """Yields the predictions of the frames behind the first ``done``."""
+        parts = {name: value.to(self.estimator.device) for name, value in state['rest'].items()}
+        rest = Prediction(**parts)
+        first = done + len(rest)
+        predictions = None
+        if self.wrapped is not None:
+            self._resumed = state['wrapped']
+            predictions = self.wrapped.run_from(sequence, first, state['wrapped'])
+        yield from self._each(rest)
+        self._resumed = None
+        yield from self._run_chunks(sequence, first, predictions)
+
+    def _run_chunks(
+        self, sequence: Sequence, first: int, predictions: Optional[Iterator[Prediction]]
+    ) -> Iterator[Prediction]:
+        """Refines the frames from ``first`` on; ``predictions`` are those of the wrapped session from there on."""
         keypoints = crop_targets(sequence, device=self.estimator.device)
-        self._counts = report_unseen(sequence, keypoints.seen)
-        for start in range(done, len(sequence), self.chunk):
+        self._unseen = report_unseen(sequence, keypoints.seen)
+        for start in range(first, len(sequence), self.chunk):
             stop = min(start + self.chunk, len(sequence))
-            chunks = predict_chunks(self.estimator, sequence, first=start, stop=stop)
-            prediction = Prediction.cat(list(chunks))
-            refined = self.refine(prediction, keypoints[start:stop])
-            for i in range(len(refined)):
-                yield refined[i : i + 1]
+            if predictions is None:
+                parts = predict_chunks(self.estimator, sequence, first=start, stop=stop)
+            else:
+                parts = itertools.islice(predictions, stop - start)
+            prediction = Prediction.cat([part.detach() for part in parts])
+            yield from self._each(self.refine(prediction, keypoints[start:stop]))
+        if predictions is not None:
+            list(
+                predictions
+            )  # no frame is left, but a session may finish something behind its last one
+
+    def _each(self, refined: Prediction) -> Iterator[Prediction]:
+        """Yields one frame after the other, and keeps the rest."""
+        for i in range(len(refined)):
+            self._rest = refined[i + 1 :]
+            yield refined[i : i + 1]

@@ -23,10 +23,11 @@ from typing import Any, Literal, Optional
 import torch
 from torch import Tensor, nn
 
-from hrtk.adapters.base import Adapter, Reset
+from hrtk.adapters.base import Adapter, Preparation, Reset
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
 from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
+from hrtk.adapters.parts.wrapping import take_reset, wrapped_fingerprint
 from hrtk.adapters.rivals.refinement import RefinementSession
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import OptionError
@@ -72,9 +73,11 @@ class LossWeights:
 class SMPLify(Adapter):
     """Optimises pose, shape and camera of every frame; the weights of the network stay as they are.
 
-    A frame without a visible keypoint keeps the network's pose and camera.
+    A frame without a visible keypoint keeps the pose and camera of the start.
 
     Args:
+        adapter: config of an adapter whose predictions are the start; None: the start is the network as it is. The
+            optimisation reads ``segment`` of its predictions and then refines them.
         lr: rate of Adam.
         adam_betas: decay rates of Adam's moments.
         camera_steps: steps of the first stage, on camera and global orientation.
@@ -87,12 +90,14 @@ class SMPLify(Adapter):
         weights: overrides of the loss weights, see :class:`LossWeights`.
         pose_prior: config of the pose prior; default the mixture fitted to the free motion. SMPLify's own is
             ``dict(type='GMMPosePrior', file='gmm_08.pkl')``.
-        reset: of :class:`~hrtk.adapters.Adapter`; nothing carries over in any case.
+        reset: of :class:`~hrtk.adapters.Adapter`; with ``adapter`` that of the wrapped adapter, and an own value is
+            refused. Nothing of the optimisation itself carries over.
 
     Raises:
         InputError: an option has a value that is not allowed.
     """
 
+    adapter: Optional[Mapping[str, Any]] = None
     lr: float = 1e-2
     adam_betas: tuple[float, float] = (0.9, 0.999)
     camera_steps: int = 100
@@ -110,8 +115,18 @@ class SMPLify(Adapter):
             raise OptionError(f'SMPLify: sigma is a distance in px above 0, not {self.sigma}')
         if self.camera_steps < 0:
             raise OptionError(f'SMPLify: camera_steps is at least 0, not {self.camera_steps}')
-        # Build this now, so that bad options fail at construction.
+        # Build these now, so that bad options fail at construction.
         self.objectives
+        if self.wrapped is not None:
+            take_reset(self, self.wrapped)
+            object.__setattr__(self, 'uses_camera', self.wrapped.uses_camera)
+
+    @functools.cached_property
+    def wrapped(self) -> Optional[Adapter]:
+        """The adapter whose predictions are the start, or None."""
+        if self.adapter is None:
+            return None
+        return ADAPTERS.build(dict(self.adapter))
 
     @functools.cached_property
     def objectives(self) -> Objectives:
@@ -122,16 +137,34 @@ class SMPLify(Adapter):
             prior = LOSSES.build(self.pose_prior or dict(type='GMMPosePrior'))
         return Objectives(weights, self.sigma, prior)
 
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states of the wrapped adapter."""
+        if self.wrapped is None:
+            return ()
+        return self.wrapped.states
+
+    def prepare(
+        self, estimator: Estimator, dataset: Any, preparation: Preparation
+    ) -> Optional[dict[str, Tensor]]:
+        """Prepares the wrapped adapter."""
+        if self.wrapped is None:
+            return None
+        return self.wrapped.prepare(estimator, dataset, preparation)
+
     def start(self, estimator: Estimator) -> SMPLifySession:
-        """Starts a session; the weights stay unchanged."""
+        """Starts a session, and one of the wrapped adapter; without it the weights stay unchanged."""
         return SMPLifySession(self, estimator)
 
     def fingerprint(self) -> dict[str, str]:
-        """Returns a hash of the pose prior's file."""
+        """Returns a hash of the pose prior's file, and those of the wrapped adapter."""
+        hashes = {}
         prior = self.objectives.pose_prior
-        if prior is None:
-            return {}
-        return {'pose_prior': hash_tensors(dict(prior.named_buffers()))}
+        if prior is not None:
+            hashes['pose_prior'] = hash_tensors(dict(prior.named_buffers()))
+        if self.wrapped is not None:
+            hashes.update(wrapped_fingerprint(self.wrapped))
+        return hashes
 
 
 class Objectives:
@@ -212,11 +245,14 @@ class SMPLifySession(RefinementSession):
 
     Args:
         options: the adapter.
-        estimator: network whose predictions are the start.
+        estimator: network whose predictions, or those of the wrapped adapter, are the start.
     """
 
     def __init__(self, options: SMPLify, estimator: Estimator) -> None:
-        super().__init__(estimator, options.segment)
+        wrapped = None
+        if options.wrapped is not None:
+            wrapped = options.wrapped.start(estimator)
+        super().__init__(estimator, options.segment, wrapped)
         self.options = options
         if options.objectives.pose_prior is not None:
             options.objectives.pose_prior.to(estimator.device)
@@ -277,7 +313,7 @@ class SMPLifySession(RefinementSession):
         betas: Tensor,
         translation: Tensor,
     ) -> Prediction:
-        """The result in the form of a prediction; frames without evidence, and failed ones, keep the network's."""
+        """The result in the form of a prediction; frames without evidence, and failed ones, keep the start."""
         vectors = torch.cat([orient, pose.unflatten(1, (-1, 3))], dim=1)
         rotmat = axis_angle_to_rotmat(vectors)
         scale = 2 * FOCAL / (CROP * translation[:, 2:])
