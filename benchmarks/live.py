@@ -5,7 +5,8 @@
 Every frame is enlarged to 1280x720, and BlazePose's tracker looks at it, so that its time counts. The 2D points are
 those of the stream with a detector's errors, because drawn people are no test of BlazePose: what is measured is time,
 and what the steps that are left out cost in error. Boxes are filtered causally from these points, as in every live run.
-The network is the small start model of the stream with the options of ``boa/r18_wild``.
+The network is the small start model of the stream. ``--config`` names the adaptation: ``boa/r18_until`` (plain steps)
+or ``boa/r18_wild`` (the paper's bilevel steps, of which one takes as long as three of the others).
 
 The clock of the run is the processor time of this process on one thread, so that other programs of this machine do not
 count, except by what they take from its caches; waiting for the next frame advances it. ``--wall`` takes the time of
@@ -206,6 +207,7 @@ def main(arguments: Optional[SequenceOf[str]] = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--budgets', type=float, nargs='+', default=[66, 133, 250], metavar='MS')
+    parser.add_argument('--config', default='boa/r18_until', help='(%(default)s)')
     parser.add_argument('--fps', type=float, default=15.0)
     parser.add_argument('--sequences', type=int, default=4)
     parser.add_argument('--frames', type=int, default=60)
@@ -214,7 +216,7 @@ def main(arguments: Optional[SequenceOf[str]] = None) -> None:
     args = parser.parse_args(arguments)
     torch.set_num_threads(2 if args.wall else 1)
     cfg = load_config(
-        'boa/r18_wild',
+        args.config,
         {
             'dataset.sequences': args.sequences,
             'dataset.frames': args.frames,

@@ -88,7 +88,13 @@ class Session:
 
     A session begins with the weights that the estimator has at that moment. :attr:`Adapter.reset` defines how long a
     session lasts; a session never resets itself.
+
+    Attributes:
+        last_steps: number of steps that the last :meth:`push` took: fewer than asked where the method ends them itself,
+            and 0 where nothing of the person was seen.
     """
+
+    last_steps: int = 0
 
     def run(self, sequence: Sequence) -> Iterator[Prediction]:
         """Yields one prediction of batch size one per frame, in the order of the frames.

@@ -11,10 +11,10 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import percentile_filter
 
 from hrtk.body_models.skeletons import joint_names
 from hrtk.errors import InputError
+from hrtk.geometry.smoothing import running_percentile
 
 SIDES = ('left', 'right')
 # The joints by which frames are compared; other pairs (eyes, fingers, toes) are too close to each other.
@@ -131,7 +131,7 @@ def body_height(
     ranks = np.round(HEIGHT_PERCENTILE / 100 * (counts[known] - 1)).astype(int)
     heights = np.interp(np.arange(len(points)), known, estimates[known, ranks])
     window = max(round(HEIGHT_SECONDS * fps), 1)
-    return percentile_filter(heights, HEIGHT_PERCENTILE, size=window, mode='nearest')
+    return running_percentile(heights, HEIGHT_PERCENTILE, window)
 
 
 def first_indices(skeleton: str | Sequence[str]) -> dict[tuple[str, str], int]:

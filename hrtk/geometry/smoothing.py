@@ -143,6 +143,24 @@ def continuous_quaternions(rotmat: Tensor) -> Tensor:
     return torch.cat([quaternions[:1], signs * quaternions[1:]])
 
 
+def running_percentile(values: np.ndarray, percentile: float, window: int) -> np.ndarray:
+    """A percentile over the frames around every frame; the first and the last value extend beyond the ends.
+
+    The same as ``scipy.ndimage.percentile_filter(values, percentile, size=window, mode='nearest')`` of SciPy 1.17. That
+    of SciPy 1.15, the last one for Python 3.10, returns zeros where the window is more than twice as long as the clip.
+
+    Args:
+        values: (F,) without NaN.
+        percentile: of 0 to 100; 50 is the median of an odd window.
+        window: number of frames, at least 1.
+    """
+    before = window // 2
+    padded = np.pad(values, (before, window - before - 1), mode='edge')
+    rank = min(int(window * percentile / 100), window - 1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, window)
+    return np.asarray(np.partition(windows, rank, axis=1)[:, rank])
+
+
 def jitter(points: Tensor) -> float:
     """The mean length of the second differences of points (F, N, 3) over time, per frame squared; 0 for two frames."""
     if len(points) < 3:

@@ -30,8 +30,6 @@ class Stage:
         camera: (3,) position of the camera.
         corners: (4, 3) corners of the image, some way in front of the camera: top left, top right, bottom right,
             bottom left.
-        fov: vertical field of view of the camera, radians.
-        aspect: width of the image by its height.
         floor: height of the floor.
         floor_text: whether the floor was found or is assumed, in words.
     """
@@ -39,8 +37,6 @@ class Stage:
     level: np.ndarray
     camera: np.ndarray
     corners: np.ndarray
-    fov: float
-    aspect: float
     floor: float
     floor_text: str
 
@@ -129,8 +125,6 @@ def _stage(
         level=rotation @ UP_AXES,
         camera=camera,
         corners=corners @ rotation.T + camera,
-        fov=float(2 * np.arctan(half[1])),
-        aspect=width / height,
         floor=floor,
         floor_text=text,
     )

@@ -14,11 +14,14 @@ from scipy.spatial.transform import Rotation
 
 from hrtk.errors import InputError
 from hrtk.visualization.doubts import Doubt, in_clip
-from hrtk.visualization.stage import UP_AXES, Stage, judged_role
+from hrtk.visualization.stage import Stage, judged_role
 
 COLORS = {'before': (227, 165, 157), 'after': (157, 189, 227), 'truth': (180, 207, 152)}
 OTHER_COLOR = (185, 190, 197)
 FRUSTUM_COLOR = (91, 100, 112)
+# Nearer, or less far aside, the drawn camera would stand between the viewer and the body.
+LEAST_DISTANCE = 2.5  # metres
+ASIDE = 50.0  # degrees
 FLOOR_MARGIN = 2.0  # metres around people and camera
 IN_SCENE = 'in the scene'
 SIDE_BY_SIDE = 'side by side'
@@ -156,9 +159,8 @@ class MeshViewer:
         self.server.scene.set_up_direction('+y')
         self.server.scene.configure_environment_map(None)  # it would overexpose pale bodies
         paths = [path for person in self.people for path in person.places.values()]
-        middle = np.concatenate(paths).mean(0)
-        distance = max(2.5, 0.8 * float(np.linalg.norm(middle - self.stage.camera)))
-        self.server.initial_camera.position = tuple(middle + np.array([0.8, 0.5, 0.9]) * distance)
+        eye, middle = first_view(np.concatenate(paths), self.stage.camera)
+        self.server.initial_camera.position = tuple(eye)
         self.server.initial_camera.look_at = tuple(middle)
         handles = {}
         for role, vertices in self.person.meshes.items():
@@ -198,16 +200,9 @@ class MeshViewer:
             section_size=1.0,
             position=(middle[0], self.stage.floor, middle[2]),
         )
-        corners = self.stage.corners
-        length = float(np.linalg.norm(corners.mean(0) - self.stage.camera))
-        frustum = self.server.scene.add_camera_frustum(
-            '/camera',
-            fov=self.stage.fov,
-            aspect=self.stage.aspect,
-            scale=length,
-            color=FRUSTUM_COLOR,
-            wxyz=_quaternion(self.stage.level @ UP_AXES),
-            position=tuple(self.stage.camera),
+        # viser's own frustum has a constant volume instead of a given length.
+        frustum = self.server.scene.add_line_segments(
+            '/camera', frustum_edges(self.stage), FRUSTUM_COLOR
         )
         return [grid, frustum]
 
@@ -304,6 +299,36 @@ class MeshViewer:
         while not self._stopped.wait(1 / self.speed.value):
             if self.playing.value:
                 self.time.value = (int(self.time.value) + 1) % len(self.clip_frames)
+
+
+def frustum_edges(stage: Stage) -> np.ndarray:
+    """(8, 2, 3) float32 ends of the edges of the drawn camera: from the camera to the corners, and around the image."""
+    edges = []
+    for number, corner in enumerate(stage.corners):
+        edges.append((stage.camera, corner))
+        edges.append((corner, stage.corners[(number + 1) % 4]))
+    return np.array(edges, np.float32)
+
+
+def first_view(path: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the viewer stands at first: near the people, in front of them, and beside the drawn camera.
+
+    Args:
+        path: (N, 3) places of all people, metres, y up.
+        camera: (3,) place of the camera of the clip.
+
+    Returns:
+        The place of the viewer's camera and the point at which it looks, both (3,).
+    """
+    middle = path.mean(0)
+    radius = float(np.linalg.norm(path - middle, axis=1).max())
+    distance = max(LEAST_DISTANCE, 2 * radius)
+    towards = (camera - middle) * (1, 0, 1)
+    length = float(np.linalg.norm(towards))
+    if length < 1e-6:
+        return middle + (0, 0.3 * distance, distance), middle
+    aside = Rotation.from_euler('y', ASIDE, degrees=True).apply(towards / length)
+    return middle + distance * (aside + (0, 0.3, 0)), middle
 
 
 def _quaternion(rotation: np.ndarray) -> tuple[float, ...]:

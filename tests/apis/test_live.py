@@ -171,6 +171,7 @@ def test_a_budget_chooses_the_steps(network, monkeypatch, budget, wanted):
 
     def push(self, sequence, effort):
         clock.now += 0.02 + effort.steps * cost.get(effort.order, 0)
+        self.last_steps = effort.steps
         return prediction
 
     monkeypatch.setattr(session, 'push', push)
@@ -188,6 +189,43 @@ def test_a_budget_chooses_the_steps(network, monkeypatch, budget, wanted):
         assert np.mean(late) <= 0.05
     else:
         assert all(late)
+
+
+def test_steps_that_the_method_ends_itself_are_counted_as_taken(network, monkeypatch):
+    """A step takes 40 ms; of up to three, as many are taken as the evidence demands, and none without a person."""
+    clock = Clock()
+    options = dict(type='Bilevel', scheme='one-stage', upper=('frame',), steps=3, until=1.0)
+    weights = dict(pose_prior=0.0, source=0.0)
+    adapter = ADAPTERS.build(dict(options, weights=weights, lr=1e-4))
+    session = type(adapter.start(network))
+    demanded = [1000]  # while the costs are measured
+    looks = []
+
+    def is_met(self, posed, frame):
+        looks.append(frame)
+        return len(looks) > demanded[0]
+
+    step = session._step
+
+    def slow_step(self, *args):
+        clock.now += 0.04
+        return step(self, *args)
+
+    monkeypatch.setattr(session, 'evidence_is_met', is_met)
+    monkeypatch.setattr(session, '_step', slow_step)
+    runner = StreamingRunner(network, adapter, budget=1000, clock=clock)
+    taken = []
+    for t in range(8):
+        demanded[0] = (3, 1, 0, 2)[t % 4]
+        looks.clear()
+        person = FoundPerson(1, points(t))
+        if t == 7:
+            person.keypoints[:, 2] = 0
+        (found,) = runner.push_people(picture(t), [person])
+        taken.append(found.effort.steps)
+    assert taken == [3, 1, 0, 2, 3, 1, 0, 0]
+    assert runner.costs.steps['first'].mean == pytest.approx(0.04)
+    assert runner.costs.prediction.mean == pytest.approx(0)
 
 
 def test_costs_of_frames_that_vary():

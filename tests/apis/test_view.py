@@ -20,7 +20,7 @@ from hrtk.errors import InputError
 from hrtk.results import Result
 from hrtk.visualization.doubts import Doubt
 from hrtk.visualization.stage import Stage
-from hrtk.visualization.viewer import MeshViewer, ViewedPerson
+from hrtk.visualization.viewer import MeshViewer, ViewedPerson, first_view
 
 CONFIG = Path(__file__).parents[2] / 'configs/source/r18_wild.py'
 OPTIONS = {'dataset.sequences': 1, 'dataset.frames': 3, 'dataset.size': 64, 'outputs': None}
@@ -84,8 +84,6 @@ def test_people_doubts_floor_and_camera():
         level=turn,
         camera=np.array([0, 1.5, 0]),
         corners=np.array([[-1, 1, -1], [1, 1, -1], [1, -1, -1], [-1, -1, -1.0]]),
-        fov=1.0,
-        aspect=1.5,
         floor=0.25,
         floor_text='assumed',
     )
@@ -119,14 +117,29 @@ def test_people_doubts_floor_and_camera():
         w, x, y, z = own.wxyz
         np.testing.assert_allclose(Rotation.from_quat([x, y, z, w]).as_matrix(), turn, atol=1e-9)
         grid, frustum = viewer.surroundings
-        assert grid.position[1] == 0.25 and tuple(frustum.position) == (0, 1.5, 0)
-        w, x, y, z = frustum.wxyz
-        axes = Rotation.from_quat([x, y, z, w]).as_matrix()  # x right, y down, z away
-        np.testing.assert_allclose(axes @ [0, -1, 0], turn @ [0, 1, 0], atol=1e-9)
-        np.testing.assert_allclose(axes @ [0, 0, 1], turn @ [0, 0, -1], atol=1e-9)
+        assert grid.position[1] == 0.25
+        # The image stands where the scene has its corners, and every corner is joined to the camera.
+        ends = {tuple(map(tuple, edge)) for edge in np.asarray(frustum.points)}
+        assert len(ends) == 8 and {edge[0] for edge in ends} == {
+            (0, 1.5, 0),
+            *map(tuple, stage.corners),
+        }
+        assert {((0, 1.5, 0), tuple(corner)) for corner in stage.corners} < ends
         viewer.choose('b')
         assert viewer.label.value == '12' and not viewer.others[1].visible
         with pytest.raises(InputError, match="'nobody'.*a, b"):
             viewer.choose('nobody')
     finally:
         viewer.stop()
+
+
+@pytest.mark.parametrize('camera', [(0, 1.5, 4.5), (-3, 2.0, 1.0), (0.1, 1.0, 60.0), (0, 5, 0)])
+def test_nothing_stands_between_the_first_view_and_the_bodies(camera):
+    """The clip's camera, and its drawn frustum of a quarter of the distance, are outside the middle of the picture."""
+    path = np.array([[0.0, 1, 0], [0.6, 1, 0.2], [-0.6, 1, -0.2]])
+    eye, middle = first_view(path, np.array(camera))
+    assert 2 <= np.linalg.norm(eye - middle) <= 4 and eye[1] > middle[1]
+    ahead = (middle - eye) / np.linalg.norm(middle - eye)
+    for share in (1.0, 0.75):
+        seen = middle + share * (np.array(camera) - middle) - eye
+        assert np.degrees(np.arccos(ahead @ seen / np.linalg.norm(seen))) > 30

@@ -202,3 +202,5 @@ def test_joints_of_the_file_are_those_of_the_body() -> None:
     assert set(places) == set(SMPL_RIG)
     for number, name in enumerate(SMPL_RIG):
         np.testing.assert_allclose(metres * places[name], expected[:, number], atol=2e-4)
+    shapes = [node for node in scene_of(data)['Objects'].children if node.name == 'Geometry']
+    assert len(shapes) == 1  # the body alone, without Blender's ball for bones

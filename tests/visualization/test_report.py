@@ -75,8 +75,6 @@ STAGE = Stage(
     level=LEVEL,
     camera=np.array([0, 1.5, 0]),
     corners=np.array([[-1, 2, -1], [1, 2, -1], [1, 1, -1], [-1, 1, -1.0]]),
-    fov=0.9,
-    aspect=2.0,
     floor=0.0,
     floor_text='The floor is <assumed>.',
 )

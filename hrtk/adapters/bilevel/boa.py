@@ -196,6 +196,7 @@ class BilevelSession(OnlineSession):
             if options.teacher_update == 'step':
                 self.state.update_teacher(options.teacher_keep)
         self.steps_taken.append(count)
+        self.last_steps = count
         if options.teacher_update == 'frame':
             self.state.update_teacher(options.teacher_keep)
         if options.predict == 'before':

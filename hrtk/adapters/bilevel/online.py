@@ -329,6 +329,7 @@ class OnlineSession(Session):
     ) -> Prediction:
         """Adapts on frame t, whose keypoints are (1, 24), and remembers it for the motion loss."""
         inputs = self._inputs(sequence, t)
+        self.last_steps = 0
         if not is_seen:
             return self.state.predict(inputs)
         self._frames_seen += 1
@@ -340,6 +341,7 @@ class OnlineSession(Session):
         if effort == FROZEN:
             prediction = self.state.predict(inputs)
         else:
+            self.last_steps = (effort or self.efforts[0]).steps
             prediction = self._adapt_safely(sequence, t, frame, past)
         self._history.append((t, frame))
         return prediction

@@ -55,7 +55,7 @@ class LivePerson:
         shown: B = 1, filtered by One-Euro filters for display.
         box: (3,) crop box ``[cx, cy, side]``, px.
         keypoints: (K, 3) x and y in px, confidence.
-        effort: steps and order that the frame was given.
+        effort: steps and order that the frame took.
         seconds: that adaptation and prediction took.
     """
 

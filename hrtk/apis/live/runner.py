@@ -11,7 +11,7 @@ from typing import Any, Optional
 import numpy as np
 import torch
 
-from hrtk.adapters import FROZEN, Adapter, Session
+from hrtk.adapters import FROZEN, Adapter, Effort, Session
 from hrtk.apis.live.budget import CostModel, check_budget
 from hrtk.apis.live.people import Follower, FoundPerson, LivePerson, found_people
 from hrtk.detectors import ClipSession, Detector
@@ -246,7 +246,7 @@ class StreamingRunner:
                 effort = self.costs.choose(follower.session.efforts, share)
             prediction = follower.predict(sequence, effort)
             seconds = self.clock() - begin
-            self.costs.add(effort, seconds)
+            effort = self._learn(follower, effort, seconds)
             shown = follower.display.push(prediction, time)
             box = sequence.boxes[-1]
             result.append(
@@ -256,6 +256,19 @@ class StreamingRunner:
         late = self.budget is not None and latency + self.reserve > self.budget
         self.report = FrameReport(latency, detection, late)
         return result
+
+    def _learn(self, follower: Follower, effort: Effort, seconds: float) -> Effort:
+        """Adds what a frame took to the costs; returns the effort that was made.
+
+        A method that may take steps and needs none has looked at more than a prediction, and at less than a step: such
+        a frame measures neither.
+        """
+        made = FROZEN
+        if follower.session.last_steps > 0:
+            made = Effort(follower.session.last_steps, effort.order)
+        if made != FROZEN or effort == FROZEN:
+            self.costs.add(made, seconds)
+        return made
 
     def _next_time(self, time: Optional[float]) -> float:
         if time is None:
@@ -309,7 +322,7 @@ class StreamingRunner:
                 sequence = spare.observe(frame, person, time, 'coco17', 'made up')
                 spare.predict(sequence, effort)
                 if number > 0:
-                    self.costs.add(effort, self.clock() - start)
+                    self._learn(spare, effort, self.clock() - start)
 
     def _follower(self, track: int) -> Follower:
         name = f'{self.name}_person{track}'
@@ -331,7 +344,7 @@ def _check(estimator: Estimator, adapter: Adapter, fps: float, max_people: int) 
 
 def _needs_footage(adapter: Adapter) -> InputError:
     return InputError(
-        f'{type(adapter).__name__} adapts to finished footage, not to a stream; use --adapt boa/r18_wild, '
+        f'{type(adapter).__name__} adapts to finished footage, not to a stream; use --adapt boa/r18_until, '
         f'boa/lifter_wild or none'
     )
 
@@ -350,5 +363,5 @@ def check_detector(estimator: Estimator, detector: Detector) -> None:
     if isinstance(estimator, LandmarkHMR) and detector.source != 'blazepose':
         raise InputError(
             f'LandmarkHMR sees the landmarks of BlazePose, which {detector.source!r} does not find; leave out '
-            f'--pose2d, or adapt an image network, e.g. --adapt boa/r18_wild'
+            f'--pose2d, or adapt an image network, e.g. --adapt boa/r18_until'
         )

@@ -155,7 +155,10 @@ def _data_text(records: list[Record]) -> str:
         truth = f'{unscored} of them without valid 3D truth'
     else:
         truth = 'without 3D ground truth, so the reprojection error is the only one'
-    return f'{len(records)} sequences, {frames} frames, {truth}'
+    noun = 'sequence'
+    if len(records) != 1:
+        noun = 'sequences'
+    return f'{len(records)} {noun}, {frames} frames, {truth}'
 
 
 def _remarks(comparison: Comparison, shown: int, matching: int) -> list[str]:

@@ -28,5 +28,6 @@ def smooth_boxes(boxes: np.ndarray, fps: float) -> np.ndarray:
         fps: frames per second.
     """
     window = 2 * round((MEDIAN * fps / RATE - 1) / 2) + 1
+    # In two dimensions, SciPy's filter is right for clips of any length.
     median = median_filter(boxes, size=(max(window, 1), 1), mode='nearest')
     return gaussian_filter1d(median, SIGMA * fps / RATE, axis=0, mode='nearest')

@@ -26,6 +26,12 @@ def main(glb: str, fbx: str, fps: int, frames: int) -> None:
     bpy.ops.import_scene.gltf(
         filepath=glb
     )  # keys are placed at time * fps, the first one at frame 0
+    # The importer adds a ball that Blender draws for every bone; the exporter would write it as a mesh.
+    for thing in list(bpy.data.objects):
+        if thing.type == 'MESH' and all(
+            modifier.type != 'ARMATURE' for modifier in thing.modifiers
+        ):
+            bpy.data.objects.remove(thing)
     scene.frame_start = 0
     scene.frame_end = frames - 1
     bpy.ops.export_scene.fbx(

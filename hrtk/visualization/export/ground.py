@@ -8,12 +8,11 @@ from typing import Optional, Sequence
 
 import numpy as np
 import torch
-from scipy.ndimage import median_filter
 
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import SMPL24
 from hrtk.geometry.floor import Floor, FloorEstimate, Gait, estimate_floor, standing
-from hrtk.geometry.smoothing import smooth_positions, time_filter
+from hrtk.geometry.smoothing import running_percentile, smooth_positions, time_filter
 from hrtk.visualization.export.motion import Motion
 from hrtk.visualization.export.soles import joints_of, soles_of
 
@@ -116,7 +115,7 @@ def floor_correction(motion: Motion, body: BodyModel, floor: Floor) -> Optional[
         return None
     over_time = time_filter(motion.times, SETTLE_SECONDS)
     wanted = np.interp(motion.times, motion.times[frames], -heights)
-    steady = median_filter(wanted, size=over_time.window, mode='nearest')
+    steady = running_percentile(wanted, 50, over_time.window)
     return smooth_positions(torch.from_numpy(steady)[:, None], over_time)[:, 0]
 
 
