@@ -42,7 +42,8 @@ class DoNoHarm(Adapter):
         bones: largest relative change of the limbs.
         step: largest growth of the share of the adapted prediction from frame to frame.
         look_ahead: frames after a frame whose evidence is used too; above 0, predictions come that much later.
-        reset: that of the wrapped adapter; an own value is refused.
+        reset: that of the wrapped adapter. Around an adapter that resets at every frame there is a choice:
+            ``'sequence'``, the default, judges the frames as those of a video, ``'frame'`` each of them by itself.
 
     Raises:
         InputError: an option has a value that is not allowed.
@@ -68,7 +69,8 @@ class DoNoHarm(Adapter):
             raise InputError(
                 f'DoNoHarm: reset is that of the wrapped adapter, {reset!r}, not {self.reset!r}; set adapter.reset'
             )
-        object.__setattr__(self, 'reset', reset)
+        if reset != 'frame':
+            object.__setattr__(self, 'reset', reset)
 
     @functools.cached_property
     def wrapped(self) -> Adapter:
