@@ -51,14 +51,14 @@ class DoNoHarm(Adapter):
 
     uses_camera = True  # the wrapped adapter may
     adapter: Mapping[str, Any]
-    keypoint_share: float = 0.15
-    frame_share: float = 0.1
+    keypoint_share: float = 0.1
+    frame_share: float = 0.0
     keep_above: float = 0.5
     roll_back_below: float = 0.0
-    memory: float = 0.8
+    memory: float = 0.9
     acceleration: float = 3.0
     bones: float = 0.15
-    step: float = 0.5
+    step: float = 1.0
     look_ahead: int = 0
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ _LIMBS = tuple(
 )
 SMALLEST_MOVE = 0.02  # metres; smaller changes of depth are judged as this one
 SMALLEST_SCALE = 0.1  # of a camera; the crop is then 20 m wide, and lengths in it mean nothing
+FEW = 5.0  # held-out keypoints at which half of the gap that they show is believed: about two frames of them
 STILL = 0.01  # metres per frame squared; below, an acceleration is not judged
 
 
@@ -161,11 +162,12 @@ class Judge:
         """(1,) gain in the image per change of depth; minus infinity before the first held-out keypoint."""
         assert self._sums is not None, 'see() comes first'
         held, seen, _ = _mean(self._sums).split(1)
-        gap = (held - seen).clamp_min(0)
+        count = self._sums[1, :1]
+        gap = (held - seen).clamp_min(0) * count / (count + FEW)
         gain = frame.frozen_error - frame.adapted_error - frame.fitted * gap
         support = gain / frame.depth_change.clamp_min(SMALLEST_MOVE**2)
         unknown = torch.full_like(support, -float('inf'))
-        return torch.where(self._sums[1, :1] > 0, support, unknown)
+        return torch.where(count > 0, support, unknown)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns all that the next frames depend on."""
