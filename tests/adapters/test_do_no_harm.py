@@ -218,7 +218,7 @@ def test_the_frozen_prediction_is_that_from_before_the_preparation():
 def test_a_decision_uses_no_later_frame_than_it_may(look_ahead):
     model, sequence = Tiny(), tiny_sequence(frames=FRAMES)
     true = poses(0)
-    sequence = seen_from(model, sequence, true, noise=8.0)
+    sequence = seen_from(model, sequence, true, noise=4.0)
     worse = Prediction(true.rotmat.clone(), true.betas, true.camera)
     worse.rotmat[5:] = poses(5).rotmat[5:]  # a frame of which all keypoints are hidden
     options = dict(frame_share=0.5, roll_back_below=-1.0, keep_above=30.0)
