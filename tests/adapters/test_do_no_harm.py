@@ -11,7 +11,7 @@ import torch
 from scipy.spatial.transform import Rotation, Slerp
 from tiny_parts import Tiny, equal, tiny_sequence, weights_of
 
-from hrtk.adapters import Adapter, Bilevel, DoNoHarm, Preparation, Session
+from hrtk.adapters import Adapter, Bilevel, DoNoHarm, KeypointFit, Preparation, Session
 from hrtk.adapters.gate.blending import blend
 from hrtk.adapters.gate.held_out import FEWEST_LEFT, HeldOut, usable_keypoints, without_held_out
 from hrtk.adapters.gate.judge import Judge, Limits
@@ -196,7 +196,7 @@ def test_a_gate_that_always_keeps_gives_the_digits_of_the_wrapped_adapter():
     gated = AdapterRun(DoNoHarm(adapter=options, look_ahead=2, **KEEP), ours)
     found = Prediction.cat(list(gated.run(sequence)))
     torch.manual_seed(7)
-    hidden = without_held_out(sequence, HeldOut(0.15, 0.1, 7).draw(sequence))
+    hidden = without_held_out(sequence, HeldOut(0.1, 0.0, 7).draw(sequence))
     plain = AdapterRun(Bilevel(**{key: options[key] for key in options if key != 'type'}), alone)
     assert same(found, Prediction.cat(list(plain.run(hidden))))
     assert equal(weights_of(ours), weights_of(alone))
@@ -218,12 +218,13 @@ def test_the_frozen_prediction_is_that_from_before_the_preparation():
 def test_a_decision_uses_no_later_frame_than_it_may(look_ahead):
     model, sequence = Tiny(), tiny_sequence(frames=FRAMES)
     true = poses(0)
-    sequence = seen_from(model, sequence, true, noise=8.0)
+    sequence = seen_from(model, sequence, true, noise=4.0)
     worse = Prediction(true.rotmat.clone(), true.betas, true.camera)
-    worse.rotmat[4:] = poses(5).rotmat[4:]
-    adapter = gate(look_ahead=look_ahead, step=2.0, roll_back_below=-1.0, keep_above=30.0)
+    worse.rotmat[5:] = poses(5).rotmat[5:]  # a frame of which all keypoints are hidden
+    options = dict(frame_share=0.5, roll_back_below=-1.0, keep_above=30.0)
+    adapter = gate(look_ahead=look_ahead, **options)
     shares = [run_gate(adapter, model, sequence, each)[0].adapted_share for each in (true, worse)]
-    equal_until = 4 - look_ahead
+    equal_until = 5 - look_ahead
     assert len(shares[0]) == FRAMES and ((shares[0] > 0) & (shares[0] < 1)).any()
     assert torch.equal(shares[0][:equal_until], shares[1][:equal_until])
     assert shares[0][equal_until] != shares[1][equal_until]
@@ -300,15 +301,18 @@ def limits(**changes):
 
 
 def test_the_support_is_the_gain_of_the_image_per_change_of_depth():
-    """Against numpy: the frozen error by all keypoints of the frame, the decayed adapted one by the held-out ones."""
+    """Against numpy: the seen error of the frame, plus by how much the held-out ones of all frames were larger."""
     rng = np.random.default_rng(0)
     judge = Judge(limits())
-    errors, points = [], []
-    for number in range(5):
+    sums, weights = [], []
+    for number in range(6):
         before, after = rng.normal(size=(2, 24, 3))
         image_before, image_after, target = rng.normal(size=(3, 24, 2))
-        confidence = rng.uniform(0, 1, 24) * (number < 4)
-        held = confidence * (rng.random(24) < 0.3)
+        confidence = rng.uniform(0, 1, 24) * (number != 4)  # one frame without any keypoint,
+        held = confidence * (
+            (rng.random(24) < 0.3) | (number == 3)
+        )  # and one of which all are hidden
+        seen = np.where(held > 0, 0, confidence)
         keypoints, held_out = (
             CropKeypoints(torch.from_numpy(target)[None], torch.from_numpy(each)[None])
             for each in (confidence, held)
@@ -317,17 +321,44 @@ def test_the_support_is_the_gain_of_the_image_per_change_of_depth():
         frame = judge.see(frozen, adapted, held_out, keypoints)
         old = ((image_before - target) ** 2).sum(1) / 0.7**2
         new = ((image_after - target) ** 2).sum(1) / 0.7**2
-        errors.append(np.array([held @ new, confidence @ old]))
-        points.append(np.array([held.sum(), confidence.sum()]))
+        sums.append(np.array([held @ new, seen @ new, confidence @ old]))
+        weights.append(np.array([held.sum(), seen.sum(), confidence.sum()]))
         hips = [each[[2, 3], 2].mean() for each in (before, after)]
         depth = (((after[:, 2] - hips[1]) - (before[:, 2] - hips[0])) ** 2).mean()
-        past = 0.6 ** np.arange(number, -1, -1)
-        adapted_error, frozen_mean = past @ np.array(errors) / (past @ np.array(points))
-        frozen_error = frozen_mean
-        if number < 4:
-            frozen_error = errors[-1][1] / points[-1][1]
+        decay = 0.6 ** np.arange(number, -1, -1)
+        past = decay @ np.array(sums) / (decay @ np.array(weights))
+        frozen_error, adapted_error = past[2], past[0]
+        if number != 4:
+            frozen_error = sums[-1][2] / weights[-1][2]
+            adapted_error = sums[-1][0] / weights[-1][0]
+        if number not in (3, 4):
+            count = decay @ np.array(weights)[:, 0]
+            gap = max(past[0] - past[1], 0) * count / (count + 5)
+            adapted_error = sums[-1][1] / weights[-1][1] + gap
         expected = (frozen_error - adapted_error) / depth
         assert judge.support(frame).item() == pytest.approx(expected)
+
+
+def test_an_adapter_that_fits_the_keypoints_it_sees_and_no_others_is_rolled_back():
+    """Seen keypoints are met exactly, hidden ones are as far from the adapted joints as from the frozen ones."""
+    rng = np.random.default_rng(4)
+    joints = rng.normal(size=(24, 3))
+    for true_gain, expected in ((False, 0.0), (True, 1.0)):
+        judge = Judge(limits(memory=0.9))
+        for _ in range(4):
+            noise = rng.normal(size=(24, 2)) * 0.1
+            image = joints[:, :2]
+            held = np.arange(24) % 8 == 0
+            fitted = image.copy()
+            fitted[~held | true_gain] += noise[~held | true_gain]
+            keypoints, held_out = (
+                CropKeypoints(torch.from_numpy(image + noise)[None], torch.from_numpy(each)[None])
+                for each in (np.ones(24), held.astype(float))
+            )
+            frozen, adapted = posed(joints, image, 1.0), posed(joints, fitted, 1.0)
+            frame = judge.see(frozen, adapted, held_out, keypoints)
+            share = judge.decide(frame).item()
+        assert share == expected
 
 
 def steady(rng, frames):
@@ -375,6 +406,31 @@ def test_jerks_and_growing_bones_count_against_the_adapted_prediction():
                 posed(joints, image, 1.0), posed(grown, image, 1.0), keypoints, keypoints
             )
         assert frame.plausible.item() == pytest.approx(expected)
+
+
+def test_around_an_adapter_that_resets_at_every_frame_the_judge_goes_on():
+    """The wrapped adapter starts anew at every frame; the evidence of earlier frames counts unless reset='frame'."""
+    inner = dict(type='KeypointFit', lr=1e-3, steps=2, reset='frame')
+    assert DoNoHarm(adapter=inner).reset == 'sequence'
+    model, sequence = Tiny(), tiny_sequence(frames=6)
+    hidden = HeldOut(0.0, 0.4, 7).draw(sequence).any(1)  # evidence in some frames alone
+    shown = without_held_out(sequence, HeldOut(0.0, 0.4, 7).draw(sequence))
+    torch.manual_seed(7)
+    plain = Prediction.cat(list(AdapterRun(KeypointFit(lr=1e-3, steps=2), Tiny()).run(shown)))
+    shares = {}
+    for reset in ('sequence', 'frame'):
+        torch.manual_seed(7)
+        adapter = DoNoHarm(adapter=inner, reset=reset, keypoint_share=0.0, frame_share=0.4, **KEEP)
+        run = AdapterRun(adapter, model)
+        found = Prediction.cat(list(run.run(sequence)))
+        shares[reset] = found.adapted_share
+        kept = found.adapted_share == 1
+        torch.testing.assert_close(found.rotmat[kept], plain.rotmat[kept], rtol=0, atol=0)
+        assert run.counts['kept'] == pytest.approx(float(kept.double().mean()))
+    first = int(hidden.nonzero()[0])
+    assert 0 < hidden[first:].sum() < len(hidden) - first
+    assert torch.equal(shares['frame'] == 1, hidden)
+    assert torch.equal(shares['sequence'] == 1, torch.arange(6) >= first)
 
 
 def test_bad_options_and_the_reset_of_the_wrapped_adapter():

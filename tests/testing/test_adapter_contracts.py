@@ -96,6 +96,12 @@ ADAPTERS_OF_HRTK = {
         roll_back_below=-0.3,
         look_ahead=1,
     ),
+    'DoNoHarm, frames': dict(
+        type='DoNoHarm',
+        adapter=dict(type='KeypointFit', steps=2, lr=1e-3, reset='frame'),
+        keep_above=0.3,
+        roll_back_below=-0.3,
+    ),
     'DoNoHarm, never': dict(
         type='DoNoHarm',
         adapter=dict(type='TrackFit', steps=2, lr=1e-5, shape_lr=1e-3, reset='never'),

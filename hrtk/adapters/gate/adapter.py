@@ -43,7 +43,8 @@ class DoNoHarm(Adapter):
         bones: largest relative change of the limbs.
         step: largest growth of the share of the adapted prediction from frame to frame.
         look_ahead: frames after a frame whose evidence is used too; above 0, predictions come that much later.
-        reset: that of the wrapped adapter; an own value is refused.
+        reset: that of the wrapped adapter. Around an adapter that resets at every frame there is a choice:
+            ``'sequence'``, the default, judges the frames as those of a video, ``'frame'`` each of them by itself.
 
     Raises:
         InputError: an option has a value that is not allowed.
@@ -51,20 +52,22 @@ class DoNoHarm(Adapter):
 
     uses_camera = True  # the wrapped adapter may
     adapter: Mapping[str, Any]
-    keypoint_share: float = 0.15
-    frame_share: float = 0.1
+    keypoint_share: float = 0.1
+    frame_share: float = 0.0
     keep_above: float = 0.5
     roll_back_below: float = 0.0
-    memory: float = 0.8
+    memory: float = 0.9
     acceleration: float = 3.0
     bones: float = 0.15
-    step: float = 0.5
+    step: float = 1.0
     look_ahead: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check()
-        take_reset(self, self.wrapped)
+        # Around one that forgets every frame, 'sequence' lets the judge remember the video.
+        if (self.wrapped.reset, self.reset) != ('frame', 'sequence'):
+            take_reset(self, self.wrapped)
 
     @functools.cached_property
     def wrapped(self) -> Adapter:

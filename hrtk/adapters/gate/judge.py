@@ -26,6 +26,7 @@ _LIMBS = tuple(
 )
 SMALLEST_MOVE = 0.02  # metres; smaller changes of depth are judged as this one
 SMALLEST_SCALE = 0.1  # of a camera; the crop is then 20 m wide, and lengths in it mean nothing
+FEW = 5.0  # held-out keypoints at which half of the gap that they show is believed: about two frames of them
 STILL = 0.01  # metres per frame squared; below, an acceleration is not judged
 
 
@@ -58,11 +59,16 @@ class FrameEvidence:
     Attributes:
         frozen_error: (1,) mean squared distance of the frozen prediction from all keypoints, m^2 at the body; without a
             visible keypoint that of the frames before.
+        adapted_error: (1,) that of the adapted prediction from the keypoints that its losses saw; if they saw none in
+            this frame, from the held-out ones, and without any from the held-out ones of the frames before.
+        fitted: (1,) 1 if ``adapted_error`` is of keypoints that the losses saw, else 0.
         depth_change: (1,) mean squared change of the joints' depth about the hips, m^2.
         plausible: (1,) plausibility of the motion and of the bones, in [0, 1].
     """
 
     frozen_error: Tensor
+    adapted_error: Tensor
+    fitted: Tensor
     depth_change: Tensor
     plausible: Tensor
 
@@ -71,11 +77,14 @@ class Judge:
     """Decides about one frame after the other.
 
     The **support** of an adapted prediction is the ratio of what it gained in the image and what the image cannot show:
-    the mean squared 2D error of the frozen prediction of this frame, less that of the adapted predictions of this frame
-    and of the frames before it, in square metres at the body, over the mean squared change of the joints' depth. The
-    frozen network saw no keypoint, so all of them measure its error; the error of the adapted predictions is measured
-    by the held-out ones alone. A large change of depth for a small gain in 2D is a guess, a small one for a large gain
-    is a repair.
+    the mean squared 2D error of the frozen prediction of this frame, less that of the adapted one, in square metres at
+    the body, over the mean squared change of the joints' depth. A large change of depth for a small gain in 2D is a
+    guess, a small one for a large gain is a repair.
+
+    The frozen network saw no keypoint, so all of them measure its error. Two or three held-out keypoints alone would be
+    a poor measure of the adapted prediction of one frame. Its error is therefore that of the keypoints that its losses
+    saw, plus the **gap**: by how much the held-out keypoints of this frame and of the frames before were farther away
+    than those that the losses saw. An adapter that fits its keypoints and not the person has a large gap.
 
     Args:
         limits: the numbers.
@@ -83,7 +92,8 @@ class Judge:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        # (4,) squared distances of the adapted and of the frozen predictions, and their sums of confidences; decayed.
+        # (2, 3) decayed sums of squared distances and of their confidences: of the adapted prediction from held-out and
+        # from seen keypoints, and of the frozen one from all.
         self._sums: Optional[Tensor] = None
         self._lengths: Optional[Tensor] = None  # (1, 8) running mean
         self._history: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # of two frames
@@ -107,16 +117,17 @@ class Judge:
         scale = adapted.prediction.camera[:, 0].clamp_min(SMALLEST_SCALE)
         before = about_hips(frozen.spin24_joints3d)
         after = about_hips(adapted.spin24_joints3d)
-        new = torch.cat(
+        seen = CropKeypoints(keypoints.xy, keypoints.confidence * (held_out.confidence <= 0))
+        pairs = ((adapted, held_out), (adapted, seen), (frozen, keypoints))
+        distances = torch.cat([_squared_distance(posed, points) for posed, points in pairs])
+        new = torch.stack(
             [
-                _squared_distance(adapted, held_out) / scale.square(),
-                _squared_distance(frozen, keypoints) / scale.square(),
-                held_out.confidence.sum(1),
-                keypoints.confidence.sum(1),
+                distances / scale.square(),
+                torch.cat([points.confidence.sum(1) for _, points in pairs]),
             ]
         )
         depth_change = (after - before)[..., 2].square().mean(1)
-        finite = torch.cat([new, depth_change]).isfinite().all()
+        finite = torch.cat([new.flatten(), depth_change]).isfinite().all()
         new = torch.where(finite, new, torch.zeros_like(new))
         if self._sums is None:
             self._sums = torch.zeros_like(new)
@@ -125,8 +136,16 @@ class Judge:
         plausible = self._plausible_motion(scale) * self._plausible_bones(after)
         self._history = self._history[-2:]
         plausible = torch.where(finite, plausible, torch.zeros_like(plausible)).nan_to_num(0.0)
-        frozen_error = torch.where(new[3:] > 0, _mean(new[1:2], new[3:]), self._errors()[1:])
-        return FrameEvidence(frozen_error, depth_change.nan_to_num(0.0), plausible)
+        of_frame, past = _mean(new), _mean(self._sums)
+        has_held, has_seen, has_any = (new[1:] > 0).unbind(1)
+        held_error = torch.where(has_held, of_frame[:1], past[:1])
+        return FrameEvidence(
+            frozen_error=torch.where(has_any, of_frame[2:], past[2:]),
+            adapted_error=torch.where(has_seen, of_frame[1:2], held_error),
+            fitted=has_seen.to(new.dtype),
+            depth_change=depth_change.nan_to_num(0.0),
+            plausible=plausible,
+        )
 
     def decide(self, frame: FrameEvidence) -> Tensor:
         """(1,) share of the adapted prediction of the next frame to be decided, from all evidence up to now."""
@@ -142,15 +161,13 @@ class Judge:
     def support(self, frame: FrameEvidence) -> Tensor:
         """(1,) gain in the image per change of depth; minus infinity before the first held-out keypoint."""
         assert self._sums is not None, 'see() comes first'
-        gain = frame.frozen_error - self._errors()[:1]
+        held, seen, _ = _mean(self._sums).split(1)
+        count = self._sums[1, :1]
+        gap = (held - seen).clamp_min(0) * count / (count + FEW)
+        gain = frame.frozen_error - frame.adapted_error - frame.fitted * gap
         support = gain / frame.depth_change.clamp_min(SMALLEST_MOVE**2)
         unknown = torch.full_like(support, -float('inf'))
-        return torch.where(self._sums[2:3] > 0, support, unknown)
-
-    def _errors(self) -> Tensor:
-        """(2,) decayed mean squared errors of the adapted and of the frozen predictions, m^2."""
-        assert self._sums is not None
-        return _mean(self._sums[:2], self._sums[2:])
+        return torch.where(count > 0, support, unknown)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns all that the next frames depend on."""
@@ -217,8 +234,9 @@ def _squared_distance(posed: PosedPrediction, keypoints: CropKeypoints) -> Tenso
     return ((joints - target).square().sum(-1) * confidence).sum(1)
 
 
-def _mean(total: Tensor, weight: Tensor) -> Tensor:
-    return total / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+def _mean(sums: Tensor) -> Tensor:
+    """Quotients of (2, N) sums and weights."""
+    return sums[0] / sums[1].clamp_min(torch.finfo(sums.dtype).tiny)
 
 
 def _on(value: Optional[Tensor], device: torch.device) -> Optional[Tensor]:

@@ -22,6 +22,7 @@ from hrtk.adapters.gate.held_out import (
 from hrtk.adapters.gate.judge import FrameEvidence, Judge
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.targets import WITHOUT_EVIDENCE, crop_targets
+from hrtk.adapters.run import AdapterRun
 from hrtk.models.estimators import Estimator
 from hrtk.structures import Prediction, Sequence
 
@@ -55,7 +56,10 @@ class GateSession(Session):
         self.frozen = copy.deepcopy(estimator, memo).eval().requires_grad_(False)
         if source is not None:
             self.frozen.load_state_dict(source)
-        self.wrapped = options.wrapped.start(estimator)
+        self.wrapped: Session | AdapterRun = options.wrapped.start(estimator)
+        if options.wrapped.reset == 'frame' and options.reset == 'sequence':
+            # The judge goes on from frame to frame, and the wrapped adapter starts anew at every one of them.
+            self.wrapped = AdapterRun(options.wrapped, estimator)
         self.seed = seed
         self._seed = seed or 0  # of the present sequence
         self._judge = Judge(options.limits)
@@ -144,6 +148,7 @@ class GateSession(Session):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resumes from a :meth:`state_dict`."""
+        assert isinstance(self.wrapped, Session)  # reset='never' does not reset at every frame
         self.wrapped.load_state_dict(state['wrapped'])
         self.frozen.load_state_dict(state['frozen'])
 

@@ -1,0 +1,5 @@
+# configs/keypoint_fit/lifter_online.py on real4.
+_base_ = ['../keypoint_fit/lifter_online.py', '../_base_/datasets/real4.py']
+
+dataset = dict(_base_.pop('real4'), _delete_=True)
+evaluator = dict(_base_.pop('real4_evaluator'))
