@@ -321,3 +321,28 @@ def test_the_small_one():
     assert isinstance(small, HMR2) and isinstance(small.backbone, ViT)
     assert small.caveat is None
     assert sum(parameter.numel() for parameter in small.parameters()) == 4_346_141
+
+
+def test_where_training_starts():
+    """Position embeddings by a formula in numpy, and layers whose outputs are as large as their inputs."""
+    torch.manual_seed(0)
+    backbone = ViT(image_size=(48, 32), patch=16, padding=0, width=34, depth=1, heads=2)
+    count = 8
+    expected = np.zeros((6, 34))  # 34 - 4 x 8 channels remain
+    for row in range(3):
+        for column in range(2):
+            for i in range(count):
+                frequency = 10_000 ** (-i / count)
+                values = [
+                    np.sin(column * frequency),
+                    np.cos(column * frequency),
+                    np.sin(row * frequency),
+                    np.cos(row * frequency),
+                ]
+                expected[2 * row + column, i:32:count] = values
+    np.testing.assert_allclose(backbone.pos_embed[0, 1:].detach(), expected, atol=1e-6)
+    assert not backbone.pos_embed[0, 0].any()
+    small = build_model('hmr2_small').backbone.blocks[0]
+    x = torch.randn(1000, 192)
+    assert small.attn.proj(x).std().item() == pytest.approx(1, abs=0.05)
+    assert small.mlp.fc1(x).std().item() == pytest.approx((2 * 192 / (192 + 768)) ** 0.5, abs=0.03)
