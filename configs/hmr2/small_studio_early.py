@@ -5,7 +5,7 @@ _base_ = ['../_base_/train_runtime.py', '../_base_/estimators/hmr2_small.py']
 _views = dict(type='OpenViews', domain='studio', resolution=112, cache=True)
 _loading = dict(batch_size=32, num_workers=0, collate_fn=dict(type='default_collate'))
 model = dict(
-    type='DistilledTraining', estimator=_base_.estimator, bf16=True, augment=0.5,
+    type='DistilledTraining', estimator=_base_.estimator, bf16=True,
     teacher=dict(
         type='HMR', backbone=dict(type='ResNet', depth=18, width=32), resolution=112, body=None,
         head=dict(type='IterativeRegressor', hidden=512, activation='relu', dropout=0.0),

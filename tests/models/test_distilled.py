@@ -15,9 +15,7 @@ from hrtk.training.distilled import at_patches, patch_centres, standardised
 STUDENT = dict(
     type='HMR2',
     backbone=dict(type='ViT', image_size=(64, 48), patch=16, width=16, depth=2, heads=2),
-    head=dict(
-        type='TransformerDecoderHead', width=16, depth=1, heads=2, head_width=8, hidden=16
-    ),
+    head=dict(type='TransformerDecoderHead', width=16, depth=1, heads=2, head_width=8, hidden=16),
     resolution=64,
     weights_body='open',
     body=dict(type='BodyModel', file='open'),

@@ -168,7 +168,7 @@ class ViT(nn.Module):
 def initialise(network: nn.Module) -> None:
     """Draws the weights of all linear layers from Glorot and Bengio's uniform distribution, by the size of the layer.
 
-    The distribution of the first ViT's code (and of MAE, He et al., 2022). A normal one of a deviation of 0.02, of later
+    The distribution of the first ViT's code and of MAE (He et al., 2022). A normal one of a deviation of 0.02, of later
     ones, suits a width near 1000: a ViT of 192 channels hardly leaves its start with it. Biases start at 0.
     """
     for module in network.modules():
