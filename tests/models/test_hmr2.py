@@ -12,7 +12,9 @@ import torch
 from scipy.special import erf, softmax
 
 from hrtk.apis import build_model
+from hrtk.datasets.open_stream import OpenViews
 from hrtk.errors import InputError
+from hrtk.geometry.boxes import normalise
 from hrtk.models.backbones import ViT
 from hrtk.models.checkpoints import load_official, load_weights
 from hrtk.models.estimators import HMR2
@@ -346,3 +348,21 @@ def test_where_training_starts():
     x = torch.randn(1000, 192)
     assert small.attn.proj(x).std().item() == pytest.approx(1, abs=0.05)
     assert small.mlp.fc1(x).std().item() == pytest.approx((2 * 192 / (192 + 768)) ** 0.5, abs=0.03)
+
+
+def test_the_bundled_weights_are_better_than_the_best_fixed_pose():
+    """On views of the studio that neither training nor validation used."""
+    small = build_model('hmr2_small', weights='open:hmr2_small')
+    views = OpenViews(domain='studio', length=24, seed=3)
+    items = [views[index] for index in range(len(views))]
+    batch = {key: torch.stack([item[key] for item in items]) for key in items[0]}
+    with torch.no_grad():
+        prediction = small(normalise(batch['image'].float()))
+        joints = small.body.joints(prediction.rotmat, prediction.betas, 'spin24')
+        true_joints = small.body.joints(batch['rotmat'], batch['betas'], 'spin24')
+    joints = joints - joints[:, 2:4].mean(1, keepdim=True)
+    true_joints = true_joints - true_joints[:, 2:4].mean(1, keepdim=True)
+    error = (joints - true_joints).norm(dim=-1).mean()
+    # The mean of these very views, which no network could know.
+    fixed = (true_joints.mean(0) - true_joints).norm(dim=-1).mean()
+    assert error < 0.95 * fixed
