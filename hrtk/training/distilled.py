@@ -130,10 +130,10 @@ def patch_centres(backbone: ViT, side: int) -> Tensor:
     the ViT sees the columns in the middle.
     """
     height, width = backbone.image_size
-    patch = backbone.patch_embed.proj.kernel_size[0]
-    padding = backbone.patch_embed.proj.padding[0]
-    rows = torch.arange(backbone.patches[0]) * patch + patch / 2 - padding + (side - height) / 2
-    columns = torch.arange(backbone.patches[1]) * patch + patch / 2 - padding + (side - width) / 2
+    patch = backbone.patch
+    centre = patch / 2 - backbone.padding  # of the first patch, px of the ViT's input
+    rows = torch.arange(backbone.patches[0]) * patch + centre + (side - height) / 2
+    columns = torch.arange(backbone.patches[1]) * patch + centre + (side - width) / 2
     y, x = torch.meshgrid(rows, columns, indexing='ij')
     return (2 * torch.stack([x, y], -1) / side - 1)[None]
 

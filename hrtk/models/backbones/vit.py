@@ -97,6 +97,7 @@ class ViT(nn.Module):
 
     Attributes:
         out_channels: C.
+        image_size, patch, padding: as the arguments.
         patches: (rows, columns) of patches.
 
     Raises:
@@ -125,10 +126,13 @@ class ViT(nn.Module):
         if min(image_size) + 2 * padding < patch:
             raise InputError(f'ViT: no patch of {patch} px fits into {tuple(image_size)} px')
         self.image_size = tuple(image_size)
-        self.patches = tuple((side + 2 * padding - patch) // patch + 1 for side in image_size)
+        self.patch = patch
+        self.padding = padding
+        rows, columns = [(side + 2 * padding - patch) // patch + 1 for side in image_size]
+        self.patches = (rows, columns)
         self.out_channels = width
         self.first_behind_cut = depth - cut
-        positions = self.patches[0] * self.patches[1] + 1
+        positions = rows * columns + 1
         self.pos_embed = nn.Parameter(torch.zeros(1, positions, width))
         self.patch_embed = PatchEmbedding(width, patch, padding)
         hidden = int(width * mlp_ratio)
@@ -136,7 +140,7 @@ class ViT(nn.Module):
         self.last_norm = nn.LayerNorm(width, eps=EPS)
         initialise(self)
         with torch.no_grad():
-            self.pos_embed[0, 1:] = waves(*self.patches, width)
+            self.pos_embed[0, 1:] = waves(rows, columns, width)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, N, C) features of the patches, row after row."""
