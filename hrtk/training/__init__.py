@@ -1,5 +1,6 @@
 """Training of start models, teachers, temporal networks, lifters, segmenters and pose priors."""
 
+from hrtk.training.distilled import DistilledTraining
 from hrtk.training.kept_checkpoints import KeptCheckpoints
 from hrtk.training.landmarks import LandmarkTraining
 from hrtk.training.lifting import (
@@ -24,6 +25,7 @@ from hrtk.training.video import VideoTraining
 __all__ = [
     'ClipError',
     'CompletionTraining',
+    'DistilledTraining',
     'KeptCheckpoints',
     'LandmarkTraining',
     'LiftingTraining',

@@ -75,7 +75,10 @@ class TrainRunner(Runner):
     ) -> DataLoader:
         """Builds a data set and its loader."""
         if isinstance(dataloader, dict):
-            dataloader = {**dataloader, 'dataset': DATASETS.build(dataloader['dataset'])}
+            dataset = DATASETS.build(dataloader['dataset'])
+            # As the result of a function: mmengine copies a data set itself, and a copy of files mapped to memory is no
+            # longer mapped. It takes memory, and what is drawn into it never reaches the disk.
+            dataloader = {**dataloader, 'dataset': dict(type=lambda: dataset)}
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from hrtk.apis.train import train
+from hrtk.datasets.open_stream import OpenViews
 from hrtk.errors import InputError
+from hrtk.training import TrainRunner
 from hrtk.training import supervised as training
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +70,24 @@ def test_interrupted_training_goes_on_to_the_same_length_and_rate(
             assert torch.equal(value, parts['state'][index][name]), (index, name)
     assert whole['param_groups'][0]['lr'] == pytest.approx(parts['param_groups'][0]['lr'], rel=1e-9)
     assert run(tmp_path / 'parts', 'third') == {}
+
+
+def test_views_that_a_training_draws_stay_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv('HRTK_CACHE', str(tmp_path))
+    views = dict(length=2, resolution=16, cache=True)
+    loader = TrainRunner.build_dataloader(
+        dict(
+            batch_size=2,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='default_collate'),
+            dataset=dict(type='OpenViews', **views),
+        )
+    )
+    (drawn,) = loader
+    again = OpenViews(**views)
+    for index in range(2):
+        assert index in again.cache
+        assert torch.equal(again[index]['image'], drawn['image'][index])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ import torch
 from scipy.special import erf, softmax
 
 from hrtk.apis import build_model
+from hrtk.datasets.open_stream import OpenViews
 from hrtk.errors import InputError
+from hrtk.geometry.boxes import normalise
 from hrtk.models.backbones import ViT
 from hrtk.models.checkpoints import load_official, load_weights
 from hrtk.models.estimators import HMR2
@@ -321,3 +323,46 @@ def test_the_small_one():
     assert isinstance(small, HMR2) and isinstance(small.backbone, ViT)
     assert small.caveat is None
     assert sum(parameter.numel() for parameter in small.parameters()) == 4_346_141
+
+
+def test_where_training_starts():
+    """Position embeddings by a formula in numpy, and layers whose outputs are as large as their inputs."""
+    torch.manual_seed(0)
+    backbone = ViT(image_size=(48, 32), patch=16, padding=0, width=34, depth=1, heads=2)
+    count = 8
+    expected = np.zeros((6, 34))  # 34 - 4 x 8 channels remain
+    for row in range(3):
+        for column in range(2):
+            for i in range(count):
+                frequency = 10_000 ** (-i / count)
+                values = [
+                    np.sin(column * frequency),
+                    np.cos(column * frequency),
+                    np.sin(row * frequency),
+                    np.cos(row * frequency),
+                ]
+                expected[2 * row + column, i:32:count] = values
+    np.testing.assert_allclose(backbone.pos_embed[0, 1:].detach(), expected, atol=1e-6)
+    assert not backbone.pos_embed[0, 0].any()
+    small = build_model('hmr2_small').backbone.blocks[0]
+    x = torch.randn(1000, 192)
+    assert small.attn.proj(x).std().item() == pytest.approx(1, abs=0.05)
+    assert small.mlp.fc1(x).std().item() == pytest.approx((2 * 192 / (192 + 768)) ** 0.5, abs=0.03)
+
+
+def test_the_bundled_weights_are_better_than_the_best_fixed_pose():
+    """On views of the studio that neither training nor validation used."""
+    small = build_model('hmr2_small', weights='open:hmr2_small')
+    views = OpenViews(domain='studio', length=12, seed=3)
+    items = [views[index] for index in range(len(views))]
+    batch = {key: torch.stack([item[key] for item in items]) for key in items[0]}
+    with torch.no_grad():
+        prediction = small(normalise(batch['image'].float()))
+        joints = small.body.joints(prediction.rotmat, prediction.betas, 'spin24')
+        true_joints = small.body.joints(batch['rotmat'], batch['betas'], 'spin24')
+    joints = joints - joints[:, 2:4].mean(1, keepdim=True)
+    true_joints = true_joints - true_joints[:, 2:4].mean(1, keepdim=True)
+    error = (joints - true_joints).norm(dim=-1).mean()
+    # The mean of these very views, which no network could know.
+    fixed = (true_joints.mean(0) - true_joints).norm(dim=-1).mean()
+    assert error < 0.95 * fixed

@@ -40,7 +40,7 @@ _NETWORKS: dict[str, tuple[Registry, dict[str, Any]]] = {
         ESTIMATORS,
         dict(
             type='HMR2',
-            backbone=dict(type='ViT', image_size=(112, 84), patch=14, width=192, depth=6, heads=6),
+            backbone=dict(type='ViT', image_size=(112, 84), patch=14, width=192, depth=6, heads=3),
             head=dict(type='TransformerDecoderHead', width=256, depth=2, heads=4, hidden=512),
             resolution=112,
             weights_body='open',
