@@ -1,10 +1,4 @@
-# BOA of the free start model on the free wild stream. The rates are those of a small network, chosen on seed 100 of
-# the stream (docs/en/results/bilevel.md lists what was tried); reported results are on seeds 0, 1 and 2.
-_base_ = ['../source/r18_wild.py', '../_base_/datasets/studio_views.py']
+# BOA of the free start model on the free wild stream. Reported results are on seeds 0, 1 and 2.
+_base_ = ['../source/r18_wild.py', '../_base_/adapters/bilevel_r18.py']
 
-adapter = dict(
-    type='Bilevel', lr=2e-4, adam_betas=(0.5, 0.999), inner_lr=3e-4, steps=5, order='first',
-    weights=dict(keypoints2d=10.0, shape_prior=1e-3, pose_prior=1e-4, source=0.3, motion=1.0, teacher=0.1),
-    interval=3, teacher_keep=0.9, teacher_update='frame',  # Algorithm 1, line 11
-    normalise='visible', reset='sequence',
-    source=dict(batch=4, pool=512, dataset=_base_.pop('studio_views')))
+adapter = dict(_base_.pop('bilevel_r18'))

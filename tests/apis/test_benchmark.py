@@ -242,7 +242,7 @@ def test_vary(tmp_path):
         (('estimator.weights: null', 'estimator.weigths: null'), 'HMR has no argument weigths'),
         (
             ('estimator.weights: null', 'estimator.type: HRM'),
-            "'random weights': no class is registered as 'HRM'. Did you mean .*'HMR'",
+            "'random weights', .*: no class is registered as 'HRM'. Did you mean .*'HMR'",
         ),
         (('estimator.weights: null', 'estimator.head.hiden: 1'), 'hiden'),
         (('source/r18_wild', 'source/r18_mild'), 'r18_wild.py'),
