@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrtk.errors import InputError
+from hrtk.errors import OptionError
 from hrtk.evaluation import mpjpe
 from hrtk.geometry.boxes import normalise
 from hrtk.models.augmentation import distort, mirror_half
@@ -42,7 +42,7 @@ class DistilledTraining(BaseModel):
         bf16: both networks have ``precision='bfloat16'``.
 
     Raises:
-        InputError: the estimator's backbone is no ViT, or the crops of both networks differ.
+        OptionError: the estimator's backbone is no ViT, or the crops of both networks differ.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class DistilledTraining(BaseModel):
         self.estimator = ESTIMATORS.build(estimator)
         self.teacher = ESTIMATORS.build(teacher).requires_grad_(False).eval()
         if not isinstance(self.estimator.backbone, ViT):
-            raise InputError("DistilledTraining: the estimator's backbone is a ViT")
+            raise OptionError("DistilledTraining: the estimator's backbone is a ViT")
         if self.teacher.resolution != self.estimator.resolution:
-            raise InputError(
+            raise OptionError(
                 f'DistilledTraining: estimator and teacher see the same crops, not such of '
                 f'{self.estimator.resolution} and {self.teacher.resolution} px'
             )
