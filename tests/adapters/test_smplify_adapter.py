@@ -24,9 +24,9 @@ PARTS = ('rotmat', 'betas', 'camera')
 
 @pytest.fixture(scope='module', autouse=True)
 def drifting_adapter():
-    @ADAPTERS.register_module(name='Drifting')
+    @ADAPTERS.register_module(name='DriftingCamera')
     @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Drifting(Adapter):
+    class DriftingCamera(Adapter):
         """Predicts with a bias of the camera that grows from frame to frame."""
 
         uses_camera = True
@@ -61,7 +61,7 @@ def drifting_adapter():
             self.finished = True
 
     yield
-    ADAPTERS.module_dict.pop('Drifting')
+    ADAPTERS.module_dict.pop('DriftingCamera')
 
 
 def outcome(adapter, sequence):
@@ -135,7 +135,7 @@ def test_continues_behind_every_frame(options):
 
 
 def test_speaks_for_the_wrapped_adapter():
-    adapter = SMPLify(adapter=dict(type='Drifting', reset='never'), **FEW)
+    adapter = SMPLify(adapter=dict(type='DriftingCamera', reset='never'), **FEW)
     assert adapter.reset == 'never' and adapter.uses_camera and adapter.states == ('drift',)
     assert not SMPLify(**FEW).uses_camera and SMPLify(**FEW).states == ()
     assert adapter.fingerprint() == {'adapter.file': 'abc'}
