@@ -1,6 +1,5 @@
 """What all tests share."""
 
-import gc
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,12 +10,6 @@ from script_calls import run_script
 
 TOOLS = Path(__file__).parents[1] / 'tools'
 torch.set_num_threads(1)  # tests run side by side, and small tensors gain nothing from more
-
-
-def pytest_collection_finish(session):
-    """Leaves modules and tests out of the garbage collection, which otherwise examines them a second at a time."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope='session')
