@@ -21,6 +21,16 @@ from hrtk.structures import GroundTruth
 
 RATE = 1e-3
 SOURCE = dict(dataset=dict(VIEWS, length=7), batch=7)
+OPTIONS = dict(
+    source=SOURCE,
+    shots=6,
+    labelled=dict(type='Labelled'),
+    steps=5,
+    batch=4,
+    lr=RATE,
+    save_every=2,
+    weights=dict(metric=0.5),
+)
 
 
 def with_truth(sequence, seed=0, **options):
@@ -62,21 +72,7 @@ class RandomClips:
 
 
 def adapter(**options):
-    return FewShotMetric(
-        **{
-            **dict(
-                source=SOURCE,
-                shots=6,
-                labelled=dict(type='Labelled'),
-                steps=5,
-                batch=4,
-                lr=RATE,
-                save_every=2,
-                weights=dict(metric=0.5),
-            ),
-            **options,
-        }
-    )
+    return FewShotMetric(**{**OPTIONS, **options})
 
 
 def prepared(model, seed=7, diary=None, target=(), **options):

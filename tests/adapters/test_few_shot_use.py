@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 from few_shot_parts import (
+    OPTIONS,
     RATE,
     SOURCE,
     Labelled,
@@ -219,17 +220,7 @@ def test_plugs_into_regeneration():
 ONLINE = dict(
     type='Bilevel', order='first', lr=RATE, inner_lr=RATE, steps=1, weights=dict(pose_prior=0.0)
 )
-BEFORE = dict(
-    type='FewShotMetric',
-    source=SOURCE,
-    shots=6,
-    labelled=dict(type='Labelled'),
-    steps=5,
-    batch=4,
-    lr=RATE,
-    save_every=2,
-    weights=dict(metric=0.5),
-)
+BEFORE = dict(type='FewShotMetric', **OPTIONS)
 
 
 @pytest.mark.parametrize('reset', ['sequence', 'never'])

@@ -16,7 +16,7 @@ from hrtk.adapters.base import FROZEN, Adapter, Effort, Session
 from hrtk.adapters.bilevel.objectives import LossWeights, Objectives
 from hrtk.adapters.bilevel.state import BilevelState
 from hrtk.adapters.parts.evidence import check_until, keypoint_error
-from hrtk.adapters.parts.loss_weights import overridden
+from hrtk.adapters.parts.loss_weights import WeightedLosses
 from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.rollback import GoodWeights, is_finite
 from hrtk.adapters.parts.source_loss import SourceLabels
@@ -43,7 +43,7 @@ class Frame:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OnlineAdapter(Adapter):
+class OnlineAdapter(WeightedLosses[LossWeights], Adapter):
     """Options of adaptation frame by frame.
 
     Args:
@@ -122,11 +122,6 @@ class OnlineAdapter(Adapter):
             )
         # Build these now, so that bad options fail at construction.
         self.objectives
-
-    @functools.cached_property
-    def loss_weights(self) -> LossWeights:
-        """The loss weights: the method's defaults with the overrides of ``weights``."""
-        return overridden(type(self).__name__, self.DEFAULT_LOSS_WEIGHTS, self.weights)
 
     @functools.cached_property
     def objectives(self) -> Objectives:

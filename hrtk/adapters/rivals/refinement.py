@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 from collections.abc import Iterator
 from typing import Any, Optional
@@ -123,9 +124,8 @@ class RefinementSession(Session):
             prediction = Prediction.cat([part.detach() for part in parts])
             yield from self._each(self.refine(prediction, keypoints[start:stop]))
         if predictions is not None:
-            list(
-                predictions
-            )  # no frame is left, but a session may finish something behind its last one
+            # No frame is left, but a session may finish something behind its last one.
+            collections.deque(predictions, maxlen=0)
 
     def _each(self, refined: Prediction) -> Iterator[Prediction]:
         """Yields one frame after the other, and keeps the rest."""
