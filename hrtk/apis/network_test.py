@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -38,7 +36,6 @@ TAKEN = (
     'custom_imports',
     'work_dir',
 )
-_RUN_NUMBERS = itertools.count()
 _HASHES: dict[tuple[str, int, int], str] = {}
 
 
@@ -95,8 +92,7 @@ def test(
         test_dataloader=part.dataloader,
         test_evaluator=part.evaluator,
         test_cfg=dict(),
-        # mmengine shares logs between runs of one name.
-        experiment_name=f'{name}-test-{next(_RUN_NUMBERS)}_{time.time_ns()}',
+        experiment_name=f'{name}-test',
     )
     with named_config(cfg.filename):
         runner = TrainRunner.from_cfg(Config(content))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import pickle
 from collections.abc import Callable
 from typing import Any, Optional
@@ -21,6 +22,8 @@ from hrtk.models.checkpoints import read_checkpoint
 from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
 from hrtk.training.seeded_steps import SeededSteps
 
+_RUN_NUMBERS = itertools.count()
+
 
 def _named(build: Callable[..., Any], key: str) -> Callable[..., Any]:
     """A method of mmengine's runner whose errors about wrong values name the config and the key."""
@@ -34,7 +37,18 @@ def _named(build: Callable[..., Any], key: str) -> Callable[..., Any]:
 
 
 class TrainRunner(Runner):
-    """mmengine's runner, building through hrtk's registries, which suggest similar names for an unknown one."""
+    """mmengine's runner, building through hrtk's registries, which suggest similar names for an unknown one.
+
+    Args:
+        *args: of mmengine's ``Runner``.
+        experiment_name: likewise; it is made unique, because mmengine shares logs between runs of one name, and two
+            runs that begin in the same second have the same one.
+        **kwargs: of mmengine's ``Runner``.
+    """
+
+    def __init__(self, *args: Any, experiment_name: Optional[str] = None, **kwargs: Any) -> None:
+        name = experiment_name or 'train'
+        super().__init__(*args, experiment_name=f'{name}-{next(_RUN_NUMBERS)}', **kwargs)
 
     setup_env = _named(Runner.setup_env, 'env_cfg')
     set_randomness = _named(Runner.set_randomness, 'randomness')

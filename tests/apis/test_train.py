@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hrtk.apis.adaptation import load_config
 from hrtk.apis.train import train
 from hrtk.datasets.open_stream import OpenViews
 from hrtk.errors import InputError
@@ -41,6 +42,19 @@ def run(work_dir, name, **options):
         experiment_name=name,
         cfg_options={**SMALL, 'train_cfg.max_epochs': 2, **options},
     )
+
+
+def test_runs_of_one_second_share_no_logs(tmp_path, monkeypatch):
+    """mmengine keeps a run's visualizer, with its folder, under the name and the second of the run."""
+    monkeypatch.setattr('time.time', lambda: 1.7e9)
+    runners = []
+    for name in ('first', 'second'):
+        cfg = load_config(CONFIG, {**SMALL, 'work_dir': str(tmp_path / name)})
+        runners.append(TrainRunner.from_cfg(cfg))
+    assert runners[0].visualizer is not runners[1].visualizer
+    for name, runner in zip(('first', 'second'), runners):
+        (backend,) = runner.visualizer._vis_backends.values()
+        assert Path(backend._save_dir).is_relative_to(tmp_path / name)
 
 
 def test_interrupted_training_goes_on_to_the_same_length_and_rate(

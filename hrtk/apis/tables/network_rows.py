@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -46,7 +44,6 @@ WITHOUT_EFFECT = (
     'visualizer',
     'log_processor',
 )
-_RUN_NUMBERS = itertools.count()
 
 
 def training_fingerprint(cfg: Config) -> str:
@@ -162,8 +159,7 @@ def _train(run: Run, folder: Path) -> None:
     cfg.resume = True
     hook = dict(type='KeptCheckpoints', names=list(run.keep))
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
-    name = f'{run.config.stem}-train-{next(_RUN_NUMBERS)}_{time.time_ns()}'
-    train(cfg, work_dir=str(folder), experiment_name=name)
+    train(cfg, work_dir=str(folder))
 
 
 def pretrained_weights(run: Run) -> Path:
