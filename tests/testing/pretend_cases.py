@@ -47,6 +47,10 @@ VIBE = dict(
 LIFTER = dict(frames=9, channels=16, hidden=16, layers=1, heads=2)
 TRAININGS = {
     'SupervisedTraining': dict(estimator=IMAGE),
+    'DistilledTraining': dict(
+        estimator=ESTIMATORS_OF_HRTK['HMR2'],
+        teacher=IMAGE,
+    ),
     'LandmarkTraining': dict(estimator=ESTIMATORS_OF_HRTK['LandmarkHMR']),
     'TemporalTraining': dict(network=TEMPORAL, start=IMAGE),
     'VideoTraining': dict(network=VIBE, start=IMAGE, metric=dict(type='LogRatioLoss', skip=1)),
@@ -179,8 +183,9 @@ def batch_of(kind, model):
         )
         return labels
     camera = torch.tensor([0.9, 0.0, 0.0]).expand(*frames, 3).clone()
-    if kind == 'SupervisedTraining':
-        image = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+    if kind in ('SupervisedTraining', 'DistilledTraining'):
+        side = model.estimator.resolution
+        image = torch.randint(256, (4, 3, side, side), dtype=torch.uint8)
         return dict(image=image, camera=camera, **labels)
     length = 8 if kind == 'VideoTraining' else 16
     return dict(features=torch.rand(4, 2, length, 32), camera=camera, **labels)
