@@ -9,7 +9,7 @@ from torch import nn
 
 from hrtk.errors import InputError
 from hrtk.models.backbones import ResNet
-from hrtk.models.backbones.layout import GroupNorm
+from hrtk.models.backbones.layout import GroupNorm, PointwiseConv
 from hrtk.registry import BACKBONES
 
 # torchvision's parameter counts less those of the classifier, (features + 1) * 1000.
@@ -112,3 +112,26 @@ def test_norm_weights_behind_a_frozen_convolution():
     expected = (upstream.double().numpy() * normed).sum((0, 2, 3))
     np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(bias.numpy(), upstream.sum((0, 2, 3)).numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('outputs', [8, 64])
+@pytest.mark.parametrize('inputs', [1, 3, 4, 8, 12, 16, 24])
+def test_kernels_of_strided_pointwise_convolutions(inputs, outputs):
+    """Gradients, written out. Those of narrow maps with channels last were wrong, and overwrote other memory."""
+    torch.manual_seed(0)
+    maps = torch.randn(3, inputs, 57, 56)
+    convolution = PointwiseConv(inputs, outputs, 2).to(memory_format=torch.channels_last)
+    seen = maps.clone(memory_format=torch.channels_last).requires_grad_()
+    output = convolution(seen)
+    upstream = torch.randn_like(output)
+    of_kernel, of_maps = torch.autograd.grad(output, [convolution.weight, seen], upstream)
+    thinned = maps.double().numpy()[:, :, ::2, ::2]
+    weight = convolution.weight.detach().double().numpy()[:, :, 0, 0]
+    above = upstream.double().numpy()
+    expected = np.einsum('oi,bihw->bohw', weight, thinned)
+    np.testing.assert_allclose(output.detach().numpy(), expected, atol=1e-5)
+    expected = np.einsum('bohw,bihw->oi', above, thinned)
+    np.testing.assert_allclose(of_kernel.numpy()[:, :, 0, 0], expected, atol=1e-3)
+    expected = np.zeros(maps.shape)
+    expected[:, :, ::2, ::2] = np.einsum('oi,bohw->bihw', weight, above)
+    np.testing.assert_allclose(of_maps.numpy(), expected, atol=1e-5)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+NARROW = 16  # input channels of a vector of AVX-512, in float32
 
 
 def lay_out_convolutions(
@@ -37,3 +40,23 @@ class GroupNorm(nn.GroupNorm):
         if frozen_input and torch.is_grad_enabled():
             input = input.contiguous()
         return super().forward(input)
+
+
+class PointwiseConv(nn.Conv2d):
+    """A 1x1 convolution without padding and bias whose kernel can be differentiated with channels last.
+
+    On a CPU oneDNN, up to torch 2.13 at the least, writes behind its buffer where it differentiates the kernel of a 1x1
+    convolution with a stride of channels-last maps that have fewer channels than a vector has places (its issue 6035):
+    other memory of the process is overwritten, and gradients are wrong. The maps of such a convolution are thinned out
+    before it. The results are the same.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride), rounded up."""
+        if self.in_channels >= NARROW:
+            return super().forward(input)
+        rows, columns = self.stride
+        return F.conv2d(input[:, :, ::rows, ::columns], self.weight)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.errors import OptionError
-from hrtk.models.backbones.layout import GroupNorm, lay_out_convolutions
+from hrtk.models.backbones.layout import GroupNorm, PointwiseConv, lay_out_convolutions
 from hrtk.registry import BACKBONES
 
 Norm = Callable[[int], nn.Module]
@@ -172,4 +172,4 @@ def initialise_convolutions(network: nn.Module) -> None:
 def _shortcut(inputs: int, outputs: int, stride: int, norm: Norm) -> Optional[nn.Module]:
     if stride == 1 and inputs == outputs:
         return None
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
+    return nn.Sequential(PointwiseConv(inputs, outputs, stride), norm(outputs))
