@@ -17,7 +17,7 @@ from hrtk.models import blazepose
 from hrtk.models.estimators.base import hash_tensors
 from hrtk.registry import DETECTORS
 
-FORMAT = 1  # of what is stored and of how people are followed; a change makes stored files obsolete
+FORMAT = 2  # of what is stored and of how people are followed; a change makes stored files obsolete
 SKELETONS = ('coco17', 'blazepose33')
 
 
@@ -26,14 +26,13 @@ class BlazePose(Detector):
     """Keypoints and landmarks by :class:`hrtk.models.blazepose.BlazePose`.
 
     The confidence of a point is its visibility. In a clip people are followed by
-    :class:`~hrtk.models.blazepose.PeopleTracker`; in a photograph in which the whole image shows nobody, the detector
-    also looks at tiles.
+    :class:`~hrtk.models.blazepose.PeopleTracker`. In photographs the detector looks at the whole image and at tiles.
 
     Args:
         skeleton: ``'coco17'``, or ``'blazepose33'`` for all landmarks.
-        tiles: of :class:`hrtk.models.blazepose.BlazePose`; 2 or 3 finds smaller people.
+        tiles: of :class:`hrtk.models.blazepose.BlazePose`; 2 or 3 finds smaller people. In photographs at least 2.
         passes, min_score, min_flag, weights: likewise.
-        detect_every, mirror_every: of the tracker.
+        detect_every, mirror_every, tiles_every: of the tracker.
         device: ``'cpu'``, ``'cuda'`` or ``'mps'``.
 
     Raises:
@@ -53,6 +52,7 @@ class BlazePose(Detector):
         device: str = 'cpu',
         detect_every: int = blazepose.DETECT_EVERY,
         mirror_every: Optional[int] = None,
+        tiles_every: Optional[int] = None,
     ) -> None:
         if skeleton not in SKELETONS:
             raise OptionError(
@@ -64,11 +64,13 @@ class BlazePose(Detector):
             tiles=tiles, passes=passes, min_score=min_score, min_flag=min_flag
         )
         self.network = blazepose.BlazePose(weights, **self._options).to(device)
-        self._tracking: dict[str, Any] = dict(detect_every=detect_every, mirror_every=mirror_every)
+        self._tracking: dict[str, Any] = dict(
+            detect_every=detect_every, mirror_every=mirror_every, tiles_every=tiles_every
+        )
         self._options.update(self._tracking, format=FORMAT)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return [self._detect(image) for image in images]
+        return [self.keypoints(self.photographed(image)) for image in images]
 
     def session(
         self, fps: Optional[float], state: Optional[dict[str, Any]] = None
@@ -88,8 +90,9 @@ class BlazePose(Detector):
             'options': json.dumps(self._options),
         }
 
-    def _detect(self, image: np.ndarray) -> np.ndarray:
-        return self.keypoints(self.network(image))
+    def photographed(self, image: np.ndarray) -> list[blazepose.Person]:
+        """The people of a photograph (H, W, 3) uint8 RGB."""
+        return self.network(image, tiles=max(self.network.tiles, blazepose.SMALL_TILES))
 
     def keypoints(self, people: Sequence[blazepose.Person]) -> np.ndarray:
         """Returns (P, K, 3) float32 of the detector's joint list."""
@@ -114,7 +117,7 @@ class BlazePoseSession:
     def __call__(self, image: np.ndarray) -> Findings:
         """Finds the people of the next frame (H, W, 3) uint8 RGB."""
         if self._tracker is None:
-            people = self._photograph(image)
+            people = self._detector.photographed(image)
             keypoints = self._detector.keypoints(people)
             return Findings(keypoints, None, _landmarks(people, [None] * len(people)))
         tracked = self._tracker(image)
@@ -128,12 +131,6 @@ class BlazePoseSession:
         if self._tracker is None:
             return {}
         return self._tracker.state()
-
-    def _photograph(self, image: np.ndarray) -> list[blazepose.Person]:
-        people = self._detector.network(image)
-        if not people and self._detector.network.tiles == 1:
-            people = self._detector.network(image, tiles=blazepose.SMALL_TILES)
-        return people
 
 
 def _landmarks(

@@ -30,7 +30,7 @@ from hrtk.models.blazepose import (
 from hrtk.models.blazepose.heatmaps import refine
 from hrtk.models.blazepose.landmark_network import LandmarkOutput
 from hrtk.models.blazepose.pipeline import tile_squares
-from hrtk.models.blazepose.regions import distinct
+from hrtk.models.blazepose.regions import distinct, within
 
 
 @pytest.fixture(scope='module')
@@ -264,6 +264,17 @@ def test_the_same_person_counts_once():
         **{key: torch.cat([getattr(p, key) for p in (first, second, third)]) for key in fields}
     )
     assert distinct(people).tolist() == [False, True, True]
+
+
+def test_legs_of_somebody_are_no_newcomer():
+    """The landmarks of an upright person lie between (55, 45) and (145, 195)."""
+    known = upright_person()
+    box = torch.tensor([[[55.0, 45, 0], [145, 195, 0]]])
+    known = dataclasses.replace(known, landmarks=torch.cat([box, known.landmarks[:, 2:]], 1))
+    below = dataclasses.replace(known, landmarks=known.landmarks + torch.tensor([0.0, 40, 0]))
+    beside = dataclasses.replace(known, landmarks=known.landmarks + torch.tensor([60.0, 0, 0]))
+    assert within(below.append(beside), known).tolist() == [True, False]
+    assert within(beside, below.append(known)).tolist() == [False]
 
 
 @pytest.mark.parametrize('size', [(100, 250), (250, 100), (90, 90)])

@@ -12,6 +12,7 @@ import torch
 
 from hrtk.datasets.open_stream import OpenStream
 from hrtk.datasets.own.footage import open_footage
+from hrtk.detectors import build_detector
 from hrtk.errors import InputError
 from hrtk.models.blazepose import BlazePose, PeopleTracker
 from hrtk.models.blazepose.regions import limit_turn, plausible
@@ -133,12 +134,12 @@ def test_the_detector_runs_as_rarely_as_it_may(network, figures, monkeypatch):
         return detect(self, image, tiles)
 
     monkeypatch.setattr(BlazePose, 'detect', counted)
-    tracker = PeopleTracker(network, FPS, detect_every=6, mirror_every=0)
+    tracker = PeopleTracker(network, FPS, detect_every=6, mirror_every=0, tiles_every=8)
     for _ in range(12):
         tracker(scene(figures, [(0, 200)]))
-    assert runs == [1, 1]
+    assert runs == [1, 2, 1, 1, 2]  # frames 0, 6 and 8
     runs.clear()
-    tracker = PeopleTracker(network, FPS, detect_every=3, mirror_every=0)
+    tracker = PeopleTracker(network, FPS, detect_every=3, mirror_every=0, tiles_every=0)
     for _ in range(4):
         tracker(scene(figures, []))
     assert runs == [1, 2, 1, 1, 1, 2]  # tiles where the interval begins only
@@ -152,6 +153,19 @@ def test_small_people_are_found_in_tiles_and_followed(network, data_root):
     tracker = PeopleTracker(network, FPS, mirror_every=0)
     assert [list(middles(tracker(image))) for _ in range(3)] == [[1]] * 3
     assert tracker.state()['tiles'] == 2
+
+
+def test_somebody_beside_a_larger_person_is_found_in_tiles(network, data_root):
+    person = cv2.imread(str(data_root / 'photos/yogait/test_m.jpg'))[..., ::-1]
+    image = np.full((720, 1080, 3), 127, np.uint8)
+    image[150:310, 300:540] = cv2.resize(person, (240, 160), interpolation=cv2.INTER_AREA)
+    image[100:700, 540:] = cv2.resize(person, (540, 600), interpolation=cv2.INTER_AREA)
+    assert len(network(image)) == 1
+    assert len(build_detector(dict(type='BlazePose'), 'cpu').photographed(image)) == 2
+    tracker = PeopleTracker(network, FPS, mirror_every=0)
+    assert [list(middles(tracker(image))) for _ in range(2)] == [[1, 2]] * 2
+    tracker = PeopleTracker(network, FPS, mirror_every=0, tiles_every=0)
+    assert list(middles(tracker(image))) == [1]
 
 
 def test_mirrored_runs_agree_with_the_others(network, figures):
@@ -186,9 +200,11 @@ def test_a_restored_tracker_goes_on_as_the_first(network, figures):
         after.restore(dict(format=0))
 
 
-@pytest.mark.parametrize('options', [dict(fps=0), dict(detect_every=0), dict(mirror_every=-1)])
+@pytest.mark.parametrize(
+    'options', [dict(fps=0), dict(detect_every=0), dict(mirror_every=-1), dict(tiles_every=-1)]
+)
 def test_numbers_out_of_range(network, options):
-    with pytest.raises(InputError, match='PeopleTracker: fps and detect_every'):
+    with pytest.raises(InputError, match='PeopleTracker: '):
         PeopleTracker(network, **{'fps': FPS, **options})
 
 

@@ -13,6 +13,7 @@ from hrtk.models.blazepose.people import SKELETON, People
 
 SCALE = 1.25  # side of a region over the diameter of the circle around the body, as in MediaPipe
 LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP = 11, 12, 23, 24
+TORSO = (LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP)
 LARGEST_LEAN = math.radians(45)  # between a region's vertical and the trunk of the person in it
 SHORTEST_TRUNK = 0.08  # in sides; the direction of a shorter one, seen from its end, says nothing
 # Limits of a change of region between looks a tenth of a second apart or farther.
@@ -114,6 +115,22 @@ def distinct(people: People) -> Tensor:
     for index in people.flag.argsort(descending=True).tolist():
         kept[index] = not bool((same[index] & kept).any())
     return kept
+
+
+def within(new: People, known: People) -> Tensor:
+    """Finds people who may be a part of somebody else, e.g. the legs of a person whom a tile cuts.
+
+    Args:
+        new: P people.
+        known: Q people.
+
+    Returns:
+        (P,) bool, True where the middle of the torso lies in the box of the landmarks of a known person.
+    """
+    middle = new.landmarks[:, TORSO, :2].mean(1)[:, None]
+    xy = known.landmarks[..., :2]
+    inside = (middle > xy.amin(1)) & (middle < xy.amax(1))
+    return inside.all(-1).any(1)
 
 
 def _tilt(up: Tensor) -> Tensor:

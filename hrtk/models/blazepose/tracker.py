@@ -16,10 +16,11 @@ from hrtk.geometry.assignment import best_pairs
 from hrtk.geometry.regions import from_regions, to_regions
 from hrtk.models.blazepose.people import SKELETON, People, Person
 from hrtk.models.blazepose.pipeline import BlazePose
-from hrtk.models.blazepose.regions import distinct, limit_turn, next_regions, plausible
+from hrtk.models.blazepose.regions import distinct, limit_turn, next_regions, plausible, within
 
 DETECT_EVERY = 10  # frames
 MIRROR_SECONDS = 0.15  # between two mirrored runs
+TILES_SECONDS = 1.0  # between two looks at tiles
 LOST_SECONDS = 0.5  # a person is looked for so long, and for at least LOST_FRAMES
 LOST_FRAMES = 3
 STEADINESS = 0.5  # weight of the velocity so far beside that of the last frame
@@ -29,7 +30,8 @@ LEAST_SIMILARITY = 0.2
 HIDDEN = 0.2
 STOPPED = 0.1
 KNOWN = 0.1  # distance of a detection's hips from those of a followed person, in sides, at which it is that person
-SMALL_TILES = 2  # where the whole image shows nobody
+ALIKE = 0.3  # logarithm of the ratio of the sides of regions of one person
+SMALL_TILES = 2  # for those whom the whole image does not show
 STATE_FORMAT = 1
 
 
@@ -85,8 +87,9 @@ class PeopleTracker:
 
     People are followed by the landmark network, which looks once where each of them is expected at constant velocity.
     The detector looks for others in the first frame, while somebody is lost or nobody is there, and in every
-    ``detect_every``-th frame. Where it finds nobody in the whole image it looks at tiles, in the frames of that
-    interval only; where they show somebody, it uses tiles from then on.
+    ``detect_every``-th frame. It also looks at tiles in every ``tiles_every``-th frame, and in every
+    ``detect_every``-th frame in which the whole image shows nobody. Where they show somebody whom the whole image does
+    not show, it uses tiles from then on.
 
     The people that are found, each once, are matched to the tracks by the Hungarian method on boxes and OKS, so that
     people who cross keep their identities as far as place and motion tell. A person who is lost for more than half a
@@ -98,6 +101,7 @@ class PeopleTracker:
         detect_every: number of frames.
         mirror_every: the mirrored crop is looked at in every so many-th frame; 0 for never, None for every 0.15
             seconds.
+        tiles_every: tiles are looked at in every so many-th frame; 0 for never, None for once a second.
 
     Raises:
         InputError: a number is out of its range.
@@ -109,18 +113,25 @@ class PeopleTracker:
         fps: float,
         detect_every: int = DETECT_EVERY,
         mirror_every: Optional[int] = None,
+        tiles_every: Optional[int] = None,
     ) -> None:
-        if mirror_every is None and fps > 0:
-            mirror_every = max(round(MIRROR_SECONDS * fps), 1)
-        if not fps > 0 or mirror_every is None or detect_every < 1 or mirror_every < 0:
+        if not fps > 0 or detect_every < 1:
             raise OptionError(
-                f'PeopleTracker: fps and detect_every are above 0 and mirror_every is at least 0, not {fps!r}, '
-                f'{detect_every!r} and {mirror_every!r}'
+                f'PeopleTracker: fps and detect_every are above 0, not {fps!r} and {detect_every!r}'
+            )
+        if mirror_every is None:
+            mirror_every = max(round(MIRROR_SECONDS * fps), 1)
+        if tiles_every is None:
+            tiles_every = max(round(TILES_SECONDS * fps), 1)
+        if min(mirror_every, tiles_every) < 0:
+            raise OptionError(
+                f'PeopleTracker: mirror_every and tiles_every are at least 0, not {mirror_every!r} and {tiles_every!r}'
             )
         self.network = network
         self.fps = fps
         self.detect_every = detect_every
         self.mirror_every = mirror_every
+        self.tiles_every = tiles_every
         self.max_missed = max(LOST_FRAMES, round(LOST_SECONDS * fps))
         self._sigmas = oks_sigmas(SKELETON)
         self._tracks: list[_Track] = []
@@ -132,9 +143,10 @@ class PeopleTracker:
     def __call__(self, image: np.ndarray) -> list[TrackedPerson]:
         """Returns the people of the next frame (H, W, 3) uint8 RGB, in the order of their identities."""
         due = self._frame % self.detect_every == 0
+        closer = self.tiles_every > 0 and self._frame % self.tiles_every == 0
         found = self._follow(image)
-        if due or found is None or len(found) < len(self._tracks):
-            found = self._with_new(image, found, due)
+        if due or closer or found is None or len(found) < len(self._tracks):
+            found = self._with_new(image, found, due, closer)
         matched = self._match(found)
         self._update(found, matched)
         people = self._output(image, found, matched)
@@ -210,13 +222,23 @@ class PeopleTracker:
         near = plausible(regions, next_regions(found), 1 / self.fps, turn=False)
         return found, near & (found.flag >= self.network.min_flag)
 
-    def _with_new(self, image: np.ndarray, found: Optional[People], due: bool) -> Optional[People]:
-        """Adds the people whom the detector finds, those who are there first."""
-        regions, _ = self.network.detect(image, self._tiles)
-        if len(regions) == 0 and due and self._tiles == 1:
-            regions, _ = self.network.detect(image, SMALL_TILES)
-            if len(regions) > 0:
-                self._tiles = SMALL_TILES
+    def _with_new(
+        self, image: np.ndarray, found: Optional[People], due: bool, closer: bool
+    ) -> Optional[People]:
+        """Adds the people whom the detector finds."""
+        everybody = self._with_detected(image, found, self._tiles)
+        if self._tiles > 1 or not (closer or (due and not _count(everybody))):
+            return everybody
+        in_tiles = self._with_detected(image, everybody, SMALL_TILES)
+        if _count(in_tiles) > _count(everybody):
+            self._tiles = SMALL_TILES
+        return in_tiles
+
+    def _with_detected(
+        self, image: np.ndarray, found: Optional[People], tiles: int
+    ) -> Optional[People]:
+        """Adds the people whom the detector finds in tiles of an image; None if there is nobody."""
+        regions, _ = self.network.detect(image, tiles)
         if found is not None and len(found) > 0 and len(regions) > 0:
             hips = next_regions(found)
             distance = torch.cdist(regions[:, :2], hips[:, :2]) / hips[:, 2]
@@ -227,11 +249,24 @@ class PeopleTracker:
         new = new.pick(new.flag >= self.network.min_flag)
         if found is None:
             return new.pick(distinct(new))
+        if tiles > 1:
+            new = new.pick(~within(new, found) | self._is_missed(new))
         everybody = found.append(new)
         # People who are followed stay, whatever the flags.
         first = torch.arange(len(everybody)) < len(found)
         preferred = dataclasses.replace(everybody, flag=everybody.flag + first)
         return everybody.pick(distinct(preferred))
+
+    def _is_missed(self, people: People) -> Tensor:
+        """(P,) whether people are where somebody is expected who was not found."""
+        missed = [track.predicted for track in self._tracks if track.missed]
+        if not missed:
+            return torch.zeros(len(people), dtype=torch.bool)
+        expected = torch.stack(missed)
+        regions = next_regions(people)
+        distance = torch.cdist(regions[:, :2], expected[:, :2]) / expected[:, 2]
+        alike = (regions[:, None, 2] / expected[:, 2]).log().abs() < ALIKE
+        return ((distance < 2 * KNOWN) & alike).any(1)
 
     def _match(self, found: Optional[People]) -> list[Optional[_Track]]:
         """The track of every person who is found; None for newcomers."""
@@ -311,3 +346,7 @@ def _boxes(points: np.ndarray) -> np.ndarray:
     high = points[..., :2].max(1)
     side = (high - low).max(1, keepdims=True)
     return np.concatenate([(low + high) / 2, side], axis=1)
+
+
+def _count(people: Optional[People]) -> int:
+    return 0 if people is None else len(people)
