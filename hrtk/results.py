@@ -30,6 +30,7 @@ name, schema          ()              name of the sequence; ``hrtk-result-1``
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Optional
 
@@ -42,6 +43,7 @@ from hrtk.reading.arrays import read_arrays
 from hrtk.structures import Prediction, Sequence
 
 SCHEMA = 'hrtk-result-1'
+LARGEST_SIDE = 1 << 20  # px of an image
 REPORT = 'report_'
 BEFORE = 'before_'
 SHAPES = {'rotmat': (24, 3, 3), 'betas': (10,), 'camera': (3,)}  # of one frame
@@ -200,6 +202,10 @@ def _check(result: Result) -> None:
         numbers.append(result.focal)
     if len(result.image_size) != 2 or not all(isinstance(x, (int, float)) for x in numbers):
         raise ValueError('fps, times, image_size, focal and counters must be numbers')
+    if not all(0 < side <= LARGEST_SIDE for side in result.image_size):
+        raise ValueError(f'image_size is {result.image_size}, not px from 1 to {LARGEST_SIDE}')
+    if not all(math.isfinite(rate) for rate in (result.fps, result.focal or 0)):
+        raise ValueError('fps and focal must be finite')
 
 
 def _check_times(times: Optional[np.ndarray], frames: int) -> None:

@@ -218,3 +218,6 @@ def test_what_the_machine_does_not_allow_is_one_line(capsys, error, words):
     assert cli._exit_code(run, '') == 2
     message = capsys.readouterr().err
     assert message.startswith('error: ') and words in message and len(message.splitlines()) == 1
+    if words == 'not enough memory':
+        assert cli._exit_code(run, '', 'mine.yaml') == 2
+        assert 'the sizes in mine.yaml' in capsys.readouterr().err

@@ -142,10 +142,11 @@ def print_assets(
     table = Table(title=f'in {root}', show_lines=True)
     for column in ('file', 'needed by', 'where to get it', 'state'):
         table.add_column(column, overflow='fold')  # addresses must not be cut
-    correct = True
+    wrong = []
     for asset in known_assets():
         state, summary = status(asset, root, verify)
-        correct = correct and state != WRONG
+        if state == WRONG:
+            wrong.append(summary)
         table.add_row(
             asset.path,
             asset.needed_by,
@@ -159,7 +160,10 @@ def print_assets(
             escape(name), ', '.join(configs), origin, f'[{STYLES[state]}]{state}[/]\nnot checked'
         )
     console.print(table)
-    return correct
+    # Whole, because the table folds long names.
+    for summary in wrong:
+        console.print(f'[{STYLES[WRONG]}]{WRONG}[/]: {escape(summary)}', soft_wrap=True)
+    return not wrong
 
 
 def _other_files() -> dict[str, list[str]]:

@@ -105,7 +105,8 @@ def _run(
         args = parser.parse_args(arguments)
         note = command.ON_INTERRUPT
         with interrupts.raised():
-            code = _exit_code(lambda: command.run(args), _output_folder(args))
+            config = getattr(args, 'config', None)
+            code = _exit_code(lambda: command.run(args), _output_folder(args), config)
     except (KeyboardInterrupt, Exception) as error:
         stop = interrupts.cause(error)
         if stop is None:
@@ -126,7 +127,7 @@ def _output_folder(args: argparse.Namespace) -> str:
     return os.curdir
 
 
-def _exit_code(run: Callable[[], int], output: str) -> int:
+def _exit_code(run: Callable[[], int], output: str, config: Optional[str] = None) -> int:
     """Runs a command; prints one line instead of a traceback for bad input, and for a disk that cannot be written."""
     try:
         code = run()
@@ -141,13 +142,13 @@ def _exit_code(run: Callable[[], int], output: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, RuntimeError, MemoryError) as error:
-        message = _environment(error, output)
+        message = _environment(error, output, config)
         if message is None:
             raise
         return _report(message)
 
 
-def _environment(error: BaseException, output: str) -> Optional[str]:
+def _environment(error: BaseException, output: str, config: Optional[str]) -> Optional[str]:
     """The message about what the machine or a file name does not allow; None for other errors."""
     cause = written_error(error)
     if cause is not None:
@@ -156,7 +157,7 @@ def _environment(error: BaseException, output: str) -> Optional[str]:
         reason = str(error).splitlines()[0] if str(error) else 'MemoryError'
         return (
             f'not enough memory ({reason}); smaller batches, images or networks need less: check the '
-            f'sizes in the config and the options'
+            f'sizes in {config or "the config"} and the options'
         )
     if isinstance(error, OSError) and error.filename is not None:
         return f'{error.filename}: cannot be used ({error.strerror}); check the path'

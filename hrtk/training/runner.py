@@ -17,12 +17,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hrtk.engine.runner import build_evaluator, build_hook, named_part
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.models.checkpoints import read_checkpoint
 from hrtk.registry import DATASETS, MODELS, OPTIMIZERS
 from hrtk.training.seeded_steps import SeededSteps
 
 _RUN_NUMBERS = itertools.count()
+LARGEST_LOADING = {'num_workers': 1024, 'batch_size': 1 << 24}  # of a data loader
 
 
 def _named(build: Callable[..., Any], key: str) -> Callable[..., Any]:
@@ -87,8 +88,13 @@ class TrainRunner(Runner):
     def build_dataloader(
         dataloader: DataLoader | dict, seed: Optional[int] = None, diff_rank_seed: bool = False
     ) -> DataLoader:
-        """Builds a data set and its loader."""
+        """Builds a data set and its loader.
+
+        Raises:
+            OptionError: ``num_workers`` or ``batch_size`` is out of its range.
+        """
         if isinstance(dataloader, dict):
+            _check_loading(dataloader)
             dataset = DATASETS.build(dataloader['dataset'])
             # As the result of a function: mmengine copies a data set itself, and a copy of files mapped to memory is no
             # longer mapped. It takes memory, and what is drawn into it never reaches the disk.
@@ -125,3 +131,15 @@ class TrainRunner(Runner):
                 parameters = [nn.Parameter(torch.zeros(1))]
                 OPTIMIZERS.build(optim_wrapper['optimizer'], default_args=dict(params=parameters))
             return super().build_optim_wrapper(optim_wrapper)
+
+
+def _check_loading(dataloader: dict) -> None:
+    """Checks the numbers of a loader before torch starts a process for every worker."""
+    for option, least in (('num_workers', 0), ('batch_size', 1)):
+        value = dataloader.get(option, least)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise OptionError(f'data loader: {option} is a whole number, not {value!r}')
+        if not least <= value <= LARGEST_LOADING[option]:
+            raise OptionError(
+                f'data loader: {option} is a number from {least} to {LARGEST_LOADING[option]}, not {value!r}'
+            )

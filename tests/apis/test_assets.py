@@ -148,6 +148,11 @@ def test_commands(beside, tmp_path, monkeypatch, capsys):
 
     code, told = run('check_assets.py', '--quick')
     assert code == 0 and all(asset.path in told.out for asset in ASSETS)
+    wrong = tmp_path / 'data/3dpw/sequenceFiles/test/a_sequence_with_a_long_name_00.pkl'
+    wrong.parent.mkdir(parents=True)
+    wrong.write_bytes(b'nothing')
+    code, told = run('check_assets.py', '--root', tmp_path / 'data')
+    assert code == 2 and f'wrong: {wrong}' in told.out  # in one line
     # Whatever a published config names below data, itself or in a folder that is listed.
     named = set()
     for path in (ROOT / 'configs').glob('**/*.py'):

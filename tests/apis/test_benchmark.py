@@ -158,6 +158,12 @@ def fakes(tmp_path, monkeypatch):
     return tmp_path / 'fake.yaml'
 
 
+@pytest.mark.parametrize('jobs', [0, -1])
+def test_too_few_jobs(table, jobs):
+    with pytest.raises(InputError, match=f'jobs is a number .* not {jobs}'):
+        benchmark(table, jobs=jobs)
+
+
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_error_in_one_row(fakes, monkeypatch, jobs):
     fakes.write_text(

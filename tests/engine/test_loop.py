@@ -1,5 +1,6 @@
 """What the loop promises to adapters, hooks and readers of results."""
 
+import dataclasses
 import json
 import sys
 from urllib.parse import unquote
@@ -42,6 +43,23 @@ def test_result_file(config, tmp_path):
     )
     assert run['computing'] == {'precision': 'float32', 'threads': torch.get_num_threads()}
     assert not list(folder.glob('*.tmp'))
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(image_size=(2**63 - 1, 8)), 'image_size is'),
+        (dict(image_size=(0, 8)), 'image_size is'),
+        (dict(fps=float('inf')), 'fps and focal must be finite'),
+        (dict(focal=float('nan')), 'fps and focal must be finite'),
+    ],
+)
+def test_impossible_numbers_of_a_result(config, tmp_path, change, message):
+    adapt(config, work_dir=tmp_path)
+    path = next(tmp_path.glob('results/*/clip%2F1.npz'))
+    dataclasses.replace(Result.load(path), **change).save(path)
+    with pytest.raises(InputError, match=f'clip%2F1.npz.*{message}'):
+        Result.load(path)
 
 
 def test_before_is_the_source_model(config, tmp_path):

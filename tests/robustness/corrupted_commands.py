@@ -87,7 +87,7 @@ class Command:
         files: patterns of the files to corrupt.
         before: commands that complete the inputs.
         codes: exit codes of proper messages.
-        accepted: messages of the valid inputs.
+        accepted: messages of the valid inputs, and those about a file that only a changed config names.
         keys: dotted keys for ``--cfg-options``.
     """
 
@@ -266,6 +266,7 @@ COMMANDS = {
         ('train.yaml', 'work/*.pth', 'work/last_checkpoint', 'data/h36m/data_[23]d_h36m*gt.npz')
         + ('data/h36m/data_3d_h36m.npz',),
         before=(('train', 'train.yaml', '--work-dir', 'work'),),
+        accepted=('there is no such file',),
         keys=TRAIN_KEYS,
     ),
     'test': Command(
@@ -273,6 +274,7 @@ COMMANDS = {
         ('test', 'train.yaml', '--weights', 'work/epoch_1.pth', '--work-dir', 'out'),
         ('train.yaml', 'work/*.pth', 'data/h36m/data_3d_h36m.npz'),
         before=(('train', 'train.yaml', '--work-dir', 'work'),),
+        accepted=('there is no such file',),
         keys=TRAIN_KEYS,
     ),
     'publish-model': Command(

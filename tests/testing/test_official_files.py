@@ -13,6 +13,7 @@ import torch
 from hrtk.body_models.files import load_body_file
 from hrtk.body_models.safe_pickle import load_pickle
 from hrtk.datasets.official.threedpw import read_3dpw
+from hrtk.errors import InputError
 from hrtk.models.checkpoints import read_checkpoint
 from hrtk.models.estimators import RSCNet
 from hrtk.models.temporal import TCMR, VIBE, MPSNet
@@ -129,6 +130,18 @@ def test_sequence_files_of_3dpw(data):
     for key, width in (('poses_60Hz', 72), ('trans_60Hz', 3)):
         assert [values.shape for values in content[key]] == [(2 * F, width)] * 2
     assert [track.betas.shape for track in read_3dpw(path)] == [(10,)] * 2
+
+
+@pytest.mark.parametrize('value', [np.nan, 1e7, -1e30])
+def test_impossible_numbers_of_3dpw(data, tmp_path, value):
+    content = pickle.loads(
+        (data / '3dpw/sequenceFiles/test/free_clip_00.pkl').read_bytes(), encoding='latin1'
+    )
+    content['trans'][1][2, 0] = value
+    path = tmp_path / 'sequence.pkl'
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(InputError, match=r'sequence.pkl.*trans.*finite ones below 1e\+06'):
+        read_3dpw(path)
 
 
 def test_dynaboas_files_are_numbered_in_the_order_of_its_script(data):

@@ -133,12 +133,16 @@ def stored_body(folder: Path) -> BodyModel:
             body = body_of(estimator)
     except (TypeError, AttributeError) as error:  # options of other types
         raise InputError(f'{path}: its body cannot be built ({error}); {RUN_AGAIN}') from error
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f'{path} names a body that cannot be read: {error}') from error
     expected = read_json(path, RUN_AGAIN, dict)
     for key in ('fingerprints', 'estimator', 'body'):
         expected = expected.get(key) if isinstance(expected, dict) else None
     if expected not in (None, body.data.sha256):
         raise InputError(
-            f'{body.data.path}: not the body file that the results in {folder} were computed with; '
+            f'{body.data.path}: not the body file that the results were computed with, by {path}; '
             f'bring that back, or run tools/adapt.py again'
         )
     return body

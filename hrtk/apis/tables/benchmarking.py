@@ -58,8 +58,10 @@ def benchmark(
         The content of ``table.json``.
 
     Raises:
-        InputError: the table file or a config is wrong, or no row matches ``only``.
+        InputError: the table file or a config is wrong, no row matches ``only``, or ``jobs`` is below 1.
     """
+    if jobs < 1:
+        raise InputError(f'jobs is a number of parallel runs, at least 1, not {jobs}')
     selection = _select(load_table(table), only, seeds)
     obstacles = obstacles_of_rows(selection)
     rows = [row for row in selection.rows if row.label not in obstacles]

@@ -61,6 +61,7 @@ BOA_ORDER = (
 )
 # Keys that are read, with their shapes: 'F' is the number of frames, None is any length. A key of PERSON is a list with
 # one array per person.
+LARGEST = 1e6  # of all numbers of a person: radians, metres, px
 PERSON = {
     'poses': ('F', 72),
     'betas': (None,),
@@ -230,10 +231,10 @@ class ThreeDPW(SequenceDataset):
                 files.sort(key=_place_in_boa)
         else:
             files = [folder / f'{name}.pkl' for name in names]
-        missing = [file.stem for file in files if not file.is_file()]
+        missing = [file.name for file in files if not file.is_file()]
         if missing or not files:
             raise InputError(
-                f'{folder}: holds no sequence {", ".join(missing) or "file (*.pkl)"}; {REMEDY}'
+                f'{folder}: holds no sequence file {", ".join(missing) or "(*.pkl)"}; {REMEDY}'
             )
         return files
 
@@ -338,7 +339,7 @@ def _checked_array(value: Any, shape: tuple, frames: int, label: str) -> Tensor:
         label: file and key, for messages.
 
     Raises:
-        InputError: another shape, no numbers, numbers that are not finite, or fewer than ten betas.
+        InputError: another shape, no numbers, numbers that are not finite or too large, or fewer than ten betas.
     """
     array = np.asarray(value)
     lengths = {'F': frames}
@@ -348,9 +349,10 @@ def _checked_array(value: Any, shape: tuple, frames: int, label: str) -> Tensor:
             f'{label} has shape {array.shape} and dtype {array.dtype}, expected {expected} numbers; {REMEDY}'
         )
     too_few_betas = shape == PERSON['betas'] and len(array) < 10
-    if too_few_betas or not np.isfinite(array).all():
+    if too_few_betas or not (np.abs(array) < LARGEST).all():
         raise InputError(
-            f'{label} holds {array.shape} numbers, expected finite ones, and ten betas or more; {REMEDY}'
+            f'{label} holds {array.shape} numbers, expected finite ones below {LARGEST:g}, and ten betas or more; '
+            f'{REMEDY}'
         )
     return torch.as_tensor(array.astype(np.float64))
 
