@@ -35,7 +35,7 @@ def overlay(
     prediction: Prediction,
     boxes: Tensor,
     body: BodyModel,
-    color: Color = BLUE,
+    color: Color | np.ndarray = BLUE,
     alpha: float = 0.9,
 ) -> np.ndarray:
     """Draws all predicted bodies of one image, nearer ones over farther ones.
@@ -45,7 +45,7 @@ def overlay(
         prediction: B people of this image.
         boxes: (B, 3) their crop boxes ``[cx, cy, side]``, px.
         body: the body model of the prediction.
-        color: RGB in [0, 1].
+        color: RGB in [0, 1], one for all or (B, 3).
         alpha: opacity in [0, 1].
 
     Returns:
@@ -237,13 +237,14 @@ class _View:
         prediction: Prediction,
         boxes: Tensor,
         body: BodyModel,
-        color: Color,
+        color: Color | np.ndarray,
         alpha: float,
     ) -> np.ndarray:
         """Draws B bodies in (B, 3) crop boxes as one mesh, so that they are sorted by depth."""
         vertices = _vertices(prediction, body)
         faces = body.faces.cpu().numpy()
         mesh = vertices + self._translation(prediction, boxes)[:, None]
+        colors = np.broadcast_to(color, (len(vertices), 3)).repeat(vertices.shape[1], axis=0)
         first_vertices = np.arange(len(vertices))[:, None, None] * vertices.shape[1]
         return draw_mesh(
             self.image,
@@ -251,7 +252,7 @@ class _View:
             (faces + first_vertices).reshape(-1, 3),
             self.focal,
             self.centre,
-            color,
+            colors,
             alpha,
         )
 

@@ -15,6 +15,15 @@ from hrtk.geometry.raster import mean_over_samples, rasterize, vertex_normals
 Color = Sequence[float]
 BLUE: Color = (0.70, 0.79, 0.90)
 PINK: Color = (0.94, 0.74, 0.72)
+# Of people side by side, in the hues of the report's.
+PEOPLE: tuple[Color, ...] = (
+    BLUE,
+    (0.95, 0.78, 0.64),
+    (0.73, 0.87, 0.68),
+    (0.85, 0.75, 0.91),
+    (0.93, 0.73, 0.81),
+    (0.66, 0.86, 0.87),
+)
 SUPERSAMPLING = 2
 GAMMA = 2.2
 
@@ -73,6 +82,11 @@ def draw_mesh(
     blended = shaded * alpha + pixels * (1 - coverage * alpha)
     pixels[...] = np.rint(blended.clip(0, 255)).astype(np.uint8)
     return result
+
+
+def person_colors(people: Sequence[int]) -> np.ndarray:
+    """(P, 3) RGB in [0, 1] of people by their numbers, which count from 0; six people have different colours."""
+    return np.array([PEOPLE[number % len(PEOPLE)] for number in people])
 
 
 def project_points(vertices: np.ndarray, focal: float, centre: tuple[float, float]) -> np.ndarray:

@@ -21,6 +21,7 @@ from hrtk.visualization.overlays import (
     overlay,
     person_region,
 )
+from hrtk.visualization.render import person_colors
 
 
 @pytest.fixture(scope='module')
@@ -73,6 +74,22 @@ def test_depth_and_not_order_decides_between_people(body: BodyModel) -> None:
         in_image(body(near.rotmat, near.betas).joints, near.camera, boxes[0])[6]
     ).astype(int)
     np.testing.assert_array_equal(one[middle[1], middle[0]], alone[middle[1], middle[0]])
+
+
+def test_people_have_their_own_colours(body: BodyModel) -> None:
+    people = Prediction.cat([standing((1.0, 0, 0.25)), standing((1.0, 0, 0.25))])
+    boxes = torch.tensor([[100.0, 100, 180], [300.0, 100, 180]])
+    image = np.full((200, 400, 3), 90, np.uint8)
+    colors = person_colors([0, 1])
+    drawn = overlay(image, people, boxes, body, colors, alpha=1.0).astype(float)
+    halves = (drawn[:, :200], drawn[:, 200:])
+    for half, color in zip(halves, colors):
+        inside = half[(half != 90).any(-1)]
+        seen = inside.sum(0) / inside.sum()
+        # The brightest channel of the light is that of the colour, and red differs between blue and orange.
+        assert seen.argmax() == color.argmax() and seen.argmin() == color.argmin()
+    assert len({tuple(color) for color in person_colors(range(6))}) == 6
+    np.testing.assert_array_equal(person_colors([7]), person_colors([1]))
 
 
 def test_keypoints_are_drawn_where_they_are_and_only_if_seen() -> None:

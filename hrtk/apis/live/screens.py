@@ -20,6 +20,7 @@ from hrtk.structures import Prediction
 from hrtk.visualization.live_viewer import LiveViewer
 from hrtk.visualization.overlays import overlay
 from hrtk.visualization.playback import pelvis_meshes
+from hrtk.visualization.render import person_colors
 from hrtk.visualization.video import write_image, write_video
 
 TITLE = 'hrtk live (Q ends)'
@@ -45,8 +46,9 @@ def draw(image: np.ndarray, people: list[LivePerson], body: BodyModel) -> np.nda
         return image
     bodies = Prediction.cat([person.shown for person in people]).cpu()
     boxes = torch.stack([person.box for person in people])
+    colors = person_colors([person.track - 1 for person in people])
     with torch.no_grad():
-        return overlay(image, bodies, boxes, body)
+        return overlay(image, bodies, boxes, body, colors)
 
 
 class Window:

@@ -17,7 +17,7 @@ from hrtk.prefetch import prefetched
 from hrtk.results import Result
 from hrtk.structures import Prediction
 from hrtk.visualization.overlays import overlay
-from hrtk.visualization.render import BLUE, Color
+from hrtk.visualization.render import Color, person_colors
 from hrtk.visualization.video import (
     can_write_video,
     letterbox,
@@ -110,8 +110,11 @@ def _drawn(
 ) -> Iterator[np.ndarray]:
     images = dataset.footage.frames(frames)
     small = (scaled_frame(images[index]) for index in range(len(frames)))
+    numbers = {person.name: index for index, person in enumerate(dataset.tracks)}
     for number, (image, scale) in zip(frames, prefetched(small)):
-        yield draw_people(image, scale, people.get(number, []), body)
+        visible = people.get(number, [])
+        colors = person_colors([numbers[result.name] for result, _ in visible])
+        yield draw_people(image, scale, visible, body, 'after', colors)
 
 
 def draw_people(
@@ -119,8 +122,8 @@ def draw_people(
     scale: float,
     visible: list[tuple[Result, int]],
     body: BodyModel,
-    row: str = 'after',
-    color: Color = BLUE,
+    row: str,
+    color: Color | np.ndarray,
 ) -> np.ndarray:
     """Draws the bodies of all people of a frame.
 
@@ -130,7 +133,7 @@ def draw_people(
         visible: the results of the people, and the position of the frame in each.
         body: the body model of the results.
         row: ``'after'`` or ``'before'``.
-        color: RGB in [0, 1].
+        color: RGB in [0, 1], one for all or (P, 3).
 
     Returns:
         (H, W, 3) uint8 RGB.
