@@ -95,7 +95,7 @@ def test(
         experiment_name=f'{name}-test',
     )
     with named_config(cfg.filename):
-        runner = TrainRunner.from_cfg(Config(content))
+        runner = TrainRunner.from_cfg(Config(content, filename=cfg.filename))
         metrics = {key: float(value) for key, value in runner.test().items()}
     report = dict(
         config=cfg.filename,
@@ -194,6 +194,10 @@ def with_weights(cfg: Config, weights: Optional[str | Path]) -> Config:
     cfg = Config(cfg.to_dict(), filename=cfg.filename)
     for part in PARTS:
         cfg.pop(part, None)
+    if not isinstance(cfg.model.get(NETWORK), dict):
+        raise InputError(
+            f'{cfg.filename or "the config"}: model.{NETWORK} is the config of a network'
+        )
     if weights is not None:
         cfg.model[NETWORK]['weights'] = str(weights)
     if cfg.model[NETWORK].get('weights') is None:

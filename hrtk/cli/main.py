@@ -105,7 +105,7 @@ def _run(
         args = parser.parse_args(arguments)
         note = command.ON_INTERRUPT
         with interrupts.raised():
-            config = getattr(args, 'config', None)
+            config = getattr(args, 'config', None) or getattr(args, 'adapt', None)
             code = _exit_code(lambda: command.run(args), _output_folder(args), config)
     except (KeyboardInterrupt, Exception) as error:
         stop = interrupts.cause(error)

@@ -168,11 +168,14 @@ class ThreeDPW(SequenceDataset):
         self.files = self._sequence_files(sequences, order)
         self.tracks: list[PersonTrack] = []
         for file in self.files:
-            self.tracks += read_3dpw(file)
-        for track in self.tracks:
-            first = self._image_path(track, 0)
-            if not first.is_file():
-                raise InputError(f'{first}: the first image of {track.clip!r} is missing; {REMEDY}')
+            tracks = read_3dpw(file)
+            for track in tracks:
+                first = self._image_path(track, 0)
+                if not first.is_file():
+                    raise InputError(
+                        f'{first}: the first image of {track.clip!r}, a sequence of {file}, is missing; {REMEDY}'
+                    )
+            self.tracks += tracks
 
     def __len__(self) -> int:
         return len(self.tracks)
