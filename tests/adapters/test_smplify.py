@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 from test_closed_form import LIMBS, case, joints_of
+from test_track_fit import Memory, person
 
 from hrtk.adapters import SMPLify
 from hrtk.adapters.parts.posed import CropKeypoints
@@ -14,6 +15,7 @@ from hrtk.geometry.camera import project
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.structures import Prediction
 
+__all__ = ['person']  # a fixture
 FEW = dict(camera_steps=5, steps=60, lr=0.02)
 
 
@@ -57,8 +59,10 @@ def test_second_stage_written_out(drawn):
         elbows = np.exp(2 * pose[t, 55 - 3]) + np.exp(-2 * pose[t, 58 - 3])
         knees = np.exp(-2 * pose[t, 12 - 3]) + np.exp(-2 * pose[t, 15 - 3])
         expected += 15.2**2 * (elbows + knees) + 5**2 * (betas[t] ** 2).sum()
-    arguments = tensors((joints, translation, pose, betas))
-    found = objectives.body(*arguments, CropKeypoints(*tensors((xy, confidence))))
+    places = pixels(joints, translation) / 112
+    found = objectives.body(
+        *tensors((places, pose, betas)), CropKeypoints(*tensors((xy, confidence)))
+    )
     assert float(found) == pytest.approx(expected, rel=1e-9)
 
 
@@ -70,7 +74,8 @@ def test_first_stage_and_smoothness_written_out(drawn):
     away = (pixels(joints, translation) - 112 * xy)[:, torso]
     expected = (away**2).sum() + 100**2 * 2 * 0.03**2
     keypoints = CropKeypoints(*tensors((xy, confidence)))
-    found = objectives.camera(*tensors((joints, translation, first)), keypoints)
+    found = objectives.torso(torch.tensor(pixels(joints, translation) / 112), keypoints)
+    found = found + objectives.depth(*tensors((translation, first)))
     assert float(found) == pytest.approx(expected, rel=1e-9)
     step = np.abs(joints[1] - joints[0]).sum()
     assert float(objectives.smooth(torch.tensor(joints))) == pytest.approx(3 * step)
@@ -119,8 +124,18 @@ def test_both_stages_are_a_plain_loop():
             loss().backward()
             adam.step()
 
-    descend(lambda: objectives.camera(joints(), place, first, keypoints), [orient, place])
-    descend(lambda: objectives.body(joints(), place, pose, betas, keypoints), [pose, betas, orient])
+    def places():
+        x, y, z = (joints() + place[:, None]).unbind(-1)
+        return 5000 / 112 * torch.stack([x / z, y / z], -1)
+
+    def torso_loss():
+        return objectives.torso(places(), keypoints) + objectives.depth(place, first)
+
+    def body_loss():
+        return objectives.body(places(), pose, betas, keypoints)
+
+    descend(torso_loss, [orient, place])
+    descend(body_loss, [pose, betas, orient])
     adapter = SMPLify(camera_steps=3, steps=3)
     found = list(adapter.start(model).run(sequence))[1]
     wanted = Rotation.from_rotvec(
@@ -130,6 +145,24 @@ def test_both_stages_are_a_plain_loop():
     np.testing.assert_allclose(found.betas[0], betas[0].detach(), atol=2e-3)
     x, y, depth = place[0].tolist()
     np.testing.assert_allclose(found.camera[0], [2 * 5000 / (224 * depth), x, y], atol=1e-4)
+
+
+def test_the_camera_of_the_image_does_not_tilt_a_near_body(person):
+    """The start is the truth, three metres from a pinhole camera."""
+    sequence, rotmat, betas, in_crop = person
+    no_priors = dict(pose_prior=0.0, angle_prior=0.0, shape_prior=0.0, smooth=0.0)
+
+    def moved(camera, scope):
+        adapter = SMPLify(camera=camera, scope=scope, weights=no_priors, camera_steps=0, lr=1e-3)
+        model = Memory(rotmat, betas)
+        fitted = Prediction.cat(list(adapter.start(model).run(sequence)))
+        joints = model.body.joints(fitted.rotmat, fitted.betas, 'coco17')[:, 5:]
+        print(camera, scope, float((joints - in_crop).norm(dim=-1).mean()))
+        return float((joints - in_crop).norm(dim=-1).mean())
+
+    assert SMPLify(camera='image').uses_camera and not SMPLify().uses_camera
+    assert max(moved('image', 'frame'), moved('image', 'track')) < 2e-3
+    assert min(moved('crop', 'frame'), moved('crop', 'track')) > 2e-2
 
 
 def test_frames_do_not_depend_on_each_other_and_tracks_do():
@@ -169,7 +202,8 @@ def test_a_frame_without_keypoints_keeps_its_prediction():
 
 
 @pytest.mark.parametrize(
-    'options', [dict(sigma=0.0), dict(camera_steps=-1), dict(weights=dict(motion=1.0))]
+    'options',
+    [dict(sigma=0.0), dict(camera_steps=-1), dict(weights=dict(motion=1.0)), dict(camera='world')],
 )
 def test_refuses(options):
     with pytest.raises(InputError, match='SMPLify'):
