@@ -1,19 +1,23 @@
 """SMPLify: its losses against sums in numpy, and a body that was turned away from its keypoints."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 from test_closed_form import LIMBS, case, joints_of
+from test_track_fit import Memory, person
 
 from hrtk.adapters import SMPLify
 from hrtk.adapters.parts.posed import CropKeypoints
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import to_crop
-from hrtk.geometry.camera import project
+from hrtk.geometry.camera import project, viewing_rotation
 from hrtk.geometry.rotation import axis_angle_to_rotmat
-from hrtk.structures import Prediction
+from hrtk.structures import Keypoints2D, Prediction
 
+__all__ = ['person']  # a fixture
 FEW = dict(camera_steps=5, steps=60, lr=0.02)
 
 
@@ -57,8 +61,10 @@ def test_second_stage_written_out(drawn):
         elbows = np.exp(2 * pose[t, 55 - 3]) + np.exp(-2 * pose[t, 58 - 3])
         knees = np.exp(-2 * pose[t, 12 - 3]) + np.exp(-2 * pose[t, 15 - 3])
         expected += 15.2**2 * (elbows + knees) + 5**2 * (betas[t] ** 2).sum()
-    arguments = tensors((joints, translation, pose, betas))
-    found = objectives.body(*arguments, CropKeypoints(*tensors((xy, confidence))))
+    places = pixels(joints, translation) / 112
+    found = objectives.body(
+        *tensors((places, pose, betas)), CropKeypoints(*tensors((xy, confidence)))
+    )
     assert float(found) == pytest.approx(expected, rel=1e-9)
 
 
@@ -70,7 +76,8 @@ def test_first_stage_and_smoothness_written_out(drawn):
     away = (pixels(joints, translation) - 112 * xy)[:, torso]
     expected = (away**2).sum() + 100**2 * 2 * 0.03**2
     keypoints = CropKeypoints(*tensors((xy, confidence)))
-    found = objectives.camera(*tensors((joints, translation, first)), keypoints)
+    found = objectives.torso(torch.tensor(pixels(joints, translation) / 112), keypoints)
+    found = found + objectives.depth(*tensors((translation, first)))
     assert float(found) == pytest.approx(expected, rel=1e-9)
     step = np.abs(joints[1] - joints[0]).sum()
     assert float(objectives.smooth(torch.tensor(joints))) == pytest.approx(3 * step)
@@ -119,8 +126,18 @@ def test_both_stages_are_a_plain_loop():
             loss().backward()
             adam.step()
 
-    descend(lambda: objectives.camera(joints(), place, first, keypoints), [orient, place])
-    descend(lambda: objectives.body(joints(), place, pose, betas, keypoints), [pose, betas, orient])
+    def places():
+        x, y, z = (joints() + place[:, None]).unbind(-1)
+        return 5000 / 112 * torch.stack([x / z, y / z], -1)
+
+    def torso_loss():
+        return objectives.torso(places(), keypoints) + objectives.depth(place, first)
+
+    def body_loss():
+        return objectives.body(places(), pose, betas, keypoints)
+
+    descend(torso_loss, [orient, place])
+    descend(body_loss, [pose, betas, orient])
     adapter = SMPLify(camera_steps=3, steps=3)
     found = list(adapter.start(model).run(sequence))[1]
     wanted = Rotation.from_rotvec(
@@ -130,6 +147,30 @@ def test_both_stages_are_a_plain_loop():
     np.testing.assert_allclose(found.betas[0], betas[0].detach(), atol=2e-3)
     x, y, depth = place[0].tolist()
     np.testing.assert_allclose(found.camera[0], [2 * 5000 / (224 * depth), x, y], atol=1e-4)
+
+
+def test_the_camera_of_the_image_does_not_tilt_a_near_body(person):
+    """The start is the truth, three metres from a pinhole camera."""
+    sequence, rotmat, betas, _ = person
+    model = Memory(rotmat, betas)
+    with torch.no_grad():
+        truth = model.body.joints(rotmat, betas, 'spin24')
+    ray = viewing_rotation(sequence.boxes, 700.0, (320.0, 240.0))
+    placed = truth @ ray.mT + torch.tensor([0.8, 0.3, 3.0])
+    xy = 700 * placed[..., :2] / placed[..., 2:] + torch.tensor([320.0, 240])
+    keypoints = Keypoints2D(xy, torch.ones(len(xy), 24), 'spin24', 'gt')
+    sequence = dataclasses.replace(sequence, keypoints2d=keypoints)
+    no_priors = dict(pose_prior=0.0, angle_prior=0.0, shape_prior=0.0, smooth=0.0)
+
+    def moved(camera, scope):
+        adapter = SMPLify(camera=camera, scope=scope, lr=1e-3, weights=no_priors)
+        fitted = Prediction.cat(list(adapter.start(model).run(sequence)))
+        joints = model.body.joints(fitted.rotmat, fitted.betas, 'spin24')
+        return float((joints - truth).norm(dim=-1).mean())
+
+    assert max(moved('image', 'frame'), moved('image', 'track')) < 2e-3
+    assert min(moved('crop', 'frame'), moved('crop', 'track')) > 1e-2
+    assert SMPLify(camera='image').uses_camera and not SMPLify().uses_camera
 
 
 def test_frames_do_not_depend_on_each_other_and_tracks_do():
@@ -169,7 +210,8 @@ def test_a_frame_without_keypoints_keeps_its_prediction():
 
 
 @pytest.mark.parametrize(
-    'options', [dict(sigma=0.0), dict(camera_steps=-1), dict(weights=dict(motion=1.0))]
+    'options',
+    [dict(sigma=0.0), dict(camera_steps=-1), dict(weights=dict(motion=1.0)), dict(camera='world')],
 )
 def test_refuses(options):
     with pytest.raises(InputError, match='SMPLify'):

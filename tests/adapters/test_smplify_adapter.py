@@ -99,7 +99,9 @@ def test_the_optimisation_begins_at_the_predictions_of_the_adapter():
     found, _, _ = outcome(SMPLify(adapter=ONLINE, **FEW, segment=3), sequence)
     plain = SMPLify(**FEW).start(Tiny())
     keypoints = crop_targets(sequence, SKELETON)
-    by_hand = [plain.refine(adapted[part], keypoints[part]) for part in (slice(0, 3), slice(3, 5))]
+    by_hand = [
+        plain.refine(adapted[part], keypoints[part], part) for part in (slice(0, 3), slice(3, 5))
+    ]
     assert same(found, Prediction.cat(by_hand))
 
 

@@ -100,9 +100,7 @@ def test_losses_written_out(person):
     confidence = torch.tensor(rng.uniform(0, 1, (F, 12)), dtype=torch.float32)
     targets = TrackTargets(
         CropKeypoints(targets.keypoints.xy, confidence),
-        targets.focal,
-        targets.principal_point,
-        targets.rays,
+        targets.camera,
         FPS,
     )
     joints = in_crop + torch.tensor(0.05 * rng.normal(size=in_crop.shape), dtype=torch.float32)
@@ -134,9 +132,9 @@ def reprojection_by_hand(joints: Tensor, targets: TrackTargets) -> float:
     total = 0.0
     confidence = targets.keypoints.confidence.double().numpy()
     for t in range(F):
-        turned = (targets.rays[t] @ joints[t].mT).mT.double().numpy()
-        focal = float(targets.focal[t])
-        centre = targets.principal_point[t].double().numpy()
+        turned = (targets.camera.rays[t] @ joints[t].mT).mT.double().numpy()
+        focal = float(targets.camera.focal[t])
+        centre = targets.camera.principal_point[t].double().numpy()
         xy = targets.keypoints.xy[t].double().numpy()
         weight = np.sqrt(confidence[t] + 1e-3)[:, None]
 

@@ -10,7 +10,7 @@ from test_no_evidence import track_sequence
 from tiny_parts import SIZE, VIEWS, RandomViews, Tiny, predict_all, weights_of
 
 from hrtk.adapters import TrackFit
-from hrtk.adapters.track.objectives import LossWeights, Objectives, TrackTargets, projected
+from hrtk.adapters.track.objectives import LossWeights, Objectives, TrackTargets
 from hrtk.errors import InputError
 from hrtk.models.priors.gmm import OPEN_GMM, read_gmm
 from hrtk.structures import Prediction
@@ -37,7 +37,7 @@ def by_hand(model, sequence, passes: int, batch: int, until: float):
         return model.body.joints(rotmat, shape.expand(len(rotmat), -1), 'body12')
 
     def error_of(joints, rows) -> np.ndarray:
-        shift = (projected(joints, targets[rows]) - targets.keypoints.xy[rows]).detach().numpy()
+        shift = (targets[rows].project(joints) - targets.keypoints.xy[rows]).detach().numpy()
         sure = targets.keypoints.confidence[rows].numpy()
         return 112 * np.sqrt((sure[..., None] * shift**2).sum((1, 2)) / (2 * sure.sum(1)))
 

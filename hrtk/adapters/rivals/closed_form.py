@@ -124,7 +124,7 @@ class ClosedFormSession(RefinementSession):
         self.options = options
 
     @torch.no_grad()
-    def refine(self, prediction: Prediction, keypoints: CropKeypoints) -> Prediction:
+    def refine(self, prediction: Prediction, keypoints: CropKeypoints, frames: slice) -> Prediction:
         """Turns torso and limbs, and fits the camera before and after."""
         rotmat = prediction.rotmat
         betas = prediction.betas

@@ -32,14 +32,18 @@ class RefinementSession(Session):
         self._rest: Optional[Prediction] = None  # refined frames that are not yielded yet
         self._resumed: Optional[dict[str, Any]] = None  # of the wrapped session, until it continues
 
-    def refine(self, prediction: Prediction, keypoints: CropKeypoints) -> Prediction:
+    def refine(self, prediction: Prediction, keypoints: CropKeypoints, frames: slice) -> Prediction:
         """Returns better parameters of consecutive frames.
 
         Args:
             prediction: B frames, constants.
             keypoints: of the same frames; some may have no visible keypoint.
+            frames: the places of the frames in the sequence.
         """
         raise NotImplementedError
+
+    def begin(self, sequence: Sequence) -> None:
+        """Reads what else a subclass needs of a sequence; comes before its first :meth:`refine`."""
 
     @property
     def counts(self) -> dict[str, int | float]:
@@ -115,14 +119,16 @@ class RefinementSession(Session):
         """Refines the frames from ``first`` on; ``predictions`` are those of the wrapped session from there on."""
         keypoints = crop_targets(sequence, device=self.estimator.device)
         self._unseen = report_unseen(sequence, keypoints.seen)
+        self.begin(sequence)
         for start in range(first, len(sequence), self.chunk):
             stop = min(start + self.chunk, len(sequence))
+            frames = slice(start, stop)
             if predictions is None:
                 parts = predict_chunks(self.estimator, sequence, first=start, stop=stop)
             else:
                 parts = itertools.islice(predictions, stop - start)
             prediction = Prediction.cat([part.detach() for part in parts])
-            yield from self._each(self.refine(prediction, keypoints[start:stop]))
+            yield from self._each(self.refine(prediction, keypoints[frames], frames))
         if predictions is not None:
             # No frame is left, but a session may finish something behind its last one.
             collections.deque(predictions, maxlen=0)

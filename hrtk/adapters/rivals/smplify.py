@@ -10,7 +10,8 @@ Departures from the paper and from SPIN. The start is the network's prediction, 
 interpenetration. The pose prior is the mixture fitted to the free motion, unless a file is given. Keypoints are those
 of ``spin24``, not OpenPose's 25 beside them; the hips take no part in the second stage, as in SPIN, and its neck does.
 The fit is not compared with an earlier one. Departures from the two temporal forms: no 2D smoothness, no consistency
-with bundle-adjusted cameras, and the weight of the smoothness is chosen for its unit here.
+with bundle-adjusted cameras, and the weight of the smoothness is chosen for its unit here. ``camera='image'`` is hrtk's
+own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from hrtk.adapters.base import Adapter, Preparation, Reset
+from hrtk.adapters.parts.fitted_camera import fitted_camera
 from hrtk.adapters.parts.guarded_adam import GuardedAdam
+from hrtk.adapters.parts.image_camera import ImageCamera
 from hrtk.adapters.parts.loss_weights import overridden
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints
 from hrtk.adapters.parts.wrapping import take_reset, wrapped_fingerprint
@@ -37,7 +40,7 @@ from hrtk.geometry.rotation import axis_angle_to_rotmat, rotmat_to_axis_angle
 from hrtk.losses import hips
 from hrtk.models.estimators import Estimator, hash_tensors
 from hrtk.registry import ADAPTERS, LOSSES
-from hrtk.structures import Prediction
+from hrtk.structures import Prediction, Sequence
 
 HIPS = hips(SKELETON)
 SHOULDERS = tuple(joint_names(SKELETON).index(f'{side}_shoulder') for side in ('right', 'left'))
@@ -56,7 +59,7 @@ class LossWeights:
         pose_prior: of the energy of the body pose under a mixture of Gaussians.
         angle_prior: of the unnatural bend of elbows and knees.
         shape_prior: of the squared norm of the betas.
-        depth: of the squared change of the camera's depth in the first stage, m^2.
+        depth: of the squared change of the camera's depth in the first stage, m^2; ``camera='crop'`` alone has it.
         smooth: of the L1 norm of the joints' steps from frame to frame, metres; ``scope='track'`` alone has it.
     """
 
@@ -80,12 +83,16 @@ class SMPLify(Adapter):
             optimisation reads ``segment`` of its predictions and then refines them.
         lr: rate of Adam.
         adam_betas: decay rates of Adam's moments.
-        camera_steps: steps of the first stage, on camera and global orientation.
+        camera_steps: steps of the first stage, on global orientation and, of the crop, camera.
         steps: steps of the second stage, on pose, global orientation and shape.
         scope: ``'frame'``: every frame by itself; ``'track'``: one shape and the smoothness of the joints over a
             segment.
         segment: longest number of frames that are optimised together. With ``scope='frame'`` it changes no result but
             by rounding.
+        camera: ``'crop'``: that of every crop, nearly parallel, which is optimised in the first stage. ``'image'``:
+            the perspective camera of the whole image, in which every body stands where it fits its keypoints best, see
+            :class:`~hrtk.adapters.parts.image_camera.ImageCamera`. A near body, whose feet are seen from above, is
+            tilted by the camera of its crop.
         sigma: distance from a keypoint at which its loss has reached half of its limit (Geman and McClure), px.
         weights: overrides of the loss weights, see :class:`LossWeights`.
         pose_prior: config of the pose prior; default the mixture fitted to the free motion. SMPLify's own is
@@ -104,6 +111,7 @@ class SMPLify(Adapter):
     steps: int = 100
     scope: Literal['frame', 'track'] = 'frame'
     segment: int = 256
+    camera: Literal['crop', 'image'] = 'crop'
     sigma: float = 100.0
     weights: Optional[Mapping[str, float]] = None
     pose_prior: Optional[Mapping[str, Any]] = None
@@ -117,9 +125,11 @@ class SMPLify(Adapter):
             raise OptionError(f'SMPLify: camera_steps is at least 0, not {self.camera_steps}')
         # Build these now, so that bad options fail at construction.
         self.objectives
+        uses_camera = self.camera == 'image'
         if self.wrapped is not None:
             take_reset(self, self.wrapped)
-            object.__setattr__(self, 'uses_camera', self.wrapped.uses_camera)
+            uses_camera = uses_camera or self.wrapped.uses_camera
+        object.__setattr__(self, 'uses_camera', uses_camera)
 
     @functools.cached_property
     def wrapped(self) -> Optional[Adapter]:
@@ -181,44 +191,35 @@ class Objectives:
         self.sigma = sigma
         self.pose_prior = pose_prior
 
-    def camera(
-        self, joints: Tensor, translation: Tensor, first: Tensor, keypoints: CropKeypoints
-    ) -> Tensor:
-        """The first stage: the torso's 2D error and the change of depth.
+    def torso(self, places: Tensor, keypoints: CropKeypoints) -> Tensor:
+        """The squared 2D error of hips and shoulders.
 
         Args:
-            joints: (B, 24, 3) metres.
-            translation: (B, 3) of the body before the crop's camera, metres.
-            first: (B, 3) the translation at the start.
+            places: (B, 24, 2) projected joints, crop coordinates.
             keypoints: of the same B crops.
         """
-        torso = indices(TORSO, joints)
-        error = pixel_error(joints, translation, keypoints)[:, torso].square().sum(-1)
+        torso = indices(TORSO, places)
+        error = pixel_error(places, keypoints)[:, torso].square().sum(-1)
         visible = (keypoints.confidence[:, torso] > 0).to(error.dtype)
-        depth = (translation[:, 2] - first[:, 2]).square()
-        return (visible * error).sum() + self.weights.depth * depth.sum()
+        return (visible * error).sum()
 
-    def body(
-        self,
-        joints: Tensor,
-        translation: Tensor,
-        pose: Tensor,
-        betas: Tensor,
-        keypoints: CropKeypoints,
-    ) -> Tensor:
-        """The second stage: the robust 2D error and the priors.
+    def depth(self, translation: Tensor, first: Tensor) -> Tensor:
+        """The change of depth of (B, 3) translations of bodies before their cameras, metres."""
+        return self.weights.depth * (translation[:, 2] - first[:, 2]).square().sum()
+
+    def body(self, places: Tensor, pose: Tensor, betas: Tensor, keypoints: CropKeypoints) -> Tensor:
+        """The robust 2D error and the priors.
 
         Args:
-            joints: (B, 24, 3) metres.
-            translation: (B, 3).
+            places: (B, 24, 2) projected joints, crop coordinates.
             pose: (B, 69) axis-angle of joints 1..23.
             betas: (B, 10).
             keypoints: of the same B crops.
         """
-        squared = pixel_error(joints, translation, keypoints).square()
+        squared = pixel_error(places, keypoints).square()
         limit = self.sigma**2
         robust = (limit * squared / (limit + squared)).sum(-1)
-        confidence = keypoints.confidence.index_fill(1, indices(HIPS, joints), 0)
+        confidence = keypoints.confidence.index_fill(1, indices(HIPS, places), 0)
         weights = self.weights
         loss = weights.keypoints2d * (confidence.square() * robust).sum()
         bend = pose[:, indices(HINGES, pose)] * constant(UNNATURAL, pose)
@@ -233,11 +234,58 @@ class Objectives:
         return self.weights.smooth * (joints[1:] - joints[:-1]).abs().sum()
 
 
-def pixel_error(joints: Tensor, translation: Tensor, keypoints: CropKeypoints) -> Tensor:
+def pixel_error(places: Tensor, keypoints: CropKeypoints) -> Tensor:
     """(B, 24, 2) distances of projected joints from visible keypoints, px of a crop of 224 px; 0 for others."""
-    places = project_translated(joints + translation[:, None])
     visible = (keypoints.confidence > 0)[..., None]
     return CROP / 2 * (places - keypoints.xy).where(visible, places.new_zeros(()))
+
+
+class CropPlacement:
+    """Bodies before the cameras of their crops.
+
+    Args:
+        camera: (B, 3) ``[s, tx, ty]`` at the start.
+
+    Attributes:
+        first: (B, 3) translations at the start, metres.
+        translation: (B, 3) the present ones, which are optimised.
+    """
+
+    def __init__(self, camera: Tensor) -> None:
+        self.first = crop_translation(camera)
+        self.translation = self.first.clone()
+
+    def project(self, joints: Tensor) -> Tensor:
+        """(B, 24, 3) metres -> (B, 24, 2) crop coordinates."""
+        return project_translated(joints + self.translation[:, None])
+
+    def cameras(self, joints: Tensor) -> Tensor:
+        """(B, 3) the crop cameras of the present translations."""
+        scale = 2 * FOCAL / (CROP * self.translation[:, 2:])
+        return torch.cat([scale, self.translation[:, :2]], dim=1)
+
+
+class ImagePlacement:
+    """Bodies before the camera of the whole image, each where it fits its keypoints best.
+
+    Args:
+        camera: of the B crops.
+        keypoints: of the same crops.
+        fallback: (B, 3) crop cameras of frames with too few keypoints.
+    """
+
+    def __init__(self, camera: ImageCamera, keypoints: CropKeypoints, fallback: Tensor) -> None:
+        self.camera = camera
+        self.keypoints = keypoints
+        self.fallback = fallback
+
+    def project(self, joints: Tensor) -> Tensor:
+        """(B, 24, 3) metres -> (B, 24, 2) crop coordinates."""
+        return self.camera.project(joints, self.keypoints)
+
+    def cameras(self, joints: Tensor) -> Tensor:
+        """(B, 3) the crop cameras that fit the keypoints."""
+        return fitted_camera(joints, self.keypoints, self.fallback)
 
 
 class SMPLifySession(RefinementSession):
@@ -254,37 +302,54 @@ class SMPLifySession(RefinementSession):
             wrapped = options.wrapped.start(estimator)
         super().__init__(estimator, options.segment, wrapped)
         self.options = options
+        self._camera: Optional[ImageCamera] = None  # of the sequence
         if options.objectives.pose_prior is not None:
             options.objectives.pose_prior.to(estimator.device)
 
-    def refine(self, prediction: Prediction, keypoints: CropKeypoints) -> Prediction:
+    def begin(self, sequence: Sequence) -> None:
+        """Reads the camera of a sequence."""
+        if self.options.camera == 'image':
+            self._camera = ImageCamera.of(sequence, self.estimator.device)
+
+    def refine(self, prediction: Prediction, keypoints: CropKeypoints, frames: slice) -> Prediction:
         """Runs both stages on the frames of a segment."""
         vectors = rotmat_to_axis_angle(prediction.rotmat)
         orient = vectors[:, :1].clone()
         pose = vectors[:, 1:].flatten(1).clone()
         betas = prediction.betas.clone()
-        first = crop_translation(prediction.camera)
-        translation = first.clone()
         if self.options.scope == 'track':
             betas = _mean_of_seen(betas, keypoints.seen)
         objectives = self.options.objectives
+        placement: CropPlacement | ImagePlacement
+        if self._camera is None:
+            placement = CropPlacement(prediction.camera)
+        else:
+            placement = ImagePlacement(self._camera[frames], keypoints, prediction.camera)
 
-        def camera_loss() -> Tensor:
+        def torso_loss() -> Tensor:
             joints = self._joints(orient, pose, betas)
-            return objectives.camera(joints, translation, first, keypoints)
+            loss = objectives.torso(placement.project(joints), keypoints)
+            if isinstance(placement, CropPlacement):
+                loss = loss + objectives.depth(placement.translation, placement.first)
+            return loss
 
         def body_loss() -> Tensor:
             joints = self._joints(orient, pose, betas)
             loss = objectives.body(
-                joints, translation, pose, betas.expand(len(pose), -1), keypoints
+                placement.project(joints), pose, betas.expand(len(pose), -1), keypoints
             )
             if self.options.scope == 'track':
                 loss = loss + objectives.smooth(joints)
             return loss
 
-        self._descend(camera_loss, [orient, translation], self.options.camera_steps)
+        moving = [orient]
+        if isinstance(placement, CropPlacement):
+            moving.append(placement.translation)
+        self._descend(torso_loss, moving, self.options.camera_steps)
         self._descend(body_loss, [pose, betas, orient], self.options.steps)
-        return self._assembled(prediction, keypoints, orient, pose, betas, translation)
+        with torch.no_grad():
+            camera = placement.cameras(self._joints(orient, pose, betas))
+        return self._assembled(prediction, keypoints, orient, pose, betas, camera)
 
     def _descend(self, loss: Callable[[], Tensor], leaves: list[Tensor], steps: int) -> None:
         """Takes steps of a new Adam down a loss of leaves, which change in place."""
@@ -311,14 +376,12 @@ class SMPLifySession(RefinementSession):
         orient: Tensor,
         pose: Tensor,
         betas: Tensor,
-        translation: Tensor,
+        camera: Tensor,
     ) -> Prediction:
         """The result in the form of a prediction; frames without evidence, and failed ones, keep the start."""
         vectors = torch.cat([orient, pose.unflatten(1, (-1, 3))], dim=1)
         rotmat = axis_angle_to_rotmat(vectors)
-        scale = 2 * FOCAL / (CROP * translation[:, 2:])
-        camera = torch.cat([scale, translation[:, :2]], dim=1)
-        good = keypoints.seen & camera.isfinite().all(1) & (translation[:, 2] > 0)
+        good = keypoints.seen & camera.isfinite().all(1) & (camera[:, 0] > 0)
         good = good & rotmat.isfinite().flatten(1).all(1)
         shape = betas.expand(len(rotmat), -1)
         if self.options.scope == 'frame':

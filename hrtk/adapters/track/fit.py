@@ -28,7 +28,6 @@ from hrtk.adapters.track.objectives import (
     LossWeights,
     Objectives,
     TrackTargets,
-    projected,
 )
 from hrtk.errors import OptionError
 from hrtk.models.estimators import Estimator, hash_tensors
@@ -336,15 +335,13 @@ class TrackFitSession(LearnerSession[TrackFit]):
         fit.shape_adam.step([shape_gradient], [loss.detach()])
         if self.options.until is None:
             return loss.new_zeros(())
-        return keypoint_error(projected(joints.detach(), targets), targets.keypoints)
+        return keypoint_error(targets.project(joints.detach()), targets.keypoints)
 
     @torch.no_grad()
     def _errors(self, fit: _Fit) -> Tensor:
         """The 2D errors of all frames at the present weights."""
         prediction = self._with_shape(self.estimator(fit.inputs), fit.shape)
-        return keypoint_error(
-            projected(self._joints(prediction), fit.targets), fit.targets.keypoints
-        )
+        return keypoint_error(fit.targets.project(self._joints(prediction)), fit.targets.keypoints)
 
     @torch.no_grad()
     def _final(self, inputs: Tensor, shape: Optional[Tensor], targets: TrackTargets) -> Prediction:

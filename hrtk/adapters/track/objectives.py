@@ -8,18 +8,16 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from hrtk.adapters.parts.image_camera import ImageCamera
 from hrtk.adapters.parts.posed import CropKeypoints
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.body_models.skeletons import joint_names
-from hrtk.geometry.camera import clip_focal, image_middle, viewing_rotation
 from hrtk.geometry.constants import indices
-from hrtk.geometry.perspective import fit_translation
 from hrtk.geometry.rotation import rotmat_to_axis_angle
 from hrtk.structures import Prediction, Sequence
 
 SKELETON = 'body12'
 ACCELERATION_SECONDS = 1 / 15  # between the three moments of an acceleration
-LEAST_CONFIDENCE = 1e-3  # of a point in the fit of the translation: a frame may have none
 HIPS = tuple(joint_names(SKELETON).index(f'{side}_hip_lsp') for side in ('left', 'right'))
 
 
@@ -49,52 +47,35 @@ class LossWeights:
 
 @dataclasses.dataclass(frozen=True)
 class TrackTargets:
-    """What is known about F frames of a track; lengths in the image are in crop coordinates, [-1, 1].
+    """What is known about F frames of a track.
 
     Attributes:
         keypoints: (F, 12) 2D keypoints of ``body12``.
-        focal: (F,) focal length of the camera.
-        principal_point: (F, 2).
-        rays: (F, 3, 3) rotations from the axes of the crops to those of the camera.
+        camera: of the whole image.
         fps: frames per second.
         places: (F,) int64 increasing numbers of the frames in the video; None if the frames are consecutive.
     """
 
     keypoints: CropKeypoints
-    focal: Tensor
-    principal_point: Tensor
-    rays: Tensor
+    camera: ImageCamera
     fps: float
     places: Optional[Tensor] = None
 
     @staticmethod
     def of(sequence: Sequence, device: torch.device) -> TrackTargets:
-        """Reads the keypoints of a sequence, and assumes the focal length of a common camera if none is known."""
-        height, width = sequence.frames[0].shape[:2]
-        size = (width, height)
-        focal = clip_focal(size, sequence.focal)
-        half = sequence.boxes[:, 2] / 2
-        middle = torch.tensor(image_middle(size))
-        return TrackTargets(
-            keypoints=crop_targets(sequence, SKELETON, device=device),
-            focal=(focal / half).to(device),
-            principal_point=((middle - sequence.boxes[:, :2]) / half[:, None]).to(device),
-            rays=viewing_rotation(sequence.boxes, focal, image_middle(size)).to(device),
-            fps=sequence.fps,
-        )
+        """Reads the keypoints and the camera of a sequence."""
+        keypoints = crop_targets(sequence, SKELETON, device=device)
+        return TrackTargets(keypoints, ImageCamera.of(sequence, device), sequence.fps)
 
     def __getitem__(self, frames: slice | Tensor) -> TrackTargets:
         places = self.places
         if places is None:
-            places = torch.arange(len(self.focal), device=self.focal.device)
-        return TrackTargets(
-            self.keypoints[frames],
-            self.focal[frames],
-            self.principal_point[frames],
-            self.rays[frames],
-            self.fps,
-            places[frames],
-        )
+            places = torch.arange(len(self.camera.focal), device=self.camera.focal.device)
+        return TrackTargets(self.keypoints[frames], self.camera[frames], self.fps, places[frames])
+
+    def project(self, joints: Tensor) -> Tensor:
+        """Projects joints (F, 12, 3) to crop coordinates (F, 12, 2), the body where it fits the keypoints best."""
+        return self.camera.project(joints, self.keypoints)
 
 
 class Objectives:
@@ -152,38 +133,12 @@ class Objectives:
         return loss
 
     def reprojection(self, joints: Tensor, targets: TrackTargets) -> Tensor:
-        """The robust 2D error under the perspective camera of the whole image, see :func:`projected`."""
+        """The robust 2D error under the perspective camera of the whole image."""
         confidence = targets.keypoints.confidence
-        squared = (projected(joints, targets) - targets.keypoints.xy).square().sum(-1)
+        squared = (targets.project(joints) - targets.keypoints.xy).square().sum(-1)
         limit = self.robust**2
         robust = limit * squared / (limit + squared)
         return (confidence * robust).sum() / confidence.sum().clamp_min(1)
-
-
-def projected(joints: Tensor, targets: TrackTargets) -> Tensor:
-    """Projects joints by the perspective camera of the whole image, the body where it fits the keypoints best.
-
-    A weak-perspective camera would tilt a body that is near: at three metres the feet are seen from above.
-
-    Args:
-        joints: (F, 12, 3) metres, axes of the crops.
-        targets: of the same frames.
-
-    Returns:
-        (F, 12, 2) crop coordinates.
-    """
-    confidence = targets.keypoints.confidence
-    turned = joints @ targets.rays.mT
-    translation = fit_translation(
-        turned,
-        targets.keypoints.xy,
-        targets.focal,
-        targets.principal_point,
-        confidence + LEAST_CONFIDENCE,
-    )
-    placed = turned + translation[:, None]
-    focal = targets.focal[:, None, None]
-    return focal * placed[..., :2] / placed[..., 2:] + targets.principal_point[:, None]
 
 
 def _triples(
