@@ -35,7 +35,13 @@ from hrtk.engine.versions import versions  # noqa: E402
 from hrtk.files import write_text_atomically  # noqa: E402
 from hrtk.reading import read_json  # noqa: E402
 
-COMPARED = ('dynaboa/r18_wild', 'boa/r18_wild', 'boa/r18_until', 'track_fit/r18_clip')
+COMPARED = (
+    'dynaboa/r18_wild',
+    'boa/r18_wild',
+    'boa/r18_until',
+    'track_fit/r18_clip',
+    'smplify/r18_clip',
+)
 UNITS = ('avx512_bf16', 'amx_bf16')  # flags of processors that compute in bfloat16
 
 
