@@ -16,6 +16,7 @@ from hrtk.datasets.own.footage import Footage
 from hrtk.detectors import ClipSession, Detector, Findings, batched
 from hrtk.errors import InputError
 from hrtk.files import write_text_atomically
+from hrtk.models.blazepose import SMALL_TILES
 from hrtk.reading import parse_json, read_bytes, read_json
 
 _log = logging.getLogger(__name__)
@@ -271,7 +272,7 @@ def _check_somebody(path: Path, detector: Detector) -> list[dict[str, Any]]:
     remedy = 'give --keypoints a file of another program'
     if detector.source == 'blazepose':
         remedy = (
-            'people below a quarter of the image need tiles, --pose2d blazepose:tiles=3; uncertain ones '
+            'people below an eighth of the image need tiles, --pose2d blazepose:tiles=4; uncertain ones '
             f'--pose2d blazepose:min_score=0.3; or {remedy}'
         )
     left_out = content.get('left_out', {}).get('tracks', 0)
@@ -305,7 +306,7 @@ def _warn_of_missing_people(
     points = np.array(entries[fullest]['keypoints'], np.float64)
     extents = (points.max(1) - points.min(1)).max(1)
     smallest = float(extents.min()) / max(footage.size(first + fullest))
-    tiles = getattr(getattr(detector, 'network', None), 'tiles', 1)
+    tiles = max(getattr(getattr(detector, 'network', None), 'tiles', 1), SMALL_TILES)
     if smallest < SMALL / tiles:
         _log.warning(
             '%s: people as small as %d %% of the image were found; others of this size may be missing, '

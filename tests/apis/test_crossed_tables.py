@@ -201,6 +201,7 @@ def test_peak_memory_grows_with_an_allocation(tmp_path):
         ('source/r18_wild', '-', '-'),
         ('boa/r18_wild', 'sequence', 'first'),
         ('boa/spin_3dpw', 'never', 'second'),
+        ('boa/r18_until', 'sequence', '-'),
         ('3dhrco/r18_mpn_bilevel_open', 'sequence', 'first'),
         ('track_fit/r18_clip', 'sequence', '-'),
         ('do_no_harm/boa_r18_wild', 'sequence', 'first'),

@@ -15,7 +15,8 @@ from hrtk.registry import ADAPTERS
 def settings_of(config: Config) -> dict[str, str]:
     """Reset policy and order of the derivatives of the config's adapter, ``'-'`` where it has none.
 
-    ``DoNoHarm`` has those of the adapter that it wraps, and ``Regeneration`` the order of its ``online`` part.
+    ``DoNoHarm`` has those of the adapter that it wraps, and ``Regeneration`` the order of its ``online`` part. Plain steps,
+    those of ``Bilevel`` with ``until``, have no order.
     """
     return {name: _setting(config.adapter.to_dict(), name) for name in ('reset', 'order')}
 
@@ -26,6 +27,8 @@ def _setting(adapter: Mapping[str, Any], name: str) -> str:
     wrapped = adapter.get('adapter')
     if isinstance(wrapped, Mapping):
         return _setting(wrapped, name)
+    if name == 'order' and adapter['type'] == 'Bilevel' and adapter.get('until') is not None:
+        return '-'
     if name in adapter:
         return str(adapter[name])
     kind = adapter['type']

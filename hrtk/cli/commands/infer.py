@@ -57,7 +57,7 @@ def _add_input_arguments(parser: argparse.ArgumentParser) -> None:
         '--pose2d',
         default='blazepose',
         metavar='NAME[:OPTION]',
-        help='2D detector: a registered name, e.g. blazepose:tiles=3 for small people or rtmlib:performance, or a '
+        help='2D detector: a registered name, e.g. blazepose:tiles=4 for small people or rtmlib:performance, or a '
         'mode of rtmlib (default: %(default)s)',
     )
     parser.add_argument(
