@@ -152,6 +152,7 @@ ADAPTERS_OF_HRTK = {
         steps=1,
         scope='track',
         segment=2,
+        camera='image',
     ),
     'ClosedForm': dict(type='ClosedForm', batch_size=2),
     'CycleAdapt': dict(

@@ -36,7 +36,7 @@ UPLOADS = {
         'its network, per sequence; masks and orders, per cycle',
     ),
     'adapters/topology/targets.py': (2, 'masks'),
-    'adapters/track/objectives.py': (1, 'camera, per sequence'),
+    'adapters/parts/image_camera.py': (1, 'camera, per sequence'),
     'models/lifting/masking.py': (4, 'masks of the training, drawn on the CPU'),
     'teachers/features.py': (1, 'features, per sequence'),
     'teachers/temporal.py': (1, 'windows, per sequence'),
@@ -86,6 +86,8 @@ MOST = {
     ('adapter DoNoHarm, frames', 'models/estimators/base.py'): 2,
     ('adapter DoNoHarm, frames', 'adapters/parts/targets.py'): 2 + 4 / 3,
     ('adapter CycleAdapt', 'models/estimators/base.py'): 2,
+    # SMPLify and the TrackFit that it wraps.
+    ('adapter SMPLify, adapter', 'adapters/parts/image_camera.py'): 2,
 }
 
 

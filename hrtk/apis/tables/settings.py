@@ -15,8 +15,8 @@ from hrtk.registry import ADAPTERS
 def settings_of(config: Config) -> dict[str, str]:
     """Reset policy and order of the derivatives of the config's adapter, ``'-'`` where it has none.
 
-    ``DoNoHarm`` has those of the adapter that it wraps, and ``Regeneration`` the order of its ``online`` part. Plain steps,
-    those of ``Bilevel`` with ``until``, have no order.
+    ``DoNoHarm`` has those of the adapter that it wraps, and ``Regeneration`` the order of its ``online`` part. The
+    plain steps of ``Bilevel`` with ``until`` have no order.
     """
     return {name: _setting(config.adapter.to_dict(), name) for name in ('reset', 'order')}
 
