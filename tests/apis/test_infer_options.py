@@ -161,7 +161,7 @@ def test_device_that_is_not_there(drawn_clip, two_people, tmp_path):
     'arguments, code, said',
     [
         (['clip.mp4', '--pose2d', 'rtmlib'], 2, 'hrtk[pose2d]'),
-        (['clip.mp4'], 2, 'found nobody in 7 frames; people below a quarter'),
+        (['clip.mp4'], 2, 'found nobody in 7 frames; people below an eighth'),
         (['clip.mp4', '--pose2d', 'rtmlb'], 2, "Did you mean 'rtmlib'?"),
         (['nowhere.mp4', '--keypoints', 'kp.json'], 2, 'nowhere.mp4'),
         (
