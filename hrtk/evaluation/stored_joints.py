@@ -18,6 +18,7 @@ from hrtk.evaluation.protocols import Protocol
 from hrtk.reading import read_json
 from hrtk.structures import Sequence
 
+LARGEST = 1e6  # m, of a coordinate
 LAYOUT = (
     'a json object with `joints` (J names), `frame_ids` (F labels), `xyz` (F x J x 3 metres, camera frame) and '
     'perhaps `uv` (F x J x 2 px) and `axes` (`camera` or `crop`), as `tools/export.py --formats joints` writes it'
@@ -72,6 +73,10 @@ def read_joints(path: Path) -> StoredJoints:
         raise InputError(
             f'{path}: {shape[0]} frame_ids and {shape[1]} joints, but xyz is {xyz.shape} and uv '
             f'{uv_shape}; expected {LAYOUT}'
+        )
+    if not (np.abs(xyz) < LARGEST).all():
+        raise InputError(
+            f'{path}: a coordinate of xyz is not finite, or not below {LARGEST:g} m; expected {LAYOUT}'
         )
     axes = content.get('axes', 'camera')
     if axes not in ('camera', 'crop'):

@@ -322,6 +322,13 @@ def test_stored_joints_in_the_axes_of_crops(truth, tmp_path):
         )
         errors[axes] = measured.errors['mpjpe_mm'].mean()
     assert errors['crop'] == pytest.approx(0, abs=1e-4) and errors['camera'] > 10
+    for value in (float('nan'), 1e30):
+        damaged = in_crop.copy()
+        damaged[1, 2, 0] = value
+        stored = content(names=joint_names('body12'), xyz=damaged.tolist())
+        path.write_text(json.dumps(stored))
+        with pytest.raises(InputError, match='a.json: a coordinate of xyz is not finite, or not'):
+            read_joints(path)
     path.write_text(json.dumps(content(axes='world')))
     with pytest.raises(InputError, match="axes are 'world'; expected"):
         read_joints(path)

@@ -18,7 +18,7 @@ from hrtk.apis.look.comparison import (
 )
 from hrtk.apis.look.report_films import Films, main_error
 from hrtk.apis.look.report_tables import means_table, sequence_table
-from hrtk.apis.look.stored import latest_folder
+from hrtk.apis.look.stored import RUN_AGAIN, latest_folder
 from hrtk.errors import InputError
 from hrtk.evaluation.report import WORSE_RULE, Record
 from hrtk.files import write_text_atomically
@@ -132,7 +132,10 @@ def _row_names(comparison: Comparison, tracks: list[Track]) -> dict[str, str]:
 
 def _facts(run: ScoredRun, reference: Optional[ScoredRun]) -> list[tuple[str, Any]]:
     """Config, data and versions of the run."""
-    stored = read_json(run.folder / 'run.json', kind=dict)
+    path = run.folder / 'run.json'
+    stored = read_json(path, kind=dict)
+    if 'seed' not in stored or not isinstance(stored.get('versions'), dict):
+        raise InputError(f'{path}: lacks seed or versions; {RUN_AGAIN}')
     facts = [('config', stored.get('config_file') or 'none'), ('results', run.folder)]
     if reference is not None:
         facts.append(('compared with', reference.folder))
