@@ -66,6 +66,18 @@ def test_run_alone(runs):
     assert set(re.findall(r'class="mesh" data-role="(\w+)"', text)) == {'before', 'truth'}
 
 
+@pytest.mark.parametrize('key', ['seed', 'versions'])
+def test_a_run_that_lacks_its_facts(runs, tmp_path, key):
+    damaged = tmp_path / 'damaged'
+    shutil.copytree(runs[0], damaged)
+    path = next(damaged.glob('results/*/run.json'))
+    content = json.loads(path.read_text())
+    content[f'{key}s'] = content.pop(key)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match='run.json: lacks seed or versions; run tools/adapt.py'):
+        report(damaged, sequences='*_000')
+
+
 def test_frames_that_the_gate_did_not_keep_are_marked(runs, tmp_path):
     gated = tmp_path / 'gated'
     shutil.copytree(runs[0], gated)
