@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from hrtk.adapters import FROZEN, Effort, PreAdapt, Source, TrackFit
 from hrtk.adapters.run import AdapterRun
 from hrtk.apis.live import CostModel, FoundPerson, RecordedCamera, StreamingRunner, play, playing
 from hrtk.apis.live.screens import Film, Page, Window
+from hrtk.apis.live.setup import streaming_runner
 from hrtk.cli.main import run_command
 from hrtk.detectors import Detector
 from hrtk.engine.computing import seed_generators
@@ -381,3 +383,12 @@ def test_page_shows_who_is_there(network, monkeypatch):
     monkeypatch.setitem(sys.modules, 'viser', None)
     with pytest.raises(InputError, match='viser'):
         Page(network.required_body)
+
+
+@pytest.mark.parametrize(
+    'pose2d, every',
+    [('blazepose', 0), ('blazepose:tiles_every=25', 25), ('blazepose:tiles=2', None)],
+)
+def test_tiles_are_looked_at_only_where_somebody_asks_for_them(pose2d, every):
+    detector = streaming_runner(pose2d=pose2d, fps=25).detector
+    assert json.loads(detector.fingerprint()['options'])['tiles_every'] == every

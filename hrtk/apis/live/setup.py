@@ -17,6 +17,9 @@ from hrtk.engine.runner import check_keys
 from hrtk.errors import named_config
 from hrtk.registry import ADAPTERS, ESTIMATORS
 
+# A look at tiles takes longer than several frames, so here they are looked at only while nobody is found.
+WITHOUT_TILES = 'blazepose:tiles_every=0'
+
 
 def streaming_runner(
     adapt: Optional[str | Path | dict | Config] = None,
@@ -31,7 +34,7 @@ def streaming_runner(
     Args:
         adapt: an adapt config, of which estimator and adapter are used; None is the bundled start model without
             adaptation.
-        pose2d: as in :func:`hrtk.apis.infer.infer`.
+        pose2d: as in :func:`hrtk.apis.infer.infer`; ``'blazepose'`` stands for :data:`WITHOUT_TILES`.
         device: of the networks.
         cfg_options: replacements by dotted key, e.g. ``{'adapter.steps': 2}``.
         **options: of :class:`StreamingRunner`.
@@ -51,6 +54,8 @@ def streaming_runner(
     with named_config(cfg.filename):
         adapter = ADAPTERS.build(cfg.adapter)
         estimator = ESTIMATORS.build(cfg.estimator).to(device)
+    if isinstance(pose2d, str) and pose2d == 'blazepose':
+        pose2d = WITHOUT_TILES
     detector = build_detector(pose2d, device)
     check_detector(estimator, detector)
     return StreamingRunner(estimator, adapter, detector, **options)
