@@ -16,6 +16,7 @@ import torch
 
 from hrtk.adapters import Adapter
 from hrtk.adapters.run import AdapterRun, copied_weights
+from hrtk.datasets.ahead import read_ahead
 from hrtk.engine.midway import Midway, MidwayStore
 from hrtk.engine.preparation import SharedPreparations, StoredPreparation
 from hrtk.engine.store import ResultStore
@@ -107,8 +108,9 @@ class ResultComputer:
         def store() -> None:
             self.midway.save(sequence, list(finished), progress)
 
-        self._predict_frozen(sequence, progress, store)
-        self._adapt(self._adapter_run, sequence, progress, store)
+        with read_ahead(sequence) as read:
+            self._predict_frozen(read, progress, store)
+            self._adapt(self._adapter_run, read, progress, store)
         before = Prediction.cat(progress.before)
         after = Prediction.cat(progress.after)
         name = type(self.adapter).__name__

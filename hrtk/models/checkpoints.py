@@ -9,7 +9,7 @@ from typing import Any, Mapping
 
 from torch import Tensor, nn
 
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import InputError, OptionError, suggestion
 from hrtk.models.tensor_pickle import load_tensors
 from hrtk.reading.tensors import read_tensors
 
@@ -227,21 +227,21 @@ def find_weights(weights: str | Path) -> Path:
     """Returns the file of a ``weights`` setting.
 
     Raises:
-        InputError: there is no such file.
+        OptionError: there is no such file.
     """
     text = str(weights)
     settings = [f'open:{name}' for name in bundled()]
     if text.startswith('open:'):
         path = BUNDLED / f'{text.removeprefix("open:")}.pt'
         if not path.exists():
-            raise InputError(
+            raise OptionError(
                 f'weights={text!r}: hrtk bundles no such weights. '
                 f'{suggestion(text, settings, cutoff=0.6)}'
             )
         return path
     path = Path(text).expanduser()
     if not path.is_file():
-        raise InputError(
+        raise OptionError(
             f'{path}: no such checkpoint. Put the file there, set `weights` to its path, or use '
             f'bundled ones with their configs: {", ".join(settings)}.'
         )
