@@ -103,6 +103,24 @@ def test_rows(folder, monkeypatch):
     assert rows[0].config.name == 'wide_source.py'
 
 
+def test_a_start_model_with_the_configs_of_another_one(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    mapped = 'starts: {narrow: , other: {configs: narrow, options: {estimator.scale: 2}}}'
+    text = TEXT.replace('starts: [narrow, wide]', mapped).replace('[wide]', '[other]')
+    Path('mapped.yaml').write_text(text)
+    rows = load_table('mapped.yaml').rows
+    assert [row.label for row in rows] == [label.replace('wide', 'other') for label in LABELS]
+    assert rows[3].config.name == 'narrow_jiggle.py' == rows[5].config.name
+    assert rows[3].options == {
+        'estimator.scale': 2,
+        'dataset.lengths': [2, 4, 3],
+        'dataset.shift': 3.0,
+        'adapter.step': 0.01,
+    }
+    assert 'estimator.scale' not in rows[5].options
+    assert rows[3].cell.start == 'other' and rows[3].baseline == rows[0].label
+
+
 def test_numbers_are_those_of_the_runs(content, folder):
     entries = entries_of(content)
     assert list(entries) == LABELS
@@ -221,6 +239,9 @@ def test_settings_of_a_gate_are_those_of_the_gated():
     'change, words',
     [
         (('starts: [narrow, wide]\n', ''), 'starts is a list of names'),
+        (('starts: [narrow, wide]', 'starts: 3'), 'starts is a list of names or a mapping'),
+        (('starts: [narrow, wide]', 'starts: {wide: {config: b}, narrow: }'), "start model 'wide'"),
+        (('starts: [narrow, wide]', 'starts: {wide: {configs: 2}, narrow: }'), 'configs is the name'),
         (('{start}_source', '{start}_sauce'), 'has no config wide_sauce.py'),
         (('baseline: Source', 'baseline: Sauce'), 'Source'),
         (('resample: false', 'resample: 2'), 'resample is true or false'),

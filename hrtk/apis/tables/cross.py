@@ -1,8 +1,9 @@
 """Tables that cross methods, start models, sources of 2D keypoints and streams, expanded to ordinary rows.
 
 Such a table has four keys in place of ``rows``. ``methods`` maps names, from the simplest method to the most complex
-one, to configs, in whose paths ``{start}`` stands for the start model. ``starts`` lists the start models. ``sources``
-maps the names of 2D keypoints to options, and ``streams`` the names of data to mappings with ``options``.
+one, to configs, in whose paths ``{start}`` stands for the start model. ``starts`` lists the start models, or maps their names
+to the name that stands for ``{start}`` in their place and to options. ``sources`` maps the names of 2D keypoints to
+options, and ``streams`` the names of data to mappings with ``options``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from hrtk.errors import InputError, suggestion
 
 AXES = ('methods', 'starts', 'sources', 'streams')
+START_KEYS = ('configs', 'options')
 METHOD_KEYS = ('config', 'options', 'starts')
 STREAM_KEYS = ('options', 'starts', 'sources', 'methods', 'resample')
 
@@ -73,7 +75,7 @@ def crossed_rows(content: Mapping[str, Any], file: Path) -> list[CrossedRow]:
             start model.
     """
     _check_axes(content, file)
-    starts = list(content['starts'])
+    starts = _starts(content['starts'], file)
     sources = _options_by_name(content['sources'], ('options',), f'{file}: sources')
     methods = _methods(content['methods'], starts, file)
     baseline = content.get('baseline')
@@ -92,11 +94,13 @@ def crossed_rows(content: Mapping[str, Any], file: Path) -> list[CrossedRow]:
         }
         for cell in _cells(stream, chosen, methods, kept.get('resample', True)):
             options = {
+                **(starts[cell.start].get('options') or {}),
                 **(kept.get('options') or {}),
                 **sources[cell.source],
                 **(methods[cell.method].get('options') or {}),
             }
-            rows.append(CrossedRow(cell, _entry(cell, methods, options, baseline, file)))
+            configs = starts[cell.start].get('configs', cell.start)
+            rows.append(CrossedRow(cell, _entry(cell, configs, methods, options, baseline, file)))
     return rows
 
 
@@ -106,16 +110,35 @@ def _check_axes(content: Mapping[str, Any], file: Path) -> None:
             f'{file}: {", ".join(AXES)} stand in place of rows; keep either rows or these'
         )
     for key in AXES:
-        kind: Any = list if key == 'starts' else dict
+        kinds = (list, dict) if key == 'starts' else dict
         value = content.get(key)
-        if not value or not isinstance(value, kind) or not all(isinstance(k, str) for k in value):
-            form = 'a list of names' if kind is list else 'a mapping with names as keys'
+        if not value or not isinstance(value, kinds) or not all(isinstance(k, str) for k in value):
+            form = 'a mapping with names as keys'
+            if key == 'starts':
+                form = f'a list of names or {form}'
             raise InputError(
                 f'{file}: {key} is {form}, not {str(value)[:60]!r}; see docs/en/tables.md'
             )
 
 
-def _methods(given: Mapping[str, Any], starts: list[str], file: Path) -> dict[str, dict[str, Any]]:
+def _starts(given: Any, file: Path) -> dict[str, dict[str, Any]]:
+    """The start models with ``configs`` and ``options``; a list has names alone."""
+    if isinstance(given, list):
+        return {name: {} for name in given}
+    starts = {}
+    for name, entry in given.items():
+        where = f'{file}: start model {name!r}'
+        starts[name] = _mapping(entry, START_KEYS, where)
+        configs = starts[name].get('configs', name)
+        if not isinstance(configs, str):
+            raise InputError(
+                f'{where}: configs is the name that stands for {{start}} in the paths of configs, e.g. r18, not '
+                f'{configs!r}'
+            )
+    return starts
+
+
+def _methods(given: Mapping[str, Any], starts: Iterable[str], file: Path) -> dict[str, dict[str, Any]]:
     """The methods with ``config``, ``options`` and ``starts``; a text alone is a config."""
     methods = {}
     for name, entry in given.items():
@@ -183,13 +206,14 @@ def _cells(
 
 def _entry(
     cell: Cell,
+    start: str,
     methods: Mapping[str, Mapping[str, Any]],
     options: dict[str, Any],
     baseline: Any,
     file: Path,
 ) -> dict[str, Any]:
-    """The ordinary entry of a cell."""
-    config = methods[cell.method]['config'].replace('{start}', cell.start)
+    """The ordinary entry of a cell, with the configs of a start model."""
+    config = methods[cell.method]['config'].replace('{start}', start)
     if not (file.parent / config).exists():
         raise InputError(
             f'{file}: method {cell.method!r} has no config {config} for the start model {cell.start!r}; '
