@@ -241,7 +241,10 @@ def test_settings_of_a_gate_are_those_of_the_gated():
         (('starts: [narrow, wide]\n', ''), 'starts is a list of names'),
         (('starts: [narrow, wide]', 'starts: 3'), 'starts is a list of names or a mapping'),
         (('starts: [narrow, wide]', 'starts: {wide: {config: b}, narrow: }'), "start model 'wide'"),
-        (('starts: [narrow, wide]', 'starts: {wide: {configs: 2}, narrow: }'), 'configs is the name'),
+        (
+            ('starts: [narrow, wide]', 'starts: {wide: {configs: 2}, narrow: }'),
+            'configs is the start model',
+        ),
         (('{start}_source', '{start}_sauce'), 'has no config wide_sauce.py'),
         (('baseline: Source', 'baseline: Sauce'), 'Source'),
         (('resample: false', 'resample: 2'), 'resample is true or false'),

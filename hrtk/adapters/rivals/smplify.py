@@ -249,11 +249,13 @@ class CropPlacement:
     Attributes:
         first: (B, 3) translations at the start, metres.
         translation: (B, 3) the present ones, which are optimised.
+        leaves: what the first stage optimises besides the orientation.
     """
 
     def __init__(self, camera: Tensor) -> None:
         self.first = crop_translation(camera)
         self.translation = self.first.clone()
+        self.leaves = [self.translation]
 
     def project(self, joints: Tensor) -> Tensor:
         """(B, 24, 3) metres -> (B, 24, 2) crop coordinates."""
@@ -264,6 +266,10 @@ class CropPlacement:
         scale = 2 * FOCAL / (CROP * self.translation[:, 2:])
         return torch.cat([scale, self.translation[:, :2]], dim=1)
 
+    def depth_loss(self, objectives: Objectives) -> Tensor:
+        """The loss of the present depths."""
+        return objectives.depth(self.translation, self.first)
+
 
 class ImagePlacement:
     """Bodies before the camera of the whole image, each where it fits its keypoints best.
@@ -272,12 +278,16 @@ class ImagePlacement:
         camera: of the B crops.
         keypoints: of the same crops.
         fallback: (B, 3) crop cameras of frames with too few keypoints.
+
+    Attributes:
+        leaves: nothing; the place follows from the joints and the keypoints.
     """
 
     def __init__(self, camera: ImageCamera, keypoints: CropKeypoints, fallback: Tensor) -> None:
         self.camera = camera
         self.keypoints = keypoints
         self.fallback = fallback
+        self.leaves: list[Tensor] = []
 
     def project(self, joints: Tensor) -> Tensor:
         """(B, 24, 3) metres -> (B, 24, 2) crop coordinates."""
@@ -286,6 +296,10 @@ class ImagePlacement:
     def cameras(self, joints: Tensor) -> Tensor:
         """(B, 3) the crop cameras that fit the keypoints."""
         return fitted_camera(joints, self.keypoints, self.fallback)
+
+    def depth_loss(self, objectives: Objectives) -> Tensor:
+        """Zero: no depth is optimised."""
+        return self.fallback.new_zeros(())
 
 
 class SMPLifySession(RefinementSession):
@@ -329,9 +343,7 @@ class SMPLifySession(RefinementSession):
         def torso_loss() -> Tensor:
             joints = self._joints(orient, pose, betas)
             loss = objectives.torso(placement.project(joints), keypoints)
-            if isinstance(placement, CropPlacement):
-                loss = loss + objectives.depth(placement.translation, placement.first)
-            return loss
+            return loss + placement.depth_loss(objectives)
 
         def body_loss() -> Tensor:
             joints = self._joints(orient, pose, betas)
@@ -342,9 +354,7 @@ class SMPLifySession(RefinementSession):
                 loss = loss + objectives.smooth(joints)
             return loss
 
-        moving = [orient]
-        if isinstance(placement, CropPlacement):
-            moving.append(placement.translation)
+        moving = [orient, *placement.leaves]
         self._descend(torso_loss, moving, self.options.camera_steps)
         self._descend(body_loss, [pose, betas, orient], self.options.steps)
         with torch.no_grad():

@@ -1,9 +1,9 @@
 """Tables that cross methods, start models, sources of 2D keypoints and streams, expanded to ordinary rows.
 
 Such a table has four keys in place of ``rows``. ``methods`` maps names, from the simplest method to the most complex
-one, to configs, in whose paths ``{start}`` stands for the start model. ``starts`` lists the start models, or maps their names
-to the name that stands for ``{start}`` in their place and to options. ``sources`` maps the names of 2D keypoints to
-options, and ``streams`` the names of data to mappings with ``options``.
+one, to configs, in whose paths ``{start}`` stands for the start model. ``starts`` lists the start models, or maps them to
+mappings: with ``options``, and with ``configs``, the start model whose configs are used. ``sources`` maps the names of
+2D keypoints to options, and ``streams`` the names of data to mappings with ``options``.
 """
 
 from __future__ import annotations
@@ -132,13 +132,15 @@ def _starts(given: Any, file: Path) -> dict[str, dict[str, Any]]:
         configs = starts[name].get('configs', name)
         if not isinstance(configs, str):
             raise InputError(
-                f'{where}: configs is the name that stands for {{start}} in the paths of configs, e.g. r18, not '
+                f'{where}: configs is the start model whose configs are used, e.g. r18, not '
                 f'{configs!r}'
             )
     return starts
 
 
-def _methods(given: Mapping[str, Any], starts: Iterable[str], file: Path) -> dict[str, dict[str, Any]]:
+def _methods(
+    given: Mapping[str, Any], starts: Iterable[str], file: Path
+) -> dict[str, dict[str, Any]]:
     """The methods with ``config``, ``options`` and ``starts``; a text alone is a config."""
     methods = {}
     for name, entry in given.items():
