@@ -1,9 +1,9 @@
 """Tables that cross methods, start models, sources of 2D keypoints and streams, expanded to ordinary rows.
 
 Such a table has four keys in place of ``rows``. ``methods`` maps names, from the simplest method to the most complex
-one, to configs, in whose paths ``{start}`` stands for the start model. ``starts`` lists the start models, or maps them to
-mappings: with ``options``, and with ``configs``, the start model whose configs are used. ``sources`` maps the names of
-2D keypoints to options, and ``streams`` the names of data to mappings with ``options``.
+one, to configs, in whose paths ``{start}`` stands for the start model. ``starts`` lists the start models, or maps them
+to mappings: with ``options``, and with ``configs``, the start model whose configs are used. ``sources`` maps the names
+of 2D keypoints to options, and ``streams`` the names of data to mappings with ``options``.
 """
 
 from __future__ import annotations
