@@ -118,6 +118,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--seeds', type=int, nargs='+', default=[100, 101])
     parser.add_argument('--videos', type=int, default=3)
     parser.add_argument('--frames', type=int, default=20)
+    parser.add_argument(
+        '--keypoint-share', type=float, default=DoNoHarm.keypoint_share, help='share that is hidden'
+    )
     parser.add_argument('--out', type=Path, default=Path('work_dirs/gate_evidence'))
     args = parser.parse_args(arguments)
     for name in args.configs:
@@ -127,7 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
 def report(name: str, args: argparse.Namespace) -> None:
     """Runs what is not stored yet, and prints the table of one config."""
     config = load_config(name)
-    gate = DoNoHarm(adapter=dict(config.adapter))
+    gate = DoNoHarm(adapter=dict(config.adapter), keypoint_share=args.keypoint_share)
     body = ESTIMATORS.build(dict(config.estimator)).required_body
     records = []
     gated, evidence = [], []

@@ -23,16 +23,27 @@ def posed(joints, joints2d, scale):
 
 def limits(**changes):
     values = dict(
-        keep_above=1.0, roll_back_below=0.0, memory=0.6, acceleration=3.0, bones=0.15, step=0.5
+        keep_above=1.0,
+        roll_back_below=0.0,
+        memory=0.6,
+        acceleration=3.0,
+        bones=0.15,
+        step=0.5,
+        noise=0.0,
     )
     return Limits(**{**values, **changes})
 
 
-def test_the_support_is_the_gain_of_the_image_per_change_of_depth():
-    """Against numpy: the seen error of the frame, plus by how much the held-out ones of all frames were larger."""
+@pytest.mark.parametrize('noise', [0.0, 150.0])
+def test_the_support_is_the_gain_of_the_image_per_change_of_depth(noise):
+    """Against numpy: the seen error of the frame, plus by how much the held-out ones of all frames were larger.
+
+    Both are normal numbers, so that some of them lie below a noise of 150 px and some above it.
+    """
     rng = np.random.default_rng(0)
-    judge = Judge(limits())
+    judge = Judge(limits(noise=noise))
     sums, weights = [], []
+    below = []
     for number in range(6):
         before, after = rng.normal(size=(2, 24, 3))
         image_before, image_after, target = rng.normal(size=(3, 24, 2))
@@ -62,8 +73,12 @@ def test_the_support_is_the_gain_of_the_image_per_change_of_depth():
             count = decay @ np.array(weights)[:, 0]
             gap = max(past[0] - past[1], 0) * count / (count + 5)
             adapted_error = sums[-1][1] / weights[-1][1] + gap
-        expected = (frozen_error - adapted_error) / depth
+        # The mean square of x and y; half the crop of 224 px is one crop coordinate, and 0.7 of those are a metre.
+        of_noise = 2 * (noise / 112 / 0.7) ** 2
+        below.append(bool(adapted_error < of_noise))
+        expected = (frozen_error - max(adapted_error, of_noise)) / depth
         assert judge.support(frame).item() == pytest.approx(expected)
+    assert set(below) == ({True, False} if noise else {False})
 
 
 def test_an_adapter_that_fits_the_keypoints_it_sees_and_no_others_is_rolled_back():
@@ -86,6 +101,20 @@ def test_an_adapter_that_fits_the_keypoints_it_sees_and_no_others_is_rolled_back
             frame = judge.see(frozen, adapted, held_out, keypoints)
             share = judge.decide(frame).item()
         assert share == expected
+
+
+def test_where_the_frozen_prediction_is_as_good_as_the_keypoints_nothing_is_gained():
+    """A frozen prediction 4 px away, an adapted one exactly on all keypoints: kept without noise, rolled back at 4.5."""
+    rng = np.random.default_rng(5)
+    joints = rng.normal(size=(24, 3))
+    keypoints = CropKeypoints(
+        torch.from_numpy(joints[:, :2])[None], torch.ones(1, 24, dtype=torch.float64)
+    )
+    for pixels, noise, expected in ((4.0, 0.0, 1.0), (4.0, 4.5, 0.0), (40.0, 4.5, 1.0)):
+        judge = Judge(limits(noise=noise))
+        frozen = posed(joints, joints[:, :2] + pixels / 112, 1.0)
+        frame = judge.see(frozen, posed(joints, joints[:, :2], 1.0), keypoints, keypoints)
+        assert judge.decide(frame).item() == expected
 
 
 def steady(rng, frames):

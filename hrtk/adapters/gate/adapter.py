@@ -42,6 +42,8 @@ class DoNoHarm(Adapter):
         acceleration: largest acceleration, in multiples of that of the frozen prediction or of the 2D motion.
         bones: largest relative change of the limbs.
         step: largest growth of the share of the adapted prediction from frame to frame.
+        noise: error of the keypoints, px per coordinate on a crop of 224 px; a 2D error below it is no gain. The
+            default is that of the presets with ``until``. 0 believes every keypoint.
         look_ahead: frames after a frame whose evidence is used too; above 0, predictions come that much later.
         reset: that of the wrapped adapter. Around an adapter that resets at every frame there is a choice:
             ``'sequence'``, the default, judges the frames as those of a video, ``'frame'`` each of them by itself.
@@ -60,6 +62,7 @@ class DoNoHarm(Adapter):
     acceleration: float = 3.0
     bones: float = 0.15
     step: float = 1.0
+    noise: float = 4.5
     look_ahead: int = 0
 
     def __post_init__(self) -> None:
@@ -123,6 +126,8 @@ class DoNoHarm(Adapter):
             value = getattr(self, name)
             if not value > 0:
                 raise OptionError(f'DoNoHarm: {name} is above 0, not {value}')
+        if not self.noise >= 0:
+            raise OptionError(f'DoNoHarm: noise is 0 or more px, not {self.noise}')
         if self.look_ahead < 0:
             raise OptionError(f'DoNoHarm: look_ahead is 0 or more, not {self.look_ahead}')
         if not self.keep_above > self.roll_back_below:

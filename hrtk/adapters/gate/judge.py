@@ -9,6 +9,7 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
+from hrtk.adapters.parts.evidence import NOISE_CROP
 from hrtk.adapters.parts.posed import SKELETON, CropKeypoints, PosedPrediction
 from hrtk.body_models.skeletons import joint_names
 
@@ -42,6 +43,7 @@ class Limits:
             the 2D keypoints, the larger one; at twice the limit nothing is left of the adapted prediction.
         bones: largest relative change of a limb from its running mean, mean of eight limbs; the same.
         step: how much the share of the adapted prediction may grow from frame to frame. It may fall at once.
+        noise: error of the keypoints themselves, px per coordinate on a crop of 224 px. A 2D error below it is no gain.
     """
 
     keep_above: float
@@ -50,6 +52,7 @@ class Limits:
     acceleration: float
     bones: float
     step: float
+    noise: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +65,7 @@ class FrameEvidence:
         adapted_error: (1,) that of the adapted prediction from the keypoints that its losses saw; if they saw none in
             this frame, from the held-out ones, and without any from the held-out ones of the frames before.
         fitted: (1,) 1 if ``adapted_error`` is of keypoints that the losses saw, else 0.
+        noise: (1,) mean squared distance of the keypoints from the true joints, m^2, by :attr:`Limits.noise`.
         depth_change: (1,) mean squared change of the joints' depth about the hips, m^2.
         plausible: (1,) plausibility of the motion and of the bones, in [0, 1].
     """
@@ -69,6 +73,7 @@ class FrameEvidence:
     frozen_error: Tensor
     adapted_error: Tensor
     fitted: Tensor
+    noise: Tensor
     depth_change: Tensor
     plausible: Tensor
 
@@ -143,6 +148,7 @@ class Judge:
             frozen_error=torch.where(has_any, of_frame[2:], past[2:]),
             adapted_error=torch.where(has_seen, of_frame[1:2], held_error),
             fitted=has_seen.to(new.dtype),
+            noise=2 * (2 * self.limits.noise / NOISE_CROP / scale).square(),
             depth_change=depth_change.nan_to_num(0.0),
             plausible=plausible,
         )
@@ -164,7 +170,8 @@ class Judge:
         held, seen, _ = _mean(self._sums).split(1)
         count = self._sums[1, :1]
         gap = (held - seen).clamp_min(0) * count / (count + FEW)
-        gain = frame.frozen_error - frame.adapted_error - frame.fitted * gap
+        error = torch.maximum(frame.adapted_error + frame.fitted * gap, frame.noise)
+        gain = frame.frozen_error - error
         support = gain / frame.depth_change.clamp_min(SMALLEST_MOVE**2)
         unknown = torch.full_like(support, -float('inf'))
         return torch.where(count > 0, support, unknown)
