@@ -6,6 +6,7 @@ import csv
 import importlib
 import itertools
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -162,3 +163,21 @@ def test_labels_of_the_picture_do_not_cover_each_other(tmp_path, monkeypatch):
         for one, other in itertools.combinations(texts.values(), 2):
             assert not one.overlaps(other)
         assert axes.get_xscale() == 'log'
+
+
+def test_gated_runs_a_config_with_and_without_the_gate(tmp_path, capsys):
+    gated = importlib.import_module('gated')
+    options = ['--cfg-options', 'dataset.sequences=1', 'dataset.frames=2']
+    gated.main(['closed_form/r18_wild', '--out', str(tmp_path), *options])
+    runs = tmp_path / 'closed_form_r18_wild'
+    plain, judged = (
+        json.loads((runs / name / 'metrics.json').read_text())['metrics']
+        for name in ('ungated', 'gated')
+    )
+    cells = capsys.readouterr().out.splitlines()[-1].split(' | ')
+    rows = (plain, 'Source'), (plain, 'ClosedForm'), (judged, 'DoNoHarm')
+    assert cells[1:4] == [
+        f'{metrics[f"{row}/mpjpe_mm"]:.1f} / {metrics[f"{row}/pa_mpjpe_mm"]:.1f}'
+        for metrics, row in rows
+    ]
+    assert sum(map(int, re.findall(r'\d+', cells[5]))) == 100

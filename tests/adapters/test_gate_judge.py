@@ -104,7 +104,7 @@ def test_an_adapter_that_fits_the_keypoints_it_sees_and_no_others_is_rolled_back
 
 
 def test_where_the_frozen_prediction_is_as_good_as_the_keypoints_nothing_is_gained():
-    """A frozen prediction 4 px away, an adapted one exactly on all keypoints: kept without noise, rolled back at 4.5."""
+    """A frozen prediction 4 px away, an adapted one on all keypoints: kept without noise, rolled back at 4.5."""
     rng = np.random.default_rng(5)
     joints = rng.normal(size=(24, 3))
     keypoints = CropKeypoints(
