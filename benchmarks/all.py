@@ -77,6 +77,7 @@ BENCHMARKS = (
     Benchmark('pre_adapt', (), ('--nets', 'tiny', '--epochs', '1')),
     Benchmark('mpm', ('--frames', '27', '243'), None),
     Benchmark('log_ratio', (), None),
+    Benchmark('ahead', (), ('--frames', '3', '--repeat', '1')),
     Benchmark('body_model', (), ('--batch', '1', '--repeat', '1')),
     Benchmark('rasteriser', (), ('--sizes', '24', '--repeat', '1')),
     Benchmark('silhouette', (), ('--sizes', '32', '--batches', '1', '--repeat', '1')),
