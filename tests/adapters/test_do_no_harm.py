@@ -168,14 +168,18 @@ def test_random_poses_are_rolled_back_and_a_perfect_adapter_is_kept():
     assert dict(session.counts) == dict(kept=1, blended=0, rolled_back=0, adapted_share=1)
 
 
-def test_a_prediction_that_is_not_finite_is_rolled_back():
+@pytest.mark.parametrize('field', ['rotmat', 'camera'])
+@pytest.mark.parametrize('value', ['nan', 'inf'])
+def test_a_prediction_that_is_not_finite_is_rolled_back(field, value):
     model, sequence = Tiny(), tiny_sequence(frames=FRAMES)
     true = poses(0)
-    broken = Prediction(true.rotmat.clone(), true.betas, true.camera)
-    broken.rotmat[2] = float('nan')
+    broken = Prediction(true.rotmat.clone(), true.betas, true.camera.clone())
+    getattr(broken, field)[2] = float(value)
     found, _ = run_gate(gate(), model, seen_from(model, sequence, true), broken)
-    assert torch.equal(found.rotmat[2], frozen_prediction(model, sequence).rotmat[2])
-    assert found.rotmat.isfinite().all()
+    frozen = frozen_prediction(model, sequence)
+    assert torch.equal(found.rotmat[2], frozen.rotmat[2])
+    assert torch.equal(found.camera[2], frozen.camera[2])
+    assert found.rotmat.isfinite().all() and found.camera.isfinite().all()
     assert found.adapted_share[1] == 1 and 0 < found.adapted_share[5] <= 1
 
 

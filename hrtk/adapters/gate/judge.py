@@ -148,7 +148,7 @@ class Judge:
             frozen_error=torch.where(has_any, of_frame[2:], past[2:]),
             adapted_error=torch.where(has_seen, of_frame[1:2], held_error),
             fitted=has_seen.to(new.dtype),
-            noise=2 * (2 * self.limits.noise / NOISE_CROP / scale).square(),
+            noise=(2 * (2 * self.limits.noise / NOISE_CROP / scale).square()).nan_to_num(0.0),
             depth_change=depth_change.nan_to_num(0.0),
             plausible=plausible,
         )
