@@ -83,7 +83,7 @@ def _figure(height: float = PANEL) -> Figure:
 
 
 def _pareto(entries: Entries) -> Figure:
-    """A panel per stream and source of 2D keypoints."""
+    """A panel per stream, source of 2D keypoints and start model."""
     panels: dict[str, list[Point]] = {}
     for entry in entries:
         if not entry['ms_per_frame']:
@@ -92,8 +92,8 @@ def _pareto(entries: Entries) -> Figure:
         interval = None
         if error['low'] is not None:
             interval = (error['mean'] - error['low'], error['high'] - error['mean'])
-        point = Point(_method(entry), entry['ms_per_frame'], error['mean'], interval)
-        panels.setdefault(_stream(entry), []).append(point)
+        point = Point(entry['method'], entry['ms_per_frame'], error['mean'], interval)
+        panels.setdefault(f'{_stream(entry)}, {entry["start"]}', []).append(point)
     figure = _figure(PANEL * max(1, len(panels)))
     axes_of = figure.subplots(max(1, len(panels)), 1, squeeze=False)[:, 0]
     for axes, (title, points) in zip(axes_of, panels.items()):
