@@ -72,7 +72,8 @@ LEAST: dict[str, float] = {
     ),
 }
 # The greatest value, likewise: what no camera or clip has.
-MOST: dict[str, float] = {'fps': 1e5, 'max_gap': 1e9, 'min_length': 1e9}
+MOST: dict[str, float] = {'fps': 1e5, 'max_gap': 1e9, 'min_length': 1e9, 'resolution': 8192}
+WIDEST = 2**63  # whole numbers have 64 bits in torch and numpy
 PLAIN = (str, bytes, bool, int, float, list, tuple, set)
 WORDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a text'}
 
@@ -82,7 +83,7 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
 
     Checked are annotations of ``int``, ``float``, ``bool``, ``str``, ``Path``, tuples, lists and mappings, and unions
     of them. A list may stand for a tuple, as in JSON, and an object that is built already for a mapping. No number may
-    be NaN, and those of :data:`LEAST` and :data:`MOST` have a least and a greatest value.
+    be NaN, whole numbers have 64 bits, and those of :data:`LEAST` and :data:`MOST` have a least and a greatest value.
 
     Args:
         cls: the class that receives the options, a dataclass or a class with an ``__init__``.
@@ -109,6 +110,8 @@ def check_options(cls: type, options: Mapping[str, Any], label: str) -> None:
             is_nan = number != number  # a whole number may be too large for math.isnan
             if is_nan or too_small or too_large:
                 raise OptionError(f'{label}: {option} is {_range(least, most)}, not {value!r}')
+            if isinstance(number, int) and abs(number) >= WIDEST:
+                raise OptionError(f'{label}: {option} is a whole number of 64 bits, not {value!r}')
 
 
 def _check_members(label: str, value: Any, hint: Any) -> None:

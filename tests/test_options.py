@@ -125,7 +125,9 @@ def test_allowed_values(options):
         ('weights', 3, 'a dict or None'),
         ('size', 1, 'at least 8'),
         ('size', 'large', "'auto' or a whole number"),
-        ('resolution', 0, 'a positive number'),
+        ('resolution', 0, 'a number from 1 to 8192'),
+        ('resolution', 10**6, 'a number from 1 to 8192'),
+        ('steps', 2**63, 'a whole number of 64 bits'),
     ],
 )
 def test_wrong_types_and_ranges(option, value, words):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, Optional
 
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import OptionError, suggestion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,11 +101,11 @@ def get_protocol(name: str) -> Protocol:
     """Returns the protocol of a name.
 
     Raises:
-        InputError: no such protocol is registered; the message suggests similar names.
+        OptionError: no such protocol is registered; the message suggests similar names.
     """
     if name not in _PROTOCOLS:
         hint = suggestion(name, sorted(_PROTOCOLS), count=3)
-        raise InputError(f'there is no evaluation protocol {name!r}. {hint}')
+        raise OptionError(f'there is no evaluation protocol {name!r}. {hint}')
     return _PROTOCOLS[name]
 
 

@@ -13,6 +13,7 @@ from hrtk.body_models import BodyModel
 from hrtk.errors import InputError, named_config
 from hrtk.evaluation.calibrated import crop_rotations
 from hrtk.evaluation.protocols import Protocol
+from hrtk.files import escaped_name
 from hrtk.geometry.camera import turn_root
 from hrtk.reading import read_json
 from hrtk.reading.literals import parse_literals
@@ -174,9 +175,10 @@ def stored_pairs(folder: Path, dataset: Any) -> Iterator[tuple[Sequence, Result]
                 f'have one; run tools/adapt.py again to finish it'
             )
         if not result.matches(sequence):
+            path = folder / f'{escaped_name(sequence.name)}.npz'
             raise InputError(
-                f'{folder}: frames, boxes or keypoints of {sequence.name!r} changed since its result was '
-                f'computed{_data_of(folder)}; run tools/adapt.py again'
+                f'{path}: frames, boxes or keypoints of {sequence.name!r} changed since this result was '
+                f'computed{_data_of(folder)}, or the result is damaged; run tools/adapt.py again'
             )
         yield sequence, result
 

@@ -119,7 +119,8 @@ def _clip_of(
 def _protocol(cfg: Config) -> Protocol:
     """The protocol of the first metric of a stored config."""
     evaluator = configs_of(cfg, 'evaluator')[0]
-    return get_protocol(evaluator.get('protocol', 'open'))
+    with named_config(cfg.filename):
+        return get_protocol(evaluator.get('protocol', 'open'))
 
 
 def _viewed(
