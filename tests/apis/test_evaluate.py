@@ -119,7 +119,7 @@ def test_a_result_with_another_joint_list_is_of_other_data(run, tmp_path):
     path = next((tmp_path / 'copy').glob('results/*/*.npz'))
     result = Result.load(path)
     dataclasses.replace(result, skeleton='text').save(path)
-    with pytest.raises(InputError, match=f'{result.name!r} changed'):
+    with pytest.raises(InputError, match=f'^{path}: .*{result.name!r} changed'):
         evaluate(tmp_path / 'copy')
 
 
