@@ -110,6 +110,8 @@ def _check_type(config: dict, source: str) -> None:
     kind = config['type']
     # A name can stand in several registries, e.g. a corruption and a transform; one of the classes has to fit.
     classes = _classes_of(kind) if isinstance(kind, str) else [kind]
+    if not all(map(callable, classes)):
+        raise InputError(f'{source}: type is the name of a class, not {kind!r}')
     if not classes:
         names: set[str] = set()
         for registry in REGISTRIES:

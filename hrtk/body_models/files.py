@@ -33,6 +33,7 @@ OFFICIAL_KEYS: dict[str, tuple[type, tuple[str | int | None, ...]]] = {
 }
 # Keys of the open body's compact format with the kinds of their dtype and the number of their axes. A regressor is
 # three arrays: the rows, the columns and the values of its entries.
+LARGEST = float(np.finfo(np.float32).max)  # greater ones would become infinite
 REGRESSORS = {'J_regressor': 24, 'J_regressor_extra': 9, 'J_regressor_h36m': 17}
 KINDS = {'f': 'floats', 'iu': 'integers', 'U': 'strings'}
 OPEN_KEYS: dict[str, tuple[str, int]] = {
@@ -280,7 +281,7 @@ def _check_array(value: Any, key: str, vertices: tuple[int, ...], file: Path) ->
             f'{file}: {key} has shape {array.shape}, expected ({expected}). hrtk reads the 24-joint SMPL '
             f'(not SMPL-H, SMPL-X or MANO); {WHERE}'
         )
-    if array.dtype.kind not in 'fiu' or not np.isfinite(array).all():
+    if array.dtype.kind not in 'fiu' or not (np.abs(array) <= LARGEST).all():
         raise InputError(
             f'{file}: {key} (dtype {array.dtype}) must have finite numbers only; the file is damaged, '
             f'download it again'
@@ -310,8 +311,8 @@ def _read_regressor(file: Path, rows: int, vertices: int, body: Path) -> np.ndar
         raise InputError(
             f'{file}: shape {shape}, expected ({rows}, {vertices}) for the body {body}. {hint}'
         )
-    if value.dtype.kind != 'f' or not np.isfinite(value).all():
+    if value.dtype.kind != 'f' or not np.abs(value).max() <= LARGEST:
         raise InputError(
-            f'{file}: must have finite floats, its dtype is {value.dtype}; use the .npy of SPIN'
+            f'{file}: must have finite floats of 32 bits, its dtype is {value.dtype}; use the .npy of SPIN'
         )
     return value.astype(np.float32)
