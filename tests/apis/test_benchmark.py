@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from hrtk.apis import adapt, benchmark
+from hrtk.apis.config_check import check_arguments
 from hrtk.apis.tables.content import mean_interval
 from hrtk.apis.tables.table import load_table
 from hrtk.errors import InputError
@@ -258,6 +259,11 @@ def test_bad_table(table, tmp_path, change, message):
     table.write_text(TEXT.replace(*change))
     with pytest.raises(InputError, match=message):
         benchmark(table, work_dir=tmp_path / 'out', dry_run=True)
+
+
+def test_a_type_that_is_no_name():
+    with pytest.raises(InputError, match='^run.yaml: type is the name of a class, not {}'):
+        check_arguments([dict(hook=dict(type={}))], 'run.yaml')
 
 
 def test_unknown_rows_and_table(table, tmp_path):

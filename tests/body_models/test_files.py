@@ -118,6 +118,10 @@ def test_regressors(tmp_path):
         match=r'smpl\.npy.*\(17, 6890\).*\(17, 30\).*body\.npz.*SMPL mesh.*contains its own',
     ):
         load_body_file(body, h36m_regressor=tmp_path / 'smpl.npy')
+    for value in (np.nan, np.inf, 1e39):  # the last one is infinite in float32
+        np.save(tmp_path / 'huge.npy', np.full((17, 30), value))
+        with pytest.raises(InputError, match=r'huge\.npy: must have finite floats of 32 bits'):
+            load_body_file(body, h36m_regressor=tmp_path / 'huge.npy')
     np.save(tmp_path / 'object.npy', np.array([{}], dtype=object))
     np.savez(tmp_path / 'several.npz', a=np.zeros(2))
     (tmp_path / 'text.npy').write_text('no array')
@@ -147,6 +151,7 @@ def _broken(change):
         (lambda c: c.update(shapedirs=np.zeros((30, 3, 9))), 'shapedirs has 9 components'),
         (lambda c: c.update(v_template=np.float64(3)), r'v_template has shape \(\)'),
         (lambda c: c.update(posedirs=np.full((30, 3, 207), np.nan)), 'posedirs.*finite'),
+        (lambda c: c.update(posedirs=np.full((30, 3, 207), 1e39)), 'posedirs.*finite'),
         (
             lambda c: c.update(f=np.array([[0, 1, 30]])),
             r'f refers to vertices 0\.\.30, there are 30',
