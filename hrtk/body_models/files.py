@@ -281,12 +281,17 @@ def _check_array(value: Any, key: str, vertices: tuple[int, ...], file: Path) ->
             f'{file}: {key} has shape {array.shape}, expected ({expected}). hrtk reads the 24-joint SMPL '
             f'(not SMPL-H, SMPL-X or MANO); {WHERE}'
         )
-    if array.dtype.kind not in 'fiu' or not (np.abs(array) <= LARGEST).all():
+    if array.dtype.kind not in 'fiu' or not _fits_float32(array):
         raise InputError(
             f'{file}: {key} (dtype {array.dtype}) must have finite numbers only; the file is damaged, '
             f'download it again'
         )
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _fits_float32(array: np.ndarray) -> bool:
+    """Whether all numbers are finite, and stay so in 32 bits."""
+    return float(np.abs(array).max(initial=0)) <= LARGEST
 
 
 def _has_shape(array: np.ndarray, shape: tuple[str | int | None, ...]) -> bool:
@@ -311,7 +316,7 @@ def _read_regressor(file: Path, rows: int, vertices: int, body: Path) -> np.ndar
         raise InputError(
             f'{file}: shape {shape}, expected ({rows}, {vertices}) for the body {body}. {hint}'
         )
-    if value.dtype.kind != 'f' or not np.abs(value).max() <= LARGEST:
+    if value.dtype.kind != 'f' or not _fits_float32(value):
         raise InputError(
             f'{file}: must have finite floats of 32 bits, its dtype is {value.dtype}; use the .npy of SPIN'
         )
