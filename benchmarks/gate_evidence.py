@@ -138,7 +138,8 @@ def report(name: str, args: argparse.Namespace) -> None:
         sizes = dict(seed=seed, sequences=args.videos, frames=args.frames)
         dataset = DATASETS.build({**config.dataset, **sizes})
         for index in range(args.videos):
-            path = args.out / f'{Path(name).parent.name}_{Path(name).stem}_{seed}_{index}.npz'
+            run = f'{Path(name).parent.name}_{Path(name).stem}_{args.keypoint_share:g}'
+            path = args.out / f'{run}_{seed}_{index}.npz'
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 np.savez(path, **record(config, gate, dataset[index], seed))

@@ -13,8 +13,7 @@ from typing import Any
 
 from hrtk.apis import adapt, load_config
 from hrtk.cli.options import Options
-
-SHARES = ('kept', 'blended', 'rolled_back')
+from hrtk.evaluation.report import GATE
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,7 +37,7 @@ def measure(name: str, options: dict[str, Any], out: Path) -> str:
     plain = adapt(config, work_dir=folder / 'ungated')
     judged = adapt(gated, work_dir=folder / 'gated')
     method = config.adapter.type
-    shares = ', '.join(f'{100 * judged[f"DoNoHarm/{share}"]:.0f}' for share in SHARES)
+    shares = ', '.join(f'{100 * judged[f"DoNoHarm/{share}"]:.0f}' for share in GATE)
     worse = f'{_worse(plain, method):.0f} %, {_worse(judged, "DoNoHarm"):.0f} %'
     errors = ' | '.join(
         [_errors(plain, 'Source'), _errors(plain, method), _errors(judged, 'DoNoHarm')]

@@ -31,9 +31,9 @@ OFFICIAL_KEYS: dict[str, tuple[type, tuple[str | int | None, ...]]] = {
     'f': (np.int64, (None, 3)),
     'kintree_table': (np.int64, (2, 24)),
 }
+LARGEST = float(np.finfo(np.float32).max)  # greater numbers would become infinite
 # Keys of the open body's compact format with the kinds of their dtype and the number of their axes. A regressor is
 # three arrays: the rows, the columns and the values of its entries.
-LARGEST = float(np.finfo(np.float32).max)  # greater ones would become infinite
 REGRESSORS = {'J_regressor': 24, 'J_regressor_extra': 9, 'J_regressor_h36m': 17}
 KINDS = {'f': 'floats', 'iu': 'integers', 'U': 'strings'}
 OPEN_KEYS: dict[str, tuple[str, int]] = {
