@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Optional
 
 MOST_NAMES = 40  # in a message
+# In errors of torch, which raises no MemoryError.
+NO_MEMORY = ("can't allocate memory", 'out of memory', 'calculation overflowed', 'size overflow')
 
 
 class InputError(ValueError):
@@ -39,6 +41,15 @@ def named_config(file: Optional[object]) -> Iterator[None]:
         if file is None or str(file) in str(error):
             raise
         raise OptionError(f'{file}: {error}') from error
+
+
+def memory_shortage(error: BaseException) -> Optional[str]:
+    """What did not fit into the memory, in the words of an error that says so; None for any other error."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
+        reason = text.splitlines()[0] if text else 'MemoryError'
+        return f'not enough memory ({reason}); smaller batches, images or networks need less'
+    return None
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1, cutoff: float = 0.5) -> list[str]:

@@ -23,7 +23,7 @@ from typing import Any, Optional
 from mmengine import registry as root
 from mmengine.config import Config, ConfigDict
 
-from hrtk.errors import InputError, OptionError, nearest, suggestion
+from hrtk.errors import InputError, OptionError, memory_shortage, nearest, suggestion
 from hrtk.options import check_options
 
 SCOPES = ('hrtk', 'mmengine')
@@ -83,8 +83,8 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
 
     Raises:
         OptionError: the name is unknown (similar names are listed), the class has no such option, or an option has
-            another type or range than its annotation. A class raises it for its own rules of options, and any other
-            InputError for what is wrong in a file.
+            another type or range than its annotation, or an object of these sizes does not fit into the memory. A
+            class raises it for its own rules of options, and any other InputError for what is wrong in a file.
     """
     if not isinstance(cfg, (dict, ConfigDict, Config)):
         return cfg
@@ -106,6 +106,11 @@ def _build(cfg: Any, registry: Registry, default_args: Optional[dict] = None) ->
         if 'argument' not in str(error):
             raise
         raise OptionError(f'{label}: {_unknown_options(cls, options) or error}') from error
+    except (MemoryError, RuntimeError) as error:
+        shortage = memory_shortage(error)
+        if shortage is None:
+            raise
+        raise OptionError(f'{label}: {shortage}') from error
     for finish in registry.finishers:
         finish(built)
     return built

@@ -12,7 +12,7 @@ from torch import nn
 
 from hrtk import registry
 from hrtk.errors import InputError, OptionError
-from hrtk.registry import ADAPTERS, BACKBONES, DATASETS, HOOKS, Registry
+from hrtk.registry import ADAPTERS, BACKBONES, DATASETS, HEADS, HOOKS, Registry
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,6 +53,11 @@ def test_a_fault_inside_a_class_is_not_blamed_on_the_config():
 
     with pytest.raises(TypeError, match='concatenate'):
         own.build(dict(type='Broken'))
+
+
+def test_sizes_that_no_memory_holds_are_wrong_options():
+    with pytest.raises(OptionError, match='head IterativeRegressor: not enough memory'):
+        HEADS.build({'type': 'IterativeRegressor', 'in_channels': 64, 'hidden': 2**45})
 
 
 def test_the_type_of_an_error_says_whether_an_option_is_wrong():

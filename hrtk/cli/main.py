@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Optional
 
 from hrtk import interrupts
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import InputError, memory_shortage, suggestion
 from hrtk.files import disk_error, written_error
 from hrtk.version import __version__
 
 COMMANDS = Path(__file__).with_name('commands')
-# In errors of torch, which raises no MemoryError.
-NO_MEMORY = ("can't allocate memory", 'out of memory', 'calculation overflowed', 'size overflow')
 USAGE = """usage: hrtk COMMAND ...
 
 CONFIG and TABLE are paths, or names of bundled ones: `hrtk adapt boa/r18_wild`.
@@ -153,12 +151,9 @@ def _environment(error: BaseException, output: str, config: Optional[str]) -> Op
     cause = written_error(error)
     if cause is not None:
         return str(disk_error(cause.filename or output, cause))
-    if isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY):
-        reason = str(error).splitlines()[0] if str(error) else 'MemoryError'
-        return (
-            f'not enough memory ({reason}); smaller batches, images or networks need less: check the '
-            f'sizes in {config or "the config"} and the options'
-        )
+    shortage = memory_shortage(error)
+    if shortage is not None:
+        return f'{shortage}: check the sizes in {config or "the config"} and the options'
     if isinstance(error, OSError) and error.filename is not None:
         return f'{error.filename}: cannot be used ({error.strerror}); check the path'
     return None

@@ -99,7 +99,7 @@ def test_refuses_results_of_other_data(tmp_path):
     assert content['config']['dataset']['noise'] == 'detector'
     content['config']['dataset']['noise'] = 'clean'
     record.write_text(json.dumps(content))
-    with pytest.raises(InputError, match='keypoints of .* changed'):
+    with pytest.raises(InputError, match='run.json has now.*The data changed'):
         evaluate(tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_a_result_with_another_joint_list_is_of_other_data(run, tmp_path):
     path = next((tmp_path / 'copy').glob('results/*/*.npz'))
     result = Result.load(path)
     dataclasses.replace(result, skeleton='text').save(path)
-    with pytest.raises(InputError, match=f'^{path}: .*{result.name!r} changed'):
+    with pytest.raises(InputError, match=f'^{path}: .*{result.name!r} than the data'):
         evaluate(tmp_path / 'copy')
 
 

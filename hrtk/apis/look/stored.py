@@ -177,13 +177,14 @@ def stored_pairs(folder: Path, dataset: Any) -> Iterator[tuple[Sequence, Result]
         if not result.matches(sequence):
             path = folder / f'{escaped_name(sequence.name)}.npz'
             raise InputError(
-                f'{path}: frames, boxes or keypoints of {sequence.name!r} changed since this result was '
-                f'computed{_data_of(folder)}, or the result is damaged; run tools/adapt.py again'
+                f'{path}: computed from other frames, boxes or keypoints of {sequence.name!r} than the data '
+                f'set of {folder / "run.json"} has now{_files_of(folder)}. The data changed, or one of the two '
+                f'files is damaged; run tools/adapt.py again'
             )
         yield sequence, result
 
 
-def _data_of(folder: Path) -> str:
+def _files_of(folder: Path) -> str:
     """The files and folders of the data set that results were computed from, in brackets."""
     dataset = stored_config(folder / 'run.json').dataset
     paths = []
