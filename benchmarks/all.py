@@ -86,6 +86,7 @@ BENCHMARKS = (
     Benchmark('landmark_hmr', (), None),
     Benchmark('blazepose', ('speed',), ('speed', '--repeat', '1')),
     Benchmark('start', (), None),
+    Benchmark('infer_clip', (), None, 'data/real4/videos', 'docs/en/real4.md'),
     Benchmark(
         'error_against_time',
         (*COMPARED, '--cfg-options', 'dataset.sequences=1', 'dataset.frames=12'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import resource
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -110,6 +111,14 @@ def best_ms(
         call()
         times.append(clock(device) - start)
     return 1000 * min(times)
+
+
+def child_seconds(command: list[str], environment: dict[str, str]) -> float:
+    """User and system seconds of a command that has to succeed; its output to stdout is dropped."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def peak_mib(call: Callable[[], object], device: torch.device) -> float:

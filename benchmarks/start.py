@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
-import subprocess
 import sys
 from typing import Optional
 
-from measuring import record
+from measuring import child_seconds, record
 
 COMMAND = 'from hrtk.cli.main import main; main({arguments!r})'
 EVERYTHING = """
@@ -49,16 +47,6 @@ ROWS = {
 NEED_TORCH = ('from hrtk.apis import load_model', 'one step of GuardedAdam')
 
 
-def cpu_seconds(code: str, environment: dict[str, str]) -> float:
-    """User and system seconds of a Python that runs the code."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, '-c', code], check=True, stdout=subprocess.DEVNULL, env=environment
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def main(arguments: Optional[list[str]] = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(
@@ -70,7 +58,7 @@ def main(arguments: Optional[list[str]] = None) -> None:
     times: dict[str, list[float]] = {name: [] for name in ROWS}
     for turn in range(args.repeat + 1):
         for name, code in ROWS.items():  # the rows take turns
-            seconds = cpu_seconds(code, environment)
+            seconds = child_seconds([sys.executable, '-c', code], environment)
             if turn:  # the first turn warms the page cache
                 times[name].append(seconds)
     everything = statistics.median(times['everything'])
