@@ -48,6 +48,7 @@ LEAST: dict[str, float] = {
     **dict.fromkeys(
         (
             'augment',
+            'blocks',
             'clusters',
             'epochs',
             'every',
@@ -71,8 +72,17 @@ LEAST: dict[str, float] = {
         0,
     ),
 }
-# The greatest value, likewise: what no camera or clip has.
-MOST: dict[str, float] = {'fps': 1e5, 'max_gap': 1e9, 'min_length': 1e9, 'resolution': 8192}
+# The greatest value, likewise: what no camera, clip or network has.
+MOST: dict[str, float] = {
+    'blocks': 1000,
+    'depth': 1000,
+    'fps': 1e5,
+    'iterations': 1e5,
+    'layers': 1000,
+    'max_gap': 1e9,
+    'min_length': 1e9,
+    'resolution': 8192,
+}
 WIDEST = 2**63  # whole numbers have 64 bits in torch and numpy
 PLAIN = (str, bytes, bool, int, float, list, tuple, set)
 WORDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a text'}

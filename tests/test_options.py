@@ -82,6 +82,7 @@ class Typed:
         weights: Optional[Mapping[str, float]] = None,
         size: Union[Literal['auto'], int] = 'auto',
         resolution: int = 224,
+        layers: int = 2,
         hook: Optional[Callable] = None,
     ):
         pass
@@ -127,6 +128,7 @@ def test_allowed_values(options):
         ('size', 'large', "'auto' or a whole number"),
         ('resolution', 0, 'a number from 1 to 8192'),
         ('resolution', 10**6, 'a number from 1 to 8192'),
+        ('layers', 2**40, 'a number from 1 to 1000'),
         ('steps', 2**63, 'a whole number of 64 bits'),
     ],
 )
