@@ -91,11 +91,15 @@ class TrainRunner(Runner):
         """Builds a data set and its loader.
 
         Raises:
-            OptionError: ``num_workers`` or ``batch_size`` is out of its range.
+            OptionError: ``num_workers`` or ``batch_size`` is out of its range, or the data set is empty.
         """
         if isinstance(dataloader, dict):
             _check_loading(dataloader)
             dataset = DATASETS.build(dataloader['dataset'])
+            if not len(dataset):
+                raise OptionError(
+                    f'data loader: the data set, a {type(dataset).__name__}, holds nothing; check its paths'
+                )
             # As the result of a function: mmengine copies a data set itself, and a copy of files mapped to memory is no
             # longer mapped. It takes memory, and what is drawn into it never reaches the disk.
             dataloader = {**dataloader, 'dataset': dict(type=lambda: dataset)}

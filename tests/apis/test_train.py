@@ -123,6 +123,7 @@ def test_views_that_a_training_draws_stay_on_disk(tmp_path, monkeypatch):
         ({'train_dataloader.num_workers': 10**19}, ['num_workers', '0 to 1024']),
         ({'train_dataloader.num_workers': '2'}, ['num_workers', 'whole number']),
         ({'train_dataloader.batch_size': 0}, ['batch_size', 'from 1']),
+        ({'train_dataloader.dataset': []}, ['a list, holds nothing']),
     ],
 )
 def test_bad_config(tmp_path, options, parts):
