@@ -121,6 +121,21 @@ def test_a_start_model_with_the_configs_of_another_one(folder, monkeypatch):
     assert rows[3].cell.start == 'other' and rows[3].baseline == rows[0].label
 
 
+def test_a_start_model_with_the_estimator_of_a_config(folder, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tests/engine')
+    monkeypatch.chdir(folder)
+    given = '{configs: narrow, estimator: wide_source.py, options: {estimator.scale: 2}}'
+    mapped = f'starts: {{narrow: , other: {given}}}'
+    Path('built.yaml').write_text(
+        TEXT.replace('starts: [narrow, wide]', mapped).replace('[wide]', '[other]')
+    )
+    row = load_table('built.yaml').rows[3]
+    assert row.config.name == 'narrow_jiggle.py'
+    config = load_config(row.config, row.options)
+    assert config.estimator.to_dict() == {'type': 'FakeEstimator', 'scale': 2}
+    assert config.dataset.lengths == [2, 4, 3]
+
+
 def test_numbers_are_those_of_the_runs(content, folder):
     entries = entries_of(content)
     assert list(entries) == LABELS
@@ -245,6 +260,15 @@ def test_settings_of_a_gate_are_those_of_the_gated():
             ('starts: [narrow, wide]', 'starts: {wide: {configs: 2}, narrow: }'),
             'configs is the start model',
         ),
+        (
+            ('starts: [narrow, wide]', 'starts: {wide: {estimator: 2}, narrow: }'),
+            'estimator is the path of a config',
+        ),
+        (
+            ('starts: [narrow, wide]', 'starts: {wide: {estimator: crossed.yaml}, narrow: }'),
+            'the config crossed.yaml has no estimator',
+        ),
+        (('starts: [narrow, wide]', 'starts: {wide: {estimator: none.py}, narrow: }'), 'none.py'),
         (('{start}_source', '{start}_sauce'), 'has no config wide_sauce.py'),
         (('baseline: Source', 'baseline: Sauce'), 'Source'),
         (('resample: false', 'resample: 2'), 'resample is true or false'),

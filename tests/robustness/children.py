@@ -63,7 +63,9 @@ def _limit(seconds, output):
     os.setsid()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(WAITING * seconds)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # at the second one it is killed without a name
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (seconds, seconds + 1)
+    )  # at the second one it is killed without a name
     pages = int(Path('/proc/self/statm').read_text().split()[0])
     size = pages * resource.getpagesize() + SAFETY
     _, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -2,8 +2,9 @@
 
 Such a table has four keys in place of ``rows``. ``methods`` maps names, from the simplest method to the most complex
 one, to configs, in whose paths ``{start}`` stands for the start model. ``starts`` lists the start models, or maps them
-to mappings: with ``options``, and with ``configs``, the start model whose configs are used. ``sources`` maps the names
-of 2D keypoints to options, and ``streams`` the names of data to mappings with ``options``.
+to mappings: with ``options``; with ``configs``, the start model whose configs are used; and with ``estimator``, a
+config whose estimator replaces theirs. ``sources`` maps the names of 2D keypoints to options, and ``streams`` the names
+of data to mappings with ``options``.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmengine.config import ConfigDict
+
+from hrtk.apis.adaptation import load_config
 from hrtk.errors import InputError, suggestion
 
 AXES = ('methods', 'starts', 'sources', 'streams')
-START_KEYS = ('configs', 'options')
+START_KEYS = ('configs', 'estimator', 'options')
 METHOD_KEYS = ('config', 'options', 'starts')
 STREAM_KEYS = ('options', 'starts', 'sources', 'methods', 'resample')
 
@@ -94,12 +98,12 @@ def crossed_rows(content: Mapping[str, Any], file: Path) -> list[CrossedRow]:
         }
         for cell in _cells(stream, chosen, methods, kept.get('resample', True)):
             options = {
-                **(starts[cell.start].get('options') or {}),
+                **starts[cell.start]['options'],
                 **(kept.get('options') or {}),
                 **sources[cell.source],
                 **(methods[cell.method].get('options') or {}),
             }
-            configs = starts[cell.start].get('configs', cell.start)
+            configs = starts[cell.start]['configs']
             rows.append(CrossedRow(cell, _entry(cell, configs, methods, options, baseline, file)))
     return rows
 
@@ -123,19 +127,37 @@ def _check_axes(content: Mapping[str, Any], file: Path) -> None:
 
 def _starts(given: Any, file: Path) -> dict[str, dict[str, Any]]:
     """The start models with ``configs`` and ``options``; a list has names alone."""
-    if isinstance(given, list):
-        return {name: {} for name in given}
+    entries = dict.fromkeys(given) if isinstance(given, list) else given
     starts = {}
-    for name, entry in given.items():
+    for name, entry in entries.items():
         where = f'{file}: start model {name!r}'
-        starts[name] = _mapping(entry, START_KEYS, where)
-        configs = starts[name].get('configs', name)
+        start = _mapping(entry, START_KEYS, where)
+        configs = start.get('configs', name)
         if not isinstance(configs, str):
             raise InputError(
                 f'{where}: configs is the start model whose configs are used, e.g. r18, not '
                 f'{configs!r}'
             )
+        options = dict(start.get('options') or {})
+        if start.get('estimator') is not None:
+            options = {'estimator': _estimator(start['estimator'], file, where), **options}
+        starts[name] = {'configs': configs, 'options': options}
     return starts
+
+
+def _estimator(config: Any, file: Path, where: str) -> dict[str, Any]:
+    """The estimator of a config, as an option that replaces another one as a whole."""
+    if not isinstance(config, str):
+        raise InputError(
+            f'{where}: estimator is the path of a config that has one, e.g. ../mine.py, not {config!r}'
+        )
+    try:
+        estimator = load_config(str(file.parent / config)).get('estimator')
+    except InputError as error:
+        raise InputError(f'{where}: {error}') from error
+    if not isinstance(estimator, dict):
+        raise InputError(f'{where}: the config {config} has no estimator')
+    return {**ConfigDict(estimator).to_dict(), '_delete_': True}
 
 
 def _methods(
