@@ -1,9 +1,9 @@
-"""The log-ratio loss triplet by triplet, as its equations are printed."""
+"""The log-ratio loss triplet by triplet, as its equations are printed, and anchor by anchor, as one would write it."""
 
 from __future__ import annotations
 
 import itertools
-from typing import Iterator, Optional
+from typing import Iterator
 
 import torch
 from torch import Tensor
@@ -77,7 +77,6 @@ def literal_log_ratio(
     variant: str,
     eps: float = 1e-8,
     root: tuple[int, ...] = (2, 3),
-    limit: Optional[int] = None,
 ) -> Tensor:
     """Eq. 2 of the thesis, or Eq. 1 with the same triplets.
 
@@ -88,16 +87,40 @@ def literal_log_ratio(
         variant: ``'thesis'``, ``'kim'`` or ``'abs'``.
         eps: added to squared distances.
         root: joints whose mean is subtracted from a pose.
-        limit: the number of triplets to sum; None for all.
 
     Returns:
         A scalar.
     """
     total = features.new_zeros(())
-    for a, i, j, share in itertools.islice(triplets_of(samples), limit):
+    for a, i, j, share in triplets_of(samples):
         f_i = distance(features[a], features[i], eps)
         f_j = distance(features[a], features[j], eps)
         y_i = pose_distance(joints[a], joints[i], root, eps)
         y_j = pose_distance(joints[a], joints[j], root, eps)
         total = total + share * penalty(f_i, f_j, y_i, y_j, variant)
+    return total
+
+
+def log_ratio_by_anchors(
+    features: Tensor,
+    joints: Tensor,
+    samples: Samples,
+    variant: str,
+    eps: float = 1e-8,
+    root: tuple[int, ...] = (2, 3),
+) -> Tensor:
+    """The same from two matrices of distances, a table of positives by negatives for every anchor.
+
+    Args and the result are those of :func:`literal_log_ratio`.
+    """
+    anchors = [anchor for anchor, _, _ in samples]
+    poses = joints - joints[:, list(root)].mean(1, keepdim=True)
+    feature_distance = (torch.cdist(features[anchors], features).square() + eps).sqrt()
+    joint_distance = torch.linalg.norm(poses[anchors, None] - poses[None], dim=-1)
+    label_distance = (joint_distance.mean(-1).square() + eps).sqrt()
+    total = features.new_zeros(())
+    for f, y, (_, positives, negatives) in zip(feature_distance, label_distance, samples):
+        f_i = f[positives, None]
+        y_i = y[positives, None]
+        total = total + penalty(f_i, f[negatives], y_i, y[negatives], variant).mean()
     return total
