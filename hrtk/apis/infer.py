@@ -132,6 +132,8 @@ def infer(
     if camera is not None:
         _refuse_keypoints(keypoints)
         images = output / 'recording'
+    if keypoints is not None and not Path(keypoints).exists():
+        raise InputError(f'{keypoints}: there is no such keypoint file; check the path')
     if model is not None or weights is not None:
         adapt = _with_model(adapt, model, weights)
 

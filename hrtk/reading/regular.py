@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 
 CHECK = 'check the path'
 LARGEST = 1 << 34  # bytes; larger files are memory-mapped or streamed, never read at once
@@ -34,15 +34,16 @@ def regular_file(path: str | Path, remedy: str = CHECK, noun: str = 'file') -> P
         noun: what the file is, for the same message.
 
     Raises:
-        InputError: there is no such file, the links to it form a circle, the name is no valid text, or it is a folder,
-            a pipe, a device or a socket.
+        OptionError: there is no such file; where a config gives the path, its value there is wrong.
+        InputError: the links to the file form a circle, the name is no valid text, or it is a folder, a pipe, a device
+            or a socket.
     """
     path = Path(path)
     shown = str(path).encode('utf-8', 'backslashreplace').decode()
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f'{shown}: there is no such {noun}; {remedy}') from error
+        raise OptionError(f'{shown}: there is no such {noun}; {remedy}') from error
     except (OSError, ValueError) as error:  # a circle of links, no permission, a zero in the name
         if getattr(error, 'errno', None) == errno.ELOOP:
             raise InputError(f'{shown}: its symbolic links form a circle; {CHECK}') from error
