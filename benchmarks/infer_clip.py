@@ -1,10 +1,11 @@
-"""Processor time of ``hrtk infer`` on a clip of real video of 1080 x 1920 px, without adaptation.
+"""Processor time of ``hrtk infer`` on a clip of real video of 1080 x 1920 px.
 
     python benchmarks/infer_clip.py [--video data/real4/videos/cam01.mp4] [--frames 600]
 
 The frames of the video are written forth and back until the clip is long enough. The rows are whole commands on one
-thread, imports included: with detection and film; with detection, without the film; and with the keypoints that the
-first one found, without the film. The reference is the row with everything, the floor is decoding the clip once.
+thread, imports included: with detection and film; with detection, without the film; with the keypoints that the first
+one found, without the film; and the same, adapted by TrackFit. The reference is the first row, the floor is decoding
+the clip once.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from measuring import best_ms, child_seconds, record, use_one_thread  # noqa: E4
 
 ROOT = Path(__file__).parents[1]
 VIDEO = 'data/real4/videos/cam01.mp4'
+FITTED = 'track_fit/lifter_wild'
 
 
 def main(arguments: Optional[list[str]] = None) -> None:
@@ -39,18 +41,25 @@ def main(arguments: Optional[list[str]] = None) -> None:
         folder = Path(name)
         clip = write_clip(args.video, folder / 'clip.mp4', args.frames)
         found = folder / 'film' / 'keypoints.json'
+        given = ('--no-film', '--keypoints', str(found))
         times = {
             'detection and film': infer(clip, folder / 'film'),
             'detection, no film': infer(clip, folder / 'bodies', '--no-film'),
-            'keypoints given, no film': infer(
-                clip, folder / 'given', '--no-film', '--keypoints', str(found)
-            ),
+            'keypoints given, no film': infer(clip, folder / 'given', *given),
+            'the same with TrackFit': infer(clip, folder / 'fitted', *given, '--adapt', FITTED),
         }
         floor = best_ms(lambda: decode(clip), 1, warm_up=0) / 1000
     everything = times['detection and film']
     print(f'{args.frames} frames, CPU s; decoding alone {floor:.1f}')
     for row, seconds in times.items():
-        record(f'infer, {args.frames} frames, {row}', seconds, everything, 'all', floor, 's')
+        record(
+            f'infer, {args.frames} frames, {row}',
+            seconds,
+            everything,
+            'detection and film',
+            floor,
+            's',
+        )
         print(f'{row:<26}{seconds:8.1f}{everything / seconds:8.1f}')
 
 
