@@ -13,7 +13,7 @@ import numpy as np
 from measuring import best_ms, record
 
 from hrtk.body_models import load_body_file
-from hrtk.geometry.raster import rasterize
+from hrtk.silhouettes.raster import rasterize
 
 
 def plain_loop(points: np.ndarray, faces: np.ndarray, height: int, width: int) -> np.ndarray:

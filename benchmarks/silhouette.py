@@ -20,9 +20,9 @@ from torch import Tensor
 
 from hrtk.body_models import BodyModel
 from hrtk.geometry.camera import project
-from hrtk.geometry.coverage import cover
 from hrtk.geometry.rotation import axis_angle_to_rotmat
-from hrtk.geometry.silhouette import silhouette
+from hrtk.silhouettes.coverage import cover
+from hrtk.silhouettes.silhouette import silhouette
 
 GOAL = 55  # ms, forward and backward, SMPL's size at 224 px
 

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from hrtk.body_models import BodyModel, load_body_file
 from hrtk.geometry.camera import crop_translation, project
-from hrtk.geometry.coverage import cover
 from hrtk.geometry.rotation import axis_angle_to_rotmat
 from hrtk.losses import alignment_losses, silhouette_target
 from hrtk.losses.topology import SilhouetteTarget
+from hrtk.silhouettes.coverage import cover
 
 
 def write_fine_body(path: Path) -> None:

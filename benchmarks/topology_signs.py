@@ -21,8 +21,8 @@ from torch import Tensor
 
 from hrtk.body_models import BodyModel
 from hrtk.geometry.camera import project
-from hrtk.geometry.raster import rasterize
 from hrtk.losses import alignment_losses, silhouette_target
+from hrtk.silhouettes.raster import rasterize
 
 SIZE = 160  # px, side of the images
 BODY = BodyModel('open')

@@ -69,6 +69,16 @@ MOVED = {
     'hrtk.datasets.video': 'hrtk.datasets.own.video',
     # evaluation
     'hrtk.evaluation.posing': 'hrtk.evaluation.alignment',
+    # meshes and masks
+    'hrtk.geometry.capsules': 'hrtk.silhouettes.capsules',
+    'hrtk.geometry.contour': 'hrtk.silhouettes.contour',
+    'hrtk.geometry.coverage': 'hrtk.silhouettes.coverage',
+    'hrtk.geometry.deodr_backend': 'hrtk.silhouettes.deodr_backend',
+    'hrtk.geometry.distance': 'hrtk.silhouettes.distance',
+    'hrtk.geometry.masks': 'hrtk.silhouettes.masks',
+    'hrtk.geometry.mesh_edges': 'hrtk.silhouettes.mesh_edges',
+    'hrtk.geometry.raster': 'hrtk.silhouettes.raster',
+    'hrtk.geometry.silhouette': 'hrtk.silhouettes.silhouette',
     # images
     'hrtk.visualization.overlay': 'hrtk.visualization.overlays',
     # training

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 # From the lowest to the highest: a module imports from those before its own only.
 LAYERS = (
     'geometry',
+    'silhouettes',
     'body_models',
     'losses',
     'models',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from hrtk.geometry.raster import interpolate, rasterize, vertex_normals
+from hrtk.silhouettes.raster import interpolate, rasterize, vertex_normals
 from hrtk.visualization import render
 
 

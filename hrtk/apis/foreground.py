@@ -13,8 +13,8 @@ from hrtk.body_models.skeletons import index_map, joint_names, limbs
 from hrtk.datasets.mask_sources import MaskFiles
 from hrtk.errors import InputError
 from hrtk.files import write_atomically
-from hrtk.geometry.capsules import capsule_mask
 from hrtk.reading.pictures import decode_picture
+from hrtk.silhouettes.capsules import capsule_mask
 from hrtk.structures import Keypoints2D, Sequence
 
 CORNERS = ('left_shoulder', 'right_shoulder', 'right_hip_lsp', 'left_hip_lsp')

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from hrtk.geometry.camera import crop_points
-from hrtk.geometry.coverage import cover
-from hrtk.geometry.masks import crop_mask
+from hrtk.silhouettes.coverage import cover
+from hrtk.silhouettes.masks import crop_mask
 from hrtk.structures import Sequence
 
 SIDE = 224  # px of the crops that are compared

@@ -1,1 +1,1 @@
-"""Geometry: rotations, cameras, boxes, masks and rasterisation, without learned parameters."""
+"""Geometry: rotations, mirroring, cameras, boxes, points and motion, without learned parameters."""

@@ -40,10 +40,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from hrtk.errors import InputError
-from hrtk.geometry.silhouette import silhouette
 from hrtk.losses.topology_material import material_losses
 from hrtk.losses.topology_target import SilhouetteTarget, pixel_count, silhouette_target
 from hrtk.losses.topology_thinning import binarised, ridge, thinning_losses
+from hrtk.silhouettes.silhouette import silhouette
 
 __all__ = [
     'GRADS',
@@ -134,7 +134,7 @@ def mask_l2(
         vertices2d: (B, V, 2 or 3) pixels and depth.
         faces: (F, 3).
         target_mask: (B, H, W) of 0 and 1, or the result of :func:`silhouette_target` for it.
-        sigma: softness of the outline, px, see :func:`hrtk.geometry.silhouette.silhouette`.
+        sigma: softness of the outline, px, see :func:`hrtk.silhouettes.silhouette.silhouette`.
         reduction: ``'sum'`` over pixels or ``'mean'``, divided by the number of pixels of the mask.
     """
     target = _check(vertices2d, faces, target_mask, 'material', reduction)

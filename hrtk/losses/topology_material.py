@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from hrtk.geometry.coverage import Coverage, cover, to_vertices
-from hrtk.geometry.distance import chessboard_distance, nearest_pixels, topological_skeleton
 from hrtk.losses.topology_target import SilhouetteTarget, is_comparable, pixel_count
+from hrtk.silhouettes.coverage import Coverage, cover, to_vertices
+from hrtk.silhouettes.distance import chessboard_distance, nearest_pixels, topological_skeleton
 
 TANGENT = 2  # px: skeleton pixels up to this distance along x and y determine its direction
 FLAT = 0.025  # px^2: the stretching of a face with a smaller area on the screen is not measurable

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from hrtk.geometry.distance import as_mask, chessboard_distance, topological_skeleton
+from hrtk.silhouettes.distance import as_mask, chessboard_distance, topological_skeleton
 
 
 class SilhouetteTarget(NamedTuple):

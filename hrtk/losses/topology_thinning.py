@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from hrtk.geometry.distance import without_specks
-from hrtk.geometry.silhouette import silhouette
 from hrtk.losses.topology_target import SilhouetteTarget, is_comparable, pixel_count
+from hrtk.silhouettes.distance import without_specks
+from hrtk.silhouettes.silhouette import silhouette
 
 
 def thinning_losses(
@@ -81,7 +81,7 @@ def binarised(soft: Tensor) -> Tensor:
 def ridge(mask: Tensor, divide: bool) -> Tensor:
     """Computes Eq. 3, differentiable; (B, H, W) of 0 and 1.
 
-    A mask without an outline has no ridge, as in :func:`hrtk.geometry.distance.topological_skeleton`.
+    A mask without an outline has no ridge, as in :func:`hrtk.silhouettes.distance.topological_skeleton`.
     """
     distance = thinned(mask, divide)
     highest = F.max_pool2d(distance[:, None], 3, 1, 1)[:, 0]

@@ -18,7 +18,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from hrtk.body_models import BodyModel
-from hrtk.geometry.raster import rasterize
+from hrtk.silhouettes.raster import rasterize
 
 SURREAL_SIZE = (240, 320)
 SURREAL_CAMERA = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])  # determinant -1

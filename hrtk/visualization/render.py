@@ -10,7 +10,7 @@ from typing import NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from hrtk.geometry.raster import mean_over_samples, rasterize, vertex_normals
+from hrtk.silhouettes.raster import mean_over_samples, rasterize, vertex_normals
 
 Color = Sequence[float]
 BLUE: Color = (0.70, 0.79, 0.90)

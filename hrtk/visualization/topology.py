@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from hrtk.errors import InputError
-from hrtk.geometry.distance import chessboard_distance, topological_skeleton
-from hrtk.geometry.masks import binary
+from hrtk.silhouettes.distance import chessboard_distance, topological_skeleton
+from hrtk.silhouettes.masks import binary
 from hrtk.visualization.overlays import BACKGROUND, FONT
 
 TARGET = (66, 133, 244)

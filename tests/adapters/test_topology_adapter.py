@@ -15,10 +15,10 @@ from hrtk.adapters.topology.pose_space import PoseSpace
 from hrtk.adapters.topology.targets import MaskTargets
 from hrtk.errors import InputError
 from hrtk.geometry.camera import crop_points, project
-from hrtk.geometry.coverage import cover
 from hrtk.losses.topology import alignment_losses, silhouette_target
 from hrtk.models.estimators import LatentHMR
 from hrtk.registry import ADAPTERS, DATASETS
+from hrtk.silhouettes.coverage import cover
 from hrtk.structures import Prediction
 
 RATE = 1e-3

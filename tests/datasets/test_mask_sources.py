@@ -21,8 +21,8 @@ from hrtk.datasets.mask_sources.cleaning import (
 )
 from hrtk.datasets.mask_sources.plate import clean_plate, integrate_gradients, same_view
 from hrtk.errors import InputError
-from hrtk.geometry.masks import check_mask
 from hrtk.registry import MASK_SOURCES
+from hrtk.silhouettes.masks import check_mask
 from hrtk.structures import Keypoints2D, Sequence
 
 SIZE = (120, 160)

@@ -13,8 +13,8 @@ from hrtk.datasets.open_stream.clothing import Outfit
 from hrtk.datasets.open_stream.scenery import Occluder
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
-from hrtk.geometry.raster import rasterize
 from hrtk.registry import DATASETS
+from hrtk.silhouettes.raster import rasterize
 
 SMALL = dict(sequences=2, frames=3, size=96, seed=4)
 

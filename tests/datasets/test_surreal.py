@@ -13,7 +13,7 @@ from hrtk.datasets import SURREAL, MixedDataset, SPINFile, SPINViews, SURREALVie
 from hrtk.datasets.official import prepare
 from hrtk.datasets.official.surreal_clip import read_clip
 from hrtk.errors import InputError
-from hrtk.geometry.raster import rasterize
+from hrtk.silhouettes.raster import rasterize
 from hrtk.testing import check_dataset, write_body_files, write_mpii, write_surreal
 
 FRAMES = 3

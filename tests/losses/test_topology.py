@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from hrtk.errors import InputError
-from hrtk.geometry.distance import topological_skeleton
 from hrtk.losses import (
     alignment_losses,
     mask_l2,
@@ -20,6 +19,7 @@ from hrtk.losses import (
     topology_loss,
 )
 from hrtk.losses.topology_thinning import thinned
+from hrtk.silhouettes.distance import topological_skeleton
 
 sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
 import topology_signs  # noqa: E402

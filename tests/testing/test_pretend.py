@@ -54,7 +54,7 @@ WAITS = {
     'adapters/track/fit.py': 'which frames have keypoints, per sequence and pass',
     'adapters/track/objectives.py': 'which frames have a past, per batch',
     'adapters/topology/sessions.py': 'which frames have usable masks',
-    'geometry/coverage.py': 'the number of pixels that faces may cover',
+    'silhouettes/coverage.py': 'the number of pixels that faces may cover',
     'losses/topology_material.py': 'the pixels of outlines and skeletons',
     'training/mixed_video.py': 'which clips have 3D joints, per step',
 }

@@ -14,9 +14,9 @@ from hrtk.adapters.parts.posed import CropKeypoints
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.adapters.topology.objectives import MaskBatch, MaskObjectives
 from hrtk.errors import InputError
-from hrtk.geometry.masks import crop_mask
 from hrtk.losses.topology import silhouette_target
 from hrtk.models.estimators import Estimator
+from hrtk.silhouettes.masks import crop_mask
 from hrtk.structures import Sequence
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from hrtk.geometry.masks import SECOND_AREA
+from hrtk.silhouettes.masks import SECOND_AREA
 
 LARGEST_HOLE = 0.02  # share of the foreground's area; larger holes are background between limbs
 # A soft shadow keeps at least 70 % of the light, and its channels darken alike within 6 %.
@@ -93,9 +93,9 @@ def components_of_box(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The connected component that belongs to a box.
 
     The score of a component is the sum of its pixels, weighted by their closeness to the middle of the box. Components
-    with at least :data:`~hrtk.geometry.masks.SECOND_AREA` of the best score are returned as well, because the mask does
-    not tell which of them is the person; :func:`~hrtk.geometry.masks.check_mask` reports two people if they look like
-    it. An arm that an occluder cuts off stays with its person for the same reason.
+    with at least :data:`~hrtk.silhouettes.masks.SECOND_AREA` of the best score are returned as well, because the mask
+    does not tell which of them is the person; :func:`~hrtk.silhouettes.masks.check_mask` reports two people if they
+    look like it. An arm that an occluder cuts off stays with its person for the same reason.
 
     Args:
         mask: (H, W) bool.

@@ -11,10 +11,10 @@ import numpy as np
 from hrtk.datasets.mask_sources.base import LazyMasks, MaskSource
 from hrtk.errors import InputError, OptionError
 from hrtk.files import visible
-from hrtk.geometry.masks import binary, check_mask
 from hrtk.reading.hashes import sha256
 from hrtk.reading.pictures import decode_picture
 from hrtk.registry import MASK_SOURCES
+from hrtk.silhouettes.masks import binary, check_mask
 from hrtk.structures import Frames, Sequence
 
 

@@ -13,9 +13,9 @@ from hrtk.datasets.open_stream.tracks import OpenTracks
 from hrtk.datasets.open_stream.video import Video
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import crop_image
-from hrtk.geometry.masks import crop_mask
 from hrtk.losses.segmentation import IGNORED
 from hrtk.registry import DATASETS
+from hrtk.silhouettes.masks import crop_mask
 from hrtk.structures import Frames, Sequence
 
 
@@ -24,7 +24,7 @@ class ForegroundViews(Dataset):
     """Frames of sequences as single crops with masks, to train or validate a segmentation network.
 
     An item is a dict: ``image`` (3, R, R) uint8 RGB and ``mask`` (R, R) uint8 of 0 and 1, or of 255 only if the mask
-    cannot be used, see :func:`~hrtk.geometry.masks.check_mask`.
+    cannot be used, see :func:`~hrtk.silhouettes.masks.check_mask`.
 
     Args:
         dataset: config of a data set of sequences with masks, e.g. one with

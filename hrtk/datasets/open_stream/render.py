@@ -11,7 +11,7 @@ import torch
 from hrtk.body_models import BodyModel
 from hrtk.body_models.skeletons import SMPL24
 from hrtk.datasets.open_stream.clothing import Landmarks, Outfit
-from hrtk.geometry.raster import interpolate, rasterize, vertex_normals
+from hrtk.silhouettes.raster import interpolate, rasterize, vertex_normals
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 
 from hrtk.errors import InputError
-from hrtk.geometry import distance as distance_maps
-from hrtk.geometry.distance import (
+from hrtk.silhouettes import distance as distance_maps
+from hrtk.silhouettes.distance import (
     METHODS,
     chessboard_distance,
     nearest_pixels,
@@ -93,7 +93,7 @@ def test_the_separable_transforms_do_not_show_their_chunks(monkeypatch: pytest.M
     mask = random_masks(0.9, (3, 40, 57))
     distance = chessboard_distance(mask, 'separable')
     nearest = NEAREST_IN_TORCH(mask)
-    monkeypatch.setattr('hrtk.geometry.distance.CHUNK', 3 * 40 * 57 * 7)
+    monkeypatch.setattr('hrtk.silhouettes.distance.CHUNK', 3 * 40 * 57 * 7)
     np.testing.assert_array_equal(chessboard_distance(mask, 'separable'), distance)
     np.testing.assert_array_equal(NEAREST_IN_TORCH(mask), nearest)
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from hrtk.body_models import BodyModel
 from hrtk.errors import InputError
 from hrtk.geometry.camera import project
-from hrtk.geometry.raster import rasterize
 from hrtk.geometry.rotation import axis_angle_to_rotmat
-from hrtk.geometry.silhouette import silhouette
+from hrtk.silhouettes.raster import rasterize
+from hrtk.silhouettes.silhouette import silhouette
 
 SIZE = 112
 BACKENDS = [

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hrtk.errors import InputError
-from hrtk.geometry.coverage import _fill_batch, cover, to_vertices
-from hrtk.geometry.raster import rasterize
+from hrtk.silhouettes.coverage import _fill_batch, cover, to_vertices
+from hrtk.silhouettes.raster import rasterize
 
 SIZE = (40, 48)
 
@@ -40,7 +40,7 @@ def test_the_z_buffer_in_torch_finds_the_same_faces(
     seed: int, chunk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if chunk:
-        monkeypatch.setattr('hrtk.geometry.coverage.CHUNK', chunk)
+        monkeypatch.setattr('hrtk.silhouettes.coverage.CHUNK', chunk)
     points, faces = soup(seed)
     np.testing.assert_array_equal(_fill_batch(points, faces, SIZE), cover(points, faces, SIZE).face)
 

@@ -1,4 +1,4 @@
-"""The DEODR backend of :func:`hrtk.geometry.silhouette.silhouette`, an optional dependency, on the CPU.
+"""The DEODR backend of :func:`hrtk.silhouettes.silhouette.silhouette`, an optional dependency, on the CPU.
 
 de la Gorce et al., "Model-based 3D hand pose estimation from monocular video", PAMI 2011.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hrtk.errors import InputError
-from hrtk.geometry.mesh_edges import Edges, face_orientation, face_sides, mesh_edges
+from hrtk.silhouettes.mesh_edges import Edges, face_orientation, face_sides, mesh_edges
 
 
 class _Render(NamedTuple):

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from hrtk.errors import InputError
 from hrtk.geometry.constants import constant, indices
-from hrtk.geometry.raster import MIN_AREA, NEXT_CORNER, PREVIOUS_CORNER, edge_functions, rasterize
+from hrtk.silhouettes.raster import (
+    MIN_AREA,
+    NEXT_CORNER,
+    PREVIOUS_CORNER,
+    edge_functions,
+    rasterize,
+)
 
 CHUNK = 1 << 24  # candidate pixels that the CUDA path processes at once, about 150 bytes each
 NO_KEY = torch.iinfo(torch.int64).max
@@ -64,8 +70,8 @@ def check_faces(faces: Tensor, caller: str) -> None:
 def cover(points: Tensor, faces: Tensor, size: tuple[int, int], farthest: bool = False) -> Coverage:
     """Finds the nearest face at every pixel centre; nothing is differentiable.
 
-    On the CPU this is :func:`hrtk.geometry.raster.rasterize`, image by image; on CUDA the same operations in the same
-    order for the whole batch at once, without a copy of images to the host. The same faces are skipped as by the
+    On the CPU this is :func:`hrtk.silhouettes.raster.rasterize`, image by image; on CUDA the same operations in the
+    same order for the whole batch at once, without a copy of images to the host. The same faces are skipped as by the
     rasteriser: those with a corner at or behind the camera, a non-finite corner or (almost) no area.
 
     Args:
@@ -145,7 +151,7 @@ def _fill_each(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _fill_batch(points: Tensor, faces: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, H, W) visible faces by the z-buffer of hrtk.geometry.raster over all candidate pixels, in torch."""
+    """(B, H, W) visible faces by the z-buffer of hrtk.silhouettes.raster over all candidate pixels, in torch."""
     height, width = size
     triangles = _set_up(points, faces, size)
     nearest = torch.full((len(points) * height * width,), NO_KEY, device=points.device)

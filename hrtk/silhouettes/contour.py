@@ -1,4 +1,4 @@
-"""The contour backend of :func:`hrtk.geometry.silhouette.silhouette`.
+"""The contour backend of :func:`hrtk.silhouettes.silhouette.silhouette`.
 
 The outline consists of pieces of those edges whose faces all lie on one side of them. A piece belongs to the outline
 if the mesh does not cover the pixels just beyond it, which a mask of higher resolution decides.
@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hrtk.geometry.constants import constant
-from hrtk.geometry.coverage import cover
-from hrtk.geometry.mesh_edges import face_orientation, face_sides, mesh_edges, ranks
-from hrtk.geometry.raster import rasterize
+from hrtk.silhouettes.coverage import cover
+from hrtk.silhouettes.mesh_edges import face_orientation, face_sides, mesh_edges, ranks
+from hrtk.silhouettes.raster import rasterize
 
 REACH = 6.0  # in sigmas: distance from which on the value is that of the mask, sigmoid(6) = 0.9975
 PIECE = 1.0  # px; all of a piece of an edge belongs to the outline, or nothing of it

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from hrtk.geometry.capsules import capsule_mask
+from hrtk.silhouettes.capsules import capsule_mask
 
 
 @pytest.mark.parametrize(

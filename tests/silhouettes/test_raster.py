@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial import Delaunay
 
 from hrtk.errors import InputError
-from hrtk.geometry.raster import (
+from hrtk.silhouettes.raster import (
     Fragments,
     interpolate,
     mean_over_samples,
@@ -190,7 +190,7 @@ def test_no_faces_give_background(backend: str) -> None:
 def test_numpy_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     points, faces = soup(2)
     whole = rasterize(points, faces, 40, 48, 'numpy')
-    monkeypatch.setattr('hrtk.geometry.raster.CHUNK', 100)
+    monkeypatch.setattr('hrtk.silhouettes.raster.CHUNK', 100)
     for a, b in zip(whole, rasterize(points, faces, 40, 48, 'numpy')):
         np.testing.assert_array_equal(a, b)
 

@@ -17,9 +17,9 @@ import math
 from torch import Tensor
 
 from hrtk.errors import InputError
-from hrtk.geometry.contour import ContourSilhouette
-from hrtk.geometry.coverage import check_faces
-from hrtk.geometry.deodr_backend import DeodrSilhouette
+from hrtk.silhouettes.contour import ContourSilhouette
+from hrtk.silhouettes.coverage import check_faces
+from hrtk.silhouettes.deodr_backend import DeodrSilhouette
 
 
 def silhouette(
