@@ -164,10 +164,10 @@ def test_device_that_is_not_there(drawn_clip, two_people, tmp_path):
         (['clip.mp4'], 2, 'found nobody in 7 frames; people below an eighth'),
         (['clip.mp4', '--pose2d', 'rtmlb'], 2, "Did you mean 'rtmlib'?"),
         (['nowhere.mp4', '--keypoints', 'kp.json'], 2, 'nowhere.mp4'),
-        (
-            ['clip.mp4', '--keypoints', 'nowhere.json'],
+        (  # not the config's fault
+            ['clip.mp4', '--keypoints', 'nowhere.json', '--adapt', 'boa/r18_wild'],
             2,
-            'nowhere.json: there is no such keypoint file',
+            'error: nowhere.json: there is no such keypoint file',
         ),
         (
             ['clip.mp4', '--keypoints', 'kp.json', '--adapt', 'nowhere.py'],

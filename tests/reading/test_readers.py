@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from hrtk.datasets.frames import VideoFrames, read_image
-from hrtk.errors import InputError
+from hrtk.errors import InputError, named_config
 from hrtk.reading import parse_json, read_json, read_text
 from hrtk.reading.arrays import map_npy, read_arrays, read_npy
 from hrtk.reading.literals import parse_literals
@@ -167,6 +167,16 @@ def test_zips_that_numpy_does_not_write(tmp_path):
     }.items():
         with pytest.raises(InputError, match=f'{name}: .*{reason}'):
             read_arrays(tmp_path / name)
+
+
+def test_a_missing_file_is_a_wrong_value_of_its_config(tmp_path):
+    (tmp_path / 'broken').write_text('{')
+    with pytest.raises(InputError, match=f'^run.yaml: {tmp_path}/none: there is no such file'):
+        with named_config('run.yaml'):
+            read_json(tmp_path / 'none')
+    with pytest.raises(InputError, match=f'^{tmp_path}/broken: '):
+        with named_config('run.yaml'):
+            read_json(tmp_path / 'broken')
 
 
 @pytest.mark.parametrize(
