@@ -37,7 +37,7 @@ def generator_hash() -> str:
     paths = [
         *sorted(folder.glob('*.py')),
         datasets / 'motion.py',
-        package / 'geometry' / 'raster.py',
+        package / 'silhouettes' / 'raster.py',
         package / 'body_models' / 'body.py',
         datasets / 'assets' / 'cmu_motion.npz',
         *sorted((package / 'body_models' / 'assets').glob('*.npz')),
