@@ -43,18 +43,35 @@ def test_the_detector_is_that_of_the_interpreter(detector, layout):
     assert golden('detector/logits').amax((1, 2)).min() > 0  # there is somebody to be found
 
 
-@pytest.mark.parametrize('layout', LAYOUTS)
+@pytest.fixture(scope='module')
 @torch.no_grad()
-def test_the_landmarks_are_those_of_the_interpreter(network, layout):
-    network = copy.deepcopy(network).to(memory_format=layout)
-    images = golden_images('landmarks').contiguous(memory_format=layout)
-    found = network(images, heatmap=True, mask=True)
-    assert_near(found.landmarks.flatten(1), 'landmarks/landmarks', 3e-3)  # px, of up to 300
+def exact_landmarks(network):
+    """In float64: differences from the interpreter are its own rounding, on every processor."""
+    images = golden_images('landmarks').double()
+    return copy.deepcopy(network).double()(images, heatmap=True, mask=True)
+
+
+def test_the_landmarks_are_those_of_the_interpreter(exact_landmarks):
+    found = exact_landmarks
+    assert_near(found.landmarks.flatten(1), 'landmarks/landmarks', 2e-3)  # px, of up to 300
     assert_near(found.world.flatten(1), 'landmarks/world', 1e-4)  # metres
     assert_near(found.flag.sigmoid()[:, None], 'landmarks/flag', 1e-5)
     assert_near(found.heatmap.permute(0, 2, 3, 1)[:, ::4, ::4], 'landmarks/heatmap', 2e-3)
-    assert_near(found.mask[:, ::4, ::4, None], 'landmarks/mask', 0.5)  # logits of up to 1700
+    assert_near(found.mask[:, ::4, ::4, None], 'landmarks/mask', 0.42)  # logits of up to 1700
     assert golden('landmarks/flag').min() > 0.5
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+@torch.no_grad()
+def test_the_landmarks_in_float32(network, exact_landmarks, layout):
+    network = copy.deepcopy(network).to(memory_format=layout)
+    images = golden_images('landmarks').contiguous(memory_format=layout)
+    found = network(images, heatmap=True, mask=True)
+    tolerances = dict(landmarks=3e-3, world=1e-4, heatmap=2e-3, mask=0.5)
+    for name, tolerance in tolerances.items():
+        difference = getattr(found, name).double() - getattr(exact_landmarks, name)
+        assert difference.abs().max() < tolerance, name
+    assert (found.flag.double().sigmoid() - exact_landmarks.flag.sigmoid()).abs().max() < 1e-5
 
 
 @torch.no_grad()
