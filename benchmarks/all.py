@@ -93,13 +93,6 @@ BENCHMARKS = (
         ('source/r18_wild', '--cfg-options', 'dataset.sequences=1', 'dataset.frames=2'),
     ),
     Benchmark('live', ('--sequences', '1', '--frames', '40'), None),
-    Benchmark(
-        'real4_infer',
-        ('work_dirs/real4_infer',),
-        None,
-        'work_dirs/real4_infer',
-        'the runs of `hrtk infer` on the videos of real4 that its docstring lists',
-    ),
 )
 
 
