@@ -77,6 +77,7 @@ MOST: dict[str, float] = {
     'blocks': 1000,
     'depth': 1000,
     'fps': 1e5,
+    'frames': 1e9,
     'iterations': 1e5,
     'layers': 1000,
     'max_gap': 1e9,

@@ -83,6 +83,7 @@ class Typed:
         size: Union[Literal['auto'], int] = 'auto',
         resolution: int = 224,
         layers: int = 2,
+        frames: int = 8,
         hook: Optional[Callable] = None,
     ):
         pass
@@ -129,6 +130,7 @@ def test_allowed_values(options):
         ('resolution', 0, 'a number from 1 to 8192'),
         ('resolution', 10**6, 'a number from 1 to 8192'),
         ('layers', 2**40, 'a number from 1 to 1000'),
+        ('frames', 2**62, 'a number from 1 to 1e+09'),
         ('steps', 2**63, 'a whole number of 64 bits'),
     ],
 )

@@ -248,10 +248,13 @@ def stored_doubts(metrics: Path, fingerprint: str) -> dict[str, str]:
     if content.get('fingerprint') != fingerprint:
         return {}
     texts = {}
-    for sequence in content.get('per_sequence', []):
-        doubts = sequence.get('doubts', {})
-        if doubts.get('doubtful'):
-            texts[sequence['name']] = doubts.get('text', ', '.join(doubts['reasons']))
+    try:
+        for sequence in content.get('per_sequence', []):
+            doubts = sequence.get('doubts', {})
+            if doubts.get('doubtful'):
+                texts[sequence['name']] = doubts.get('text', ', '.join(doubts['reasons']))
+    except (AttributeError, KeyError, TypeError):  # damaged, and still JSON
+        return {}
     return texts
 
 

@@ -252,6 +252,10 @@ def test_vary(tmp_path):
             "'random weights', .*: no class is registered as 'HRM'. Did you mean .*'HMR'",
         ),
         (('estimator.weights: null', 'estimator.head.hiden: 1'), 'hiden'),
+        (
+            ('estimator.weights: null', '"estimator,weights": null'),
+            "small.yaml, 'random weights': .*unknown key 'estimator,weights'",
+        ),
         (('source/r18_wild', 'source/r18_mild'), 'r18_wild.py'),
     ],
 )

@@ -146,6 +146,9 @@ def test_bodies_of_own_footage_are_turned_by_the_viewing_ray(drawn_clip, two_peo
     assert doubtful and doubtful == list(texts) and all(texts.values())
     assert stored_doubts(tmp_path / 'metrics.json', 'another run') == {}
     assert stored_doubts(tmp_path / 'nothing.json', made.results.name) == {}
+    damaged = {'fingerprint': made.results.name, 'per_sequence': ['x']}
+    (tmp_path / 'damaged.json').write_text(json.dumps(damaged))
+    assert stored_doubts(tmp_path / 'damaged.json', made.results.name) == {}
     pytest.importorskip('plotly', reason='reports take their 3D player from plotly')
     page = report(tmp_path).read_text()
     assert all(f'Doubtful: {name}: {text}' in page for name, text in texts.items())

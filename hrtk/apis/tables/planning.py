@@ -33,8 +33,12 @@ def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
     stages = {row.label: _configs_of_stages(table, row) for row in table.rows}
     for row in table.rows:
         for stage, cfg in stages[row.label]:
-            source = f'{table.file}, {row.label!r}, {cfg.filename}'
-            check_arguments(checked_parts(stage, cfg, stage is row), source)
+            source = f'{table.file}, {row.label!r}'
+            try:
+                parts = checked_parts(stage, cfg, stage is row)
+            except InputError as error:
+                raise InputError(f'{source}: {error}') from error
+            check_arguments(parts, f'{source}, {cfg.filename}')
         check_checkpoint(row, stages[row.label][0][1], f'{table.file}, {row.label!r}')
     cache: dict[str, Optional[str]] = {}
     obstacles = {}
