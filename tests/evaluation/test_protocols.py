@@ -12,7 +12,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from hrtk.body_models import BodyModel
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.evaluation import MeshEvaluator
 from hrtk.evaluation.functional import AUC_MM, pck
 from hrtk.results import Result
@@ -423,3 +423,9 @@ def test_measured_joints_are_needed(neutral):
     joints = GroundTruth(joints3d=both.joints3d, skeleton='spin24_mocap')
     rows = [score('h36m_p2', neutral, [(result('a', 1, 4), t)]) for t in (both, joints)]
     assert rows[0]['Bilevel/mpjpe_mm'] == rows[1]['Bilevel/mpjpe_mm']
+
+
+@pytest.mark.parametrize('name', ['opne', ['open'], {}, 3])
+def test_a_name_that_no_protocol_has(name):
+    with pytest.raises(OptionError, match='there is no evaluation protocol'):
+        get_protocol(name)
