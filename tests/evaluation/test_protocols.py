@@ -15,6 +15,7 @@ from hrtk.body_models import BodyModel
 from hrtk.errors import InputError, OptionError
 from hrtk.evaluation import MeshEvaluator
 from hrtk.evaluation.functional import AUC_MM, pck
+from hrtk.evaluation.protocols import get_protocol
 from hrtk.results import Result
 from hrtk.structures import GroundTruth, Prediction
 from hrtk.testing import write_body_files
