@@ -104,7 +104,7 @@ def get_protocol(name: str) -> Protocol:
         OptionError: no such protocol is registered; the message suggests similar names.
     """
     if not isinstance(name, str) or name not in _PROTOCOLS:
-        hint = suggestion(name, sorted(_PROTOCOLS), count=3)
+        hint = suggestion(str(name), sorted(_PROTOCOLS), count=3)
         raise OptionError(f'there is no evaluation protocol {name!r}. {hint}')
     return _PROTOCOLS[name]
 
