@@ -32,14 +32,14 @@ def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
     """
     stages = {row.label: _configs_of_stages(table, row) for row in table.rows}
     for row in table.rows:
+        source = f'{table.file}, {row.label!r}'
         for stage, cfg in stages[row.label]:
-            source = f'{table.file}, {row.label!r}'
             try:
                 parts = checked_parts(stage, cfg, stage is row)
             except InputError as error:
                 raise InputError(f'{source}: {error}') from error
             check_arguments(parts, f'{source}, {cfg.filename}')
-        check_checkpoint(row, stages[row.label][0][1], f'{table.file}, {row.label!r}')
+        check_checkpoint(row, stages[row.label][0][1], source)
     cache: dict[str, Optional[str]] = {}
     obstacles = {}
     for row in table.rows:
