@@ -299,8 +299,8 @@ def test_wild_is_every_shift():
         (dict(shifts=['backgroud']), "Did you mean 'background'"),
         (dict(noise='detecter'), 'detecter'),
         (dict(skeleton='coco'), "skeleton 'coco'"),
-        (dict(frames=0), 'positive'),
-        (dict(sequences=0), 'positive'),
+        (dict(frames=0), 'frames is a number from 1 '),
+        (dict(sequences=0), 'sequences is a positive number'),
         (dict(seqences=3), 'seqences'),
     ],
 )

@@ -89,5 +89,5 @@ def test_a_figure_shows_the_stored_result(run):
 
 
 def test_wrong_numbers_are_named():
-    with pytest.raises(InputError, match='frames is a positive number'):
+    with pytest.raises(InputError, match='frames is a number from 1 '):
         HOOKS.build(dict(type='MaskFigureHook', frames=0))
