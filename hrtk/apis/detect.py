@@ -13,7 +13,7 @@ import numpy as np
 from rich.progress import track
 
 from hrtk.datasets.own.footage import Footage
-from hrtk.detectors import ClipSession, Detector, Findings, batched
+from hrtk.detectors import ClipSession, Detector, Findings, batched, detect_batch
 from hrtk.errors import InputError
 from hrtk.files import write_text_atomically
 from hrtk.models.blazepose import SMALL_TILES
@@ -145,7 +145,7 @@ def _remaining_entries(
     images = _images_from(footage, first + len(stored), stop)
     if session is None:
         for batch in _batches(images, detector.batch_size):
-            people = _detect_batch(detector, [image for _, image in batch])
+            people = detect_batch(detector, [image for _, image in batch])
             for (index, _), points in zip(batch, people):
                 yield _entry(footage, index, Findings(points))
         return
@@ -193,16 +193,6 @@ def _session_entry(
     entry = _entry(footage, index, session(image))
     entry[STATE] = session.state()
     return entry
-
-
-def _detect_batch(detector: Detector, images: list[np.ndarray]) -> list[np.ndarray]:
-    people = detector(images)
-    if len(people) != len(images):
-        raise RuntimeError(
-            f'{type(detector).__name__} returned {len(people)} arrays for {len(images)} images; a '
-            f'detector returns one array of (P, K, 3) per image'
-        )
-    return people
 
 
 def _entry(footage: Footage, index: int, found: Findings) -> dict[str, Any]:

@@ -53,6 +53,10 @@ class Transformed(SequenceDataset):
         """The facts about the data set without transforms."""
         return self.dataset.metainfo
 
+    def names(self) -> list[str]:
+        """The names of the data set's sequences, which transforms keep."""
+        return self.dataset.names()
+
     def fingerprint(self) -> dict[str, str]:
         """The data set's hashes and those of the transforms, each prefixed by the index of its transform."""
         hashes = dict(self.dataset.fingerprint())

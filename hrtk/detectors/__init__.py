@@ -5,6 +5,7 @@ from hrtk.detectors.blazepose import BlazePose
 from hrtk.detectors.building import SingleImageDetector, batched, build_detector
 from hrtk.detectors.findings import Findings, FoundLandmarks
 from hrtk.detectors.rtmlib import MODES, RTMLib
+from hrtk.detectors.running import detect_batch, find_people
 
 __all__ = [
     'MODES',
@@ -17,4 +18,6 @@ __all__ = [
     'SingleImageDetector',
     'batched',
     'build_detector',
+    'detect_batch',
+    'find_people',
 ]

@@ -41,9 +41,17 @@ def build_detector(detector: str | dict | Detector | Callable, device: str) -> D
 
 
 def batched(detector: Detector | Callable) -> Detector:
-    """Returns a :class:`Detector` unchanged, and any other callable as a :class:`SingleImageDetector`."""
+    """Returns a :class:`Detector` unchanged, and any other callable as a :class:`SingleImageDetector`.
+
+    Raises:
+        InputError: it is neither.
+    """
     if isinstance(detector, Detector):
         return detector
+    if not all(hasattr(detector, name) for name in ('__call__', 'source', 'skeleton')):
+        raise InputError(
+            f"a detector is a name, e.g. 'blazepose', a config or a hrtk.detectors.Detector, not {detector!r}"
+        )
     return SingleImageDetector(detector)
 
 

@@ -16,6 +16,9 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 import numpy as np
+import torch
+
+from hrtk.structures import Landmarks
 
 SKELETON = 'blazepose33'
 COUNT = 33
@@ -112,6 +115,25 @@ class FoundLandmarks:
                     rows.append(getattr(part, name))
             fields[name] = np.concatenate([np.empty((0, *shape), np.float32), *rows])
         return FoundLandmarks(**fields)
+
+    def track(self, rows: np.ndarray) -> Optional[Landmarks]:
+        """Returns the landmarks of one person over time.
+
+        Args:
+            rows: (F,) row of every frame, -1 in frames without the person.
+
+        Returns:
+            Zeros in frames without the person or without landmarks; None if no frame has landmarks.
+        """
+        valid = (rows >= 0) & np.isfinite(self.flag[rows])
+        if not valid.any():
+            return None
+        fields = {}
+        for name in ('xyz', 'world', 'visibility'):
+            values = getattr(self, name)[rows]
+            values[~valid] = 0
+            fields[name] = torch.from_numpy(values)
+        return Landmarks(**fields, valid=torch.from_numpy(valid))
 
     def row(self, index: int) -> FoundLandmarks:
         """Returns the landmarks of one person, P = 1."""

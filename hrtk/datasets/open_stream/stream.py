@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from hrtk.datasets.open_stream.domain import make_domain
 from hrtk.datasets.open_stream.render import body_renderer
 from hrtk.datasets.open_stream.scene import smooth_noise
 from hrtk.datasets.open_stream.video import Video, draw_video, project_pinhole
+from hrtk.datasets.transforms import DetectKeypoints
 from hrtk.errors import InputError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.registry import DATASETS
@@ -44,7 +45,9 @@ class OpenStream(SequenceDataset):
         size: side of the square frames, px.
         seed: another seed yields other people, clothes, scenes, motions and 2D errors.
         noise: name of the 2D noise model, see :mod:`hrtk.datasets.keypoint_noise`.
-        skeleton: joint list of the keypoints; detectors provide ``'coco17'``.
+        detector: name or config of a detector that finds keypoints and boxes in the frames, in place of the exact ones
+            with ``noise``; see :class:`~hrtk.datasets.transforms.DetectKeypoints`.
+        skeleton: joint list of the keypoints that are not detected; detectors provide ``'coco17'``.
         box_scale: SPIN's enlargement of the keypoint box.
 
     Raises:
@@ -61,6 +64,7 @@ class OpenStream(SequenceDataset):
         size: int = 256,
         seed: int = 0,
         noise: str = 'detector',
+        detector: str | dict[str, Any] | None = None,
         skeleton: str = 'coco17',
         box_scale: float = 1.2,
     ) -> None:
@@ -80,6 +84,10 @@ class OpenStream(SequenceDataset):
         self.fps = fps
         self.size = size
         self.seed = seed
+        self.detect: Optional[DetectKeypoints] = None
+        if detector is not None:
+            self.detect = DetectKeypoints(detector)
+            noise = 'clean'
         self.noise = make_noise(noise)
         self.keypoints_source = f'noise:{noise}'
         if noise == 'clean':
@@ -97,9 +105,19 @@ class OpenStream(SequenceDataset):
         arrays = cached_arrays(cache_root() / f'{key}.npz', lambda: vars(self.draw(index)))
         return self.make_sequence(index, Video(**arrays))
 
+    def names(self) -> list[str]:
+        """The names of all sequences."""
+        return [self._name(index) for index in range(len(self))]
+
     def fingerprint(self) -> dict[str, str]:
-        """A hash of the code and files that draw the stream, so that stored results never outlive a change."""
-        return {'open_stream': generator_hash()}
+        """A hash of the code and files that draw the stream, and those of the detector.
+
+        So stored results never outlive a change.
+        """
+        hashes = {'open_stream': generator_hash()}
+        if self.detect is not None:
+            hashes.update(self.detect.fingerprint())
+        return hashes
 
     def draw(self, index: int) -> Video:
         """Draws a video, without the cache."""
@@ -108,7 +126,7 @@ class OpenStream(SequenceDataset):
         )
 
     def make_sequence(self, index: int, video: Video) -> Sequence:
-        """The item of a video: adds noisy keypoints and boxes."""
+        """The item of a video: adds noisy or detected keypoints and boxes."""
         rotmat = torch.as_tensor(video.rotmat)
         betas = torch.as_tensor(video.betas)
         translation = torch.as_tensor(video.translation)
@@ -129,8 +147,8 @@ class OpenStream(SequenceDataset):
         noisy, confidence = self.noise.apply(rng, exact.double().numpy(), sides)
         outside = ((noisy < -0.5) | (noisy > self.size - 0.5)).any(-1)
         confidence[outside] = 0
-        return Sequence(
-            name=f'{self.label}_s{self.seed}_{index:03d}',
+        sequence = Sequence(
+            name=self._name(index),
             frames=ArrayFrames(video.frames),
             boxes=boxes,
             keypoints2d=Keypoints2D(
@@ -143,6 +161,12 @@ class OpenStream(SequenceDataset):
             masks=video.masks,
             fps=self.fps,
         )
+        if self.detect is None:
+            return sequence
+        return self.detect(sequence)
+
+    def _name(self, index: int) -> str:
+        return f'{self.label}_s{self.seed}_{index:03d}'
 
     def _generator(self, index: int, purpose: str) -> np.random.Generator:
         digest = hashlib.sha256(f'{self.seed}/{index}/{purpose}'.encode()).digest()

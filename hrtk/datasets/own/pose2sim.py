@@ -32,7 +32,7 @@ from hrtk.datasets.own.named_points import joint_of
 from hrtk.datasets.own.pose2sim_files import Markers, person_of_trc, read_calibration, read_trc
 from hrtk.datasets.own.real4 import REAL4, check_real4
 from hrtk.datasets.own.sides import SideRepair
-from hrtk.datasets.own.tracking import interpolate, smooth_boxes
+from hrtk.datasets.own.tracking import boxes_of_rows, points_of_rows, smooth_boxes
 from hrtk.errors import InputError, OptionError, suggestion
 from hrtk.files import natural, visible
 from hrtk.geometry.calibrated_camera import CalibratedCamera
@@ -280,17 +280,13 @@ class Pose2SimProject(SequenceDataset):
 
     def _boxes(self, view: View, item: _Item) -> np.ndarray:
         """(F, 3) float32; interpolated where the person was not detected."""
-        rows = np.array(item.rows)
-        detected = np.flatnonzero(rows >= 0)
-        boxes = interpolate(detected, view.boxes[rows[detected]], np.arange(len(rows)))
+        boxes = boxes_of_rows(np.array(item.rows), view.boxes)
         if self.smooth:
             boxes = smooth_boxes(boxes, self._fps(view))
         return boxes.astype(np.float32)
 
     def _keypoints(self, view: View, item: _Item) -> Keypoints2D:
-        rows = np.array(item.rows)
-        absent = (rows < 0)[:, None, None]
-        detected = np.where(absent, np.float32(0), view.points[rows])
+        detected = points_of_rows(np.array(item.rows), view.points)
         source = self.source or view.table.source
         if self.repair_sides:
             detected, _ = SideRepair()(detected, view.table.skeleton, self._fps(view))

@@ -17,6 +17,28 @@ def interpolate(times: np.ndarray, values: np.ndarray, new_times: np.ndarray) ->
     return np.stack(columns, axis=1)
 
 
+def boxes_of_rows(rows: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The boxes (F, 3) of one person; interpolated linearly where the person was not detected.
+
+    Args:
+        rows: (F,) row of every frame, -1 in frames without the person, but not in all.
+        boxes: (N, 3) of all detections.
+    """
+    detected = np.flatnonzero(rows >= 0)
+    return interpolate(detected, boxes[rows[detected]], np.arange(len(rows)))
+
+
+def points_of_rows(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The points (F, K, 3) of one person; zeros where the person was not detected.
+
+    Args:
+        rows: (F,) row of every frame, -1 in frames without the person.
+        points: (N, K, 3) of all detections.
+    """
+    absent = (rows < 0)[:, None, None]
+    return np.where(absent, np.float32(0), points[rows])
+
+
 def smooth_boxes(boxes: np.ndarray, fps: float) -> np.ndarray:
     """Filters the boxes of consecutive frames over time as VIBE's script for 3DPW does.
 

@@ -22,7 +22,7 @@ from hrtk.datasets.own.placing import place, shortest_track
 from hrtk.datasets.own.sides import Sides
 from hrtk.datasets.own.track import Track
 from hrtk.datasets.own.track_sides import repair_message, repair_track
-from hrtk.datasets.own.tracking import interpolate, smooth_boxes
+from hrtk.datasets.own.tracking import boxes_of_rows, points_of_rows, smooth_boxes
 from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.geometry.camera import clip_focal
@@ -240,24 +240,13 @@ class VideoDataset(SequenceDataset):
 
     def _points_of(self, track: Track) -> np.ndarray:
         """(F, K, 3) points of a track; zeros where the person was not detected."""
-        rows = np.array(track.rows)
-        absent = (rows < 0)[:, None, None]
-        return np.where(absent, np.float32(0), self._points[rows])
+        return points_of_rows(np.array(track.rows), self._points)
 
     def _landmarks_of(self, track: Track) -> Optional[Landmarks]:
         """The landmarks of a track, zeros where the person was not detected; None if the file has none of them."""
         if self._found is None:
             return None
-        rows = np.array(track.rows)
-        valid = (rows >= 0) & np.isfinite(self._found.flag[rows])
-        if not valid.any():
-            return None
-        fields = {}
-        for name in ('xyz', 'world', 'visibility'):
-            values = getattr(self._found, name)[rows]
-            values[~valid] = 0
-            fields[name] = torch.from_numpy(values)
-        return Landmarks(**fields, valid=torch.from_numpy(valid))
+        return self._found.track(np.array(track.rows))
 
     def _repair_sides(self, track: Track) -> Sides:
         """Exchanges left and right of the frames in which the detector exchanged them, in points and landmarks."""
@@ -407,15 +396,13 @@ class VideoDataset(SequenceDataset):
         return '_'.join(parts)
 
     def _track(self, name: str, segment: dict[int, int], identity: int) -> Track:
-        detected = list(segment)
-        frames = detected
-        boxes = self._boxes[list(segment.values())]
+        frames = list(segment)
         if self.fill_gaps:
-            frames = list(range(detected[0], detected[-1] + 1))
-            boxes = interpolate(np.array(detected), boxes, np.array(frames))
+            frames = list(range(frames[0], frames[-1] + 1))
+        rows = tuple(segment.get(frame, -1) for frame in frames)
+        boxes = boxes_of_rows(np.array(rows), self._boxes)
         if self.smooth:
             boxes = smooth_boxes(boxes, self.fps)
-        rows = tuple(segment.get(frame, -1) for frame in frames)
         return Track(name, tuple(frames), boxes.astype(np.float32), rows, identity)
 
     def _chosen(self, tracks: list[Track], count: Optional[int]) -> list[Track]:

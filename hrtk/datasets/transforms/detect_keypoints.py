@@ -1,0 +1,219 @@
+"""2D keypoints and boxes of a detector, for data sets that come with others."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any, Optional
+
+import numpy as np
+import torch
+
+from hrtk.body_models.person_similarity import iou
+from hrtk.datasets.arrays import cached_arrays
+from hrtk.datasets.own.track_sides import repair_message, repair_track
+from hrtk.datasets.own.tracking import boxes_of_rows, points_of_rows, smooth_boxes
+from hrtk.datasets.transforms.base import Transform
+from hrtk.detectors import Detector, Findings, FoundLandmarks, build_detector, find_people
+from hrtk.errors import OptionError
+from hrtk.files import cache_folder
+from hrtk.geometry.boxes import boxes_from_keypoints
+from hrtk.registry import TRANSFORMS
+from hrtk.structures import Keypoints2D, Landmarks, Sequence
+
+FORMAT = 1  # of the stored files; a change makes them obsolete
+_log = logging.getLogger(__name__)
+
+
+@TRANSFORMS.register_module()
+class DetectKeypoints(Transform):
+    """Replaces 2D keypoints and boxes by those that a detector finds in the frames, as on footage without annotation.
+
+    **Who is who.** In every frame the person of the sequence is the detection whose box overlaps the given box most, if
+    their intersection over union is at least ``min_iou``. Ground truth decides nothing else.
+
+    **Gaps.** Where the person is not found the box is interpolated and the keypoints have confidence 0. If no frame
+    shows the person, the given boxes stay, all keypoints have confidence 0, and the log says so.
+
+    A sequence of one frame is a photograph to the detector; a longer one is a clip. Landmarks that the detector finds
+    become those of the sequence. Detections are stored in ``$HRTK_CACHE/keypoints`` under a hash of the pixels and of
+    the detector's config, so a sequence is looked at once.
+
+    Args:
+        detector: name, config or object, see :func:`hrtk.detectors.build_detector`.
+        min_iou: in (0, 1]. The default, 0.3, is reached by a detection of half of a person.
+        min_confidence: points of lower confidence get confidence 0; 0.3 is VIBE's.
+        box_scale: side of the crop box over the larger extent of the visible points, 1.2 in SPIN.
+        smooth: whether boxes are smoothed over time as in VIBE's script for 3DPW.
+        repair_sides: whether left and right are put right where the detector exchanged them for some frames, see
+            :class:`~hrtk.datasets.own.sides.SideRepair`; the ``source`` of the keypoints says so.
+        device: of detectors that have one.
+
+    Raises:
+        InputError: an option is out of its range, there is no such detector, or a frame cannot be read.
+    """
+
+    def __init__(
+        self,
+        detector: str | dict[str, Any] | Detector = 'blazepose',
+        min_iou: float = 0.3,
+        min_confidence: float = 0.3,
+        box_scale: float = 1.2,
+        smooth: bool = True,
+        repair_sides: bool = False,
+        device: str = 'cpu',
+    ) -> None:
+        if not 0 < min_iou <= 1:
+            raise OptionError(f'DetectKeypoints: min_iou is above 0 and at most 1, not {min_iou!r}')
+        if not 0 <= min_confidence < 1:
+            raise OptionError(
+                f'DetectKeypoints: min_confidence is a confidence in [0, 1), not {min_confidence!r}'
+            )
+        if not 0 < box_scale < np.inf:
+            raise OptionError(f'DetectKeypoints: box_scale is above 0, not {box_scale!r}')
+        self.detector = build_detector(detector, device)
+        self.config = detector
+        self.min_iou = min_iou
+        self.min_confidence = min_confidence
+        self.box_scale = box_scale
+        self.smooth = smooth
+        self.repair_sides = repair_sides
+
+    def __call__(self, sequence: Sequence) -> Sequence:
+        """The sequence with detected keypoints, boxes and landmarks."""
+        found = self._detections(sequence)
+        points = found['keypoints']
+        points[points[..., 2] < self.min_confidence, 2] = 0
+        xy, confidence = torch.from_numpy(points).split((2, 1), dim=-1)
+        detected_boxes = boxes_from_keypoints(xy, confidence[..., 0], self.box_scale).numpy()
+        rows = _rows_of_person(
+            sequence.boxes.numpy(), detected_boxes, found['frames'], self.min_iou
+        )
+        boxes = sequence.boxes
+        if (rows >= 0).any():
+            filled = boxes_of_rows(rows, detected_boxes)
+            if self.smooth:
+                filled = smooth_boxes(filled, sequence.fps)
+            boxes = torch.from_numpy(filled.astype(np.float32))
+        else:
+            _log.warning(
+                '%s: %s found the person in none of %d frames; the boxes are those of the data set, and there '
+                'are no keypoints',
+                sequence.name,
+                self.detector.source,
+                len(sequence),
+            )
+        keypoints2d, landmarks = self._person(sequence, points, _landmarks_of(found), rows)
+        return dataclasses.replace(
+            sequence, boxes=boxes, keypoints2d=keypoints2d, landmarks=landmarks
+        )
+
+    def fingerprint(self) -> dict[str, str]:
+        """The hashes of the detector."""
+        return self.detector.fingerprint()
+
+    def _person(
+        self,
+        sequence: Sequence,
+        detected: np.ndarray,
+        landmarks: Optional[FoundLandmarks],
+        rows: np.ndarray,
+    ) -> tuple[Keypoints2D, Optional[Landmarks]]:
+        """The keypoints and landmarks of the rows of one person."""
+        skeleton = self.detector.skeleton
+        source = self.detector.source
+        points = np.zeros((len(rows), *detected.shape[1:]), np.float32)
+        if (rows >= 0).any():
+            points = points_of_rows(rows, detected)
+        if self.repair_sides:
+            source += ', left and right repaired'
+        if self.repair_sides and (rows >= 0).any() and len(rows) > 1:
+            times = np.arange(len(rows)) / sequence.fps
+            if sequence.times is not None:
+                times = sequence.times.numpy()
+            points, landmarks, sides = repair_track(
+                points, skeleton, times, sequence.fps, landmarks, rows
+            )
+            message = repair_message(sides, len(rows), sequence.name)
+            if message:
+                _log.warning('%s', message)
+        track = None
+        if landmarks is not None and len(landmarks):
+            track = landmarks.track(rows)
+        xy, confidence = torch.from_numpy(points).split((2, 1), dim=-1)
+        keypoints2d = Keypoints2D(
+            xy.contiguous(), confidence[..., 0].contiguous(), skeleton, source
+        )
+        return keypoints2d, track
+
+    def _detections(self, sequence: Sequence) -> dict[str, np.ndarray]:
+        """All people in the frames: ``frames`` (N,), ``keypoints`` (N, K, 3) and the fields of the landmarks."""
+        fps = sequence.fps if len(sequence) > 1 else None
+        # An object that is built already does not say what it depends on.
+        if isinstance(self.config, Detector):
+            return dict(self._detect(sequence, fps))
+        detector = [FORMAT, self.config, self.detector.source, self.detector.fingerprint(), fps]
+        digest = hashlib.sha256(json.dumps(detector, sort_keys=True).encode())
+        for image in _images(sequence):
+            digest.update(f'{image.shape}'.encode())
+            digest.update(image.tobytes())
+        path = cache_folder('keypoints') / f'{digest.hexdigest()[:20]}.npz'
+        return dict(cached_arrays(path, lambda: self._detect(sequence, fps)))
+
+    def _detect(self, sequence: Sequence, fps: Optional[float]) -> Mapping[str, np.ndarray]:
+        findings = list(find_people(self.detector, _images(sequence), fps))
+        counts = [len(finding.keypoints) for finding in findings]
+        arrays = dict(
+            frames=np.repeat(np.arange(len(findings)), counts),
+            keypoints=np.concatenate([finding.keypoints for finding in findings]),
+        )
+        return {**arrays, **_landmark_arrays(findings)}
+
+
+def _images(sequence: Sequence) -> Iterator[np.ndarray]:
+    for t in range(len(sequence)):
+        yield sequence.frames[t]
+
+
+def _landmark_arrays(findings: list[Findings]) -> dict[str, np.ndarray]:
+    """The landmarks of all people; empty if a frame has none."""
+    parts = [finding.landmarks for finding in findings]
+    if any(part is None for part in parts):
+        return {}
+    return vars(FoundLandmarks.join(parts))
+
+
+def _landmarks_of(arrays: Mapping[str, np.ndarray]) -> Optional[FoundLandmarks]:
+    names = [field.name for field in dataclasses.fields(FoundLandmarks)]
+    if not all(name in arrays for name in names):
+        return None
+    return FoundLandmarks(**{name: arrays[name] for name in names})
+
+
+def _rows_of_person(
+    boxes: np.ndarray, detected: np.ndarray, frames: np.ndarray, min_iou: float
+) -> np.ndarray:
+    """The detection of a person in every frame.
+
+    Args:
+        boxes: (F, 3) of the person.
+        detected: (N, 3) of all people; NaN for those without a box.
+        frames: (N,) frame of each.
+        min_iou: least intersection over union.
+
+    Returns:
+        (F,) rows of ``detected``, -1 where nobody overlaps the person's box enough.
+    """
+    rows = np.full(len(boxes), -1)
+    for t in range(len(boxes)):
+        candidates = np.flatnonzero(frames == t)
+        if not len(candidates):
+            continue
+        overlaps = np.nan_to_num(iou(boxes[t : t + 1], detected[candidates])[0])
+        best = int(overlaps.argmax())
+        if overlaps[best] >= min_iou:
+            rows[t] = candidates[best]
+    return rows
