@@ -198,6 +198,20 @@ def test_heat_map(content):
     assert np.isnan(values).tolist() == [[False] * 3 + [True]] + [[True] * 3 + [False]]
 
 
+@pytest.mark.parametrize(
+    'only, hint',
+    [
+        ('one, 2D gtt', r"\. Did you mean 'one, 2D gt'\? --dry-run prints all labels"),
+        ('zzzzzzzz', r'\. --dry-run prints all labels'),
+    ],
+)
+def test_labels_that_nothing_matches(content, folder, monkeypatch, only, hint):
+    monkeypatch.syspath_prepend(ROOT / 'tests/engine')
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match=f"crossed.yaml: no label matches '{only}'{hint}"):
+        benchmark('crossed.yaml', work_dir='out', only=only)
+
+
 def test_stored_runs_are_not_computed_again(content, folder, monkeypatch, capfd):
     monkeypatch.syspath_prepend(ROOT / 'tests/engine')
     monkeypatch.chdir(folder)

@@ -24,7 +24,7 @@ from hrtk.apis.tables.planning import obstacles_of_rows, planned_runs
 from hrtk.apis.tables.runs import Run, execute, execute_in_process, last_line
 from hrtk.apis.tables.table import Table, load_table
 from hrtk.apis.tables.writing import print_table, write_table
-from hrtk.errors import InputError
+from hrtk.errors import InputError, nearest
 
 Outcome = dict[str, Any]
 
@@ -117,13 +117,27 @@ def _print_outputs(
             _print(console, f'images and videos of {run.label!r}, seed {run.seed}: {folder}')
 
 
+def _parts_of_labels(table: Table) -> list[str]:
+    """The labels, and what stands before and behind their separators, each once."""
+    parts: dict[str, None] = {}
+    for row in table.rows:
+        parts[row.label] = None
+        for separator in re.finditer(', |: ', row.label):
+            parts[row.label[: separator.start()]] = None
+            parts[row.label[separator.end() :]] = None
+    return list(parts)
+
+
 def _select(table: Table, only: Optional[str], seeds: Optional[Sequence[int]]) -> Table:
     """The table with the rows and seeds to compute; baselines that are left out become None."""
     pattern = '*' if only is None else f'*{only}*'
     labels = [row.label for row in table.rows if fnmatch.fnmatch(row.label, pattern)]
     if not labels:
-        known = ', '.join(row.label for row in table.rows)
-        raise InputError(f'{table.file}: no label matches {only!r}; labels are {known}')
+        similar = nearest(str(only), _parts_of_labels(table))
+        hint = f' Did you mean {similar[0]!r}?' if similar else ''
+        raise InputError(
+            f'{table.file}: no label matches {only!r}.{hint} --dry-run prints all labels'
+        )
     baselines: dict[Optional[str], str] = {label: label for label in labels}
     rows = [
         dataclasses.replace(row, baseline=baselines.get(row.baseline))
