@@ -32,6 +32,7 @@ DEFAULTS = (
     'keypoints2d',
     'reset',
     'shifts',
+    'detector',
     'scheme',
     'lower',
     'upper',

@@ -14,6 +14,11 @@ from hrtk.errors import InputError
 from hrtk.reading.regular import read_bytes, regular_file
 
 MOST_PIXELS = 100_000_000  # of an image; a decoded one has 3 bytes per pixel, and a copy
+# What a byte of a file can stand for at most. Deflate writes a run of 258 bytes with 2 bits (RFC 1951); a JPEG needs at
+# least one bit, for the mean, per block of 8x8 px, and the limit is twice that.
+BYTES_PER_DEFLATED = 1032
+PIXELS_PER_JPEG_BYTE = 1024
+PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 Size = Optional[tuple[int, int]]
 # Formats of images that hrtk does not read: the packages that read HEIC contain code under the GPL, and what OpenCV's
 # wheels read of the others differs between systems.
@@ -40,7 +45,7 @@ def decode_picture(path: str | Path, flags: int, noun: str = 'image') -> np.ndar
 
     Raises:
         InputError: the file is missing, no regular file, empty, truncated, no image, or claims more than 100 million
-            pixels.
+            pixels or more than its bytes can hold.
     """
     path = Path(path)
     regular_file(path, 'check the folder and the file name', noun)
@@ -49,6 +54,11 @@ def decode_picture(path: str | Path, flags: int, noun: str = 'image') -> np.ndar
     if size is not None and size[0] * size[1] > MOST_PIXELS:
         raise InputError(
             f'{path}: claims to be {size[0]}x{size[1]} px; a {noun} has at most {MOST_PIXELS} pixels'
+        )
+    if size is not None and size[0] * size[1] > _most_pixels(data):
+        raise InputError(
+            f'{path}: claims to be {size[0]}x{size[1]} px, more than its {len(data)} bytes can hold; it is '
+            f'truncated or damaged. Copy it again'
         )
     image = None
     # Decoded from memory, because cv2.imread shows a truncated JPEG as half grey without an error. A format whose size
@@ -86,6 +96,16 @@ def unread_picture(path: Path, name: str, count: int = 1) -> InputError:
         one = f'magick mogrify -format jpg *{suffix} (ImageMagick)'
         mac = f'sips -s format jpeg *{suffix} --out . (macOS)'
     return InputError(f'{begin}; convert to JPEG: {one}, or {mac}')
+
+
+def _most_pixels(data: bytes) -> float:
+    """The number of pixels that the bytes of a file can hold; infinite for formats without a limit."""
+    if data.startswith(b'\xff\xd8'):
+        return PIXELS_PER_JPEG_BYTE * len(data)
+    if data.startswith(b'\x89PNG') and len(data) > 25:
+        bits = data[24] * PNG_CHANNELS.get(data[25], 1)
+        return BYTES_PER_DEFLATED * 8 * len(data) / max(bits, 1)
+    return float('inf')
 
 
 def _unread_format(data: bytes) -> Optional[str]:

@@ -259,6 +259,39 @@ def test_claims_of_a_picture(tmp_path, size):
         read_image(tmp_path / 'a.png')
 
 
+def test_a_picture_claims_more_than_its_bytes_hold(tmp_path):
+    # 2100 x 2100 x 3 bytes are more than 70 bytes of deflate can stand for.
+    data = png_of(2100, 2100)
+    (tmp_path / 'a.png').write_bytes(data)
+    message = rf'a\.png: claims to be 2100x2100 px, more than its {len(data)} bytes can hold'
+    with pytest.raises(InputError, match=message):
+        read_image(tmp_path / 'a.png')
+    written, jpeg = cv2.imencode('.jpg', np.zeros((16, 16, 3), np.uint8))
+    content = bytearray(jpeg.tobytes())
+    frame = content.index(b'\xff\xc0')
+    content[frame + 5 : frame + 9] = struct.pack('>HH', 9000, 9000)
+    (tmp_path / 'a.jpg').write_bytes(content)
+    with pytest.raises(InputError, match=r'a\.jpg: claims to be 9000x9000 px, more than its'):
+        read_image(tmp_path / 'a.jpg')
+
+
+@pytest.mark.parametrize(
+    'suffix, options',
+    [
+        ('png', [cv2.IMWRITE_PNG_COMPRESSION, 9]),
+        ('png', [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_BILEVEL, 1]),
+        ('jpg', [cv2.IMWRITE_JPEG_QUALITY, 1]),
+        ('jpg', [cv2.IMWRITE_JPEG_QUALITY, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),
+        ('jpg', [cv2.IMWRITE_JPEG_QUALITY, 1, cv2.IMWRITE_JPEG_OPTIMIZE, 1]),
+    ],
+)
+def test_an_empty_picture_is_small(tmp_path, suffix, options):
+    written, data = cv2.imencode(f'.{suffix}', np.zeros((4000, 5000), np.uint8), options)
+    assert written and len(data) < 250_000
+    (tmp_path / f'a.{suffix}').write_bytes(data.tobytes())
+    assert read_image(tmp_path / f'a.{suffix}').shape == (4000, 5000, 3)
+
+
 @pytest.mark.parametrize(
     'suffix', ['png', 'jpg', 'bmp', 'tif', 'tiff', 'webp', 'ppm', 'pgm', 'jp2']
 )
