@@ -43,6 +43,15 @@ def named_config(file: Optional[object]) -> Iterator[None]:
         raise OptionError(f'{file}: {error}') from error
 
 
+@contextlib.contextmanager
+def located(place: str) -> Iterator[None]:
+    """Within this context the message of every :class:`InputError` begins with a place, e.g. the row of a table."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f'{place}: {error}') from error
+
+
 def memory_shortage(error: BaseException) -> Optional[str]:
     """What did not fit into the memory, in the words of an error that says so; None for any other error."""
     text = str(error)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from mmengine.config import ConfigDict
 
 from hrtk.apis.adaptation import load_config
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import InputError, located, suggestion
 
 AXES = ('methods', 'starts', 'sources', 'streams')
 START_KEYS = ('configs', 'estimator', 'options')
@@ -151,10 +151,8 @@ def _estimator(config: Any, file: Path, where: str) -> dict[str, Any]:
         raise InputError(
             f'{where}: estimator is the path of a config that has one, e.g. ../mine.py, not {config!r}'
         )
-    try:
+    with located(where):
         estimator = load_config(str(file.parent / config)).get('estimator')
-    except InputError as error:
-        raise InputError(f'{where}: {error}') from error
     if not isinstance(estimator, dict):
         raise InputError(f'{where}: the config {config} has no estimator')
     return {**ConfigDict(estimator).to_dict(), '_delete_': True}

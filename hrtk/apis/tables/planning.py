@@ -19,7 +19,7 @@ from hrtk.apis.tables.table import Row, Table
 from hrtk.apis.train import KEYS, REQUIRED
 from hrtk.engine.runner import check_keys
 from hrtk.engine.store import fingerprint
-from hrtk.errors import InputError
+from hrtk.errors import InputError, located
 from hrtk.models.checkpoints import find_weights
 from hrtk.registry import ADAPTERS
 
@@ -32,14 +32,12 @@ def obstacles_of_rows(table: Table) -> dict[str, list[str]]:
     """
     stages = {row.label: _configs_of_stages(table, row) for row in table.rows}
     for row in table.rows:
-        source = f'{table.file}, {row.label!r}'
+        place = _place(table, row)
         for stage, cfg in stages[row.label]:
-            try:
+            with located(place):
                 parts = checked_parts(stage, cfg, stage is row)
-            except InputError as error:
-                raise InputError(f'{source}: {error}') from error
-            check_arguments(parts, f'{source}, {cfg.filename}')
-        check_checkpoint(row, stages[row.label][0][1], source)
+            check_arguments(parts, f'{place}, {cfg.filename}')
+        check_checkpoint(row, stages[row.label][0][1], place)
     cache: dict[str, Optional[str]] = {}
     obstacles = {}
     for row in table.rows:
@@ -75,11 +73,12 @@ def planned_runs(table: Table, rows: Sequence[Row], work_dir: Path) -> list[Run]
 
 
 def _read(table: Table, row: Row, seed: int) -> Config:
-    options = _options(table, row, seed)
-    try:
-        return load_config(row.config, options)
-    except InputError as error:
-        raise InputError(f'{table.file}, {row.label!r}: {error}') from error
+    with located(_place(table, row)):
+        return load_config(row.config, _options(table, row, seed))
+
+
+def _place(table: Table, row: Row) -> str:
+    return f'{table.file}, {row.label!r}'
 
 
 def _options(table: Table, row: Row, seed: int) -> dict[str, Any]:
