@@ -201,8 +201,8 @@ def test_heat_map(content):
 @pytest.mark.parametrize(
     'only, hint',
     [
-        ('one, 2D gtt', r"\. Did you mean 'one, 2D gt'\? --dry-run prints all labels"),
-        ('zzzzzzzz', r'\. --dry-run prints all labels'),
+        ('one, 2D gtt', r"\. Did you mean 'one, 2D gt'\? Labels: three, 2D noisy, wide: Source, "),
+        ('zzzzzzzz', r'\. Labels: three, 2D noisy, wide: Source, '),
     ],
 )
 def test_labels_that_nothing_matches(content, folder, monkeypatch, only, hint):
@@ -210,6 +210,15 @@ def test_labels_that_nothing_matches(content, folder, monkeypatch, only, hint):
     monkeypatch.chdir(folder)
     with pytest.raises(InputError, match=f"crossed.yaml: no label matches '{only}'{hint}"):
         benchmark('crossed.yaml', work_dir='out', only=only)
+
+
+def test_a_large_table_does_not_list_its_labels():
+    table = ROOT / 'configs/benchmark/tables/open.yaml'
+    with pytest.raises(
+        InputError, match="Did you mean 'wild, 2D gt'. --dry-run prints all"
+    ) as error:
+        benchmark(table, only='wild, 2D gtt', dry_run=True)
+    assert len(str(error.value)) < 200
 
 
 def test_stored_runs_are_not_computed_again(content, folder, monkeypatch, capfd):

@@ -26,6 +26,7 @@ from hrtk.apis.tables.table import Table, load_table
 from hrtk.apis.tables.writing import print_table, write_table
 from hrtk.errors import InputError, nearest
 
+FEW_LABELS = 20  # which a message lists
 Outcome = dict[str, Any]
 
 
@@ -135,9 +136,10 @@ def _select(table: Table, only: Optional[str], seeds: Optional[Sequence[int]]) -
     if not labels:
         similar = nearest(str(only), _parts_of_labels(table))
         hint = f' Did you mean {similar[0]!r}?' if similar else ''
-        raise InputError(
-            f'{table.file}: no label matches {only!r}.{hint} --dry-run prints all labels'
-        )
+        known = '--dry-run prints all labels'
+        if len(table.rows) <= FEW_LABELS:
+            known = f'Labels: {", ".join(row.label for row in table.rows)}'
+        raise InputError(f'{table.file}: no label matches {only!r}.{hint} {known}')
     baselines: dict[Optional[str], str] = {label: label for label in labels}
     rows = [
         dataclasses.replace(row, baseline=baselines.get(row.baseline))
