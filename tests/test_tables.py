@@ -33,6 +33,7 @@ DEFAULTS = (
     'reset',
     'shifts',
     'detector',
+    'repair_sides',
     'scheme',
     'lower',
     'upper',

@@ -184,6 +184,8 @@ def test_the_stream_is_seen_by_blazepose():
     assert found.landmarks.valid.all()
     assert stream.names() == [found.name] == [truth.name]
     assert set(stream.fingerprint()) == {'open_stream', 'weights', 'options'}
+    repaired = OpenStream(detector='blazepose', repair_sides=True, **options)[0]
+    assert repaired.keypoints2d.source == 'blazepose, left and right repaired'
 
 
 def iou_of(a, b):

@@ -302,6 +302,8 @@ def test_wild_is_every_shift():
         (dict(frames=0), 'frames is a number from 1 '),
         (dict(sequences=0), 'sequences is a positive number'),
         (dict(seqences=3), 'seqences'),
+        (dict(repair_sides=True), "give a detector too, e.g. detector='blazepose'"),
+        (dict(detector='openpos'), "no 2D detector called 'openpos'"),
     ],
 )
 def test_wrong_names(options, message):

@@ -21,7 +21,7 @@ from hrtk.datasets.open_stream.render import body_renderer
 from hrtk.datasets.open_stream.scene import smooth_noise
 from hrtk.datasets.open_stream.video import Video, draw_video, project_pinhole
 from hrtk.datasets.transforms import DetectKeypoints
-from hrtk.errors import InputError
+from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.registry import DATASETS
 from hrtk.structures import GroundTruth, Keypoints2D, Sequence
@@ -47,11 +47,13 @@ class OpenStream(SequenceDataset):
         noise: name of the 2D noise model, see :mod:`hrtk.datasets.keypoint_noise`.
         detector: name or config of a detector that finds keypoints and boxes in the frames, in place of the exact ones
             with ``noise``; see :class:`~hrtk.datasets.transforms.DetectKeypoints`.
+        repair_sides: whether left and right of detected keypoints are put right, likewise.
         skeleton: joint list of the keypoints that are not detected; detectors provide ``'coco17'``.
         box_scale: SPIN's enlargement of the keypoint box.
 
     Raises:
-        InputError: an unknown domain, shift, noise model or skeleton, or a size that is not positive.
+        InputError: an unknown domain, shift, noise model, detector or skeleton, a size that is not positive, or
+            ``repair_sides`` without a detector.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class OpenStream(SequenceDataset):
         seed: int = 0,
         noise: str = 'detector',
         detector: str | dict[str, Any] | None = None,
+        repair_sides: bool = False,
         skeleton: str = 'coco17',
         box_scale: float = 1.2,
     ) -> None:
@@ -84,9 +87,14 @@ class OpenStream(SequenceDataset):
         self.fps = fps
         self.size = size
         self.seed = seed
+        if repair_sides and detector is None:
+            raise OptionError(
+                'OpenStream: repair_sides is for detected keypoints; give a detector too, e.g. '
+                "detector='blazepose'"
+            )
         self.detect: Optional[DetectKeypoints] = None
         if detector is not None:
-            self.detect = DetectKeypoints(detector)
+            self.detect = DetectKeypoints(detector, repair_sides=repair_sides)
             noise = 'clean'
         self.noise = make_noise(noise)
         self.keypoints_source = f'noise:{noise}'
