@@ -121,6 +121,27 @@ def test_a_start_model_with_the_configs_of_another_one(folder, monkeypatch):
     assert rows[3].cell.start == 'other' and rows[3].baseline == rows[0].label
 
 
+def test_a_start_model_with_a_config_of_its_own_for_some_methods(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    own = Path('own_source.py')
+    own.write_text(Path('wide_source.py').read_text())
+    text = TEXT.replace('[wide]', '[own]')
+    for configs in ('[own, narrow]', '[narrow, own]', '[nobody, narrow]'):
+        mapped = f'starts: {{narrow: , own: {{configs: {configs}}}}}'
+        Path('own.yaml').write_text(text.replace('starts: [narrow, wide]', mapped))
+        rows = load_table('own.yaml').rows
+        first = 'own' if configs == '[own, narrow]' else 'narrow'
+        assert rows[0].config.name == f'{first}_source.py'
+        assert rows[3].config.name == 'narrow_jiggle.py'
+    Path('own.yaml').write_text(
+        text.replace('starts: [narrow, wide]', 'starts: {narrow: , own: {configs: [own, neither]}}')
+    )
+    message = "'far' has no config own_jiggle.py or neither_jiggle.py for the start model 'own'"
+    with pytest.raises(InputError, match=message):
+        load_table('own.yaml')
+    own.unlink()
+
+
 def test_a_start_model_with_the_estimator_of_a_config(folder, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / 'tests/engine')
     monkeypatch.chdir(folder)

@@ -2,8 +2,8 @@
 
 Such a table has four keys in place of ``rows``. ``methods`` maps names, from the simplest method to the most complex
 one, to configs, in whose paths ``{start}`` stands for the start model. ``starts`` lists the start models, or maps them
-to mappings: with ``options``; with ``configs``, the start model whose configs are used; and with ``estimator``, a
-config whose estimator replaces theirs. ``sources`` maps the names of 2D keypoints to options, and ``streams`` the names
+to mappings: with ``options``; with ``configs``, the start model whose configs are used, or a list of such, of which a
+method takes the first that it has a config of; and with ``estimator``, a config whose estimator replaces theirs. ``sources`` maps the names of 2D keypoints to options, and ``streams`` the names
 of data to mappings with ``options``.
 """
 
@@ -133,9 +133,11 @@ def _starts(given: Any, file: Path) -> dict[str, dict[str, Any]]:
         where = f'{file}: start model {name!r}'
         start = _mapping(entry, START_KEYS, where)
         configs = start.get('configs', name)
-        if not isinstance(configs, str):
+        if isinstance(configs, str):
+            configs = [configs]
+        if not isinstance(configs, list) or not all(isinstance(name, str) for name in configs):
             raise InputError(
-                f'{where}: configs is the start model whose configs are used, e.g. r18, not '
+                f'{where}: configs is the start model whose configs are used, e.g. r18, or a list of them, not '
                 f'{configs!r}'
             )
         options = dict(start.get('options') or {})
@@ -228,22 +230,24 @@ def _cells(
 
 def _entry(
     cell: Cell,
-    start: str,
+    starts: list[str],
     methods: Mapping[str, Mapping[str, Any]],
     options: dict[str, Any],
     baseline: Any,
     file: Path,
 ) -> dict[str, Any]:
-    """The ordinary entry of a cell, with the configs of a start model."""
-    config = methods[cell.method]['config'].replace('{start}', start)
-    if not (file.parent / config).exists():
+    """The ordinary entry of a cell, with the config of the first start model that has one."""
+    pattern = methods[cell.method]['config']
+    configs = [pattern.replace('{start}', start) for start in starts]
+    existing = [config for config in configs if (file.parent / config).exists()]
+    if not existing:
         raise InputError(
-            f'{file}: method {cell.method!r} has no config {config} for the start model {cell.start!r}; '
-            f'name the start models that it has in its `starts`'
+            f'{file}: method {cell.method!r} has no config {" or ".join(configs)} for the start model '
+            f'{cell.start!r}; name the start models that it has in its `starts`'
         )
     entry: dict[str, Any] = {
         'label': cell.label(cell.method),
-        'config': config,
+        'config': existing[0],
         'options': options,
     }
     if baseline is not None and cell.start in methods[baseline]['starts']:
