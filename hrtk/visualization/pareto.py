@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import BboxBase
 
 # Places of a label about its point, in order of preference: offset in typographic points, and alignments.
-PLACES = (
+NEAR = (
     ((7, 0), 'left', 'center'),
     ((-7, 0), 'right', 'center'),
     ((0, 7), 'center', 'bottom'),
@@ -20,9 +20,15 @@ PLACES = (
     ((6, -6), 'left', 'top'),
     ((-6, 6), 'right', 'bottom'),
     ((-6, -6), 'right', 'top'),
-    ((0, 18), 'center', 'bottom'),
-    ((0, -18), 'center', 'top'),
 )
+# Farther places in the same directions; a line leads from the label to its point.
+FAR = tuple(
+    ((sign_x * distance, sign_y * distance), horizontal, vertical)
+    for distance in (18, 30, 44)
+    for sign_x, horizontal in ((0, 'center'), (1, 'left'), (-1, 'right'))
+    for sign_y, vertical in ((1, 'bottom'), (-1, 'top'))
+)
+LEADER = dict(arrowstyle='-', color='0.45', linewidth=0.7, shrinkA=0, shrinkB=3)
 
 
 class Point(NamedTuple):
@@ -52,6 +58,7 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
 
 def draw_points(axes: Axes, points: Sequence[Point]) -> None:
     """Draws the points over a logarithmic axis of time, the front in orange."""
+    from matplotlib.colors import to_rgba
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_xscale('log')
@@ -84,6 +91,7 @@ def draw_points(axes: Axes, points: Sequence[Point]) -> None:
             markersize=5,
             elinewidth=1,
             capsize=2,
+            ecolor=to_rgba(colour, 0.35),
         )
     axes.margins(x=0.16, y=0.12)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -97,7 +105,7 @@ def draw_labels(axes: Axes, points: Sequence[Point]) -> None:
     taken: list[BboxBase] = [_box_about(x, y) for x, y in dots]
     for point in points:
         candidates: list[tuple[float, Annotation]] = []
-        for offset, horizontal, vertical in PLACES:
+        for offset, horizontal, vertical in NEAR + FAR:
             text = axes.annotate(
                 point.label,
                 (point.ms, point.error),
@@ -117,6 +125,10 @@ def draw_labels(axes: Axes, points: Sequence[Point]) -> None:
             if text is not best:
                 text.remove()
         taken.append(best.get_window_extent())
+        if best.xyann not in [place[0] for place in NEAR]:
+            axes.annotate(
+                '', best.xy, best.xyann, textcoords='offset points', arrowprops=LEADER, zorder=1
+            )
 
 
 def _box_about(x: float, y: float) -> BboxBase:

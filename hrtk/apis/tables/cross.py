@@ -3,8 +3,8 @@
 Such a table has four keys in place of ``rows``. ``methods`` maps names, from the simplest method to the most complex
 one, to configs, in whose paths ``{start}`` stands for the start model. ``starts`` lists the start models, or maps them
 to mappings: with ``options``; with ``configs``, the start model whose configs are used, or a list of such, of which a
-method takes the first that it has a config of; and with ``estimator``, a config whose estimator replaces theirs. ``sources`` maps the names of 2D keypoints to options, and ``streams`` the names
-of data to mappings with ``options``.
+method takes the first that it has a config of; and with ``estimator``, a config whose estimator replaces theirs.
+``sources`` maps the names of 2D keypoints to options, and ``streams`` the names of data to mappings with ``options``.
 """
 
 from __future__ import annotations

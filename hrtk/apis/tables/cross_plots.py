@@ -18,6 +18,8 @@ WIDTH = 8.0  # inches; at 100 dots per inch the width of a page of the documenta
 PANEL = 4.2  # inches of height
 GAIN = 'fall of the MPJPE, mm'  # against the frozen start model
 CELL = 0.4  # inches of height of a stream in the heat map
+COLOURS = 10  # of matplotlib's cycle; more methods take the next marker
+MARKERS = 'o^sDv'
 Entries = Sequence[dict[str, Any]]
 
 
@@ -68,6 +70,10 @@ def _stream(entry: dict[str, Any]) -> str:
     return f'{entry["stream"]}, 2D {entry["source"]}'
 
 
+def _panel(entry: dict[str, Any]) -> str:
+    return f'{_stream(entry)}, {entry["start"]}'
+
+
 def _method(entry: dict[str, Any]) -> str:
     return f'{entry["start"]}: {entry["method"]}'
 
@@ -93,7 +99,7 @@ def _pareto(entries: Entries) -> Figure:
         if error['low'] is not None:
             interval = (error['mean'] - error['low'], error['high'] - error['mean'])
         point = Point(entry['method'], entry['ms_per_frame'], error['mean'], interval)
-        panels.setdefault(f'{_stream(entry)}, {entry["start"]}', []).append(point)
+        panels.setdefault(_panel(entry), []).append(point)
     figure = _figure(PANEL * max(1, len(panels)))
     axes_of = figure.subplots(max(1, len(panels)), 1, squeeze=False)[:, 0]
     for axes, (title, points) in zip(axes_of, panels.items()):
@@ -102,6 +108,7 @@ def _pareto(entries: Entries) -> Figure:
         axes.set_ylabel('MPJPE, mm')
         axes.set_xlabel('ms per frame, without preparations that read the whole stream')
     figure.draw_without_rendering()  # places the axes, which the labels need
+    figure.set_layout_engine('none')  # so that the labels do not move the axes
     for axes, points in zip(axes_of, panels.values()):
         draw_labels(axes, points)
     return figure
@@ -130,26 +137,35 @@ def _heat_map(entries: Entries) -> Figure:
 
 
 def _gain_against_error(entries: Entries) -> Figure:
-    """A point per video: its gain over the error of the frozen start model."""
-    points: dict[str, list[tuple[float, float]]] = {}
-    for entry in entries:
-        if not _adapts(entry):
-            continue
-        for video in entry['by_sequence']:
-            frozen = video['frozen']['mpjpe_mm']
-            points.setdefault(_method(entry), []).append(
-                (frozen, frozen - video['adapted']['mpjpe_mm'])
+    """A point per video: its gain over the error of the frozen start model, in panels as those of :func:`_pareto`."""
+    adapted = [entry for entry in entries if _adapts(entry)]
+    methods = list(dict.fromkeys(entry['method'] for entry in adapted))
+    panels: dict[str, list[dict[str, Any]]] = {}
+    for entry in adapted:
+        panels.setdefault(_panel(entry), []).append(entry)
+    figure = _figure(PANEL * max(1, len(panels)))
+    axes_of = figure.subplots(max(1, len(panels)), 1, squeeze=False)[:, 0]
+    handles: dict[str, Any] = {}
+    for axes, (title, of_panel) in zip(axes_of, panels.items()):
+        axes.axhline(0, color='0.4', linewidth=1)
+        for entry in of_panel:
+            place = methods.index(entry['method'])
+            frozen = np.array([video['frozen']['mpjpe_mm'] for video in entry['by_sequence']])
+            error = np.array([video['adapted']['mpjpe_mm'] for video in entry['by_sequence']])
+            (handles[entry['method']],) = axes.plot(
+                frozen,
+                frozen - error,
+                MARKERS[place // COLOURS % len(MARKERS)],
+                color=f'C{place % COLOURS}',
+                markersize=4,
+                label=entry['method'],
             )
-    figure = _figure()
-    axes = figure.subplots()
-    axes.axhline(0, color='0.4', linewidth=1)
-    for label, pairs in points.items():
-        frozen, gain = np.array(pairs).T
-        axes.plot(frozen, gain, 'o', markersize=4, label=label)
-    axes.grid(True, color='0.92', linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.set_xlabel('MPJPE of the frozen start model in a video, mm')
-    axes.set_ylabel('gain of the video, mm')
-    if points:
-        figure.legend(loc='outside right upper', fontsize=9)
+        axes.grid(True, color='0.92', linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.set_title(title)
+        axes.set_xlabel('MPJPE of the frozen start model in a video, mm')
+        axes.set_ylabel('gain of the video, mm')
+    if handles:
+        shown = [handles[method] for method in methods]
+        figure.legend(handles=shown, loc='outside right upper', fontsize=9)
     return figure
