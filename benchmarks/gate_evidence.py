@@ -30,6 +30,7 @@ from hrtk.adapters.parts.posed import CropKeypoints, PosedPrediction
 from hrtk.adapters.parts.targets import crop_targets
 from hrtk.adapters.run import AdapterRun
 from hrtk.apis import load_config
+from hrtk.cli.options import Options
 from hrtk.engine.computing import seed_generators
 from hrtk.evaluation.alignment import RootAligner
 from hrtk.evaluation.functional import mpjpe
@@ -121,7 +122,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         '--keypoint-share', type=float, default=DoNoHarm.keypoint_share, help='share that is hidden'
     )
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/gate_evidence'))
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, metavar='KEY=VALUE')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/gate_evidence'),
+        help='one for each choice of options',
+    )
     args = parser.parse_args(arguments)
     for name in args.configs:
         report(name, args)
@@ -129,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def report(name: str, args: argparse.Namespace) -> None:
     """Runs what is not stored yet, and prints the table of one config."""
-    config = load_config(name)
+    config = load_config(name, args.cfg_options)
     gate = DoNoHarm(adapter=dict(config.adapter), keypoint_share=args.keypoint_share)
     body = ESTIMATORS.build(dict(config.estimator)).required_body
     records = []
