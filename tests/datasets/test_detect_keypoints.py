@@ -110,8 +110,9 @@ def test_boxes_are_smoothed_as_those_of_footage():
     assert smooth[:, 2].tolist() == pytest.approx([48] * 4)
 
 
-def test_nobody_is_found(caplog):
-    sequence = painted((2,), (), (1,))
+@pytest.mark.parametrize('people', [((2,), (), (1,)), ((), (), ())])
+def test_nobody_is_found(caplog, people):
+    sequence = painted(*people)
     with caplog.at_level(logging.WARNING):
         found = detect(sequence)
     assert 'walk: painted found the person in none of 3 frames' in caplog.text

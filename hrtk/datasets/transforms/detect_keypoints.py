@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from hrtk.body_models.person_similarity import iou
+from hrtk.body_models.skeletons import joint_names
 from hrtk.datasets.arrays import cached_arrays
 from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import boxes_of_rows, points_of_rows, smooth_boxes
@@ -22,7 +23,7 @@ from hrtk.errors import OptionError
 from hrtk.files import cache_folder
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.registry import TRANSFORMS
-from hrtk.structures import Keypoints2D, Landmarks, Sequence
+from hrtk.structures import Keypoints2D, Sequence
 
 FORMAT = 1  # of the stored files; a change makes them obsolete
 _log = logging.getLogger(__name__)
@@ -85,75 +86,79 @@ class DetectKeypoints(Transform):
     def __call__(self, sequence: Sequence) -> Sequence:
         """The sequence with detected keypoints, boxes and landmarks."""
         found = self._detections(sequence)
-        points = found['keypoints']
-        points[points[..., 2] < self.min_confidence, 2] = 0
-        xy, confidence = torch.from_numpy(points).split((2, 1), dim=-1)
+        detected = found['keypoints']
+        detected[detected[..., 2] < self.min_confidence, 2] = 0
+        xy, confidence = torch.from_numpy(detected).split((2, 1), dim=-1)
         detected_boxes = boxes_from_keypoints(xy, confidence[..., 0], self.box_scale).numpy()
         rows = _rows_of_person(
             sequence.boxes.numpy(), detected_boxes, found['frames'], self.min_iou
         )
-        boxes = sequence.boxes
-        if (rows >= 0).any():
-            filled = boxes_of_rows(rows, detected_boxes)
-            if self.smooth:
-                filled = smooth_boxes(filled, sequence.fps)
-            boxes = torch.from_numpy(filled.astype(np.float32))
-        else:
-            _log.warning(
-                '%s: %s found the person in none of %d frames; the boxes are those of the data set, and there '
-                'are no keypoints',
-                sequence.name,
-                self.detector.source,
-                len(sequence),
-            )
-        keypoints2d, landmarks = self._person(sequence, points, _landmarks_of(found), rows)
+        if not (rows >= 0).any():
+            return self._unseen(sequence)
+        boxes = boxes_of_rows(rows, detected_boxes)
+        if self.smooth:
+            boxes = smooth_boxes(boxes, sequence.fps)
+        points = points_of_rows(rows, detected)
+        landmarks = _landmarks_of(found)
+        if self.repair_sides and len(rows) > 1:
+            points, landmarks = self._repaired(sequence, points, landmarks, rows)
         return dataclasses.replace(
-            sequence, boxes=boxes, keypoints2d=keypoints2d, landmarks=landmarks
+            sequence,
+            boxes=torch.from_numpy(boxes.astype(np.float32)),
+            keypoints2d=self._keypoints(points),
+            landmarks=None if landmarks is None else landmarks.track(rows),
         )
 
     def fingerprint(self) -> dict[str, str]:
         """The hashes of the detector."""
         return self.detector.fingerprint()
 
-    def _person(
+    def _unseen(self, sequence: Sequence) -> Sequence:
+        """A sequence whose person is not found in any frame."""
+        _log.warning(
+            '%s: %s found the person in none of %d frames; the boxes are those of the data set, and there are no '
+            'keypoints',
+            sequence.name,
+            self.detector.source,
+            len(sequence),
+        )
+        points = np.zeros((len(sequence), len(joint_names(self.detector.skeleton)), 3), np.float32)
+        return dataclasses.replace(sequence, keypoints2d=self._keypoints(points), landmarks=None)
+
+    def _repaired(
         self,
         sequence: Sequence,
-        detected: np.ndarray,
+        points: np.ndarray,
         landmarks: Optional[FoundLandmarks],
         rows: np.ndarray,
-    ) -> tuple[Keypoints2D, Optional[Landmarks]]:
-        """The keypoints and landmarks of the rows of one person."""
-        skeleton = self.detector.skeleton
+    ) -> tuple[np.ndarray, Optional[FoundLandmarks]]:
+        """The points of the person, and the landmarks of all people, with exchanged sides of the person put right."""
+        times = np.arange(len(rows)) / sequence.fps
+        if sequence.times is not None:
+            times = sequence.times.numpy()
+        points, landmarks, sides = repair_track(
+            points, self.detector.skeleton, times, sequence.fps, landmarks, rows
+        )
+        message = repair_message(sides, len(rows), sequence.name)
+        if message:
+            _log.warning('%s', message)
+        return points, landmarks
+
+    def _keypoints(self, points: np.ndarray) -> Keypoints2D:
+        """(F, K, 3) points of the person as the keypoints of a sequence."""
         source = self.detector.source
-        points = np.zeros((len(rows), *detected.shape[1:]), np.float32)
-        if (rows >= 0).any():
-            points = points_of_rows(rows, detected)
         if self.repair_sides:
             source += ', left and right repaired'
-        if self.repair_sides and (rows >= 0).any() and len(rows) > 1:
-            times = np.arange(len(rows)) / sequence.fps
-            if sequence.times is not None:
-                times = sequence.times.numpy()
-            points, landmarks, sides = repair_track(
-                points, skeleton, times, sequence.fps, landmarks, rows
-            )
-            message = repair_message(sides, len(rows), sequence.name)
-            if message:
-                _log.warning('%s', message)
-        track = None
-        if landmarks is not None and len(landmarks):
-            track = landmarks.track(rows)
         xy, confidence = torch.from_numpy(points).split((2, 1), dim=-1)
-        keypoints2d = Keypoints2D(
-            xy.contiguous(), confidence[..., 0].contiguous(), skeleton, source
+        return Keypoints2D(
+            xy.contiguous(), confidence[..., 0].contiguous(), self.detector.skeleton, source
         )
-        return keypoints2d, track
 
     def _detections(self, sequence: Sequence) -> dict[str, np.ndarray]:
         """All people in the frames: ``frames`` (N,), ``keypoints`` (N, K, 3) and the fields of the landmarks."""
         fps = sequence.fps if len(sequence) > 1 else None
         # An object that is built already does not say what it depends on.
-        if isinstance(self.config, Detector):
+        if not isinstance(self.config, (str, Mapping)):
             return dict(self._detect(sequence, fps))
         detector = [FORMAT, self.config, self.detector.source, self.detector.fingerprint(), fps]
         digest = hashlib.sha256(json.dumps(detector, sort_keys=True).encode())
