@@ -13,7 +13,7 @@ import numpy as np
 from rich.progress import track
 
 from hrtk.datasets.own.footage import Footage
-from hrtk.detectors import ClipSession, Detector, Findings, batched, detect_batch
+from hrtk.detectors import Detector, Findings, batched, checked, detect_batch
 from hrtk.errors import InputError
 from hrtk.files import write_text_atomically
 from hrtk.models.blazepose import SMALL_TILES
@@ -145,15 +145,16 @@ def _remaining_entries(
     images = _images_from(footage, first + len(stored), stop)
     if session is None:
         for batch in _batches(images, detector.batch_size):
-            people = detect_batch(detector, [image for _, image in batch])
-            for (index, _), points in zip(batch, people):
-                yield _entry(footage, index, Findings(points))
+            findings = detect_batch(detector, [image for _, image in batch])
+            for (index, _), found in zip(batch, findings):
+                yield _entry(footage, index, found)
         return
     for index, image in images:
         if index > first and footage.clip(index) != footage.clip(index - 1):
             session = detector.session(fps)
         assert session is not None
-        yield _session_entry(footage, index, session, image)
+        found = checked(detector, session(image))
+        yield {**_entry(footage, index, found), STATE: session.state()}
 
 
 def _images_from(
@@ -185,14 +186,6 @@ def _batches(
 ) -> Iterator[list[tuple[int, np.ndarray]]]:
     while batch := list(itertools.islice(items, size)):
         yield batch
-
-
-def _session_entry(
-    footage: Footage, index: int, session: ClipSession, image: np.ndarray
-) -> dict[str, Any]:
-    entry = _entry(footage, index, session(image))
-    entry[STATE] = session.state()
-    return entry
 
 
 def _entry(footage: Footage, index: int, found: Findings) -> dict[str, Any]:

@@ -60,14 +60,23 @@ def float_tensor(array: np.ndarray) -> Tensor:
 
 
 def cached_arrays(
-    path: Path, compute: Callable[[], Mapping[str, np.ndarray]]
+    path: Path,
+    compute: Callable[[], Mapping[str, np.ndarray]],
+    fits: Callable[[Mapping[str, np.ndarray]], bool] = lambda arrays: True,
 ) -> Mapping[str, np.ndarray]:
     """Reads the arrays of a cached npz file; computes and stores them if it is absent or damaged.
 
     A folder that cannot be written costs time, not the run: the arrays are then computed again every time.
+
+    Args:
+        path: the file.
+        compute: returns the arrays.
+        fits: whether arrays that were read have the names and shapes of such a file.
     """
     try:
-        return read_arrays(path)
+        stored = read_arrays(path)
+        if fits(stored):
+            return stored
     except InputError:
         pass
     arrays = compute()

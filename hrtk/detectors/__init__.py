@@ -5,7 +5,7 @@ from hrtk.detectors.blazepose import BlazePose
 from hrtk.detectors.building import SingleImageDetector, batched, build_detector
 from hrtk.detectors.findings import Findings, FoundLandmarks
 from hrtk.detectors.rtmlib import MODES, RTMLib
-from hrtk.detectors.running import detect_batch, find_people
+from hrtk.detectors.running import checked, detect_batch, find_people
 
 __all__ = [
     'MODES',
@@ -18,6 +18,7 @@ __all__ = [
     'SingleImageDetector',
     'batched',
     'build_detector',
+    'checked',
     'detect_batch',
     'find_people',
 ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from hrtk.detectors.base import Detector
 from hrtk.detectors.rtmlib import MODES
-from hrtk.errors import InputError, suggestion
+from hrtk.errors import OptionError, suggestion
 from hrtk.registry import DETECTORS
 
 
@@ -49,7 +49,7 @@ def batched(detector: Detector | Callable) -> Detector:
     if isinstance(detector, Detector):
         return detector
     if not all(hasattr(detector, name) for name in ('__call__', 'source', 'skeleton')):
-        raise InputError(
+        raise OptionError(
             f"a detector is a name, e.g. 'blazepose', a config or a hrtk.detectors.Detector, not {detector!r}"
         )
     return SingleImageDetector(detector)
@@ -85,7 +85,7 @@ def _config_of(text: str) -> dict[str, Any]:
     registered = {known.lower(): known for known in DETECTORS.names()}
     if name.lower() not in registered:
         hint = suggestion(name, [*registered, *MODES])
-        raise InputError(
+        raise OptionError(
             f'there is no 2D detector called {name!r}. {hint} A plugin that offers it must be installed '
             f'in this environment.'
         )
@@ -95,7 +95,7 @@ def _config_of(text: str) -> dict[str, Any]:
     if value:
         option = getattr(DETECTORS.get(config['type']), 'option', '')
         if not option:
-            raise InputError(
+            raise OptionError(
                 f'the 2D detector {name!r} has no option to set to {value!r}; write only {name!r}'
             )
         config[option] = value
@@ -108,7 +108,7 @@ def _arguments(text: str, name: str) -> dict[str, Any]:
     for pair in text.split(','):
         key, sign, value = pair.partition('=')
         if not key.strip().isidentifier() or not sign or not value.strip():
-            raise InputError(
+            raise OptionError(
                 f'the 2D detector {name!r} is given {pair!r}; write arguments like {name}:key=value,key=value'
             )
         try:

@@ -56,10 +56,10 @@ class RTMLib(Detector):
         try:
             from rtmlib import Body
         except ImportError as error:
-            raise InputError(
-                '2D keypoints are needed. Either give --keypoints a file of COCO, OpenPose, AlphaPose or '
-                'rtmlib, or `pip install "hrtk[pose2d]"` to detect them with rtmlib, which downloads its '
-                f'weights at its first use ({error})'
+            raise OptionError(
+                'RTMLib: the package rtmlib is not installed. Give the keypoints of another program (`hrtk infer '
+                '--keypoints FILE`), take blazepose, or `pip install "hrtk[pose2d]"`; rtmlib downloads its weights at '
+                f'its first use ({error})'
             ) from error
         options: dict[str, Any] = {}
         # Body takes the sizes of its mode for networks that it downloads, and one size for all local ones.

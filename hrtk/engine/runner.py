@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from hrtk.engine.environment import set_up_environment
 from hrtk.engine.loop import AdaptLoop
+from hrtk.engine.run_log import log_warnings
 from hrtk.engine.versions import versions
 from hrtk.errors import InputError, suggestion
 from hrtk.registry import DATASETS, ESTIMATORS, HOOKS, METRICS, RUNNERS
@@ -168,14 +169,17 @@ class AdaptRunner:
     def _build_observers(self, cfg: Config) -> None:
         """Builds the log, mmengine's message hub and the visualizer."""
         self.log_processor = LogProcessor()
+        log_file = str(Path(self.log_dir) / f'{self.timestamp}.log')
         with named_part(cfg, 'log_level'):
             self.logger = MMLogger.get_instance(
                 self.experiment_name,
                 logger_name='hrtk',
                 log_level=cfg.get('log_level', 'INFO'),
-                log_file=str(Path(self.log_dir) / f'{self.timestamp}.log'),
+                log_file=log_file,
                 file_mode='a',
             )
+        if self.rank == 0:
+            log_warnings(log_file, self.logger.handlers[-1].formatter)
         self.logger.info(', '.join(f'{key} {value}' for key, value in versions().items()))
         self.message_hub = MessageHub.get_instance(self.experiment_name)
         with named_part(cfg, 'visualizer'):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -126,19 +127,28 @@ def test_a_start_model_with_a_config_of_its_own_for_some_methods(folder, monkeyp
     own = Path('own_source.py')
     own.write_text(Path('wide_source.py').read_text())
     text = TEXT.replace('[wide]', '[own]')
-    for configs in ('[own, narrow]', '[narrow, own]', '[nobody, narrow]'):
+    for configs in ('[own, narrow]', '[narrow, own]'):
         mapped = f'starts: {{narrow: , own: {{configs: {configs}}}}}'
         Path('own.yaml').write_text(text.replace('starts: [narrow, wide]', mapped))
         rows = load_table('own.yaml').rows
         first = 'own' if configs == '[own, narrow]' else 'narrow'
         assert rows[0].config.name == f'{first}_source.py'
         assert rows[3].config.name == 'narrow_jiggle.py'
-    Path('own.yaml').write_text(
-        text.replace('starts: [narrow, wide]', 'starts: {narrow: , own: {configs: [own, neither]}}')
-    )
-    message = "'far' has no config own_jiggle.py or neither_jiggle.py for the start model 'own'"
-    with pytest.raises(InputError, match=message):
-        load_table('own.yaml')
+    for configs, message in (
+        ('own', "'far' has no config own_jiggle.py for the start model 'own'"),
+        ('[own]', "'far' has no config own_jiggle.py for the start model 'own'"),
+        (
+            '[own, narow]',
+            "start model 'own': configs has 'narow', and no method has a config of it",
+        ),
+        ('[]', 'configs is the start model whose configs are used'),
+        ("[own, '']", 'configs is the start model whose configs are used'),
+        ('[own, 3]', 'configs is the start model whose configs are used'),
+    ):
+        mapped = f'starts: {{narrow: , own: {{configs: {configs}}}}}'
+        Path('own.yaml').write_text(text.replace('starts: [narrow, wide]', mapped))
+        with pytest.raises(InputError, match=re.escape(message)):
+            load_table('own.yaml')
     own.unlink()
 
 

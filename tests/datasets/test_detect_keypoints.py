@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 
 from hrtk.datasets import OpenStream
 from hrtk.datasets.frames import ArrayFrames
-from hrtk.detectors import Detector
+from hrtk.detectors import Detector, Findings, FoundLandmarks
 from hrtk.errors import InputError
 from hrtk.registry import DETECTORS, TRANSFORMS
 from hrtk.structures import Keypoints2D, Sequence
@@ -44,6 +44,9 @@ class PaintedPeople(Detector):
     def __call__(self, images):
         self.calls.append(len(images))
         return [self.people(image) for image in images]
+
+    def fingerprint(self):
+        return {'confidence': str(self.confidence)}
 
     def people(self, image):
         painted = image[0, image[0, :, 0] > 0, 0]
@@ -144,6 +147,135 @@ def test_every_sequence_is_looked_at_once():
     assert PaintedPeople.calls == [2, 1, 2, 1]
     detect(sequence, detector=dict(type='PaintedPeople', batch_size=3))  # another detector
     assert PaintedPeople.calls == [2, 1, 2, 1, 3]
+
+
+def test_detections_of_a_detector_without_a_fingerprint_are_not_stored(monkeypatch, tmp_path):
+    monkeypatch.setattr(PaintedPeople, 'fingerprint', Detector.fingerprint)
+    detect(painted((10,), (10,)))
+    detect(painted((10,), (10,)))
+    assert PaintedPeople.calls == [2, 2]
+    assert not list(tmp_path.rglob('*.npz'))
+
+
+@pytest.mark.parametrize('damage', ['truncated', 'names', 'shape', 'joints'])
+def test_a_damaged_stored_file_is_computed_again(tmp_path, damage):
+    sequence = painted((10,), (10,))
+    first = detect(sequence)
+    (path,) = tmp_path.rglob('*.npz')
+    arrays = dict(np.load(path))
+    if damage == 'truncated':
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == 'names':
+        np.savez(path, frames=arrays['frames'], points=arrays['keypoints'])
+    elif damage == 'shape':
+        np.savez(path, frames=arrays['frames'][:1], keypoints=arrays['keypoints'])
+    else:
+        np.savez(path, frames=arrays['frames'], keypoints=arrays['keypoints'][:, :16])
+    again = detect(sequence)
+    assert torch.equal(first.keypoints2d.xy, again.keypoints2d.xy)
+    assert PaintedPeople.calls == [2, 2]
+
+
+@pytest.mark.parametrize('box_scale', [0.9, 1.2, 2.4])
+def test_boxes_of_another_scale(box_scale):
+    sequence = painted((10,), (2,), (10,))
+    found = detect(sequence, box_scale=box_scale)
+    assert found.keypoints2d.visible().any(1).tolist() == [True, False, True]
+    expected = torch.tensor([[120.0, 40, 40 * box_scale]]).expand(3, 3)
+    assert torch.allclose(found.boxes, expected)
+    unseen = detect(painted((2,), (2,)), box_scale=box_scale)
+    assert torch.allclose(unseen.boxes, expected[:2])
+    options = dict(domain='studio', sequences=1, frames=2, detector='blazepose')
+    stream = OpenStream(box_scale=box_scale, **options)[0]
+    sides = stream.boxes[:, 2] / OpenStream(**options)[0].boxes[:, 2]
+    assert torch.allclose(sides, torch.tensor(box_scale / 1.2).expand(2))
+
+
+class Answering(Detector):
+    """Answers with what a test gives it.
+
+    Args:
+        answers: of every image.
+        batches: whether it takes batches, and not one frame after the other.
+    """
+
+    skeleton = 'coco17'
+    source = 'answers'
+
+    def __init__(self, answers, batches=True):
+        self.answers = answers
+        self.batch_size = len(answers)
+        self.batches = batches
+
+    def __call__(self, images):
+        return self.answers
+
+    def session(self, fps, state=None):
+        if self.batches:
+            return None
+        answers = iter(self.answers)
+        return lambda image: next(answers)
+
+
+NOBODY = np.empty((0, POINTS, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    'answer, message',
+    [
+        (None, r'Answering returned no numbers .*\(P, 17, 3\)|returned an array \(\)'),
+        (np.zeros((17, 3)), r'an array \(17, 3\) for an image; a detector of coco17 returns'),
+        (np.zeros((1, 16, 3)), r'an array \(1, 16, 3\)'),
+        (np.zeros((1, 17, 2)), r'an array \(1, 17, 2\)'),
+        ([['a']], 'Answering returned no numbers'),
+    ],
+)
+@pytest.mark.parametrize('batches', [True, False])
+def test_detectors_that_answer_wrongly(answer, message, batches):
+    answers = [answer]
+    if not batches and answer is not None:
+        answers = [Findings(answer)]
+    with pytest.raises(RuntimeError, match=message):
+        detect(painted((10,)), detector=Answering(answers, batches))
+
+
+def test_numbers_of_other_kinds():
+    person = np.zeros((1, POINTS, 3))
+    person[0, :4, :2] = SQUARE * SIDE + [100, 20]
+    person[0, :4, 2] = [1, 7, 0.5, np.nan]
+    whole = np.nan_to_num(person).astype(int)
+    found = detect(painted((), (), ()), detector=Answering([person, whole, []]))
+    assert found.keypoints2d.xy.dtype == torch.float32
+    assert found.keypoints2d.confidence[0, :4].tolist() == [1, 1, 0.5, 0]
+    assert not found.keypoints2d.visible()[2].any()
+
+
+def test_landmarks_of_some_frames():
+    seen = OpenStream('studio', sequences=1, frames=1, detector='blazepose')[0].landmarks
+    landmarks = FoundLandmarks(
+        xyz=seen.xyz.numpy(),
+        world=seen.world.numpy(),
+        visibility=seen.visibility.numpy(),
+        flag=np.ones(1, np.float32),
+        region=np.zeros((1, 4), np.float32),
+        mirrored=np.full((1, 12, 3), np.nan, np.float32),
+    )
+    person = np.zeros((1, POINTS, 3), np.float32)
+    person[0, :4] = np.column_stack([SQUARE * SIDE + [100, 20], np.ones(4)])
+    answers = [
+        Findings(person, None, landmarks),
+        Findings(NOBODY),
+        Findings(person),
+        Findings(person, None, landmarks),
+    ]
+    found = detect(painted((), (), (), ()), detector=Answering(answers, batches=False))
+    assert found.landmarks.valid.tolist() == [True, False, False, True]
+    assert torch.equal(found.landmarks.world[3], seen.world[0])
+
+
+def test_a_sequence_without_frames():
+    sequence = painted((10,)).part(0, 0)
+    assert detect(sequence) is sequence
 
 
 def test_everything_else_stays():

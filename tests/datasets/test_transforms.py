@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 from pathlib import Path
 
@@ -331,3 +332,21 @@ def test_what_needs_crops_says_so(plain, pattern, tmp_path):
     for transforms in ('Greyscale', dict(type='Greyscale')):
         with pytest.raises(InputError, match='transforms is a list'):
             DATASETS.build(dict(type='Transformed', dataset=STREAM, transforms=transforms))
+
+
+def test_landmarks_move_with_the_crop():
+    sequence = OpenStream('studio', sequences=1, frames=2, detector='blazepose')[0]
+    boxes = sequence.boxes.clone()
+    boxes[1] = float('nan')
+    crops = apply(dataclasses.replace(sequence, boxes=boxes), type='CropTo', resolution=R)
+    before, after = sequence.landmarks, crops.landmarks
+    assert before.valid.all() and after.valid.tolist() == [True, False]
+    cx, cy, side = sequence.boxes[0].double().tolist()
+    expected = before.xyz[0].double().clone()
+    expected[:, 0] = (expected[:, 0] - cx) * R / side + (R - 1) / 2
+    expected[:, 1] = (expected[:, 1] - cy) * R / side + (R - 1) / 2
+    expected[:, 2] *= R / side
+    assert torch.allclose(after.xyz[0].double(), expected, atol=1e-3)
+    assert not after.xyz[1].any()
+    assert torch.equal(after.world, before.world)
+    assert torch.equal(after.visibility, before.visibility)

@@ -2,6 +2,8 @@
 
 import ast
 import json
+import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from mmengine.runner import log_processor
 
 from hrtk.apis import adapt, load_config
 from hrtk.engine import AdaptRunner
+from hrtk.engine.run_log import Console, RunLog, log_warnings
 from hrtk.errors import InputError
 from hrtk.registry import HOOKS
 
@@ -162,3 +165,44 @@ def test_wrong_values_name_file_and_key(config, tmp_path, key, value, words):
     with pytest.raises(InputError) as error:
         adapt(config)
     assert str(error.value).startswith(f'{config}: {words}')
+
+
+def log_of(run):
+    (path,) = Path(run.log_dir).glob('*.log')
+    return path.read_text()
+
+
+def test_warnings_of_modules_stand_in_the_log_of_the_run(config, tmp_path):
+    package = logging.getLogger('hrtk')
+    before = list(package.handlers)
+
+    def runner_in(name):
+        options = {'work_dir': str(tmp_path / name), 'dataset.lengths': (2,)}
+        return AdaptRunner.from_cfg(load_config(config, options))
+
+    first = runner_in('first')
+    logging.getLogger('hrtk.datasets.some').warning('person %d is lost', 1)
+    logging.getLogger('hrtk.datasets.some').warning('person %d is lost', 2)
+    logging.getLogger('elsewhere').warning('of another program')
+    second = runner_in('second')
+    logging.getLogger('hrtk.models').warning('person %d is found', 1)
+    assert 'person 1 is lost' in log_of(first) and 'person 2 is lost' in log_of(first)
+    assert ' - WARNING - ' in log_of(first)
+    assert 'another program' not in log_of(first)
+    assert 'found' not in log_of(first) and 'person 1 is found' in log_of(second)
+    assert len(package.handlers) == 2  # those of the last run
+    others = [handler for handler in before if not isinstance(handler, (RunLog, Console))]
+    assert all(handler in package.handlers for handler in others)
+
+
+def test_warnings_are_printed_once(capfd, monkeypatch, tmp_path):
+    monkeypatch.setattr(logging.getLogger(), 'handlers', [])
+    log_warnings(tmp_path / 'run.log', None)
+    logging.getLogger('hrtk.models').warning('a doubt')
+    assert capfd.readouterr().err.splitlines() == ['a doubt']
+    handler = logging.StreamHandler(sys.stdout)
+    logging.getLogger().addHandler(handler)
+    logging.getLogger('hrtk.models').warning('another doubt')
+    out, err = capfd.readouterr()
+    assert (out.splitlines(), err) == (['another doubt'], '')
+    assert (tmp_path / 'run.log').read_text().splitlines() == ['a doubt', 'another doubt']

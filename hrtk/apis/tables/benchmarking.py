@@ -123,7 +123,7 @@ def _parts_of_labels(table: Table) -> list[str]:
     parts: dict[str, None] = {}
     for row in table.rows:
         parts[row.label] = None
-        for separator in re.finditer(', |: ', row.label):
+        for separator in re.finditer(', 2D |, |: ', row.label):
             parts[row.label[: separator.start()]] = None
             parts[row.label[separator.end() :]] = None
     return list(parts)
@@ -134,8 +134,9 @@ def _select(table: Table, only: Optional[str], seeds: Optional[Sequence[int]]) -
     pattern = '*' if only is None else f'*{only}*'
     labels = [row.label for row in table.rows if fnmatch.fnmatch(row.label, pattern)]
     if not labels:
-        similar = nearest(str(only), _parts_of_labels(table))
-        hint = f' Did you mean {similar[0]!r}?' if similar else ''
+        parts = {part.lower(): part for part in _parts_of_labels(table)}
+        similar = nearest(str(only).lower(), parts)
+        hint = f' Did you mean {parts[similar[0]]!r}?' if similar else ''
         known = '--dry-run prints all labels'
         if len(table.rows) <= FEW_LABELS:
             known = f'Labels: {", ".join(row.label for row in table.rows)}'

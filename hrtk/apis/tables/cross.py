@@ -82,6 +82,7 @@ def crossed_rows(content: Mapping[str, Any], file: Path) -> list[CrossedRow]:
     starts = _starts(content['starts'], file)
     sources = _options_by_name(content['sources'], ('options',), f'{file}: sources')
     methods = _methods(content['methods'], starts, file)
+    _check_configs(starts, methods, file)
     baseline = content.get('baseline')
     if baseline is not None and baseline not in methods:
         raise InputError(
@@ -135,7 +136,8 @@ def _starts(given: Any, file: Path) -> dict[str, dict[str, Any]]:
         configs = start.get('configs', name)
         if isinstance(configs, str):
             configs = [configs]
-        if not isinstance(configs, list) or not all(isinstance(name, str) for name in configs):
+        named = isinstance(configs, list) and all(isinstance(each, str) for each in configs)
+        if not named or not all(configs) or not configs:
             raise InputError(
                 f'{where}: configs is the start model whose configs are used, e.g. r18, or a list of them, not '
                 f'{configs!r}'
@@ -145,6 +147,21 @@ def _starts(given: Any, file: Path) -> dict[str, dict[str, Any]]:
             options = {'estimator': _estimator(start['estimator'], file, where), **options}
         starts[name] = {'configs': configs, 'options': options}
     return starts
+
+
+def _check_configs(
+    starts: Mapping[str, Mapping[str, Any]], methods: Mapping[str, Mapping[str, Any]], file: Path
+) -> None:
+    """Raises InputError for a start model in a list of ``configs`` that no method has a config of."""
+    patterns = [method['config'] for method in methods.values() if '{start}' in method['config']]
+    for name, start in starts.items():
+        for given in start['configs'][1:] and start['configs']:
+            paths = [file.parent / pattern.replace('{start}', given) for pattern in patterns]
+            if not any(path.exists() for path in paths):
+                raise InputError(
+                    f'{file}: start model {name!r}: configs has {given!r}, and no method has a config of it, e.g. '
+                    f'{paths[0] if paths else "a path with {start}"}'
+                )
 
 
 def _estimator(config: Any, file: Path, where: str) -> dict[str, Any]:

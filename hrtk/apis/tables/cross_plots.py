@@ -115,24 +115,32 @@ def _pareto(entries: Entries) -> Figure:
 
 
 def _heat_map(entries: Entries) -> Figure:
-    rows, columns, values = gains(entries)
-    figure = _figure(2 + CELL * len(rows))
-    axes = figure.subplots()
-    if not rows:
-        axes.set_axis_off()
+    """A panel per start model; its columns are methods."""
+    starts = list(dict.fromkeys(entry['start'] for entry in entries if _adapts(entry)))
+    maps = [gains([entry for entry in entries if entry['start'] == start]) for start in starts]
+    heights = [2 + CELL * len(rows) for rows, _, _ in maps]
+    figure = _figure(max(sum(heights), 2))
+    if not maps:
         return figure
-    limit = max(float(np.nanmax(np.abs(values))), 1.0)
-    image = axes.imshow(values, cmap='RdBu', vmin=-limit, vmax=limit, aspect='auto')
-    axes.set_xticks(range(len(columns)), columns, rotation=30, ha='right')
-    axes.set_yticks(range(len(rows)), rows)
-    for (row, column), value in np.ndenumerate(values):
-        if np.isnan(value):
-            continue
-        colour = 'black'
-        if abs(value) > 0.6 * limit:
-            colour = 'white'
-        axes.text(column, row, f'{value:+.1f}', ha='center', va='center', color=colour)
-    figure.colorbar(image, label=GAIN)
+    largest = max(float(np.nanmax(np.abs(values))) for _, _, values in maps)
+    limit = max(largest, 1.0)
+    axes_of = figure.subplots(len(maps), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, start, (rows, columns, values) in zip(axes_of, starts, maps):
+        image = axes.imshow(values, cmap='RdBu', vmin=-limit, vmax=limit, aspect='auto')
+        methods = [column.removeprefix(f'{start}: ') for column in columns]
+        axes.set_title(start)
+        axes.set_xticks(range(len(columns)), methods, rotation=30, ha='right')
+        axes.set_yticks(range(len(rows)), rows)
+        for (row, column), value in np.ndenumerate(values):
+            if np.isnan(value):
+                continue
+            colour = 'black'
+            if abs(value) > 0.6 * limit:
+                colour = 'white'
+            axes.text(
+                column, row, f'{value:+.0f}', ha='center', va='center', color=colour, fontsize=9
+            )
+    figure.colorbar(image, ax=axes_of, label=GAIN)
     return figure
 
 

@@ -20,7 +20,7 @@ from hrtk.datasets.open_stream.domain import make_domain
 from hrtk.datasets.open_stream.render import body_renderer
 from hrtk.datasets.open_stream.scene import smooth_noise
 from hrtk.datasets.open_stream.video import Video, draw_video, project_pinhole
-from hrtk.datasets.transforms import DetectKeypoints
+from hrtk.datasets.transforms.detect_keypoints import MATCHED_SCALE, DetectKeypoints
 from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.registry import DATASETS
@@ -93,10 +93,12 @@ class OpenStream(SequenceDataset):
                 "detector='blazepose'"
             )
         self.detect: Optional[DetectKeypoints] = None
-        if detector is not None:
-            self.detect = DetectKeypoints(detector, repair_sides=repair_sides)
-            noise = 'clean'
         self.noise = make_noise(noise)
+        if detector is not None:
+            self.detect = DetectKeypoints(detector, box_scale=box_scale, repair_sides=repair_sides)
+            box_scale = MATCHED_SCALE
+            noise = 'clean'
+            self.noise = make_noise(noise)
         self.keypoints_source = f'noise:{noise}'
         if noise == 'clean':
             self.keypoints_source = 'gt'

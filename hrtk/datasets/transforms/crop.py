@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Optional
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from hrtk.errors import InputError, OptionError
 from hrtk.geometry.boxes import crop_image
 from hrtk.geometry.imresize import imresize
 from hrtk.registry import TRANSFORMS
-from hrtk.structures import Sequence
+from hrtk.structures import Landmarks, Sequence
 
 
 @TRANSFORMS.register_module()
@@ -21,8 +22,8 @@ class CropTo(Transform):
     """Frames become the network's input crops, in whole grey levels; everything outside the boxes is lost.
 
     Boxes become ``[(R - 1) / 2, (R - 1) / 2, R]``, so that :func:`~hrtk.geometry.boxes.crop_image` returns the same
-    pixels again. Keypoints, masks and intrinsics are transformed exactly, so that the translation of the ground truth
-    stays valid. Frames with a box that is not finite become black and keep the box.
+    pixels again. Keypoints, landmarks, masks and intrinsics are transformed exactly, so that the translation of the
+    ground truth stays valid. Frames with a box that is not finite become black and keep the box.
 
     Args:
         resolution: R, that of the estimator.
@@ -76,7 +77,24 @@ class CropTo(Transform):
             boxes=torch.where(finite, crop_boxes, boxes),
             focal=None,  # a crop's camera changes from frame to frame
             keypoints2d=dataclasses.replace(keypoints, xy=moved(keypoints.xy)),
+            landmarks=self._crop_landmarks(sequence.landmarks, boxes),
         )
+
+    def _crop_landmarks(self, landmarks: Optional[Landmarks], boxes: Tensor) -> Optional[Landmarks]:
+        """Landmarks in px of the images -> in px of the crops; absent where the box is not finite."""
+        if landmarks is None:
+            return None
+        zoom = self.resolution / boxes[:, None, 2:]
+        corner = torch.cat([boxes[:, None, :2], torch.zeros_like(zoom)], dim=-1)
+        middle = (self.resolution - 1) / 2
+        offset = boxes.new_tensor([middle, middle, 0.0])
+        valid = landmarks.valid & boxes.isfinite().all(1)
+        xyz = torch.where(
+            valid[:, None, None],
+            (landmarks.xyz - corner) * zoom + offset,
+            landmarks.xyz.new_zeros(()),
+        )
+        return dataclasses.replace(landmarks, xyz=xyz, valid=valid)
 
     def _crop_camera(self, intrinsics: Tensor, boxes: Tensor) -> Tensor:
         """Intrinsics (F, 3) of the images -> intrinsics (F, 3) of the crops."""

@@ -19,13 +19,15 @@ from hrtk.datasets.own.track_sides import repair_message, repair_track
 from hrtk.datasets.own.tracking import boxes_of_rows, points_of_rows, smooth_boxes
 from hrtk.datasets.transforms.base import Transform
 from hrtk.detectors import Detector, Findings, FoundLandmarks, build_detector, find_people
+from hrtk.detectors.findings import SHAPES
 from hrtk.errors import OptionError
 from hrtk.files import cache_folder
 from hrtk.geometry.boxes import boxes_from_keypoints
 from hrtk.registry import TRANSFORMS
 from hrtk.structures import Keypoints2D, Sequence
 
-FORMAT = 1  # of the stored files; a change makes them obsolete
+FORMAT = 2  # of the stored files; a change makes them obsolete
+MATCHED_SCALE = 1.2  # of boxes that are compared: SPIN's, and that of most data sets
 _log = logging.getLogger(__name__)
 
 
@@ -34,14 +36,17 @@ class DetectKeypoints(Transform):
     """Replaces 2D keypoints and boxes by those that a detector finds in the frames, as on footage without annotation.
 
     **Who is who.** In every frame the person of the sequence is the detection whose box overlaps the given box most, if
-    their intersection over union is at least ``min_iou``. Ground truth decides nothing else.
+    their intersection over union is at least ``min_iou``. The given boxes are taken to have SPIN's scale, 1.2. Ground
+    truth decides nothing else.
 
     **Gaps.** Where the person is not found the box is interpolated and the keypoints have confidence 0. If no frame
-    shows the person, the given boxes stay, all keypoints have confidence 0, and the log says so.
+    shows the person, the given boxes stay, brought to ``box_scale``, all keypoints have confidence 0, and the log says
+    so.
 
     A sequence of one frame is a photograph to the detector; a longer one is a clip. Landmarks that the detector finds
     become those of the sequence. Detections are stored in ``$HRTK_CACHE/keypoints`` under a hash of the pixels and of
-    the detector's config, so a sequence is looked at once.
+    the detector's config and fingerprint, so that a sequence is looked at once. Those of a detector without a
+    fingerprint are not stored.
 
     Args:
         detector: name, config or object, see :func:`hrtk.detectors.build_detector`.
@@ -85,11 +90,13 @@ class DetectKeypoints(Transform):
 
     def __call__(self, sequence: Sequence) -> Sequence:
         """The sequence with detected keypoints, boxes and landmarks."""
+        if not len(sequence):
+            return sequence
         found = self._detections(sequence)
         detected = found['keypoints']
         detected[detected[..., 2] < self.min_confidence, 2] = 0
         xy, confidence = torch.from_numpy(detected).split((2, 1), dim=-1)
-        detected_boxes = boxes_from_keypoints(xy, confidence[..., 0], self.box_scale).numpy()
+        detected_boxes = boxes_from_keypoints(xy, confidence[..., 0], MATCHED_SCALE).numpy()
         rows = _rows_of_person(
             sequence.boxes.numpy(), detected_boxes, found['frames'], self.min_iou
         )
@@ -98,6 +105,7 @@ class DetectKeypoints(Transform):
         boxes = boxes_of_rows(rows, detected_boxes)
         if self.smooth:
             boxes = smooth_boxes(boxes, sequence.fps)
+        boxes[:, 2] *= self.box_scale / MATCHED_SCALE
         points = points_of_rows(rows, detected)
         landmarks = _landmarks_of(found)
         if self.repair_sides and len(rows) > 1:
@@ -123,7 +131,11 @@ class DetectKeypoints(Transform):
             len(sequence),
         )
         points = np.zeros((len(sequence), len(joint_names(self.detector.skeleton)), 3), np.float32)
-        return dataclasses.replace(sequence, keypoints2d=self._keypoints(points), landmarks=None)
+        boxes = sequence.boxes.clone()
+        boxes[:, 2] *= self.box_scale / MATCHED_SCALE
+        return dataclasses.replace(
+            sequence, boxes=boxes, keypoints2d=self._keypoints(points), landmarks=None
+        )
 
     def _repaired(
         self,
@@ -156,17 +168,22 @@ class DetectKeypoints(Transform):
 
     def _detections(self, sequence: Sequence) -> dict[str, np.ndarray]:
         """All people in the frames: ``frames`` (N,), ``keypoints`` (N, K, 3) and the fields of the landmarks."""
-        fps = sequence.fps if len(sequence) > 1 else None
+        fps = float(sequence.fps) if len(sequence) > 1 else None
+        fingerprint = self.detector.fingerprint()
         # An object that is built already does not say what it depends on.
-        if not isinstance(self.config, (str, Mapping)):
+        if not fingerprint or not isinstance(self.config, (str, Mapping)):
             return dict(self._detect(sequence, fps))
-        detector = [FORMAT, self.config, self.detector.source, self.detector.fingerprint(), fps]
-        digest = hashlib.sha256(json.dumps(detector, sort_keys=True).encode())
+        detector = [FORMAT, self.config, self.detector.source, fingerprint, fps]
+        digest = hashlib.sha256(json.dumps(detector, sort_keys=True, default=repr).encode())
         for image in _images(sequence):
             digest.update(f'{image.shape}'.encode())
             digest.update(image.tobytes())
         path = cache_folder('keypoints') / f'{digest.hexdigest()[:20]}.npz'
-        return dict(cached_arrays(path, lambda: self._detect(sequence, fps)))
+        return dict(
+            cached_arrays(
+                path, lambda: self._detect(sequence, fps), lambda arrays: self._fits(arrays)
+            )
+        )
 
     def _detect(self, sequence: Sequence, fps: Optional[float]) -> Mapping[str, np.ndarray]:
         findings = list(find_people(self.detector, _images(sequence), fps))
@@ -177,6 +194,16 @@ class DetectKeypoints(Transform):
         )
         return {**arrays, **_landmark_arrays(findings)}
 
+    def _fits(self, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Whether arrays are people of this detector."""
+        count = len(arrays.get('frames', ()))
+        shapes = {'frames': (), 'keypoints': (len(joint_names(self.detector.skeleton)), 3)}
+        if len(arrays) > 2:
+            shapes.update(SHAPES)
+        return shapes.keys() == arrays.keys() and all(
+            arrays[name].shape == (count, *shape) for name, shape in shapes.items()
+        )
+
 
 def _images(sequence: Sequence) -> Iterator[np.ndarray]:
     for t in range(len(sequence)):
@@ -184,18 +211,22 @@ def _images(sequence: Sequence) -> Iterator[np.ndarray]:
 
 
 def _landmark_arrays(findings: list[Findings]) -> dict[str, np.ndarray]:
-    """The landmarks of all people; empty if a frame has none."""
-    parts = [finding.landmarks for finding in findings]
-    if any(part is None for part in parts):
+    """The landmarks of all people, NaN for people without; empty if nobody has any."""
+    if all(finding.landmarks is None for finding in findings):
         return {}
+    parts: list[Optional[FoundLandmarks]] = []
+    for finding in findings:
+        if finding.landmarks is None:
+            parts += [None] * len(finding.keypoints)
+        else:
+            parts.append(finding.landmarks)
     return vars(FoundLandmarks.join(parts))
 
 
 def _landmarks_of(arrays: Mapping[str, np.ndarray]) -> Optional[FoundLandmarks]:
-    names = [field.name for field in dataclasses.fields(FoundLandmarks)]
-    if not all(name in arrays for name in names):
+    if not SHAPES.keys() <= arrays.keys():
         return None
-    return FoundLandmarks(**{name: arrays[name] for name in names})
+    return FoundLandmarks(**{name: arrays[name] for name in SHAPES})
 
 
 def _rows_of_person(
