@@ -181,3 +181,24 @@ def test_gated_runs_a_config_with_and_without_the_gate(tmp_path, capsys):
         for metrics, row in rows
     ]
     assert sum(map(int, re.findall(r'\d+', cells[5]))) == 100
+
+
+def test_long_video_goes_there_and_back(tmp_path, capsys):
+    long_video = importlib.import_module('long_video')
+    sequence = long_video.ThereAndBack(frames=3)[0]
+    order = [0, 1, 2, 2, 1, 0]
+    there = long_video.OpenStream('wild', sequences=1, frames=3, fps=30.0)[0]
+    assert len(sequence) == 6
+    for t, index in enumerate(order):
+        assert (sequence.frames[t] == there.frames[index]).all()
+    assert torch.equal(sequence.keypoints2d.xy, there.keypoints2d.xy[order])
+    assert torch.equal(sequence.truth.translation, there.truth.translation[order])
+    long_video.main(['closed_form/r18_wild', '--frames', '3', '--out', str(tmp_path)])
+    folder = tmp_path / 'closed_form_r18_wild-0-3'
+    metrics = json.loads((folder / 'metrics.json').read_text())['metrics']
+    cells = capsys.readouterr().out.splitlines()[-1].split(' | ')
+    assert cells[1] == ', '.join(
+        f'{metrics[f"{row}/mpjpe_mm"]:.1f}' for row in ('Source', 'ClosedForm')
+    )
+    assert cells[2] == f'{100 * metrics["ClosedForm/worse_share"]:.1f} %'
+    assert all(len(cell.split(', ')) == 4 for cell in cells[3:6])
