@@ -155,7 +155,9 @@ def _check_configs(
     """Raises InputError for a start model in a list of ``configs`` that no method has a config of."""
     patterns = [method['config'] for method in methods.values() if '{start}' in method['config']]
     for name, start in starts.items():
-        for given in start['configs'][1:] and start['configs']:
+        if len(start['configs']) == 1:
+            continue  # the message about the method says more
+        for given in start['configs']:
             paths = [file.parent / pattern.replace('{start}', given) for pattern in patterns]
             if not any(path.exists() for path in paths):
                 raise InputError(

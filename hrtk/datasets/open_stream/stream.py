@@ -98,7 +98,7 @@ class OpenStream(SequenceDataset):
             self.detect = DetectKeypoints(detector, box_scale=box_scale, repair_sides=repair_sides)
             box_scale = MATCHED_SCALE
             noise = 'clean'
-            self.noise = make_noise(noise)
+            self.noise = make_noise('clean')
         self.keypoints_source = f'noise:{noise}'
         if noise == 'clean':
             self.keypoints_source = 'gt'
