@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -25,6 +26,8 @@ from hrtk.reading import read_json
 from hrtk.results import Result
 from hrtk.structures import Landmarks, Sequence
 from hrtk.visualization.doubts import Doubt
+
+_log = logging.getLogger(__name__)
 
 CHUNK = 64  # frames whose joints are computed at once
 LANDMARKS = 'blazepose33'
@@ -238,7 +241,8 @@ def stored_doubts(metrics: Path, fingerprint: str) -> dict[str, str]:
     """What speaks against the doubtful tracks of a run, in words, by their names.
 
     Args:
-        metrics: the file ``metrics.json`` of the run; empty if it is missing, damaged or of another run.
+        metrics: the file ``metrics.json`` of the run; empty if it is missing, unreadable or of another run. Damaged
+            entries are left out, and the log counts them.
         fingerprint: of the run.
     """
     try:
@@ -247,14 +251,28 @@ def stored_doubts(metrics: Path, fingerprint: str) -> dict[str, str]:
         return {}
     if content.get('fingerprint') != fingerprint:
         return {}
+    sequences = content.get('per_sequence', [])
+    if not isinstance(sequences, list):
+        sequences = [sequences]
     texts = {}
-    try:
-        for sequence in content.get('per_sequence', []):
+    damaged = 0
+    for sequence in sequences:
+        try:
             doubts = sequence.get('doubts', {})
             if doubts.get('doubtful'):
-                texts[sequence['name']] = doubts.get('text', ', '.join(doubts['reasons']))
-    except (AttributeError, KeyError, TypeError):  # damaged, and still JSON
-        return {}
+                text = doubts.get('text')
+                if text is None:
+                    text = ', '.join(doubts['reasons'])
+                texts[str(sequence['name'])] = str(text)
+        except (AttributeError, KeyError, TypeError):  # damaged, and still JSON
+            damaged += 1
+    if damaged:
+        _log.warning(
+            '%s: the doubts about %d of %d tracks are damaged and left out',
+            metrics,
+            damaged,
+            len(sequences),
+        )
     return texts
 
 

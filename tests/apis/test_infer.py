@@ -119,7 +119,9 @@ def test_a_known_focal_length_is_stored_and_computes_nothing_again(
         infer(drawn_clip, two_people, fov=90.0, focal=3.0, **options)
 
 
-def test_bodies_of_own_footage_are_turned_by_the_viewing_ray(drawn_clip, two_people, tmp_path):
+def test_bodies_of_own_footage_are_turned_by_the_viewing_ray(
+    drawn_clip, two_people, tmp_path, caplog
+):
     """Reports and the viewer show the bodies in the camera frame; the option switches it off."""
     made = infer(drawn_clip, two_people, output=tmp_path, max_people=1, focal=100.0)
     (path,) = made.results.glob('*.npz')
@@ -146,9 +148,13 @@ def test_bodies_of_own_footage_are_turned_by_the_viewing_ray(drawn_clip, two_peo
     assert doubtful and doubtful == list(texts) and all(texts.values())
     assert stored_doubts(tmp_path / 'metrics.json', 'another run') == {}
     assert stored_doubts(tmp_path / 'nothing.json', made.results.name) == {}
-    damaged = {'fingerprint': made.results.name, 'per_sequence': ['x']}
-    (tmp_path / 'damaged.json').write_text(json.dumps(damaged))
-    assert stored_doubts(tmp_path / 'damaged.json', made.results.name) == {}
+    sound = {'name': 'b', 'doubts': {'doubtful': True, 'reasons': ['motion', 'bones']}}
+    sequences = ['x', {'doubts': {'doubtful': True, 'text': 'of nobody'}}, sound, {'doubts': 3}]
+    for per_sequence, expected in ((sequences, {'b': 'motion, bones'}), ({'a': 1}, {}), (7, {})):
+        damaged = {'fingerprint': made.results.name, 'per_sequence': per_sequence}
+        (tmp_path / 'damaged.json').write_text(json.dumps(damaged))
+        assert stored_doubts(tmp_path / 'damaged.json', made.results.name) == expected
+    assert 'damaged.json: the doubts about 3 of 4 tracks are damaged and left out' in caplog.text
     pytest.importorskip('plotly', reason='reports take their 3D player from plotly')
     page = report(tmp_path).read_text()
     assert all(f'Doubtful: {name}: {text}' in page for name, text in texts.items())
