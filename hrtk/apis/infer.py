@@ -28,6 +28,7 @@ from hrtk.detectors import Detector, build_detector
 from hrtk.errors import InputError, suggestion
 from hrtk.evaluation.evidence import Doubts
 from hrtk.geometry.camera import clip_focal
+from hrtk.geometry.uploads import check_device
 from hrtk.models.checkpoints import find_weights
 from hrtk.models.estimators.hmr import PRECISIONS
 from hrtk.reading import read_json
@@ -184,7 +185,8 @@ def _check_choices(
     fps: Optional[float],
 ) -> None:
     """Raises InputError for values that are wrong whatever the footage is, before the long work."""
-    _check_device(device)
+    if device is not None:
+        check_device(device)
     if focal is not None or fov is not None:
         clip_focal((1, 1), focal, fov)
     parse_person(person)
@@ -377,15 +379,3 @@ def _record(camera: int, folder: Path, seconds: Optional[float]) -> float:
         f'python tools/infer.py {folder} --fps {fps:.2f} --keypoints {folder.parent / "keypoints.json"}'
     )
     return round(fps, 2)
-
-
-def _check_device(name: Optional[str]) -> None:
-    if name is None:
-        return
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        first_line = str(error).splitlines()[0]
-        raise InputError(
-            f'the device {name!r} cannot be used here ({first_line}); use --device cpu'
-        ) from error

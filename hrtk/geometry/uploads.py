@@ -1,9 +1,22 @@
-"""Uploads that the program does not wait for."""
+"""Devices, and uploads that the program does not wait for."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from hrtk.errors import OptionError
+
+
+def check_device(name: str) -> None:
+    """Raises OptionError for a device that cannot be used on this machine."""
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        first_line = str(error).splitlines()[0]
+        raise OptionError(
+            f"the device {name!r} cannot be used here ({first_line}); use 'cpu' (--device cpu)"
+        ) from error
 
 
 def upload(tensor: Tensor, device: torch.device | str) -> Tensor:

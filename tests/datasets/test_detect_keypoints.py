@@ -293,6 +293,7 @@ def test_everything_else_stays():
         (dict(min_confidence=1.0), r'min_confidence is a confidence in \[0, 1\), not 1.0'),
         (dict(box_scale=-1.0), 'box_scale is above 0, not -1.0'),
         (dict(detector='blazepos'), "no 2D detector called 'blazepos'. Did you mean 'blazepose'"),
+        (dict(detector='blazepose', device='tpu9'), "the device 'tpu9' cannot be used here"),
         (dict(detector=3), "a detector is a name, e.g. 'blazepose', a config .*, not 3"),
     ],
 )
