@@ -228,6 +228,19 @@ def test_given_landmarks_are_used_and_images_are_not_read(drawn):
 
 
 @torch.no_grad()
+def test_a_part_in_a_gap_of_the_landmarks_is_looked_at(drawn):
+    estimator = LandmarkHMR(body=dict(type='BodyModel', file='open'), weights='open:lifter')
+    valid = [t != 1 for t in range(len(drawn))]
+    gap = dataclasses.replace(drawn, landmarks=random_landmarks(len(drawn), valid))
+    part = gap.part(1, 2)
+    assert not part.landmarks.valid.any()
+    looked = estimator.crops(drawn.part(1, 2), [0])
+    assert torch.equal(estimator.crops(part, [0]), looked)
+    given = estimator.crops(gap.part(0, 1), [0])
+    assert not torch.equal(given, estimator.crops(drawn.part(0, 1), [0]))
+
+
+@torch.no_grad()
 def test_the_mirror_image_of_an_observation_has_the_mirror_image_of_the_body():
     torch.manual_seed(0)
     model = LandmarkHMR(lifter=SMALL)

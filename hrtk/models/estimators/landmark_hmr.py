@@ -38,10 +38,10 @@ class LandmarkHMR(ImageEstimator):
 
     The crop of a frame is its observation (9, 33, 6), see :mod:`hrtk.models.landmarks.observations`: the landmarks of
     the frame and of moments up to 0.27 s before and after it. A sequence with
-    :attr:`~hrtk.structures.Sequence.landmarks` gives them; for others BlazePose looks at the frames, guided by the 2D
-    keypoints. BlazePose is frozen and is not a part of the weights, so adapters change the lifter. The camera is the
-    least-squares one for the observed 2D points: 2D losses change pose and shape alone. Predictions have a
-    :attr:`~hrtk.structures.Prediction.joint_spread`.
+    :attr:`~hrtk.structures.Sequence.landmarks` of any frame gives them; for others BlazePose looks at the frames,
+    guided by the 2D keypoints. BlazePose is frozen and is not a part of the weights, so adapters change the lifter. The
+    camera is the least-squares one for the observed 2D points: 2D losses change pose and shape alone. Predictions have
+    a :attr:`~hrtk.structures.Prediction.joint_spread`.
 
     Args:
         lifter: options of the :class:`~hrtk.models.landmarks.LandmarkLifter`.
@@ -94,7 +94,7 @@ class LandmarkHMR(ImageEstimator):
             (B, 9, 33, 6) on the estimator's device.
 
         Raises:
-            InputError: a frame cannot be read, or nobody was found in any frame.
+            InputError: a frame cannot be read.
         """
         frames = list(indices)
         landmarks = self._landmarks(sequence, frames)
@@ -130,7 +130,8 @@ class LandmarkHMR(ImageEstimator):
         return self._reader
 
     def _landmarks(self, sequence: Sequence, frames: list[int]) -> Landmarks:
-        if sequence.landmarks is not None:
+        # A part of a sequence, e.g. the single frame of an adapter that forgets every frame, may lie in a gap.
+        if sequence.landmarks is not None and bool(sequence.landmarks.valid.any()):
             return fill_gaps(sequence.landmarks)
         needed: set[int] = set()
         for frame in frames:
