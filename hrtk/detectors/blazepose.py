@@ -13,6 +13,7 @@ from hrtk.body_models.skeletons import joint_names
 from hrtk.detectors.base import Detector
 from hrtk.detectors.findings import MIRRORED, SHAPES, Findings, FoundLandmarks
 from hrtk.errors import OptionError, suggestion
+from hrtk.geometry.uploads import check_device
 from hrtk.models import blazepose
 from hrtk.models.estimators.base import hash_tensors
 from hrtk.registry import DETECTORS
@@ -36,7 +37,7 @@ class BlazePose(Detector):
         device: ``'cpu'``, ``'cuda'`` or ``'mps'``.
 
     Raises:
-        InputError: there is no such skeleton, an option is out of its range, or the weights cannot be used.
+        InputError: there is no such skeleton, an option is out of its range, or device or weights cannot be used.
     """
 
     option = 'skeleton'
@@ -58,6 +59,7 @@ class BlazePose(Detector):
             raise OptionError(
                 f'BlazePose: there is no skeleton {skeleton!r}. {suggestion(skeleton, SKELETONS)}'
             )
+        check_device(device)
         self.skeleton = skeleton
         self.source = 'blazepose'
         self._options: dict[str, Any] = dict(

@@ -13,7 +13,6 @@ import numpy as np
 from hrtk.detectors.base import Detector
 from hrtk.detectors.rtmlib import MODES
 from hrtk.errors import OptionError, suggestion
-from hrtk.geometry.uploads import check_device
 from hrtk.registry import DETECTORS
 
 
@@ -124,5 +123,4 @@ def _build(config: dict, device: str) -> Detector:
     cls = DETECTORS.get(kind) if isinstance(kind, str) else kind
     if cls is not None and 'device' in inspect.signature(cls).parameters:
         config = {'device': device, **config}
-        check_device(config['device'])
     return batched(DETECTORS.build(config))

@@ -9,11 +9,11 @@ from hrtk.errors import OptionError
 
 
 def check_device(name: str) -> None:
-    """Raises OptionError for a device that cannot be used on this machine."""
+    """Raises OptionError for a device on which torch cannot compute on this machine."""
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, TypeError) as error:
-        first_line = str(error).splitlines()[0]
+        first_line = str(error).splitlines()[0].split('. ')[0]
         raise OptionError(
             f"the device {name!r} cannot be used here ({first_line}); use 'cpu' (--device cpu)"
         ) from error
