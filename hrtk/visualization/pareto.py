@@ -117,9 +117,10 @@ def draw_labels(axes: Axes, points: Sequence[Point]) -> None:
                 bbox=dict(facecolor='white', alpha=0.8, linewidth=0, pad=0.5),
             )
             box = text.get_window_extent()
-            candidates.append(
-                (sum(_overlap(box, other) for other in taken) + _outside(box, axes), text)
-            )
+            cost = sum(_overlap(box, other) for other in taken) + _outside(box, axes)
+            candidates.append((cost, text))
+            if cost == 0:
+                break
         best = min(candidates, key=lambda candidate: candidate[0])[1]
         for _, text in candidates:
             if text is not best:

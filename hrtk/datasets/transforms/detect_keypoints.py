@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -119,6 +120,11 @@ class DetectKeypoints(Transform):
 
     def fingerprint(self) -> dict[str, str]:
         """The hashes of the detector."""
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> dict[str, str]:
+        """A hash of all weights, which every sequence needs."""
         return self.detector.fingerprint()
 
     def _unseen(self, sequence: Sequence) -> Sequence:
@@ -169,7 +175,7 @@ class DetectKeypoints(Transform):
     def _detections(self, sequence: Sequence) -> dict[str, np.ndarray]:
         """All people in the frames: ``frames`` (N,), ``keypoints`` (N, K, 3) and the fields of the landmarks."""
         fps = float(sequence.fps) if len(sequence) > 1 else None
-        fingerprint = self.detector.fingerprint()
+        fingerprint = self._fingerprint
         # An object that is built already does not say what it depends on.
         if not fingerprint or not isinstance(self.config, (str, Mapping)):
             return dict(self._detect(sequence, fps))
@@ -179,11 +185,7 @@ class DetectKeypoints(Transform):
             digest.update(f'{image.shape}'.encode())
             digest.update(image.tobytes())
         path = cache_folder('keypoints') / f'{digest.hexdigest()[:20]}.npz'
-        return dict(
-            cached_arrays(
-                path, lambda: self._detect(sequence, fps), lambda arrays: self._fits(arrays)
-            )
-        )
+        return dict(cached_arrays(path, lambda: self._detect(sequence, fps), self._fits))
 
     def _detect(self, sequence: Sequence, fps: Optional[float]) -> Mapping[str, np.ndarray]:
         findings = list(find_people(self.detector, _images(sequence), fps))
